@@ -1,0 +1,204 @@
+//! A command as it reaches the desk, and the answers it can get.
+
+use domain::ids::{ApprovalId, EventId};
+use domain::{BusinessId, PrincipalId, Timestamp};
+use event_log::{AppendError, KeyringError, LogError};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::authorize::Actor;
+use crate::refusal::Refusal;
+
+/// A command with everything that came with it.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The stream.
+    pub business: BusinessId,
+    /// Who asks.
+    pub actor: Actor,
+    /// The caller's idempotency key.
+    pub key: String,
+    /// `context.imperative`.
+    pub r#type: String,
+    /// The aggregate it is for; may be left out where the command opens one.
+    pub id: Option<Uuid>,
+    /// The command's own fields.
+    pub data: Box<RawValue>,
+    /// The approval it was given.
+    pub approval_id: Option<ApprovalId>,
+    /// For whom.
+    pub on_behalf_of: Option<PrincipalId>,
+    /// When it happened in the world, where that is not now.
+    pub occurred_at: Option<Timestamp>,
+    /// The event that led to it.
+    pub causation: Option<EventId>,
+    /// What else belongs to it.
+    pub correlation: Option<Uuid>,
+    /// The version that the target must have.
+    pub if_match: Option<u64>,
+}
+
+impl Submission {
+    /// A command with nothing but what every command has.
+    #[must_use]
+    pub fn new(business: BusinessId, actor: Actor, key: impl Into<String>, r#type: &str, id: Option<Uuid>, data: &Value) -> Self {
+        let data = serde_json::value::to_raw_value(data).unwrap_or_default();
+        Self {
+            business, actor, key: key.into(), r#type: r#type.to_owned(), id, data,
+            approval_id: None, on_behalf_of: None, occurred_at: None, causation: None, correlation: None, if_match: None,
+        }
+    }
+
+    /// What a repeat must have in common with the first: RFC 8785 bytes of all that was sent.
+    ///
+    /// # Errors
+    /// When the data is no JSON.
+    pub fn content(&self) -> Result<Vec<u8>, serde_json::Error> {
+        #[derive(Serialize)]
+        struct Content<'a> {
+            business: BusinessId,
+            r#type: &'a str,
+            id: Option<Uuid>,
+            data: Value,
+            approval_id: Option<Uuid>,
+            on_behalf_of: Option<PrincipalId>,
+            occurred_at: Option<Timestamp>,
+            causation: Option<EventId>,
+            correlation: Option<Uuid>,
+        }
+        proof::canonical::to_bytes(&Content {
+            business: self.business,
+            r#type: &self.r#type,
+            id: self.id,
+            data: serde_json::from_str(self.data.get())?,
+            approval_id: self.approval_id.map(|a| a.0),
+            on_behalf_of: self.on_behalf_of,
+            occurred_at: self.occurred_at,
+            causation: self.causation,
+            correlation: self.correlation,
+        })
+    }
+}
+
+/// An event that a command made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct ReceiptEvent {
+    /// Its id.
+    pub event_id: EventId,
+    /// Its type.
+    pub r#type: String,
+    /// Its place in the business.
+    pub seq: u64,
+    /// Its aggregate's kind.
+    pub kind: String,
+    /// Its aggregate's id.
+    pub id: Uuid,
+    /// Its aggregate's version with it.
+    pub version: u64,
+}
+
+/// What an accepted command is answered with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Receipt {
+    /// The stream.
+    pub business: BusinessId,
+    /// The events it made; none when everything was so already.
+    pub events: Vec<ReceiptEvent>,
+    /// Position to wait for before reading what it changed; absent when it made no events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
+    /// True when the same command had been accepted before.
+    pub repeated: bool,
+}
+
+/// Why a command has no receipt.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommandError {
+    /// It is not of the door's form.
+    #[error("{0}")]
+    Malformed(String),
+    /// The actor has no role there: as if it did not exist.
+    #[error("there is no business {0} that you could see")]
+    NotFound(BusinessId),
+    /// The actor's roles don't allow it.
+    #[error("your roles do not allow {0}; ask the owner for a role that does")]
+    Forbidden(String),
+    /// A rule said no.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The idempotency key was used for something else.
+    #[error("the idempotency key `{0}` was used for another command; take a new key for a new command")]
+    KeyReused(String),
+    /// `If-Match` did not fit.
+    #[error("the aggregate is at version {actual}, If-Match asked for {expected}; read it again and decide anew")]
+    PreconditionFailed {
+        /// What the caller asked for.
+        expected: u64,
+        /// What it is.
+        actual: u64,
+    },
+    /// Other processes kept changing what the decision read.
+    #[error("{aggregate} kept changing: decided at version {expected}, found at {actual}; try again")]
+    Conflict {
+        /// Which aggregate.
+        aggregate: String,
+        /// What the decision saw.
+        expected: u64,
+        /// What it was.
+        actual: u64,
+    },
+    /// Too many commands wait.
+    #[error("the desk's queue is full; try again in a second")]
+    Busy,
+    /// Beyond a cap.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The log, the keyring or the disk failed; nothing was stored.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl CommandError {
+    /// The name that doors and the list of attempts show.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::NotFound(_) => "not_found",
+            Self::Forbidden(_) => "forbidden",
+            Self::Refused(refusal) => refusal.name(),
+            Self::KeyReused(_) => "key_reused",
+            Self::PreconditionFailed { .. } => "precondition_failed",
+            Self::Conflict { .. } => "conflict",
+            Self::Busy => "busy",
+            Self::TooLarge(_) => "too_large",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
+impl From<AppendError> for CommandError {
+    fn from(e: AppendError) -> Self {
+        match e {
+            AppendError::TooLarge { .. } => Self::TooLarge(e.to_string()),
+            AppendError::Conflict { aggregate, expected, actual } => Self::Conflict { aggregate: aggregate.to_string(), expected, actual },
+            AppendError::IdTaken(_) | AppendError::Empty | AppendError::DiskFull | AppendError::Closed(_) | AppendError::Storage(_) => {
+                Self::Unavailable(e.to_string())
+            }
+        }
+    }
+}
+
+impl From<LogError> for CommandError {
+    fn from(e: LogError) -> Self {
+        Self::Unavailable(e.to_string())
+    }
+}
+
+impl From<KeyringError> for CommandError {
+    fn from(e: KeyringError) -> Self {
+        Self::Unavailable(e.to_string())
+    }
+}

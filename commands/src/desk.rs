@@ -1,0 +1,208 @@
+//! The desk: the one path that a command takes, whichever door it came through.
+//!
+//! parse and bound → authorise → the business's lane (decide, seal, append) → receipt; and every
+//! attempt is kept, whatever came of it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use domain::ids::INSTALLATION;
+use domain::limits::{BODY_BYTES_MAX, KEY_CHARS_MAX, QUEUE_MAX};
+use domain::{AggregateRef, BusinessId};
+use event_log::attempts::{Attempt, Attempts};
+use event_log::{Entropy, EventLog, Keyring};
+use serde_json::json;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::authorize::authorize;
+use crate::clock::Clock;
+use crate::command::{CommandError, Receipt, Submission};
+use crate::directory::Directory;
+use crate::lane::{Job, Lane, Shared, opened_id};
+use crate::registry::AnyCommand;
+use crate::{approvals, businesses};
+
+/// Commands that may wait in one lane.
+const LANE_QUEUE_MAX: usize = 1_024;
+
+/// What a desk stands on.
+pub struct DeskParts {
+    /// Where events go.
+    pub log: Arc<dyn EventLog>,
+    /// The keys of data subjects.
+    pub keyring: Arc<dyn Keyring>,
+    /// Where attempts go.
+    pub attempts: Arc<Attempts>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where randomness comes from.
+    pub entropy: Entropy,
+}
+
+/// The one path of all commands.
+pub struct Desk {
+    shared: Arc<Shared>,
+    attempts: Arc<Attempts>,
+    directory: Arc<Directory>,
+    lanes: Mutex<HashMap<BusinessId, mpsc::Sender<Job>>>,
+    places: Arc<Semaphore>,
+    runtime: Handle,
+}
+
+impl Desk {
+    /// A desk whose lanes run on the runtime it is made on.
+    #[must_use]
+    pub fn new(parts: DeskParts) -> Self {
+        let directory = Arc::new(Directory::new(Arc::clone(&parts.log)));
+        Self {
+            shared: Arc::new(Shared { log: parts.log, keyring: parts.keyring, clock: parts.clock, entropy: parts.entropy }),
+            attempts: parts.attempts,
+            directory,
+            lanes: Mutex::default(),
+            places: Arc::new(Semaphore::new(QUEUE_MAX)),
+            runtime: Handle::current(),
+        }
+    }
+
+    /// Who may come in.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// The attempts kept so far.
+    #[must_use]
+    pub fn attempts(&self) -> &Arc<Attempts> {
+        &self.attempts
+    }
+
+    /// Takes a command to its receipt.
+    ///
+    /// # Errors
+    /// [`CommandError`]; nothing of the command was stored then.
+    pub async fn submit(&self, submission: Submission) -> Result<Receipt, CommandError> {
+        let mut attempt = Attempt {
+            at: self.shared.clock.now(),
+            business: submission.business,
+            actor: submission.actor.principal,
+            command_type: submission.r#type.chars().take(KEY_CHARS_MAX).collect(),
+            target: submission.id,
+            key: submission.key.chars().take(KEY_CHARS_MAX).collect(),
+            outcome: String::new(),
+        };
+        let span = tracing::info_span!("command", command.r#type = %attempt.command_type, business.id = %submission.business, correlation.id = ?submission.correlation);
+        let result = self.take(submission).instrument(span.clone()).await;
+        attempt.outcome = match &result {
+            Ok(receipt) if receipt.repeated => "repeated".to_owned(),
+            Ok(receipt) if receipt.events.is_empty() => "unchanged".to_owned(),
+            Ok(_) => "accepted".to_owned(),
+            Err(e) => e.name().to_owned(),
+        };
+        span.in_scope(|| tracing::info!(command.outcome = %attempt.outcome, command.key = %attempt.key, actor.id = %attempt.actor, "command"));
+        self.attempts.keep(attempt).await;
+        result
+    }
+
+    async fn take(&self, mut submission: Submission) -> Result<Receipt, CommandError> {
+        check_form(&submission)?;
+        authorize(&submission.actor, submission.business, &submission.r#type)?;
+        let command = AnyCommand::parse(&submission.r#type, &submission.data).map_err(CommandError::Malformed)?;
+        if let AnyCommand::Businesses(businesses::Command::Register(register)) = &command {
+            if submission.business == INSTALLATION {
+                submission.business = BusinessId(submission.id.unwrap_or_else(|| opened_id(&submission)));
+            }
+            self.claim_slug(&submission, register).await?;
+        }
+        let installation = submission.business == INSTALLATION;
+        let receipt = self.through_lane(submission, command).await;
+        if installation {
+            self.directory.refresh().await?;
+        }
+        receipt
+    }
+
+    /// The slug first, so that no two businesses open under one.
+    async fn claim_slug(&self, submission: &Submission, register: &businesses::Register) -> Result<(), CommandError> {
+        let owner = register.owner.unwrap_or(submission.actor.principal);
+        if owner != submission.actor.principal && !submission.actor.operator {
+            return Err(CommandError::Forbidden("businesses.register for another owner".to_owned()));
+        }
+        let data = json!({"slug": register.slug, "business": submission.business, "owner": owner});
+        let id = Some(businesses::slug_id(&register.slug));
+        let mut claim = Submission::new(INSTALLATION, submission.actor.clone(), submission.key.clone(), "businesses.claim_slug", id, &data);
+        claim.correlation = submission.correlation;
+        let command = AnyCommand::parse(&claim.r#type, &claim.data).map_err(CommandError::Malformed)?;
+        self.through_lane(claim, command).await?;
+        self.directory.refresh().await?;
+        Ok(())
+    }
+
+    async fn through_lane(&self, submission: Submission, command: AnyCommand) -> Result<Receipt, CommandError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| CommandError::Busy)?;
+        let target = target(&submission, &command)?;
+        let content = submission.content().map_err(|e| CommandError::Malformed(e.to_string()))?;
+        let (answer, wait) = oneshot::channel();
+        let business = submission.business;
+        let mut job = Job { submission, command, target, content, tries: 0, answer, _place: place };
+        loop {
+            let lane = self.lane(business);
+            match lane.send(job).await {
+                Ok(()) => break,
+                // The lane went to sleep in this moment; a new one takes over.
+                Err(mpsc::error::SendError(back)) => job = back,
+            }
+        }
+        wait.await.unwrap_or_else(|_| Err(CommandError::Unavailable("the desk is shutting down; try again".to_owned())))
+    }
+
+    fn lane(&self, business: BusinessId) -> mpsc::Sender<Job> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = lanes.get(&business).filter(|lane| !lane.is_closed()) {
+            return lane.clone();
+        }
+        let (sender, jobs) = mpsc::channel(LANE_QUEUE_MAX);
+        self.runtime.spawn(Lane::new(business, Arc::clone(&self.shared), jobs).run());
+        lanes.retain(|_, lane| !lane.is_closed());
+        lanes.insert(business, sender.clone());
+        sender
+    }
+}
+
+fn check_form(submission: &Submission) -> Result<(), CommandError> {
+    let malformed = |why: &str| Err(CommandError::Malformed(why.to_owned()));
+    let key = &submission.key;
+    if key.is_empty() || key.chars().count() > KEY_CHARS_MAX || key.chars().any(char::is_control) {
+        return malformed("the idempotency key must have 1 to 200 characters and no control characters");
+    }
+    if submission.data.get().len() > BODY_BYTES_MAX {
+        return Err(CommandError::TooLarge(format!("a command of more than {BODY_BYTES_MAX} bytes; send less at once")));
+    }
+    if !submission.data.get().starts_with('{') {
+        return malformed("`data` must be an object with the command's fields");
+    }
+    proof::canonical::gate(submission.data.get().as_bytes()).map_err(|e| CommandError::Malformed(format!("`data`: {e}")))
+}
+
+/// The aggregate a command is for; some contexts have but one, or say themselves which it is.
+fn target(submission: &Submission, command: &AnyCommand) -> Result<AggregateRef, CommandError> {
+    let malformed = |why: String| Err(CommandError::Malformed(why));
+    let Some(kind) = AnyCommand::type_named(&submission.r#type) else { return malformed(format!("there is no command `{}`", submission.r#type)) };
+    let fixed: Option<Uuid> = match command {
+        AnyCommand::Businesses(businesses::Command::ClaimSlug(c)) => Some(businesses::slug_id(&c.slug)),
+        AnyCommand::Businesses(_) | AnyCommand::Approvals(approvals::Command::DefinePolicy(_)) => Some(submission.business.0),
+        AnyCommand::Budgets(crate::budgets::Command::Set(c)) => Some(domain::ids::BudgetId::of(submission.business, &c.scope, c.window).0),
+        AnyCommand::Access(_) | AnyCommand::Agents(_) | AnyCommand::Tasks(_) | AnyCommand::Decisions(_) | AnyCommand::Approvals(_)
+        | AnyCommand::Budgets(_) | AnyCommand::Integrations(_) => None,
+    };
+    let id = match (submission.id, fixed) {
+        (Some(id), Some(fixed)) if id != fixed => return malformed(format!("the id of this {} is {fixed}; leave `id` out or send that one", kind.kind)),
+        (_, Some(fixed)) => fixed,
+        (Some(id), None) => id,
+        (None, None) if kind.opens => opened_id(submission),
+        (None, None) => return malformed(format!("`id` is missing: {} needs the id of its {}", submission.r#type, kind.kind)),
+    };
+    Ok(AggregateRef { kind: kind.kind, id })
+}

@@ -1,0 +1,409 @@
+//! A lane: the commands of one business, decided one after another on state that already includes
+//! the appends in flight.
+//!
+//! An answer never leaves before what it was decided on is durable. Appends finish in order; a
+//! refusal (or a decision that changes nothing) that saw appends in flight stands in the same
+//! queue behind them. When an append fails, the lane drops its state, lets the queue run out and
+//! decides again everything that was decided after it. So callers of one process never conflict;
+//! a conflict comes from another process, and is decided again a few times.
+
+use std::collections::{HashSet, VecDeque};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ids::{ApprovalId, EventId};
+use domain::limits::{CONFLICT_TRIES_MAX, LANE_AGGREGATES_MAX};
+use domain::personal::ContentDigest;
+use domain::values::Digest;
+use domain::{AggregateRef, BusinessId, Event, State};
+use event_log::envelope::event_id;
+use event_log::sealing::{SubjectKeys, content_digest};
+use event_log::{Append, AppendError, Committed, Draft, Entropy, EventLog, Keyring, NewEvent, Pending, Recorded, Stored, Unsealed, unseal};
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use lru::LruCache;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::command::{CommandError, Receipt, ReceiptEvent, Submission};
+use crate::gate;
+use crate::registry::AnyCommand;
+use crate::root::{Boundary, Changes, Context, Decide};
+
+/// Appends of one lane that may be in flight.
+const IN_FLIGHT_MAX: usize = 1_024;
+/// A lane without work for so long ends.
+const IDLE: Duration = Duration::from_secs(60);
+/// Rounds in which a decision may name more that it reads.
+const READ_ROUNDS_MAX: u32 = 8;
+/// Events that are read at once when an aggregate is loaded.
+const LOAD_PAGE: usize = 1_000;
+
+/// What every lane works with.
+pub(crate) struct Shared {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) keyring: Arc<dyn Keyring>,
+    pub(crate) clock: Clock,
+    pub(crate) entropy: Entropy,
+}
+
+/// A command on its way through a lane.
+pub(crate) struct Job {
+    pub(crate) submission: Submission,
+    pub(crate) command: AnyCommand,
+    pub(crate) target: AggregateRef,
+    /// RFC 8785 bytes of what was sent.
+    pub(crate) content: Vec<u8>,
+    pub(crate) tries: u32,
+    pub(crate) answer: oneshot::Sender<Result<Receipt, CommandError>>,
+    /// Its place in the desk's queue; free again when the job is gone.
+    pub(crate) _place: OwnedSemaphorePermit,
+}
+
+impl Job {
+    fn first_id(&self) -> EventId {
+        event_id(self.submission.business, self.submission.actor.principal, &self.submission.key, 0)
+    }
+
+    fn answer(self, result: Result<Receipt, CommandError>) {
+        let _ = self.answer.send(result);
+    }
+}
+
+enum Outcome {
+    Appended(Vec<ReceiptEvent>, Result<Committed, AppendError>),
+    Answer(Result<Receipt, CommandError>),
+    /// The same key was in flight: ask again now that it is not.
+    Again,
+}
+
+struct Flight {
+    job: Job,
+    epoch: u64,
+    outcome: Outcome,
+}
+
+enum Decision {
+    Append(Vec<ReceiptEvent>, Append),
+    Answer(Result<Receipt, CommandError>),
+}
+
+pub(crate) struct Lane {
+    business: BusinessId,
+    shared: Arc<Shared>,
+    jobs: mpsc::Receiver<Job>,
+    cache: LruCache<AggregateRef, (u64, State)>,
+    in_flight: FuturesOrdered<BoxFuture<'static, Flight>>,
+    keys: HashSet<EventId>,
+    again: VecDeque<Job>,
+    epoch: u64,
+    draining: bool,
+}
+
+impl Lane {
+    pub(crate) fn new(business: BusinessId, shared: Arc<Shared>, jobs: mpsc::Receiver<Job>) -> Self {
+        let cache = LruCache::new(NonZeroUsize::new(LANE_AGGREGATES_MAX).unwrap_or(NonZeroUsize::MIN));
+        let (keys, again) = (HashSet::new(), VecDeque::new());
+        Self { business, shared, jobs, cache, in_flight: FuturesOrdered::new(), keys, again, epoch: 0, draining: false }
+    }
+
+    /// Works until the desk is gone or nothing came for a while.
+    pub(crate) async fn run(mut self) {
+        loop {
+            if self.in_flight.is_empty() {
+                self.draining = false;
+            }
+            if !self.draining
+                && let Some(job) = self.again.pop_front()
+            {
+                self.process(job).await;
+                continue;
+            }
+            let room = !self.draining && self.in_flight.len() < IN_FLIGHT_MAX;
+            tokio::select! {
+                biased;
+                Some(flight) = self.in_flight.next(), if !self.in_flight.is_empty() => self.finish(flight),
+                job = self.jobs.recv(), if room => match job {
+                    Some(job) => self.process(job).await,
+                    None if self.in_flight.is_empty() => return,
+                    None => while let Some(flight) = self.in_flight.next().await { self.finish(flight) },
+                },
+                () = tokio::time::sleep(IDLE), if self.in_flight.is_empty() => {
+                    // What was sent before the door closed is still worked off.
+                    self.jobs.close();
+                }
+            }
+        }
+    }
+
+    async fn process(&mut self, job: Job) {
+        let epoch = self.epoch;
+        if self.keys.contains(&job.first_id()) {
+            return self.queue(Flight { job, epoch, outcome: Outcome::Again });
+        }
+        let decision = self.decide(&job).await.unwrap_or_else(|e| Decision::Answer(Err(e)));
+        match decision {
+            Decision::Answer(result) if self.in_flight.is_empty() => job.answer(result),
+            Decision::Answer(result) => self.queue(Flight { job, epoch, outcome: Outcome::Answer(result) }),
+            Decision::Append(events, append) => {
+                self.keys.insert(job.first_id());
+                let pending: Result<Pending, AppendError> = self.shared.log.enqueue(append).await;
+                self.in_flight.push_back(Box::pin(async move {
+                    let result = match pending {
+                        Ok(pending) => pending.done().await,
+                        Err(e) => Err(e),
+                    };
+                    Flight { job, epoch, outcome: Outcome::Appended(events, result) }
+                }));
+            }
+        }
+    }
+
+    fn queue(&mut self, flight: Flight) {
+        self.in_flight.push_back(Box::pin(std::future::ready(flight)));
+    }
+
+    fn finish(&mut self, flight: Flight) {
+        let Flight { mut job, epoch, outcome } = flight;
+        let current = epoch == self.epoch;
+        match outcome {
+            Outcome::Again => self.again.push_back(job),
+            Outcome::Answer(result) if current => job.answer(result),
+            Outcome::Answer(_) => self.again.push_back(job),
+            Outcome::Appended(events, result) => {
+                self.keys.remove(&job.first_id());
+                match result {
+                    Ok(committed) => {
+                        let receipt = receipt(self.business, events, committed);
+                        job.answer(Ok(receipt));
+                    }
+                    Err(e @ (AppendError::Conflict { .. } | AppendError::IdTaken(_))) => {
+                        // Only the first failure after a good state says that another process was here.
+                        job.tries += u32::from(current);
+                        self.drop_state();
+                        if job.tries >= CONFLICT_TRIES_MAX { job.answer(Err(e.into())) } else { self.again.push_back(job) }
+                    }
+                    Err(e) => {
+                        self.drop_state();
+                        job.answer(Err(e.into()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn drop_state(&mut self) {
+        self.cache.clear();
+        self.epoch += 1;
+        self.draining = true;
+    }
+
+    async fn decide(&mut self, job: &Job) -> Result<Decision, CommandError> {
+        if let Some(first) = self.shared.log.find(self.business, job.first_id()).await? {
+            return self.repeat(job, &first).await.map(|r| Decision::Answer(Ok(r)));
+        }
+        let submission = &job.submission;
+        let mut ctx = Context {
+            business: self.business,
+            target: job.target.id,
+            now: self.shared.clock.now(),
+            actor: submission.actor.clone(),
+            approval: submission.approval_id,
+            presented: None,
+            seed: [0; 32],
+        };
+        self.shared.entropy.fill(&mut ctx.seed);
+        let mut seen = Boundary::default();
+        let decided = self.decide_on(job, &mut ctx, &mut seen).await;
+        let decision = match decided {
+            Ok(changes) if changes.is_empty() => {
+                Ok(Decision::Answer(Ok(Receipt { business: self.business, events: Vec::new(), position: None, repeated: false })))
+            }
+            Ok(changes) => self.to_append(job, &ctx, &mut seen, changes).await,
+            Err(e) => Ok(Decision::Answer(Err(e))),
+        };
+        for (aggregate, state) in seen.0 {
+            self.cache.put(aggregate, state);
+        }
+        decision
+    }
+
+    async fn decide_on(&mut self, job: &Job, ctx: &mut Context, seen: &mut Boundary) -> Result<Changes, CommandError> {
+        let mut wanted = gate::reads(ctx);
+        if job.submission.if_match.is_some() {
+            wanted.push(job.target);
+        }
+        for _ in 0..READ_ROUNDS_MAX {
+            wanted.extend(job.command.reads(ctx, seen));
+            wanted.retain(|aggregate| !seen.0.contains_key(aggregate));
+            if wanted.is_empty() {
+                break;
+            }
+            for aggregate in std::mem::take(&mut wanted) {
+                let state = self.load(aggregate).await?;
+                seen.0.insert(aggregate, state);
+            }
+        }
+        if let Some(expected) = job.submission.if_match {
+            let actual = seen.0.get(&job.target).map_or(0, |(version, _)| *version);
+            if actual != expected {
+                return Err(CommandError::PreconditionFailed { expected, actual });
+            }
+        }
+        if let Some(approval) = ctx.approval {
+            ctx.presented = self.presented(job, approval, seen).await?;
+        }
+        let consumed = gate::check(&job.command, &job.submission.r#type, ctx, seen)?;
+        let mut changes = job.command.decide(ctx, seen)?;
+        if !changes.is_empty() {
+            changes.extend(consumed);
+        }
+        Ok(changes)
+    }
+
+    async fn load(&mut self, aggregate: AggregateRef) -> Result<(u64, State), CommandError> {
+        if let Some(state) = self.cache.pop(&aggregate) {
+            return Ok(state);
+        }
+        let (mut version, mut state) = (0, State::empty(aggregate.kind));
+        loop {
+            let events = self.shared.log.read_aggregate(self.business, aggregate, version, LOAD_PAGE).await?;
+            for recorded in &events {
+                state.evolve(&typed(&recorded.bytes)?);
+                version += 1;
+            }
+            if events.len() < LOAD_PAGE {
+                return Ok((version, state));
+            }
+        }
+    }
+
+    /// The digest of this command as the approval would have it; `None` when its key is destroyed.
+    async fn presented(&mut self, job: &Job, id: ApprovalId, seen: &Boundary) -> Result<Option<Digest>, CommandError> {
+        let approval = seen.approval(id);
+        let Some(stored) = &approval.command_digest else { return Ok(None) };
+        let Some(key) = self.digest_key(stored).await? else { return Ok(None) };
+        let malformed = |e: serde_json::Error| CommandError::Malformed(e.to_string());
+        let data = serde_json::from_str(job.submission.data.get()).map_err(malformed)?;
+        let intended = gate::intended(self.business, &job.submission.r#type, job.target.id, &data, approval.approval_policy_version, approval.expires_at);
+        Ok(Some(content_digest(&key, &proof::canonical::to_bytes(&intended).map_err(malformed)?)))
+    }
+
+    async fn digest_key(&mut self, digest: &ContentDigest) -> Result<Option<[u8; 32]>, CommandError> {
+        let Some(field) = digest.digest_key.sealed() else { return Ok(None) };
+        match unseal::<Digest>(&*self.shared.keyring, field).await? {
+            Unsealed::Value(key) => Ok(Some(key.0)),
+            Unsealed::Forgotten => Ok(None),
+        }
+    }
+
+    /// The key is known: the first receipt again, when the content is the same.
+    async fn repeat(&mut self, job: &Job, first: &Recorded) -> Result<Receipt, CommandError> {
+        let corrupt = |e: serde_json::Error| CommandError::Unavailable(format!("a stored event can't be read: {e}"));
+        let stored = first.stored().map_err(corrupt)?;
+        if let Some(request) = stored.request_digest().map_err(corrupt)?
+            && let Some(key) = self.digest_key(&request).await?
+            && content_digest(&key, &job.content) != request.digest
+        {
+            return Err(CommandError::KeyReused(job.submission.key.clone()));
+        }
+        let (mut events, mut position) = (Vec::new(), first.position);
+        let mut next = Some(first.clone());
+        while let Some(recorded) = next {
+            let stored = recorded.stored().map_err(corrupt)?;
+            position = recorded.position;
+            events.push(ReceiptEvent {
+                event_id: stored.event_id,
+                r#type: stored.r#type.to_string(),
+                seq: recorded.seq,
+                kind: stored.kind.to_string(),
+                id: stored.id,
+                version: stored.version,
+            });
+            let index = u32::try_from(events.len()).unwrap_or(u32::MAX);
+            let id = event_id(self.business, job.submission.actor.principal, &job.submission.key, index);
+            next = self.shared.log.find(self.business, id).await?;
+        }
+        Ok(Receipt { business: self.business, events, position: Some(position), repeated: true })
+    }
+
+    /// Seals the events, folds them in as they are stored, and makes the append.
+    async fn to_append(&mut self, job: &Job, ctx: &Context, seen: &mut Boundary, changes: Changes) -> Result<Decision, CommandError> {
+        let broken = |e: event_log::SealError| CommandError::Unavailable(e.to_string());
+        let submission = &job.submission;
+        let mut versions: Vec<(AggregateRef, u64)> = seen.0.iter().map(|(a, (version, _))| (*a, *version)).collect();
+        let mut prepared = Vec::with_capacity(changes.len());
+        for (index, (aggregate, event)) in (0..).zip(changes) {
+            let slot = match versions.iter().position(|(a, _)| *a == aggregate) {
+                Some(slot) => slot,
+                None => {
+                    versions.push((aggregate, 0));
+                    versions.len() - 1
+                }
+            };
+            let version = versions.get_mut(slot).map_or(1, |(_, v)| { *v += 1; *v });
+            let draft = Draft {
+                business: self.business,
+                aggregate,
+                version,
+                event,
+                recorded_at: ctx.now,
+                occurred_at: submission.occurred_at,
+                actor: submission.actor.principal,
+                on_behalf_of: submission.on_behalf_of,
+                access_policy: None,
+                command_id: submission.key.clone(),
+                index,
+                causation: submission.causation,
+                correlation: submission.correlation.unwrap_or(job.first_id().0),
+            };
+            prepared.push((aggregate, version, draft.event_id(), draft.event.name(), draft.prepare().map_err(broken)?));
+        }
+        if let Some((_, _, _, _, first)) = prepared.first_mut() {
+            let mut key = [0; 32];
+            self.shared.entropy.fill(&mut key);
+            let subject = first.subjects().next().unwrap_or_else(|| self.business.as_subject());
+            first.set_request(content_digest(&key, &job.content), &key, subject);
+        }
+        let mut keys = SubjectKeys::new();
+        for subject in prepared.iter().flat_map(|p| p.4.subjects()).collect::<HashSet<_>>() {
+            keys.insert(subject, self.shared.keyring.sealing_key(self.business, subject).await?);
+        }
+        let (mut events, mut receipts, mut folded) = (Vec::new(), Vec::new(), Vec::new());
+        for (aggregate, version, event_id, name, ready) in prepared {
+            let bytes = ready.seal(&keys, &self.shared.entropy).map_err(broken)?;
+            // Folded from the bytes: live state is what a replay would give, by construction.
+            folded.push((aggregate, typed(&bytes)?));
+            receipts.push(ReceiptEvent { event_id, r#type: name.to_owned(), seq: 0, kind: aggregate.kind.to_string(), id: aggregate.id, version });
+            events.push(NewEvent { aggregate, version, event_id, bytes });
+        }
+        let written: HashSet<AggregateRef> = events.iter().map(|e| e.aggregate).collect();
+        let reads = seen.0.iter().filter(|(a, _)| !written.contains(a)).map(|(a, (version, _))| (*a, *version)).collect();
+        let append = Append { business: self.business, reads, events };
+        append.check_caps()?;
+        for (aggregate, event) in &folded {
+            seen.evolve(*aggregate, event);
+        }
+        Ok(Decision::Append(receipts, append))
+    }
+}
+
+fn typed(bytes: &[u8]) -> Result<Event, CommandError> {
+    let corrupt = |why: String| CommandError::Unavailable(format!("a stored event can't be read: {why}; run `minutebook verify`"));
+    Stored::parse(bytes).map_err(|e| corrupt(e.to_string()))?.event().map_err(|e| corrupt(e.to_string()))
+}
+
+fn receipt(business: BusinessId, mut events: Vec<ReceiptEvent>, committed: Committed) -> Receipt {
+    for (seq, event) in (committed.first_seq..).zip(&mut events) {
+        event.seq = seq;
+    }
+    Receipt { business, events, position: Some(committed.position), repeated: committed.repeated }
+}
+
+/// The id of an aggregate whose command left it out: v5 of principal and key.
+pub(crate) fn opened_id(submission: &Submission) -> Uuid {
+    event_id(submission.business, submission.actor.principal, &submission.key, u32::MAX).0
+}

@@ -1,0 +1,57 @@
+//! Reviews: by another agent with other credentials, of exactly the result at hand.
+
+use domain::agents::AgentRole;
+use domain::tasks::{Completed, Escalated, EscalationReason, Failed, FailureReason, Offered, Reviewed, Status, Task, Verdict};
+use domain::values::{Role, Team};
+use domain::Event;
+
+use super::commands::Review;
+use super::{Decided, team_member, wrong};
+use crate::root::{Boundary, Context};
+use crate::Refusal;
+
+pub(super) fn review(c: &Review, task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided {
+    let submission = match (status, task.submission) {
+        (Status::Submitted, Some(submission)) => submission,
+        _ => return Err(wrong(status, "submitted")),
+    };
+    team_member(ctx, seen, c.reviewer, AgentRole::Qa, task.team)?;
+    if c.reviewer == submission.producer {
+        return Err(Refusal::SelfReview { why: "it is the same agent" });
+    }
+    if seen.agent(c.reviewer).principal == seen.agent(submission.producer).principal {
+        return Err(Refusal::SelfReview { why: "both agents use the same credentials" });
+    }
+    if c.artifact_digest != submission.artifact_digest {
+        return Err(Refusal::StaleArtifact { named: c.artifact_digest, at_hand: submission.artifact_digest });
+    }
+    let reviewed = Reviewed {
+        revision: task.revision,
+        reviewer: c.reviewer,
+        artifact_digest: c.artifact_digest,
+        verdict: c.verdict,
+        r#final: c.r#final,
+        findings: c.findings.clone().map(|t| t.about(task.subject)),
+        subject: task.subject,
+    };
+    Ok(vec![reviewed.into(), outcome(c, task)])
+}
+
+fn outcome(c: &Review, task: &Task) -> Event {
+    match c.verdict {
+        Verdict::Passed => Completed { revision: task.revision, without_human: !task.human_involved }.into(),
+        Verdict::ChangesRequested if c.r#final => Failed { reason: FailureReason::Rejected }.into(),
+        Verdict::ChangesRequested if task.rework_rounds >= task.rework_rounds_max => Escalated {
+            from: Status::Submitted,
+            reason: EscalationReason::ReworkBound,
+            to_role: Role::Owner,
+            note: None,
+            result: None,
+            artifact: None,
+            producer: None,
+            subject: task.subject,
+        }
+        .into(),
+        Verdict::ChangesRequested => Offered { team: task.team.unwrap_or(Team::Operations), revision: task.revision + 1 }.into(),
+    }
+}

@@ -1,0 +1,125 @@
+//! Access. Aggregate: `principal` in the installation stream, with its roles and API keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::events;
+use crate::ids::{BusinessId, KeyId, PrincipalId, names};
+use crate::personal::Text;
+use crate::values::{Digest, Role};
+
+names! {
+    /// What sort of actor a principal is.
+    PrincipalKind {
+        /// A person.
+        Human = "human",
+        /// An agent's credentials.
+        Agent = "agent",
+        /// A machine, such as an importer.
+        Service = "service",
+    }
+}
+
+events!("access" {
+    /// Somebody may authenticate from now on.
+    PrincipalAdded = "principal_added" v 1 on Principal,
+    /// A principal got a role in a business.
+    RoleGranted = "role_granted" v 1 on Principal,
+    /// A principal lost a role in a business.
+    RoleRevoked = "role_revoked" v 1 on Principal,
+    /// A key was made; only its hash is known.
+    KeyIssued = "key_issued" v 1 on Principal,
+    /// A key opens nothing any more.
+    KeyRevoked = "key_revoked" v 1 on Principal,
+});
+
+/// Somebody may authenticate from now on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrincipalAdded {
+    /// Who.
+    pub principal: PrincipalId,
+    /// What sort of actor.
+    pub kind: PrincipalKind,
+    /// The name that people see.
+    #[schemars(extend("x-subject" = "principal"))]
+    pub display_name: Text,
+    /// Whether it runs the installation.
+    pub operator: bool,
+}
+
+/// A principal got a role in a business.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleGranted {
+    /// In which business.
+    pub business: BusinessId,
+    /// Which role.
+    pub role: Role,
+}
+
+/// A principal lost a role in a business.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleRevoked {
+    /// In which business.
+    pub business: BusinessId,
+    /// Which role.
+    pub role: Role,
+}
+
+/// A key was made; only its hash is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyIssued {
+    /// Which key.
+    pub key: KeyId,
+    /// SHA-256 of the secret, which has 256 bits of its own.
+    #[schemars(extend("x-class" = "restricted"))]
+    pub hash: Digest,
+}
+
+/// A key opens nothing any more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRevoked {
+    /// Which key.
+    pub key: KeyId,
+}
+
+/// A principal as the rules see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Principal {
+    /// What sort of actor; `None` before it is added.
+    pub kind: Option<PrincipalKind>,
+    /// Whether it runs the installation.
+    pub operator: bool,
+    /// Its roles by business.
+    pub roles: BTreeMap<BusinessId, BTreeSet<Role>>,
+    /// Its working keys, oldest first, with their hashes.
+    pub keys: Vec<(KeyId, Digest)>,
+}
+
+impl Principal {
+    /// Folds one event in.
+    pub fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::PrincipalAdded(e) => {
+                self.kind = Some(e.kind);
+                self.operator = e.operator;
+            }
+            Event::RoleGranted(e) => {
+                self.roles.entry(e.business).or_default().insert(e.role);
+            }
+            Event::RoleRevoked(e) => {
+                if let Some(roles) = self.roles.get_mut(&e.business) {
+                    roles.remove(&e.role);
+                }
+            }
+            Event::KeyIssued(e) => self.keys.push((e.key, e.hash)),
+            Event::KeyRevoked(e) => self.keys.retain(|(key, _)| *key != e.key),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What the rules need to know of a request for approval.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::events::{ApprovalStatus, Choice, Event};
+use crate::ids::{PrincipalId, SubjectId};
+use crate::personal::ContentDigest;
+use crate::values::{Name, Role, Timestamp};
+
+/// A vote that was cast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// Who voted.
+    pub voter: PrincipalId,
+    /// Yes or no.
+    pub choice: Choice,
+}
+
+/// A request for approval as the rules see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Approval {
+    /// Where it stands; `None` before it is requested.
+    pub status: Option<ApprovalStatus>,
+    /// The command's type.
+    pub command_type: Option<Name>,
+    /// The aggregate the command is for.
+    pub target: Uuid,
+    /// Digest over the whole command.
+    pub command_digest: Option<ContentDigest>,
+    /// The approval policy that asked for it.
+    pub approval_policy_version: u32,
+    /// How many must say yes.
+    pub quorum: u8,
+    /// Who may vote.
+    pub roles: BTreeSet<Role>,
+    /// Who may vote after an escalation.
+    pub escalate_to: BTreeSet<Role>,
+    /// Who asked may not vote.
+    pub separation_of_duties: bool,
+    /// Who asked.
+    pub requested_by: PrincipalId,
+    /// Until when it can be granted and used.
+    pub expires_at: Timestamp,
+    /// Whom its texts are about.
+    pub subject: SubjectId,
+    /// Votes by the principal whose right was used.
+    pub votes: BTreeMap<PrincipalId, Vote>,
+    /// Who may vote for whom, until when.
+    pub delegations: BTreeMap<(PrincipalId, PrincipalId), Timestamp>,
+    /// Whether it was escalated.
+    pub escalated: bool,
+}
+
+impl Approval {
+    /// How many said yes.
+    #[must_use]
+    pub fn approvals(&self) -> usize {
+        self.votes.values().filter(|v| v.choice == Choice::Approve).count()
+    }
+
+    /// Folds one event in.
+    pub fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::PolicyDefined(_) | Event::Commented(_) => {}
+            Event::Requested(e) => {
+                *self = Self {
+                    status: Some(ApprovalStatus::Requested),
+                    command_type: Some(e.command_type.clone()),
+                    target: e.target,
+                    command_digest: Some(e.command_digest.clone()),
+                    approval_policy_version: e.approval_policy_version,
+                    quorum: e.quorum,
+                    roles: e.roles.iter().copied().collect(),
+                    escalate_to: e.escalate_to.iter().copied().collect(),
+                    separation_of_duties: e.separation_of_duties,
+                    requested_by: e.requested_by,
+                    expires_at: e.expires_at,
+                    subject: e.subject,
+                    ..Self::default()
+                };
+            }
+            Event::Voted(e) => {
+                self.votes.insert(e.delegated_by.unwrap_or(e.voter), Vote { voter: e.voter, choice: e.choice });
+            }
+            Event::Delegated(e) => {
+                self.delegations.insert((e.from, e.to), e.until);
+            }
+            Event::DelegationRevoked(e) => {
+                self.delegations.remove(&(e.from, e.to));
+            }
+            Event::Escalated(e) => {
+                self.escalated = true;
+                self.roles.extend(e.to_roles.iter().copied());
+            }
+            Event::Granted(_) => self.status = Some(ApprovalStatus::Granted),
+            Event::Rejected(_) => self.status = Some(ApprovalStatus::Rejected),
+            Event::Expired(_) => self.status = Some(ApprovalStatus::Expired),
+            Event::Withdrawn(_) => self.status = Some(ApprovalStatus::Withdrawn),
+            Event::Consumed(_) => self.status = Some(ApprovalStatus::Consumed),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! One event type over all contexts: `{"type": "tasks.planned", "data": {…}}`.
+//!
+//! The macros below only list; what an event means stands in its context.
+
+use schemars::Schema;
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::value::RawValue;
+
+use crate::ids::Kind;
+use crate::{access, agents, approvals, budgets, businesses, decisions, integrations, tasks, upcast};
+
+/// What is fixed about an event's type.
+#[derive(Debug, Clone, Copy)]
+pub struct EventType {
+    /// `context.past_tense`.
+    pub name: &'static str,
+    /// Version of its schema that is written today.
+    pub schema: u16,
+    /// The kind of aggregate it belongs to.
+    pub kind: Kind,
+    /// JSON Schema of its `data`.
+    pub json_schema: fn() -> Schema,
+}
+
+/// Why stored data did not become an event.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// A type that this program does not know.
+    #[error("unknown event type `{name}` version {schema}; a newer program wrote it")]
+    UnknownType {
+        /// The stored type.
+        name: String,
+        /// The stored schema version.
+        schema: u16,
+    },
+    /// The data does not fit the type's schema.
+    #[error("the data of `{name}` version {schema} does not fit its schema: {source}")]
+    Data {
+        /// The stored type.
+        name: String,
+        /// The stored schema version.
+        schema: u16,
+        /// What did not fit.
+        source: serde_json::Error,
+    },
+}
+
+/// Declares the events of one context: payload structs of the same names stand in the same module.
+macro_rules! events {
+    ($context:literal { $($(#[$doc:meta])* $variant:ident = $name:literal v $schema:literal on $kind:ident,)* }) => {
+        /// The events of this context.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Event {
+            $($(#[$doc])* $variant($variant),)*
+        }
+        impl Event {
+            /// What is fixed about each of them.
+            pub const TYPES: &'static [$crate::EventType] = &[$($crate::EventType {
+                name: concat!($context, ".", $name),
+                schema: $schema,
+                kind: $crate::Kind::$kind,
+                json_schema: || schemars::schema_for!($variant),
+            },)*];
+
+            pub(crate) fn index(&self) -> usize {
+                let mut n = 0;
+                $(if matches!(self, Self::$variant(_)) { return n; } n += 1;)*
+                n
+            }
+
+            pub(crate) fn decode(name: &str, json: &str) -> Option<Result<Self, serde_json::Error>> {
+                match name {
+                    $(concat!($context, ".", $name) => Some(serde_json::from_str::<$variant>(json).map(Self::$variant)),)*
+                    _ => None,
+                }
+            }
+
+            pub(crate) fn serialize_data<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                match self { $(Self::$variant(data) => serde::Serialize::serialize(data, s),)* }
+            }
+        }
+        $(
+            impl From<$variant> for Event {
+                fn from(data: $variant) -> Self {
+                    Self::$variant(data)
+                }
+            }
+            impl From<$variant> for $crate::Event {
+                fn from(data: $variant) -> Self {
+                    Event::$variant(data).into()
+                }
+            }
+        )*
+    };
+}
+pub(crate) use events;
+
+/// Joins the contexts.
+macro_rules! contexts {
+    ($($variant:ident = $module:ident,)*) => {
+        /// A fact of any context.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Event {
+            $(#[doc = concat!("Of the context `", stringify!($module), "`.")] $variant($module::Event),)*
+        }
+        $(impl From<$module::Event> for Event {
+            fn from(event: $module::Event) -> Self {
+                Self::$variant(event)
+            }
+        })*
+        impl Event {
+            /// Every event type there is, context by context.
+            pub fn types() -> impl Iterator<Item = &'static EventType> {
+                [$($module::Event::TYPES,)*].into_iter().flatten()
+            }
+
+            /// What is fixed about this event's type.
+            #[must_use]
+            pub fn event_type(&self) -> &'static EventType {
+                match self { $(Self::$variant(e) => &$module::Event::TYPES[e.index()],)* }
+            }
+
+            fn decode_current(name: &str, json: &str) -> Option<Result<Self, serde_json::Error>> {
+                $(if let Some(result) = $module::Event::decode(name, json) { return Some(result.map(Self::from)); })*
+                None
+            }
+        }
+        impl Serialize for Data<'_> {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                match self.0 { $(Event::$variant(e) => e.serialize_data(s),)* }
+            }
+        }
+    };
+}
+
+contexts! {
+    Businesses = businesses,
+    Access = access,
+    Agents = agents,
+    Tasks = tasks,
+    Decisions = decisions,
+    Approvals = approvals,
+    Budgets = budgets,
+    Integrations = integrations,
+}
+
+/// The `data` of an event, to be serialised.
+pub struct Data<'a>(&'a Event);
+
+impl Event {
+    /// The stored type: `context.past_tense`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.event_type().name
+    }
+
+    /// Its `data` alone.
+    #[must_use]
+    pub fn data(&self) -> Data<'_> {
+        Data(self)
+    }
+
+    /// An event from its stored type, schema version and data; older versions are upcast.
+    ///
+    /// # Errors
+    /// [`DecodeError`], naming type and version.
+    pub fn decode(name: &str, schema: u16, json: &str) -> Result<Self, DecodeError> {
+        let failed = |source| DecodeError::Data { name: name.to_owned(), schema, source };
+        let unknown = || DecodeError::UnknownType { name: name.to_owned(), schema };
+        let decoded = match upcast::to_current(name, schema, json) {
+            upcast::Step::Current => Self::decode_current(name, json),
+            upcast::Step::Upcast(result) => Self::decode_current(name, &result.map_err(failed)?),
+            upcast::Step::Unknown => None,
+        };
+        decoded.ok_or_else(unknown)?.map_err(failed)
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut out = s.serialize_struct("Event", 2)?;
+        out.serialize_field("type", self.name())?;
+        out.serialize_field("data", &self.data())?;
+        out.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Tagged {
+            r#type: String,
+            data: Box<RawValue>,
+        }
+        let tagged = Tagged::deserialize(d)?;
+        let current = Self::types().find(|t| t.name == tagged.r#type);
+        let schema = current.map_or(1, |t| t.schema);
+        Self::decode(&tagged.r#type, schema, tagged.data.get()).map_err(de::Error::custom)
+    }
+}

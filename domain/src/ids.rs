@@ -1,0 +1,212 @@
+//! Ids are UUID newtypes: v7 where we make them, v5 of the source where they must be made again.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Declares id types; each is a UUID that can't be taken for another.
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                text.parse().map(Self)
+            }
+        }
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "format": "uuid", "x-class": "internal"})
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A business, and so the stream that holds its whole history.
+    BusinessId;
+    /// Whoever authenticates: a human, an agent or a service.
+    PrincipalId;
+    /// A person (or the business itself) that personal data is about.
+    SubjectId;
+    /// An agent enrolled in a business.
+    AgentId;
+    /// A piece of work.
+    TaskId;
+    /// A decision on record.
+    DecisionId;
+    /// A request for approval.
+    ApprovalId;
+    /// A budget: one scope and one window.
+    BudgetId;
+    /// A call to an outside service.
+    CallId;
+    /// Money set aside in budgets for one purpose.
+    ReservationId;
+    /// An API key (its id, never the key).
+    KeyId;
+    /// A stored event.
+    EventId;
+}
+
+/// The stream above all businesses has the nil UUID as its business.
+pub const INSTALLATION: BusinessId = BusinessId(Uuid::nil());
+
+impl BusinessId {
+    /// The id that the same name gives again in this business (UUID v5).
+    #[must_use]
+    pub fn name(self, name: &str) -> Uuid {
+        Uuid::new_v5(&self.0, name.as_bytes())
+    }
+
+    /// The business as the subject of text that is about nobody else.
+    #[must_use]
+    pub fn as_subject(self) -> SubjectId {
+        SubjectId(self.0)
+    }
+
+    /// The name of its stream wherever a stream name is needed.
+    #[must_use]
+    pub fn stream_name(self) -> String {
+        if self == INSTALLATION { "installation".to_owned() } else { format!("business-{}", self.0.simple()) }
+    }
+}
+
+impl PrincipalId {
+    /// The principal as a data subject: the person its display name is about.
+    #[must_use]
+    pub fn as_subject(self) -> SubjectId {
+        SubjectId(self.0)
+    }
+}
+
+/// Declares an enum with fixed snake_case names that stand in stored bytes.
+macro_rules! names {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $text)] $variant,)*
+        }
+        impl $name {
+            /// Every value, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name that is stored and shown.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+        impl std::str::FromStr for $name {
+            type Err = String;
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($text => Ok(Self::$variant),)*
+                    other => Err(format!("`{other}` is none of {}", Self::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(", "))),
+                }
+            }
+        }
+    };
+}
+pub(crate) use names;
+
+names! {
+    /// The kind of an aggregate: a thread inside a business's stream.
+    Kind {
+        /// A claimed slug (installation).
+        Slug = "slug",
+        /// A principal with its roles and keys (installation).
+        Principal = "principal",
+        /// The business itself.
+        Business = "business",
+        /// An agent.
+        Agent = "agent",
+        /// A task.
+        Task = "task",
+        /// A decision.
+        Decision = "decision",
+        /// A request for approval.
+        Approval = "approval",
+        /// The business's approval policy.
+        ApprovalPolicy = "approval_policy",
+        /// A budget.
+        Budget = "budget",
+        /// A call to an outside service.
+        Call = "call",
+    }
+}
+
+/// One aggregate inside a business.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct AggregateRef {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its id, unique within kind and business.
+    pub id: Uuid,
+}
+
+impl AggregateRef {
+    /// The aggregate of that kind and id.
+    #[must_use]
+    pub fn new(kind: Kind, id: impl Into<Uuid>) -> Self {
+        Self { kind, id: id.into() }
+    }
+}
+
+impl fmt::Display for AggregateRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.id)
+    }
+}
+
+/// Ids of aggregates name their kind, so that a reference is made without repeating it.
+macro_rules! refs {
+    ($($id:ident => $kind:ident),*) => {$(
+        impl From<$id> for AggregateRef {
+            fn from(id: $id) -> Self {
+                Self { kind: Kind::$kind, id: id.0 }
+            }
+        }
+        impl From<$id> for Uuid {
+            fn from(id: $id) -> Self {
+                id.0
+            }
+        }
+    )*};
+}
+refs!(BusinessId => Business, PrincipalId => Principal, AgentId => Agent, TaskId => Task,
+      DecisionId => Decision, ApprovalId => Approval, BudgetId => Budget, CallId => Call);

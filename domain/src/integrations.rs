@@ -1,0 +1,175 @@
+//! Integrations. Aggregate: `call`, one call to an outside service: intended before it happens,
+//! then with what became of it. Replaying the stream never calls again.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::events;
+use crate::ids::{AgentId, BudgetId, DecisionId, ReservationId, SubjectId, TaskId, names};
+use crate::personal::{ContentDigest, Text};
+use crate::values::{Money, Name};
+
+names! {
+    /// What an operation does to the world.
+    OperationClass {
+        /// Changes nothing.
+        Read = "read",
+        /// Changes something that can be changed back.
+        Write = "write",
+        /// Spends money.
+        Spending = "spending",
+        /// Shows something to the public.
+        Publishing = "publishing",
+        /// Binds the business.
+        Contracting = "contracting",
+        /// Destroys something.
+        Deleting = "deleting",
+    }
+}
+
+events!("integrations" {
+    /// A call is about to be made.
+    CallIntended = "call_intended" v 1 on Call,
+    /// The service answered that it is done.
+    CallSucceeded = "call_succeeded" v 1 on Call,
+    /// The service answered that it is not done.
+    CallFailed = "call_failed" v 1 on Call,
+    /// Nobody knows whether it is done.
+    CallAmbiguous = "call_ambiguous" v 1 on Call,
+});
+
+/// A call is about to be made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallIntended {
+    /// The outside service.
+    pub connector: Name,
+    /// What it is asked to do.
+    pub operation: Name,
+    /// What that does to the world.
+    pub class: OperationClass,
+    /// The agent on whose work it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// The task it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
+    /// The decision that led to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<DecisionId>,
+    /// JSON of the arguments.
+    pub arguments: Text,
+    /// Digest of the arguments.
+    pub arguments_digest: ContentDigest,
+    /// Money set aside for it in budgets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<ReservationId>,
+    /// The most it may cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_max: Option<Money>,
+    /// The budgets in which it is set aside.
+    pub budgets: Vec<BudgetId>,
+    /// Whom the texts are about.
+    pub subject: SubjectId,
+}
+
+/// The service answered that it is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallSucceeded {
+    /// The service's status code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How long it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u32>,
+    /// What it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<Text>,
+    /// Digest of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_digest: Option<ContentDigest>,
+    /// What it cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
+    /// Whom the texts are about.
+    pub subject: SubjectId,
+}
+
+/// The service answered that it is not done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallFailed {
+    /// The service's status code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How long it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u32>,
+    /// What went wrong.
+    pub error: Text,
+    /// What it cost all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
+    /// Whom the texts are about.
+    pub subject: SubjectId,
+}
+
+/// Nobody knows whether it is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallAmbiguous {
+    /// What was seen.
+    pub reason: Text,
+    /// Whom the text is about.
+    pub subject: SubjectId,
+}
+
+names! {
+    /// Where a call stands.
+    CallStatus {
+        /// It is about to be made.
+        Intended = "intended",
+        /// Done.
+        Succeeded = "succeeded",
+        /// Not done.
+        Failed = "failed",
+        /// Nobody knows.
+        Ambiguous = "ambiguous",
+    }
+}
+
+/// A call as the rules see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Call {
+    /// Where it stands; `None` before it is intended.
+    pub status: Option<CallStatus>,
+    /// Whom its texts are about.
+    pub subject: SubjectId,
+    /// Money set aside for it.
+    pub reservation: Option<ReservationId>,
+    /// The budgets in which it is set aside.
+    pub budgets: Vec<BudgetId>,
+    /// The most it may cost.
+    pub cost_max: Option<Money>,
+}
+
+impl Call {
+    /// Folds one event in.
+    pub fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::CallIntended(e) => {
+                *self = Self {
+                    status: Some(CallStatus::Intended),
+                    subject: e.subject,
+                    reservation: e.reservation,
+                    budgets: e.budgets.clone(),
+                    cost_max: e.cost_max,
+                };
+            }
+            Event::CallSucceeded(_) => self.status = Some(CallStatus::Succeeded),
+            Event::CallFailed(_) => self.status = Some(CallStatus::Failed),
+            Event::CallAmbiguous(_) => self.status = Some(CallStatus::Ambiguous),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What the rules need to know of a task.
+
+use serde::{Deserialize, Serialize};
+
+use super::events::{Event, Resolution, Status, Verdict};
+use crate::ids::{AgentId, SubjectId, TaskId};
+use crate::values::{Digest, Role, Team, Timestamp};
+
+/// Who holds a task, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The holder.
+    pub agent: AgentId,
+    /// How long a heartbeat keeps it.
+    pub lease_seconds: u32,
+    /// The end as last recorded.
+    pub expires_at: Timestamp,
+}
+
+/// The result at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submission {
+    /// Who made it.
+    pub producer: AgentId,
+    /// What a review must name.
+    pub artifact_digest: Digest,
+}
+
+/// A task as the rules see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Task {
+    /// Where it stands; `None` before it is planned.
+    pub status: Option<Status>,
+    /// Who is to do it.
+    pub team: Option<Team>,
+    /// Whom its texts are about.
+    pub subject: SubjectId,
+    /// What must be completed first.
+    pub depends_on: Vec<TaskId>,
+    /// The revision being made, or made last; 0 before the first offer.
+    pub revision: u32,
+    /// Number of leases so far.
+    pub fencing_token: u32,
+    /// Who holds it.
+    pub lease: Option<Lease>,
+    /// The result at hand.
+    pub submission: Option<Submission>,
+    /// How often reviewers asked for changes.
+    pub rework_rounds: u16,
+    /// How often they may.
+    pub rework_rounds_max: u16,
+    /// How often it failed.
+    pub attempts_failed: u16,
+    /// How often it may.
+    pub attempts_max: u16,
+    /// The role it is escalated to.
+    pub escalated_to: Option<Role>,
+    /// True once a human had a hand in it.
+    pub human_involved: bool,
+    /// Activities recorded of it.
+    pub activities: u32,
+}
+
+impl Task {
+    /// Folds one event in.
+    pub fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::Planned(e) => {
+                self.status = Some(Status::Planned);
+                self.team = Some(e.team);
+                self.subject = e.subject;
+                self.depends_on.clone_from(&e.depends_on);
+                self.rework_rounds_max = e.rework_rounds_max;
+                self.attempts_max = e.attempts_max;
+            }
+            Event::Offered(e) => {
+                self.enter(Status::Offered);
+                self.team = Some(e.team);
+                self.revision = e.revision;
+            }
+            Event::Leased(e) => {
+                self.enter(Status::Leased);
+                self.fencing_token = e.fencing_token;
+                self.lease = Some(Lease { agent: e.agent, lease_seconds: e.lease_seconds, expires_at: e.expires_at });
+            }
+            Event::LeaseExtended(e) => {
+                if let Some(lease) = &mut self.lease {
+                    lease.expires_at = e.expires_at;
+                }
+            }
+            Event::Released(_) | Event::LeaseExpired(_) => self.enter(Status::Offered),
+            Event::Submitted(e) => {
+                self.enter(Status::Submitted);
+                self.submission = Some(Submission { producer: e.agent, artifact_digest: e.artifact.digest });
+            }
+            Event::LateResultRecorded(_) => {}
+            Event::Reviewed(e) => {
+                if e.verdict == Verdict::ChangesRequested {
+                    self.rework_rounds = self.rework_rounds.saturating_add(1);
+                }
+            }
+            Event::Completed(_) => self.enter(Status::Completed),
+            Event::AttemptFailed(_) => {
+                self.attempts_failed = self.attempts_failed.saturating_add(1);
+                self.enter(Status::Offered);
+            }
+            Event::Failed(_) => self.enter(Status::Failed),
+            Event::Escalated(e) => {
+                self.enter(Status::Escalated);
+                self.escalated_to = Some(e.to_role);
+                self.human_involved = true;
+                if let (Some(artifact), Some(producer)) = (&e.artifact, e.producer) {
+                    self.submission = Some(Submission { producer, artifact_digest: artifact.digest });
+                }
+            }
+            Event::Resolved(e) => {
+                self.human_involved = true;
+                self.enter(match e.resolution {
+                    Resolution::Offered => Status::Offered,
+                    Resolution::Submitted => Status::Submitted,
+                    Resolution::Completed => Status::Completed,
+                    Resolution::Failed => Status::Failed,
+                    Resolution::Cancelled => Status::Cancelled,
+                });
+            }
+            Event::Quarantined(_) => self.enter(Status::Quarantined),
+            Event::Cancelled(_) => self.enter(Status::Cancelled),
+            Event::ActivityRecorded(_) => self.activities = self.activities.saturating_add(1),
+            Event::HistoryClosed(e) => self.enter(if e.completed { Status::Completed } else { Status::Failed }),
+        }
+    }
+
+    fn enter(&mut self, status: Status) {
+        self.status = Some(status);
+        self.lease = None;
+    }
+
+    /// Who has to act next; `None` once the task is closed (or before it is planned).
+    #[must_use]
+    pub fn next_actor(&self) -> Option<String> {
+        let team = self.team.map_or("operations", Team::as_str);
+        match self.status? {
+            Status::Planned => Some(self.depends_on.first().map_or_else(|| "human:owner".to_owned(), |id| format!("waiting:{id}"))),
+            Status::Offered => Some(format!("team:{team}/producer")),
+            Status::Leased => self.lease.map(|l| format!("agent:{}", l.agent)),
+            Status::Submitted => Some(format!("team:{team}/qa")),
+            Status::Escalated => Some(format!("human:{}", self.escalated_to.unwrap_or(Role::Owner))),
+            Status::Quarantined => Some("human:owner".to_owned()),
+            Status::Completed | Status::Failed | Status::Cancelled => None,
+        }
+    }
+}

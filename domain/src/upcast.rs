@@ -1,0 +1,53 @@
+//! Upcasters: how data of an older schema version becomes data of today's.
+//!
+//! A committed `.v1.json` never changes. A changed field is a new version with a step here, and
+//! v1's golden example decodes for ever (`tests/it/contracts.rs`).
+
+use serde_json::{Map, Value};
+
+use crate::Event;
+
+/// What is to be done with stored data.
+pub enum Step {
+    /// It is of today's version.
+    Current,
+    /// It was older; here it is as today's.
+    Upcast(Result<String, serde_json::Error>),
+    /// No such type or version.
+    Unknown,
+}
+
+type Upcaster = fn(&mut Map<String, Value>);
+
+/// From (type, version) to the next version.
+const STEPS: &[(&str, u16, Upcaster)] = &[("agents.enrolled", 1, agents_enrolled_v1)];
+
+/// v1 had the bare `model`; v2 says with which prompt version it runs: `runtime {model, prompt_version?}`.
+fn agents_enrolled_v1(data: &mut Map<String, Value>) {
+    if let Some(model) = data.remove("model") {
+        data.insert("runtime".to_owned(), Value::Object(Map::from_iter([("model".to_owned(), model)])));
+    }
+}
+
+/// Finds the way from a stored version to today's.
+#[must_use]
+pub fn to_current(name: &str, schema: u16, json: &str) -> Step {
+    let Some(current) = Event::types().find(|t| t.name == name) else { return Step::Unknown };
+    if schema == current.schema {
+        return Step::Current;
+    }
+    if schema == 0 || schema > current.schema {
+        return Step::Unknown;
+    }
+    Step::Upcast(run(name, schema, current.schema, json))
+}
+
+fn run(name: &str, from: u16, to: u16, json: &str) -> Result<String, serde_json::Error> {
+    let mut data: Map<String, Value> = serde_json::from_str(json)?;
+    for version in from..to {
+        if let Some((_, _, step)) = STEPS.iter().find(|(n, v, _)| *n == name && *v == version) {
+            step(&mut data);
+        }
+    }
+    serde_json::to_string(&data)
+}

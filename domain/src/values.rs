@@ -1,0 +1,400 @@
+//! Values: time, money, names and sizes. Each checks itself when it is read.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::ids::names;
+
+/// Why a value was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValueError(pub String);
+
+/// Declares serde and schema for a type that is written as one string.
+macro_rules! as_string {
+    ($name:ident, $schema:tt) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<str>::deserialize(d)?;
+                text.parse().map_err(de::Error::custom)
+            }
+        }
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+/// A moment in UTC, in microseconds since 1970; written RFC 3339 with exactly 6 fraction digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From microseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn as_micros(self) -> i64 {
+        self.0
+    }
+    /// This moment and so many seconds; stops at the ends of time.
+    #[must_use]
+    pub fn plus_seconds(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add_unsigned(seconds.saturating_mul(1_000_000)))
+    }
+    /// Whole seconds from `earlier` to this moment; 0 when it is not earlier.
+    #[must_use]
+    pub fn seconds_since(self, earlier: Self) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0) / 1_000_000).unwrap_or(0)
+    }
+    fn civil(self) -> jiff::civil::DateTime {
+        let moment = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX);
+        jiff::tz::TimeZone::UTC.to_datetime(moment)
+    }
+    /// The UTC date, `2026-11-22`.
+    #[must_use]
+    pub fn date(self) -> String {
+        self.civil().date().to_string()
+    }
+    /// The ISO 8601 week, `2026-W47`.
+    #[must_use]
+    pub fn week(self) -> String {
+        let week = self.civil().date().iso_week_date();
+        format!("{}-W{:02}", week.year(), week.week())
+    }
+    /// The month, `2026-11`.
+    #[must_use]
+    pub fn month(self) -> String {
+        let date = self.civil().date();
+        format!("{:04}-{:02}", date.year(), date.month())
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let c = self.civil();
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+            c.year(), c.month(), c.day(), c.hour(), c.minute(), c.second(), c.subsec_nanosecond() / 1000
+        )
+    }
+}
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+impl FromStr for Timestamp {
+    type Err = ValueError;
+    /// Accepts any RFC 3339 moment between the years 0000 and 9999; finer digits are cut.
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let moment: jiff::Timestamp = text
+            .parse()
+            .map_err(|_| ValueError(format!("`{text}` is no RFC 3339 time such as 2026-11-22T20:00:00Z")))?;
+        let stamp = Self(moment.as_microsecond());
+        if (0..=9999).contains(&stamp.civil().year()) { Ok(stamp) } else { Err(ValueError(format!("the year of `{text}` is not between 0000 and 9999"))) }
+    }
+}
+as_string!(Timestamp, {"type": "string", "format": "date-time", "x-class": "internal"});
+
+/// An ISO 4217 currency code.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// US dollar.
+    pub const USD: Self = Self(*b"USD");
+}
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{}", char::from(*b)))
+    }
+}
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+impl FromStr for Currency {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match *text.as_bytes() {
+            [a, b, c] if text.bytes().all(|x| x.is_ascii_uppercase()) => Ok(Self([a, b, c])),
+            _ => Err(ValueError(format!("`{text}` is no ISO 4217 currency code such as EUR"))),
+        }
+    }
+}
+as_string!(Currency, {"type": "string", "pattern": "^[A-Z]{3}$", "x-class": "internal"});
+
+/// An exact decimal: at most 9 fraction digits, never a float.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct Amount(Decimal);
+
+/// Most fraction digits that an amount keeps.
+pub const FRACTION_DIGITS_MAX: u32 = 9;
+
+impl Amount {
+    /// Nothing.
+    pub const ZERO: Self = Self(Decimal::ZERO);
+
+    /// The decimal itself.
+    #[must_use]
+    pub fn get(self) -> Decimal {
+        self.0
+    }
+    /// Rounds half-even to 9 fraction digits, as importers do.
+    #[must_use]
+    pub fn rounded(value: Decimal) -> Self {
+        Self(value.round_dp_with_strategy(FRACTION_DIGITS_MAX, rust_decimal::RoundingStrategy::MidpointNearestEven).normalize())
+    }
+    /// The sum; `None` on overflow.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.0).map(Self)
+    }
+    /// The difference; `None` on overflow.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Option<Self> {
+        self.0.checked_sub(other.0).map(Self)
+    }
+}
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl FromStr for Amount {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let bad = |why: &str| ValueError(format!("the amount `{text}` {why}"));
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+        let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if !plain(whole) || !plain(fraction) {
+            return Err(bad("is no plain decimal such as 12.50"));
+        }
+        if digits.contains('.') && fraction.len() > FRACTION_DIGITS_MAX as usize {
+            return Err(bad("has more than 9 fraction digits"));
+        }
+        if whole.len() > 15 {
+            return Err(bad("has more than 15 digits before the point"));
+        }
+        text.parse().map(Self).map_err(|_| bad("is no decimal"))
+    }
+}
+as_string!(Amount, {"type": "string", "pattern": "^-?[0-9]{1,15}(\\.[0-9]{1,9})?$", "x-class": "confidential"});
+
+/// Money: an exact decimal and its currency.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Money {
+    /// The decimal string.
+    pub amount: Amount,
+    /// ISO 4217.
+    pub currency: Currency,
+}
+
+impl Money {
+    /// True when the amount is below zero.
+    #[must_use]
+    pub fn is_negative(self) -> bool {
+        self.amount < Amount::ZERO
+    }
+}
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.amount, self.currency)
+    }
+}
+
+/// The name of a business in addresses: lower-case letters, digits and single dashes, 2 to 63.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Slug(String);
+
+impl Slug {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+impl fmt::Display for Slug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl FromStr for Slug {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let fits = (2..=63).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !text.starts_with('-') && !text.ends_with('-') && !text.contains("--");
+        if fits { Ok(Self(text.to_owned())) } else { Err(ValueError(format!("`{text}` is no slug: use 2 to 63 lower-case letters, digits and single dashes"))) }
+    }
+}
+as_string!(Slug, {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "x-class": "public"});
+
+/// A SHA-256 or HMAC-SHA-256 value, 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+impl FromStr for Digest {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let bad = || ValueError(format!("`{text}` is no digest of 64 lower-case hexadecimal digits"));
+        if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(bad());
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = std::str::from_utf8(pair).ok().and_then(|p| u8::from_str_radix(p, 16).ok()).ok_or_else(bad)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+as_string!(Digest, {"type": "string", "pattern": "^[0-9a-f]{64}$", "x-class": "internal"});
+
+/// A share between 0 and 1 as an exact decimal, such as a confidence.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Ratio(Amount);
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl FromStr for Ratio {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let amount: Amount = text.parse()?;
+        if amount >= Amount::ZERO && amount.get() <= Decimal::ONE { Ok(Self(amount)) } else { Err(ValueError(format!("`{text}` is not between 0 and 1"))) }
+    }
+}
+as_string!(Ratio, {"type": "string", "pattern": "^[01](\\.[0-9]{1,9})?$", "x-class": "internal"});
+
+/// A short name that is no free text: activity, operation, connector, model, tool, skill. At most
+/// 200 characters, no control characters.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Name(String);
+
+impl Name {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl FromStr for Name {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if text.is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
+            return Err(ValueError("a name has 1 to 200 characters and no control characters".to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+as_string!(Name, {"type": "string", "minLength": 1, "maxLength": 200, "x-class": "internal"});
+
+names! {
+    /// One of the seven teams of a business.
+    Team {
+        /// Infrastructure, application, security, performance.
+        Technical = "technical",
+        /// Brand, content, campaigns, analytics.
+        Marketing = "marketing",
+        /// CRM, funnel, proposals.
+        Sales = "sales",
+        /// Bookkeeping, planning, tax, payments.
+        Finance = "finance",
+        /// Entity formation, contracts, IP, regulatory.
+        Legal = "legal",
+        /// Process documentation, vendors, support, quality.
+        Operations = "operations",
+        /// Recruitment, onboarding, performance, compliance.
+        Hr = "hr",
+    }
+}
+names! {
+    /// What a principal may do in a business.
+    Role {
+        /// Accountable human of a business.
+        Owner = "owner",
+        /// Works in the business.
+        Member = "member",
+        /// Votes on approvals.
+        Approver = "approver",
+        /// Reads everything, writes nothing.
+        Auditor = "auditor",
+        /// An agent's credentials.
+        Agent = "agent",
+        /// A machine such as an importer.
+        Service = "service",
+    }
+}
+names! {
+    /// How much harm a wrong outcome would do.
+    RiskTier {
+        /// Easily undone.
+        Low = "low",
+        /// Costs time.
+        Medium = "medium",
+        /// Costs money or trust.
+        High = "high",
+        /// Can't be undone.
+        Critical = "critical",
+    }
+}
+
+/// What a model used for one piece of work; tokens are whole counts.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// The model's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<Name>,
+    /// Version of the prompt it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_version: Option<Name>,
+    /// Tokens read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u32>,
+    /// Tokens written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u32>,
+}

@@ -1,0 +1,324 @@
+//! The stored event: RFC 8785 bytes, written once, hashed, exported, never rewritten.
+//!
+//! `{access_policy?, actor, business, causation?, command_id, correlation, data, event_id, id,
+//! index, kind, occurred_at?, on_behalf_of?, recorded_at, request?, schema, sealed?, type, v,
+//! version}`. Nothing that a store assigns is in the bytes, so they can be sent again unchanged and
+//! give the same Merkle root on every store.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use domain::ids::EventId;
+use domain::personal::{ContentDigest, Plaintext, SealedField, collect, resolve};
+use domain::values::Digest;
+use domain::{AggregateRef, BusinessId, DecodeError, Event, Kind, PrincipalId, SubjectId, Timestamp};
+use proof::canonical;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::sealing::{Entropy, Place, StoredSealed, SubjectKeys, places, seal};
+
+/// The version of the envelope itself.
+pub const ENVELOPE_VERSION: u8 = 1;
+
+/// Content digest of a command, kept on its first event: `request` in the stored event. It is
+/// compared before anything else is asked, so that a repeat gets its first receipt.
+pub type RequestDigest = ContentDigest;
+
+/// An event on its way into the log.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The stream.
+    pub business: BusinessId,
+    /// The aggregate.
+    pub aggregate: AggregateRef,
+    /// Its version with this event.
+    pub version: u64,
+    /// What happened, personal fields in clear.
+    pub event: Event,
+    /// Our clock.
+    pub recorded_at: Timestamp,
+    /// The world's clock, where it differs.
+    pub occurred_at: Option<Timestamp>,
+    /// Who authenticated.
+    pub actor: PrincipalId,
+    /// For whom.
+    pub on_behalf_of: Option<PrincipalId>,
+    /// Version of the access policies that allowed it.
+    pub access_policy: Option<u32>,
+    /// The caller's idempotency key.
+    pub command_id: String,
+    /// Place among the command's events.
+    pub index: u32,
+    /// The event that led to it.
+    pub causation: Option<EventId>,
+    /// What else belongs to it.
+    pub correlation: Uuid,
+}
+
+/// Why a draft did not become bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The value does not serialise.
+    #[error("the event can't be written: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A personal field's subject has no key among those given.
+    #[error("a personal field could not be sealed")]
+    NoKey,
+}
+
+/// The id of a command's event: UUID v5 of the RFC 8785 bytes of `[principal, command_id, index]`
+/// in the namespace of the business.
+///
+/// # Panics
+/// Never: a list of two strings and a number is always JSON.
+#[must_use]
+#[allow(clippy::expect_used, reason = "a list of strings and a number is always JSON")]
+pub fn event_id(business: BusinessId, principal: PrincipalId, command_id: &str, index: u32) -> EventId {
+    let name = canonical::to_bytes(&(principal, command_id, index)).expect("a list of strings and a number");
+    EventId(Uuid::new_v5(&business.0, &name))
+}
+
+impl Draft {
+    /// The event's id.
+    #[must_use]
+    pub fn event_id(&self) -> EventId {
+        event_id(self.business, self.actor, &self.command_id, self.index)
+    }
+
+    /// Serialises the event; personal fields are taken out, to be sealed next.
+    ///
+    /// # Errors
+    /// When a value does not serialise.
+    pub fn prepare(self) -> Result<Prepared, SealError> {
+        let (data, plaintexts) = collect(|| canonical::to_bytes(&self.event.data()));
+        let data = String::from_utf8(data?).map_err(|_| SealError::NoKey)?;
+        Ok(Prepared { draft: self, data, request: None, plaintexts })
+    }
+
+}
+
+/// A draft whose personal fields wait for their keys.
+#[derive(Debug)]
+pub struct Prepared {
+    draft: Draft,
+    data: String,
+    request: Option<String>,
+    plaintexts: Vec<Plaintext>,
+}
+
+impl Prepared {
+    /// The subjects whose keys sealing needs.
+    pub fn subjects(&self) -> impl Iterator<Item = SubjectId> {
+        self.plaintexts.iter().map(|p| p.subject)
+    }
+
+    /// Adds the digest of the command, with its key as one more personal field.
+    pub fn set_request(&mut self, digest: Digest, digest_key: &[u8; 32], subject: SubjectId) {
+        let n = self.plaintexts.len();
+        self.request = Some(format!("{{\"digest\":\"{digest}\",\"digest_key\":{{\"$sealed\":{n}}}}}"));
+        self.plaintexts.push(Plaintext { subject, json: format!("\"{}\"", Digest(*digest_key)).into_bytes() });
+    }
+
+    /// The stored bytes.
+    ///
+    /// # Errors
+    /// [`SealError`], when a key is missing; nothing clear is in it.
+    pub fn seal(mut self, keys: &SubjectKeys, entropy: &Entropy) -> Result<Vec<u8>, SealError> {
+        let plaintexts = std::mem::take(&mut self.plaintexts);
+        let sealed = self.seal_all(plaintexts, keys, entropy)?;
+        let mut out = String::with_capacity(600 + self.data.len() + sealed.len() * 300);
+        self.write(&mut out, &sealed)?;
+        Ok(out.into_bytes())
+    }
+
+    fn seal_all(&self, plaintexts: Vec<Plaintext>, keys: &SubjectKeys, entropy: &Entropy) -> Result<Vec<StoredSealed>, SealError> {
+        if plaintexts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let draft = &self.draft;
+        let place = Place { business: draft.business, kind: draft.aggregate.kind.as_str(), id: draft.aggregate.id, version: draft.version };
+        let mut found = places(&self.data, "/data")?;
+        if let Some(request) = &self.request {
+            found.extend(places(request, "/request")?);
+        }
+        found.sort_unstable();
+        if !found.iter().map(|(n, _)| *n).eq(0..plaintexts.len()) {
+            return Err(SealError::NoKey);
+        }
+        let sealed = plaintexts.into_iter().zip(&found).map(|(plain, (_, pointer))| seal(&place, pointer, plain, keys, entropy));
+        sealed.collect::<Option<Vec<_>>>().ok_or(SealError::NoKey)
+    }
+
+    /// Keys in the order of RFC 8785, so that the whole is canonical when its parts are.
+    fn write(&self, out: &mut String, sealed: &[StoredSealed]) -> Result<(), SealError> {
+        let draft = &self.draft;
+        let kind = draft.event.event_type();
+        let data = &self.data;
+        let text = |value: &str| serde_json::to_string(value);
+        out.push('{');
+        if let Some(version) = draft.access_policy {
+            let _ = write!(out, "\"access_policy\":{version},");
+        }
+        let _ = write!(out, "\"actor\":\"{}\",\"business\":\"{}\",", draft.actor, draft.business);
+        if let Some(causation) = draft.causation {
+            let _ = write!(out, "\"causation\":\"{causation}\",");
+        }
+        let _ = write!(out, "\"command_id\":{},\"correlation\":\"{}\",\"data\":{data},", text(&draft.command_id)?, draft.correlation);
+        let _ = write!(out, "\"event_id\":\"{}\",\"id\":\"{}\",", draft.event_id(), draft.aggregate.id);
+        let _ = write!(out, "\"index\":{},\"kind\":\"{}\",", draft.index, draft.aggregate.kind);
+        if let Some(at) = draft.occurred_at {
+            let _ = write!(out, "\"occurred_at\":\"{at}\",");
+        }
+        if let Some(principal) = draft.on_behalf_of {
+            let _ = write!(out, "\"on_behalf_of\":\"{principal}\",");
+        }
+        let _ = write!(out, "\"recorded_at\":\"{}\",", draft.recorded_at);
+        if let Some(request) = &self.request {
+            let _ = write!(out, "\"request\":{request},");
+        }
+        let _ = write!(out, "\"schema\":{},", kind.schema);
+        if !sealed.is_empty() {
+            let _ = write!(out, "\"sealed\":{},", serde_json::to_string(sealed)?);
+        }
+        let _ = write!(out, "\"type\":\"{}\",\"v\":{ENVELOPE_VERSION},\"version\":{}}}", kind.name, draft.version);
+        Ok(())
+    }
+}
+
+/// A stored event, read: everything but its typed data.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stored<'a> {
+    /// Version of the envelope.
+    pub v: u8,
+    /// The event's id.
+    pub event_id: EventId,
+    /// The stream.
+    pub business: BusinessId,
+    /// The aggregate's kind.
+    pub kind: Kind,
+    /// The aggregate's id.
+    pub id: Uuid,
+    /// The aggregate's version with this event.
+    pub version: u64,
+    /// `context.past_tense`.
+    #[serde(borrow)]
+    pub r#type: Cow<'a, str>,
+    /// Version of the data's schema.
+    pub schema: u16,
+    /// Our clock.
+    pub recorded_at: Timestamp,
+    /// The world's clock, where it differs.
+    pub occurred_at: Option<Timestamp>,
+    /// Who authenticated.
+    pub actor: PrincipalId,
+    /// For whom.
+    pub on_behalf_of: Option<PrincipalId>,
+    /// Version of the access policies that allowed it.
+    pub access_policy: Option<u32>,
+    /// The caller's idempotency key.
+    pub command_id: Cow<'a, str>,
+    /// On index 0: digest of the command.
+    #[serde(borrow)]
+    pub request: Option<&'a RawValue>,
+    /// Place among the command's events.
+    pub index: u32,
+    /// The event that led to it.
+    pub causation: Option<EventId>,
+    /// What else belongs to it.
+    pub correlation: Uuid,
+    /// What happened, not yet decoded.
+    #[serde(borrow)]
+    pub data: &'a RawValue,
+    /// Ciphertexts of the personal fields.
+    #[serde(default)]
+    pub sealed: Vec<StoredSealed>,
+}
+
+impl<'a> Stored<'a> {
+    /// Reads an event from its bytes.
+    ///
+    /// # Errors
+    /// When they are no stored event.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+
+    /// The aggregate.
+    #[must_use]
+    pub fn aggregate(&self) -> AggregateRef {
+        AggregateRef { kind: self.kind, id: self.id }
+    }
+
+    /// When it happened: the world's clock where it is known, else ours.
+    #[must_use]
+    pub fn happened_at(&self) -> Timestamp {
+        self.occurred_at.unwrap_or(self.recorded_at)
+    }
+
+    /// The typed event; personal fields stay sealed but carry what is needed to open them.
+    ///
+    /// # Errors
+    /// [`DecodeError`], for a type or data that this program does not know.
+    pub fn event(&self) -> Result<Event, DecodeError> {
+        resolve(self.sealed_fields(self.data, "/data"), || Event::decode(&self.r#type, self.schema, self.data.get()))
+    }
+
+    /// The digest of the command that made it; on index 0 only.
+    ///
+    /// # Errors
+    /// When it does not have that form.
+    pub fn request_digest(&self) -> Result<Option<RequestDigest>, serde_json::Error> {
+        let Some(raw) = self.request else { return Ok(None) };
+        resolve(self.sealed_fields(raw, "/request"), || serde_json::from_str(raw.get()).map(Some))
+    }
+
+    fn sealed_fields(&self, raw: &RawValue, prefix: &str) -> Vec<Arc<SealedField>> {
+        if self.sealed.is_empty() {
+            return Vec::new();
+        }
+        let place = Place { business: self.business, kind: self.kind.as_str(), id: self.id, version: self.version };
+        let mut pointers = vec![String::new(); self.sealed.len()];
+        for (n, pointer) in places(raw.get(), prefix).unwrap_or_default() {
+            if let Some(slot) = pointers.get_mut(n) {
+                *slot = pointer;
+            }
+        }
+        let field = |(s, pointer): (&StoredSealed, String)| {
+            Arc::new(SealedField {
+                business: self.business,
+                subject: s.subject,
+                generation: s.generation,
+                nonce: s.nonce.clone(),
+                ct: s.ct.clone(),
+                commit: s.commit.clone(),
+                aad: place.aad(&pointer, s.generation),
+            })
+        };
+        self.sealed.iter().zip(pointers).map(field).collect()
+    }
+}
+
+/// An event in the log, with what the store gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Place in the whole installation's log: 1, 2, 3 …, gaps possible.
+    pub position: u64,
+    /// Place in its business: 1, 2, 3 …, dense.
+    pub seq: u64,
+    /// The stored bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Recorded {
+    /// The event in the bytes.
+    ///
+    /// # Errors
+    /// When they are no stored event.
+    pub fn stored(&self) -> Result<Stored<'_>, serde_json::Error> {
+        Stored::parse(&self.bytes)
+    }
+}

@@ -1,0 +1,64 @@
+//! Where the keys of data subjects live: never in the log, and gone for good when destroyed.
+//!
+//! A subject has one key at a time in a business; when it is destroyed and new data about the same
+//! subject comes later, that gets a key of the next generation. What was sealed under a destroyed
+//! key stays unreadable for ever, and the log's proofs are not touched by that.
+
+mod local;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
+use domain::{BusinessId, SubjectId};
+use zeroize::Zeroizing;
+
+pub use local::{LocalKeyring, Wrapping};
+
+/// A subject's key of one generation.
+pub struct SubjectKey {
+    /// 1, 2, 3 …
+    pub generation: u32,
+    pub(crate) bytes: Zeroizing<[u8; 32]>,
+    pub(crate) aead: LessSafeKey,
+}
+
+impl SubjectKey {
+    pub(crate) fn new(generation: u32, bytes: Zeroizing<[u8; 32]>) -> Result<Self, KeyringError> {
+        let unbound = UnboundKey::new(&AES_256_GCM, bytes.as_ref()).map_err(|_| KeyringError::Broken("a key has the wrong length".to_owned()))?;
+        Ok(Self { generation, bytes, aead: LessSafeKey::new(unbound) })
+    }
+}
+
+impl std::fmt::Debug for SubjectKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SubjectKey(generation {}, not shown)", self.generation)
+    }
+}
+
+/// Why a key could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The key file or passphrase is not the one the keyring was made with.
+    #[error("the keyring does not open with this key file or passphrase; give the one it was made with")]
+    WrongWrappingKey,
+    /// The keyring's file can't be read or written.
+    #[error("the keyring could not be used: {0}")]
+    Storage(String),
+    /// What is in it makes no sense.
+    #[error("the keyring is damaged: {0}; restore it from its backup")]
+    Broken(String),
+}
+
+/// The keys of the data subjects of all businesses.
+#[async_trait]
+pub trait Keyring: Send + Sync {
+    /// The key under which new data about the subject is sealed; made, durably, if there is none.
+    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<Arc<SubjectKey>, KeyringError>;
+
+    /// The key of that generation; `None` once it is destroyed.
+    async fn opening_key(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError>;
+
+    /// Destroys every key the subject has in that business; says how many there were.
+    async fn destroy(&self, business: BusinessId, subject: SubjectId) -> Result<u32, KeyringError>;
+}

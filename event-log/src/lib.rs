@@ -1,0 +1,21 @@
+//! MEMORY: the log of all businesses, and the sealing of what is personal in it.
+//!
+//! - [`envelope`]: the stored event, its bytes and how they are read.
+//! - [`sealing`], [`keyring`]: personal fields become ciphertext before they are hashed.
+//! - [`log`]: the trait that a store fulfils, with its laws.
+//! - [`sqlite`]: the embedded store. [`subscription`]: catching up and going live on any store.
+//! - [`attempts`]: who tried what, beside the log.
+
+pub mod attempts;
+pub mod envelope;
+pub mod keyring;
+pub mod log;
+pub mod sealing;
+pub mod sqlite;
+pub mod subscription;
+
+pub use envelope::{Draft, Prepared, Recorded, RequestDigest, SealError, Stored};
+pub use keyring::{Keyring, KeyringError, SubjectKey};
+pub use log::{Append, AppendError, Committed, EventLog, Head, LogError, NewEvent, Pending};
+pub use sealing::{Entropy, Unsealed, unseal};
+pub use subscription::{Subscription, Update};

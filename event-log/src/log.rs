@@ -1,0 +1,191 @@
+//! What a store of events must do.
+//!
+//! The laws, checked by one suite against every store (`tests/it/laws.rs`):
+//! 1. `seq` is dense per business, `version` dense per aggregate.
+//! 2. No late arrivals: once a reader has seen position P, nothing ≤ P appears later.
+//! 3. An append is atomic, and contiguous in `seq`.
+//! 4. The same ids with the same bytes give the first answer again; with other bytes a refusal.
+//! 5. Acknowledged = durable.
+//! 6. Bytes out = bytes in.
+//! 7. A subscription is at-least-once, in order, ends only with an error, and says when it has
+//!    caught up.
+//! 8. Caps on an event and on an append, with a clear error beyond.
+
+use async_trait::async_trait;
+use domain::ids::EventId;
+use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX};
+use domain::{AggregateRef, BusinessId};
+use proof::tree::Hash;
+use tokio::sync::{oneshot, watch};
+
+use crate::envelope::Recorded;
+
+/// An event to be appended, its bytes final.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Its aggregate.
+    pub aggregate: AggregateRef,
+    /// The aggregate's version with it.
+    pub version: u64,
+    /// Its id.
+    pub event_id: EventId,
+    /// The stored bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Events of one business that are stored together or not at all.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The stream.
+    pub business: BusinessId,
+    /// Aggregates that must still have that version; those written to need not be named.
+    pub reads: Vec<(AggregateRef, u64)>,
+    /// The events, at least one.
+    pub events: Vec<NewEvent>,
+}
+
+impl Append {
+    /// Law 8.
+    ///
+    /// # Errors
+    /// [`AppendError::TooLarge`] or [`AppendError::Empty`].
+    pub fn check_caps(&self) -> Result<(), AppendError> {
+        if self.events.is_empty() {
+            return Err(AppendError::Empty);
+        }
+        let mut total = 0;
+        for event in &self.events {
+            if event.bytes.len() > EVENT_BYTES_MAX {
+                return Err(AppendError::TooLarge { what: "an event", bytes: event.bytes.len(), max: EVENT_BYTES_MAX });
+            }
+            total += event.bytes.len();
+        }
+        if total > APPEND_BYTES_MAX {
+            return Err(AppendError::TooLarge { what: "an append", bytes: total, max: APPEND_BYTES_MAX });
+        }
+        Ok(())
+    }
+}
+
+/// Where an append went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// `seq` of its first event; the others follow without a gap.
+    pub first_seq: u64,
+    /// Position of its last event.
+    pub position: u64,
+    /// True when it had been stored before.
+    pub repeated: bool,
+}
+
+/// Why an append was not stored. In every case nothing of it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// An aggregate has another version than the decision saw.
+    #[error("{aggregate} is at version {actual}, the decision was made at version {expected}")]
+    Conflict {
+        /// Which one.
+        aggregate: AggregateRef,
+        /// What the decision saw.
+        expected: u64,
+        /// What it is.
+        actual: u64,
+    },
+    /// An event with this id is stored already, with other bytes.
+    #[error("event {0} is stored already, with other content")]
+    IdTaken(EventId),
+    /// Beyond a cap.
+    #[error("{what} of {bytes} bytes is beyond the limit of {max}; send less at once")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// How large it is.
+        bytes: usize,
+        /// How large it may be.
+        max: usize,
+    },
+    /// No events in it.
+    #[error("an append needs at least one event")]
+    Empty,
+    /// The disk is full.
+    #[error("the disk is full: nothing was written; free some space and send it again")]
+    DiskFull,
+    /// The store is shutting down or gone.
+    #[error("the log is closed: {0}")]
+    Closed(String),
+    /// The store failed.
+    #[error("the log could not be written: {0}")]
+    Storage(String),
+}
+
+/// Why the log could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// Another process has the data folder.
+    #[error("{0}")]
+    Locked(String),
+    /// The file is damaged.
+    #[error("the log's file is damaged ({0}); run `minutebook verify`, then restore the last good backup")]
+    Corrupt(String),
+    /// The store failed.
+    #[error("the log could not be read: {0}")]
+    Storage(String),
+}
+
+/// The end of a business's stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The stream.
+    pub business: BusinessId,
+    /// Its last `seq`.
+    pub seq: u64,
+    /// The root of its Merkle tree.
+    pub root: Hash,
+}
+
+/// The answer to an append that waits for the disk.
+#[derive(Debug)]
+pub struct Pending(pub(crate) oneshot::Receiver<Result<Committed, AppendError>>);
+
+impl Pending {
+    /// Waits until the append is durable or refused.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing was stored then.
+    pub async fn done(self) -> Result<Committed, AppendError> {
+        self.0.await.unwrap_or_else(|_| Err(AppendError::Closed("its writer stopped".to_owned())))
+    }
+}
+
+/// The log of one installation.
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// Hands an append to the writer, in the order of the calls; waits while its queue is full.
+    async fn enqueue(&self, append: Append) -> Result<Pending, AppendError>;
+
+    /// Appends and waits until it is durable.
+    async fn append(&self, append: Append) -> Result<Committed, AppendError> {
+        self.enqueue(append).await?.done().await
+    }
+
+    /// An event by its id, within one business.
+    async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError>;
+
+    /// An aggregate's events after a version, at most `limit`.
+    async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
+
+    /// A business's events after a `seq`, at most `limit`.
+    async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
+
+    /// The whole installation's events after a position, at most `limit`.
+    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
+
+    /// The end of a business's stream; `None` when it has none.
+    async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError>;
+
+    /// The ends of all streams, ordered by business.
+    async fn heads(&self) -> Result<Vec<Head>, LogError>;
+
+    /// The last position that is durable, as it moves.
+    fn position(&self) -> watch::Receiver<u64>;
+}

@@ -1,0 +1,182 @@
+//! The embedded store: one SQLite file, one process.
+//!
+//! One connection writes, on a thread of its own; it commits what has queued up in one transaction
+//! with one fsync (WAL, `synchronous=FULL`). All others open the file read-only. The bundled
+//! SQLite 3.46 has the WAL-reset bug that needs two writing connections on one file: there is only
+//! ever one here, and a lock on the folder keeps other processes out.
+
+mod reader;
+mod writer;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use domain::ids::EventId;
+use domain::limits::QUEUE_MAX;
+use domain::{AggregateRef, BusinessId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::envelope::Recorded;
+use crate::log::{Append, AppendError, EventLog, Head, LogError, Pending};
+use reader::Readers;
+pub use reader::RawRow;
+
+/// How hard the store waits for the disk. Only [`Durability::Full`] keeps law 5; the other exists
+/// so that the power-cut test can show that it would be caught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Every commit is on the disk before it is acknowledged.
+    Full,
+    /// Commits may be lost with the power.
+    Normal,
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How hard it waits for the disk.
+    pub durability: Durability,
+    /// Pages the file may have; 0 = no limit. For tests of a full disk.
+    pub pages_max: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { durability: Durability::Full, pages_max: 0 }
+    }
+}
+
+/// An exclusive lock on a data folder; held until it is dropped.
+#[derive(Debug)]
+pub struct FolderLock(#[allow(dead_code, reason = "held, not read")] File);
+
+impl FolderLock {
+    /// Takes the folder for this process; makes it when it is not there.
+    ///
+    /// # Errors
+    /// [`LogError::Locked`] says what to do when another process has it.
+    pub fn take(folder: &Path) -> Result<Self, LogError> {
+        let storage = |e: std::io::Error| LogError::Storage(format!("{}: {e}", folder.display()));
+        std::fs::create_dir_all(folder).map_err(storage)?;
+        let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(storage)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(std::fs::TryLockError::WouldBlock) => Err(LogError::Locked(format!(
+                "the data folder {} is in use by another minutebook process; talk to that one with --server URL, or stop it first",
+                folder.display()
+            ))),
+            Err(std::fs::TryLockError::Error(e)) => Err(storage(e)),
+        }
+    }
+}
+
+enum Job {
+    Append(Append, oneshot::Sender<Result<crate::Committed, AppendError>>),
+    Stop,
+}
+
+/// The store in `FOLDER/log.db`.
+pub struct SqliteLog {
+    queue: mpsc::Sender<Job>,
+    readers: Readers,
+    position: watch::Receiver<u64>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+pub(crate) fn log_error(e: &rusqlite::Error) -> LogError {
+    match e.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => LogError::Corrupt(e.to_string()),
+        _ => LogError::Storage(e.to_string()),
+    }
+}
+
+impl SqliteLog {
+    /// The file of the log in a data folder.
+    #[must_use]
+    pub fn file(folder: &Path) -> PathBuf {
+        folder.join("log.db")
+    }
+
+    /// Opens the log in a folder whose lock the caller holds.
+    ///
+    /// # Errors
+    /// When the file can't be opened or is damaged.
+    pub fn open(folder: &Path, options: &Options) -> Result<Self, LogError> {
+        let path = Self::file(folder);
+        let writer = writer::Writer::open(&path, options)?;
+        let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+        let (moved, position) = watch::channel(writer.last_position());
+        let thread = std::thread::Builder::new()
+            .name("log-writer".to_owned())
+            .spawn(move || writer.run(jobs, &moved))
+            .map_err(|e| LogError::Storage(e.to_string()))?;
+        Ok(Self { queue, readers: Readers::new(path), position, writer: Mutex::new(Some(thread)) })
+    }
+
+    /// Commits what is queued, then closes the file. What comes later is refused.
+    pub async fn close(&self) {
+        let _ = self.queue.send(Job::Stop).await;
+        let thread = self.writer.lock().ok().and_then(|mut t| t.take());
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    /// Every row as it lies in the file, after a position: for verification.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+        self.readers.raw_rows(after, limit)
+    }
+}
+
+#[async_trait]
+impl EventLog for SqliteLog {
+    async fn enqueue(&self, append: Append) -> Result<Pending, AppendError> {
+        append.check_caps()?;
+        let (answer, pending) = oneshot::channel();
+        let closed = |_| AppendError::Closed("the store is shutting down".to_owned());
+        self.queue.send(Job::Append(append, answer)).await.map_err(closed)?;
+        Ok(Pending(pending))
+    }
+
+    // Point reads take microseconds and run where they are called; scans leave the runtime alone.
+    async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
+        self.readers.find(business, id)
+    }
+
+    async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.readers.aggregate(business, aggregate, after, limit)
+    }
+
+    async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let readers = self.readers.clone();
+        blocking(move || readers.business(business, after, limit)).await
+    }
+
+    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let readers = self.readers.clone();
+        blocking(move || readers.all(after, limit)).await
+    }
+
+    async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
+        self.readers.head(business)
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, LogError> {
+        let readers = self.readers.clone();
+        blocking(move || readers.heads()).await
+    }
+
+    fn position(&self) -> watch::Receiver<u64> {
+        self.position.clone()
+    }
+}
+
+async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T, LogError> + Send + 'static) -> Result<T, LogError> {
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
+}

@@ -1,0 +1,137 @@
+//! Read-only connections, as many as are in use at once.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use domain::ids::EventId;
+use domain::{AggregateRef, BusinessId};
+use proof::tree::Frontier;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, ToSql, params};
+use uuid::Uuid;
+
+use super::log_error;
+use crate::envelope::Recorded;
+use crate::log::{Head, LogError};
+
+/// A row as it lies in the file; what it claims of its bytes is not believed.
+#[derive(Debug, Clone)]
+pub struct RawRow {
+    /// Place in the whole log.
+    pub position: u64,
+    /// The stream it claims.
+    pub business: Uuid,
+    /// The place in it that it claims.
+    pub seq: u64,
+    /// The aggregate's kind that it claims.
+    pub kind: String,
+    /// The aggregate's id that it claims.
+    pub id: Uuid,
+    /// The version that it claims.
+    pub version: u64,
+    /// The event id that it claims.
+    pub event_id: Uuid,
+    /// The leaf hash that it claims.
+    pub leaf: Vec<u8>,
+    /// The stored bytes.
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Clone)]
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
+    Ok(Recorded { position: row.get(0)?, seq: row.get(1)?, bytes: row.get(2)? })
+}
+
+fn head(row: &Row<'_>) -> rusqlite::Result<(Uuid, u64, Vec<u8>)> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn to_head((business, seq, frontier): (Uuid, u64, Vec<u8>)) -> Result<Head, LogError> {
+    let frontier = Frontier::from_bytes(seq, &frontier).map_err(|e| LogError::Corrupt(format!("head of {business}: {e}")))?;
+    Ok(Head { business: BusinessId(business), seq, root: frontier.root() })
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, idle: Arc::default() }
+    }
+
+    fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LogError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                Connection::open_with_flags(&self.path, flags).map_err(|e| log_error(&e))?
+            }
+        };
+        let result = read(&connection).map_err(|e| log_error(&e));
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        result
+    }
+
+    fn list(&self, sql: &str, args: &[&dyn ToSql]) -> Result<Vec<Recorded>, LogError> {
+        self.with(|c| c.prepare_cached(sql)?.query_map(args, recorded)?.collect())
+    }
+
+    pub(super) fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
+        self.with(|c| {
+            c.prepare_cached("SELECT position, seq, bytes FROM events WHERE event_id = ? AND business = ?")?
+                .query_row(params![id.0, business.0], recorded)
+                .optional()
+        })
+    }
+
+    pub(super) fn aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.list(
+            "SELECT position, seq, bytes FROM events WHERE business = ? AND id = ? AND kind = ? AND version > ? ORDER BY version LIMIT ?",
+            &[&business.0, &aggregate.id, &aggregate.kind.as_str(), &after, &limit],
+        )
+    }
+
+    pub(super) fn business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.list("SELECT position, seq, bytes FROM events WHERE business = ? AND seq > ? ORDER BY seq LIMIT ?", &[&business.0, &after, &limit])
+    }
+
+    pub(super) fn all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.list("SELECT position, seq, bytes FROM events WHERE position > ? ORDER BY position LIMIT ?", &[&after, &limit])
+    }
+
+    pub(super) fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
+        let row = self.with(|c| {
+            c.prepare_cached("SELECT business, seq, frontier FROM heads WHERE business = ?")?.query_row([business.0], head).optional()
+        })?;
+        row.map(to_head).transpose()
+    }
+
+    pub(super) fn heads(&self) -> Result<Vec<Head>, LogError> {
+        let rows: Vec<_> = self.with(|c| c.prepare_cached("SELECT business, seq, frontier FROM heads ORDER BY business")?.query_map([], head)?.collect())?;
+        rows.into_iter().map(to_head).collect()
+    }
+
+    pub(super) fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT position, business, seq, kind, id, version, event_id, leaf, bytes FROM events WHERE position > ? ORDER BY position LIMIT ?",
+            )?
+            .query_map(params![after, limit], |r| {
+                Ok(RawRow {
+                    position: r.get(0)?,
+                    business: r.get(1)?,
+                    seq: r.get(2)?,
+                    kind: r.get(3)?,
+                    id: r.get(4)?,
+                    version: r.get(5)?,
+                    event_id: r.get(6)?,
+                    leaf: r.get(7)?,
+                    bytes: r.get(8)?,
+                })
+            })?
+            .collect()
+        })
+    }
+}

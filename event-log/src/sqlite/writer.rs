@@ -1,0 +1,240 @@
+//! The one connection that writes, on its own thread, with group commit.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use domain::{AggregateRef, BusinessId};
+use proof::tree::{Frontier, leaf_hash};
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Durability, Job, Options, log_error};
+use crate::log::{Append, AppendError, Committed, LogError};
+
+/// A batch is committed when the queue is empty, or when it is this old …
+const BATCH_AGE_MAX: Duration = Duration::from_millis(5);
+/// … or has this many appends …
+const BATCH_APPENDS_MAX: usize = 1_000;
+/// … or this many bytes.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+/// Versions and heads that are remembered between batches.
+const REMEMBERED_MAX: usize = 200_000;
+
+type Answer = oneshot::Sender<Result<Committed, AppendError>>;
+
+pub(super) struct Writer {
+    connection: Connection,
+    position: u64,
+    versions: HashMap<(BusinessId, AggregateRef), u64>,
+    heads: HashMap<BusinessId, Frontier>,
+}
+
+fn append_error(e: &rusqlite::Error) -> AppendError {
+    match e.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => AppendError::DiskFull,
+        _ => AppendError::Storage(e.to_string()),
+    }
+}
+
+impl Writer {
+    pub(super) fn open(path: &Path, options: &Options) -> Result<Self, LogError> {
+        let open = || -> rusqlite::Result<(Connection, u64)> {
+            let connection = Connection::open(path)?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            let synchronous = match options.durability {
+                Durability::Full => "FULL",
+                Durability::Normal => "NORMAL",
+            };
+            connection.pragma_update(None, "synchronous", synchronous)?;
+            connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+            if options.pages_max > 0 {
+                connection.pragma_update(None, "max_page_count", options.pages_max)?;
+            }
+            connection.execute_batch(include_str!("schema.sql"))?;
+            connection.set_prepared_statement_cache_capacity(32);
+            let position: Option<u64> = connection.query_row("SELECT max(position) FROM events", [], |r| r.get(0))?;
+            Ok((connection, position.unwrap_or(0)))
+        };
+        let (connection, position) = open().map_err(|e| log_error(&e))?;
+        Ok(Self { connection, position, versions: HashMap::new(), heads: HashMap::new() })
+    }
+
+    pub(super) fn last_position(&self) -> u64 {
+        self.position
+    }
+
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>, moved: &watch::Sender<u64>) {
+        let mut stopping = false;
+        while !stopping {
+            let Some(first) = jobs.blocking_recv() else { return };
+            let mut batch = Vec::new();
+            let (began, mut bytes) = (Instant::now(), 0);
+            let mut next = Some(first);
+            while let Some(job) = next.take() {
+                match job {
+                    Job::Stop => {
+                        jobs.close();
+                        stopping = true;
+                    }
+                    Job::Append(append, answer) => {
+                        bytes += append.events.iter().map(|e| e.bytes.len()).sum::<usize>();
+                        batch.push((append, answer));
+                    }
+                }
+                let room = batch.len() < BATCH_APPENDS_MAX && bytes < BATCH_BYTES_MAX && began.elapsed() < BATCH_AGE_MAX;
+                if room || stopping {
+                    next = jobs.try_recv().ok();
+                }
+            }
+            self.commit(batch, moved);
+        }
+    }
+
+    fn commit(&mut self, batch: Vec<(Append, Answer)>, moved: &watch::Sender<u64>) {
+        let before = self.position;
+        match self.write(&batch) {
+            Ok(answers) => {
+                // Readers are told before the callers, so that nobody waits for what is already there.
+                if self.position > before {
+                    moved.send_replace(self.position);
+                }
+                for ((_, answer), result) in batch.into_iter().zip(answers) {
+                    let _ = answer.send(result);
+                }
+            }
+            Err(e) => {
+                let _ = self.connection.execute_batch("ROLLBACK");
+                self.position = before;
+                self.versions.clear();
+                self.heads.clear();
+                let error = append_error(&e);
+                tracing::error!(log.appends = batch.len(), error = %error, "appends were not stored");
+                for (_, answer) in batch {
+                    let _ = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, batch: &[(Append, Answer)]) -> rusqlite::Result<Vec<Result<Committed, AppendError>>> {
+        if self.versions.len() > REMEMBERED_MAX || self.heads.len() > REMEMBERED_MAX {
+            self.versions.clear();
+            self.heads.clear();
+        }
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let mut touched = Vec::new();
+        let mut answers = Vec::with_capacity(batch.len());
+        for (append, _) in batch {
+            let answer = self.write_one(append)?;
+            if answer.as_ref().is_ok_and(|a| !a.repeated) && touched.last() != Some(&append.business) {
+                touched.push(append.business);
+            }
+            answers.push(answer);
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        for business in touched {
+            if let Some(head) = self.heads.get(&business) {
+                self.connection
+                    .prepare_cached("INSERT INTO heads VALUES (?1, ?2, ?3) ON CONFLICT(business) DO UPDATE SET seq = ?2, frontier = ?3")?
+                    .execute(params![business.0, head.size(), head.to_bytes()])?;
+            }
+        }
+        self.connection.execute_batch("COMMIT")?;
+        Ok(answers)
+    }
+
+    /// Checks first, writes then: a refused append leaves no trace in the batch.
+    fn write_one(&mut self, append: &Append) -> rusqlite::Result<Result<Committed, AppendError>> {
+        if let Some(first) = append.events.first()
+            && let Some(answer) = self.stored_before(append, first)?
+        {
+            return Ok(answer);
+        }
+        let mut next: HashMap<AggregateRef, u64> = HashMap::new();
+        for &(aggregate, expected) in &append.reads {
+            let actual = self.version(append.business, aggregate)?;
+            if actual != expected {
+                return Ok(Err(AppendError::Conflict { aggregate, expected, actual }));
+            }
+        }
+        for event in &append.events {
+            let actual = match next.get(&event.aggregate) {
+                Some(version) => *version,
+                None => self.version(append.business, event.aggregate)?,
+            };
+            if event.version != actual + 1 {
+                let expected = event.version.saturating_sub(1);
+                return Ok(Err(AppendError::Conflict { aggregate: event.aggregate, expected, actual }));
+            }
+            next.insert(event.aggregate, event.version);
+        }
+        let mut head = self.head(append.business)?;
+        let first_seq = head.size() + 1;
+        for event in &append.events {
+            let leaf = leaf_hash(&event.bytes);
+            head.push(leaf);
+            self.position += 1;
+            self.connection.prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+                self.position,
+                append.business.0,
+                head.size(),
+                event.aggregate.kind.as_str(),
+                event.aggregate.id,
+                event.version,
+                event.event_id.0,
+                leaf,
+                event.bytes
+            ])?;
+        }
+        self.heads.insert(append.business, head);
+        self.versions.extend(next.into_iter().map(|(aggregate, version)| ((append.business, aggregate), version)));
+        Ok(Ok(Committed { first_seq, position: self.position, repeated: false }))
+    }
+
+    /// Law 4: ids that are there with the same bytes are answered as before.
+    fn stored_before(&self, append: &Append, first: &crate::NewEvent) -> rusqlite::Result<Option<Result<Committed, AppendError>>> {
+        let mut query = self.connection.prepare_cached("SELECT seq, position, bytes FROM events WHERE event_id = ?")?;
+        let mut lookup = |event: &crate::NewEvent| {
+            query.query_row([event.event_id.0], |r| Ok((r.get::<_, u64>(0)?, r.get::<_, u64>(1)?, r.get::<_, Vec<u8>>(2)?))).optional()
+        };
+        let Some((first_seq, mut last, bytes)) = lookup(first)? else { return Ok(None) };
+        if bytes != first.bytes {
+            return Ok(Some(Err(AppendError::IdTaken(first.event_id))));
+        }
+        for event in append.events.iter().skip(1) {
+            match lookup(event)? {
+                Some((_, position, bytes)) if bytes == event.bytes => last = position,
+                Some(_) | None => return Ok(Some(Err(AppendError::IdTaken(event.event_id)))),
+            }
+        }
+        Ok(Some(Ok(Committed { first_seq, position: last, repeated: true })))
+    }
+
+    fn version(&mut self, business: BusinessId, aggregate: AggregateRef) -> rusqlite::Result<u64> {
+        if let Some(version) = self.versions.get(&(business, aggregate)) {
+            return Ok(*version);
+        }
+        let version: Option<u64> = self
+            .connection
+            .prepare_cached("SELECT max(version) FROM events WHERE business = ? AND id = ? AND kind = ?")?
+            .query_row(params![business.0, aggregate.id, aggregate.kind.as_str()], |r| r.get(0))?;
+        let version = version.unwrap_or(0);
+        self.versions.insert((business, aggregate), version);
+        Ok(version)
+    }
+
+    fn head(&mut self, business: BusinessId) -> rusqlite::Result<Frontier> {
+        if let Some(head) = self.heads.get(&business) {
+            return Ok(head.clone());
+        }
+        let row: Option<(u64, Vec<u8>)> = self
+            .connection
+            .prepare_cached("SELECT seq, frontier FROM heads WHERE business = ?")?
+            .query_row([business.0], |r| Ok((r.get(0)?, r.get(1)?)))
+            .optional()?;
+        let Some((seq, bytes)) = row else { return Ok(Frontier::default()) };
+        Frontier::from_bytes(seq, &bytes).map_err(|e| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Blob, Box::new(e)))
+    }
+}

@@ -1,0 +1,164 @@
+//! Canonical bytes (RFC 8785, JCS) and the I-JSON gate (RFC 7493, made stricter).
+//!
+//! The gate refuses what two honest readers could read differently: duplicate keys, integer
+//! literals that a double can't hold, lone surrogates. It also refuses `$sealed` keys, which only
+//! the sealer may write, and anything too deep to be walked safely. The canonicaliser itself has
+//! no such limits: it is checked against the RFC's own vectors.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserializer, Serialize};
+
+/// Deepest nesting of arrays and objects that is accepted.
+pub const DEPTH_MAX: usize = 64;
+/// Largest integer literal that is accepted: 2^53 − 1, the last one a double holds exactly.
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
+/// Keys that begin with this are written by the sealer alone.
+pub const SEALED_PREFIX: &str = "$sealed";
+
+/// Why a JSON text was not let in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GateError {
+    /// Not JSON, a duplicate key, too deep, a lone surrogate or a reserved key.
+    #[error("{0}")]
+    Malformed(String),
+    /// An integer literal that would lose digits in a double.
+    #[error("the integer {literal} at byte {at} is beyond ±(2^53−1); send it as a string")]
+    IntegerTooLarge {
+        /// The literal as it was written.
+        literal: String,
+        /// Offset of its first byte.
+        at: usize,
+    },
+}
+
+/// The RFC 8785 bytes of any value that serialises to JSON.
+///
+/// # Errors
+/// When the value can't be JSON (a map key that is no string, NaN, infinity), or when its own
+/// `Serialize` refuses, as an unsealed personal field does.
+pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json_canonicalizer::to_vec(value)
+}
+
+/// Lets a JSON text through, or says what is wrong with it and where.
+///
+/// # Errors
+/// [`GateError`], with line and column or the byte's offset.
+pub fn gate(json: &[u8]) -> Result<(), GateError> {
+    let mut de = serde_json::Deserializer::from_slice(json);
+    Gate { depth: 0 }
+        .deserialize(&mut de)
+        .and_then(|()| de.end())
+        .map_err(|e| GateError::Malformed(explain(&e.to_string())))?;
+    check_integers(json)
+}
+
+/// serde_json speaks of hex escapes where a surrogate has no partner.
+fn explain(message: &str) -> String {
+    if message.contains("hex escape") || message.contains("surrogate") { format!("a lone surrogate: {message}") } else { message.to_owned() }
+}
+
+/// Walks the numbers of a text that is already known to be JSON.
+fn check_integers(json: &[u8]) -> Result<(), GateError> {
+    let mut i = 0;
+    while let Some(&b) = json.get(i) {
+        match b {
+            b'"' => {
+                i += 1;
+                while let Some(&c) = json.get(i) {
+                    match c {
+                        b'\\' => i += 2,
+                        b'"' => break,
+                        0..=255 => i += 1,
+                    }
+                }
+                i += 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let rest = json.get(i..).unwrap_or_default();
+                let end = rest
+                    .iter()
+                    .position(|c| !matches!(c, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'))
+                    .unwrap_or(rest.len());
+                let literal = String::from_utf8_lossy(rest.get(..end).unwrap_or_default());
+                let digits = literal.trim_start_matches('-');
+                let whole = digits.bytes().all(|c| c.is_ascii_digit());
+                if whole && digits.parse::<u64>().map_or(true, |n| n > INTEGER_MAX) {
+                    return Err(GateError::IntegerTooLarge { literal: literal.into_owned(), at: i });
+                }
+                i += end;
+            }
+            0..=255 => i += 1,
+        }
+    }
+    Ok(())
+}
+
+/// Visits a JSON value for its shape alone.
+struct Gate {
+    depth: usize,
+}
+
+impl Gate {
+    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
+        if self.depth >= DEPTH_MAX {
+            return Err(E::custom(format!("nested deeper than {DEPTH_MAX} levels")));
+        }
+        Ok(Self { depth: self.depth + 1 })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Gate {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+        d.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Gate {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(self.deeper()?)?.is_some() {}
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if key.starts_with(SEALED_PREFIX) {
+                return Err(A::Error::custom(format!("the key `{key}` is reserved for sealed fields")));
+            }
+            map.next_value_seed(self.deeper()?)?;
+            if !seen.insert(key.clone()) {
+                return Err(A::Error::custom(format!("the key `{key}` stands twice in one object")));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
