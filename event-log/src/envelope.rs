@@ -276,6 +276,14 @@ impl<'a> Stored<'a> {
         resolve(self.sealed_fields(raw, "/request"), || serde_json::from_str(raw.get()).map(Some))
     }
 
+    /// The personal fields of its data, each with its JSON pointer.
+    #[must_use]
+    pub fn personal_fields(&self) -> Vec<(String, Arc<SealedField>)> {
+        let fields = self.sealed_fields(self.data, "/data");
+        let found = places(self.data.get(), "/data").unwrap_or_default();
+        found.into_iter().filter_map(|(n, pointer)| Some((pointer, Arc::clone(fields.get(n)?)))).collect()
+    }
+
     fn sealed_fields(&self, raw: &RawValue, prefix: &str) -> Vec<Arc<SealedField>> {
         if self.sealed.is_empty() {
             return Vec::new();
@@ -307,6 +315,8 @@ impl<'a> Stored<'a> {
 pub struct Recorded {
     /// Place in the whole installation's log: 1, 2, 3 …, gaps possible.
     pub position: u64,
+    /// The stream it lies in.
+    pub business: BusinessId,
     /// Place in its business: 1, 2, 3 …, dense.
     pub seq: u64,
     /// The stored bytes.

@@ -1,1 +1,142 @@
-//! x
+//! ANSWERS: folds of the log into tables, and the runner that keeps them up.
+//!
+//! The views are disposable and local: one SQLite file, `views.db`, rebuilt from the log at any
+//! time. A projection is a version, its `.sql` and an `apply`; its rows and its checkpoint are
+//! written in one transaction. A changed projection gets a new version and is built anew; there
+//! are no migrations. Side effects never live in a projection.
+
+pub mod access;
+pub mod agents;
+pub mod approvals;
+pub mod audit;
+pub mod budgets;
+pub mod businesses;
+pub mod decisions;
+mod digest;
+pub mod integrations;
+mod runner;
+pub mod search;
+pub mod tasks;
+mod views;
+
+use std::sync::Arc;
+
+use domain::Event;
+use event_log::{Keyring, Recorded, Stored, Unsealed, unseal};
+use rusqlite::{Connection, ToSql};
+
+pub use digest::digest;
+pub use runner::Runner;
+pub use views::{Failure, Status, Views, ViewsError};
+
+/// An event on its way into the tables.
+pub struct Applied<'a> {
+    /// As the log has it.
+    pub recorded: &'a Recorded,
+    /// Its envelope.
+    pub stored: &'a Stored<'a>,
+    /// What happened.
+    pub event: &'a Event,
+}
+
+impl Applied<'_> {
+    fn business(&self) -> String {
+        self.stored.business.to_string()
+    }
+    fn id(&self) -> String {
+        self.stored.id.to_string()
+    }
+    /// When it happened in the world.
+    fn at(&self) -> String {
+        self.stored.happened_at().to_string()
+    }
+}
+
+/// Why an event could not be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The tables refused it.
+    #[error("{0}")]
+    Sql(#[from] rusqlite::Error),
+    /// A value could not be written.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl From<serde_json::Error> for ApplyError {
+    fn from(e: serde_json::Error) -> Self {
+        Self::Value(e.to_string())
+    }
+}
+
+/// Opens personal fields, for tables that are declared searchable and for no others.
+pub struct Unsealer {
+    keyring: Arc<dyn Keyring>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Unsealer {
+    /// The text of a personal field; `None` when it is forgotten or no text.
+    ///
+    /// # Errors
+    /// When the keyring can't be used.
+    pub fn text(&self, field: &domain::personal::SealedField) -> Result<Option<String>, ApplyError> {
+        let opened = self.runtime.block_on(unseal::<serde_json::Value>(&*self.keyring, field));
+        match opened.map_err(|e| ApplyError::Value(e.to_string()))? {
+            Unsealed::Value(serde_json::Value::String(text)) => Ok(Some(text)),
+            Unsealed::Value(_) | Unsealed::Forgotten => Ok(None),
+        }
+    }
+}
+
+/// How a projection applies an event.
+pub enum Apply {
+    /// From what is in the clear; personal fields stay sealed.
+    Sealed(fn(&Connection, &Applied<'_>) -> Result<(), ApplyError>),
+    /// Personal text in the clear, in tables that shredding purges.
+    Searchable(fn(&Connection, &Applied<'_>, &Unsealer) -> Result<(), ApplyError>),
+}
+
+/// A projection.
+pub struct Projection {
+    /// Its name: the context's word.
+    pub name: &'static str,
+    /// Goes up whenever its tables or `apply` change.
+    pub version: u32,
+    /// Makes its tables.
+    pub sql: &'static str,
+    /// Its tables, each with the columns of its key.
+    pub tables: &'static [(&'static str, &'static str)],
+    /// What it does with an event.
+    pub apply: Apply,
+}
+
+/// Every projection.
+pub const ALL: &[Projection] = &[
+    businesses::PROJECTION,
+    access::PROJECTION,
+    agents::PROJECTION,
+    tasks::PROJECTION,
+    decisions::PROJECTION,
+    approvals::PROJECTION,
+    budgets::PROJECTION,
+    integrations::PROJECTION,
+    audit::PROJECTION,
+    search::PROJECTION,
+];
+
+/// Runs a statement that is prepared once.
+fn run(tx: &Connection, sql: &str, args: &[&dyn ToSql]) -> Result<(), ApplyError> {
+    tx.prepare_cached(sql)?.execute(args)?;
+    Ok(())
+}
+
+/// A sealed field as a column holds it.
+fn sealed<T: serde::Serialize>(field: &T) -> Result<String, ApplyError> {
+    Ok(serde_json::to_string(field)?)
+}
+
+/// The same for a field that may be absent.
+fn sealed_opt<T: serde::Serialize>(field: Option<&T>) -> Result<Option<String>, ApplyError> {
+    field.map(sealed).transpose()
+}

@@ -1,1 +1,92 @@
-//! x
+//! QUESTIONS: GraphQL over the views. It reads; it can't write, and does not know the desk.
+//!
+//! Every list is a connection in the order of the business's stream, with cursors that stay valid
+//! while the stream grows. Who may not see a business gets `null`, as if it did not exist.
+//! Personal text is opened in the answer, for readers who may see it, and nowhere else.
+
+mod access;
+mod agents;
+mod approvals;
+mod audit;
+mod budgets;
+mod businesses;
+mod decisions;
+mod integrations;
+mod limits;
+mod node;
+mod page;
+mod personal;
+mod tasks;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_graphql::{EmptyMutation, EmptySubscription};
+use domain::values::Role;
+use domain::{BusinessId, PrincipalId};
+use event_log::attempts::Attempts;
+use event_log::{EventLog, Keyring};
+use projections::Views;
+
+pub use businesses::Query;
+
+/// The schema that answers.
+pub type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>;
+
+/// What the schema reads from.
+#[derive(Clone)]
+pub struct Sources {
+    /// The views of this process.
+    pub views: Views,
+    /// The log, for what only it holds.
+    pub log: Arc<dyn EventLog>,
+    /// The keys that open personal fields.
+    pub keyring: Arc<dyn Keyring>,
+    /// Who tried what.
+    pub attempts: Arc<Attempts>,
+}
+
+/// Who asks, with the roles they have; one goes into the data of every request.
+#[derive(Debug, Clone)]
+pub struct Viewer {
+    /// Who authenticated.
+    pub principal: PrincipalId,
+    /// Whether it runs the installation.
+    pub operator: bool,
+    /// Its roles by business.
+    pub roles: BTreeMap<BusinessId, BTreeSet<Role>>,
+}
+
+impl Viewer {
+    /// Whether it may know that the business exists.
+    #[must_use]
+    pub fn may_see(&self, business: BusinessId) -> bool {
+        self.operator || self.may_open(business)
+    }
+
+    /// Whether it may read personal text there: running the installation is not enough.
+    #[must_use]
+    pub fn may_open(&self, business: BusinessId) -> bool {
+        self.roles.get(&business).is_some_and(|roles| !roles.is_empty())
+    }
+}
+
+/// The schema over these sources, with every limit in place.
+#[must_use]
+pub fn schema(sources: Sources) -> Schema {
+    builder().data(sources).finish()
+}
+
+/// The schema definition language of the whole, as it is committed.
+#[must_use]
+pub fn sdl() -> String {
+    builder().finish().sdl()
+}
+
+fn builder() -> async_graphql::SchemaBuilder<Query, EmptyMutation, EmptySubscription> {
+    use domain::limits::{GRAPHQL_COST_MAX, GRAPHQL_DEPTH_MAX};
+    Schema::build(Query, EmptyMutation, EmptySubscription)
+        .limit_depth(GRAPHQL_DEPTH_MAX)
+        .limit_complexity(GRAPHQL_COST_MAX)
+        .extension(limits::Aliases)
+}

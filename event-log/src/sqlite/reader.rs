@@ -43,7 +43,7 @@ pub(super) struct Readers {
 }
 
 fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
-    Ok(Recorded { position: row.get(0)?, seq: row.get(1)?, bytes: row.get(2)? })
+    Ok(Recorded { position: row.get(0)?, business: BusinessId(row.get(1)?), seq: row.get(2)?, bytes: row.get(3)? })
 }
 
 fn head(row: &Row<'_>) -> rusqlite::Result<(Uuid, u64, Vec<u8>)> {
@@ -80,7 +80,7 @@ impl Readers {
 
     pub(super) fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
         self.with(|c| {
-            c.prepare_cached("SELECT position, seq, bytes FROM events WHERE event_id = ? AND business = ?")?
+            c.prepare_cached("SELECT position, business, seq, bytes FROM events WHERE event_id = ? AND business = ?")?
                 .query_row(params![id.0, business.0], recorded)
                 .optional()
         })
@@ -88,17 +88,17 @@ impl Readers {
 
     pub(super) fn aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         self.list(
-            "SELECT position, seq, bytes FROM events WHERE business = ? AND id = ? AND kind = ? AND version > ? ORDER BY version LIMIT ?",
+            "SELECT position, business, seq, bytes FROM events WHERE business = ? AND id = ? AND kind = ? AND version > ? ORDER BY version LIMIT ?",
             &[&business.0, &aggregate.id, &aggregate.kind.as_str(), &after, &limit],
         )
     }
 
     pub(super) fn business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        self.list("SELECT position, seq, bytes FROM events WHERE business = ? AND seq > ? ORDER BY seq LIMIT ?", &[&business.0, &after, &limit])
+        self.list("SELECT position, business, seq, bytes FROM events WHERE business = ? AND seq > ? ORDER BY seq LIMIT ?", &[&business.0, &after, &limit])
     }
 
     pub(super) fn all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        self.list("SELECT position, seq, bytes FROM events WHERE position > ? ORDER BY position LIMIT ?", &[&after, &limit])
+        self.list("SELECT position, business, seq, bytes FROM events WHERE position > ? ORDER BY position LIMIT ?", &[&after, &limit])
     }
 
     pub(super) fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {

@@ -1,0 +1,34 @@
+//! Principals and their roles. Keys are no view: only the directory reads their hashes.
+
+use domain::Event;
+use domain::access::Event as Access;
+use rusqlite::Connection;
+
+use crate::{Applied, Apply, ApplyError, Projection, run, sealed};
+
+/// The projection.
+pub const PROJECTION: Projection = Projection {
+    name: "access",
+    version: 1,
+    sql: include_str!("access.sql"),
+    tables: &[("principals", "principal"), ("roles", "business, principal, role")],
+    apply: Apply::Sealed(apply),
+};
+
+fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+    let Event::Access(event) = a.event else { return Ok(()) };
+    match event {
+        Access::PrincipalAdded(e) => run(
+            tx,
+            "INSERT INTO principals VALUES (?, ?, ?, ?, ?)",
+            &[&e.principal.to_string(), &e.kind.as_str(), &e.operator, &sealed(&e.display_name)?, &a.at()],
+        ),
+        Access::RoleGranted(e) => {
+            run(tx, "INSERT OR IGNORE INTO roles VALUES (?, ?, ?, ?)", &[&e.business.to_string(), &a.id(), &e.role.as_str(), &a.at()])
+        }
+        Access::RoleRevoked(e) => {
+            run(tx, "DELETE FROM roles WHERE business = ? AND principal = ? AND role = ?", &[&e.business.to_string(), &a.id(), &e.role.as_str()])
+        }
+        Access::KeyIssued(_) | Access::KeyRevoked(_) => Ok(()),
+    }
+}

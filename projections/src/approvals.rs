@@ -1,0 +1,67 @@
+//! Requests for approval, votes, and the approval policy in force.
+
+use domain::Event;
+use domain::approvals::{ApprovalStatus, Event as Approvals, Requested};
+use rusqlite::Connection;
+
+use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
+
+/// The projection.
+pub const PROJECTION: Projection = Projection {
+    name: "approvals",
+    version: 1,
+    sql: include_str!("approvals.sql"),
+    tables: &[("approvals", "business, id"), ("votes", "business, seq"), ("approval_policies", "business")],
+    apply: Apply::Sealed(apply),
+};
+
+fn requested(tx: &Connection, a: &Applied<'_>, e: &Requested) -> Result<(), ApplyError> {
+    let (amount, currency) = e.amount.map(|m| (m.amount.to_string(), m.currency.to_string())).unzip();
+    run(
+        tx,
+        "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, NULL, NULL)",
+        &[
+            &a.business(), &a.id(), &a.recorded.seq, &e.command_type.as_str(), &e.target.to_string(), &sealed(&e.preview)?, &e.rule.as_str(),
+            &e.approval_policy_version, &e.quorum, &serde_json::to_string(&e.roles)?, &amount, &currency, &e.risk.map(|r| r.as_str()),
+            &e.requested_by.to_string(), &ApprovalStatus::Requested.as_str(), &a.at(), &e.expires_at.to_string(),
+        ],
+    )
+}
+
+fn close(tx: &Connection, a: &Applied<'_>, status: ApprovalStatus) -> Result<(), ApplyError> {
+    run(tx, "UPDATE approvals SET status = ?, closed_at = ? WHERE business = ? AND id = ?", &[&status.as_str(), &a.at(), &a.business(), &a.id()])
+}
+
+fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+    let Event::Approvals(event) = a.event else { return Ok(()) };
+    match event {
+        Approvals::PolicyDefined(e) => run(
+            tx,
+            "INSERT OR REPLACE INTO approval_policies VALUES (?, ?, ?, ?)",
+            &[&a.business(), &e.approval_policy_version, &serde_json::to_string(&e.rules)?, &a.at()],
+        ),
+        Approvals::Requested(e) => requested(tx, a, e),
+        Approvals::Voted(e) => run(
+            tx,
+            "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            &[
+                &a.business(), &a.recorded.seq, &a.id(), &e.voter.to_string(), &e.delegated_by.map(|p| p.to_string()), &e.choice.as_str(),
+                &sealed_opt(e.comment.as_ref())?, &a.at(),
+            ],
+        ),
+        Approvals::Commented(_) | Approvals::Delegated(_) | Approvals::DelegationRevoked(_) => Ok(()),
+        Approvals::Escalated(e) => {
+            let roles = serde_json::to_string(&e.to_roles)?;
+            run(tx, "UPDATE approvals SET escalated = 1, roles = ? WHERE business = ? AND id = ?", &[&roles, &a.business(), &a.id()])
+        }
+        Approvals::Granted(_) => close(tx, a, ApprovalStatus::Granted),
+        Approvals::Rejected(_) => close(tx, a, ApprovalStatus::Rejected),
+        Approvals::Expired(_) => close(tx, a, ApprovalStatus::Expired),
+        Approvals::Withdrawn(_) => close(tx, a, ApprovalStatus::Withdrawn),
+        Approvals::Consumed(_) => run(
+            tx,
+            "UPDATE approvals SET status = ?, consumed_at = ? WHERE business = ? AND id = ?",
+            &[&ApprovalStatus::Consumed.as_str(), &a.at(), &a.business(), &a.id()],
+        ),
+    }
+}

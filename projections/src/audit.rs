@@ -1,0 +1,22 @@
+//! The audit trail: every event with who, for whom, when, why and what else.
+
+use rusqlite::Connection;
+
+use crate::{Applied, Apply, ApplyError, Projection, run};
+
+/// The projection.
+pub const PROJECTION: Projection =
+    Projection { name: "audit", version: 1, sql: include_str!("audit.sql"), tables: &[("events", "business, seq")], apply: Apply::Sealed(apply) };
+
+fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+    let s = a.stored;
+    run(
+        tx,
+        "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        &[
+            &a.business(), &a.recorded.seq, &s.event_id.to_string(), &s.r#type, &s.schema, &s.kind.as_str(), &a.id(), &s.version,
+            &s.recorded_at.to_string(), &s.occurred_at.map(|t| t.to_string()), &s.actor.to_string(), &s.on_behalf_of.map(|p| p.to_string()),
+            &s.command_id, &s.causation.map(|c| c.to_string()), &s.correlation.to_string(),
+        ],
+    )
+}

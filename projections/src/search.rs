@@ -1,0 +1,46 @@
+//! Full text of tasks and decisions: the one projection that holds personal text in the clear.
+//! Shredding a subject purges its rows; a rebuild finds only what still has a key.
+
+use domain::{BusinessId, Event, SubjectId};
+use rusqlite::Connection;
+
+use crate::{Applied, Apply, ApplyError, Projection, Unsealer, run};
+
+/// The projection.
+pub const PROJECTION: Projection = Projection {
+    name: "search",
+    version: 1,
+    sql: include_str!("search.sql"),
+    tables: &[("search_rows", "business, seq, pointer"), ("search_text", "rowid")],
+    apply: Apply::Searchable(apply),
+};
+
+fn apply(tx: &Connection, a: &Applied<'_>, unsealer: &Unsealer) -> Result<(), ApplyError> {
+    match a.event {
+        Event::Tasks(_) | Event::Decisions(_) => {}
+        Event::Businesses(_) | Event::Access(_) | Event::Agents(_) | Event::Approvals(_) | Event::Budgets(_) | Event::Integrations(_) => return Ok(()),
+    }
+    for (pointer, field) in a.stored.personal_fields() {
+        if pointer.ends_with("/digest_key") {
+            continue;
+        }
+        let Some(text) = unsealer.text(&field)? else { continue };
+        run(
+            tx,
+            "INSERT INTO search_rows(business, seq, pointer, subject, kind, id) VALUES (?, ?, ?, ?, ?, ?)",
+            &[&a.business(), &a.recorded.seq, &pointer, &field.subject.to_string(), &a.stored.kind.as_str(), &a.id()],
+        )?;
+        run(tx, "INSERT INTO search_text(rowid, text) VALUES (?, ?)", &[&tx.last_insert_rowid(), &text])?;
+    }
+    Ok(())
+}
+
+/// Deletes everything about a subject.
+///
+/// # Errors
+/// When the tables can't be written.
+pub fn purge(tx: &Connection, business: BusinessId, subject: SubjectId) -> Result<(), ApplyError> {
+    let args: [&dyn rusqlite::ToSql; 2] = [&business.to_string(), &subject.to_string()];
+    run(tx, "DELETE FROM search_text WHERE rowid IN (SELECT n FROM search_rows WHERE business = ? AND subject = ?)", &args)?;
+    run(tx, "DELETE FROM search_rows WHERE business = ? AND subject = ?", &args)
+}

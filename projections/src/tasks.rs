@@ -1,0 +1,157 @@
+//! Tasks: where each stands, who acts next, what reviewers said.
+
+use domain::Event;
+use domain::tasks::{Event as Tasks, Planned, Resolution, Reviewed, SourceMoney, Status, Submitted, Verdict};
+use domain::values::Amount;
+use rusqlite::{Connection, ToSql};
+
+use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
+
+/// The projection.
+pub const PROJECTION: Projection = Projection {
+    name: "tasks",
+    version: 1,
+    sql: include_str!("tasks.sql"),
+    tables: &[("tasks", "business, id"), ("task_dependencies", "business, task, n"), ("reviews", "business, seq")],
+    apply: Apply::Sealed(apply),
+};
+
+/// Who acts next, from the row alone; a planned task waits for the first open one it depends on.
+const NEXT_ACTOR: &str = "UPDATE tasks SET next_actor = CASE status
+  WHEN 'planned' THEN coalesce((SELECT 'waiting:' || d.depends_on FROM task_dependencies d JOIN tasks t ON t.business = d.business AND t.id = d.depends_on
+    WHERE d.business = tasks.business AND d.task = tasks.id AND t.status <> 'completed' ORDER BY d.n LIMIT 1), 'human:owner')
+  WHEN 'offered' THEN 'team:' || team || '/producer'
+  WHEN 'leased' THEN 'agent:' || lease_agent
+  WHEN 'submitted' THEN 'team:' || team || '/qa'
+  WHEN 'escalated' THEN 'human:' || coalesce(escalated_to, 'owner')
+  WHEN 'quarantined' THEN 'human:owner'
+  ELSE NULL END WHERE business = ? AND id = ?";
+
+fn planned(tx: &Connection, a: &Applied<'_>, e: &Planned) -> Result<(), ApplyError> {
+    run(
+        tx,
+        "INSERT INTO tasks(business, id, seq, title, instructions, team, priority, status, planned_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        &[
+            &a.business(), &a.id(), &a.recorded.seq, &sealed(&e.title)?, &sealed_opt(e.instructions.as_ref())?, &e.team.as_str(), &e.priority,
+            &Status::Planned.as_str(), &a.at(),
+        ],
+    )?;
+    for (n, task) in (0..).zip(&e.depends_on) {
+        run(tx, "INSERT INTO task_dependencies VALUES (?, ?, ?, ?)", &[&a.business(), &a.id(), &(n as i64), &task.to_string()])?;
+    }
+    Ok(())
+}
+
+/// Sets columns of the task; the lease is over in every status but `leased`.
+fn set(tx: &Connection, a: &Applied<'_>, columns: &str, args: &[&dyn ToSql]) -> Result<(), ApplyError> {
+    let (business, id) = (a.business(), a.id());
+    let mut all = args.to_vec();
+    all.extend([&business as &dyn ToSql, &id]);
+    run(tx, &format!("UPDATE tasks SET {columns} WHERE business = ? AND id = ?"), &all)
+}
+
+fn enter(tx: &Connection, a: &Applied<'_>, status: Status) -> Result<(), ApplyError> {
+    let closed = (!status.is_open()).then(|| a.at());
+    set(tx, a, "status = ?, lease_agent = NULL, lease_expires_at = NULL, closed_at = ?", &[&status.as_str(), &closed])?;
+    if status == Status::Completed {
+        let dependents: Vec<String> = tx
+            .prepare_cached("SELECT task FROM task_dependencies WHERE business = ? AND depends_on = ?")?
+            .query_map([a.business(), a.id()], |r| r.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for task in dependents {
+            run(tx, NEXT_ACTOR, &[&a.business(), &task])?;
+        }
+    }
+    Ok(())
+}
+
+fn submitted(tx: &Connection, a: &Applied<'_>, e: &Submitted) -> Result<(), ApplyError> {
+    enter(tx, a, Status::Submitted)?;
+    let (cost, currency) = e.cost.map(|m| (m.amount.to_string(), m.currency.to_string())).unzip();
+    set(
+        tx,
+        a,
+        "revision = ?, producer = ?, artifact_digest = ?, result = ?, cost = ?, cost_currency = ?",
+        &[&e.revision, &e.agent.to_string(), &e.artifact.digest.to_string(), &sealed_opt(e.result.as_ref())?, &cost, &currency],
+    )
+}
+
+fn reviewed(tx: &Connection, a: &Applied<'_>, e: &Reviewed) -> Result<(), ApplyError> {
+    run(
+        tx,
+        "INSERT INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        &[
+            &a.business(), &a.recorded.seq, &a.id(), &e.revision, &e.reviewer.to_string(), &e.verdict.as_str(), &e.r#final,
+            &sealed_opt(e.findings.as_ref())?, &a.at(),
+        ],
+    )?;
+    let rework = i64::from(e.verdict == Verdict::ChangesRequested);
+    set(tx, a, "rework_rounds = rework_rounds + ?", &[&rework])
+}
+
+fn add_customer_cost(tx: &Connection, a: &Applied<'_>, cost: &SourceMoney) -> Result<(), ApplyError> {
+    let known: Option<String> = tx
+        .prepare_cached("SELECT customer_cost FROM tasks WHERE business = ? AND id = ?")?
+        .query_row([a.business(), a.id()], |r| r.get(0))?;
+    let bad = |e: domain::values::ValueError| ApplyError::Value(e.to_string());
+    let known: Amount = known.as_deref().unwrap_or("0").parse().map_err(bad)?;
+    let sum = known.plus(cost.amount).ok_or_else(|| ApplyError::Value("a sum of costs is too large".to_owned()))?;
+    set(tx, a, "customer_cost = ?, customer_cost_currency = ?", &[&sum.to_string(), &cost.currency.to_string()])
+}
+
+fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+    let Event::Tasks(event) = a.event else { return Ok(()) };
+    match event {
+        Tasks::Planned(e) => planned(tx, a, e)?,
+        Tasks::Offered(e) => {
+            enter(tx, a, Status::Offered)?;
+            set(tx, a, "team = ?, revision = ?", &[&e.team.as_str(), &e.revision])?;
+        }
+        Tasks::Leased(e) => {
+            let args: [&dyn ToSql; 4] = [&Status::Leased.as_str(), &e.fencing_token, &e.agent.to_string(), &e.expires_at.to_string()];
+            set(tx, a, "status = ?, fencing_token = ?, lease_agent = ?, lease_expires_at = ?", &args)?;
+        }
+        Tasks::LeaseExtended(e) => set(tx, a, "lease_expires_at = ?", &[&e.expires_at.to_string()])?,
+        Tasks::Released(_) | Tasks::LeaseExpired(_) => enter(tx, a, Status::Offered)?,
+        Tasks::Submitted(e) => submitted(tx, a, e)?,
+        Tasks::LateResultRecorded(_) => {}
+        Tasks::Reviewed(e) => reviewed(tx, a, e)?,
+        Tasks::Completed(e) => {
+            enter(tx, a, Status::Completed)?;
+            set(tx, a, "without_human = ?", &[&e.without_human])?;
+        }
+        Tasks::AttemptFailed(_) => {
+            enter(tx, a, Status::Offered)?;
+            set(tx, a, "attempts_failed = attempts_failed + 1", &[])?;
+        }
+        Tasks::Failed(e) => {
+            enter(tx, a, Status::Failed)?;
+            set(tx, a, "failure = ?", &[&e.reason.as_str()])?;
+        }
+        Tasks::Escalated(e) => {
+            enter(tx, a, Status::Escalated)?;
+            set(tx, a, "escalated = 1, escalated_to = ?", &[&e.to_role.as_str()])?;
+            if let (Some(artifact), Some(producer)) = (&e.artifact, e.producer) {
+                let args: [&dyn ToSql; 3] = [&producer.to_string(), &artifact.digest.to_string(), &sealed_opt(e.result.as_ref())?];
+                set(tx, a, "producer = ?, artifact_digest = ?, result = ?", &args)?;
+            }
+        }
+        Tasks::Resolved(e) => enter(tx, a, match e.resolution {
+            Resolution::Offered => Status::Offered,
+            Resolution::Submitted => Status::Submitted,
+            Resolution::Completed => Status::Completed,
+            Resolution::Failed => Status::Failed,
+            Resolution::Cancelled => Status::Cancelled,
+        })?,
+        Tasks::Quarantined(_) => enter(tx, a, Status::Quarantined)?,
+        Tasks::Cancelled(_) => enter(tx, a, Status::Cancelled)?,
+        Tasks::ActivityRecorded(e) => {
+            set(tx, a, "activities = activities + 1", &[])?;
+            if let Some(cost) = &e.customer_cost {
+                add_customer_cost(tx, a, cost)?;
+            }
+        }
+        Tasks::HistoryClosed(e) => enter(tx, a, if e.completed { Status::Completed } else { Status::Failed })?,
+    }
+    run(tx, NEXT_ACTOR, &[&a.business(), &a.id()])
+}

@@ -1,0 +1,19 @@
+CREATE TABLE tasks(
+  business TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL, title TEXT NOT NULL, instructions TEXT, team TEXT NOT NULL,
+  priority INTEGER NOT NULL, status TEXT NOT NULL, revision INTEGER NOT NULL DEFAULT 0, fencing_token INTEGER NOT NULL DEFAULT 0,
+  lease_agent TEXT, lease_expires_at TEXT, producer TEXT, artifact_digest TEXT, result TEXT, next_actor TEXT, escalated_to TEXT,
+  escalated INTEGER NOT NULL DEFAULT 0, without_human INTEGER, rework_rounds INTEGER NOT NULL DEFAULT 0,
+  attempts_failed INTEGER NOT NULL DEFAULT 0, failure TEXT, cost TEXT, cost_currency TEXT, customer_cost TEXT, customer_cost_currency TEXT,
+  activities INTEGER NOT NULL DEFAULT 0, planned_at TEXT NOT NULL, closed_at TEXT,
+  PRIMARY KEY (business, id)) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX tasks_by_seq ON tasks(business, seq);
+CREATE INDEX tasks_by_status ON tasks(business, status, seq);
+CREATE TABLE task_dependencies(
+  business TEXT NOT NULL, task TEXT NOT NULL, n INTEGER NOT NULL, depends_on TEXT NOT NULL,
+  PRIMARY KEY (business, task, n)) STRICT, WITHOUT ROWID;
+CREATE INDEX task_dependents ON task_dependencies(business, depends_on);
+CREATE TABLE reviews(
+  business TEXT NOT NULL, seq INTEGER NOT NULL, task TEXT NOT NULL, revision INTEGER NOT NULL, reviewer TEXT NOT NULL, verdict TEXT NOT NULL,
+  final INTEGER NOT NULL, findings TEXT, at TEXT NOT NULL,
+  PRIMARY KEY (business, seq)) STRICT, WITHOUT ROWID;
+CREATE INDEX reviews_by_task ON reviews(business, task, seq);

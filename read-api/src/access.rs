@@ -1,0 +1,40 @@
+//! Members of a business: principals with their roles there.
+
+use async_graphql::{ComplexObject, Context, Result};
+
+use crate::node::node;
+use crate::page::{Filter, all};
+use crate::personal::PersonalText;
+
+node! {
+    /// A role that a principal has in a business.
+    Member in "roles JOIN principals USING (principal)" by "principal" {
+        /// Who.
+        principal: String,
+        /// owner, member, approver, auditor, agent or service.
+        role: String,
+        /// human, agent or service.
+        kind: String,
+        /// The name that people see.
+        display_name: PersonalText,
+        /// Since when.
+        since: String,
+    } money {}
+}
+
+#[ComplexObject]
+impl Member {
+    /// Whether it runs the installation.
+    async fn operator(&self, ctx: &Context<'_>) -> Result<bool> {
+        let sources = ctx.data::<crate::Sources>()?.clone();
+        let principal = self.principal.clone();
+        crate::page::blocking(move || {
+            sources.views.read(|c| c.prepare_cached("SELECT operator FROM principals WHERE principal = ?")?.query_row([principal], |r| r.get(0)))
+        })
+        .await
+    }
+}
+
+pub(crate) async fn members(ctx: &Context<'_>, business: &str) -> Result<Vec<Member>> {
+    all(ctx, Filter::of(business)).await
+}

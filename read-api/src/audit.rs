@@ -1,0 +1,128 @@
+//! The audit trail: events with their data, and attempts.
+
+use async_graphql::{ComplexObject, Context, Result, SimpleObject};
+use domain::BusinessId;
+use event_log::{Recorded, Unsealed, unseal};
+
+use crate::node::{JsonValue, node};
+use crate::page::bad;
+use crate::{Sources, Viewer};
+
+node! {
+    /// A stored event.
+    Event in "events" by "seq" {
+        /// Its id.
+        event_id: String,
+        /// Its place in the business: 1, 2, 3 …
+        seq: i64,
+        /// context.past_tense.
+        r#type: String,
+        /// Version of its schema.
+        schema: i64,
+        /// Kind of its aggregate.
+        kind: String,
+        /// Id of its aggregate.
+        id: String,
+        /// Version of its aggregate with it.
+        version: i64,
+        /// Our clock.
+        recorded_at: String,
+        /// The world's clock, where it differs.
+        occurred_at: Option<String>,
+        /// Who authenticated.
+        actor: String,
+        /// For whom.
+        on_behalf_of: Option<String>,
+        /// The caller's idempotency key.
+        command_id: String,
+        /// The event that led to it.
+        causation: Option<String>,
+        /// What else belongs to it.
+        correlation: String,
+    } money {}
+}
+
+impl Event {
+    async fn recorded(&self, ctx: &Context<'_>) -> Result<Recorded> {
+        let business: BusinessId = self.business.parse().map_err(|_| bad("NOT_FOUND", "no such business", "check the id"))?;
+        let after = u64::try_from(self.seq - 1).unwrap_or(0);
+        let found = ctx.data::<Sources>()?.log.read_business(business, after, 1).await?;
+        found.into_iter().next().ok_or_else(|| bad("NOT_FOUND", "the log does not have this event", "run `minutebook verify`"))
+    }
+}
+
+#[ComplexObject]
+impl Event {
+    /// What happened, as JSON; personal fields opened, `forgotten` or (without a role here) left sealed.
+    #[graphql(complexity = 5)]
+    async fn data(&self, ctx: &Context<'_>) -> Result<JsonValue> {
+        let recorded = self.recorded(ctx).await?;
+        let stored = recorded.stored()?;
+        let mut event = serde_json::json!({"data": serde_json::from_str::<serde_json::Value>(stored.data.get())?});
+        if ctx.data::<Viewer>()?.may_open(stored.business) {
+            for (pointer, field) in stored.personal_fields() {
+                let opened = match unseal::<serde_json::Value>(&*ctx.data::<Sources>()?.keyring, &field).await? {
+                    Unsealed::Value(value) => value,
+                    Unsealed::Forgotten => "forgotten".into(),
+                };
+                if let Some(slot) = event.pointer_mut(&pointer) {
+                    *slot = opened;
+                }
+            }
+        }
+        Ok(JsonValue(event.get_mut("data").map(serde_json::Value::take).unwrap_or_default()))
+    }
+
+    /// The stored bytes, exactly: what was hashed into the business's Merkle tree.
+    #[graphql(complexity = 5)]
+    async fn stored(&self, ctx: &Context<'_>) -> Result<String> {
+        Ok(String::from_utf8(self.recorded(ctx).await?.bytes)?)
+    }
+}
+
+/// An authenticated command, whatever came of it.
+#[derive(SimpleObject)]
+pub(crate) struct AttemptNode {
+    /// Its number; smaller is older.
+    n: u64,
+    /// When.
+    at: String,
+    /// Who.
+    actor: String,
+    /// What.
+    command_type: String,
+    /// On which aggregate, where one was named.
+    target: Option<String>,
+    /// Under which idempotency key.
+    key: String,
+    /// accepted, repeated, unchanged, or the name of the refusal.
+    outcome: String,
+}
+
+/// Attempts, newest first.
+#[derive(SimpleObject)]
+pub(crate) struct AttemptPage {
+    /// How many are kept in all.
+    total_count: u64,
+    /// This page.
+    nodes: Vec<AttemptNode>,
+    /// Give this as `before` for the next page; null at the end.
+    next_before: Option<u64>,
+}
+
+pub(crate) async fn attempts(ctx: &Context<'_>, business: BusinessId, first: usize, before: Option<u64>) -> Result<AttemptPage> {
+    let attempts = std::sync::Arc::clone(&ctx.data::<Sources>()?.attempts);
+    attempts.flush().await;
+    let (rows, total_count) = tokio::task::spawn_blocking(move || attempts.list(business, before, first)).await??;
+    let next_before = if rows.len() == first { rows.last().map(|(n, _)| *n) } else { None };
+    let node = |(n, a): (u64, event_log::attempts::Attempt)| AttemptNode {
+        n,
+        at: a.at.to_string(),
+        actor: a.actor.to_string(),
+        command_type: a.command_type,
+        target: a.target.map(|t| t.to_string()),
+        key: a.key,
+        outcome: a.outcome,
+    };
+    Ok(AttemptPage { total_count, nodes: rows.into_iter().map(node).collect(), next_before })
+}

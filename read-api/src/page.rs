@@ -1,0 +1,172 @@
+//! Connections: pages over a table in the order of the stream.
+
+use async_graphql::connection::{Connection, Edge};
+use async_graphql::{Context, ErrorExtensions as _, InputObject, Object, OutputType, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
+use rusqlite::ToSql;
+
+use crate::Sources;
+use crate::node::Node;
+
+/// A list with its total.
+pub(crate) type List<N> = Connection<String, N, Total>;
+
+/// A value of a filter.
+type Arg = Box<dyn ToSql + Send + Sync>;
+
+/// What a list is restricted to.
+#[derive(Default)]
+pub(crate) struct Filter {
+    conditions: Vec<String>,
+    args: Vec<Arg>,
+}
+
+impl Filter {
+    /// Rows of one business.
+    pub(crate) fn of(business: &str) -> Self {
+        Self::default().and("business = ?", Some(business.to_owned()))
+    }
+
+    /// A condition with one `?`, where there is a value for it.
+    pub(crate) fn and<T: ToSql + Send + Sync + 'static>(mut self, condition: &str, value: Option<T>) -> Self {
+        if let Some(value) = value {
+            self.conditions.push(condition.to_owned());
+            self.args.push(Box::new(value));
+        }
+        self
+    }
+
+    fn sql(&self) -> String {
+        if self.conditions.is_empty() { "1".to_owned() } else { self.conditions.join(" AND ") }
+    }
+}
+
+/// How much of a list, and from where.
+#[derive(InputObject, Default, Clone)]
+pub(crate) struct Page {
+    /// The first so many; 50 when nothing is said, 200 at most.
+    pub(crate) first: Option<i32>,
+    /// After this cursor.
+    pub(crate) after: Option<String>,
+    /// The last so many.
+    pub(crate) last: Option<i32>,
+    /// Before this cursor.
+    pub(crate) before: Option<String>,
+}
+
+/// How many rows a page can have: what it costs.
+pub(crate) fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
+    let asked = first.or(last).and_then(|n| usize::try_from(n).ok()).unwrap_or(PAGE_DEFAULT);
+    1 + asked.min(PAGE_MAX) * child
+}
+
+/// An error of the caller, with a code and what to do.
+pub(crate) fn bad(code: &'static str, message: &str, hint: &'static str) -> async_graphql::Error {
+    async_graphql::Error::new(message).extend_with(|_, e| {
+        e.set("code", code);
+        e.set("hint", hint);
+    })
+}
+
+fn encode(table: &str, key: i64) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{table}:{key}"))
+}
+
+fn decode(table: &str, cursor: &str) -> Result<i64> {
+    let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|b| String::from_utf8(b).ok());
+    let key = text.as_deref().and_then(|t| t.strip_prefix(table)?.strip_prefix(':')?.parse().ok());
+    key.ok_or_else(|| bad("BAD_CURSOR", "that cursor is not of this list", "use endCursor or startCursor of the same list"))
+}
+
+fn size(page: &Page) -> Result<(usize, bool)> {
+    let wrong = |m: &str| bad("BAD_PAGE", m, "ask for first or last between 1 and 200");
+    let (asked, backwards) = match (page.first, page.last) {
+        (Some(_), Some(_)) => return Err(wrong("first and last can't be combined")),
+        (None, Some(last)) => (last, true),
+        (first, None) => (first.unwrap_or(PAGE_DEFAULT as i32), false),
+    };
+    match usize::try_from(asked) {
+        Ok(n) if (1..=PAGE_MAX).contains(&n) => Ok((n, backwards)),
+        Ok(_) | Err(_) => Err(wrong(&format!("a page has 1 to {PAGE_MAX} rows, not {asked}"))),
+    }
+}
+
+/// The number of all rows of a list, counted only when it is asked for.
+pub(crate) struct Total {
+    sql: String,
+    args: std::sync::Arc<Vec<Arg>>,
+}
+
+#[Object]
+impl Total {
+    /// How many there are in all, whatever the page.
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<i64> {
+        let sources = ctx.data::<Sources>()?.clone();
+        let (sql, args) = (self.sql.clone(), std::sync::Arc::clone(&self.args));
+        blocking(move || {
+            sources.views.read(|c| {
+                let args: Vec<&dyn ToSql> = args.iter().map(|a| &**a as &dyn ToSql).collect();
+                c.prepare_cached(&sql)?.query_row(&*args, |r| r.get(0))
+            })
+        })
+        .await
+    }
+}
+
+/// Runs a read of the views where blocking is allowed.
+pub(crate) async fn blocking<T: Send + 'static>(read: impl FnOnce() -> rusqlite::Result<T> + Send + 'static) -> Result<T> {
+    let failed = |e: &dyn std::fmt::Display| bad("VIEWS_FAILED", &format!("the views could not be read: {e}"), "try again; if it stays, run `minutebook projections rebuild`");
+    tokio::task::spawn_blocking(read).await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
+}
+
+/// A page of a list.
+pub(crate) async fn list<N: Node + OutputType>(ctx: &Context<'_>, filter: Filter, page: Page) -> Result<List<N>> {
+    let (n, backwards) = size(&page)?;
+    let total = format!("SELECT count(*) FROM {} WHERE {}", N::TABLE, filter.sql());
+    let args = std::sync::Arc::new(filter.args);
+    let key = N::KEY;
+    let mut conditions = if filter.conditions.is_empty() { "1".to_owned() } else { filter.conditions.join(" AND ") };
+    let mut bounds: Vec<i64> = Vec::new();
+    for (cursor, op) in [(&page.after, ">"), (&page.before, "<")] {
+        if let Some(cursor) = cursor {
+            bounds.push(decode(N::TABLE, cursor)?);
+            conditions.push_str(&format!(" AND {key} {op} ?"));
+        }
+    }
+    let order = if backwards { "DESC" } else { "ASC" };
+    let sql = format!("SELECT {key}, {} FROM {} WHERE {conditions} ORDER BY {key} {order} LIMIT {}", N::COLUMNS, N::TABLE, n + 1);
+    let sources = ctx.data::<Sources>()?.clone();
+    let bound = std::sync::Arc::clone(&args);
+    let mut rows: Vec<(i64, N)> = blocking(move || {
+        sources.views.read(|c| {
+            let mut all: Vec<&dyn ToSql> = bound.iter().map(|a| &**a as &dyn ToSql).collect();
+            all.extend(bounds.iter().map(|b| b as &dyn ToSql));
+            c.prepare_cached(&sql)?.query_map(&*all, |r| Ok((r.get(0)?, N::from_row(r, 1)?)))?.collect()
+        })
+    })
+    .await?;
+    let more = rows.len() > n;
+    rows.truncate(n);
+    if backwards {
+        rows.reverse();
+    }
+    let (has_previous, has_next) = if backwards { (more, page.before.is_some()) } else { (page.after.is_some(), more) };
+    let mut connection = Connection::with_additional_fields(has_previous, has_next, Total { sql: total, args });
+    connection.edges.extend(rows.into_iter().map(|(key, node)| Edge::new(encode(N::TABLE, key), node)));
+    Ok(connection)
+}
+
+/// All rows of a short list, in order.
+pub(crate) async fn all<N: Node>(ctx: &Context<'_>, filter: Filter) -> Result<Vec<N>> {
+    let sql = format!("SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {PAGE_MAX}", N::COLUMNS, N::TABLE, filter.sql(), N::KEY);
+    let sources = ctx.data::<Sources>()?.clone();
+    blocking(move || {
+        sources.views.read(|c| {
+            let args: Vec<&dyn ToSql> = filter.args.iter().map(|a| &**a as &dyn ToSql).collect();
+            c.prepare_cached(&sql)?.query_map(&*args, |r| N::from_row(r, 0))?.collect()
+        })
+    })
+    .await
+}

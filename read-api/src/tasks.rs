@@ -1,0 +1,111 @@
+//! Tasks with their reviews, decisions and calls.
+
+use async_graphql::{ComplexObject, Context, Result};
+
+use crate::decisions::Decision;
+use crate::integrations::Call;
+use crate::node::node;
+use crate::page::{Filter, List, Page, all, cost, list};
+use crate::personal::PersonalText;
+
+node! {
+    /// A piece of work.
+    Task in "tasks" by "seq" {
+        /// Its id.
+        id: String,
+        /// What is to be done, in a line.
+        title: PersonalText,
+        /// What is to be done, in full.
+        instructions: Option<PersonalText>,
+        /// The team that does it.
+        team: String,
+        /// 0 (whenever) to 9 (now).
+        priority: i64,
+        /// planned, offered, leased, submitted, escalated, quarantined, completed, failed or cancelled.
+        status: String,
+        /// Who acts next: team:…, agent:…, human:… or waiting:…; null once it is closed.
+        next_actor: Option<String>,
+        /// The revision being made, or made last.
+        revision: i64,
+        /// Number of leases so far.
+        fencing_token: i64,
+        /// Who holds it.
+        lease_agent: Option<String>,
+        /// Until when, unless the lease is extended.
+        lease_expires_at: Option<String>,
+        /// Who made the result at hand.
+        producer: Option<String>,
+        /// What a review of the result at hand must name.
+        artifact_digest: Option<String>,
+        /// The result at hand, in words.
+        result: Option<PersonalText>,
+        /// Whether it was ever escalated to a human.
+        escalated: bool,
+        /// Whether it was completed with no human's hand in it; null unless completed by review.
+        without_human: Option<bool>,
+        /// How often reviewers asked for changes.
+        rework_rounds: i64,
+        /// How often an attempt failed.
+        attempts_failed: i64,
+        /// Why it failed: attempts_used, not_retryable, rejected or resolved.
+        failure: Option<String>,
+        /// Activities recorded of it.
+        activities: i64,
+        /// When it was planned.
+        planned_at: String,
+        /// When it was closed.
+        closed_at: Option<String>,
+    } money {
+        /// What making the result cost.
+        cost = "cost", "cost_currency";
+        /// What it cost those it serves, such as a simulated customer; null when unknown.
+        customer_cost = "customer_cost", "customer_cost_currency";
+    }
+}
+
+node! {
+    /// What a reviewer said of one revision.
+    Review in "reviews" by "seq" {
+        /// Which revision.
+        revision: i64,
+        /// The reviewing agent.
+        reviewer: String,
+        /// passed or changes_requested.
+        verdict: String,
+        /// Whether no further revision was to come.
+        r#final: bool,
+        /// What it found.
+        findings: Option<PersonalText>,
+        /// When.
+        at: String,
+    } money {}
+}
+
+#[ComplexObject]
+impl Review {
+    /// True when it is accepted.
+    async fn passed(&self) -> bool {
+        self.verdict == "passed"
+    }
+}
+
+#[ComplexObject]
+impl Task {
+    /// What reviewers said, oldest first.
+    #[graphql(complexity = "1 + 5 * child_complexity")]
+    async fn reviews(&self, ctx: &Context<'_>) -> Result<Vec<Review>> {
+        all(ctx, Filter::of(&self.business).and("task = ?", Some(self.id.clone()))).await
+    }
+
+    /// Decisions made for it.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn decisions(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Decision>> {
+        list(ctx, Filter::of(&self.business).and("task = ?", Some(self.id.clone())), Page { first, after, last, before }).await
+    }
+
+    /// Calls made for it.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn calls(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Call>> {
+        list(ctx, Filter::of(&self.business).and("task = ?", Some(self.id.clone())), Page { first, after, last, before }).await
+    }
+}
