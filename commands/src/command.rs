@@ -51,7 +51,8 @@ impl Submission {
         }
     }
 
-    /// What a repeat must have in common with the first: RFC 8785 bytes of all that was sent.
+    /// What a repeat must have in common with the first: RFC 8785 bytes of what was asked. For whom
+    /// it was asked is left out: an import that somebody else starts again is the same import.
     ///
     /// # Errors
     /// When the data is no JSON.
@@ -63,7 +64,6 @@ impl Submission {
             id: Option<Uuid>,
             data: Value,
             approval_id: Option<Uuid>,
-            on_behalf_of: Option<PrincipalId>,
             occurred_at: Option<Timestamp>,
             causation: Option<EventId>,
             correlation: Option<Uuid>,
@@ -74,7 +74,6 @@ impl Submission {
             id: self.id,
             data: serde_json::from_str(self.data.get())?,
             approval_id: self.approval_id.map(|a| a.0),
-            on_behalf_of: self.on_behalf_of,
             occurred_at: self.occurred_at,
             causation: self.causation,
             correlation: self.correlation,

@@ -73,6 +73,12 @@ impl Desk {
         &self.directory
     }
 
+    /// The log that it writes to.
+    #[must_use]
+    pub fn log(&self) -> &Arc<dyn EventLog> {
+        &self.shared.log
+    }
+
     /// The attempts kept so far.
     #[must_use]
     pub fn attempts(&self) -> &Arc<Attempts> {

@@ -132,6 +132,14 @@ impl SqliteLog {
     pub fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
         self.readers.raw_rows(after, limit)
     }
+
+    /// Whether the indexes agree with the rows; else a position that is concerned, and why.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
+        self.readers.check_indexes()
+    }
 }
 
 #[async_trait]

@@ -1,1 +1,12 @@
-//! x
+//! THE BINARY: `minutebook`, its command line, its HTTP door, and how the parts are put together.
+
+pub mod app;
+pub mod cli;
+mod client;
+pub mod config;
+pub mod contracts;
+pub mod http;
+pub mod import;
+mod output;
+pub mod secret;
+pub mod verify;

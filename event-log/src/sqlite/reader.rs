@@ -134,4 +134,15 @@ impl Readers {
             .collect()
         })
     }
+
+    pub(super) fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
+        let said: String = self.with(|c| c.query_row("PRAGMA integrity_check(1)", [], |r| r.get(0)))?;
+        if said == "ok" {
+            return Ok(None);
+        }
+        // "row 17 missing from index events_by_seq"
+        let mut words = said.split_whitespace().skip_while(|w| *w != "row").skip(1);
+        let position = words.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        Ok(Some((position, format!("the file is damaged: {said}"))))
+    }
 }

@@ -1,0 +1,224 @@
+//! The parts, put together over one data folder.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use commands::{Actor, Clock, CommandError, Desk, DeskParts, Submission};
+use domain::ids::{INSTALLATION, KeyId};
+use domain::{BusinessId, PrincipalId};
+use event_log::attempts::Attempts;
+use event_log::keyring::{LocalKeyring, Wrapping};
+use event_log::sqlite::{FolderLock, Options, SqliteLog};
+use event_log::{Entropy, EventLog, Keyring};
+use projections::{Runner, Views};
+use read_api::{Schema, Sources, Viewer};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::config::Config;
+use crate::secret::Secret;
+
+/// Why the parts could not be put together, or a command line could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The log.
+    #[error("{0}")]
+    Log(#[from] event_log::LogError),
+    /// The keyring.
+    #[error("{0}")]
+    Keyring(#[from] event_log::KeyringError),
+    /// The views.
+    #[error("{0}")]
+    Views(#[from] projections::ViewsError),
+    /// A command.
+    #[error("{0}")]
+    Command(#[from] CommandError),
+    /// Anything else, in a sentence.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl AppError {
+    /// An error that is a sentence.
+    pub fn other(text: impl std::fmt::Display) -> Self {
+        Self::Other(text.to_string())
+    }
+}
+
+/// What tests may set differently.
+#[derive(Debug, Clone, Default)]
+pub struct Handles {
+    /// What time it is.
+    pub clock: Clock,
+    /// Where randomness comes from.
+    pub entropy: Entropy,
+    /// How the log is opened.
+    pub log: Options,
+}
+
+/// One running installation.
+pub struct App {
+    /// The log.
+    pub log: Arc<SqliteLog>,
+    /// The keys of data subjects.
+    pub keyring: Arc<dyn Keyring>,
+    /// The path of commands.
+    pub desk: Arc<Desk>,
+    /// The views.
+    pub views: Views,
+    /// What answers questions.
+    pub schema: Schema,
+    /// Where randomness comes from.
+    pub entropy: Entropy,
+    attempts: Arc<Attempts>,
+    runner: Option<JoinHandle<()>>,
+    _lock: FolderLock,
+}
+
+/// The operator that every installation begins with: whoever can open the data folder.
+#[must_use]
+pub fn operator() -> PrincipalId {
+    PrincipalId(INSTALLATION.name("operator"))
+}
+
+fn wrapping(config: &Config, entropy: &Entropy) -> Result<Wrapping, AppError> {
+    if let Ok(passphrase) = std::env::var("MINUTEBOOK_KEYRING_PASSPHRASE") {
+        return Ok(Wrapping::Passphrase(Zeroizing::new(passphrase)));
+    }
+    let own = config.data.join("keyring.key");
+    let file = if config.keyring_key_file.as_os_str().is_empty() { &own } else { &config.keyring_key_file };
+    Ok(Wrapping::from_file(file, entropy)?)
+}
+
+impl App {
+    /// Opens the data folder, or makes it, and starts everything but the doors.
+    ///
+    /// # Errors
+    /// Says what could not be opened and what to do.
+    pub async fn open(config: &Config, handles: Handles) -> Result<Self, AppError> {
+        let lock = FolderLock::take(&config.data)?;
+        let Handles { clock, entropy, log: options } = handles;
+        let sqlite = Arc::new(SqliteLog::open(&config.data, &options)?);
+        let log: Arc<dyn EventLog> = Arc::clone(&sqlite) as _;
+        let path = |name: &str| config.data.join(name);
+        let keyring: Arc<dyn Keyring> = Arc::new(LocalKeyring::open(&path("keys.db"), &wrapping(config, &entropy)?, entropy.clone())?);
+        let attempts = Arc::new(Attempts::open(&path("attempts.db"))?);
+        let (views, runner) = start_views(&path("views.db"), &log, &keyring).await?;
+        let parts = DeskParts { log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), clock, entropy: entropy.clone() };
+        let desk = Arc::new(Desk::new(parts));
+        let sources = Sources { views: views.clone(), log, keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts) };
+        let app = Self { log: sqlite, keyring, desk, views, schema: read_api::schema(sources), entropy, attempts, runner: Some(runner), _lock: lock };
+        app.ensure_operator().await?;
+        Ok(app)
+    }
+
+    /// Adds the first principal, when there is none.
+    async fn ensure_operator(&self) -> Result<(), AppError> {
+        if self.desk.directory().principal(operator()).await?.is_some() {
+            return Ok(());
+        }
+        let data = json!({"kind": "human", "display_name": "operator", "operator": true});
+        self.as_operator("installation:operator", "access.add_principal", Some(operator().0), &data, INSTALLATION).await?;
+        Ok(())
+    }
+
+    /// The operator as an actor in a business.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn operator_in(&self, business: BusinessId) -> Result<Actor, AppError> {
+        let known = self.desk.directory().actor(operator(), business).await?;
+        Ok(known.unwrap_or(Actor { principal: operator(), kind: domain::access::PrincipalKind::Human, operator: true, roles: Default::default() }))
+    }
+
+    /// Submits a command as the operator.
+    ///
+    /// # Errors
+    /// What the desk says.
+    pub async fn as_operator(&self, key: &str, command: &str, id: Option<uuid::Uuid>, data: &serde_json::Value, business: BusinessId) -> Result<commands::Receipt, AppError> {
+        let actor = self.operator_in(business).await?;
+        Ok(self.desk.submit(Submission::new(business, actor, key, command, id, data)).await?)
+    }
+
+    /// Makes a key for a principal; it is shown this once.
+    ///
+    /// # Errors
+    /// What the desk says, such as that there are two already.
+    pub async fn issue_key(&self, principal: PrincipalId) -> Result<(KeyId, Secret), AppError> {
+        let secret = Secret::generate(&self.entropy);
+        let key = KeyId(uuid::Uuid::new_v5(&principal.0, secret.hash().to_string().as_bytes()));
+        let data = json!({"key": key, "hash": secret.hash()});
+        self.as_operator(&format!("key:{key}"), "access.issue_key", Some(principal.0), &data, INSTALLATION).await?;
+        Ok((key, secret))
+    }
+
+    /// Who a principal is to the read side.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn viewer(&self, principal: PrincipalId) -> Result<Viewer, AppError> {
+        let state = self.desk.directory().principal(principal).await?.unwrap_or_default();
+        Ok(Viewer { principal, operator: state.operator, roles: state.roles })
+    }
+
+    /// The business of a slug or an id.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn business(&self, name: &str) -> Result<Option<BusinessId>, AppError> {
+        if let Ok(id) = name.parse() {
+            return Ok(Some(id));
+        }
+        Ok(self.desk.directory().slug(name).await?)
+    }
+
+    /// Waits until the views show everything that is durable now.
+    ///
+    /// # Errors
+    /// When they do not in time.
+    pub async fn caught_up(&self, at_most: Duration) -> Result<(), AppError> {
+        let end = *self.log.position().borrow();
+        Ok(self.views.wait_for(end, at_most).await?)
+    }
+
+    /// Destroys the keys of a subject and purges what is searchable about it; says how many keys.
+    ///
+    /// # Errors
+    /// When the keyring or the views can't be written.
+    pub async fn shred(&self, business: BusinessId, subject: domain::SubjectId) -> Result<u32, AppError> {
+        let keys = self.keyring.destroy(business, subject).await?;
+        // What the runner read before the key was gone may still be on its way into the tables.
+        self.caught_up(Duration::from_secs(60)).await?;
+        self.views.purge(business, subject).await?;
+        tracing::info!(business.id = %business, subject.id = %subject, keys, "a subject's keys were destroyed");
+        Ok(keys)
+    }
+
+    /// Stops: what was accepted is durable, the files are closed.
+    pub async fn close(mut self) {
+        Runner::stop(&self.views).await;
+        if let Some(runner) = self.runner.take() {
+            let _ = tokio::task::spawn_blocking(move || runner.join()).await;
+        }
+        self.log.close().await;
+        let attempts = Arc::clone(&self.attempts);
+        let _ = tokio::task::spawn_blocking(move || attempts.close()).await;
+    }
+}
+
+/// Views are disposable: a file that can't be used is put aside and made anew.
+async fn start_views(path: &Path, log: &Arc<dyn EventLog>, keyring: &Arc<dyn Keyring>) -> Result<(Views, JoinHandle<()>), AppError> {
+    let start = || Runner::start(path, Arc::clone(log), Arc::clone(keyring));
+    match start().await {
+        Ok(started) => Ok(started),
+        Err(first) => {
+            tracing::warn!(error = %first, "the views could not be opened; building them anew");
+            for suffix in ["", "-wal", "-shm"] {
+                let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+            }
+            Ok(start().await?)
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 verification found a fault.
+
+mod import;
+mod keys;
+mod read;
+mod serve;
+mod target;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::AppError;
+use crate::config::{Config, Overrides};
+use crate::output;
+use target::Target;
+
+/// The minute book of a company of agents: every decision, approval and call, provable.
+///
+/// Commands work on a data folder (--data) that no server holds, or on a running server
+/// (--server, with a key from --key-file or MINUTEBOOK_KEY).
+#[derive(Parser)]
+#[command(name = "minutebook", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Args)]
+struct Global {
+    /// Folder of the log, the keyring and the views [default: minutebook-data].
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Talk to a running server instead, such as http://127.0.0.1:7117.
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "data")]
+    server: Option<String>,
+    /// File with the API key for --server; else MINUTEBOOK_KEY is used.
+    #[arg(long, global = true, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Settings file; config.default.toml in the source shows all there is.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve the HTTP door: commands in, GraphQL out.
+    Serve {
+        /// Address to listen on [default: 127.0.0.1:7117].
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+    },
+    /// Take in work that was done elsewhere. Safe to repeat and to interrupt.
+    Import {
+        #[command(subcommand)]
+        format: import::Format,
+    },
+    /// Ask a GraphQL query and print the response.
+    ///
+    /// Example: minutebook query '{ businesses { slug tasks(first: 3) { totalCount nodes { status } } } }'
+    Query {
+        /// The query.
+        graphql: String,
+        /// JSON object of its variables.
+        #[arg(long, value_name = "JSON")]
+        variables: Option<String>,
+    },
+    /// Send a command and print its receipt.
+    ///
+    /// Example: minutebook do --business acme '{"type":"tasks.plan","data":{"title":"Write the offer","team":"sales"}}'
+    Do {
+        /// The command: {"type", "id"?, "data", "approval_id"?, …}.
+        #[arg(required_unless_present = "list")]
+        command: Option<String>,
+        /// Slug or id of the business; the installation when left out.
+        #[arg(long)]
+        business: Option<String>,
+        /// Idempotency key; a fresh one when left out.
+        #[arg(long)]
+        key: Option<String>,
+        /// Version that the aggregate must have.
+        #[arg(long, value_name = "VERSION")]
+        if_match: Option<u64>,
+        /// List every command with the JSON Schema of its data.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Print a business's events as they are stored, oldest first, one JSON line each.
+    Replay {
+        /// Slug or id of the business.
+        #[arg(long)]
+        business: String,
+        /// First seq to print.
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+    },
+    /// Compute every Merkle tree and version chain again from the stored bytes; exit 3 and name the
+    /// first bad event if anything is wrong.
+    Verify {
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// See how far the views are, or build them anew.
+    Projections {
+        #[command(subcommand)]
+        verb: read::Projections,
+    },
+    /// API keys of principals, and the keys of data subjects.
+    Keys {
+        #[command(subcommand)]
+        verb: keys::Keys,
+    },
+    /// Print every named limit.
+    Limits,
+    /// Write (or check) the committed contracts: event schemas, examples and the GraphQL SDL.
+    #[command(hide = true)]
+    Contracts {
+        /// Root of the source.
+        root: PathBuf,
+        /// Write what differs.
+        #[arg(long)]
+        write: bool,
+    },
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            output::note(format!("minutebook: {e}"));
+            return ExitCode::from(1);
+        }
+    };
+    let result = runtime.block_on(carry_out(cli));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    result.unwrap_or_else(|e| {
+        output::note(format!("minutebook: {e}"));
+        ExitCode::from(1)
+    })
+}
+
+async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
+    let Cli { global, verb } = cli;
+    let listen = if let Verb::Serve { listen } = &verb { listen.clone() } else { None };
+    let overrides = Overrides { data: global.data.clone(), listen };
+    let config = Config::load(global.config.clone(), overrides).map_err(AppError::Other)?;
+    let done = |result: Result<(), AppError>| result.map(|()| ExitCode::SUCCESS);
+    let target = || Target::open(&config, global.server.as_deref(), global.key_file.as_deref());
+    match verb {
+        Verb::Serve { .. } => done(serve::serve(&config).await),
+        Verb::Import { format } => import::import(target().await?, format).await,
+        Verb::Query { graphql, variables } => read::query(target().await?, &graphql, variables.as_deref()).await,
+        Verb::Do { list: true, .. } => done(read::list_commands()),
+        Verb::Do { command, business, key, if_match, .. } => {
+            done(read::submit(target().await?, &command.unwrap_or_default(), business.as_deref(), key, if_match).await)
+        }
+        Verb::Replay { business, from } => done(read::replay(target().await?, &business, from).await),
+        Verb::Verify { json } => read::verify(target().await?, json).await,
+        Verb::Projections { verb } => done(read::projections(target().await?, verb).await),
+        Verb::Keys { verb } => done(keys::keys(target().await?, verb).await),
+        Verb::Limits => {
+            for (name, value, unit) in domain::limits::ALL {
+                output::line(format!("{name:<20} {value:>12} {unit}"));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Contracts { root, write } => crate::contracts::run(&root, write).map(|same| if same { ExitCode::SUCCESS } else { ExitCode::from(1) }),
+    }
+}
+
+/// The command line's own definition is sound.
+#[cfg(test)]
+#[test]
+fn verify_cli() {
+    use clap::CommandFactory as _;
+    Cli::command().debug_assert();
+}

@@ -1,0 +1,197 @@
+//! Questions and single commands: `query`, `do`, `replay`, `verify`, `projections`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Subcommand;
+use commands::AnyCommand;
+use domain::ids::INSTALLATION;
+use event_log::EventLog as _;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::target::{Target, blocking};
+use crate::app::AppError;
+use crate::output;
+
+#[derive(Subcommand)]
+pub(crate) enum Projections {
+    /// How far each projection is, and where it stopped.
+    Status,
+    /// Build one projection, or all, anew from the log.
+    Rebuild {
+        /// Its name; all when left out.
+        name: Option<String>,
+    },
+}
+
+pub(crate) async fn query(target: Target, graphql: &str, variables: Option<&str>) -> Result<ExitCode, AppError> {
+    let variables = variables.map(serde_json::from_str).transpose().map_err(|e| AppError::other(format!("--variables: {e}")))?.unwrap_or(json!({}));
+    let answer = target.query(graphql, variables).await;
+    target.close().await;
+    let answer = answer?;
+    output::json(&answer);
+    Ok(ExitCode::from(u8::from(answer.get("errors").is_some())))
+}
+
+pub(crate) fn list_commands() -> Result<(), AppError> {
+    for command in AnyCommand::types() {
+        output::json(&json!({"type": command.name, "kind": command.kind, "opens": command.opens, "data": (command.json_schema)()}));
+    }
+    Ok(())
+}
+
+pub(crate) async fn submit(target: Target, command: &str, business: Option<&str>, key: Option<String>, if_match: Option<u64>) -> Result<(), AppError> {
+    let key = key.unwrap_or_else(|| Uuid::now_v7().to_string());
+    let receipt = match &target {
+        Target::Remote(remote) => {
+            let path = business.map_or_else(|| "/v1/commands".to_owned(), |b| format!("/v1/businesses/{b}/commands"));
+            let body: Box<serde_json::value::RawValue> = serde_json::from_str(command).map_err(|e| AppError::other(format!("the command is no JSON: {e}")))?;
+            let (remote, version) = (remote.clone(), if_match.map(|v| format!("\"{v}\"")));
+            blocking(move || {
+                let mut headers = vec![("Idempotency-Key", key.as_str())];
+                headers.extend(version.as_deref().map(|v| ("If-Match", v)));
+                remote.post(&path, &body, &headers)
+            })
+            .await
+        }
+        Target::Local(app) => {
+            let business = match business {
+                Some(name) => app.business(name).await?.ok_or_else(|| AppError::other(format!("there is no business `{name}`; `minutebook query '{{ businesses {{ slug }} }}'` lists them"))),
+                None => Ok(INSTALLATION),
+            };
+            match business {
+                Err(e) => Err(e),
+                Ok(business) => {
+                    let body = crate::http::CommandBody::parse(command.as_bytes()).map_err(|e| AppError::other(format!("no command: {e}")))?;
+                    let actor = app.operator_in(business).await?;
+                    let receipt = app.desk.submit(body.into_submission(business, actor, key, if_match)).await;
+                    receipt.map_err(|e| AppError::other(format!("{}: {e}", e.name()))).and_then(|r| serde_json::to_value(r).map_err(AppError::other))
+                }
+            }
+        }
+    };
+    target.close().await;
+    output::json(&receipt?);
+    Ok(())
+}
+
+pub(crate) async fn replay(target: Target, business: &str, from: u64) -> Result<(), AppError> {
+    let result = match &target {
+        Target::Local(app) => replay_local(app, business, from).await,
+        Target::Remote(_) => replay_remote(&target, business, from).await,
+    };
+    target.close().await;
+    result
+}
+
+fn print_event(seq: &Value, stored: &str) -> Result<(), AppError> {
+    let stored: Value = serde_json::from_str(stored).map_err(AppError::other)?;
+    output::line(json!({"seq": seq, "event": stored}));
+    Ok(())
+}
+
+async fn replay_local(app: &crate::app::App, business: &str, from: u64) -> Result<(), AppError> {
+    let id = app.business(business).await?.ok_or_else(|| AppError::other(format!("there is no business `{business}`")))?;
+    let mut after = from.saturating_sub(1);
+    loop {
+        let events = app.log.read_business(id, after, 500).await?;
+        for recorded in &events {
+            print_event(&recorded.seq.into(), &String::from_utf8_lossy(&recorded.bytes))?;
+            after = recorded.seq;
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+async fn replay_remote(target: &Target, business: &str, from: u64) -> Result<(), AppError> {
+    let by = if business.parse::<Uuid>().is_ok() { "id" } else { "slug" };
+    let query = format!("query($b: String, $after: String) {{ business({by}: $b) {{ events(first: 200, after: $after) {{ pageInfo {{ hasNextPage endCursor }} nodes {{ seq stored }} }} }} }}");
+    let mut after = Value::String(URL_SAFE_NO_PAD.encode(format!("events:{}", from.saturating_sub(1))));
+    loop {
+        let answer = target.query(&query, json!({"b": business, "after": after})).await?;
+        let events = answer.pointer("/data/business/events").ok_or_else(|| AppError::other(format!("there is no business `{business}` that you could see")))?;
+        for node in events.pointer("/nodes").and_then(Value::as_array).into_iter().flatten() {
+            let (seq, stored) = (node.get("seq").cloned().unwrap_or_default(), node.get("stored").and_then(Value::as_str).unwrap_or_default());
+            print_event(&seq, stored)?;
+        }
+        if events.pointer("/pageInfo/hasNextPage") != Some(&Value::Bool(true)) {
+            return Ok(());
+        }
+        after = events.pointer("/pageInfo/endCursor").cloned().unwrap_or_default();
+    }
+}
+
+pub(crate) async fn verify(target: Target, as_json: bool) -> Result<ExitCode, AppError> {
+    let report = match &target {
+        Target::Local(app) => crate::verify::verify_open(&app.log).await.map_err(AppError::from).and_then(|r| serde_json::to_value(r).map_err(AppError::other)),
+        Target::Remote(remote) => {
+            let remote = remote.clone();
+            blocking(move || remote.post("/v1/verification", &json!({}), &[])).await
+        }
+    };
+    target.close().await;
+    let report = report?;
+    if as_json {
+        output::json(&report);
+    } else {
+        for business in report.get("businesses").and_then(Value::as_array).into_iter().flatten() {
+            let text = |name: &str| business.get(name).map(|v| v.to_string().trim_matches('"').to_owned()).unwrap_or_default();
+            output::line(format!("business {}  {:>8} events  root {}", text("business"), text("events"), text("root")));
+        }
+    }
+    match report.get("fault").filter(|f| !f.is_null()) {
+        None => {
+            output::note(format!("verified: {} events, every tree and version chain is whole", report.get("events").cloned().unwrap_or_default()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(fault) => {
+            let text = |name: &str| fault.get(name).map(|v| v.to_string().trim_matches('"').to_owned()).unwrap_or_default();
+            let place = format!("business {} seq {} event {} position {}", text("business"), text("seq"), text("event_id"), text("position"));
+            output::note(format!("FAULT at {place}: {}", text("why")));
+            Ok(ExitCode::from(3))
+        }
+    }
+}
+
+pub(crate) async fn projections(target: Target, verb: Projections) -> Result<(), AppError> {
+    let result = match verb {
+        Projections::Status => status(&target).await,
+        Projections::Rebuild { name } => rebuild(&target, name).await,
+    };
+    target.close().await;
+    result
+}
+
+async fn status(target: &Target) -> Result<(), AppError> {
+    let answer = target.query("{ projections { name version position lag failures { business seq error } } }", json!({})).await?;
+    output::json(answer.pointer("/data/projections").unwrap_or(&answer));
+    Ok(())
+}
+
+async fn rebuild(target: &Target, name: Option<String>) -> Result<(), AppError> {
+    match target {
+        Target::Local(app) => {
+            app.views.rebuild(name).await?;
+            let end = *app.log.position().borrow();
+            while app.views.position() < end {
+                output::progress(format!("{} of {end}", app.views.position()));
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            output::progress_end();
+            for (name, digest) in app.views.digests()? {
+                output::line(format!("{name:<14} {digest}"));
+            }
+            Ok(())
+        }
+        Target::Remote(remote) => {
+            let remote = remote.clone();
+            output::json(&blocking(move || remote.post("/v1/projections/rebuild", &json!({"name": name}), &[])).await?);
+            Ok(())
+        }
+    }
+}

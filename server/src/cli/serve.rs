@@ -1,0 +1,33 @@
+//! `minutebook serve`.
+
+use std::sync::Arc;
+
+use crate::app::{App, AppError, Handles, operator};
+use crate::config::Config;
+use crate::{http, output};
+
+/// Logs as JSON lines on standard error.
+fn start_logging(filter: &str) -> Result<(), AppError> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|e| AppError::other(format!("settings: log: {e}")))?;
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
+    start_logging(&config.log)?;
+    let app = Arc::new(App::open(config, Handles::default()).await?);
+    let known = app.desk.directory().principal(operator()).await?.unwrap_or_default();
+    if known.keys.is_empty() {
+        let (_, secret) = app.issue_key(operator()).await?;
+        output::line(format!("operator's key, shown this once: {}", secret.reveal()));
+    }
+    let listening = http::listen(Arc::clone(&app), &config.listen, config.workers, true)?;
+    output::line(format!("minutebook listens on http://{}/  (data in {})", listening.address, config.data.display()));
+    listening.server.await.map_err(AppError::other)?;
+    output::note("minutebook: shutting down; what was accepted is durable");
+    match Arc::try_unwrap(app) {
+        Ok(app) => app.close().await,
+        Err(app) => app.log.close().await,
+    }
+    Ok(())
+}

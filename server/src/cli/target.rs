@@ -1,0 +1,59 @@
+//! What a command line works on: a data folder of its own, or a server that runs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::app::{App, AppError, Handles, operator};
+use crate::client::Remote;
+use crate::config::Config;
+use crate::secret::Secret;
+
+/// Longest that a command line waits for the views of its own folder.
+const CATCH_UP: Duration = Duration::from_secs(3_600);
+
+pub(crate) enum Target {
+    Local(Box<App>),
+    Remote(Remote),
+}
+
+impl Target {
+    pub(crate) async fn open(config: &Config, server: Option<&str>, key_file: Option<&Path>) -> Result<Self, AppError> {
+        let Some(url) = server else {
+            return Ok(Self::Local(Box::new(App::open(config, Handles::default()).await?)));
+        };
+        let text = match key_file {
+            Some(file) => std::fs::read_to_string(file).map_err(|e| AppError::other(format!("{}: {e}", file.display())))?,
+            None => std::env::var("MINUTEBOOK_KEY").map_err(|_| AppError::other("a server wants a key: give --key-file FILE or set MINUTEBOOK_KEY"))?,
+        };
+        Ok(Self::Remote(Remote::new(url, Secret::from_text(&text))))
+    }
+
+    /// Asks a GraphQL query.
+    pub(crate) async fn query(&self, graphql: &str, variables: Value) -> Result<Value, AppError> {
+        match self {
+            Self::Remote(remote) => {
+                let (remote, body) = (remote.clone(), json!({"query": graphql, "variables": variables}));
+                blocking(move || remote.post("/graphql", &body, &[])).await
+            }
+            Self::Local(app) => {
+                app.caught_up(CATCH_UP).await?;
+                let viewer = app.viewer(operator()).await?;
+                let request = async_graphql::Request::new(graphql).variables(async_graphql::Variables::from_json(variables)).data(viewer);
+                serde_json::to_value(app.schema.execute(request).await).map_err(AppError::other)
+            }
+        }
+    }
+
+    pub(crate) async fn close(self) {
+        if let Self::Local(app) = self {
+            app.close().await;
+        }
+    }
+}
+
+/// Runs blocking work of the client beside the runtime.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, AppError> + Send + 'static) -> Result<T, AppError> {
+    tokio::task::spawn_blocking(work).await.map_err(AppError::other)?
+}

@@ -1,0 +1,55 @@
+//! Settings: compiled-in defaults, then a file, then the environment, then flags.
+
+use std::path::PathBuf;
+
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+/// The commented defaults, compiled in.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// The settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Folder of the log, the keyring, the attempts and the views.
+    pub data: PathBuf,
+    /// Address that `serve` listens on.
+    pub listen: String,
+    /// Worker threads of the HTTP door; 0 = one a core.
+    pub workers: usize,
+    /// What is logged.
+    pub log: String,
+    /// File that wraps the keyring; empty = in the data folder.
+    pub keyring_key_file: PathBuf,
+}
+
+/// What flags override.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Overrides {
+    /// `--data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// `--listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+}
+
+impl Config {
+    /// The settings in force.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and what is wrong with it.
+    pub fn load(file: Option<PathBuf>, overrides: Overrides) -> Result<Self, String> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if let Some(file) = file {
+            if !file.exists() {
+                return Err(format!("there is no settings file {}", file.display()));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let env = Env::prefixed("MINUTEBOOK_").only(&["data", "listen", "workers", "log", "keyring_key_file"]);
+        figment.merge(env).merge(Serialized::defaults(overrides)).extract().map_err(|e| format!("settings: {e}"))
+    }
+}

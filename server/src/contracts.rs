@@ -1,0 +1,178 @@
+//! The committed contracts, made from the code: a JSON Schema and a golden example per event
+//! version, and the GraphQL SDL. `make contracts` writes them, a test compares.
+//!
+//! Examples are made from the schemas, so that adding an event needs no file by hand. A version
+//! that is committed never changes: writing refuses to touch one that says something else.
+
+use std::path::{Path, PathBuf};
+
+use domain::{Event, EventType};
+use serde_json::{Map, Value, json};
+
+use crate::app::AppError;
+use crate::output;
+
+/// A field that says nothing of its class is read inside the company, and by nobody else.
+const DEFAULT_CLASS: &str = "internal";
+
+/// A contract's file and what must stand in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contract {
+    /// Where, below the root of the source.
+    pub path: PathBuf,
+    /// What.
+    pub text: String,
+    /// Whether it may change: the SDL may grow, an event's version may not.
+    pub frozen: bool,
+}
+
+fn classify(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(Value::Object(properties)) = map.get_mut("properties") {
+                for property in properties.values_mut() {
+                    if let Value::Object(property) = property {
+                        property.entry("x-class").or_insert_with(|| DEFAULT_CLASS.into());
+                    }
+                }
+            }
+            map.values_mut().for_each(classify);
+        }
+        Value::Array(list) => list.iter_mut().for_each(classify),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The JSON Schema of an event's data, every field with its class.
+#[must_use]
+pub fn schema_of(event: &EventType) -> Value {
+    let mut schema = (event.json_schema)().to_value();
+    classify(&mut schema);
+    if let Some(map) = schema.as_object_mut() {
+        map.insert("$id".to_owned(), format!("urn:minutebook:event:{}.v{}", event.name, event.schema).into());
+    }
+    schema
+}
+
+/// A value that fits a schema.
+struct Examples<'a> {
+    root: &'a Value,
+    sealed: usize,
+}
+
+impl Examples<'_> {
+    fn make(&mut self, schema: &Value) -> Value {
+        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+            let found = self.root.pointer(reference.trim_start_matches('#')).cloned().unwrap_or_default();
+            return self.make(&found);
+        }
+        for key in ["anyOf", "oneOf", "allOf"] {
+            let choice = schema.get(key).and_then(Value::as_array).and_then(|list| list.iter().find(|s| s.get("type") != Some(&json!("null"))));
+            if let Some(choice) = choice.cloned() {
+                return self.make(&choice);
+            }
+        }
+        if let Some(value) = schema.get("const").or_else(|| schema.get("enum").and_then(|e| e.get(0))) {
+            return value.clone();
+        }
+        let kind = match schema.get("type") {
+            Some(Value::Array(kinds)) => kinds.first().and_then(Value::as_str).unwrap_or_default(),
+            Some(kind) => kind.as_str().unwrap_or_default(),
+            None => "object",
+        };
+        match kind {
+            "string" => text(schema).into(),
+            "integer" => schema.get("minimum").and_then(Value::as_i64).unwrap_or(0).max(1).into(),
+            "boolean" => true.into(),
+            "array" => schema.get("items").cloned().map_or_else(|| json!([]), |items| json!([self.make(&items)])),
+            _ => self.object(schema),
+        }
+    }
+
+    fn object(&mut self, schema: &Value) -> Value {
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return json!({}) };
+        if properties.contains_key("$sealed") {
+            self.sealed += 1;
+            return json!({"$sealed": self.sealed - 1});
+        }
+        let mut names: Vec<_> = properties.iter().collect();
+        names.sort_by_key(|(name, _)| *name);
+        Value::Object(names.into_iter().map(|(name, property)| (name.clone(), self.make(property))).collect::<Map<_, _>>())
+    }
+}
+
+fn text(schema: &Value) -> &'static str {
+    let pattern = schema.get("pattern").and_then(Value::as_str).unwrap_or_default();
+    match (schema.get("format").and_then(Value::as_str), pattern) {
+        (Some("uuid"), _) => "0191d9a0-0000-7000-8000-000000000001",
+        (Some("date-time"), _) => "2026-11-22T20:00:00.000000Z",
+        (_, "^[A-Z]{3}$") => "EUR",
+        (_, "^[0-9a-f]{64}$") => "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+        (_, "^[01](\\.[0-9]{1,9})?$") => "0.75",
+        (_, p) if p.starts_with("^-?[0-9]") => "12.50",
+        (_, p) if p.starts_with("^[a-z0-9]+") => "acme-books",
+        _ => "example",
+    }
+}
+
+/// The golden example of an event: its type, schema version and data.
+#[must_use]
+pub fn example_of(event: &EventType) -> Value {
+    let schema = schema_of(event);
+    let data = Examples { root: &schema, sealed: 0 }.make(&schema);
+    json!({"type": event.name, "schema": event.schema, "data": data})
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default())
+}
+
+/// Every contract as the code has it now.
+#[must_use]
+pub fn contracts() -> Vec<Contract> {
+    let mut all: Vec<Contract> = Event::types()
+        .flat_map(|event| {
+            let (context, name) = event.name.split_once('.').unwrap_or((event.name, ""));
+            let folder = Path::new("event-schemas").join(context);
+            let file = |suffix: &str| folder.join(format!("{name}.v{}.{suffix}", event.schema));
+            [
+                Contract { path: file("json"), text: pretty(&schema_of(event)), frozen: true },
+                Contract { path: file("example.json"), text: pretty(&example_of(event)), frozen: true },
+            ]
+        })
+        .collect();
+    all.push(Contract { path: PathBuf::from("read-api/schema.graphql"), text: read_api::sdl(), frozen: false });
+    all
+}
+
+/// Compares the committed contracts with the code, and writes what is missing; true when all agree
+/// in the end.
+///
+/// # Errors
+/// When a file can't be written.
+pub fn run(root: &Path, write: bool) -> Result<bool, AppError> {
+    let mut same = true;
+    for contract in contracts() {
+        let path = root.join(&contract.path);
+        let committed = std::fs::read_to_string(&path).ok();
+        if committed.as_deref() == Some(&contract.text) {
+            continue;
+        }
+        let may_write = write && (committed.is_none() || !contract.frozen);
+        if !may_write {
+            same = false;
+            let why = match (&committed, contract.frozen) {
+                (Some(_), true) => "is promised and must not change: give the event a new version and an upcaster",
+                (Some(_), false) | (None, _) => "is not what the code says: run `make contracts` and look at the difference",
+            };
+            output::note(format!("{} {why}", contract.path.display()));
+            continue;
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(AppError::other)?;
+        }
+        std::fs::write(&path, &contract.text).map_err(AppError::other)?;
+        output::line(format!("wrote {}", contract.path.display()));
+    }
+    Ok(same)
+}

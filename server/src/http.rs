@@ -1,0 +1,156 @@
+//! The HTTP door: commands in, GraphQL out; nothing without credentials but health and the page.
+
+mod door;
+mod metrics;
+mod operations;
+mod problem;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::dev::Service as _;
+use actix_web::http::header;
+use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, web};
+use commands::Actor;
+use domain::limits::{BODY_BYTES_MAX, GRAPHQL_BATCH_MAX, GRAPHQL_QUERY_MS_MAX, IMPORT_RECORD_BYTES_MAX};
+use domain::{BusinessId, PrincipalId};
+use event_log::EventLog as _;
+
+use crate::app::{App, AppError};
+use metrics::Metrics;
+pub(crate) use door::Body as CommandBody;
+pub use problem::Problem;
+
+/// Positions that the views may be behind while the process still calls itself ready.
+pub const READY_LAG_MAX: u64 = 10_000;
+
+pub(crate) struct State {
+    pub(crate) app: Arc<App>,
+    pub(crate) metrics: Metrics,
+}
+
+type Shared = web::Data<State>;
+
+/// A server that listens, and the address it listens on.
+pub struct Listening {
+    /// Serves until it is stopped.
+    pub server: actix_web::dev::Server,
+    /// Where: the port is chosen here when 0 was asked for.
+    pub address: std::net::SocketAddr,
+}
+
+/// Binds the door.
+///
+/// # Errors
+/// When the address can't be had.
+pub fn listen(app: Arc<App>, address: &str, workers: usize, signals: bool) -> Result<Listening, AppError> {
+    let state = web::Data::new(State { app, metrics: Metrics::default() });
+    let mut server = HttpServer::new(move || {
+        Actix::new()
+            .app_data(state.clone())
+            .app_data(web::PayloadConfig::new(IMPORT_RECORD_BYTES_MAX + BODY_BYTES_MAX))
+            .wrap_fn({
+                let state = state.clone();
+                move |request, service| {
+                    let (state, began) = (state.clone(), Instant::now());
+                    let route = request.match_pattern().unwrap_or_else(|| "other".to_owned());
+                    let response = service.call(request);
+                    async move {
+                        let response = response.await?;
+                        state.metrics.answered(&route, response.status().as_u16(), began.elapsed());
+                        Ok(response)
+                    }
+                }
+            })
+            .configure(routes)
+    })
+    .shutdown_timeout(30);
+    if workers > 0 {
+        server = server.workers(workers);
+    }
+    if !signals {
+        server = server.disable_signals();
+    }
+    let server = server.bind(address).map_err(|e| AppError::other(format!("can't listen on {address}: {e}; choose another with --listen")))?;
+    let address = server.addrs().first().copied().ok_or_else(|| AppError::other("no address to listen on"))?;
+    Ok(Listening { server: server.run(), address })
+}
+
+fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/", web::get().to(page))
+        .route("/healthz", web::get().to(|| async { HttpResponse::Ok().body("ok\n") }))
+        .route("/readyz", web::get().to(ready))
+        .route("/metrics", web::get().to(show_metrics))
+        .route("/graphql", web::post().to(graphql))
+        .route("/v1/commands", web::post().to(door::installation))
+        .route("/v1/businesses/{business}/commands", web::post().to(door::business))
+        .route("/v1/businesses/{business}/subjects/{subject}/key", web::delete().to(operations::shred))
+        .route("/v1/imports/transcript", web::post().to(operations::import_transcript))
+        .route("/v1/verification", web::post().to(operations::verify))
+        .route("/v1/projections/rebuild", web::post().to(operations::rebuild))
+        .default_service(web::to(|| async { Problem::new(404, "not_found", "there is nothing at this address; see README.md for the doors").respond() }));
+}
+
+async fn page() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"))
+        .body(include_str!("http/page.html"))
+}
+
+async fn ready(state: Shared) -> HttpResponse {
+    let (end, at) = (*state.app.log.position().borrow(), state.app.views.position());
+    let lag = end.saturating_sub(at);
+    if lag <= READY_LAG_MAX {
+        HttpResponse::Ok().json(serde_json::json!({"ready": true, "lag": lag}))
+    } else {
+        HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "1")).json(serde_json::json!({"ready": false, "lag": lag}))
+    }
+}
+
+async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
+    principal(&request, &state).await?;
+    let text = state.metrics.text(*state.app.log.position().borrow(), state.app.views.position());
+    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
+}
+
+/// Who sends this: the holder of the key in `Authorization: Bearer`.
+pub(crate) async fn principal(request: &HttpRequest, state: &State) -> Result<PrincipalId, Problem> {
+    let denied = || Problem::new(401, "unauthenticated", "send `Authorization: Bearer <key>` with a working API key");
+    let text = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).ok_or_else(denied)?;
+    let secret = text.strip_prefix("Bearer ").ok_or_else(denied)?;
+    let found = state.app.desk.directory().principal_of(secret.trim()).await.map_err(|e| Problem::unavailable(&e))?;
+    found.ok_or_else(denied)
+}
+
+/// The sender as an actor in a business.
+pub(crate) async fn actor(request: &HttpRequest, state: &State, business: BusinessId) -> Result<Actor, Problem> {
+    let principal = principal(request, state).await?;
+    let found = state.app.desk.directory().actor(principal, business).await.map_err(|e| Problem::unavailable(&e))?;
+    found.ok_or_else(|| Problem::new(401, "unauthenticated", "the principal of this key is gone"))
+}
+
+pub(crate) fn bounded(body: &web::Bytes, max: usize) -> Result<(), Problem> {
+    if body.len() > max {
+        return Err(Problem::new(413, "too_large", &format!("the body has {} bytes, {max} are allowed; send less at once", body.len())));
+    }
+    Ok(())
+}
+
+async fn graphql(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    let principal = principal(&request, &state).await?;
+    bounded(&body, BODY_BYTES_MAX)?;
+    let malformed = |why: String| Problem::new(400, "malformed", &format!("no GraphQL request: {why}"));
+    let batch: async_graphql::BatchRequest = serde_json::from_slice(&body).map_err(|e| malformed(e.to_string()))?;
+    if let async_graphql::BatchRequest::Batch(requests) = &batch
+        && requests.len() > GRAPHQL_BATCH_MAX
+    {
+        return Err(malformed(format!("{} queries in one request, {GRAPHQL_BATCH_MAX} are allowed", requests.len())));
+    }
+    let viewer = state.app.viewer(principal).await.map_err(|e| Problem::unavailable(&e))?;
+    let at_most = std::time::Duration::from_millis(GRAPHQL_QUERY_MS_MAX + domain::limits::MIN_POSITION_WAIT_MS_MAX);
+    let answer = tokio::time::timeout(at_most, state.app.schema.execute_batch(batch.data(viewer))).await;
+    let answer = answer.map_err(|_| Problem::new(503, "too_slow", "the query took too long; ask for less at once"))?;
+    Ok(HttpResponse::Ok().json(answer))
+}

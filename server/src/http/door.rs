@@ -1,0 +1,69 @@
+//! `POST /v1/businesses/{business}/commands` and `POST /v1/commands`.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use commands::Submission;
+use domain::ids::{ApprovalId, EventId, INSTALLATION};
+use domain::limits::BODY_BYTES_MAX;
+use domain::{BusinessId, PrincipalId, Timestamp};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{Problem, Shared, actor, bounded, principal};
+
+/// A command as it is sent; anything else in it is refused.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Body {
+    pub(crate) r#type: String,
+    pub(crate) id: Option<Uuid>,
+    pub(crate) data: Box<RawValue>,
+    pub(crate) approval_id: Option<ApprovalId>,
+    pub(crate) on_behalf_of: Option<PrincipalId>,
+    pub(crate) occurred_at: Option<Timestamp>,
+    pub(crate) causation: Option<EventId>,
+    pub(crate) correlation: Option<Uuid>,
+}
+
+impl Body {
+    /// Through the I-JSON gate, then by its fields.
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
+        proof::canonical::gate(json).map_err(|e| e.to_string())?;
+        serde_json::from_slice(json).map_err(|e| e.to_string())
+    }
+
+    pub(crate) fn into_submission(self, business: BusinessId, actor: commands::Actor, key: String, if_match: Option<u64>) -> Submission {
+        let Self { r#type, id, data, approval_id, on_behalf_of, occurred_at, causation, correlation } = self;
+        Submission { business, actor, key, r#type, id, data, approval_id, on_behalf_of, occurred_at, causation, correlation, if_match }
+    }
+}
+
+fn if_match(request: &HttpRequest) -> Result<Option<u64>, Problem> {
+    let Some(value) = request.headers().get(header::IF_MATCH) else { return Ok(None) };
+    let version = value.to_str().ok().and_then(|v| v.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+    version.map(Some).ok_or_else(|| Problem::new(400, "malformed", "If-Match must be the aggregate's version in quotes, such as \"3\""))
+}
+
+pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Path<String>, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    // Who has no key learns nothing, not even whether a slug exists.
+    principal(&request, &state).await?;
+    let found = state.app.business(&path).await.map_err(|e| Problem::unavailable(&e))?;
+    let business = found.ok_or_else(|| Problem::new(404, "not_found", "there is no business of that name that you could see"))?;
+    submit(request, state, business, body).await
+}
+
+pub(super) async fn installation(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    submit(request, state, INSTALLATION, body).await
+}
+
+async fn submit(request: HttpRequest, state: Shared, business: BusinessId, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    let actor = actor(&request, &state, business).await?;
+    bounded(&body, BODY_BYTES_MAX)?;
+    let key = request.headers().get("Idempotency-Key").and_then(|k| k.to_str().ok()).map(str::to_owned);
+    let key = key.ok_or_else(|| Problem::new(428, "idempotency_key_required", "send an Idempotency-Key of your own with every command; the same key gets the same receipt"))?;
+    let if_match = if_match(&request)?;
+    let body = Body::parse(&body).map_err(|e| Problem::new(400, "malformed", &format!("no command: {e}")))?;
+    let receipt = state.app.desk.submit(body.into_submission(business, actor, key, if_match)).await?;
+    Ok(HttpResponse::Ok().json(receipt))
+}

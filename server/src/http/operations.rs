@@ -1,0 +1,75 @@
+//! What operators and owners do besides commands: import, verify, rebuild, shred.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX};
+use domain::values::Role;
+use domain::{BusinessId, SubjectId};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Problem, Shared, State, actor, bounded, principal};
+use crate::import::{Settings, transcript};
+
+async fn operator(request: &HttpRequest, state: &State) -> Result<(), Problem> {
+    let actor = actor(request, state, domain::ids::INSTALLATION).await?;
+    if actor.operator { Ok(()) } else { Err(Problem::new(403, "forbidden", "only operators may do that; use an operator's key")) }
+}
+
+pub(super) async fn verify(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
+    operator(&request, &state).await?;
+    let report = crate::verify::verify_open(&state.app.log).await.map_err(|e| Problem::unavailable(&e))?;
+    Ok(HttpResponse::Ok().json(report))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rebuild {
+    name: Option<String>,
+}
+
+pub(super) async fn rebuild(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    operator(&request, &state).await?;
+    let Rebuild { name } = serde_json::from_slice(&body).map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
+    state.app.views.rebuild(name).await.map_err(|e| match e {
+        projections::ViewsError::Unknown(_) => Problem::new(404, "not_found", &e.to_string()),
+        projections::ViewsError::Storage(_) | projections::ViewsError::Behind { .. } | projections::ViewsError::Stopped => Problem::unavailable(&e),
+    })?;
+    Ok(HttpResponse::Accepted().json(json!({"rebuilding": true})))
+}
+
+pub(super) async fn shred(request: HttpRequest, state: Shared, path: web::Path<(BusinessId, SubjectId)>) -> Result<HttpResponse, Problem> {
+    let (business, subject) = path.into_inner();
+    let actor = actor(&request, &state, business).await?;
+    if !actor.may_see() {
+        return Err(Problem::new(404, "not_found", "there is no business of that id that you could see"));
+    }
+    if !actor.operator && !actor.roles.contains(&Role::Owner) {
+        return Err(Problem::new(403, "forbidden", "only the owner or an operator may destroy a subject's keys"));
+    }
+    let keys = state.app.shred(business, subject).await.map_err(|e| Problem::unavailable(&e))?;
+    Ok(HttpResponse::Ok().json(json!({"keys_destroyed": keys})))
+}
+
+/// One record of an import, with what the whole import was started with.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImportRecord {
+    settings: Settings,
+    /// The record as the file has it, to the letter.
+    record: String,
+}
+
+pub(super) async fn import_transcript(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    let caller = principal(&request, &state).await?;
+    bounded(&body, IMPORT_RECORD_BYTES_MAX + BODY_BYTES_MAX)?;
+    let malformed = |e: &dyn std::fmt::Display| Problem::new(400, "malformed", &e.to_string());
+    let ImportRecord { settings, record } = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
+    let existing = state.app.desk.directory().slug(&settings.business).await.map_err(|e| Problem::unavailable(&e))?;
+    let actor = actor(&request, &state, existing.unwrap_or(domain::ids::INSTALLATION)).await?;
+    if !actor.operator && !(existing.is_some() && actor.roles.contains(&Role::Owner)) {
+        return Err(Problem::new(403, "forbidden", "only operators, and owners into their own business, may import"));
+    }
+    let importer = transcript::Importer::prepare(&state.app, &settings, caller).await.map_err(|e| Problem::new(422, "import_failed", &e.to_string()))?;
+    let counts = importer.record(record.as_bytes()).await.map_err(|e| Problem::new(422, "broken_record", &e))?;
+    Ok(HttpResponse::Ok().json(counts))
+}

@@ -1,0 +1,74 @@
+//! Errors of the door: RFC 9457 problem details.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use commands::CommandError;
+use serde::Serialize;
+
+/// A problem, as it is sent.
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    /// `urn:minutebook:problem:<name>`.
+    pub r#type: String,
+    /// The name in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened and what to do.
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem of that status and name.
+    #[must_use]
+    pub fn new(status: u16, name: &str, detail: &str) -> Self {
+        Self { r#type: format!("urn:minutebook:problem:{name}"), title: name.replace('_', " "), status, detail: detail.to_owned() }
+    }
+
+    pub(crate) fn unavailable(e: &dyn std::fmt::Display) -> Self {
+        Self::new(503, "unavailable", &e.to_string())
+    }
+
+    pub(crate) fn respond(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        if self.status == 503 {
+            response.insert_header((header::RETRY_AFTER, "1"));
+        }
+        if self.status == 401 {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        response.body(serde_json::to_string(self).unwrap_or_default())
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+    fn error_response(&self) -> HttpResponse {
+        self.respond()
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(e: CommandError) -> Self {
+        let status = match &e {
+            CommandError::Malformed(_) => 400,
+            CommandError::NotFound(_) => 404,
+            CommandError::Forbidden(_) => 403,
+            CommandError::Refused(_) | CommandError::KeyReused(_) => 422,
+            CommandError::PreconditionFailed { .. } => 412,
+            CommandError::Conflict { .. } => 409,
+            CommandError::TooLarge(_) => 413,
+            CommandError::Busy | CommandError::Unavailable(_) => 503,
+        };
+        Self::new(status, e.name(), &e.to_string())
+    }
+}

@@ -1,0 +1,107 @@
+//! Records of a file, one at a time: the elements of a JSON array, or JSON Lines.
+//!
+//! Only brackets and strings are looked at, so that a record that is broken inside is still found
+//! whole, and the next one after it.
+
+use std::io::{self, BufRead};
+
+use domain::limits::IMPORT_RECORD_BYTES_MAX;
+
+/// A record as the file has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its number, from 1.
+    pub number: u64,
+    /// The line it begins on, from 1.
+    pub line: u64,
+    /// Its bytes; or why it could not be read.
+    pub bytes: Result<Vec<u8>, String>,
+}
+
+/// Reads records from a file.
+pub struct Records<R> {
+    input: R,
+    line: u64,
+    number: u64,
+    ended: bool,
+}
+
+impl<R: BufRead> Records<R> {
+    /// Records of that input.
+    pub fn new(input: R) -> Self {
+        Self { input, line: 1, number: 0, ended: false }
+    }
+
+    fn byte(&mut self) -> io::Result<Option<u8>> {
+        let Some(&byte) = self.input.fill_buf()?.first() else { return Ok(None) };
+        self.input.consume(1);
+        if byte == b'\n' {
+            self.line += 1;
+        }
+        Ok(Some(byte))
+    }
+
+    /// The first byte of the next record; `None` at the end.
+    fn start(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            match self.byte()? {
+                None | Some(b']') => return Ok(None),
+                // The array around the records, and what stands between them.
+                Some(b'[') if self.number == 0 => {}
+                Some(b',' | b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF) => {}
+                Some(byte) => return Ok(Some(byte)),
+            }
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Option<Record>> {
+        let Some(first) = self.start()? else { return Ok(None) };
+        self.number += 1;
+        let (number, line) = (self.number, self.line);
+        let record = |bytes| Ok(Some(Record { number, line, bytes }));
+        if first != b'{' {
+            // Not a record: passed over to the end of its line.
+            while !matches!(self.byte()?, None | Some(b'\n')) {}
+            return record(Err("a record must be an object".to_owned()));
+        }
+        let (mut bytes, mut depth, mut in_string, mut escaped) = (vec![first], 1_u32, false, false);
+        while depth > 0 {
+            let Some(byte) = self.byte()? else {
+                self.ended = true;
+                return record(Err("the file ends in the middle of this record; mend the file and import it again, nothing is doubled".to_owned()));
+            };
+            if bytes.len() < IMPORT_RECORD_BYTES_MAX {
+                bytes.push(byte);
+            } else if bytes.len() == IMPORT_RECORD_BYTES_MAX {
+                bytes.push(b' ');
+            }
+            match (in_string, byte) {
+                (true, _) if escaped => escaped = false,
+                (true, b'\\') => escaped = true,
+                (true, b'"') => in_string = false,
+                (true, _) => {}
+                (false, b'"') => in_string = true,
+                (false, b'{' | b'[') => depth += 1,
+                (false, b'}' | b']') => depth -= 1,
+                (false, _) => {}
+            }
+        }
+        if bytes.len() > IMPORT_RECORD_BYTES_MAX {
+            return record(Err(format!("the record has more than {IMPORT_RECORD_BYTES_MAX} bytes")));
+        }
+        record(Ok(bytes))
+    }
+}
+
+impl<R: BufRead> Iterator for Records<R> {
+    type Item = io::Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.read();
+        self.ended |= !matches!(next, Ok(Some(_)));
+        next.transpose()
+    }
+}

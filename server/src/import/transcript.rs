@@ -1,0 +1,286 @@
+//! Tool-call transcripts (the form of tau-bench's trajectories): one task a trajectory, one
+//! decision an assistant message, one call a tool call with its result in the next message.
+//!
+//! Keys are `transcript:<task>/<trial>:<part>`: tool-call ids repeat inside a trajectory, so a call
+//! is named by its message and its place there. Cost of the simulated customer is kept apart from
+//! ours; where the source has `null` it is unknown, not zero.
+
+use std::sync::Arc;
+
+use commands::{Actor, CommandError, Desk, Receipt, Submission};
+use domain::ids::{AgentId, INSTALLATION};
+use domain::{BusinessId, PrincipalId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Counts, Settings};
+use crate::app::{App, AppError};
+
+/// The connector that tool calls go to.
+const CONNECTOR: &str = "tools";
+/// The tool that hands the customer to a human.
+const HANDOVER: &str = "transfer_to_human_agents";
+/// Operations that only look: everything else may have changed something.
+const LOOKING: &[&str] = &["get_", "search_", "list_", "find_", "calculate", "think"];
+/// Longest title that is made of an instruction, in characters.
+const TITLE_CHARS: usize = 120;
+
+#[derive(Deserialize)]
+struct Trajectory {
+    task_id: Value,
+    trial: u64,
+    reward: f64,
+    info: Info,
+    traj: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    task: TaskInfo,
+    user_cost: Option<Box<RawValue>>,
+    #[serde(default)]
+    reward_info: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct TaskInfo {
+    user_id: String,
+    instruction: String,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    role: String,
+    content: Option<String>,
+    #[serde(default)]
+    tool_calls: Option<Vec<ToolCall>>,
+}
+
+#[derive(Deserialize)]
+struct ToolCall {
+    function: Function,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    name: String,
+    arguments: String,
+}
+
+/// Takes records into one business.
+pub struct Importer {
+    desk: Arc<Desk>,
+    business: BusinessId,
+    actor: Actor,
+    on_behalf_of: PrincipalId,
+    settings: Settings,
+}
+
+/// One record on its way through the desk.
+struct Run<'a> {
+    importer: &'a Importer,
+    name: String,
+    task: Uuid,
+    counts: Counts,
+}
+
+fn agent(business: BusinessId, name: &str) -> AgentId {
+    AgentId(business.name(&format!("transcript:agent:{name}")))
+}
+
+impl Importer {
+    /// Registers the business when it is missing, and makes sure of the importer and its two agents.
+    ///
+    /// # Errors
+    /// What the desk says.
+    pub async fn prepare(app: &App, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+        let directory = app.desk.directory();
+        let business = match directory.slug(&settings.business).await? {
+            Some(business) => business,
+            None => {
+                let data = json!({"slug": settings.business, "currency": settings.currency});
+                let key = format!("import:{}:register", settings.business);
+                app.as_operator(&key, "businesses.register", None, &data, INSTALLATION).await?.business
+            }
+        };
+        let importer = PrincipalId(business.name("importer:transcript"));
+        let mut actor = directory.actor(importer, business).await?;
+        if actor.as_ref().is_none_or(|a| a.roles.is_empty()) {
+            let add = json!({"kind": "service", "display_name": "importer:transcript"});
+            let key = |part: &str| format!("import:{business}:{part}");
+            app.as_operator(&key("add"), "access.add_principal", Some(importer.0), &add, INSTALLATION).await?;
+            let grant = json!({"business": business, "role": "service"});
+            app.as_operator(&key("grant"), "access.grant_role", Some(importer.0), &grant, INSTALLATION).await?;
+            actor = directory.actor(importer, business).await?;
+        }
+        let actor = actor.ok_or_else(|| AppError::other("the importer's principal could not be added"))?;
+        let prepared = Self { desk: Arc::clone(&app.desk), business, actor, on_behalf_of: caller, settings: settings.clone() };
+        prepared.enrol("assistant", "producer", "gpt-4o").await?;
+        prepared.enrol("evaluator", "qa", "benchmark-evaluator").await?;
+        Ok(prepared)
+    }
+
+    async fn enrol(&self, name: &str, role: &str, model: &str) -> Result<(), CommandError> {
+        let id = agent(self.business, name);
+        let data = json!({
+            "name": name, "team": "operations", "role": role, "runtime": {"model": model},
+            "principal": self.business.name(&format!("transcript:principal:{name}")),
+            "permissions": {"tools": [], "connectors": [CONNECTOR], "data_classes": []}, "concurrency": 100,
+        });
+        // Without `on_behalf_of`: whoever imports next must get the same receipt.
+        let submission = Submission::new(self.business, self.actor.clone(), format!("transcript:agent:{name}"), "agents.enrol", Some(id.0), &data);
+        self.desk.submit(submission).await.map(|_| ())
+    }
+
+    /// Takes one trajectory; the same one again changes nothing.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the record. It is read whole before its first
+    /// command, so a record that does not read leaves nothing behind.
+    pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
+        proof::canonical::gate(bytes).map_err(|e| e.to_string())?;
+        let trajectory: Trajectory = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        let task_id = match &trajectory.task_id {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err("task_id must be a string or a number".to_owned()),
+        };
+        let name = format!("{task_id}/{}", trajectory.trial);
+        let task = self.business.name(&format!("transcript:{name}"));
+        let mut run = Run { importer: self, name, task, counts: Counts { currency: self.settings.currency.to_string(), ..Counts::default() } };
+        match run.trajectory(&trajectory).await {
+            Ok(()) => Ok(run.counts),
+            Err(CommandError::KeyReused(key)) => {
+                Err(format!("this record was imported before with other content (at {key}); what is on record stays as it is"))
+            }
+            Err(e) => Err(e.to_string()),
+        }
+    }
+}
+
+impl Run<'_> {
+    fn key(&self, part: &str) -> String {
+        format!("transcript:{}:{part}", self.name)
+    }
+
+    async fn send(&mut self, part: &str, command: &str, id: Uuid, data: Value) -> Result<Receipt, CommandError> {
+        let importer = self.importer;
+        let mut submission = Submission::new(importer.business, importer.actor.clone(), self.key(part), command, Some(id), &data);
+        submission.correlation = Some(self.task);
+        submission.on_behalf_of = Some(importer.on_behalf_of);
+        let receipt = importer.desk.submit(submission).await?;
+        self.counts.count(&receipt);
+        Ok(receipt)
+    }
+
+    async fn trajectory(&mut self, t: &Trajectory) -> Result<(), CommandError> {
+        let business = self.importer.business;
+        let assistant = agent(business, "assistant");
+        let customer = business.name(&format!("transcript:customer:{}", t.info.task.user_id));
+        let title: String = t.info.task.instruction.chars().take(TITLE_CHARS).collect();
+        let plan = json!({"title": title, "instructions": t.info.task.instruction, "team": "operations", "serves": customer});
+        self.send("plan", "tasks.plan", self.task, plan).await?;
+        self.send("offer", "tasks.offer", self.task, json!({})).await?;
+        let lease = json!({"agent": assistant, "lease_seconds": 86_400});
+        self.send("lease", "tasks.lease", self.task, lease).await?;
+        let mut asked: Option<&str> = None;
+        for (i, message) in t.traj.iter().enumerate() {
+            match message.role.as_str() {
+                "user" => asked = message.content.as_deref(),
+                "assistant" => self.assistant(i, message, asked, t, assistant).await?,
+                _ => {}
+            }
+        }
+        self.customer_cost(t).await?;
+        let handed_over = t.traj.iter().rev().find_map(|m| m.tool_calls.as_ref()).and_then(|calls| calls.last()).is_some_and(|c| c.function.name == HANDOVER);
+        self.finish(t, assistant, handed_over).await
+    }
+
+    async fn assistant(&mut self, i: usize, message: &Message, asked: Option<&str>, t: &Trajectory, assistant: AgentId) -> Result<(), CommandError> {
+        let business = self.importer.business;
+        let calls = message.tool_calls.as_deref().unwrap_or_default();
+        let named: Vec<String> = calls.iter().map(|c| format!("{}({})", c.function.name, c.function.arguments)).collect();
+        let choice = message.content.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| named.join("; "));
+        let decision = business.name(&self.key(&format!("decision/{i}")));
+        let mut data = json!({"task": self.task, "agent": assistant, "choice": choice});
+        if let (Some(asked), Some(data)) = (asked, data.as_object_mut()) {
+            data.insert("question".to_owned(), asked.into());
+        }
+        self.send(&format!("decision/{i}"), "decisions.record", decision, data).await?;
+        for (j, call) in calls.iter().enumerate() {
+            let part = format!("call/{i}/{j}");
+            let id = business.name(&self.key(&part));
+            // What a model wrote as arguments may be no JSON, or JSON that the gate refuses.
+            let arguments = match proof::canonical::gate(call.function.arguments.as_bytes()) {
+                Ok(()) => serde_json::from_str(&call.function.arguments).unwrap_or(Value::Null),
+                Err(_) => Value::String(call.function.arguments.clone()),
+            };
+            let class = if LOOKING.iter().any(|p| call.function.name.starts_with(p)) { "read" } else { "write" };
+            let intend = json!({
+                "connector": CONNECTOR, "operation": call.function.name, "class": class,
+                "agent": assistant, "task": self.task, "decision": decision, "arguments": arguments,
+            });
+            self.send(&part, "integrations.intend_call", id, intend).await?;
+            let answer = t.traj.get(i + 1 + j).filter(|m| m.role == "tool").and_then(|m| m.content.as_deref());
+            let (command, outcome) = match answer {
+                Some(error) if error.starts_with("Error") => ("integrations.fail_call", json!({"error": error})),
+                Some(result) => ("integrations.succeed_call", json!({"result": result})),
+                None => ("integrations.mark_call_ambiguous", json!({"reason": "the transcript has no result"})),
+            };
+            self.send(&format!("{part}/outcome"), command, id, outcome).await?;
+        }
+        Ok(())
+    }
+
+    async fn customer_cost(&mut self, t: &Trajectory) -> Result<(), CommandError> {
+        let Some(text) = t.info.user_cost.as_ref().map(|raw| raw.get()) else {
+            self.counts.customer_cost_unknown += 1;
+            return Ok(());
+        };
+        let data = json!({"activity": "customer_simulation", "customer_cost": {"source_text": text, "currency": self.importer.settings.currency}});
+        let receipt = self.send("customer_cost", "tasks.record_activity", self.task, data).await?;
+        let stored = self.importer.stored(&receipt).await?;
+        let amount = stored.pointer("/data/customer_cost/amount").and_then(Value::as_str).and_then(|a| a.parse().ok());
+        self.counts.customer_cost_exact = amount.unwrap_or_default();
+        Ok(())
+    }
+
+    async fn finish(&mut self, t: &Trajectory, assistant: AgentId, handed_over: bool) -> Result<(), CommandError> {
+        let last = t.traj.iter().rev().find(|m| m.role == "assistant" && m.content.is_some()).and_then(|m| m.content.clone());
+        let result = last.unwrap_or_else(|| "(no words)".to_owned());
+        let receipt = if handed_over {
+            let data = json!({"fencing_token": 1, "to_role": "member", "note": "transferred to a human", "result": result});
+            let receipt = self.send("escalate", "tasks.escalate", self.task, data).await?;
+            self.send("resolve", "tasks.resolve", self.task, json!({"resolution": "submitted", "note": "the human desk sends the result at hand to review"})).await?;
+            receipt
+        } else {
+            self.send("submit", "tasks.submit", self.task, json!({"agent": assistant, "fencing_token": 1, "result": result})).await?
+        };
+        let stored = self.importer.stored(&receipt).await?;
+        let digest = stored.pointer("/data/artifact/digest").cloned().unwrap_or_default();
+        let passed = t.reward >= 1.0;
+        let evaluator = agent(self.importer.business, "evaluator");
+        let mut review = json!({
+            "reviewer": evaluator, "artifact_digest": digest, "verdict": if passed { "passed" } else { "changes_requested" }, "final": !passed,
+        });
+        if let (Some(findings), Some(review)) = (&t.info.reward_info, review.as_object_mut()) {
+            review.insert("findings".to_owned(), findings.to_string().into());
+        }
+        self.send("review", "tasks.review", self.task, review).await?;
+        self.counts.passed_escalated += u64::from(passed && handed_over);
+        Ok(())
+    }
+}
+
+impl Importer {
+    /// The first event of a receipt, as it is stored.
+    async fn stored(&self, receipt: &Receipt) -> Result<Value, CommandError> {
+        let unreadable = |why: String| CommandError::Unavailable(format!("an event just stored can't be read: {why}"));
+        let Some(event) = receipt.events.first() else { return Err(unreadable("there is none".to_owned())) };
+        let recorded = self.desk.log().find(self.business, event.event_id).await?;
+        let recorded = recorded.ok_or_else(|| unreadable(event.event_id.to_string()))?;
+        serde_json::from_slice(&recorded.bytes).map_err(|e| unreadable(e.to_string()))
+    }
+}

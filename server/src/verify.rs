@@ -1,0 +1,208 @@
+//! Verification: every tree and every chain of versions, computed again from the stored bytes.
+//!
+//! Nothing that the file says about an event is believed: business, aggregate, version and id are
+//! read from the bytes and compared, the leaf and the tree are hashed anew, and the end of each
+//! stream must be the one that was stored with the appends. The first bad event is named.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::{AggregateRef, BusinessId};
+use event_log::envelope::event_id;
+use event_log::sqlite::{RawRow, SqliteLog};
+use event_log::{EventLog, LogError, Stored};
+use proof::tree::{Frontier, leaf_hash};
+use serde::Serialize;
+
+/// Rows read at once.
+const PAGE: usize = 1_000;
+
+/// What verification found of one business.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verified {
+    /// The stream.
+    pub business: String,
+    /// Number of its events.
+    pub events: u64,
+    /// Root of its Merkle tree.
+    pub root: String,
+}
+
+/// The first bad event.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fault {
+    /// Its stream, as far as it is known.
+    pub business: String,
+    /// Its place there.
+    pub seq: u64,
+    /// Its id, as far as it is known.
+    pub event_id: String,
+    /// Its place in the whole log.
+    pub position: u64,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// What verification found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Number of events read.
+    pub events: u64,
+    /// Every business whose stream is whole.
+    pub businesses: Vec<Verified>,
+    /// The first bad event.
+    pub fault: Option<Fault>,
+}
+
+#[derive(Default)]
+struct Streams {
+    trees: BTreeMap<BusinessId, Frontier>,
+    versions: HashMap<(BusinessId, AggregateRef), u64>,
+}
+
+fn check(row: &RawRow, streams: &mut Streams) -> Result<(), String> {
+    let leaf = leaf_hash(&row.bytes);
+    if row.leaf != leaf {
+        return Err("its bytes do not hash to its leaf".to_owned());
+    }
+    let stored = Stored::parse(&row.bytes).map_err(|e| format!("its bytes are no event: {e}"))?;
+    let claimed = (row.business, row.kind.as_str(), row.id, row.version, row.event_id);
+    let said = (stored.business.0, stored.kind.as_str(), stored.id, stored.version, stored.event_id.0);
+    if claimed != said {
+        return Err("its row says another place than its bytes".to_owned());
+    }
+    if event_id(stored.business, stored.actor, &stored.command_id, stored.index) != stored.event_id {
+        return Err("its id is not derived from who, key and index".to_owned());
+    }
+    let canonical: serde_json::Value = serde_json::from_slice(&row.bytes).map_err(|e| e.to_string())?;
+    if proof::canonical::to_bytes(&canonical).map_err(|e| e.to_string())? != row.bytes {
+        return Err("its bytes are not canonical".to_owned());
+    }
+    stored.event().map_err(|e| e.to_string())?;
+    let tree = streams.trees.entry(stored.business).or_default();
+    if row.seq != tree.size() + 1 {
+        return Err(format!("it has seq {}, after {} events: some are missing or doubled", row.seq, tree.size()));
+    }
+    let version = streams.versions.entry((stored.business, stored.aggregate())).or_default();
+    if stored.version != *version + 1 {
+        return Err(format!("it is version {} of its aggregate, after version {version}", stored.version));
+    }
+    *version += 1;
+    tree.push(leaf);
+    Ok(())
+}
+
+fn fault(row: &RawRow, why: String) -> Fault {
+    Fault { business: row.business.to_string(), seq: row.seq, event_id: row.event_id.to_string(), position: row.position, why }
+}
+
+/// Reads and checks the whole log. It blocks: call it where that is allowed.
+///
+/// # Errors
+/// When the log can't be read at all; damage that can be placed is a [`Fault`] in the report.
+pub fn verify(log: &SqliteLog, heads: &[event_log::Head], up_to: u64) -> Result<Report, LogError> {
+    let (mut streams, mut report, mut after) = (Streams::default(), Report { events: 0, businesses: Vec::new(), fault: None }, 0);
+    'log: loop {
+        let rows = match log.raw_rows(after, PAGE) {
+            Ok(rows) => rows,
+            Err(LogError::Corrupt(_)) => {
+                report.fault = Some(find_unreadable(log, after, &mut streams, &mut report.events)?);
+                break;
+            }
+            Err(e) => return Err(e),
+        };
+        let done = rows.len() < PAGE;
+        for row in rows.iter().take_while(|r| r.position <= up_to) {
+            if let Err(why) = check(row, &mut streams) {
+                report.fault = Some(fault(row, why));
+                break 'log;
+            }
+            report.events += 1;
+            after = row.position;
+        }
+        if done || rows.last().is_some_and(|r| r.position >= up_to) {
+            break;
+        }
+    }
+    if report.fault.is_none() {
+        report.fault = compare_heads(heads, &streams, after).or(log.check_indexes()?.map(|(position, why)| located(log, position, why)));
+    }
+    report.businesses = streams
+        .trees
+        .iter()
+        .map(|(business, tree)| Verified { business: business.to_string(), events: tree.size(), root: domain::values::Digest(tree.root()).to_string() })
+        .collect();
+    Ok(report)
+}
+
+/// A page is damaged: one event at a time, up to the one that can't be read.
+fn find_unreadable(log: &SqliteLog, mut after: u64, streams: &mut Streams, events: &mut u64) -> Result<Fault, LogError> {
+    loop {
+        match log.raw_rows(after, 1) {
+            Ok(rows) => match rows.first() {
+                Some(row) => {
+                    if let Err(why) = check(row, streams) {
+                        return Ok(fault(row, why));
+                    }
+                    *events += 1;
+                    after = row.position;
+                }
+                None => return Ok(located(log, after, "the file is damaged after this event".to_owned())),
+            },
+            Err(LogError::Corrupt(why)) => {
+                let position = after + 1;
+                return Ok(Fault { business: String::new(), seq: 0, event_id: String::new(), position, why: format!("the page it lies on is damaged: {why}") });
+            }
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+fn located(log: &SqliteLog, position: u64, why: String) -> Fault {
+    match log.raw_rows(position.saturating_sub(1), 1).ok().and_then(|rows| rows.into_iter().next()) {
+        Some(row) => fault(&row, why),
+        None => Fault { business: String::new(), seq: 0, event_id: String::new(), position, why },
+    }
+}
+
+/// The ends that were stored with the appends must be those that the bytes give.
+fn compare_heads(heads: &[event_log::Head], streams: &Streams, after: u64) -> Option<Fault> {
+    let bad = |business: BusinessId, seq: u64, why: &str| {
+        Some(Fault { business: business.to_string(), seq, event_id: String::new(), position: after, why: why.to_owned() })
+    };
+    for head in heads {
+        match streams.trees.get(&head.business) {
+            None => return bad(head.business, 1, "its events are missing"),
+            Some(tree) if tree.size() < head.seq => return bad(head.business, tree.size() + 1, "it and all after it are missing"),
+            Some(tree) if tree.size() > head.seq => return bad(head.business, head.seq + 1, "it came in without its stored end of stream"),
+            Some(tree) if tree.root() != head.root => return bad(head.business, head.seq, "the stored end of the stream has another root"),
+            Some(_) => {}
+        }
+    }
+    let known = |b: &&BusinessId| heads.iter().any(|h| h.business == **b);
+    streams.trees.keys().find(|b| !known(b)).and_then(|b| bad(*b, 1, "its stream has no stored end"))
+}
+
+/// Verifies a log that is open, as far as it is durable now.
+///
+/// # Errors
+/// When the log can't be read at all.
+pub async fn verify_open(log: &std::sync::Arc<SqliteLog>) -> Result<Report, LogError> {
+    // The ends first: what is appended meanwhile is beyond them, and left alone.
+    let (end, heads) = loop {
+        let end = *log.position().borrow();
+        let heads = match log.heads().await {
+            Ok(heads) => heads,
+            Err(LogError::Corrupt(why)) => {
+                let fault = Fault { business: String::new(), seq: 0, event_id: String::new(), position: 0, why };
+                return Ok(Report { events: 0, businesses: Vec::new(), fault: Some(fault) });
+            }
+            Err(e) => return Err(e),
+        };
+        if end == *log.position().borrow() {
+            break (end, heads);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    let log = std::sync::Arc::clone(log);
+    tokio::task::spawn_blocking(move || verify(&log, &heads, end)).await.unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
+}
