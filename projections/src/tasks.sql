@@ -14,6 +14,6 @@ CREATE TABLE task_dependencies(
 CREATE INDEX task_dependents ON task_dependencies(business, depends_on);
 CREATE TABLE reviews(
   business TEXT NOT NULL, seq INTEGER NOT NULL, task TEXT NOT NULL, revision INTEGER NOT NULL, reviewer TEXT NOT NULL, verdict TEXT NOT NULL,
-  final INTEGER NOT NULL, findings TEXT, at TEXT NOT NULL,
+  final_revision INTEGER NOT NULL, findings TEXT, at TEXT NOT NULL,
   PRIMARY KEY (business, seq)) STRICT, WITHOUT ROWID;
 CREATE INDEX reviews_by_task ON reviews(business, task, seq);

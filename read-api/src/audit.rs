@@ -16,7 +16,8 @@ node! {
         /// Its place in the business: 1, 2, 3 …
         seq: i64,
         /// context.past_tense.
-        r#type: String,
+        #[graphql(name = "type")]
+        event_type: String,
         /// Version of its schema.
         schema: i64,
         /// Kind of its aggregate.

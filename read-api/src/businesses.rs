@@ -271,7 +271,7 @@ impl Business {
             let parsed = text.map(|t| t.parse::<domain::Timestamp>()).transpose();
             Ok(parsed.map_err(|e| bad("BAD_TIME", &e.to_string(), "write it as 2026-11-22T20:00:00Z"))?.map(|t| t.to_string()))
         };
-        let filter = self.filter(id).and("event_id = ?", event_id).and("kind = ?", kind).and("type = ?", r#type).and("actor = ?", actor);
+        let filter = self.filter(id).and("event_id = ?", event_id).and("kind = ?", kind).and("event_type = ?", r#type).and("actor = ?", actor);
         let filter = filter.and("correlation = ?", correlation).and("causation = ?", causation);
         let filter = filter.and("recorded_at >= ?", time(recorded_from)?).and("recorded_at < ?", time(recorded_before)?);
         list(ctx, filter, Page { first, after, last, before }).await

@@ -73,7 +73,7 @@ node! {
         /// passed or changes_requested.
         verdict: String,
         /// Whether no further revision was to come.
-        r#final: bool,
+        final_revision: bool,
         /// What it found.
         findings: Option<PersonalText>,
         /// When.

@@ -208,6 +208,12 @@ impl App {
     }
 }
 
+/// A GraphQL request of somebody.
+#[must_use]
+pub fn graphql_request(query: &str, viewer: Viewer) -> async_graphql::Request {
+    async_graphql::Request::new(query).data(viewer)
+}
+
 /// Views are disposable: a file that can't be used is put aside and made anew.
 async fn start_views(path: &Path, log: &Arc<dyn EventLog>, keyring: &Arc<dyn Keyring>) -> Result<(Views, JoinHandle<()>), AppError> {
     let start = || Runner::start(path, Arc::clone(log), Arc::clone(keyring));

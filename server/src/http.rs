@@ -39,6 +39,24 @@ pub struct Listening {
     pub address: std::net::SocketAddr,
 }
 
+/// Stops a server that listens.
+pub struct Stop(actix_web::dev::ServerHandle);
+
+impl Stop {
+    /// Stops it without waiting for open connections.
+    pub fn now(&self) {
+        drop(self.0.stop(false));
+    }
+}
+
+impl Listening {
+    /// What stops it.
+    #[must_use]
+    pub fn stop(&self) -> Stop {
+        Stop(self.server.handle())
+    }
+}
+
 /// Binds the door.
 ///
 /// # Errors

@@ -1,1 +1,27 @@
-fn main(){}
+//! One integration binary, through the real doors.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::wildcard_enum_match_arm, reason = "tests may")]
+
+mod access;
+mod agents;
+mod approvals;
+mod bad_input;
+mod budgets;
+mod businesses;
+mod contracts;
+mod cqrs_traps;
+mod crash;
+mod decisions;
+mod dependencies;
+mod desk;
+mod door;
+mod import;
+mod integrations;
+mod laws;
+mod logs;
+mod proofs;
+mod sealing;
+mod shape;
+mod story;
+mod tasks;
+mod verify;
+mod views;

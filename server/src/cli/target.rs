@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::app::{App, AppError, Handles, operator};
+use crate::app::{App, AppError, Handles, graphql_request, operator};
 use crate::client::Remote;
 use crate::config::Config;
 use crate::secret::Secret;
@@ -40,7 +40,7 @@ impl Target {
             Self::Local(app) => {
                 app.caught_up(CATCH_UP).await?;
                 let viewer = app.viewer(operator()).await?;
-                let request = async_graphql::Request::new(graphql).variables(async_graphql::Variables::from_json(variables)).data(viewer);
+                let request = graphql_request(graphql, viewer).variables(async_graphql::Variables::from_json(variables));
                 serde_json::to_value(app.schema.execute(request).await).map_err(AppError::other)
             }
         }

@@ -1,0 +1,181 @@
+//! Approvals: rules by story, consumption through the desk.
+
+use commands::Submission;
+use domain::access::PrincipalKind;
+use domain::values::Role;
+use serde_json::{Value, json};
+use tests::installation::Installation;
+use uuid::Uuid;
+
+use crate::story::{BUSINESS, Story, actor, id};
+
+fn launch() -> Value {
+    json!({"type": "businesses.advance", "id": BUSINESS.0, "data": {"to": "operating"}})
+}
+fn requested() -> Story {
+    Story::new().given("approvals.request", id(1), json!({"command": launch()}))
+}
+fn approver(n: u128) -> commands::Actor {
+    actor(n, PrincipalKind::Human, &[Role::Approver])
+}
+fn vote(story: &Story, n: u128, choice: &str) -> crate::story::Outcome {
+    story.clone().by(approver(n)).when("approvals.vote", id(1), json!({"choice": choice}))
+}
+fn two_votes_policy() -> Value {
+    json!({"rules": [{"name": "two", "when": {"command_types": ["businesses.advance"]}, "quorum": 2, "roles": ["approver"],
+        "separation_of_duties": true, "expires_after_seconds": 3600, "escalate_to": ["owner"]}]})
+}
+
+#[test]
+fn approval_is_asked_for_what_a_rule_wants_and_for_nothing_else() {
+    assert_eq!(Story::new().when("approvals.request", id(1), json!({"command": launch()})), Ok(vec!["approvals.requested"]));
+    let harmless = json!({"type": "tasks.plan", "id": id(5), "data": {"title": "x", "team": "hr"}});
+    assert_eq!(Story::new().when("approvals.request", id(1), json!({"command": harmless})), Err("no_approval_needed"));
+    let forbid = json!({"rules": [{"name": "never", "when": {"command_types": ["businesses.advance"]}, "quorum": 0, "roles": [],
+        "separation_of_duties": false, "expires_after_seconds": 60, "escalate_to": []}]});
+    let story = Story::new().given("approvals.define_policy", BUSINESS.0, forbid);
+    assert_eq!(story.when("approvals.request", id(1), json!({"command": launch()})), Err("forbidden_by_approval_policy"));
+}
+
+#[test]
+fn who_asked_does_not_vote_and_only_approvers_do() {
+    let story = requested();
+    assert_eq!(story.when("approvals.vote", id(1), json!({"choice": "approve"})), Err("own_request"));
+    assert_eq!(vote(&story, 2, "approve"), Ok(vec!["approvals.voted", "approvals.granted"]));
+    assert_eq!(vote(&story, 2, "reject"), Ok(vec!["approvals.voted", "approvals.rejected"]));
+    let member = story.clone().by(actor(3, PrincipalKind::Human, &[Role::Member]));
+    assert_eq!(member.when("approvals.vote", id(1), json!({"choice": "approve"})), Err("not_an_approver"));
+    let machine = story.by(actor(4, PrincipalKind::Service, &[Role::Approver]));
+    assert_eq!(machine.when("approvals.vote", id(1), json!({"choice": "approve"})), Err("human_only"));
+}
+
+#[test]
+fn a_granted_approval_cannot_be_denied() {
+    let granted = requested().by(approver(2)).given("approvals.vote", id(1), json!({"choice": "approve"}));
+    assert_eq!(vote(&granted, 3, "reject"), Err("wrong_status"));
+    assert_eq!(vote(&granted, 2, "approve"), Ok(vec![]), "the same vote again is no news");
+}
+
+#[test]
+fn a_quorum_counts_persons_and_a_vote_cannot_be_changed() {
+    let story = Story::new().given("approvals.define_policy", BUSINESS.0, two_votes_policy()).given("approvals.request", id(1), json!({"command": launch()}));
+    let one = story.by(approver(2)).given("approvals.vote", id(1), json!({"choice": "approve"}));
+    assert_eq!(vote(&one, 2, "reject"), Err("voted_already"));
+    assert_eq!(vote(&one, 3, "approve"), Ok(vec!["approvals.voted", "approvals.granted"]));
+}
+
+#[test]
+fn a_right_to_vote_is_delegated_for_a_time_and_taken_back() {
+    let story = requested().by(approver(2));
+    let until = json!({"to": id(3), "until": "2026-11-22T13:00:00Z"});
+    assert_eq!(story.when("approvals.delegate", id(1), json!({"to": id(3), "until": "2026-11-22T11:00:00Z"})), Err("out_of_range"));
+    let delegated = story.given("approvals.delegate", id(1), until);
+    let by_delegate = |s: &Story| s.clone().by(actor(3, PrincipalKind::Human, &[Role::Member])).when("approvals.vote", id(1), json!({"choice": "approve", "delegated_by": id(2)}));
+    assert_eq!(by_delegate(&delegated), Ok(vec!["approvals.voted", "approvals.granted"]));
+    assert_eq!(by_delegate(&delegated.clone().later(3_600)), Err("not_an_approver"));
+    let revoked = delegated.given("approvals.revoke_delegation", id(1), json!({"to": id(3)}));
+    assert_eq!(by_delegate(&revoked), Err("not_an_approver"));
+    assert_eq!(revoked.when("approvals.revoke_delegation", id(1), json!({"to": id(3)})), Ok(vec![]));
+}
+
+#[test]
+fn time_never_approves() {
+    let story = requested();
+    assert_eq!(story.when("approvals.expire", id(1), json!({})), Err("not_yet_expired"));
+    let late = story.later(7 * 86_400);
+    assert_eq!(vote(&late, 2, "approve"), Err("approval_expired"));
+    assert_eq!(late.when("approvals.expire", id(1), json!({})), Ok(vec!["approvals.expired"]));
+}
+
+#[test]
+fn escalation_lets_others_vote_and_only_the_requester_withdraws() {
+    let story = Story::new().given("approvals.define_policy", BUSINESS.0, two_votes_policy()).given("approvals.request", id(1), json!({"command": launch()}));
+    let owner = |s: &Story| s.clone().by(actor(9, PrincipalKind::Human, &[Role::Owner])).when("approvals.vote", id(1), json!({"choice": "approve"}));
+    assert_eq!(owner(&story), Err("not_an_approver"));
+    let escalated = story.given("approvals.escalate", id(1), json!({}));
+    assert_eq!(owner(&escalated), Ok(vec!["approvals.voted"]));
+    assert_eq!(escalated.when("approvals.escalate", id(1), json!({})), Ok(vec![]));
+    assert_eq!(escalated.clone().by(approver(2)).when("approvals.withdraw", id(1), json!({})), Err("not_the_requester"));
+    let withdrawn = escalated.given("approvals.withdraw", id(1), json!({}));
+    assert_eq!(withdrawn.when("approvals.withdraw", id(1), json!({})), Ok(vec![]));
+    assert_eq!(vote(&withdrawn, 2, "approve"), Err("wrong_status"));
+    assert_eq!(withdrawn.when("approvals.comment", id(1), json!({"comment": "pity"})), Ok(vec!["approvals.commented"]));
+}
+
+#[test]
+fn an_approval_policy_is_sound_or_refused() {
+    let mut unsound = two_votes_policy();
+    unsound["rules"][0]["roles"] = json!([]);
+    assert_eq!(Story::new().when("approvals.define_policy", BUSINESS.0, unsound), Err("out_of_range"));
+    let story = Story::new().given("approvals.define_policy", BUSINESS.0, two_votes_policy());
+    assert_eq!(story.when("approvals.define_policy", BUSINESS.0, two_votes_policy()), Ok(vec![]));
+}
+
+struct Launch {
+    installation: Installation,
+    business: domain::BusinessId,
+    approval: Uuid,
+}
+
+/// A business that is ready to launch, and a granted approval to do so.
+async fn granted() -> Launch {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    for phase in ["planning", "approved", "building"] {
+        installation.must(business, "businesses.advance", None, json!({"to": phase})).await;
+    }
+    let command = json!({"type": "businesses.advance", "id": business, "data": {"to": "operating"}});
+    let approval = installation.must(business, "approvals.request", None, json!({"command": command})).await.events[0].id;
+    let approver = installation.principal(business, PrincipalKind::Human, Some("approver")).await;
+    installation.submit(&approver, business, "approvals.vote", Some(approval), json!({"choice": "approve"})).await.unwrap();
+    Launch { installation, business, approval }
+}
+
+impl Launch {
+    async fn advance(&self, data: Value, approval: Option<Uuid>) -> Result<commands::Receipt, commands::CommandError> {
+        let actor = self.installation.app.operator_in(self.business).await.unwrap();
+        let mut submission = Submission::new(self.business, actor, self.installation.key(), "businesses.advance", Some(self.business.0), &data);
+        submission.approval_id = approval.map(domain::ids::ApprovalId);
+        self.installation.app.desk.submit(submission).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gated_command_consumes_its_approval_in_its_own_append_and_once() {
+    let l = granted().await;
+    let to = json!({"to": "operating"});
+    assert_eq!(l.advance(to.clone(), None).await.unwrap_err().name(), "approval_required");
+    let other = json!({"to": "operating", "note": "a word more than was approved"});
+    assert_eq!(l.advance(other, Some(l.approval)).await.unwrap_err().name(), "approval_mismatch");
+    let receipt = l.advance(to.clone(), Some(l.approval)).await.unwrap();
+    let types: Vec<_> = receipt.events.iter().map(|e| e.r#type.as_str()).collect();
+    assert_eq!(types, ["businesses.advanced", "approvals.consumed"]);
+    assert_eq!(receipt.events[0].seq + 1, receipt.events[1].seq, "in one append");
+    assert_eq!(l.advance(json!({"to": "wound_up"}), Some(l.approval)).await.unwrap_err().name(), "wrong_status", "used up");
+    let view = l.installation.query("{ business(slug: \"acme\") { phase approvals { nodes { status votes { choice yes } rule } } } }").await;
+    assert_eq!(view["business"]["phase"], "operating");
+    assert_eq!(view["business"]["approvals"]["nodes"][0], json!({"status": "consumed", "rule": "launch", "votes": [{"choice": "approve", "yes": true}]}));
+    l.installation.views_are_rebuilt_alike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_a_forgotten_and_an_outdated_approval_open_nothing() {
+    let l = granted().await;
+    let to = json!({"to": "operating"});
+    l.installation.must(l.business, "approvals.define_policy", None, two_votes_policy()).await;
+    assert_eq!(l.advance(to.clone(), Some(l.approval)).await.unwrap_err().name(), "approval_outdated");
+    l.installation.clock.advance_seconds(7 * 86_400);
+    assert_eq!(l.advance(to.clone(), Some(l.approval)).await.unwrap_err().name(), "approval_expired");
+    let l = granted().await;
+    l.installation.app.shred(l.business, l.business.as_subject()).await.unwrap();
+    assert_eq!(l.advance(to, Some(l.approval)).await.unwrap_err().name(), "approval_forgotten");
+    l.installation.verifies().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_present_one_approval_use_it_once() {
+    let l = granted().await;
+    let all = futures_util::future::join_all((0..20).map(|_| l.advance(json!({"to": "operating"}), Some(l.approval)))).await;
+    let written: usize = all.iter().filter_map(|r| r.as_ref().ok()).map(|r| r.events.len()).sum();
+    assert_eq!(written, 2, "one advanced, one consumed: {all:?}");
+}

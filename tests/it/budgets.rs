@@ -1,0 +1,135 @@
+//! Budgets: rules by story, and no overspend under load.
+
+use std::sync::Arc;
+
+use domain::budgets::{Scope, Window};
+use domain::ids::BudgetId;
+use futures_util::future::join_all;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tests::installation::Installation;
+use uuid::Uuid;
+
+use crate::story::{BUSINESS, Story, id};
+
+fn eur(amount: &str) -> Value {
+    json!({"amount": amount, "currency": "EUR"})
+}
+fn budget(scope: &Scope, window: Window) -> Uuid {
+    BudgetId::of(BUSINESS, scope, window).0
+}
+fn set(scope: Value, window: &str, limit: &str) -> Value {
+    json!({"scope": scope, "window": window, "limit": eur(limit)})
+}
+fn whole() -> Uuid {
+    budget(&Scope::Business {}, Window::Lifetime)
+}
+fn with_hundred() -> Story {
+    Story::new().given("budgets.set", whole(), set(json!({"business": {}}), "lifetime", "100"))
+}
+
+#[test]
+fn a_scope_and_window_have_one_budget_and_raising_it_is_another_command() {
+    let story = with_hundred();
+    assert_eq!(Story::new().when("budgets.set", id(9), set(json!({"business": {}}), "lifetime", "100")), Err("wrong_id"));
+    assert_eq!(story.when("budgets.set", whole(), set(json!({"business": {}}), "lifetime", "100.00")), Ok(vec![]));
+    assert_eq!(story.when("budgets.set", whole(), set(json!({"business": {}}), "lifetime", "101")), Err("raise_instead"));
+    assert_eq!(story.when("budgets.set", whole(), set(json!({"business": {}}), "lifetime", "50")), Ok(vec!["budgets.limit_set"]));
+    assert_eq!(story.when("budgets.raise", whole(), json!({"by": eur("5")})), Ok(vec!["budgets.raised"]));
+    assert_eq!(story.when("budgets.raise", whole(), json!({"by": eur("0")})), Err("out_of_range"));
+    assert_eq!(story.when("budgets.raise", whole(), json!({"by": {"amount": "1", "currency": "USD"}})), Err("wrong_currency"));
+}
+
+#[test]
+fn a_reservation_must_fit_every_budget_that_matches() {
+    let team = budget(&Scope::Team(domain::values::Team::Sales), Window::Day);
+    let story = with_hundred().given("budgets.set", team, set(json!({"team": "sales"}), "day", "10"));
+    let reserve = |s: &Story, amount: &str| s.when("budgets.reserve", id(1), json!({"amount": eur(amount), "purpose": {"team": "sales"}}));
+    assert_eq!(reserve(&story, "10"), Ok(vec!["budgets.reserved", "budgets.reserved"]));
+    assert_eq!(reserve(&story, "10.01"), Err("budget_exceeded"));
+    assert_eq!(story.when("budgets.reserve", id(1), json!({"amount": eur("50")})), Ok(vec!["budgets.reserved"]), "the team's budget is not asked");
+    let tomorrow = story.clone().given("budgets.reserve", id(1), json!({"amount": eur("10"), "purpose": {"team": "sales"}}));
+    assert_eq!(tomorrow.when("budgets.reserve", id(2), json!({"amount": eur("1"), "purpose": {"team": "sales"}})), Err("budget_exceeded"));
+    let tomorrow = tomorrow.later(86_400);
+    assert_eq!(tomorrow.when("budgets.reserve", id(2), json!({"amount": eur("1"), "purpose": {"team": "sales"}})), Ok(vec!["budgets.reserved", "budgets.reserved"]));
+    assert_eq!(Story::new().when("budgets.reserve", id(1), json!({"amount": eur("1")})), Err("no_budget"));
+    assert_eq!(story.when("budgets.reserve", id(1), json!({"amount": {"amount": "1", "currency": "USD"}})), Err("wrong_currency"));
+}
+
+#[test]
+fn what_is_settled_is_spent_what_is_released_is_free_again() {
+    let reserved = with_hundred().given("budgets.reserve", id(1), json!({"amount": eur("100")}));
+    assert_eq!(reserved.when("budgets.reserve", id(2), json!({"amount": eur("1")})), Err("budget_exceeded"));
+    let settled = reserved.clone().given("budgets.settle", whole(), json!({"reservation": id(1), "amount": eur("40")}));
+    assert_eq!(settled.when("budgets.reserve", id(2), json!({"amount": eur("60")})), Ok(vec!["budgets.reserved"]));
+    assert_eq!(settled.when("budgets.reserve", id(2), json!({"amount": eur("60.01")})), Err("budget_exceeded"));
+    assert_eq!(settled.when("budgets.settle", whole(), json!({"reservation": id(1), "amount": eur("1")})), Err("reservation_unknown"));
+    let released = reserved.given("budgets.release", whole(), json!({"reservation": id(1)}));
+    assert_eq!(released.when("budgets.reserve", id(2), json!({"amount": eur("100")})), Ok(vec!["budgets.reserved"]));
+}
+
+#[test]
+fn an_overrun_is_put_on_record_and_asks_for_approval() {
+    let reserved = with_hundred().given("budgets.reserve", id(1), json!({"amount": eur("10")}));
+    let settle = |amount: &str| reserved.when("budgets.settle", whole(), json!({"reservation": id(1), "amount": eur(amount)}));
+    assert_eq!(settle("10"), Ok(vec!["budgets.settled"]));
+    assert_eq!(settle("12"), Ok(vec!["budgets.settled", "budgets.overrun", "approvals.requested"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_callers_on_one_budget_get_no_conflict_and_spend_no_cent_too_much() {
+    let installation = Arc::new(Installation::new().await);
+    let business = installation.business("acme").await;
+    let limit = json!({"scope": {"business": {}}, "window": "lifetime", "limit": eur("100")});
+    installation.must(business, "budgets.set", None, limit).await;
+    let callers = (0..64).map(|_| {
+        let installation = Arc::clone(&installation);
+        tokio::spawn(async move {
+            let actor = installation.app.operator_in(business).await.unwrap();
+            let mut got = 0;
+            for _ in 0..4 {
+                match installation.submit(&actor, business, "budgets.reserve", None, json!({"amount": eur("1")})).await {
+                    Ok(_) => got += 1,
+                    Err(e) => assert_eq!(e.name(), "budget_exceeded", "{e}"),
+                }
+            }
+            got
+        })
+    });
+    let got: i32 = join_all(callers).await.into_iter().map(Result::unwrap).sum();
+    assert_eq!(got, 100, "256 asked for 1 EUR of 100");
+    let view = installation.query("{ business(slug: \"acme\") { budgets { nodes { limit { amount } periods { period reserved spent } } } } }").await;
+    assert_eq!(view["business"]["budgets"]["nodes"][0], json!({"limit": {"amount": "100"}, "periods": [{"period": "lifetime", "reserved": "100", "spent": "0"}]}));
+    installation.views_are_rebuilt_alike().await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Whatever is reserved, settled and released: what is used never exceeds the limit but by a
+    /// recorded overrun.
+    #[test]
+    fn what_is_used_never_passes_the_limit_unnoticed(steps in proptest::collection::vec((0..3_u8, 1..6_u128, 1..80_u32), 1..30)) {
+        let mut story = with_hundred();
+        let mut open: std::collections::BTreeMap<u128, u32> = Default::default();
+        let (mut spent, mut overrun) = (0_u32, 0_u32);
+        for (kind, n, amount) in steps {
+            let used = spent + open.values().sum::<u32>();
+            let money = eur(&amount.to_string());
+            let (command, target, data) = match kind {
+                0 => ("budgets.reserve", id(n), json!({"amount": money})),
+                1 => ("budgets.settle", whole(), json!({"reservation": id(n), "amount": money})),
+                _ => ("budgets.release", whole(), json!({"reservation": id(n)})),
+            };
+            let outcome = story.when(command, target, data.clone());
+            match (kind, open.get(&n).copied()) {
+                (0, None) if used + amount <= 100 => { prop_assert!(outcome.is_ok()); open.insert(n, amount); }
+                (0, _) => prop_assert!(outcome.is_err()),
+                (1, Some(reserved)) => { prop_assert!(outcome.is_ok()); open.remove(&n); spent += amount; overrun += amount.saturating_sub(reserved); }
+                (2, Some(_)) => { prop_assert!(outcome.is_ok()); open.remove(&n); }
+                _ => prop_assert_eq!(outcome.clone(), Err("reservation_unknown")),
+            }
+            if outcome.is_ok() { story = story.given(command, target, data); }
+            prop_assert!(spent + open.values().sum::<u32>() <= 100 + overrun);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What we build on: licences, banned crates and sources, checked over `cargo metadata`. The same
+//! rules stand in `deny.toml` for those who have cargo-deny. Advisories are not checked here: they
+//! need a database that this test does not reach, and it says so instead of passing them.
+
+use std::collections::BTreeSet;
+
+use cargo_metadata::{CargoOpt, MetadataCommand, Package};
+
+/// Licences that we may build on; a crate under several needs one of them.
+const LICENCES: &[&str] = &[
+    "MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0", "Unicode-DFS-2016",
+    "CC0-1.0", "0BSD", "MPL-2.0", "Unlicense", "CDLA-Permissive-2.0", "BSL-1.0", "MIT-0", "NCSA",
+];
+/// Crates that we do not build on, and why.
+const BANNED: &[(&str, &str)] = &[
+    ("actix-governor", "GPL"),
+    ("openssl", "one TLS and crypto stack is enough: rustls and aws-lc"),
+    ("native-tls", "one TLS and crypto stack is enough: rustls and aws-lc"),
+    ("chrono", "jiff does our time"),
+];
+
+fn allowed(expression: &str) -> bool {
+    // SPDX: `/` is an old `OR`; every term of an AND must be allowed, one of an OR.
+    let text = expression.replace('/', " OR ").replace(['(', ')'], " ");
+    let terms = |part: &str| part.split(" AND ").all(|term| LICENCES.contains(&term.split_whitespace().collect::<Vec<_>>().join(" ").as_str()));
+    text.split(" OR ").any(terms)
+        // `(A OR B) AND C`: each side of the AND on its own.
+        || expression.split(" AND ").all(|side| side.replace(['(', ')'], " ").replace('/', " OR ").split(" OR ").any(|t| LICENCES.contains(&t.trim())))
+}
+
+fn packages() -> Vec<Package> {
+    let metadata = MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).features(CargoOpt::AllFeatures).other_options(vec!["--locked".to_owned(), "--offline".to_owned()]).exec();
+    metadata.unwrap().packages.into_iter().filter(|p| p.source.is_some()).collect()
+}
+
+#[test]
+fn every_dependency_has_a_licence_we_may_build_on() {
+    let bad: Vec<_> = packages().iter().filter(|p| !p.license.as_deref().is_some_and(allowed)).map(|p| format!("{} {}: {:?}", p.name, p.version, p.license)).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    assert!(!allowed("GPL-3.0-only") && !allowed("MIT AND GPL-3.0-only") && allowed("MIT OR GPL-3.0-only") && allowed("(MIT OR Apache-2.0) AND Unicode-3.0"));
+}
+
+#[test]
+fn no_banned_crate_comes_in() {
+    let names: BTreeSet<String> = packages().iter().map(|p| p.name.to_string()).collect();
+    for (name, why) in BANNED {
+        assert!(!names.contains(*name), "{name} came in; we do not build on it: {why}");
+    }
+}
+
+#[test]
+fn every_dependency_comes_from_the_registry_and_has_a_checksum() {
+    for package in packages() {
+        assert!(package.source.as_ref().unwrap().repr.starts_with("registry+"), "{} comes from {:?}", package.name, package.source);
+    }
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock")).unwrap();
+    assert_eq!(lock.matches("\nsource = ").count(), lock.matches("\nchecksum = ").count());
+    eprintln!("advisories were not checked: run `cargo deny check advisories` where its database can be reached");
+}

@@ -1,0 +1,202 @@
+//! The desk: repeats, versions, lanes, and live state that is what a replay gives.
+
+use std::sync::Arc;
+
+use commands::{AnyCommand, CommandError, Submission};
+use domain::limits::CONFLICT_TRIES_MAX;
+use event_log::{Append, EventLog as _, NewEvent};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tests::installation::Installation;
+use uuid::Uuid;
+
+/// One valid command of every type but those of the installation, in an order in which each gets
+/// through; `$task` and the like are filled in.
+async fn every_command(installation: &Installation, business: domain::BusinessId) -> Vec<(Submission, commands::Receipt)> {
+    let (a, q, t, t2, d, d2, c, c2) = (id(1), id(2), id(3), id(4), id(5), id(6), id(7), id(8));
+    let eur = |n: &str| json!({"amount": n, "currency": "EUR"});
+    let agent = |role: &str, p: u128| json!({"name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": id(p), "permissions": {"tools": [], "connectors": ["crm"], "data_classes": []}});
+    let raise = json!({"type": "budgets.raise", "id": domain::ids::BudgetId::of(business, &domain::budgets::Scope::Business {}, domain::budgets::Window::Month), "data": {"by": eur("5")}});
+    let call = |class: &str| json!({"connector": "crm", "operation": "o", "class": class, "arguments": [1, {"a": null}], "cost_max": eur("1")});
+    let budget = domain::ids::BudgetId::of(business, &domain::budgets::Scope::Business {}, domain::budgets::Window::Month).0;
+    let script: Vec<(&str, Option<Uuid>, Value)> = vec![
+        ("businesses.advance", None, json!({"to": "planning", "note": "go"})),
+        ("agents.enrol", Some(a), agent("producer", 50)),
+        ("agents.enrol", Some(q), agent("qa", 51)),
+        ("agents.change", Some(a), json!({"concurrency": 3})),
+        ("agents.suspend", Some(a), json!({"reason": "x"})),
+        ("agents.resume", Some(a), json!({})),
+        ("budgets.set", None, json!({"scope": {"business": {}}, "window": "month", "limit": eur("50")})),
+        ("tasks.plan", Some(t), json!({"title": "t", "team": "sales"})),
+        ("tasks.offer", Some(t), json!({})),
+        ("tasks.lease", Some(t), json!({"agent": a})),
+        ("tasks.release", Some(t), json!({"fencing_token": 1})),
+        ("tasks.lease", Some(t), json!({"agent": a})),
+        ("tasks.escalate", Some(t), json!({"fencing_token": 2, "result": "r"})),
+        ("tasks.resolve", Some(t), json!({"resolution": "submitted"})),
+        ("tasks.plan", Some(t2), json!({"title": "t", "team": "sales", "depends_on": [t]})),
+        ("tasks.record_activity", Some(t2), json!({"activity": "x"})),
+        ("tasks.close_history", Some(t2), json!({"completed": true})),
+        ("decisions.record", Some(d), json!({"choice": "x", "task": t, "agent": a})),
+        ("decisions.record", Some(d2), json!({"choice": "y"})),
+        ("decisions.supersede", Some(d), json!({"by": d2})),
+        ("decisions.reverse", Some(d2), json!({"reason": "x"})),
+        ("decisions.observe_outcome", Some(d), json!({"outcome": "x"})),
+        ("integrations.intend_call", Some(c), call("read")),
+        ("integrations.succeed_call", Some(c), json!({"result": "ok", "cost": eur("0.5")})),
+        ("integrations.intend_call", Some(c2), call("write")),
+        ("integrations.mark_call_ambiguous", Some(c2), json!({"reason": "x"})),
+        ("integrations.fail_call", Some(c2), json!({"error": "x"})),
+        ("budgets.reserve", Some(id(9)), json!({"amount": eur("1")})),
+        ("budgets.settle", Some(budget), json!({"reservation": id(9), "amount": eur("2")})),
+        ("budgets.reserve", Some(id(10)), json!({"amount": eur("1")})),
+        ("budgets.release", Some(budget), json!({"reservation": id(10)})),
+        ("approvals.request", Some(id(11)), json!({"command": raise})),
+        ("approvals.comment", Some(id(11)), json!({"comment": "x"})),
+        ("approvals.escalate", Some(id(11)), json!({})),
+        ("approvals.withdraw", Some(id(11)), json!({})),
+        ("approvals.define_policy", None, json!({"rules": []})),
+        ("tasks.cancel", Some(t), json!({})),
+        ("agents.retire", Some(q), json!({})),
+    ];
+    let mut done = Vec::new();
+    for (command, id, data) in script {
+        let actor = installation.app.operator_in(business).await.unwrap();
+        let submission = Submission::new(business, actor, installation.key(), command, id, &data);
+        let receipt = installation.app.desk.submit(submission.clone()).await.unwrap_or_else(|e| panic!("{command}: {e}"));
+        assert!(!receipt.events.is_empty(), "{command}");
+        done.push((submission, receipt));
+    }
+    done
+}
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(0xd000 + n)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_submitted_twice_has_one_receipt_and_no_new_event() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let done = every_command(&installation, business).await;
+    let covered: std::collections::BTreeSet<_> = done.iter().map(|(s, _)| s.r#type.clone()).collect();
+    let elsewhere = ["businesses.claim_slug", "businesses.register", "tasks.heartbeat", "tasks.submit", "tasks.review", "tasks.fail", "tasks.quarantine",
+        "tasks.expire", "approvals.vote", "approvals.delegate", "approvals.revoke_delegation", "approvals.expire", "budgets.raise"];
+    for command in AnyCommand::types().filter(|t| !t.name.starts_with("access.") && !elsewhere.contains(&t.name)) {
+        assert!(covered.contains(command.name), "{} is not in the script", command.name);
+    }
+    let head = installation.app.log.head(business).await.unwrap();
+    for (mut submission, first) in done {
+        // The aggregate has moved on since, and the caller's If-Match is long stale: still the first receipt.
+        submission.if_match = Some(999);
+        let again = installation.app.desk.submit(submission.clone()).await.unwrap();
+        assert!(again.repeated && !first.repeated);
+        assert_eq!((&again.events, again.position), (&first.events, first.position), "{}", submission.r#type);
+        let mut other = submission;
+        other.causation = Some(first.events[0].event_id);
+        assert!(matches!(installation.app.desk.submit(other).await, Err(CommandError::KeyReused(_))));
+    }
+    assert_eq!(installation.app.log.head(business).await.unwrap(), head);
+    installation.views_are_rebuilt_alike().await;
+    installation.verifies().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_the_same_commands_are_decided_the_same_way() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let done = every_command(&installation, business).await;
+    let refusals = |installation: &Installation| {
+        let desk = Arc::clone(&installation.app.desk);
+        let asks: Vec<Submission> = done.iter().map(|(s, _)| Submission { key: format!("again-{}", Uuid::now_v7()), ..s.clone() }).collect();
+        async move {
+            let mut outcomes = Vec::new();
+            for ask in asks {
+                outcomes.push(desk.submit(ask).await.map(|r| r.events.len()).map_err(|e| e.to_string()));
+            }
+            outcomes
+        }
+    };
+    // Live state (folded as it went) and rebuilt state (folded from the log) must say the same; the
+    // few commands that get through change both alike.
+    let folder = tempfile::TempDir::new().unwrap();
+    installation.app.caught_up(std::time::Duration::from_secs(10)).await.unwrap();
+    let live = refusals(&installation).await;
+    drop(folder);
+    let rebuilt_from = Installation::new().await;
+    let same = rebuilt_from.business("acme").await;
+    assert_eq!(same, business);
+    every_command(&rebuilt_from, same).await;
+    let reopened = rebuilt_from.reopen().await;
+    let rebuilt = refusals(&reopened).await;
+    assert_eq!(live, rebuilt);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn if_match_holds_the_caller_to_the_version_it_saw() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let task = installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await.events[0].id;
+    let actor = installation.app.operator_in(business).await.unwrap();
+    let mut offer = Submission::new(business, actor, "offer", "tasks.offer", Some(task), &json!({}));
+    offer.if_match = Some(7);
+    let error = installation.app.desk.submit(offer.clone()).await.unwrap_err();
+    assert!(matches!(error, CommandError::PreconditionFailed { expected: 7, actual: 1 }), "{error}");
+    offer.if_match = Some(1);
+    installation.app.desk.submit(offer).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_flight_is_waited_for() {
+    let installation = Arc::new(Installation::new().await);
+    let business = installation.business("acme").await;
+    let actor = installation.app.operator_in(business).await.unwrap();
+    let plan = Submission::new(business, actor, "one-key", "tasks.plan", None, &json!({"title": "x", "team": "hr"}));
+    let all = join_all((0..50).map(|_| installation.app.desk.submit(plan.clone()))).await;
+    let first = all.iter().filter(|r| !r.as_ref().unwrap().repeated).count();
+    assert_eq!(first, 1);
+    assert!(all.windows(2).all(|w| w[0].as_ref().unwrap().events == w[1].as_ref().unwrap().events));
+}
+
+/// Writes to the log past the desk, as another process would.
+async fn another_process_writes(installation: &Installation, business: domain::BusinessId, task: Uuid, version: u64) {
+    let stored = installation.app.log.read_aggregate(business, domain::AggregateRef::new(domain::Kind::Task, task), version - 1, 1).await.unwrap();
+    let mut event: Value = serde_json::from_slice(&stored[0].bytes).unwrap();
+    let event_id = Uuid::now_v7();
+    event["version"] = json!(version + 1);
+    event["event_id"] = json!(event_id);
+    event["type"] = json!("tasks.activity_recorded");
+    event["data"] = json!({"activity": "elsewhere", "subject": business});
+    event.as_object_mut().unwrap().remove("request");
+    event.as_object_mut().unwrap().remove("sealed");
+    let bytes = proof::canonical::to_bytes(&event).unwrap();
+    let new = NewEvent { aggregate: domain::AggregateRef::new(domain::Kind::Task, task), version: version + 1, event_id: domain::ids::EventId(event_id), bytes };
+    installation.app.log.append(Append { business, reads: Vec::new(), events: vec![new] }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_process_changed_is_read_and_decided_again() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let task = installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await.events[0].id;
+    another_process_writes(&installation, business, task, 1).await;
+    let receipt = installation.must(business, "tasks.offer", Some(task), json!({})).await;
+    assert_eq!(receipt.events[0].version, 3, "decided at version 1, refused by the log, decided again at 2");
+    assert!(CONFLICT_TRIES_MAX >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_attempt_is_kept_with_its_outcome_and_without_its_data() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let operator = installation.app.operator_in(business).await.unwrap();
+    let _ = installation.submit(&operator, business, "tasks.offer", Some(Uuid::now_v7()), json!({})).await;
+    let _ = installation.submit(&operator, business, "tasks.nonsense", None, json!({})).await;
+    installation.must(business, "tasks.plan", None, json!({"title": "canary-title", "team": "hr"})).await;
+    let view = installation.query("{ business(slug: \"acme\") { attempts(first: 10) { totalCount nodes { commandType outcome } } } }").await;
+    let outcomes: Vec<_> = view["business"]["attempts"]["nodes"].as_array().unwrap().iter().map(|n| (n["commandType"].as_str().unwrap(), n["outcome"].as_str().unwrap())).collect();
+    assert_eq!(outcomes[..3], [("tasks.plan", "accepted"), ("tasks.nonsense", "malformed"), ("tasks.offer", "unknown")]);
+    let folder = installation.close().await;
+    let raw = std::fs::read(folder.path().join("attempts.db")).unwrap();
+    assert!(!raw.windows(12).any(|w| w == b"canary-title"));
+}

@@ -1,0 +1,71 @@
+//! Calls: intended and paid for before they are made, reported once.
+
+use domain::budgets::{Scope, Window};
+use domain::ids::BudgetId;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::agents::enrol;
+use crate::story::{BUSINESS, Story, id};
+
+fn eur(amount: &str) -> Value {
+    json!({"amount": amount, "currency": "EUR"})
+}
+fn whole() -> Uuid {
+    BudgetId::of(BUSINESS, &Scope::Business {}, Window::Lifetime).0
+}
+fn call() -> Uuid {
+    id(1)
+}
+fn story() -> Story {
+    let limit = json!({"scope": {"business": {}}, "window": "lifetime", "limit": eur("10")});
+    Story::new().given("budgets.set", whole(), limit).given("agents.enrol", id(100), enrol("producer", 50))
+}
+fn intend(cost: Option<&str>) -> Value {
+    let mut data = json!({"connector": "crm", "operation": "search", "class": "read", "agent": id(100), "arguments": {"q": "Ada"}});
+    if let Some(cost) = cost {
+        data["cost_max"] = eur(cost);
+    }
+    data
+}
+
+#[test]
+fn a_call_is_paid_for_in_the_append_that_intends_it() {
+    assert_eq!(story().when("integrations.intend_call", call(), intend(None)), Ok(vec!["integrations.call_intended"]));
+    assert_eq!(story().when("integrations.intend_call", call(), intend(Some("10"))), Ok(vec!["integrations.call_intended", "budgets.reserved"]));
+    assert_eq!(story().when("integrations.intend_call", call(), intend(Some("11"))), Err("budget_exceeded"));
+    let twice = story().given("integrations.intend_call", call(), intend(None));
+    assert_eq!(twice.when("integrations.intend_call", call(), intend(None)), Err("exists"));
+}
+
+#[test]
+fn an_agent_calls_only_what_it_may() {
+    let mut other = intend(None);
+    other["connector"] = json!("bank");
+    assert_eq!(story().when("integrations.intend_call", call(), other), Err("connector_not_allowed"));
+}
+
+#[test]
+fn the_outcome_settles_what_was_set_aside() {
+    let paid = story().given("integrations.intend_call", call(), intend(Some("10")));
+    assert_eq!(paid.when("integrations.succeed_call", call(), json!({"cost": eur("4")})), Ok(vec!["integrations.call_succeeded", "budgets.settled"]));
+    assert_eq!(paid.when("integrations.fail_call", call(), json!({"error": "no"})), Ok(vec!["integrations.call_failed", "budgets.released"]));
+    assert_eq!(
+        paid.when("integrations.succeed_call", call(), json!({"cost": eur("11"), "result": "x"})),
+        Ok(vec!["integrations.call_succeeded", "budgets.settled", "budgets.overrun", "approvals.requested"])
+    );
+    let silent = paid.clone().given("integrations.succeed_call", call(), json!({}));
+    assert_eq!(silent.when("budgets.reserve", id(2), json!({"amount": eur("0.01")})), Err("budget_exceeded"), "an unknown cost counts in full");
+    let failed = paid.given("integrations.fail_call", call(), json!({"error": "no"}));
+    assert_eq!(failed.when("budgets.reserve", id(2), json!({"amount": eur("10")})), Ok(vec!["budgets.reserved"]));
+}
+
+#[test]
+fn an_ambiguous_call_keeps_its_money_until_somebody_knows() {
+    let paid = story().given("integrations.intend_call", call(), intend(Some("10"))).given("integrations.mark_call_ambiguous", call(), json!({"reason": "timeout"}));
+    assert_eq!(paid.when("integrations.mark_call_ambiguous", call(), json!({"reason": "timeout"})), Ok(vec![]));
+    assert_eq!(paid.when("budgets.reserve", id(2), json!({"amount": eur("1")})), Err("budget_exceeded"));
+    let known = paid.given("integrations.fail_call", call(), json!({"error": "it never arrived"}));
+    assert_eq!(known.when("integrations.succeed_call", call(), json!({})), Err("wrong_status"), "reported once");
+    assert_eq!(Story::new().when("integrations.succeed_call", call(), json!({})), Err("unknown"));
+}

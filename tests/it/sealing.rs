@@ -1,0 +1,132 @@
+//! Personal fields: sealed in everything that is kept, forgotten at once when their key is gone.
+
+use domain::access::PrincipalKind;
+use event_log::Keyring;
+use event_log::keyring::{LocalKeyring, Wrapping};
+use event_log::{Entropy, EventLog as _};
+use serde_json::json;
+use tempfile::TempDir;
+use tests::installation::Installation;
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|w| w == text.as_bytes())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_file_but_the_searchable_tables_holds_personal_text() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let plan = json!({"title": "canary-task", "instructions": "canary-instructions", "team": "sales"});
+    installation.must(business, "tasks.plan", None, plan).await;
+    let call = json!({"connector": "crm", "operation": "o", "class": "read", "arguments": {"who": "canary-arguments"}});
+    installation.must(business, "integrations.intend_call", None, call).await;
+    installation.app.caught_up(std::time::Duration::from_secs(10)).await.unwrap();
+    let folder = installation.close().await;
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let (name, bytes) = (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap());
+        for canary in ["canary-arguments", "canary-idea", "canary-name"] {
+            assert!(!contains(&bytes, canary), "{canary} lies in the clear in {name}");
+        }
+        if !name.starts_with("views.db") {
+            assert!(!contains(&bytes, "canary-"), "personal text lies in the clear in {name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shredding_a_subject_makes_every_answer_say_forgotten_and_the_proof_stands() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let (ada, bob) = (business.name("ada"), business.name("bob"));
+    for who in [ada, bob] {
+        let plan = json!({"title": format!("canary for {who}"), "team": "sales", "serves": who});
+        installation.must(business, "tasks.plan", None, plan).await;
+    }
+    let ask = "{ business(slug: \"acme\") { tasks { nodes { title { text state } } } events(type: \"tasks.planned\") { nodes { data } } search(text: \"canary\") { snippet } head { root } } }";
+    let before = installation.query(ask).await["business"].clone();
+    assert_eq!(before["search"].as_array().unwrap().len(), 2);
+    assert_eq!(installation.app.shred(business, domain::SubjectId(ada)).await.unwrap(), 1);
+    let after = installation.query(ask).await["business"].clone();
+    assert_eq!(after["tasks"]["nodes"][0]["title"], json!({"text": "forgotten", "state": "FORGOTTEN"}));
+    assert_eq!(after["tasks"]["nodes"][1], before["tasks"]["nodes"][1], "Bob is not touched");
+    assert_eq!(after["events"]["nodes"][0]["data"]["title"], "forgotten");
+    assert_eq!(after["search"].as_array().unwrap().len(), 1);
+    assert_eq!(after["head"], before["head"]);
+    installation.verifies().await;
+    installation.views_are_rebuilt_alike().await;
+    // A repeat can't be compared any more, and still gets its first receipt.
+    let folder = {
+        let reopened = installation.reopen().await;
+        let again = reopened.query(ask).await["business"].clone();
+        assert_eq!(again, after, "it stays forgotten");
+        reopened.close().await
+    };
+    let views = [std::fs::read(folder.path().join("views.db")).unwrap(), std::fs::read(folder.path().join("views.db-wal")).unwrap_or_default()].concat();
+    assert!(!contains(&views, &format!("canary for {ada}")), "nothing is left in the file");
+    assert!(contains(&views, &format!("canary for {bob}")), "the test would find it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_role_in_a_business_reads_no_personal_text() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    installation.must(business, "tasks.plan", None, json!({"title": "canary", "team": "sales"})).await;
+    let ask = "{ business(slug: \"acme\") { tasks { nodes { title { text state } } } events(type: \"tasks.planned\") { nodes { data } } } }";
+    let auditor = installation.principal(business, PrincipalKind::Human, Some("auditor")).await;
+    let seen = installation.query_as(auditor.principal, ask).await;
+    assert_eq!(seen["business"]["tasks"]["nodes"][0]["title"]["text"], "canary");
+    let owner = server::app::operator();
+    installation.must(domain::ids::INSTALLATION, "access.revoke_role", Some(owner.0), json!({"business": business, "role": "owner"})).await;
+    let withheld = installation.query(ask).await;
+    assert_eq!(withheld["business"]["tasks"]["nodes"][0]["title"], json!({"text": null, "state": "WITHHELD"}));
+    assert!(withheld["business"]["events"]["nodes"][0]["data"]["title"]["$sealed"].is_number());
+    let search = installation.try_query(owner, "{ business(slug: \"acme\") { search(text: \"canary\") { snippet } } }").await;
+    assert_eq!(search["errors"][0]["extensions"]["code"], "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn a_keyring_opens_with_its_own_key_only_and_a_destroyed_key_is_gone_from_the_file() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("keys.db");
+    let own = Wrapping::from_file(&folder.path().join("k"), &Entropy::System).unwrap();
+    let (business, subject) = (tests::samples::business(1), domain::SubjectId(uuid::Uuid::from_u128(5)));
+    let keyring = LocalKeyring::open(&path, &own, Entropy::System).unwrap();
+    assert_eq!(keyring.sealing_key(business, subject).await.unwrap().generation, 1);
+    drop(keyring);
+    let other = Wrapping::Passphrase(String::from("guess").into());
+    assert!(LocalKeyring::open(&path, &other, Entropy::System).err().unwrap().to_string().contains("does not open"));
+    let keyring = LocalKeyring::open(&path, &own, Entropy::System).unwrap();
+    let wrapped: Vec<u8> = rusqlite::Connection::open(&path).unwrap().query_row("SELECT wrapped FROM keys", [], |r| r.get(0)).unwrap();
+    assert_eq!(keyring.destroy(business, subject).await.unwrap(), 1);
+    assert!(keyring.opening_key(business, subject, 1).await.unwrap().is_none());
+    assert_eq!(keyring.destroy(business, subject).await.unwrap(), 0, "twice is once");
+    assert_eq!(keyring.sealing_key(business, subject).await.unwrap().generation, 2, "later data has a key of its own");
+    drop(keyring);
+    for suffix in ["", "-wal"] {
+        let bytes = std::fs::read(format!("{}{suffix}", path.display())).unwrap_or_default();
+        assert!(!bytes.windows(wrapped.len()).any(|w| w == wrapped), "the wrapped key is still in keys.db{suffix}");
+    }
+    assert!(folder.path().join("k").metadata().unwrap().len() == 64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ciphertext_opens_at_its_own_place_only() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    installation.must(business, "tasks.plan", None, json!({"title": "a", "instructions": "b", "team": "sales"})).await;
+    let recorded = installation.app.log.read_business(business, 1, 1).await.unwrap().remove(0);
+    let stored = recorded.stored().unwrap();
+    let fields = stored.personal_fields();
+    assert_eq!(fields.iter().map(|(p, _)| p.as_str()).collect::<Vec<_>>(), ["/data/instructions", "/data/title"]);
+    let keyring = &*installation.app.keyring;
+    for (_, field) in &fields {
+        event_log::unseal::<String>(keyring, field).await.unwrap();
+        let mut moved = (**field).clone();
+        moved.aad = moved.aad.replace("/data/", "/other/");
+        assert!(event_log::unseal::<String>(keyring, &moved).await.unwrap_err().to_string().contains("at its place"));
+        let mut forged = (**field).clone();
+        forged.commit = fields[0].1.commit.chars().rev().collect();
+        assert!(event_log::unseal::<String>(keyring, &forged).await.is_err());
+    }
+}

@@ -1,0 +1,205 @@
+//! An installation of one's own: a folder, an app, and a door on a free port when it is wanted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use commands::{Actor, Clock, CommandError, Receipt, Submission};
+use domain::access::PrincipalKind;
+use domain::ids::INSTALLATION;
+use domain::{BusinessId, PrincipalId, Timestamp};
+use event_log::Entropy;
+use event_log::sqlite::Options;
+use serde_json::{Value, json};
+use server::app::{App, Handles, operator};
+use server::config::{Config, Overrides};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// When tests begin: the clock stands still until it is moved.
+pub const BEGIN: &str = "2026-11-22T12:00:00Z";
+
+/// An installation in a folder of its own.
+pub struct Installation {
+    /// Its parts.
+    pub app: Arc<App>,
+    /// Its clock.
+    pub clock: Clock,
+    /// Its folder; gone with it.
+    pub folder: TempDir,
+    keys: AtomicU64,
+}
+
+/// Settings for a folder.
+///
+/// # Panics
+/// When the defaults do not parse.
+#[must_use]
+pub fn config(folder: &std::path::Path) -> Config {
+    Config::load(None, Overrides { data: Some(folder.to_owned()), listen: Some("127.0.0.1:0".to_owned()) }).unwrap()
+}
+
+/// Handles that make every run the same.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn handles(clock: &Clock) -> Handles {
+    Handles { clock: clock.clone(), entropy: Entropy::Seeded(Arc::default()), log: Options::default() }
+}
+
+impl Installation {
+    /// A new one.
+    ///
+    /// # Panics
+    /// When it can't be opened.
+    pub async fn new() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// A new one whose log is opened that way.
+    ///
+    /// # Panics
+    /// When it can't be opened.
+    pub async fn with(log: Options) -> Self {
+        let clock = Clock::manual(BEGIN.parse::<Timestamp>().unwrap());
+        Self::on(TempDir::new().unwrap(), clock, log).await
+    }
+
+    async fn on(folder: TempDir, clock: Clock, log: Options) -> Self {
+        let handles = Handles { log, ..handles(&clock) };
+        let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
+        Self { app, clock, folder, keys: AtomicU64::new(0) }
+    }
+
+    /// Closes it and opens its folder again.
+    ///
+    /// # Panics
+    /// When somebody still holds it.
+    pub async fn reopen(self) -> Self {
+        let Self { app, clock, folder, .. } = self;
+        Arc::into_inner(app).expect("nobody else holds it").close().await;
+        // Other randomness than before: the same ids must not come again by chance.
+        let entropy = Entropy::System;
+        let handles = Handles { clock: clock.clone(), entropy, log: Options::default() };
+        let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
+        Self { app, clock, folder, keys: AtomicU64::new(1_000_000) }
+    }
+
+    /// Closes it; its folder stays.
+    ///
+    /// # Panics
+    /// When somebody still holds it.
+    pub async fn close(self) -> TempDir {
+        let Self { app, folder, .. } = self;
+        Arc::into_inner(app).expect("nobody else holds it").close().await;
+        folder
+    }
+
+    /// A key that was not used before.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("test-{}", self.keys.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Submits under a fresh key.
+    ///
+    /// # Errors
+    /// What the desk says.
+    pub async fn submit(&self, actor: &Actor, business: BusinessId, command: &str, id: Option<Uuid>, data: Value) -> Result<Receipt, CommandError> {
+        self.app.desk.submit(Submission::new(business, actor.clone(), self.key(), command, id, &data)).await
+    }
+
+    /// Submits as the operator, who must get through.
+    ///
+    /// # Panics
+    /// When the desk refuses.
+    pub async fn must(&self, business: BusinessId, command: &str, id: Option<Uuid>, data: Value) -> Receipt {
+        let actor = self.app.operator_in(business).await.unwrap();
+        self.submit(&actor, business, command, id, data).await.unwrap_or_else(|e| panic!("{command}: {e}"))
+    }
+
+    /// Registers a business whose owner is the operator.
+    pub async fn business(&self, slug: &str) -> BusinessId {
+        let data = json!({"slug": slug, "currency": "EUR", "idea": "canary-idea"});
+        self.must(INSTALLATION, "businesses.register", None, data).await.business
+    }
+
+    /// A principal with a role in a business.
+    ///
+    /// # Panics
+    /// When it can't be added.
+    pub async fn principal(&self, business: BusinessId, kind: PrincipalKind, role: Option<&str>) -> Actor {
+        let id = Uuid::now_v7();
+        let add = json!({"kind": kind, "display_name": "canary-name"});
+        self.must(INSTALLATION, "access.add_principal", Some(id), add).await;
+        if let Some(role) = role {
+            self.must(INSTALLATION, "access.grant_role", Some(id), json!({"business": business, "role": role})).await;
+        }
+        self.app.desk.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
+    }
+
+    /// Enrols an agent with credentials of its own, and gives its id.
+    pub async fn agent(&self, business: BusinessId, role: &str) -> Uuid {
+        self.agent_named(business, role, &Uuid::now_v7().to_string()).await
+    }
+
+    /// Enrols an agent whose credentials follow from a name, and gives its id.
+    pub async fn agent_named(&self, business: BusinessId, role: &str, name: &str) -> Uuid {
+        let data = json!({
+            "name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": business.name(name),
+            "permissions": {"tools": [], "connectors": ["crm"], "data_classes": []},
+        });
+        self.must(business, "agents.enrol", None, data).await.events[0].id
+    }
+
+    /// Asks GraphQL as the operator, after the views have caught up.
+    ///
+    /// # Panics
+    /// When the answer has errors.
+    pub async fn query(&self, graphql: &str) -> Value {
+        self.query_as(operator(), graphql).await
+    }
+
+    /// Asks GraphQL as somebody.
+    ///
+    /// # Panics
+    /// When the answer has errors.
+    pub async fn query_as(&self, principal: PrincipalId, graphql: &str) -> Value {
+        let answer = self.try_query(principal, graphql).await;
+        assert!(answer.get("errors").is_none(), "{graphql}: {answer:#}");
+        answer["data"].clone()
+    }
+
+    /// Asks GraphQL as somebody, and gives the whole answer.
+    ///
+    /// # Panics
+    /// When the views do not catch up.
+    pub async fn try_query(&self, principal: PrincipalId, graphql: &str) -> Value {
+        self.app.caught_up(Duration::from_secs(60)).await.unwrap();
+        let viewer = self.app.viewer(principal).await.unwrap();
+        let request = server::app::graphql_request(graphql, viewer);
+        serde_json::to_value(self.app.schema.execute(request).await).unwrap()
+    }
+
+    /// Live views = views rebuilt from the log.
+    ///
+    /// # Panics
+    /// When a digest differs.
+    pub async fn views_are_rebuilt_alike(&self) {
+        self.app.caught_up(Duration::from_secs(60)).await.unwrap();
+        let live = self.app.views.digests().unwrap();
+        let (log, keyring, end) = (self.app.desk.log().clone(), self.app.keyring.clone(), self.app.views.position());
+        let rebuilt = tokio::task::spawn_blocking(move || projections::Runner::rebuilt_digests(log, keyring, end).unwrap()).await.unwrap();
+        assert_eq!(live, rebuilt);
+    }
+
+    /// The whole log verifies.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn verifies(&self) {
+        let report = server::verify::verify_open(&self.app.log).await.unwrap();
+        assert!(report.fault.is_none(), "{:?}", report.fault);
+    }
+}

@@ -1,0 +1,210 @@
+//! The eight laws of the log, as one suite that any store can be put through.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX};
+use event_log::{Append, AppendError, EventLog, Recorded, Subscription, Update};
+use futures_util::future::join_all;
+use proof::tree::{Frontier, leaf_hash};
+
+use crate::samples::{append, business, event, task};
+
+/// A store under test.
+pub type Store = Arc<dyn EventLog>;
+
+async fn everything(log: &Store) -> Vec<Recorded> {
+    let (mut all, mut after) = (Vec::new(), 0);
+    loop {
+        let page = log.read_all(after, 700).await.unwrap();
+        let Some(last) = page.last() else { return all };
+        after = last.position;
+        all.extend(page);
+    }
+}
+
+/// Laws 1, 2, 3, 6 and 7, with writers and readers at once.
+pub async fn order_under_load(log: Store) {
+    let (writers, appends) = (16_u64, 60_u64);
+    let done = Arc::new(AtomicBool::new(false));
+    let reader = tokio::spawn(follow(Arc::clone(&log), Arc::clone(&done)));
+    let follower = tokio::spawn(subscribe(Arc::clone(&log), writers * appends * 2));
+    let work = (0..writers).map(|w| {
+        let log = Arc::clone(&log);
+        tokio::spawn(async move {
+            for i in 0..appends {
+                let b = business(u128::from(w % 4));
+                log.append(append(b, task(u128::from(w)), i * 2, 2, "load")).await.unwrap();
+            }
+        })
+    });
+    for worker in join_all(work).await {
+        worker.unwrap();
+    }
+    done.store(true, Ordering::SeqCst);
+    let seen = reader.await.unwrap();
+    let followed = follower.await.unwrap();
+    let all = everything(&log).await;
+    assert_eq!(seen, all, "a reader that follows positions misses nothing and sees nothing late");
+    assert_eq!(followed, all, "a subscription gives the same, in the same order");
+    let mut next: HashMap<_, u64> = HashMap::new();
+    for pair in all.chunks(2) {
+        let [a, b] = pair else { panic!("an append of two is there whole") };
+        assert_eq!((a.business, a.seq + 1), (b.business, b.seq), "an append is contiguous in seq");
+        let seq = next.entry(a.business).or_default();
+        assert_eq!(a.seq, *seq + 1, "seq is dense");
+        *seq += 2;
+    }
+    assert_eq!(all.len() as u64, writers * appends * 2);
+    let sent: Vec<u8> = event(business(0), task(0), 1, "load").bytes;
+    let kept = log.read_aggregate(business(0), task(0), 0, 1).await.unwrap();
+    assert_eq!(kept[0].bytes, sent, "bytes out = bytes in");
+    roots_are_right(&log, &all).await;
+}
+
+async fn roots_are_right(log: &Store, all: &[Recorded]) {
+    let mut trees: HashMap<_, Frontier> = HashMap::new();
+    for recorded in all {
+        trees.entry(recorded.business).or_default().push(leaf_hash(&recorded.bytes));
+    }
+    let heads = log.heads().await.unwrap();
+    assert_eq!(heads.len(), trees.len());
+    for head in heads {
+        assert_eq!((head.seq, head.root), (trees[&head.business].size(), trees[&head.business].root()), "the stored end is the tree of the bytes");
+    }
+}
+
+/// Polls `position > last` as fast as it can while others write: what law 2 is about.
+async fn follow(log: Store, done: Arc<AtomicBool>) -> Vec<Recorded> {
+    let mut seen: Vec<Recorded> = Vec::new();
+    loop {
+        let finished = done.load(Ordering::SeqCst);
+        let page = log.read_all(seen.last().map_or(0, |r| r.position), 50).await.unwrap();
+        if page.is_empty() && finished {
+            return seen;
+        }
+        seen.extend(page);
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn subscribe(log: Store, expected: u64) -> Vec<Recorded> {
+    let mut subscription = Subscription::new(log, 0, 33);
+    let (mut seen, mut caught_up) = (Vec::new(), 0);
+    while (seen.len() as u64) < expected || caught_up == 0 {
+        match subscription.next().await.unwrap() {
+            Update::Events(events) => seen.extend(events),
+            Update::CaughtUp(_) => caught_up += 1,
+        }
+    }
+    seen
+}
+
+/// Appends are conditional on what was read, and on nothing else.
+pub async fn conditions(log: Store) {
+    let (b, read, written) = (business(50), task(1), task(2));
+    log.append(append(b, read, 0, 3, "a")).await.unwrap();
+    let mut stale = append(b, written, 0, 1, "b");
+    stale.reads = vec![(read, 2)];
+    let conflict = log.append(stale.clone()).await.unwrap_err();
+    assert_eq!(conflict, AppendError::Conflict { aggregate: read, expected: 2, actual: 3 });
+    stale.reads = vec![(read, 3), (task(99), 0)];
+    log.append(stale).await.unwrap();
+    let wrong_version = append(b, written, 4, 1, "c");
+    assert_eq!(log.append(wrong_version).await.unwrap_err(), AppendError::Conflict { aggregate: written, expected: 4, actual: 1 });
+    let mut absent = append(b, task(3), 0, 1, "d");
+    absent.reads = vec![(task(99), 1)];
+    assert!(matches!(log.append(absent).await, Err(AppendError::Conflict { actual: 0, .. })));
+    assert_eq!(log.head(b).await.unwrap().unwrap().seq, 4, "nothing of a refused append is there");
+    assert!(log.read_aggregate(b, task(3), 0, 10).await.unwrap().is_empty());
+    assert!(log.read_business(business(51), 0, 10).await.unwrap().is_empty(), "another business is not touched");
+}
+
+/// Law 3: what is refused in its second event leaves no first.
+pub async fn all_or_nothing(log: Store) {
+    let b = business(60);
+    let mut broken = append(b, task(1), 0, 2, "a");
+    broken.events.push(event(b, task(2), 7, "a"));
+    assert!(matches!(log.append(broken).await, Err(AppendError::Conflict { .. })));
+    assert_eq!(log.head(b).await.unwrap(), None);
+    assert_eq!(log.append(Append { business: b, reads: Vec::new(), events: Vec::new() }).await, Err(AppendError::Empty));
+}
+
+/// Law 4: the same ids again.
+pub async fn idempotency(log: Store) {
+    let b = business(70);
+    let first = append(b, task(1), 0, 3, "a");
+    let committed = log.append(first.clone()).await.unwrap();
+    assert!(!committed.repeated);
+    log.append(append(b, task(1), 3, 1, "later")).await.unwrap();
+    let again = log.append(first.clone()).await.unwrap();
+    assert_eq!((again.first_seq, again.position, again.repeated), (committed.first_seq, committed.position, true));
+    let mut other = first.clone();
+    other.events[0].bytes = b"{}".to_vec();
+    assert_eq!(log.append(other).await, Err(AppendError::IdTaken(first.events[0].event_id)));
+    assert_eq!(log.head(b).await.unwrap().unwrap().seq, 4);
+    let found = log.find(b, first.events[1].event_id).await.unwrap().unwrap();
+    assert_eq!((found.seq, found.bytes), (2, first.events[1].bytes.clone()));
+    assert_eq!(log.find(business(71), first.events[1].event_id).await.unwrap(), None, "an event is found in its own business only");
+    // The same append from many callers at once is stored once.
+    let many = append(b, task(2), 0, 2, "many");
+    let all = join_all((0..20).map(|_| log.append(many.clone()))).await;
+    assert_eq!(all.iter().filter(|r| !r.as_ref().unwrap().repeated).count(), 1);
+    assert_eq!(log.head(b).await.unwrap().unwrap().seq, 6);
+}
+
+/// Law 8.
+pub async fn caps(log: Store) {
+    let b = business(80);
+    let mut large = append(b, task(1), 0, 1, "a");
+    large.events[0].bytes = vec![b' '; EVENT_BYTES_MAX];
+    log.append(large.clone()).await.unwrap();
+    large = append(b, task(1), 1, 1, "b");
+    large.events[0].bytes = vec![b' '; EVENT_BYTES_MAX + 1];
+    let error = log.append(large).await.unwrap_err();
+    assert!(matches!(error, AppendError::TooLarge { what: "an event", .. }) && error.to_string().contains("1048576"), "{error}");
+    let mut many = append(b, task(2), 0, 5, "c");
+    for event in &mut many.events {
+        event.bytes = vec![b' '; APPEND_BYTES_MAX / 4];
+    }
+    assert!(matches!(log.append(many).await, Err(AppendError::TooLarge { what: "an append", .. })));
+    assert_eq!(log.head(b).await.unwrap().unwrap().seq, 1);
+}
+
+/// Only one of many that decided on the same version gets through; nothing is lost or doubled.
+pub async fn contention(log: Store) {
+    let (b, hot) = (business(90), task(1));
+    let won = Arc::new(AtomicU64::new(0));
+    let callers = (0..8).map(|caller| {
+        let (log, won) = (Arc::clone(&log), Arc::clone(&won));
+        tokio::spawn(async move {
+            for turn in 0..20 {
+                loop {
+                    let at = log.read_aggregate(b, hot, 0, 10_000).await.unwrap().len() as u64;
+                    match log.append(append(b, hot, at, 1, &format!("{caller}/{turn}"))).await {
+                        Ok(_) => break,
+                        Err(AppendError::Conflict { .. }) => tokio::time::sleep(Duration::from_millis(1)).await,
+                        Err(e) => panic!("{e}"),
+                    }
+                }
+                won.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+    });
+    for caller in join_all(callers).await {
+        caller.unwrap();
+    }
+    assert_eq!(won.load(Ordering::SeqCst), 160);
+    assert_eq!(log.read_aggregate(b, hot, 0, 10_000).await.unwrap().len(), 160);
+}
+
+/// Every law, one after another, on one store.
+pub async fn all(log: Store) {
+    conditions(Arc::clone(&log)).await;
+    all_or_nothing(Arc::clone(&log)).await;
+    idempotency(Arc::clone(&log)).await;
+    caps(Arc::clone(&log)).await;
+    contention(log).await;
+}
