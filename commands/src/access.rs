@@ -8,9 +8,9 @@ use domain::{AggregateRef, BusinessId, PrincipalId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::Refusal;
 use crate::registry::commands;
 use crate::root::{Boundary, Changes, Context, Decide};
-use crate::Refusal;
 
 /// Working keys a principal may have: two, so that one can replace the other.
 pub const KEYS_MAX: usize = 2;

@@ -10,9 +10,9 @@ use domain::{AggregateRef, PrincipalId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::Refusal;
 use crate::registry::commands;
 use crate::root::{Boundary, Changes, Context, Decide};
-use crate::Refusal;
 
 commands!("agents" {
     /// Takes an agent into a team.
@@ -141,9 +141,17 @@ impl Decide for Command {
             let owner = c.owner.unwrap_or(seen.business(ctx.business).owner);
             let concurrency = checked(c.concurrency.unwrap_or(1))?;
             return one(Enrolled {
-                name: c.name.clone(), team: c.team, role: c.role, skills: c.skills.clone(), runtime: c.runtime.clone(),
-                owner, principal: c.principal, permissions: c.permissions.clone(), concurrency,
-            }.into());
+                name: c.name.clone(),
+                team: c.team,
+                role: c.role,
+                skills: c.skills.clone(),
+                runtime: c.runtime.clone(),
+                owner,
+                principal: c.principal,
+                permissions: c.permissions.clone(),
+                concurrency,
+            }
+            .into());
         }
         let Some(status) = agent.status else { return Err(Refusal::Unknown { what: "agent" }) };
         if status == AgentStatus::Retired && !matches!(self, Self::Retire(_)) {
@@ -164,8 +172,20 @@ impl Decide for Command {
                 let subject = ctx.business.as_subject();
                 one(Suspended { reason: c.reason.clone().map(|t| t.about(subject)), subject }.into())
             }
-            Self::Resume(_) => if status == AgentStatus::Active { Ok(Vec::new()) } else { one(Resumed {}.into()) },
-            Self::Retire(_) => if status == AgentStatus::Retired { Ok(Vec::new()) } else { one(Retired {}.into()) },
+            Self::Resume(_) => {
+                if status == AgentStatus::Active {
+                    Ok(Vec::new())
+                } else {
+                    one(Resumed {}.into())
+                }
+            }
+            Self::Retire(_) => {
+                if status == AgentStatus::Retired {
+                    Ok(Vec::new())
+                } else {
+                    one(Retired {}.into())
+                }
+            }
         }
     }
 }

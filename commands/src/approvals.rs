@@ -13,10 +13,10 @@ use domain::approvals::{
 use domain::ids::{ApprovalId, EventId};
 use domain::{AggregateRef, BusinessId, Event, Kind, SubjectId};
 
+use crate::Refusal;
 use crate::gate::{self, intended};
 use crate::registry::AnyCommand;
 use crate::root::{Boundary, Changes, Context, Decide};
-use crate::Refusal;
 
 /// Most rules of an approval policy.
 const RULES_MAX: usize = 100;
@@ -31,12 +31,18 @@ pub fn policy_ref(business: BusinessId) -> AggregateRef {
 
 /// The event that opens a request for approval of that command.
 pub(crate) fn open_request(
-    ctx: &Context, seen: &Boundary, n: u8, command: &IntendedCommand, evidence: Vec<EventId>, subject: SubjectId,
+    ctx: &Context,
+    seen: &Boundary,
+    n: u8,
+    command: &IntendedCommand,
+    evidence: Vec<EventId>,
+    subject: SubjectId,
 ) -> Result<Requested, Refusal> {
     let policy = seen.approval_policy(ctx.business);
     let data = command.data.clear().cloned().unwrap_or_default();
     let raw = serde_json::value::to_raw_value(&data).unwrap_or_default();
-    let parsed = AnyCommand::parse(command.r#type.as_str(), &raw).map_err(|_| Refusal::OutOfRange { field: "command", rule: "one that could be sent as it is" })?;
+    let parsed =
+        AnyCommand::parse(command.r#type.as_str(), &raw).map_err(|_| Refusal::OutOfRange { field: "command", rule: "one that could be sent as it is" })?;
     let mut facts = ActionFacts::default();
     gate::facts_of(&parsed, command.r#type.as_str(), ctx, &mut facts);
     let Some(rule) = policy.rule_for(&facts) else { return Err(Refusal::NoApprovalNeeded) };
@@ -117,7 +123,9 @@ impl Command {
         let in_votes = || match status {
             ApprovalStatus::Requested if ctx.now >= approval.expires_at => Err(Refusal::ApprovalExpired { approval: id, expires_at: approval.expires_at }),
             ApprovalStatus::Requested => Ok(()),
-            ApprovalStatus::Granted | ApprovalStatus::Rejected | ApprovalStatus::Expired | ApprovalStatus::Withdrawn | ApprovalStatus::Consumed => Err(wrong("requested")),
+            ApprovalStatus::Granted | ApprovalStatus::Rejected | ApprovalStatus::Expired | ApprovalStatus::Withdrawn | ApprovalStatus::Consumed => {
+                Err(wrong("requested"))
+            }
         };
         let me = ctx.actor.principal;
         match self {
@@ -166,7 +174,9 @@ impl Command {
             },
             Self::Expire(_) => match status {
                 ApprovalStatus::Expired => Ok(Vec::new()),
-                ApprovalStatus::Requested | ApprovalStatus::Granted if ctx.now >= approval.expires_at => Ok(vec![Expired { expired_at: approval.expires_at }.into()]),
+                ApprovalStatus::Requested | ApprovalStatus::Granted if ctx.now >= approval.expires_at => {
+                    Ok(vec![Expired { expired_at: approval.expires_at }.into()])
+                }
                 ApprovalStatus::Requested | ApprovalStatus::Granted => Err(Refusal::NotYetExpired { expires_at: approval.expires_at }),
                 ApprovalStatus::Rejected | ApprovalStatus::Withdrawn | ApprovalStatus::Consumed => Err(wrong("requested or granted")),
             },

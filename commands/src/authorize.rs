@@ -26,12 +26,7 @@ impl Actor {
     /// A principal as it stands in one business; `None` for one that was never added.
     #[must_use]
     pub fn of(principal: PrincipalId, state: &Principal, business: BusinessId) -> Option<Self> {
-        Some(Self {
-            principal,
-            kind: state.kind?,
-            operator: state.operator,
-            roles: state.roles.get(&business).cloned().unwrap_or_default(),
-        })
+        Some(Self { principal, kind: state.kind?, operator: state.operator, roles: state.roles.get(&business).cloned().unwrap_or_default() })
     }
 
     /// Whether it may know that the business exists, and read it.
@@ -42,10 +37,29 @@ impl Actor {
 }
 
 const AGENT_COMMANDS: &[&str] = &[
-    "tasks.lease", "tasks.heartbeat", "tasks.release", "tasks.submit", "tasks.review", "tasks.fail", "tasks.quarantine",
-    "tasks.escalate", "tasks.plan", "tasks.offer", "tasks.record_activity", "decisions.record", "decisions.supersede",
-    "decisions.observe_outcome", "approvals.request", "approvals.comment", "approvals.withdraw", "budgets.reserve",
-    "budgets.settle", "budgets.release", "integrations.intend_call", "integrations.succeed_call", "integrations.fail_call",
+    "tasks.lease",
+    "tasks.heartbeat",
+    "tasks.release",
+    "tasks.submit",
+    "tasks.review",
+    "tasks.fail",
+    "tasks.quarantine",
+    "tasks.escalate",
+    "tasks.plan",
+    "tasks.offer",
+    "tasks.record_activity",
+    "decisions.record",
+    "decisions.supersede",
+    "decisions.observe_outcome",
+    "approvals.request",
+    "approvals.comment",
+    "approvals.withdraw",
+    "budgets.reserve",
+    "budgets.settle",
+    "budgets.release",
+    "integrations.intend_call",
+    "integrations.succeed_call",
+    "integrations.fail_call",
     "integrations.mark_call_ambiguous",
 ];
 const SERVICE_ONLY: &[&str] = &["tasks.expire", "tasks.close_history", "tasks.resolve", "approvals.expire", "agents.enrol"];

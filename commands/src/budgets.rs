@@ -9,10 +9,10 @@ use domain::{AggregateRef, BusinessId, Event, Money};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::Refusal;
 use crate::approvals;
 use crate::registry::commands;
 use crate::root::{Boundary, Changes, Context, Decide};
-use crate::Refusal;
 
 commands!("budgets" {
     /// Gives a scope a limit; lowers it when there is one.
@@ -105,7 +105,13 @@ fn positive(field: &'static str, money: Money) -> Result<(), Refusal> {
 }
 
 /// Sets money aside in each of those budgets that is set; in none when it does not fit one.
-pub(crate) fn reserve(ctx: &Context, seen: &Boundary, ids: &[BudgetId], reservation: ReservationId, amount: Money) -> Result<(Vec<BudgetId>, Changes), Refusal> {
+pub(crate) fn reserve(
+    ctx: &Context,
+    seen: &Boundary,
+    ids: &[BudgetId],
+    reservation: ReservationId,
+    amount: Money,
+) -> Result<(Vec<BudgetId>, Changes), Refusal> {
     positive("amount", amount)?;
     let set: Vec<(BudgetId, Money, Window)> = ids
         .iter()
@@ -159,7 +165,14 @@ pub(crate) fn settle(ctx: &Context, seen: &Boundary, ids: &[BudgetId], reservati
 
 #[allow(clippy::too_many_arguments, reason = "one fact with many parts")]
 fn overrun(
-    ctx: &Context, seen: &Boundary, n: u8, id: BudgetId, reservation: ReservationId, reserved: Money, spent: Money, over: Amount,
+    ctx: &Context,
+    seen: &Boundary,
+    n: u8,
+    id: BudgetId,
+    reservation: ReservationId,
+    reserved: Money,
+    spent: Money,
+    over: Amount,
 ) -> Result<Changes, Refusal> {
     let by = Money { amount: over, currency: spent.currency };
     let raise = approvals::IntendedCommand {

@@ -11,9 +11,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::Refusal;
 use crate::registry::commands;
 use crate::root::{Boundary, Changes, Context, Decide};
-use crate::Refusal;
 
 commands!("businesses" {
     /// Takes a slug for a business; the desk sends it before `businesses.register`.

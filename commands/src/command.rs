@@ -46,8 +46,18 @@ impl Submission {
     pub fn new(business: BusinessId, actor: Actor, key: impl Into<String>, r#type: &str, id: Option<Uuid>, data: &Value) -> Self {
         let data = serde_json::value::to_raw_value(data).unwrap_or_default();
         Self {
-            business, actor, key: key.into(), r#type: r#type.to_owned(), id, data,
-            approval_id: None, on_behalf_of: None, occurred_at: None, causation: None, correlation: None, if_match: None,
+            business,
+            actor,
+            key: key.into(),
+            r#type: r#type.to_owned(),
+            id,
+            data,
+            approval_id: None,
+            on_behalf_of: None,
+            occurred_at: None,
+            causation: None,
+            correlation: None,
+            if_match: None,
         }
     }
 

@@ -9,10 +9,10 @@ use domain::{AggregateRef, Money};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::Refusal;
 use crate::agents::acting_as;
 use crate::registry::commands;
 use crate::root::{Boundary, Changes, Context, Decide};
-use crate::Refusal;
 
 /// Most options and pieces of evidence of one decision.
 const LIST_MAX: usize = 100;
@@ -189,9 +189,7 @@ impl Decide for Command {
                 standing()?;
                 one(Reversed { reason: c.reason.clone().about(subject), subject }.into())
             }
-            Self::ObserveOutcome(c) => {
-                one(OutcomeObserved { outcome: c.outcome.clone().about(subject), as_wanted: c.as_wanted, subject }.into())
-            }
+            Self::ObserveOutcome(c) => one(OutcomeObserved { outcome: c.outcome.clone().about(subject), as_wanted: c.as_wanted, subject }.into()),
         }
     }
 }

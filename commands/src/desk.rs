@@ -99,7 +99,7 @@ impl Desk {
             key: submission.key.chars().take(KEY_CHARS_MAX).collect(),
             outcome: String::new(),
         };
-        let span = tracing::info_span!("command", command.r#type = %attempt.command_type, business.id = %submission.business, correlation.id = ?submission.correlation);
+        let span = tracing::info_span!("command", "command.type" = %attempt.command_type, business.id = %submission.business, correlation.id = ?submission.correlation);
         let result = self.take(submission).instrument(span.clone()).await;
         attempt.outcome = match &result {
             Ok(receipt) if receipt.repeated => "repeated".to_owned(),
@@ -200,8 +200,13 @@ fn target(submission: &Submission, command: &AnyCommand) -> Result<AggregateRef,
         AnyCommand::Businesses(businesses::Command::ClaimSlug(c)) => Some(businesses::slug_id(&c.slug)),
         AnyCommand::Businesses(_) | AnyCommand::Approvals(approvals::Command::DefinePolicy(_)) => Some(submission.business.0),
         AnyCommand::Budgets(crate::budgets::Command::Set(c)) => Some(domain::ids::BudgetId::of(submission.business, &c.scope, c.window).0),
-        AnyCommand::Access(_) | AnyCommand::Agents(_) | AnyCommand::Tasks(_) | AnyCommand::Decisions(_) | AnyCommand::Approvals(_)
-        | AnyCommand::Budgets(_) | AnyCommand::Integrations(_) => None,
+        AnyCommand::Access(_)
+        | AnyCommand::Agents(_)
+        | AnyCommand::Tasks(_)
+        | AnyCommand::Decisions(_)
+        | AnyCommand::Approvals(_)
+        | AnyCommand::Budgets(_)
+        | AnyCommand::Integrations(_) => None,
     };
     let id = match (submission.id, fixed) {
         (Some(id), Some(fixed)) if id != fixed => return malformed(format!("the id of this {} is {fixed}; leave `id` out or send that one", kind.kind)),

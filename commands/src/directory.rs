@@ -55,8 +55,13 @@ impl Folded {
                 }
                 self.principals.entry(id).or_default().evolve(e);
             }
-            Event::Businesses(businesses::Event::Registered(_) | businesses::Event::Advanced(_)) | Event::Agents(_) | Event::Tasks(_) | Event::Decisions(_)
-            | Event::Approvals(_) | Event::Budgets(_) | Event::Integrations(_) => {}
+            Event::Businesses(businesses::Event::Registered(_) | businesses::Event::Advanced(_))
+            | Event::Agents(_)
+            | Event::Tasks(_)
+            | Event::Decisions(_)
+            | Event::Approvals(_)
+            | Event::Budgets(_)
+            | Event::Integrations(_) => {}
         }
     }
 }

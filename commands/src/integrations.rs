@@ -10,12 +10,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::Refusal;
 use crate::agents::acting_as;
 use crate::approvals;
 use crate::budgets::{self, Purpose};
 use crate::registry::commands;
 use crate::root::{Boundary, Changes, Context, Decide};
-use crate::Refusal;
 
 commands!("integrations" {
     /// Says that a call is about to be made.

@@ -7,6 +7,8 @@
 //! decides again everything that was decided after it. So callers of one process never conflict;
 //! a conflict comes from another process, and is decided again a few times.
 
+mod append;
+
 use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -18,8 +20,8 @@ use domain::personal::ContentDigest;
 use domain::values::Digest;
 use domain::{AggregateRef, BusinessId, Event, State};
 use event_log::envelope::event_id;
-use event_log::sealing::{SubjectKeys, content_digest};
-use event_log::{Append, AppendError, Committed, Draft, Entropy, EventLog, Keyring, NewEvent, Pending, Recorded, Stored, Unsealed, unseal};
+use event_log::sealing::content_digest;
+use event_log::{Append, AppendError, Committed, Entropy, EventLog, Keyring, Pending, Recorded, Stored, Unsealed, unseal};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
@@ -222,7 +224,7 @@ impl Lane {
             Ok(changes) if changes.is_empty() => {
                 Ok(Decision::Answer(Ok(Receipt { business: self.business, events: Vec::new(), position: None, repeated: false })))
             }
-            Ok(changes) => self.to_append(job, &ctx, &mut seen, changes).await,
+            Ok(changes) => self.shared.to_append(job, &ctx, &mut seen, changes).await,
             Err(e) => Ok(Decision::Answer(Err(e))),
         };
         for (aggregate, state) in seen.0 {
@@ -328,66 +330,6 @@ impl Lane {
             next = self.shared.log.find(self.business, id).await?;
         }
         Ok(Receipt { business: self.business, events, position: Some(position), repeated: true })
-    }
-
-    /// Seals the events, folds them in as they are stored, and makes the append.
-    async fn to_append(&mut self, job: &Job, ctx: &Context, seen: &mut Boundary, changes: Changes) -> Result<Decision, CommandError> {
-        let broken = |e: event_log::SealError| CommandError::Unavailable(e.to_string());
-        let submission = &job.submission;
-        let mut versions: Vec<(AggregateRef, u64)> = seen.0.iter().map(|(a, (version, _))| (*a, *version)).collect();
-        let mut prepared = Vec::with_capacity(changes.len());
-        for (index, (aggregate, event)) in (0..).zip(changes) {
-            let slot = match versions.iter().position(|(a, _)| *a == aggregate) {
-                Some(slot) => slot,
-                None => {
-                    versions.push((aggregate, 0));
-                    versions.len() - 1
-                }
-            };
-            let version = versions.get_mut(slot).map_or(1, |(_, v)| { *v += 1; *v });
-            let draft = Draft {
-                business: self.business,
-                aggregate,
-                version,
-                event,
-                recorded_at: ctx.now,
-                occurred_at: submission.occurred_at,
-                actor: submission.actor.principal,
-                on_behalf_of: submission.on_behalf_of,
-                access_policy: None,
-                command_id: submission.key.clone(),
-                index,
-                causation: submission.causation,
-                correlation: submission.correlation.unwrap_or(job.first_id().0),
-            };
-            prepared.push((aggregate, version, draft.event_id(), draft.event.name(), draft.prepare().map_err(broken)?));
-        }
-        if let Some((_, _, _, _, first)) = prepared.first_mut() {
-            let mut key = [0; 32];
-            self.shared.entropy.fill(&mut key);
-            let subject = first.subjects().next().unwrap_or_else(|| self.business.as_subject());
-            first.set_request(content_digest(&key, &job.content), &key, subject);
-        }
-        let mut keys = SubjectKeys::new();
-        for subject in prepared.iter().flat_map(|p| p.4.subjects()).collect::<HashSet<_>>() {
-            keys.insert(subject, self.shared.keyring.sealing_key(self.business, subject).await?);
-        }
-        let (mut events, mut receipts, mut folded) = (Vec::new(), Vec::new(), Vec::new());
-        for (aggregate, version, event_id, name, ready) in prepared {
-            let bytes = ready.seal(&keys, &self.shared.entropy).map_err(broken)?;
-            // Folded from the bytes: live state is what a replay would give, by construction.
-            folded.push((aggregate, typed(&bytes)?));
-            receipts.push(ReceiptEvent { event_id, r#type: name.to_owned(), seq: 0, kind: aggregate.kind.to_string(), id: aggregate.id, version });
-            events.push(NewEvent { aggregate, version, event_id, bytes });
-        }
-        let written: HashSet<AggregateRef> = events.iter().map(|e| e.aggregate).collect();
-        let reads = seen.0.iter().filter(|(a, _)| !written.contains(a)).map(|(a, (version, _))| (*a, *version)).collect();
-        let append = Append { business: self.business, reads, events };
-        append.check_caps()?;
-        for (aggregate, event) in &folded {
-            seen.evolve(*aggregate, event);
-        }
-        Ok(Decision::Append(receipts, append))
     }
 }
 

@@ -25,6 +25,7 @@ macro_rules! commands {
     ($context:literal { $($(#[$doc:meta])* $variant:ident = $name:literal $verb:ident $kind:ident,)* }) => {
         /// The commands of this context.
         #[derive(Debug, Clone)]
+        #[allow(clippy::large_enum_variant, reason = "commands are short-lived and few at a time")]
         pub enum Command {
             $($(#[$doc])* $variant($variant),)*
         }
@@ -62,6 +63,7 @@ macro_rules! contexts {
     ($($variant:ident = $module:ident,)*) => {
         /// A command of any context.
         #[derive(Debug, Clone)]
+        #[allow(clippy::large_enum_variant, reason = "commands are short-lived and few at a time")]
         pub enum AnyCommand {
             $(#[doc = concat!("Of the context `", stringify!($module), "`.")] $variant($module::Command),)*
         }

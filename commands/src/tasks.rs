@@ -15,15 +15,15 @@ use domain::agents::AgentRole;
 use domain::ids::{AgentId, TaskId};
 use domain::personal::{ContentDigest, Text};
 use domain::tasks::{
-    ActivityRecorded, AttemptFailed, Cancelled, Completed, Escalated, EscalationReason, Failed, FailureReason, HistoryClosed, LateResultRecorded,
-    LeaseExpired, LeaseExtended, Leased, Offered, Planned, Quarantined, Released, Resolution, Resolved, Status, Submitted, Task,
+    ActivityRecorded, AttemptFailed, Cancelled, Completed, Escalated, EscalationReason, Failed, FailureReason, HistoryClosed, LateResultRecorded, LeaseExpired,
+    LeaseExtended, Leased, Offered, Planned, Quarantined, Released, Resolution, Resolved, Status, Submitted, Task,
 };
 use domain::values::{Role, Team};
 use domain::{AggregateRef, Event, Personal, SubjectId};
 
+use crate::Refusal;
 use crate::agents::acting_as;
 use crate::root::{Boundary, Changes, Context, Decide};
-use crate::Refusal;
 
 /// Lengths a lease may have, in seconds.
 pub const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 120..=86_400;
@@ -68,16 +68,19 @@ fn plan(c: &Plan, ctx: &Context, seen: &Boundary) -> Decided {
         return Err(Refusal::OutOfRange { field: "attempts_max and rework_rounds_max", rule: "1 to 100 and 0 to 100" });
     }
     let subject = c.serves.unwrap_or_else(|| ctx.business.as_subject());
-    Ok(vec![Planned {
-        title: c.title.clone().about(subject),
-        instructions: c.instructions.clone().map(|t| t.about(subject)),
-        team: c.team,
-        subject,
-        depends_on: c.depends_on.clone(),
-        priority: c.priority.unwrap_or(5),
-        rework_rounds_max,
-        attempts_max,
-    }.into()])
+    Ok(vec![
+        Planned {
+            title: c.title.clone().about(subject),
+            instructions: c.instructions.clone().map(|t| t.about(subject)),
+            team: c.team,
+            subject,
+            depends_on: c.depends_on.clone(),
+            priority: c.priority.unwrap_or(5),
+            rework_rounds_max,
+            attempts_max,
+        }
+        .into(),
+    ])
 }
 
 fn offer(task: &Task, status: Status, seen: &Boundary) -> Decided {
@@ -108,7 +111,17 @@ fn lease(c: &Lease, task: &Task, status: Status, ctx: &Context, seen: &Boundary)
             events.push(LeaseExpired { fencing_token: task.fencing_token, expired_at: held.expires_at }.into());
         }
         (Status::Leased, Some(held)) => return Err(Refusal::LeaseHeld { expires_at: held.expires_at }),
-        (Status::Planned | Status::Leased | Status::Submitted | Status::Escalated | Status::Quarantined | Status::Completed | Status::Failed | Status::Cancelled, _) => {
+        (
+            Status::Planned
+            | Status::Leased
+            | Status::Submitted
+            | Status::Escalated
+            | Status::Quarantined
+            | Status::Completed
+            | Status::Failed
+            | Status::Cancelled,
+            _,
+        ) => {
             return Err(wrong(status, "offered"));
         }
     }
@@ -146,17 +159,20 @@ fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
     if holder.is_none() {
         return Ok(vec![LateResultRecorded { agent: c.agent, fencing_token: c.fencing_token, current_token: current, result, subject: task.subject }.into()]);
     }
-    Ok(vec![Submitted {
-        revision: task.revision,
-        agent: c.agent,
-        fencing_token: c.fencing_token,
-        artifact: artifact_digest(ctx, task.subject, &c.artifacts, result.as_ref())?,
-        artifacts: (!c.artifacts.is_empty()).then(|| Personal::new(task.subject, c.artifacts.clone())),
-        result,
-        usage: c.usage.clone(),
-        cost: c.cost,
-        subject: task.subject,
-    }.into()])
+    Ok(vec![
+        Submitted {
+            revision: task.revision,
+            agent: c.agent,
+            fencing_token: c.fencing_token,
+            artifact: artifact_digest(ctx, task.subject, &c.artifacts, result.as_ref())?,
+            artifacts: (!c.artifacts.is_empty()).then(|| Personal::new(task.subject, c.artifacts.clone())),
+            result,
+            usage: c.usage.clone(),
+            cost: c.cost,
+            subject: task.subject,
+        }
+        .into(),
+    ])
 }
 
 fn fail(c: &Fail, task: &Task) -> Decided {
@@ -188,16 +204,19 @@ fn escalate(c: &Escalate, task: &Task, status: Status, ctx: &Context) -> Decided
         }
     }
     let (artifact, producer) = left.unzip();
-    Ok(vec![Escalated {
-        from: status,
-        reason: EscalationReason::Requested,
-        to_role: c.to_role.unwrap_or(Role::Owner),
-        note: c.note.clone().map(|t| t.about(task.subject)),
-        result: c.result.clone().filter(|_| artifact.is_some()).map(|t| t.about(task.subject)),
-        artifact,
-        producer,
-        subject: task.subject,
-    }.into()])
+    Ok(vec![
+        Escalated {
+            from: status,
+            reason: EscalationReason::Requested,
+            to_role: c.to_role.unwrap_or(Role::Owner),
+            note: c.note.clone().map(|t| t.about(task.subject)),
+            result: c.result.clone().filter(|_| artifact.is_some()).map(|t| t.about(task.subject)),
+            artifact,
+            producer,
+            subject: task.subject,
+        }
+        .into(),
+    ])
 }
 
 fn resolve(c: &Resolve, task: &Task, status: Status, ctx: &Context) -> Decided {
@@ -228,14 +247,17 @@ fn resolve(c: &Resolve, task: &Task, status: Status, ctx: &Context) -> Decided {
 fn record_activity(c: &RecordActivity, task: &Task) -> Decided {
     let bad = |_| Refusal::OutOfRange { field: "customer_cost", rule: "a decimal of at most 9 fraction digits" };
     let customer_cost = c.customer_cost.clone().map(commands::SourceCost::into_source_money).transpose().map_err(bad)?;
-    Ok(vec![ActivityRecorded {
-        activity: c.activity.clone(),
-        lifecycle: c.lifecycle.clone(),
-        resource: c.resource,
-        customer_cost,
-        note: c.note.clone().map(|t| t.about(task.subject)),
-        subject: task.subject,
-    }.into()])
+    Ok(vec![
+        ActivityRecorded {
+            activity: c.activity.clone(),
+            lifecycle: c.lifecycle.clone(),
+            resource: c.resource,
+            customer_cost,
+            note: c.note.clone().map(|t| t.about(task.subject)),
+            subject: task.subject,
+        }
+        .into(),
+    ])
 }
 
 impl Command {
@@ -260,26 +282,26 @@ impl Command {
                 holds(task, c.fencing_token)?;
                 Ok(vec![Quarantined { fencing_token: c.fencing_token, reason: c.reason.clone().about(subject), subject }.into()])
             }
-            Self::Cancel(c) => match status {
-                Status::Cancelled => Ok(Vec::new()),
-                _ if status.is_open() => Ok(vec![Cancelled { reason: c.reason.clone().map(|t| t.about(subject)), subject }.into()]),
-                _ => Err(wrong(status, "open")),
-            },
+            Self::Cancel(_) if status == Status::Cancelled => Ok(Vec::new()),
+            Self::Cancel(c) if status.is_open() => Ok(vec![Cancelled { reason: c.reason.clone().map(|t| t.about(subject)), subject }.into()]),
+            Self::Cancel(_) => Err(wrong(status, "open")),
             Self::Expire(_) => match task.lease {
-                Some(lease) if lease.expires_at <= ctx.now => {
-                    Ok(vec![LeaseExpired { fencing_token: task.fencing_token, expired_at: lease.expires_at }.into()])
-                }
+                Some(lease) if lease.expires_at <= ctx.now => Ok(vec![LeaseExpired { fencing_token: task.fencing_token, expired_at: lease.expires_at }.into()]),
                 Some(lease) => Err(Refusal::LeaseHeld { expires_at: lease.expires_at }),
                 None if status == Status::Offered => Ok(Vec::new()),
                 None => Err(wrong(status, "leased")),
             },
             Self::RecordActivity(c) => record_activity(c, task),
-            Self::CloseHistory(c) => match status {
-                Status::Planned if task.activities > 0 => Ok(vec![HistoryClosed { completed: c.completed }.into()]),
-                Status::Completed if c.completed => Ok(Vec::new()),
-                Status::Failed if !c.completed => Ok(Vec::new()),
-                _ => Err(wrong(status, "planned, with recorded activities")),
-            },
+            Self::CloseHistory(c) => {
+                let ended = if c.completed { Status::Completed } else { Status::Failed };
+                if status == ended {
+                    return Ok(Vec::new());
+                }
+                if status != Status::Planned || task.activities == 0 {
+                    return Err(wrong(status, "planned, with recorded activities"));
+                }
+                Ok(vec![HistoryClosed { completed: c.completed }.into()])
+            }
         }
     }
 }
@@ -297,8 +319,16 @@ impl Decide for Command {
                 reads.push(c.reviewer.into());
                 reads.extend(seen.task(id).submission.map(|s| AggregateRef::from(s.producer)));
             }
-            Self::Heartbeat(_) | Self::Release(_) | Self::Escalate(_) | Self::Resolve(_) | Self::Fail(_) | Self::Quarantine(_)
-            | Self::Cancel(_) | Self::Expire(_) | Self::RecordActivity(_) | Self::CloseHistory(_) => {}
+            Self::Heartbeat(_)
+            | Self::Release(_)
+            | Self::Escalate(_)
+            | Self::Resolve(_)
+            | Self::Fail(_)
+            | Self::Quarantine(_)
+            | Self::Cancel(_)
+            | Self::Expire(_)
+            | Self::RecordActivity(_)
+            | Self::CloseHistory(_) => {}
         }
         reads
     }

@@ -5,7 +5,6 @@
 use schemars::Schema;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use serde_json::value::RawValue;
 
 use crate::ids::Kind;
 use crate::{access, agents, approvals, budgets, businesses, decisions, integrations, tasks, upcast};
@@ -51,6 +50,7 @@ macro_rules! events {
     ($context:literal { $($(#[$doc:meta])* $variant:ident = $name:literal v $schema:literal on $kind:ident,)* }) => {
         /// The events of this context.
         #[derive(Debug, Clone, PartialEq)]
+        #[allow(clippy::large_enum_variant, reason = "events are short-lived and few at a time")]
         pub enum Event {
             $($(#[$doc])* $variant($variant),)*
         }
@@ -191,11 +191,11 @@ impl<'de> Deserialize<'de> for Event {
         #[derive(Deserialize)]
         struct Tagged {
             r#type: String,
-            data: Box<RawValue>,
+            data: serde_json::Value,
         }
         let tagged = Tagged::deserialize(d)?;
         let current = Self::types().find(|t| t.name == tagged.r#type);
         let schema = current.map_or(1, |t| t.schema);
-        Self::decode(&tagged.r#type, schema, tagged.data.get()).map_err(de::Error::custom)
+        Self::decode(&tagged.r#type, schema, &tagged.data.to_string()).map_err(de::Error::custom)
     }
 }

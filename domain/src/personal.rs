@@ -191,9 +191,9 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Personal<T> {
             let marker: Marker = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
             let field = match marker.sealed {
                 Stored::Whole(field) => Arc::from(field),
-                Stored::Reference(n) => RESOLVING
-                    .with(|r| r.borrow().get(n).cloned())
-                    .ok_or_else(|| D::Error::custom(format!("the event has no sealed field {n}")))?,
+                Stored::Reference(n) => {
+                    RESOLVING.with(|r| r.borrow().get(n).cloned()).ok_or_else(|| D::Error::custom(format!("the event has no sealed field {n}")))?
+                }
             };
             return Ok(Self(Inner::Sealed(field)));
         }

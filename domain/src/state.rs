@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Event;
 use crate::access::Principal;
 use crate::agents::Agent;
 use crate::approvals::{Approval, ApprovalPolicy};
@@ -11,7 +12,6 @@ use crate::decisions::Decision;
 use crate::ids::Kind;
 use crate::integrations::Call;
 use crate::tasks::Task;
-use crate::Event;
 
 /// Gives each kind its state and the context whose events it folds.
 macro_rules! states {

@@ -93,11 +93,7 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let c = self.civil();
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-            c.year(), c.month(), c.day(), c.hour(), c.minute(), c.second(), c.subsec_nanosecond() / 1000
-        )
+        write!(f, "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", c.year(), c.month(), c.day(), c.hour(), c.minute(), c.second(), c.subsec_nanosecond() / 1000)
     }
 }
 impl fmt::Debug for Timestamp {
@@ -109,9 +105,7 @@ impl FromStr for Timestamp {
     type Err = ValueError;
     /// Accepts any RFC 3339 moment between the years 0000 and 9999; finer digits are cut.
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let moment: jiff::Timestamp = text
-            .parse()
-            .map_err(|_| ValueError(format!("`{text}` is no RFC 3339 time such as 2026-11-22T20:00:00Z")))?;
+        let moment: jiff::Timestamp = text.parse().map_err(|_| ValueError(format!("`{text}` is no RFC 3339 time such as 2026-11-22T20:00:00Z")))?;
         let stamp = Self(moment.as_microsecond());
         if (0..=9999).contains(&stamp.civil().year()) { Ok(stamp) } else { Err(ValueError(format!("the year of `{text}` is not between 0000 and 9999"))) }
     }
@@ -249,7 +243,9 @@ impl FromStr for Slug {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let fits = (2..=63).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && !text.starts_with('-') && !text.ends_with('-') && !text.contains("--");
+            && !text.starts_with('-')
+            && !text.ends_with('-')
+            && !text.contains("--");
         if fits { Ok(Self(text.to_owned())) } else { Err(ValueError(format!("`{text}` is no slug: use 2 to 63 lower-case letters, digits and single dashes"))) }
     }
 }

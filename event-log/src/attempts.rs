@@ -73,10 +73,8 @@ impl Attempts {
         writer.execute_batch(SCHEMA).map_err(|e| storage(&e))?;
         let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|e| storage(&e))?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let thread = std::thread::Builder::new()
-            .name("attempts".to_owned())
-            .spawn(move || write(writer, jobs))
-            .map_err(|e| LogError::Storage(e.to_string()))?;
+        let thread =
+            std::thread::Builder::new().name("attempts".to_owned()).spawn(move || write(writer, jobs)).map_err(|e| LogError::Storage(e.to_string()))?;
         Ok(Self { queue: Mutex::new(Some(queue)), reader: Mutex::new(reader), thread: Mutex::new(Some(thread)) })
     }
 
@@ -118,9 +116,8 @@ impl Attempts {
     pub fn list(&self, business: BusinessId, before: Option<u64>, limit: usize) -> Result<(Vec<(u64, Attempt)>, u64), LogError> {
         let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let read = || -> rusqlite::Result<_> {
-            let mut query = reader.prepare_cached(
-                "SELECT n, at, actor, command_type, target, key, outcome FROM attempts WHERE business = ? AND n < ? ORDER BY n DESC LIMIT ?",
-            )?;
+            let mut query = reader
+                .prepare_cached("SELECT n, at, actor, command_type, target, key, outcome FROM attempts WHERE business = ? AND n < ? ORDER BY n DESC LIMIT ?")?;
             let before = before.and_then(|n| i64::try_from(n).ok()).unwrap_or(i64::MAX);
             let rows = query.query_map(params![business.0, before, limit], |r| {
                 let attempt = Attempt {
@@ -148,7 +145,8 @@ fn write(connection: Connection, mut jobs: mpsc::Receiver<Job>) {
         let mut flushes = Vec::new();
         let group = || -> rusqlite::Result<()> {
             connection.execute_batch("BEGIN")?;
-            let mut insert = connection.prepare_cached("INSERT INTO attempts(at, business, actor, command_type, target, key, outcome) VALUES (?, ?, ?, ?, ?, ?, ?)")?;
+            let mut insert =
+                connection.prepare_cached("INSERT INTO attempts(at, business, actor, command_type, target, key, outcome) VALUES (?, ?, ?, ?, ?, ?, ?)")?;
             let mut next = Some(first);
             while let Some(job) = next.take() {
                 match job {

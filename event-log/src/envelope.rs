@@ -97,7 +97,6 @@ impl Draft {
         let data = String::from_utf8(data?).map_err(|_| SealError::NoKey)?;
         Ok(Prepared { draft: self, data, request: None, plaintexts })
     }
-
 }
 
 /// A draft whose personal fields wait for their keys.

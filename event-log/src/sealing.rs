@@ -142,13 +142,10 @@ pub async fn unseal<T: serde::de::DeserializeOwned>(keyring: &dyn Keyring, field
     let broken = |why: &str| KeyringError::Broken(format!("a sealed field of subject {} {why}", field.subject));
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| broken("is no base64url"));
     let nonce: [u8; 12] = decode(&field.nonce)?.try_into().map_err(|_| broken("has a nonce of the wrong length"))?;
-    constant_time::verify_slices_are_equal(&decode(&field.commit)?, commitment(&key, &nonce).as_ref())
-        .map_err(|_| broken("is committed to another key"))?;
+    constant_time::verify_slices_are_equal(&decode(&field.commit)?, commitment(&key, &nonce).as_ref()).map_err(|_| broken("is committed to another key"))?;
     let mut bytes = decode(&field.ct)?;
-    let plain = key
-        .aead
-        .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(&field.aad), &mut bytes)
-        .map_err(|_| broken("does not open at its place"))?;
+    let plain =
+        key.aead.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(&field.aad), &mut bytes).map_err(|_| broken("does not open at its place"))?;
     serde_json::from_slice(plain).map(Unsealed::Value).map_err(|_| broken("holds another type"))
 }
 

@@ -21,8 +21,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::envelope::Recorded;
 use crate::log::{Append, AppendError, EventLog, Head, LogError, Pending};
-use reader::Readers;
 pub use reader::RawRow;
+use reader::Readers;
 
 /// How hard the store waits for the disk. Only [`Durability::Full`] keeps law 5; the other exists
 /// so that the power-cut test can show that it would be caught.
@@ -109,10 +109,8 @@ impl SqliteLog {
         let writer = writer::Writer::open(&path, options)?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let (moved, position) = watch::channel(writer.last_position());
-        let thread = std::thread::Builder::new()
-            .name("log-writer".to_owned())
-            .spawn(move || writer.run(jobs, &moved))
-            .map_err(|e| LogError::Storage(e.to_string()))?;
+        let thread =
+            std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || writer.run(jobs, &moved)).map_err(|e| LogError::Storage(e.to_string()))?;
         Ok(Self { queue, readers: Readers::new(path), position, writer: Mutex::new(Some(thread)) })
     }
 

@@ -30,11 +30,7 @@ fn add(tx: &Connection, a: &Applied<'_>, period: &str, reserved: Amount, spent: 
     let (old_reserved, old_spent) = row.unwrap_or_else(|| ("0".to_owned(), "0".to_owned()));
     let sum = |old: &str, more: Amount| amount(old)?.plus(more).ok_or_else(|| ApplyError::Value("a sum is too large".to_owned()));
     let (reserved, spent) = (sum(&old_reserved, reserved)?, sum(&old_spent, spent)?);
-    run(
-        tx,
-        "INSERT OR REPLACE INTO budget_periods VALUES (?, ?, ?, ?, ?)",
-        &[&a.business(), &a.id(), &period, &reserved.to_string(), &spent.to_string()],
-    )
+    run(tx, "INSERT OR REPLACE INTO budget_periods VALUES (?, ?, ?, ?, ?)", &[&a.business(), &a.id(), &period, &reserved.to_string(), &spent.to_string()])
 }
 
 fn close(tx: &Connection, a: &Applied<'_>, reservation: ReservationId, spent: Amount) -> Result<(), ApplyError> {
@@ -50,14 +46,20 @@ fn close(tx: &Connection, a: &Applied<'_>, reservation: ReservationId, spent: Am
 
 fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
     let Event::Budgets(event) = a.event else { return Ok(()) };
-    let limit = |limit: domain::Money| run(tx, "UPDATE budgets SET amount = ? WHERE business = ? AND id = ?", &[&limit.amount.to_string(), &a.business(), &a.id()]);
+    let limit =
+        |limit: domain::Money| run(tx, "UPDATE budgets SET amount = ? WHERE business = ? AND id = ?", &[&limit.amount.to_string(), &a.business(), &a.id()]);
     match event {
         Budgets::LimitSet(e) => {
             run(
                 tx,
                 "INSERT OR IGNORE INTO budgets(business, id, seq, scope, window, amount, currency) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 &[
-                    &a.business(), &a.id(), &a.recorded.seq, &e.scope.to_string(), &e.window.as_str(), &e.limit.amount.to_string(),
+                    &a.business(),
+                    &a.id(),
+                    &a.recorded.seq,
+                    &e.scope.to_string(),
+                    &e.window.as_str(),
+                    &e.limit.amount.to_string(),
                     &e.limit.currency.to_string(),
                 ],
             )?;

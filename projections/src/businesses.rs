@@ -24,8 +24,15 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
                 tx,
                 "INSERT INTO businesses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 &[
-                    &a.business(), &e.slug.as_str(), &e.name.as_str(), &sealed_opt(e.idea.as_ref())?, &e.home_region.as_str(),
-                    &e.currency.to_string(), &e.owner.to_string(), &Phase::Idea.as_str(), &a.at(),
+                    &a.business(),
+                    &e.slug.as_str(),
+                    &e.name.as_str(),
+                    &sealed_opt(e.idea.as_ref())?,
+                    &e.home_region.as_str(),
+                    &e.currency.to_string(),
+                    &e.owner.to_string(),
+                    &Phase::Idea.as_str(),
+                    &a.at(),
                 ],
             )?;
             Phase::Idea

@@ -20,9 +20,21 @@ fn intended(tx: &Connection, a: &Applied<'_>, e: &CallIntended) -> Result<(), Ap
         tx,
         "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL, NULL, NULL, ?, NULL)",
         &[
-            &a.business(), &a.id(), &a.recorded.seq, &e.connector.as_str(), &e.operation.as_str(), &e.class.as_str(), &e.agent.map(|i| i.to_string()),
-            &e.task.map(|i| i.to_string()), &e.decision.map(|i| i.to_string()), &sealed(&e.arguments)?, &e.arguments_digest.digest.to_string(),
-            &cost_max, &currency, &CallStatus::Intended.as_str(), &a.at(),
+            &a.business(),
+            &a.id(),
+            &a.recorded.seq,
+            &e.connector.as_str(),
+            &e.operation.as_str(),
+            &e.class.as_str(),
+            &e.agent.map(|i| i.to_string()),
+            &e.task.map(|i| i.to_string()),
+            &e.decision.map(|i| i.to_string()),
+            &sealed(&e.arguments)?,
+            &e.arguments_digest.digest.to_string(),
+            &cost_max,
+            &currency,
+            &CallStatus::Intended.as_str(),
+            &a.at(),
         ],
     )
 }
@@ -42,9 +54,7 @@ fn end(tx: &Connection, a: &Applied<'_>, end: &End) -> Result<(), ApplyError> {
     run(
         tx,
         "UPDATE calls SET status = ?, status_code = ?, latency_ms = ?, result = ?, error = ?, cost = ?, cost_currency = ?, ended_at = ? WHERE business = ? AND id = ?",
-        &[
-            &end.status.as_str(), &end.code, &end.latency_ms, &end.result, &end.error, &cost, &currency, &a.at(), &a.business(), &a.id(),
-        ],
+        &[&end.status.as_str(), &end.code, &end.latency_ms, &end.result, &end.error, &cost, &currency, &a.at(), &a.business(), &a.id()],
     )
 }
 

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use domain::BusinessId;
 use domain::limits::PROJECTION_BATCH_MAX;
 use domain::values::Digest;
-use domain::BusinessId;
 use event_log::{EventLog, Keyring, Recorded};
 use rusqlite::{Connection, params};
 use tokio::runtime::Handle;
@@ -50,10 +50,8 @@ impl Runner {
         let mut runner = opened.map_err(|e| ViewsError::Storage(e.to_string()))??;
         let (requests, inbox) = mpsc::channel(16);
         let views = Views::new(path, runner.moved.subscribe(), requests);
-        let thread = std::thread::Builder::new()
-            .name("projections".to_owned())
-            .spawn(move || runner.run(inbox))
-            .map_err(|e| ViewsError::Storage(e.to_string()))?;
+        let thread =
+            std::thread::Builder::new().name("projections".to_owned()).spawn(move || runner.run(inbox)).map_err(|e| ViewsError::Storage(e.to_string()))?;
         Ok((views, thread))
     }
 

@@ -32,8 +32,15 @@ fn planned(tx: &Connection, a: &Applied<'_>, e: &Planned) -> Result<(), ApplyErr
         tx,
         "INSERT INTO tasks(business, id, seq, title, instructions, team, priority, status, planned_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         &[
-            &a.business(), &a.id(), &a.recorded.seq, &sealed(&e.title)?, &sealed_opt(e.instructions.as_ref())?, &e.team.as_str(), &e.priority,
-            &Status::Planned.as_str(), &a.at(),
+            &a.business(),
+            &a.id(),
+            &a.recorded.seq,
+            &sealed(&e.title)?,
+            &sealed_opt(e.instructions.as_ref())?,
+            &e.team.as_str(),
+            &e.priority,
+            &Status::Planned.as_str(),
+            &a.at(),
         ],
     )?;
     for (n, task) in (0..).zip(&e.depends_on) {
@@ -81,8 +88,15 @@ fn reviewed(tx: &Connection, a: &Applied<'_>, e: &Reviewed) -> Result<(), ApplyE
         tx,
         "INSERT INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         &[
-            &a.business(), &a.recorded.seq, &a.id(), &e.revision, &e.reviewer.to_string(), &e.verdict.as_str(), &e.r#final,
-            &sealed_opt(e.findings.as_ref())?, &a.at(),
+            &a.business(),
+            &a.recorded.seq,
+            &a.id(),
+            &e.revision,
+            &e.reviewer.to_string(),
+            &e.verdict.as_str(),
+            &e.r#final,
+            &sealed_opt(e.findings.as_ref())?,
+            &a.at(),
         ],
     )?;
     let rework = i64::from(e.verdict == Verdict::ChangesRequested);
@@ -90,9 +104,8 @@ fn reviewed(tx: &Connection, a: &Applied<'_>, e: &Reviewed) -> Result<(), ApplyE
 }
 
 fn add_customer_cost(tx: &Connection, a: &Applied<'_>, cost: &SourceMoney) -> Result<(), ApplyError> {
-    let known: Option<String> = tx
-        .prepare_cached("SELECT customer_cost FROM tasks WHERE business = ? AND id = ?")?
-        .query_row([a.business(), a.id()], |r| r.get(0))?;
+    let known: Option<String> =
+        tx.prepare_cached("SELECT customer_cost FROM tasks WHERE business = ? AND id = ?")?.query_row([a.business(), a.id()], |r| r.get(0))?;
     let bad = |e: domain::values::ValueError| ApplyError::Value(e.to_string());
     let known: Amount = known.as_deref().unwrap_or("0").parse().map_err(bad)?;
     let sum = known.plus(cost.amount).ok_or_else(|| ApplyError::Value("a sum of costs is too large".to_owned()))?;
@@ -136,13 +149,17 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
                 set(tx, a, "producer = ?, artifact_digest = ?, result = ?", &args)?;
             }
         }
-        Tasks::Resolved(e) => enter(tx, a, match e.resolution {
-            Resolution::Offered => Status::Offered,
-            Resolution::Submitted => Status::Submitted,
-            Resolution::Completed => Status::Completed,
-            Resolution::Failed => Status::Failed,
-            Resolution::Cancelled => Status::Cancelled,
-        })?,
+        Tasks::Resolved(e) => enter(
+            tx,
+            a,
+            match e.resolution {
+                Resolution::Offered => Status::Offered,
+                Resolution::Submitted => Status::Submitted,
+                Resolution::Completed => Status::Completed,
+                Resolution::Failed => Status::Failed,
+                Resolution::Cancelled => Status::Cancelled,
+            },
+        )?,
         Tasks::Quarantined(_) => enter(tx, a, Status::Quarantined)?,
         Tasks::Cancelled(_) => enter(tx, a, Status::Cancelled)?,
         Tasks::ActivityRecorded(e) => {

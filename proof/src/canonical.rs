@@ -49,10 +49,7 @@ pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
 /// [`GateError`], with line and column or the byte's offset.
 pub fn gate(json: &[u8]) -> Result<(), GateError> {
     let mut de = serde_json::Deserializer::from_slice(json);
-    Gate { depth: 0 }
-        .deserialize(&mut de)
-        .and_then(|()| de.end())
-        .map_err(|e| GateError::Malformed(explain(&e.to_string())))?;
+    Gate { depth: 0 }.deserialize(&mut de).and_then(|()| de.end()).map_err(|e| GateError::Malformed(explain(&e.to_string())))?;
     check_integers(json)
 }
 
@@ -79,10 +76,7 @@ fn check_integers(json: &[u8]) -> Result<(), GateError> {
             }
             b'-' | b'0'..=b'9' => {
                 let rest = json.get(i..).unwrap_or_default();
-                let end = rest
-                    .iter()
-                    .position(|c| !matches!(c, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'))
-                    .unwrap_or(rest.len());
+                let end = rest.iter().position(|c| !matches!(c, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')).unwrap_or(rest.len());
                 let literal = String::from_utf8_lossy(rest.get(..end).unwrap_or_default());
                 let digits = literal.trim_start_matches('-');
                 let whole = digits.bytes().all(|c| c.is_ascii_digit());

@@ -129,11 +129,8 @@ pub fn inclusion_proof(leaves: &[Hash], index: usize) -> Result<Vec<Hash>, Proof
         return Ok(Vec::new());
     }
     let (left, right) = leaves.split_at(split(leaves.len()));
-    let (mut path, sibling) = if index < left.len() {
-        (inclusion_proof(left, index)?, root(right))
-    } else {
-        (inclusion_proof(right, index - left.len())?, root(left))
-    };
+    let (mut path, sibling) =
+        if index < left.len() { (inclusion_proof(left, index)?, root(right)) } else { (inclusion_proof(right, index - left.len())?, root(left)) };
     path.push(sibling);
     Ok(path)
 }
@@ -154,11 +151,8 @@ fn subproof(leaves: &[Hash], size: usize, whole: bool) -> Vec<Hash> {
         return if whole { Vec::new() } else { vec![root(leaves)] };
     }
     let (left, right) = leaves.split_at(split(leaves.len()));
-    let (mut path, sibling) = if size <= left.len() {
-        (subproof(left, size, whole), root(right))
-    } else {
-        (subproof(right, size - left.len(), false), root(left))
-    };
+    let (mut path, sibling) =
+        if size <= left.len() { (subproof(left, size, whole), root(right)) } else { (subproof(right, size - left.len(), false), root(left)) };
     path.push(sibling);
     path
 }

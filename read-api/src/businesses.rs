@@ -106,7 +106,11 @@ pub struct Query;
 impl Query {
     /// Every business you may see, by slug; at most 200.
     #[graphql(complexity = "1 + 20 * child_complexity")]
-    async fn businesses(&self, ctx: &Context<'_>, #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>) -> Result<Vec<Business>> {
+    async fn businesses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>,
+    ) -> Result<Vec<Business>> {
         wait_for(ctx, min_position).await?;
         let viewer = ctx.data::<Viewer>()?.clone();
         let sources = ctx.data::<Sources>()?.clone();
@@ -201,8 +205,16 @@ impl Business {
     /// Its agents.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn agents(
-        &self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>,
-        id: Option<String>, team: Option<String>, role: Option<String>, status: Option<String>,
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+        id: Option<String>,
+        team: Option<String>,
+        role: Option<String>,
+        status: Option<String>,
     ) -> Result<List<Agent>> {
         let filter = self.filter(id).and("team = ?", team).and("role = ?", role).and("status = ?", status);
         list(ctx, filter, Page { first, after, last, before }).await
@@ -211,8 +223,17 @@ impl Business {
     /// Its tasks.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn tasks(
-        &self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>,
-        id: Option<String>, status: Option<String>, team: Option<String>, escalated: Option<bool>, next_actor: Option<String>,
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+        id: Option<String>,
+        status: Option<String>,
+        team: Option<String>,
+        escalated: Option<bool>,
+        next_actor: Option<String>,
     ) -> Result<List<Task>> {
         let filter = self.filter(id).and("status = ?", status).and("team = ?", team).and("escalated = ?", escalated).and("next_actor = ?", next_actor);
         list(ctx, filter, Page { first, after, last, before }).await
@@ -221,8 +242,17 @@ impl Business {
     /// Its decisions.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn decisions(
-        &self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>,
-        id: Option<String>, task: Option<String>, agent: Option<String>, risk: Option<String>, status: Option<String>,
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+        id: Option<String>,
+        task: Option<String>,
+        agent: Option<String>,
+        risk: Option<String>,
+        status: Option<String>,
     ) -> Result<List<Decision>> {
         let filter = self.filter(id).and("task = ?", task).and("agent = ?", agent).and("risk = ?", risk).and("status = ?", status);
         list(ctx, filter, Page { first, after, last, before }).await
@@ -231,8 +261,16 @@ impl Business {
     /// Its requests for approval.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn approvals(
-        &self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>,
-        id: Option<String>, status: Option<String>, command_type: Option<String>, requested_by: Option<String>,
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+        id: Option<String>,
+        status: Option<String>,
+        command_type: Option<String>,
+        requested_by: Option<String>,
     ) -> Result<List<Approval>> {
         let filter = self.filter(id).and("status = ?", status).and("command_type = ?", command_type).and("requested_by = ?", requested_by);
         list(ctx, filter, Page { first, after, last, before }).await
@@ -241,8 +279,18 @@ impl Business {
     /// Its calls to outside services.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn calls(
-        &self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>,
-        id: Option<String>, status: Option<String>, connector: Option<String>, operation: Option<String>, task: Option<String>, agent: Option<String>,
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+        id: Option<String>,
+        status: Option<String>,
+        connector: Option<String>,
+        operation: Option<String>,
+        task: Option<String>,
+        agent: Option<String>,
     ) -> Result<List<Call>> {
         let filter = self.filter(id).and("status = ?", status).and("connector = ?", connector).and("operation = ?", operation);
         list(ctx, filter.and("task = ?", task).and("agent = ?", agent), Page { first, after, last, before }).await
@@ -251,8 +299,15 @@ impl Business {
     /// Its budgets.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn budgets(
-        &self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>,
-        id: Option<String>, scope: Option<String>, window: Option<String>,
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+        id: Option<String>,
+        scope: Option<String>,
+        window: Option<String>,
     ) -> Result<List<Budget>> {
         let filter = self.filter(id).and("scope = ?", scope).and("window = ?", window);
         list(ctx, filter, Page { first, after, last, before }).await
@@ -261,9 +316,19 @@ impl Business {
     /// Its audit trail: every event, oldest first.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn events(
-        &self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>,
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
         #[graphql(desc = "Id of an aggregate.")] id: Option<String>,
-        event_id: Option<String>, kind: Option<String>, r#type: Option<String>, actor: Option<String>, correlation: Option<String>, causation: Option<String>,
+        event_id: Option<String>,
+        kind: Option<String>,
+        r#type: Option<String>,
+        actor: Option<String>,
+        correlation: Option<String>,
+        causation: Option<String>,
         #[graphql(desc = "Recorded at this RFC 3339 time or later.")] recorded_from: Option<String>,
         #[graphql(desc = "Recorded before this RFC 3339 time.")] recorded_before: Option<String>,
     ) -> Result<List<Event>> {

@@ -85,8 +85,5 @@ pub fn sdl() -> String {
 
 fn builder() -> async_graphql::SchemaBuilder<Query, EmptyMutation, EmptySubscription> {
     use domain::limits::{GRAPHQL_COST_MAX, GRAPHQL_DEPTH_MAX};
-    Schema::build(Query, EmptyMutation, EmptySubscription)
-        .limit_depth(GRAPHQL_DEPTH_MAX)
-        .limit_complexity(GRAPHQL_COST_MAX)
-        .extension(limits::Aliases)
+    Schema::build(Query, EmptyMutation, EmptySubscription).limit_depth(GRAPHQL_DEPTH_MAX).limit_complexity(GRAPHQL_COST_MAX).extension(limits::Aliases)
 }

@@ -85,7 +85,8 @@ fn size(page: &Page) -> Result<(usize, bool)> {
     let (asked, backwards) = match (page.first, page.last) {
         (Some(_), Some(_)) => return Err(wrong("first and last can't be combined")),
         (None, Some(last)) => (last, true),
-        (first, None) => (first.unwrap_or(PAGE_DEFAULT as i32), false),
+        (Some(first), None) => (first, false),
+        (None, None) => return Ok((PAGE_DEFAULT, false)),
     };
     match usize::try_from(asked) {
         Ok(n) if (1..=PAGE_MAX).contains(&n) => Ok((n, backwards)),
@@ -117,7 +118,9 @@ impl Total {
 
 /// Runs a read of the views where blocking is allowed.
 pub(crate) async fn blocking<T: Send + 'static>(read: impl FnOnce() -> rusqlite::Result<T> + Send + 'static) -> Result<T> {
-    let failed = |e: &dyn std::fmt::Display| bad("VIEWS_FAILED", &format!("the views could not be read: {e}"), "try again; if it stays, run `minutebook projections rebuild`");
+    let failed = |e: &dyn std::fmt::Display| {
+        bad("VIEWS_FAILED", &format!("the views could not be read: {e}"), "try again; if it stays, run `minutebook projections rebuild`")
+    };
     tokio::task::spawn_blocking(read).await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
 }
 

@@ -99,7 +99,14 @@ impl Task {
 
     /// Decisions made for it.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn decisions(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Decision>> {
+    async fn decisions(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<List<Decision>> {
         list(ctx, Filter::of(&self.business).and("task = ?", Some(self.id.clone())), Page { first, after, last, before }).await
     }
 

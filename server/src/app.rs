@@ -137,7 +137,14 @@ impl App {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn as_operator(&self, key: &str, command: &str, id: Option<uuid::Uuid>, data: &serde_json::Value, business: BusinessId) -> Result<commands::Receipt, AppError> {
+    pub async fn as_operator(
+        &self,
+        key: &str,
+        command: &str,
+        id: Option<uuid::Uuid>,
+        data: &serde_json::Value,
+        business: BusinessId,
+    ) -> Result<commands::Receipt, AppError> {
         let actor = self.operator_in(business).await?;
         Ok(self.desk.submit(Submission::new(business, actor, key, command, id, data)).await?)
     }

@@ -17,8 +17,8 @@ use domain::{BusinessId, PrincipalId};
 use event_log::EventLog as _;
 
 use crate::app::{App, AppError};
-use metrics::Metrics;
 pub(crate) use door::Body as CommandBody;
+use metrics::Metrics;
 pub use problem::Problem;
 
 /// Positions that the views may be behind while the process still calls itself ready.
@@ -161,10 +161,15 @@ async fn graphql(request: HttpRequest, state: Shared, body: web::Bytes) -> Resul
     bounded(&body, BODY_BYTES_MAX)?;
     let malformed = |why: String| Problem::new(400, "malformed", &format!("no GraphQL request: {why}"));
     let batch: async_graphql::BatchRequest = serde_json::from_slice(&body).map_err(|e| malformed(e.to_string()))?;
-    if let async_graphql::BatchRequest::Batch(requests) = &batch
-        && requests.len() > GRAPHQL_BATCH_MAX
-    {
-        return Err(malformed(format!("{} queries in one request, {GRAPHQL_BATCH_MAX} are allowed", requests.len())));
+    let asked = match &batch {
+        async_graphql::BatchRequest::Single(request) => std::slice::from_ref(request),
+        async_graphql::BatchRequest::Batch(requests) => requests,
+    };
+    if asked.len() > GRAPHQL_BATCH_MAX {
+        return Err(malformed(format!("{} queries in one request, {GRAPHQL_BATCH_MAX} are allowed", asked.len())));
+    }
+    if asked.is_empty() || asked.iter().any(|request| request.query.trim().is_empty()) {
+        return Err(malformed("`query` is missing; send {\"query\": \"{ businesses { slug } }\"}".to_owned()));
     }
     let viewer = state.app.viewer(principal).await.map_err(|e| Problem::unavailable(&e))?;
     let at_most = std::time::Duration::from_millis(GRAPHQL_QUERY_MS_MAX + domain::limits::MIN_POSITION_WAIT_MS_MAX);

@@ -14,7 +14,9 @@ async fn every_role_may_do_what_it_may_and_nothing_else() {
     let other = installation.business("other").await;
     let plan = json!({"title": "x", "team": "sales"});
     let policy = json!({"rules": []});
-    for (role, plans, defines) in [("owner", true, true), ("member", true, false), ("approver", false, false), ("auditor", false, false), ("service", true, false)] {
+    for (role, plans, defines) in
+        [("owner", true, true), ("member", true, false), ("approver", false, false), ("auditor", false, false), ("service", true, false)]
+    {
         let actor = installation.principal(business, PrincipalKind::Human, Some(role)).await;
         let planned = installation.submit(&actor, business, "tasks.plan", None, plan.clone()).await;
         assert_eq!(planned.is_ok(), plans, "{role} plans");
@@ -24,7 +26,8 @@ async fn every_role_may_do_what_it_may_and_nothing_else() {
         let elsewhere = commands::Actor { roles: Default::default(), ..elsewhere };
         let hidden = installation.submit(&elsewhere, other, "tasks.plan", None, plan.clone()).await;
         assert!(matches!(hidden, Err(CommandError::NotFound(_))), "{role} does not learn that another business exists");
-        let above = installation.submit(&actor, INSTALLATION, "access.grant_role", Some(actor.principal.0), json!({"business": business, "role": "owner"})).await;
+        let above =
+            installation.submit(&actor, INSTALLATION, "access.grant_role", Some(actor.principal.0), json!({"business": business, "role": "owner"})).await;
         assert!(matches!(above, Err(CommandError::Forbidden(_))), "{role} gives nobody a role");
         let unseen = installation.query_as(actor.principal, "{ businesses { slug } business(slug: \"other\") { slug } }").await;
         assert_eq!(unseen, json!({"businesses": [{"slug": "acme"}], "business": null}), "{role} sees its own business only");

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::story::{Story, actor, id};
 
-pub fn enrol(role: &str, principal: u128) -> serde_json::Value {
+pub(crate) fn enrol(role: &str, principal: u128) -> serde_json::Value {
     json!({
         "name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": id(principal),
         "permissions": {"tools": [], "connectors": ["crm"], "data_classes": []},

@@ -70,7 +70,9 @@ fn a_right_to_vote_is_delegated_for_a_time_and_taken_back() {
     let until = json!({"to": id(3), "until": "2026-11-22T13:00:00Z"});
     assert_eq!(story.when("approvals.delegate", id(1), json!({"to": id(3), "until": "2026-11-22T11:00:00Z"})), Err("out_of_range"));
     let delegated = story.given("approvals.delegate", id(1), until);
-    let by_delegate = |s: &Story| s.clone().by(actor(3, PrincipalKind::Human, &[Role::Member])).when("approvals.vote", id(1), json!({"choice": "approve", "delegated_by": id(2)}));
+    let by_delegate = |s: &Story| {
+        s.clone().by(actor(3, PrincipalKind::Human, &[Role::Member])).when("approvals.vote", id(1), json!({"choice": "approve", "delegated_by": id(2)}))
+    };
     assert_eq!(by_delegate(&delegated), Ok(vec!["approvals.voted", "approvals.granted"]));
     assert_eq!(by_delegate(&delegated.clone().later(3_600)), Err("not_an_approver"));
     let revoked = delegated.given("approvals.revoke_delegation", id(1), json!({"to": id(3)}));

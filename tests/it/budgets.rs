@@ -51,7 +51,10 @@ fn a_reservation_must_fit_every_budget_that_matches() {
     let tomorrow = story.clone().given("budgets.reserve", id(1), json!({"amount": eur("10"), "purpose": {"team": "sales"}}));
     assert_eq!(tomorrow.when("budgets.reserve", id(2), json!({"amount": eur("1"), "purpose": {"team": "sales"}})), Err("budget_exceeded"));
     let tomorrow = tomorrow.later(86_400);
-    assert_eq!(tomorrow.when("budgets.reserve", id(2), json!({"amount": eur("1"), "purpose": {"team": "sales"}})), Ok(vec!["budgets.reserved", "budgets.reserved"]));
+    assert_eq!(
+        tomorrow.when("budgets.reserve", id(2), json!({"amount": eur("1"), "purpose": {"team": "sales"}})),
+        Ok(vec!["budgets.reserved", "budgets.reserved"])
+    );
     assert_eq!(Story::new().when("budgets.reserve", id(1), json!({"amount": eur("1")})), Err("no_budget"));
     assert_eq!(story.when("budgets.reserve", id(1), json!({"amount": {"amount": "1", "currency": "USD"}})), Err("wrong_currency"));
 }
@@ -99,7 +102,10 @@ async fn sixty_four_callers_on_one_budget_get_no_conflict_and_spend_no_cent_too_
     let got: i32 = join_all(callers).await.into_iter().map(Result::unwrap).sum();
     assert_eq!(got, 100, "256 asked for 1 EUR of 100");
     let view = installation.query("{ business(slug: \"acme\") { budgets { nodes { limit { amount } periods { period reserved spent } } } } }").await;
-    assert_eq!(view["business"]["budgets"]["nodes"][0], json!({"limit": {"amount": "100"}, "periods": [{"period": "lifetime", "reserved": "100", "spent": "0"}]}));
+    assert_eq!(
+        view["business"]["budgets"]["nodes"][0],
+        json!({"limit": {"amount": "100"}, "periods": [{"period": "lifetime", "reserved": "100", "spent": "0"}]})
+    );
     installation.views_are_rebuilt_alike().await;
 }
 

@@ -36,9 +36,13 @@ async fn a_slug_is_one_businesss_and_a_wound_up_business_does_nothing_more() {
     let dead = installation.submit(&operator, acme, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await;
     assert_eq!(dead.unwrap_err().name(), "wound_up");
     let answer = installation.query("{ businesses { slug phase currency idea { text } members { role kind displayName { text } } } }").await;
-    assert_eq!(answer["businesses"][0], json!({
-        "slug": "acme", "phase": "wound_up", "currency": "EUR", "idea": {"text": "canary-idea"},
-        "members": [{"role": "owner", "kind": "human", "displayName": {"text": null}}],
-    }), "the name of a principal belongs to the installation, where the reader has no role");
+    assert_eq!(
+        answer["businesses"][0],
+        json!({
+            "slug": "acme", "phase": "wound_up", "currency": "EUR", "idea": {"text": "canary-idea"},
+            "members": [{"role": "owner", "kind": "human", "displayName": {"text": null}}],
+        }),
+        "the name of a principal belongs to the installation, where the reader has no role"
+    );
     installation.views_are_rebuilt_alike().await;
 }

@@ -44,10 +44,15 @@ fn every_committed_version_decodes_for_ever() {
 /// Decodes data whose sealed fields have ciphertexts that nobody will open.
 fn decode(kind: &str, version: u16, data: &Value) -> Event {
     let field = domain::personal::SealedField {
-        business: domain::BusinessId(uuid::Uuid::nil()), subject: domain::SubjectId(uuid::Uuid::nil()), generation: 1,
-        nonce: String::new(), ct: String::new(), commit: String::new(), aad: String::new(),
+        business: domain::BusinessId(uuid::Uuid::nil()),
+        subject: domain::SubjectId(uuid::Uuid::nil()),
+        generation: 1,
+        nonce: String::new(),
+        ct: String::new(),
+        commit: String::new(),
+        aad: String::new(),
     };
-    let fields = vec![std::sync::Arc::new(field); 20];
+    let fields = std::iter::repeat_n(std::sync::Arc::new(field), 20).collect();
     domain::personal::resolve(fields, || Event::decode(kind, version, &data.to_string())).unwrap_or_else(|e| panic!("{kind} v{version}: {e}"))
 }
 

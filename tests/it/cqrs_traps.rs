@@ -8,10 +8,12 @@ use commands::{AnyCommand, Root};
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::{PersistedEventRepository, PersistedEventStore, PersistenceError, ReplayStream, SerializedEvent, SerializedSnapshot};
 use cqrs_es::{Aggregate, AggregateContext as _, AggregateError, CqrsFramework, DomainEvent, EventStore as _};
+use domain::access::PrincipalKind;
+use domain::values::Role;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::story::{BUSINESS, Story};
+use crate::story::{BUSINESS, actor};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Counter {
@@ -107,9 +109,18 @@ async fn both_snapshot_stores_of_cqrs_es_count_an_event_twice() {
 }
 
 async fn raised(store: fn(&'static Memory) -> Store<Root<AnyCommand>>) -> Result<u64, AggregateError<commands::Refusal>> {
-    let (m, story) = (memory(), Story::empty());
+    let m = memory();
+    let actor = actor(1, PrincipalKind::Human, &[Role::Owner]);
     let run = async |command: &str, data: Value| {
-        let ctx = commands::Context { business: BUSINESS, target: BUSINESS.0, now: story.now, actor: story.actor.clone(), approval: None, presented: None, seed: [0; 32] };
+        let ctx = commands::Context {
+            business: BUSINESS,
+            target: BUSINESS.0,
+            now: "2026-11-22T12:00:00Z".parse().unwrap(),
+            actor: actor.clone(),
+            approval: None,
+            presented: None,
+            seed: [0; 32],
+        };
         let parsed = AnyCommand::parse(command, &serde_json::value::to_raw_value(&data).unwrap()).unwrap();
         CqrsFramework::new(store(m), vec![], ctx).execute_with_metadata("b", parsed, HashMap::new()).await
     };

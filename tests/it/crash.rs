@@ -10,12 +10,7 @@ use tests::ledger;
 const ROUNDS: u64 = 50;
 
 fn start(folder: &TempDir, ledger: &TempDir) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_crash-writer"))
-        .arg(folder.path())
-        .arg(ledger.path().join("ledger"))
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_crash-writer")).arg(folder.path()).arg(ledger.path().join("ledger")).stderr(Stdio::null()).spawn().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,8 +80,21 @@ async fn a_command_submitted_twice_has_one_receipt_and_no_new_event() {
     let business = installation.business("acme").await;
     let done = every_command(&installation, business).await;
     let covered: std::collections::BTreeSet<_> = done.iter().map(|(s, _)| s.r#type.clone()).collect();
-    let elsewhere = ["businesses.claim_slug", "businesses.register", "tasks.heartbeat", "tasks.submit", "tasks.review", "tasks.fail", "tasks.quarantine",
-        "tasks.expire", "approvals.vote", "approvals.delegate", "approvals.revoke_delegation", "approvals.expire", "budgets.raise"];
+    let elsewhere = [
+        "businesses.claim_slug",
+        "businesses.register",
+        "tasks.heartbeat",
+        "tasks.submit",
+        "tasks.review",
+        "tasks.fail",
+        "tasks.quarantine",
+        "tasks.expire",
+        "approvals.vote",
+        "approvals.delegate",
+        "approvals.revoke_delegation",
+        "approvals.expire",
+        "budgets.raise",
+    ];
     for command in AnyCommand::types().filter(|t| !t.name.starts_with("access.") && !elsewhere.contains(&t.name)) {
         assert!(covered.contains(command.name), "{} is not in the script", command.name);
     }
@@ -170,7 +183,8 @@ async fn another_process_writes(installation: &Installation, business: domain::B
     event.as_object_mut().unwrap().remove("request");
     event.as_object_mut().unwrap().remove("sealed");
     let bytes = proof::canonical::to_bytes(&event).unwrap();
-    let new = NewEvent { aggregate: domain::AggregateRef::new(domain::Kind::Task, task), version: version + 1, event_id: domain::ids::EventId(event_id), bytes };
+    let new =
+        NewEvent { aggregate: domain::AggregateRef::new(domain::Kind::Task, task), version: version + 1, event_id: domain::ids::EventId(event_id), bytes };
     installation.app.log.append(Append { business, reads: Vec::new(), events: vec![new] }).await.unwrap();
 }
 
@@ -182,7 +196,7 @@ async fn what_another_process_changed_is_read_and_decided_again() {
     another_process_writes(&installation, business, task, 1).await;
     let receipt = installation.must(business, "tasks.offer", Some(task), json!({})).await;
     assert_eq!(receipt.events[0].version, 3, "decided at version 1, refused by the log, decided again at 2");
-    assert!(CONFLICT_TRIES_MAX >= 2);
+    const { assert!(CONFLICT_TRIES_MAX >= 2) };
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +208,12 @@ async fn every_attempt_is_kept_with_its_outcome_and_without_its_data() {
     let _ = installation.submit(&operator, business, "tasks.nonsense", None, json!({})).await;
     installation.must(business, "tasks.plan", None, json!({"title": "canary-title", "team": "hr"})).await;
     let view = installation.query("{ business(slug: \"acme\") { attempts(first: 10) { totalCount nodes { commandType outcome } } } }").await;
-    let outcomes: Vec<_> = view["business"]["attempts"]["nodes"].as_array().unwrap().iter().map(|n| (n["commandType"].as_str().unwrap(), n["outcome"].as_str().unwrap())).collect();
+    let outcomes: Vec<_> = view["business"]["attempts"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| (n["commandType"].as_str().unwrap(), n["outcome"].as_str().unwrap()))
+        .collect();
     assert_eq!(outcomes[..3], [("tasks.plan", "accepted"), ("tasks.nonsense", "malformed"), ("tasks.offer", "unknown")]);
     let folder = installation.close().await;
     let raw = std::fs::read(folder.path().join("attempts.db")).unwrap();

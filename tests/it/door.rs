@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use server::http::listen;
 use tests::installation::Installation;
 
-pub struct Door {
-    pub installation: Installation,
-    pub business: domain::BusinessId,
+pub(crate) struct Door {
+    pub(crate) installation: Installation,
+    pub(crate) business: domain::BusinessId,
     url: String,
     key: String,
     handle: actix_handle::Handle,
@@ -17,7 +17,7 @@ pub struct Door {
 
 mod actix_handle {
     /// Stops a server when it is dropped.
-    pub struct Handle(pub server::http::Stop);
+    pub(crate) struct Handle(pub server::http::Stop);
     impl Drop for Handle {
         fn drop(&mut self) {
             self.0.now();
@@ -25,14 +25,14 @@ mod actix_handle {
     }
 }
 
-pub struct Answer {
-    pub status: u16,
-    pub headers: ureq::http::HeaderMap,
-    pub body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) body: Value,
 }
 
 impl Door {
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let installation = Installation::new().await;
         let business = installation.business("acme").await;
         let (_, secret) = installation.app.issue_key(server::app::operator()).await.unwrap();
@@ -42,7 +42,7 @@ impl Door {
         Self { installation, business, url, key: secret.reveal().to_owned(), handle }
     }
 
-    pub async fn send(&self, method: &str, path: &str, key: Option<&str>, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn send(&self, method: &str, path: &str, key: Option<&str>, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
         if let Some(key) = key {
             request = request.header("Authorization", format!("Bearer {key}"));
@@ -62,15 +62,15 @@ impl Door {
         .unwrap()
     }
 
-    pub async fn command(&self, key: &str, body: &Value) -> Answer {
+    pub(crate) async fn command(&self, key: &str, body: &Value) -> Answer {
         self.raw(key, &body.to_string()).await
     }
 
-    pub async fn raw(&self, key: &str, body: &str) -> Answer {
+    pub(crate) async fn raw(&self, key: &str, body: &str) -> Answer {
         self.send("POST", &format!("/v1/businesses/{}/commands", self.business), Some(&self.key), &[("Idempotency-Key", key)], body).await
     }
 
-    pub fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         &self.key
     }
 }
@@ -91,7 +91,10 @@ async fn a_command_gets_a_receipt_and_a_repeat_the_same_one() {
     let first = door.command("k1", &plan()).await;
     assert_eq!(first.status, 200);
     let event = &first.body["events"][0];
-    assert_eq!((&event["type"], &event["kind"], &event["version"], &first.body["repeated"]), (&json!("tasks.planned"), &json!("task"), &json!(1), &json!(false)));
+    assert_eq!(
+        (&event["type"], &event["kind"], &event["version"], &first.body["repeated"]),
+        (&json!("tasks.planned"), &json!("task"), &json!(1), &json!(false))
+    );
     let again = door.command("k1", &plan()).await;
     assert_eq!((&again.body["events"], &again.body["repeated"]), (&first.body["events"], &json!(true)));
     let by_slug = door.send("POST", "/v1/businesses/acme/commands", Some(door.key()), &[("Idempotency-Key", "k1")], &plan().to_string()).await;
@@ -109,7 +112,15 @@ async fn a_command_gets_a_receipt_and_a_repeat_the_same_one() {
     assert_eq!(fresh.status, 200);
     let refused = door.command("k3", &json!({"type": "tasks.submit", "id": id, "data": {"agent": id, "fencing_token": 1}})).await;
     assert_eq!((refused.status, problem(&refused)), (422, "unknown"));
-    let registered = door.send("POST", "/v1/commands", Some(door.key()), &[("Idempotency-Key", "r")], &json!({"type": "businesses.register", "data": {"slug": "second"}}).to_string()).await;
+    let registered = door
+        .send(
+            "POST",
+            "/v1/commands",
+            Some(door.key()),
+            &[("Idempotency-Key", "r")],
+            &json!({"type": "businesses.register", "data": {"slug": "second"}}).to_string(),
+        )
+        .await;
     assert_eq!((registered.status, &registered.body["events"][0]["type"]), (200, &json!("businesses.registered")));
 }
 
@@ -117,8 +128,14 @@ async fn a_command_gets_a_receipt_and_a_repeat_the_same_one() {
 async fn nothing_opens_without_credentials_but_health_and_the_page() {
     let door = Door::open().await;
     for (method, path) in [
-        ("POST", "/v1/commands"), ("POST", "/v1/businesses/acme/commands"), ("POST", "/v1/businesses/nobody/commands"), ("POST", "/graphql"), ("GET", "/metrics"),
-        ("POST", "/v1/verification"), ("POST", "/v1/projections/rebuild"), ("POST", "/v1/imports/transcript"),
+        ("POST", "/v1/commands"),
+        ("POST", "/v1/businesses/acme/commands"),
+        ("POST", "/v1/businesses/nobody/commands"),
+        ("POST", "/graphql"),
+        ("GET", "/metrics"),
+        ("POST", "/v1/verification"),
+        ("POST", "/v1/projections/rebuild"),
+        ("POST", "/v1/imports/transcript"),
         ("DELETE", "/v1/businesses/00000000-0000-0000-0000-000000000001/subjects/00000000-0000-0000-0000-000000000001/key"),
     ] {
         for key in [None, Some("mb_guess")] {
@@ -175,8 +192,6 @@ async fn graphql_answers_and_keeps_its_limits() {
     assert!(refused.body["errors"][0]["message"].as_str().unwrap().contains("201 aliases"));
     let costly = "{ business(slug: \"acme\") { tasks(first: 200) { nodes { decisions(first: 200) { nodes { id } } } } } }";
     assert!(ask(json!({"query": costly})).await.body["errors"][0]["message"].as_str().unwrap().contains("complex"));
-    let deep = format!("{{ business(slug: \"acme\") {{ {} }} }}", "tasks { nodes { decisions { nodes { calls { id } } } } }".repeat(1));
-    assert!(ask(json!({"query": deep})).await.body.get("errors").is_none() || ask(json!({"query": deep})).await.body["errors"][0]["message"].as_str().unwrap().contains("complex"));
     let mut very_deep = "name".to_owned();
     for _ in 0..14 {
         very_deep = format!("ofType {{ {very_deep} }}");

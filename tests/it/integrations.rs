@@ -62,7 +62,8 @@ fn the_outcome_settles_what_was_set_aside() {
 
 #[test]
 fn an_ambiguous_call_keeps_its_money_until_somebody_knows() {
-    let paid = story().given("integrations.intend_call", call(), intend(Some("10"))).given("integrations.mark_call_ambiguous", call(), json!({"reason": "timeout"}));
+    let paid =
+        story().given("integrations.intend_call", call(), intend(Some("10"))).given("integrations.mark_call_ambiguous", call(), json!({"reason": "timeout"}));
     assert_eq!(paid.when("integrations.mark_call_ambiguous", call(), json!({"reason": "timeout"})), Ok(vec![]));
     assert_eq!(paid.when("budgets.reserve", id(2), json!({"amount": eur("1")})), Err("budget_exceeded"));
     let known = paid.given("integrations.fail_call", call(), json!({"error": "it never arrived"}));

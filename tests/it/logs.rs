@@ -1,17 +1,21 @@
 //! Logs: structured, with the ids that one needs, and without what nobody may read there.
 
+use std::cell::RefCell;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tests::installation::Installation;
 
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What this thread logs, once it wants to know.
+    static HERE: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+struct Sink;
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        HERE.with_borrow_mut(|here| here.as_mut().map(|here| here.extend_from_slice(bytes)));
         Ok(bytes.len())
     }
     fn flush(&mut self) -> std::io::Result<()> {
@@ -21,10 +25,10 @@ impl Write for Sink {
 
 #[test]
 fn log_lines_name_command_business_and_correlation_and_hold_no_canary() {
-    let sink = Sink::default();
-    let writer = sink.clone();
-    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // Global, because what a call site logs to is remembered across threads; each keeps its own.
+    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::TRACE).with_writer(|| Sink).finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    HERE.set(Some(Vec::new()));
     // One thread, so that everything that is logged comes here.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let secret = runtime.block_on(async {
@@ -40,7 +44,7 @@ fn log_lines_name_command_business_and_correlation_and_hold_no_canary() {
         installation.app.shred(business, business.as_subject()).await.unwrap();
         secret
     });
-    let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let text = String::from_utf8(HERE.take().unwrap()).unwrap();
     assert!(!text.contains("canary-"), "{text}");
     assert!(!text.contains(secret.reveal()));
     let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();

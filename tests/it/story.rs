@@ -13,46 +13,46 @@ use uuid::Uuid;
 
 /// A business with a past, and somebody who is about to ask something of it.
 #[derive(Clone)]
-pub struct Story {
+pub(crate) struct Story {
     facts: Vec<Fact>,
-    pub now: Timestamp,
-    pub actor: Actor,
+    pub(crate) now: Timestamp,
+    pub(crate) actor: Actor,
 }
 
-pub const BUSINESS: BusinessId = BusinessId(Uuid::from_u128(0xB));
+pub(crate) const BUSINESS: BusinessId = BusinessId(Uuid::from_u128(0xB));
 
-pub fn id(n: u128) -> Uuid {
+pub(crate) fn id(n: u128) -> Uuid {
     Uuid::from_u128(n)
 }
 
-pub fn actor(n: u128, kind: PrincipalKind, roles: &[Role]) -> Actor {
+pub(crate) fn actor(n: u128, kind: PrincipalKind, roles: &[Role]) -> Actor {
     Actor { principal: PrincipalId(id(n)), kind, operator: false, roles: roles.iter().copied().collect::<BTreeSet<_>>() }
 }
 
 /// Names of the events a command made.
-pub type Outcome = Result<Vec<&'static str>, &'static str>;
+pub(crate) type Outcome = Result<Vec<&'static str>, &'static str>;
 
 impl Story {
     /// An owner in a business that is just registered.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let story = Self { facts: Vec::new(), now, actor: actor(1, PrincipalKind::Human, &[Role::Owner]) };
         story.given("businesses.register", BUSINESS.0, json!({"slug": "acme"}))
     }
 
     /// Nothing has happened yet.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let mut story = Self::new();
         story.facts.clear();
         story
     }
 
-    pub fn by(mut self, actor: Actor) -> Self {
+    pub(crate) fn by(mut self, actor: Actor) -> Self {
         self.actor = actor;
         self
     }
 
-    pub fn later(mut self, seconds: u64) -> Self {
+    pub(crate) fn later(mut self, seconds: u64) -> Self {
         self.now = self.now.plus_seconds(seconds);
         self
     }
@@ -62,7 +62,7 @@ impl Story {
     }
 
     /// The events that a command would make now.
-    pub fn events(&self, command: &str, target: Uuid, data: Value) -> Result<Vec<Fact>, Refusal> {
+    pub(crate) fn events(&self, command: &str, target: Uuid, data: Value) -> Result<Vec<Fact>, Refusal> {
         let raw = serde_json::value::to_raw_value(&data).unwrap();
         let parsed = AnyCommand::parse(command, &raw).unwrap_or_else(|e| panic!("{e}"));
         let ctx = self.context(target);
@@ -93,7 +93,7 @@ impl Story {
     }
 
     /// Asks, and says what came of it.
-    pub fn when(&self, command: &str, target: Uuid, data: Value) -> Outcome {
+    pub(crate) fn when(&self, command: &str, target: Uuid, data: Value) -> Outcome {
         match self.events(command, target, data) {
             Ok(facts) => Ok(facts.iter().map(|f| f.event.name()).collect()),
             Err(refusal) => {
@@ -104,14 +104,14 @@ impl Story {
     }
 
     /// Asks, must get through, and goes on from there.
-    pub fn given(mut self, command: &str, target: Uuid, data: Value) -> Self {
+    pub(crate) fn given(mut self, command: &str, target: Uuid, data: Value) -> Self {
         let facts = self.events(command, target, data).unwrap_or_else(|e| panic!("{command}: {e}"));
         self.facts.extend(facts);
         self
     }
 
     /// The last event of that name.
-    pub fn last(&self, name: &str) -> Event {
+    pub(crate) fn last(&self, name: &str) -> Event {
         self.facts.iter().rev().find(|f| f.event.name() == name).unwrap_or_else(|| panic!("no {name}")).event.clone()
     }
 }

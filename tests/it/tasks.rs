@@ -21,10 +21,11 @@ fn qa() -> Uuid {
 }
 
 fn planned() -> Story {
-    Story::new()
-        .given("agents.enrol", producer(), enrol("producer", 50))
-        .given("agents.enrol", qa(), enrol("qa", 51))
-        .given("tasks.plan", task(), json!({"title": "t", "team": "sales", "rework_rounds_max": 1, "attempts_max": 2}))
+    Story::new().given("agents.enrol", producer(), enrol("producer", 50)).given("agents.enrol", qa(), enrol("qa", 51)).given(
+        "tasks.plan",
+        task(),
+        json!({"title": "t", "team": "sales", "rework_rounds_max": 1, "attempts_max": 2}),
+    )
 }
 fn offered() -> Story {
     planned().given("tasks.offer", task(), json!({}))
@@ -149,7 +150,8 @@ fn rework_is_bounded_then_a_human_decides() {
     let story = submitted();
     let changes = review(&story, "changes_requested", false);
     assert_eq!(ask(&story, "tasks.review", changes.clone()), Ok(vec!["tasks.reviewed", "tasks.offered"]));
-    let story = story.given("tasks.review", task(), changes).given("tasks.lease", task(), json!({"agent": producer()})).given("tasks.submit", task(), submit(2));
+    let story =
+        story.given("tasks.review", task(), changes).given("tasks.lease", task(), json!({"agent": producer()})).given("tasks.submit", task(), submit(2));
     let Event::Tasks(Tasks::Submitted(e)) = story.last("tasks.submitted") else { panic!() };
     assert_eq!(e.revision, 2);
     assert_eq!(ask(&story, "tasks.review", review(&story, "changes_requested", false)), Ok(vec!["tasks.reviewed", "tasks.escalated"]));

@@ -30,7 +30,11 @@ fn change(folder: &TempDir, sql: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_to_tamper_is_found_at_the_right_event() {
     for (sql, seq, says) in [
-        ("UPDATE events SET bytes = CAST(replace(CAST(bytes AS TEXT), '\"priority\":5', '\"priority\":6') AS BLOB) WHERE seq = 7 AND kind = 'task'", 7, "hash to its leaf"),
+        (
+            "UPDATE events SET bytes = CAST(replace(CAST(bytes AS TEXT), '\"priority\":5', '\"priority\":6') AS BLOB) WHERE seq = 7 AND kind = 'task'",
+            7,
+            "hash to its leaf",
+        ),
         ("UPDATE events SET leaf = zeroblob(32) WHERE seq = 9 AND kind = 'task'", 9, "hash to its leaf"),
         ("UPDATE events SET id = zeroblob(16) WHERE seq = 5 AND kind = 'task'", 5, "another place"),
         ("DELETE FROM events WHERE seq = 11 AND kind = 'task'", 12, "missing or doubled"),

@@ -13,7 +13,8 @@ async fn write_unknown(installation: &Installation, business: domain::BusinessId
     let first = installation.app.log.read_business(business, 0, 1).await.unwrap().remove(0);
     let mut event: Value = serde_json::from_slice(&first.bytes).unwrap();
     let (event_id, id) = (Uuid::now_v7(), Uuid::now_v7());
-    for (key, value) in [("event_id", json!(event_id)), ("id", json!(id)), ("kind", json!("task")), ("type", json!("tasks.teleported")), ("version", json!(1))] {
+    for (key, value) in [("event_id", json!(event_id)), ("id", json!(id)), ("kind", json!("task")), ("type", json!("tasks.teleported")), ("version", json!(1))]
+    {
         event[key] = value;
     }
     let bytes = proof::canonical::to_bytes(&event).unwrap();
@@ -88,8 +89,13 @@ async fn pages_follow_one_another_and_stay_while_the_stream_grows() {
     for n in 0..7 {
         installation.must(business, "tasks.plan", None, json!({"title": format!("t{n}"), "team": "hr"})).await;
     }
-    let ask = |args: &str| format!("{{ business(slug: \"acme\") {{ tasks({args}) {{ totalCount pageInfo {{ hasNextPage hasPreviousPage endCursor startCursor }} nodes {{ title {{ text }} }} edges {{ cursor }} }} }} }}");
-    let titles = |v: &Value| v["business"]["tasks"]["nodes"].as_array().unwrap().iter().map(|n| n["title"]["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let ask = |args: &str| {
+        format!(
+            "{{ business(slug: \"acme\") {{ tasks({args}) {{ totalCount pageInfo {{ hasNextPage hasPreviousPage endCursor startCursor }} nodes {{ title {{ text }} }} edges {{ cursor }} }} }} }}"
+        )
+    };
+    let titles =
+        |v: &Value| v["business"]["tasks"]["nodes"].as_array().unwrap().iter().map(|n| n["title"]["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     let first = installation.query(&ask("first: 3")).await;
     assert_eq!(titles(&first), ["t0", "t1", "t2"]);
     let end = first["business"]["tasks"]["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
@@ -100,10 +106,17 @@ async fn pages_follow_one_another_and_stay_while_the_stream_grows() {
     let back = installation.query(&ask(&format!("last: 2, before: \"{end}\""))).await;
     assert_eq!(titles(&back), ["t0", "t1"]);
     assert_eq!(back["business"]["tasks"]["pageInfo"]["hasPreviousPage"], json!(false));
-    for (args, code) in [("first: 0", "BAD_PAGE"), ("first: 201", "BAD_PAGE"), ("first: -1", "BAD_PAGE"), ("first: 1, last: 1", "BAD_PAGE"), ("after: \"bm9uc2Vuc2U\"", "BAD_CURSOR")] {
+    for (args, code) in [
+        ("first: 0", "BAD_PAGE"),
+        ("first: 201", "BAD_PAGE"),
+        ("first: -1", "BAD_PAGE"),
+        ("first: 1, last: 1", "BAD_PAGE"),
+        ("after: \"bm9uc2Vuc2U\"", "BAD_CURSOR"),
+    ] {
         let answer = installation.try_query(server::app::operator(), &ask(args)).await;
         assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{args}");
     }
-    let other = installation.try_query(server::app::operator(), &format!("{{ business(slug: \"acme\") {{ agents(after: \"{end}\") {{ totalCount }} }} }}")).await;
+    let other =
+        installation.try_query(server::app::operator(), &format!("{{ business(slug: \"acme\") {{ agents(after: \"{end}\") {{ totalCount }} }} }}")).await;
     assert_eq!(other["errors"][0]["extensions"]["code"], "BAD_CURSOR", "a cursor of another list");
 }

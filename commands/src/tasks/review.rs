@@ -1,14 +1,14 @@
 //! Reviews: by another agent with other credentials, of exactly the result at hand.
 
+use domain::Event;
 use domain::agents::AgentRole;
 use domain::tasks::{Completed, Escalated, EscalationReason, Failed, FailureReason, Offered, Reviewed, Status, Task, Verdict};
 use domain::values::{Role, Team};
-use domain::Event;
 
 use super::commands::Review;
 use super::{Decided, team_member, wrong};
-use crate::root::{Boundary, Context};
 use crate::Refusal;
+use crate::root::{Boundary, Context};
 
 pub(super) fn review(c: &Review, task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided {
     let submission = match (status, task.submission) {

@@ -139,9 +139,17 @@ impl ApprovalPolicy {
                 self.version = e.approval_policy_version;
                 self.rules.clone_from(&e.rules);
             }
-            Event::Requested(_) | Event::Voted(_) | Event::Commented(_) | Event::Delegated(_)
-            | Event::DelegationRevoked(_) | Event::Escalated(_) | Event::Granted(_) | Event::Rejected(_)
-            | Event::Expired(_) | Event::Withdrawn(_) | Event::Consumed(_) => {}
+            Event::Requested(_)
+            | Event::Voted(_)
+            | Event::Commented(_)
+            | Event::Delegated(_)
+            | Event::DelegationRevoked(_)
+            | Event::Escalated(_)
+            | Event::Granted(_)
+            | Event::Rejected(_)
+            | Event::Expired(_)
+            | Event::Withdrawn(_)
+            | Event::Consumed(_) => {}
         }
     }
 }

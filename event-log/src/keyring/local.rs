@@ -58,10 +58,8 @@ impl Wrapping {
             return Ok(Self::Key(key));
         }
         let text = Zeroizing::new(std::fs::read_to_string(path).map_err(storage)?);
-        let key: domain::values::Digest = text
-            .trim()
-            .parse()
-            .map_err(|_| KeyringError::Broken(format!("{} does not hold 64 hexadecimal digits", path.display())))?;
+        let key: domain::values::Digest =
+            text.trim().parse().map_err(|_| KeyringError::Broken(format!("{} does not hold 64 hexadecimal digits", path.display())))?;
         Ok(Self::Key(Zeroizing::new(key.0)))
     }
 
@@ -74,6 +72,9 @@ impl Wrapping {
         UnboundKey::new(&AES_256_GCM, bytes.as_ref()).map(LessSafeKey::new).map_err(|_| KeyringError::WrongWrappingKey)
     }
 }
+
+/// Nonce and wrapped key; neither once it is destroyed.
+type WrappedKey = (Option<[u8; 12]>, Option<Vec<u8>>);
 
 struct Inner {
     connection: Connection,
@@ -106,10 +107,8 @@ impl LocalKeyring {
     pub fn open(path: &Path, wrapping: &Wrapping, entropy: Entropy) -> Result<Self, KeyringError> {
         let connection = Connection::open(path).map_err(storage)?;
         connection.execute_batch(SCHEMA).map_err(storage)?;
-        let known: Option<(Vec<u8>, [u8; 12], Vec<u8>)> = connection
-            .query_row("SELECT salt, nonce, proof FROM wrapping", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
-            .optional()
-            .map_err(storage)?;
+        let known: Option<(Vec<u8>, [u8; 12], Vec<u8>)> =
+            connection.query_row("SELECT salt, nonce, proof FROM wrapping", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional().map_err(storage)?;
         let wrapping = match known {
             Some((salt, nonce, mut proof)) => {
                 let key = wrapping.key(&salt)?;
@@ -139,7 +138,7 @@ impl LocalKeyring {
         if let Some(key) = inner.unwrapped.get(&(b, s, generation)) {
             return Ok(Some(Arc::clone(key)));
         }
-        let row: Option<(Option<[u8; 12]>, Option<Vec<u8>>)> = inner
+        let row: Option<WrappedKey> = inner
             .connection
             .prepare_cached("SELECT nonce, wrapped FROM keys WHERE business = ? AND subject = ? AND generation = ?")
             .and_then(|mut q| q.query_row(params![b, s, generation], |r| Ok((r.get(0)?, r.get(1)?))).optional())
@@ -181,10 +180,8 @@ impl LocalKeyring {
         {
             return Ok(key);
         }
-        let newest: Option<u32> = inner
-            .connection
-            .query_row("SELECT max(generation) FROM keys WHERE business = ? AND subject = ?", params![b, s], |r| r.get(0))
-            .map_err(storage)?;
+        let newest: Option<u32> =
+            inner.connection.query_row("SELECT max(generation) FROM keys WHERE business = ? AND subject = ?", params![b, s], |r| r.get(0)).map_err(storage)?;
         let alive = match newest {
             Some(generation) => self.unwrap_key(&mut inner, b, s, generation)?,
             None => None,
@@ -224,10 +221,7 @@ impl Keyring for LocalKeyring {
         inner.current.remove(&(business.0, subject.0));
         let destroyed = inner
             .connection
-            .execute(
-                "UPDATE keys SET nonce = NULL, wrapped = NULL WHERE business = ? AND subject = ? AND wrapped IS NOT NULL",
-                params![business.0, subject.0],
-            )
+            .execute("UPDATE keys SET nonce = NULL, wrapped = NULL WHERE business = ? AND subject = ? AND wrapped IS NOT NULL", params![business.0, subject.0])
             .map_err(storage)?;
         // Until the WAL is folded back, older pages with the key are still in it.
         inner.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(storage)?;

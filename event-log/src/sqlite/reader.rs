@@ -102,9 +102,7 @@ impl Readers {
     }
 
     pub(super) fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
-        let row = self.with(|c| {
-            c.prepare_cached("SELECT business, seq, frontier FROM heads WHERE business = ?")?.query_row([business.0], head).optional()
-        })?;
+        let row = self.with(|c| c.prepare_cached("SELECT business, seq, frontier FROM heads WHERE business = ?")?.query_row([business.0], head).optional())?;
         row.map(to_head).transpose()
     }
 

@@ -59,7 +59,10 @@ pub(crate) async fn submit(target: Target, command: &str, business: Option<&str>
         }
         Target::Local(app) => {
             let business = match business {
-                Some(name) => app.business(name).await?.ok_or_else(|| AppError::other(format!("there is no business `{name}`; `minutebook query '{{ businesses {{ slug }} }}'` lists them"))),
+                Some(name) => app
+                    .business(name)
+                    .await?
+                    .ok_or_else(|| AppError::other(format!("there is no business `{name}`; `minutebook query '{{ businesses {{ slug }} }}'` lists them"))),
                 None => Ok(INSTALLATION),
             };
             match business {
@@ -110,7 +113,9 @@ async fn replay_local(app: &crate::app::App, business: &str, from: u64) -> Resul
 
 async fn replay_remote(target: &Target, business: &str, from: u64) -> Result<(), AppError> {
     let by = if business.parse::<Uuid>().is_ok() { "id" } else { "slug" };
-    let query = format!("query($b: String, $after: String) {{ business({by}: $b) {{ events(first: 200, after: $after) {{ pageInfo {{ hasNextPage endCursor }} nodes {{ seq stored }} }} }} }}");
+    let query = format!(
+        "query($b: String, $after: String) {{ business({by}: $b) {{ events(first: 200, after: $after) {{ pageInfo {{ hasNextPage endCursor }} nodes {{ seq stored }} }} }} }}"
+    );
     let mut after = Value::String(URL_SAFE_NO_PAD.encode(format!("events:{}", from.saturating_sub(1))));
     loop {
         let answer = target.query(&query, json!({"b": business, "after": after})).await?;

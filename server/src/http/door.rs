@@ -61,7 +61,9 @@ async fn submit(request: HttpRequest, state: Shared, business: BusinessId, body:
     let actor = actor(&request, &state, business).await?;
     bounded(&body, BODY_BYTES_MAX)?;
     let key = request.headers().get("Idempotency-Key").and_then(|k| k.to_str().ok()).map(str::to_owned);
-    let key = key.ok_or_else(|| Problem::new(428, "idempotency_key_required", "send an Idempotency-Key of your own with every command; the same key gets the same receipt"))?;
+    let key = key.ok_or_else(|| {
+        Problem::new(428, "idempotency_key_required", "send an Idempotency-Key of your own with every command; the same key gets the same receipt")
+    })?;
     let if_match = if_match(&request)?;
     let body = Body::parse(&body).map_err(|e| Problem::new(400, "malformed", &format!("no command: {e}")))?;
     let receipt = state.app.desk.submit(body.into_submission(business, actor, key, if_match)).await?;

@@ -66,7 +66,8 @@ pub(super) async fn import_transcript(request: HttpRequest, state: Shared, body:
     let ImportRecord { settings, record } = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
     let existing = state.app.desk.directory().slug(&settings.business).await.map_err(|e| Problem::unavailable(&e))?;
     let actor = actor(&request, &state, existing.unwrap_or(domain::ids::INSTALLATION)).await?;
-    if !actor.operator && !(existing.is_some() && actor.roles.contains(&Role::Owner)) {
+    let owns = existing.is_some() && actor.roles.contains(&Role::Owner);
+    if !actor.operator && !owns {
         return Err(Problem::new(403, "forbidden", "only operators, and owners into their own business, may import"));
     }
     let importer = transcript::Importer::prepare(&state.app, &settings, caller).await.map_err(|e| Problem::new(422, "import_failed", &e.to_string()))?;

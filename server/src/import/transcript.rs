@@ -253,7 +253,8 @@ impl Run<'_> {
         let receipt = if handed_over {
             let data = json!({"fencing_token": 1, "to_role": "member", "note": "transferred to a human", "result": result});
             let receipt = self.send("escalate", "tasks.escalate", self.task, data).await?;
-            self.send("resolve", "tasks.resolve", self.task, json!({"resolution": "submitted", "note": "the human desk sends the result at hand to review"})).await?;
+            self.send("resolve", "tasks.resolve", self.task, json!({"resolution": "submitted", "note": "the human desk sends the result at hand to review"}))
+                .await?;
             receipt
         } else {
             self.send("submit", "tasks.submit", self.task, json!({"agent": assistant, "fencing_token": 1, "result": result})).await?

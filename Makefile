@@ -1,0 +1,33 @@
+# Minutebook. The two that matter: `make run` and `make test`; `make help` lists all.
+CARGO ?= cargo
+DATA ?= .run
+LISTEN ?= 127.0.0.1:7117
+
+.PHONY: help run test check contracts bench torture clean
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: ## Build (release), import a small slice of real agent work, serve it, ask three questions
+	$(CARGO) build --release --locked -p server
+	./infra/run.sh target/release/minutebook $(DATA) $(LISTEN)
+
+test: ## Every test: units, the one integration binary, 50 kills in mid-append
+	$(CARGO) test --locked --workspace
+
+check: ## Format, lints, contracts, shape: what can be said without running much
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) run --locked -q -p server -- contracts .
+
+contracts: ## Write event schemas, examples and the SDL from the code
+	$(CARGO) run --locked -q -p server -- contracts . --write
+
+bench: ## Measure, side by side in one run, and print ratios
+	$(CARGO) bench --locked -p tests --bench bench -- $(BENCH)
+
+torture: ## Power cuts on a loop-mounted image (needs root): durable must hold, NORMAL must be caught
+	$(CARGO) build --release --locked -p tests --bin torture --bin crash-writer
+	./target/release/torture
+
+clean: ## Delete what `make run` made
+	rm -rf $(DATA)

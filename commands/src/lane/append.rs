@@ -1,0 +1,91 @@
+//! From decided changes to an append: versions, ids, sealed bytes, and the new state.
+
+use std::collections::BTreeSet;
+
+use domain::{AggregateRef, BusinessId, Event};
+use event_log::sealing::{SubjectKeys, content_digest};
+use event_log::{Append, Draft, NewEvent, Prepared, SealError};
+
+use super::{Decision, Job, Shared, typed};
+use crate::command::{CommandError, ReceiptEvent};
+use crate::root::{Boundary, Changes, Context};
+
+/// An event between decision and bytes.
+struct Ready {
+    receipt: ReceiptEvent,
+    aggregate: AggregateRef,
+    prepared: Prepared,
+}
+
+fn broken(e: SealError) -> CommandError {
+    CommandError::Unavailable(e.to_string())
+}
+
+/// Gives each event its version, its id and its envelope.
+fn envelopes(job: &Job, ctx: &Context, seen: &Boundary, changes: Changes) -> Result<Vec<Ready>, CommandError> {
+    let submission = &job.submission;
+    let mut ready: Vec<Ready> = Vec::with_capacity(changes.len());
+    for (index, (aggregate, event)) in (0..).zip(changes) {
+        let read = seen.0.get(&aggregate).map_or(0, |(version, _)| *version);
+        let earlier = ready.iter().filter(|r| r.aggregate == aggregate).count() as u64;
+        let version = read + earlier + 1;
+        let draft = Draft {
+            business: ctx.business,
+            aggregate,
+            version,
+            event,
+            recorded_at: ctx.now,
+            occurred_at: submission.occurred_at,
+            actor: submission.actor.principal,
+            on_behalf_of: submission.on_behalf_of,
+            access_policy: None,
+            command_id: submission.key.clone(),
+            index,
+            causation: submission.causation,
+            correlation: submission.correlation.unwrap_or(job.first_id().0),
+        };
+        let (event_id, name) = (draft.event_id(), draft.event.name().to_owned());
+        let receipt = ReceiptEvent { event_id, r#type: name, seq: 0, kind: aggregate.kind.to_string(), id: aggregate.id, version };
+        ready.push(Ready { receipt, aggregate, prepared: draft.prepare().map_err(broken)? });
+    }
+    Ok(ready)
+}
+
+impl Shared {
+    /// Seals the events, folds them in as they are stored, and makes the append.
+    pub(super) async fn to_append(&self, job: &Job, ctx: &Context, seen: &mut Boundary, changes: Changes) -> Result<Decision, CommandError> {
+        let mut ready = envelopes(job, ctx, seen, changes)?;
+        if let Some(first) = ready.first_mut() {
+            let mut key = [0; 32];
+            self.entropy.fill(&mut key);
+            let subject = first.prepared.subjects().next().unwrap_or_else(|| ctx.business.as_subject());
+            first.prepared.set_request(content_digest(&key, &job.content), &key, subject);
+        }
+        let keys = self.keys(ctx.business, &ready).await?;
+        let (mut events, mut receipts, mut folded) = (Vec::new(), Vec::new(), Vec::<(AggregateRef, Event)>::new());
+        for Ready { receipt, aggregate, prepared } in ready {
+            let bytes = prepared.seal(&keys, &self.entropy).map_err(broken)?;
+            // Folded from the bytes: live state is what a replay would give, by construction.
+            folded.push((aggregate, typed(&bytes)?));
+            events.push(NewEvent { aggregate, version: receipt.version, event_id: receipt.event_id, bytes });
+            receipts.push(receipt);
+        }
+        let read_only = |aggregate: &AggregateRef| !folded.iter().any(|(written, _)| written == aggregate);
+        let reads = seen.0.iter().filter(|(a, _)| read_only(a)).map(|(a, (version, _))| (*a, *version)).collect();
+        let append = Append { business: ctx.business, reads, events };
+        append.check_caps()?;
+        for (aggregate, event) in &folded {
+            seen.evolve(*aggregate, event);
+        }
+        Ok(Decision::Append(receipts, append))
+    }
+
+    /// A key for every subject in the events; in a fixed order, so that the same run makes the same.
+    async fn keys(&self, business: BusinessId, ready: &[Ready]) -> Result<SubjectKeys, CommandError> {
+        let mut keys = SubjectKeys::new();
+        for subject in ready.iter().flat_map(|r| r.prepared.subjects()).collect::<BTreeSet<_>>() {
+            keys.insert(subject, self.keyring.sealing_key(business, subject).await?);
+        }
+        Ok(keys)
+    }
+}

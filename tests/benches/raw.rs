@@ -1,0 +1,113 @@
+//! What we measure ourselves against: the same rows, the same schema, nothing else.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use commands::Actor;
+use domain::BusinessId;
+use event_log::EventLog as _;
+use event_log::sqlite::{RawRow, SqliteLog};
+use futures_util::future::join_all;
+use projections::Views;
+use rusqlite::{Connection, params};
+use tokio::sync::{mpsc, oneshot};
+
+/// The rows that `make` writes.
+pub(crate) async fn rows<F: Future<Output = ()>>(log: &SqliteLog, _: &[(BusinessId, Actor)], make: impl FnOnce() -> F) -> Arc<Vec<RawRow>> {
+    let before = *log.position().borrow();
+    make().await;
+    Arc::new(log.raw_rows(before, 2_000).unwrap())
+}
+
+/// Every row of a log.
+pub(crate) fn all_rows(log: &SqliteLog) -> Arc<Vec<RawRow>> {
+    let mut all: Vec<RawRow> = Vec::new();
+    loop {
+        let page = log.raw_rows(all.last().map_or(0, |r| r.position), 5_000).unwrap();
+        if page.is_empty() {
+            return Arc::new(all);
+        }
+        all.extend(page);
+    }
+}
+
+/// Inserts rows like those from so many callers, each waiting for its own, with group commit on one
+/// thread; rows per second.
+pub(crate) async fn group_commit(folder: &Path, rows: &Arc<Vec<RawRow>>, callers: usize, n: usize) -> f64 {
+    let connection = Connection::open(folder.join("raw.db")).unwrap();
+    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+    connection.pragma_update(None, "synchronous", "FULL").unwrap();
+    connection.pragma_update(None, "wal_autocheckpoint", 4_000).unwrap();
+    connection.execute_batch(include_str!("../../event-log/src/sqlite/schema.sql")).unwrap();
+    let (queue, jobs) = mpsc::channel::<(usize, oneshot::Sender<()>)>(10_000);
+    let data = Arc::clone(rows);
+    let writer = std::thread::spawn(move || write(&connection, &data, jobs));
+    let began = Instant::now();
+    let work = (0..callers).map(|caller| {
+        let queue = queue.clone();
+        tokio::spawn(async move {
+            for i in (caller..n).step_by(callers) {
+                let (done, wait) = oneshot::channel();
+                queue.send((i, done)).await.unwrap();
+                wait.await.unwrap();
+            }
+        })
+    });
+    for caller in join_all(work).await {
+        caller.unwrap();
+    }
+    let rate = n as f64 / began.elapsed().as_secs_f64();
+    drop(queue);
+    writer.join().unwrap();
+    rate
+}
+
+fn write(connection: &Connection, rows: &[RawRow], mut jobs: mpsc::Receiver<(usize, oneshot::Sender<()>)>) {
+    while let Some(first) = jobs.blocking_recv() {
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (mut next, mut done) = (Some(first), Vec::new());
+        while let Some((i, answer)) = next.take() {
+            let row = &rows[i % rows.len()];
+            // The same row again and again, under a place and an id of its own.
+            let turn = u64::try_from(i / rows.len()).unwrap();
+            let id = uuid::Uuid::new_v5(&row.event_id, &turn.to_be_bytes());
+            let aggregate = uuid::Uuid::new_v5(&row.id, &turn.to_be_bytes());
+            let seq = row.seq + turn * 1_000_000;
+            connection
+                .prepare_cached("INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)")
+                .unwrap()
+                .execute(params![row.business, seq, row.kind, aggregate, row.version, id, row.leaf, row.bytes])
+                .unwrap();
+            connection
+                .prepare_cached("INSERT INTO heads VALUES (?1, ?2, ?3) ON CONFLICT(business) DO UPDATE SET seq = ?2, frontier = ?3")
+                .unwrap()
+                .execute(params![row.business, seq, row.leaf])
+                .unwrap();
+            done.push(answer);
+            next = jobs.try_recv().ok();
+        }
+        connection.execute_batch("COMMIT").unwrap();
+        for answer in done {
+            let _ = answer.send(());
+        }
+    }
+}
+
+/// The rows of the GraphQL list by hand.
+pub(crate) fn plain_list(views: &Views, business: &str) -> Vec<serde_json::Value> {
+    views
+        .read(|c| {
+            c.prepare_cached("SELECT id, team, status, next_actor, priority, revision, planned_at FROM tasks WHERE business = ? ORDER BY seq LIMIT 10")?
+                .query_map([business], |r| {
+                    Ok(serde_json::json!({
+                        "id": r.get::<_, String>(0)?, "team": r.get::<_, String>(1)?, "status": r.get::<_, String>(2)?,
+                        "nextActor": r.get::<_, Option<String>>(3)?, "priority": r.get::<_, i64>(4)?, "revision": r.get::<_, i64>(5)?,
+                        "plannedAt": r.get::<_, String>(6)?,
+                    }))
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })
+        .unwrap()
+}
