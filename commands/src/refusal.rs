@@ -31,7 +31,7 @@ refusals! {
     Unknown { what: &'static str } = "unknown",
     #[error("this {what} exists already; leave it as it is or use another id")]
     Exists { what: &'static str } = "exists",
-    #[error("a {what} that is {status} can't do that; it would have to be {wanted}")]
+    #[error("this {what} is {status}; for that it would have to be {wanted}")]
     WrongStatus { what: &'static str, status: &'static str, wanted: &'static str } = "wrong_status",
     #[error("{field} must be {rule}")]
     OutOfRange { field: &'static str, rule: &'static str } = "out_of_range",
