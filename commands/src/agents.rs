@@ -100,10 +100,20 @@ pub(crate) fn acting_as(ctx: &Context, id: AgentId, agent: &Agent) -> Result<(),
         Some(AgentStatus::Suspended | AgentStatus::Retired) => return Err(Refusal::AgentInactive { agent: id }),
         Some(AgentStatus::Active) => {}
     }
+    own_credentials(ctx, id, agent)
+}
+
+/// Refuses an agent that acts for another one, whatever that other's state.
+pub(crate) fn own_credentials(ctx: &Context, id: AgentId, agent: &Agent) -> Result<(), Refusal> {
     if ctx.actor.kind == PrincipalKind::Agent && ctx.actor.principal != agent.principal {
         return Err(Refusal::NotTheAgent { agent: id });
     }
     Ok(())
+}
+
+/// The agent that is named; an agent must name itself, so that nothing of its rules is passed by.
+pub(crate) fn named(ctx: &Context, agent: Option<AgentId>) -> Result<Option<AgentId>, Refusal> {
+    if agent.is_none() && ctx.actor.kind == PrincipalKind::Agent { Err(Refusal::AgentUnnamed) } else { Ok(agent) }
 }
 
 fn changed(c: &Change, agent: &Agent) -> Option<Changed> {

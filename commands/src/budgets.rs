@@ -3,7 +3,7 @@
 
 use domain::approvals::ActionFacts;
 use domain::budgets::{Budget, LimitSet, Overrun, Raised, Released, Reserved, Scope, Settled, Window};
-use domain::ids::{AgentId, ApprovalId, BudgetId, ReservationId, TaskId};
+use domain::ids::{AgentId, ApprovalId, BudgetId, CallId, ReservationId, TaskId};
 use domain::values::{Amount, Name, Team};
 use domain::{AggregateRef, BusinessId, Event, Money};
 use schemars::JsonSchema;
@@ -104,6 +104,17 @@ fn positive(field: &'static str, money: Money) -> Result<(), Refusal> {
     if money.amount > Amount::ZERO { Ok(()) } else { Err(Refusal::OutOfRange { field, rule: "more than zero" }) }
 }
 
+/// The approval that an overrun of this reservation in this budget would ask for.
+fn overrun_approval(reservation: ReservationId, budget: BudgetId) -> ApprovalId {
+    ApprovalId(uuid::Uuid::new_v5(&reservation.0, budget.0.as_bytes()))
+}
+
+/// What settling reads: the budgets, the approvals it may open, and the approval policy.
+pub(crate) fn settle_reads(business: BusinessId, ids: &[BudgetId], reservation: ReservationId) -> Vec<AggregateRef> {
+    let each = ids.iter().flat_map(|id| [AggregateRef::from(*id), overrun_approval(reservation, *id).into()]);
+    each.chain([approvals::policy_ref(business)]).collect()
+}
+
 /// Sets money aside in each of those budgets that is set; in none when it does not fit one.
 pub(crate) fn reserve(
     ctx: &Context,
@@ -180,7 +191,7 @@ fn overrun(
         id: id.0,
         data: serde_json::json!({"by": by}).into(),
     };
-    let approval = ApprovalId(ctx.derived_id(n));
+    let approval = overrun_approval(reservation, id);
     let asked = approvals::open_request(ctx, seen, n, &raise, Vec::new(), ctx.business.as_subject());
     let (approval, request): (Option<ApprovalId>, Option<Event>) = match asked {
         Ok(event) => (Some(approval), Some(event.into())),
@@ -230,19 +241,34 @@ fn siblings(budget: &Budget, reservation: ReservationId) -> Vec<BudgetId> {
     budget.reservations.get(&reservation).map(|r| r.budgets.clone()).unwrap_or_default()
 }
 
+/// The budgets of a reservation that was made for itself, not for a call.
+fn own_reservation(seen: &Boundary, budget: &Budget, reservation: ReservationId) -> Result<Vec<BudgetId>, Refusal> {
+    let ids = siblings(budget, reservation);
+    if ids.is_empty() {
+        return Err(Refusal::ReservationUnknown { reservation });
+    }
+    if seen.call(CallId(reservation.0)).status.is_some() {
+        return Err(Refusal::ReservationOfCall { reservation });
+    }
+    Ok(ids)
+}
+
 impl Decide for Command {
     fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
         let id = BudgetId(ctx.target);
-        let of = |reservation: ReservationId| siblings(&seen.budget(id), reservation);
-        let (budgets, policy) = match self {
-            Self::Set(_) | Self::Raise(_) => (vec![id], false),
-            Self::Reserve(c) => (candidates(ctx.business, &c.purpose), false),
-            Self::Settle(c) => ([vec![id], of(c.reservation)].concat(), true),
-            Self::Release(c) => ([vec![id], of(c.reservation)].concat(), false),
+        // A reservation of a call is settled by the call's outcome, and by nothing else.
+        let closing = |reservation: ReservationId| {
+            let budgets = [vec![id], siblings(&seen.budget(id), reservation)].concat();
+            let mut reads = settle_reads(ctx.business, &budgets, reservation);
+            reads.push(CallId(reservation.0).into());
+            reads
         };
-        let mut reads: Vec<AggregateRef> = budgets.into_iter().map(AggregateRef::from).collect();
-        reads.extend(policy.then(|| approvals::policy_ref(ctx.business)));
-        reads
+        match self {
+            Self::Set(_) | Self::Raise(_) => vec![id.into()],
+            Self::Reserve(c) => candidates(ctx.business, &c.purpose).into_iter().map(AggregateRef::from).collect(),
+            Self::Settle(c) => closing(c.reservation),
+            Self::Release(c) => closing(c.reservation),
+        }
     }
 
     fn facts(&self, facts: &mut ActionFacts) {
@@ -270,17 +296,11 @@ impl Decide for Command {
                 if budgets.is_empty() { Err(Refusal::NoBudget) } else { Ok(changes) }
             }
             Self::Settle(c) => {
-                let ids = siblings(&budget, c.reservation);
-                if ids.is_empty() {
-                    return Err(Refusal::ReservationUnknown { reservation: c.reservation });
-                }
+                let ids = own_reservation(seen, &budget, c.reservation)?;
                 settle(ctx, seen, &ids, c.reservation, c.amount)
             }
             Self::Release(c) => {
-                let ids = siblings(&budget, c.reservation);
-                if ids.is_empty() {
-                    return Err(Refusal::ReservationUnknown { reservation: c.reservation });
-                }
+                let ids = own_reservation(seen, &budget, c.reservation)?;
                 Ok(release(seen, &ids, c.reservation))
             }
         }

@@ -129,7 +129,7 @@ pub enum CommandError {
     #[error("{0}")]
     Malformed(String),
     /// The actor has no role there: as if it did not exist.
-    #[error("there is no business {0} that you could see")]
+    #[error("there is no business of that name that you could see")]
     NotFound(BusinessId),
     /// The actor's roles don't allow it.
     #[error("your roles do not allow {0}; ask the owner for a role that does")]
@@ -193,9 +193,12 @@ impl From<AppendError> for CommandError {
         match e {
             AppendError::TooLarge { .. } => Self::TooLarge(e.to_string()),
             AppendError::Conflict { aggregate, expected, actual } => Self::Conflict { aggregate: aggregate.to_string(), expected, actual },
-            AppendError::IdTaken(_) | AppendError::Empty | AppendError::DiskFull | AppendError::Closed(_) | AppendError::Storage(_) => {
-                Self::Unavailable(e.to_string())
-            }
+            AppendError::IdTaken(_)
+            | AppendError::ChainBroken
+            | AppendError::Empty
+            | AppendError::DiskFull
+            | AppendError::Closed(_)
+            | AppendError::Storage(_) => Self::Unavailable(e.to_string()),
         }
     }
 }

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Refusal;
-use crate::agents::acting_as;
+use crate::agents::{acting_as, named};
 use crate::registry::commands;
 use crate::root::{Boundary, Changes, Context, Decide};
 
@@ -110,7 +110,7 @@ fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusa
         }
         None => ctx.business.as_subject(),
     };
-    if let Some(id) = c.agent {
+    if let Some(id) = named(ctx, c.agent)? {
         acting_as(ctx, id, &seen.agent(id))?;
     }
     let text = |t: &Text| t.clone().about(subject);
@@ -149,6 +149,8 @@ impl Decide for Command {
             facts.risk = Some(c.risk.unwrap_or(RiskTier::Low));
             facts.confidence = c.confidence;
             facts.amount = c.cost;
+            facts.amount_unsaid = c.cost.is_none();
+            facts.confidence_unsaid = c.confidence.is_none();
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use domain::access::PrincipalKind;
 use domain::ids::INSTALLATION;
 use domain::limits::{BODY_BYTES_MAX, KEY_CHARS_MAX, QUEUE_MAX};
 use domain::{AggregateRef, BusinessId};
@@ -23,7 +24,7 @@ use crate::command::{CommandError, Receipt, Submission};
 use crate::directory::Directory;
 use crate::lane::{Job, Lane, Shared, opened_id};
 use crate::registry::AnyCommand;
-use crate::{approvals, businesses};
+use crate::{Refusal, approvals, businesses};
 
 /// Commands that may wait in one lane.
 const LANE_QUEUE_MAX: usize = 1_024;
@@ -115,11 +116,13 @@ impl Desk {
     async fn take(&self, mut submission: Submission) -> Result<Receipt, CommandError> {
         check_form(&submission)?;
         authorize(&submission.actor, submission.business, &submission.r#type)?;
+        let speaks_for_others = submission.actor.operator || submission.actor.kind == PrincipalKind::Service;
+        if !speaks_for_others && submission.on_behalf_of.is_some_and(|p| p != submission.actor.principal) {
+            return Err(CommandError::Forbidden("on_behalf_of somebody else".to_owned()));
+        }
         let command = AnyCommand::parse(&submission.r#type, &submission.data).map_err(CommandError::Malformed)?;
         if let AnyCommand::Businesses(businesses::Command::Register(register)) = &command {
-            if submission.business == INSTALLATION {
-                submission.business = BusinessId(submission.id.unwrap_or_else(|| opened_id(&submission)));
-            }
+            self.place_business(&mut submission).await?;
             self.claim_slug(&submission, register).await?;
         }
         let installation = submission.business == INSTALLATION;
@@ -128,6 +131,23 @@ impl Desk {
             self.directory.refresh().await?;
         }
         receipt
+    }
+
+    /// Where a business will open: a place that is nobody's yet. Who runs the installation may
+    /// choose it; for everybody else it follows from who asks under which key.
+    async fn place_business(&self, submission: &mut Submission) -> Result<(), CommandError> {
+        let derived = BusinessId(event_log::envelope::event_id(INSTALLATION, submission.actor.principal, &submission.key, u32::MAX).0);
+        let chosen = Some(submission.business).filter(|b| *b != INSTALLATION).or(submission.id.map(BusinessId));
+        let business = chosen.unwrap_or(derived);
+        if business == INSTALLATION || (business != derived && !submission.actor.operator) {
+            return Err(CommandError::Forbidden("businesses.register under an id of your choice".to_owned()));
+        }
+        submission.business = business;
+        // Before anything is claimed for it: a stream that is open is somebody else's, unless this
+        // very command opened it.
+        let first = event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
+        let taken = self.shared.log.head(business).await?.is_some() && self.shared.log.find(business, first).await?.is_none();
+        if taken { Err(Refusal::Exists { what: "business" }.into()) } else { Ok(()) }
     }
 
     /// The slug first, so that no two businesses open under one.

@@ -87,12 +87,11 @@ impl Directory {
                 if recorded.seq <= folded.seq {
                     continue;
                 }
-                folded.seq = recorded.seq;
                 let stored = recorded.stored().map_err(|e| LogError::Corrupt(e.to_string()))?;
-                // An event of a newer program says nothing to this one.
-                if let Ok(event) = stored.event() {
-                    folded.apply(PrincipalId(stored.id), &event);
-                }
+                // Not passed over: what can't be read may take a key or a role away.
+                let event = stored.event().map_err(|e| LogError::Corrupt(e.to_string()))?;
+                folded.apply(PrincipalId(stored.id), &event);
+                folded.seq = recorded.seq;
             }
             if done {
                 folded.refreshed = Some(Instant::now());

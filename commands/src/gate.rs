@@ -1,6 +1,8 @@
 //! The gate before every command of a business: is the business alive, and does an approval rule
 //! ask for approval? A command that comes with one consumes it in its own append.
 
+use std::collections::BTreeSet;
+
 use domain::approvals::{ActionFacts, ApprovalStatus, Consumed};
 use domain::businesses::Phase;
 use domain::ids::INSTALLATION;
@@ -78,8 +80,14 @@ pub(crate) fn check(command: &AnyCommand, command_type: &str, ctx: &Context, see
     if approval.command_digest.as_ref().map(|d| d.digest) != Some(presented) {
         return Err(Refusal::ApprovalMismatch { approval: id });
     }
-    let enough = rule.is_none_or(|r| approval.approvals() >= usize::from(r.quorum));
-    if policy.version != approval.approval_policy_version && !enough {
+    // Whoever presents it, and whatever the policy says by now: it must ask for no more than was given.
+    let enough = rule.is_none_or(|r| {
+        let voters: BTreeSet<_> = r.roles.iter().chain(&r.escalate_to).collect();
+        approval.approvals() >= usize::from(r.quorum)
+            && approval.roles.iter().all(|role| voters.contains(role))
+            && (approval.separation_of_duties || !r.separation_of_duties)
+    });
+    if !enough {
         return Err(Refusal::ApprovalOutdated { approval: id });
     }
     let command_type = command_type.parse().map_err(|_| Refusal::Unknown { what: "command" })?;

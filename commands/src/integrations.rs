@@ -11,8 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Refusal;
-use crate::agents::acting_as;
-use crate::approvals;
+use crate::agents::{acting_as, named, own_credentials};
 use crate::budgets::{self, Purpose};
 use crate::registry::commands;
 use crate::root::{Boundary, Changes, Context, Decide};
@@ -103,7 +102,7 @@ fn purpose(c: &IntendCall, seen: &Boundary) -> Purpose {
 
 fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
     let id = CallId(ctx.target);
-    if let Some(agent_id) = c.agent {
+    if let Some(agent_id) = named(ctx, c.agent)? {
         let agent = seen.agent(agent_id);
         acting_as(ctx, agent_id, &agent)?;
         if !agent.permissions.connectors.contains(&c.connector) {
@@ -141,6 +140,9 @@ fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Ref
 
 /// What becomes of the money set aside: spent as said, else in full or not at all.
 fn pay(ctx: &Context, seen: &Boundary, call: &Call, cost: Option<Money>, spent_if_unsaid: bool) -> Result<Changes, Refusal> {
+    if cost.is_some_and(Money::is_negative) {
+        return Err(Refusal::OutOfRange { field: "cost", rule: "zero or more" });
+    }
     let Some(reservation) = call.reservation else { return Ok(Changes::new()) };
     match cost.or(call.cost_max.filter(|_| spent_if_unsaid)) {
         Some(spent) => budgets::settle(ctx, seen, &call.budgets, reservation, spent),
@@ -148,7 +150,10 @@ fn pay(ctx: &Context, seen: &Boundary, call: &Call, cost: Option<Money>, spent_i
     }
 }
 
-fn open(call: &Call) -> Result<(), Refusal> {
+fn open(call: &Call, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
+    if let Some(agent) = call.agent {
+        own_credentials(ctx, agent, &seen.agent(agent))?;
+    }
     match call.status {
         None => Err(Refusal::Unknown { what: "call" }),
         Some(CallStatus::Intended | CallStatus::Ambiguous) => Ok(()),
@@ -172,10 +177,12 @@ impl Decide for Command {
             }
             Self::SucceedCall(_) | Self::FailCall(_) => {
                 let call = seen.call(id);
-                reads.extend(call.budgets.iter().map(|b| AggregateRef::from(*b)));
-                reads.extend(call.reservation.map(|_| approvals::policy_ref(ctx.business)));
+                reads.extend(call.agent.map(AggregateRef::from));
+                if let Some(reservation) = call.reservation {
+                    reads.extend(budgets::settle_reads(ctx.business, &call.budgets, reservation));
+                }
             }
-            Self::MarkCallAmbiguous(_) => {}
+            Self::MarkCallAmbiguous(_) => reads.extend(seen.call(id).agent.map(AggregateRef::from)),
         }
         reads
     }
@@ -185,6 +192,7 @@ impl Decide for Command {
             facts.operation_class = Some(c.class);
             facts.connector = Some(c.connector.clone());
             facts.amount = c.cost_max;
+            facts.amount_unsaid = c.cost_max.is_none();
         }
     }
 
@@ -196,7 +204,7 @@ impl Decide for Command {
             Self::IntendCall(_) if call.status.is_some() => Err(Refusal::Exists { what: "call" }),
             Self::IntendCall(c) => intend(c, ctx, seen),
             Self::SucceedCall(c) => {
-                open(&call)?;
+                open(&call, ctx, seen)?;
                 let result_digest = match c.result.as_ref().and_then(|t| t.clear()) {
                     Some(text) => Some(ctx.content_digest(0, subject, text)?),
                     None => None,
@@ -208,7 +216,7 @@ impl Decide for Command {
                 Ok(changes)
             }
             Self::FailCall(c) => {
-                open(&call)?;
+                open(&call, ctx, seen)?;
                 let error = c.error.clone().about(subject);
                 let event = CallFailed { status: c.status, latency_ms: c.latency_ms, error, cost: c.cost, subject };
                 let mut changes: Changes = vec![(id.into(), event.into())];
@@ -219,7 +227,7 @@ impl Decide for Command {
                 if call.status == Some(CallStatus::Ambiguous) {
                     return Ok(Changes::new());
                 }
-                open(&call)?;
+                open(&call, ctx, seen)?;
                 Ok(vec![(id.into(), CallAmbiguous { reason: c.reason.clone().about(subject), subject }.into())])
             }
         }

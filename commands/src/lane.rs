@@ -10,8 +10,8 @@
 mod append;
 
 use std::collections::{HashSet, VecDeque};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::ids::{ApprovalId, EventId};
@@ -21,7 +21,7 @@ use domain::values::Digest;
 use domain::{AggregateRef, BusinessId, Event, State};
 use event_log::envelope::event_id;
 use event_log::sealing::content_digest;
-use event_log::{Append, AppendError, Committed, Entropy, EventLog, Keyring, Pending, Recorded, Stored, Unsealed, unseal};
+use event_log::{Append, AppendError, Chain, Committed, Entropy, EventLog, Keyring, Pending, Recorded, Stored, Unsealed, unseal};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
@@ -94,6 +94,8 @@ enum Decision {
 }
 
 pub(crate) struct Lane {
+    /// No other lane of this process has it.
+    id: u64,
     business: BusinessId,
     shared: Arc<Shared>,
     jobs: mpsc::Receiver<Job>,
@@ -107,9 +109,11 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(business: BusinessId, shared: Arc<Shared>, jobs: mpsc::Receiver<Job>) -> Self {
-        let cache = LruCache::new(NonZeroUsize::new(LANE_AGGREGATES_MAX).unwrap_or(NonZeroUsize::MIN));
+        let cache = LruCache::unbounded();
         let (keys, again) = (HashSet::new(), VecDeque::new());
-        Self { business, shared, jobs, cache, in_flight: FuturesOrdered::new(), keys, again, epoch: 0, draining: false }
+        static LANES: AtomicU64 = AtomicU64::new(1);
+        let id = LANES.fetch_add(1, Ordering::Relaxed);
+        Self { id, business, shared, jobs, cache, in_flight: FuturesOrdered::new(), keys, again, epoch: 0, draining: false }
     }
 
     /// Works until the desk is gone or nothing came for a while.
@@ -117,6 +121,10 @@ impl Lane {
         loop {
             if self.in_flight.is_empty() {
                 self.draining = false;
+                // Only now: what is in flight is nowhere but here, and must not be read anew.
+                while self.cache.len() > LANE_AGGREGATES_MAX {
+                    self.cache.pop_lru();
+                }
             }
             if !self.draining
                 && let Some(job) = self.again.pop_front()
@@ -152,6 +160,7 @@ impl Lane {
             Decision::Answer(result) => self.queue(Flight { job, epoch, outcome: Outcome::Answer(result) }),
             Decision::Append(events, append) => {
                 self.keys.insert(job.first_id());
+                let append = Append { chain: Some(Chain { lane: self.id, epoch }), ..append };
                 let pending: Result<Pending, AppendError> = self.shared.log.enqueue(append).await;
                 self.in_flight.push_back(Box::pin(async move {
                     let result = match pending {
@@ -181,6 +190,10 @@ impl Lane {
                     Ok(committed) => {
                         let receipt = receipt(self.business, events, committed);
                         job.answer(Ok(receipt));
+                    }
+                    Err(AppendError::ChainBroken) => {
+                        self.draining = true;
+                        self.again.push_back(job);
                     }
                     Err(e @ (AppendError::Conflict { .. } | AppendError::IdTaken(_))) => {
                         // Only the first failure after a good state says that another process was here.

@@ -58,6 +58,8 @@ refusals! {
     NotTheAgent { agent: AgentId } = "not_the_agent",
     #[error("agent {agent} may not use the connector {connector}; ask for agents.change of its permissions")]
     ConnectorNotAllowed { agent: AgentId, connector: String } = "connector_not_allowed",
+    #[error("an agent says which agent it is: send `agent`")]
+    AgentUnnamed = "agent_unnamed",
     // tasks
     #[error("the lease is lost: token {token} is no longer valid, the current one is {current}; take the task again if it is offered")]
     LeaseLost { token: u32, current: u32 } = "lease_lost",
@@ -82,7 +84,7 @@ refusals! {
     Forbidden { rule: String } = "forbidden_by_approval_policy",
     #[error("approval {approval} was given for another command; send exactly the one that was approved")]
     ApprovalMismatch { approval: ApprovalId } = "approval_mismatch",
-    #[error("approval {approval} was given under an older approval policy that asked for less; ask again")]
+    #[error("approval {approval} was given under a rule that asks for less than the one that applies now; ask again")]
     ApprovalOutdated { approval: ApprovalId } = "approval_outdated",
     #[error("approval {approval} ran out at {expires_at}; ask again")]
     ApprovalExpired { approval: ApprovalId, expires_at: Timestamp } = "approval_expired",
@@ -107,6 +109,8 @@ refusals! {
     WrongCurrency { budget: Currency, given: Currency } = "wrong_currency",
     #[error("reservation {reservation} is not open in this budget")]
     ReservationUnknown { reservation: ReservationId } = "reservation_unknown",
+    #[error("reservation {reservation} belongs to a call; report the call's outcome instead")]
+    ReservationOfCall { reservation: ReservationId } = "reservation_of_call",
     #[error("no budget matches; set one with budgets.set first")]
     NoBudget = "no_budget",
     #[error("the budget's limit is {limit}; to raise it ask for budgets.raise")]

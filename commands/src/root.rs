@@ -64,12 +64,6 @@ impl Context {
         Ok(ContentDigest { digest: content_digest(&key.0, &bytes), digest_key: Text::new(subject, key.to_string()) })
     }
 
-    /// An id that this command gives to the n-th thing it opens besides its target.
-    #[must_use]
-    pub fn derived_id(&self, n: u8) -> Uuid {
-        Uuid::new_v5(&self.target, &[n])
-    }
-
     /// Whether the actor is a human.
     #[must_use]
     pub fn by_human(&self) -> bool {

@@ -22,7 +22,7 @@ use domain::values::{Role, Team};
 use domain::{AggregateRef, Event, Personal, SubjectId};
 
 use crate::Refusal;
-use crate::agents::acting_as;
+use crate::agents::{acting_as, own_credentials};
 use crate::root::{Boundary, Changes, Context, Decide};
 
 /// Lengths a lease may have, in seconds.
@@ -41,8 +41,12 @@ fn wrong(status: Status, wanted: &'static str) -> Refusal {
 }
 
 /// The holder's token, or `lease_lost`.
-fn holds(task: &Task, token: u32) -> Result<(), Refusal> {
-    if task.lease.is_some() && task.fencing_token == token { Ok(()) } else { Err(Refusal::LeaseLost { token, current: task.fencing_token }) }
+fn holds(task: &Task, token: u32, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
+    match task.lease {
+        // A token is a small number that anybody can guess; who holds it is known.
+        Some(lease) if task.fencing_token == token => own_credentials(ctx, lease.agent, &seen.agent(lease.agent)),
+        Some(_) | None => Err(Refusal::LeaseLost { token, current: task.fencing_token }),
+    }
 }
 
 fn team_member(ctx: &Context, seen: &Boundary, id: AgentId, role: AgentRole, team: Option<Team>) -> Result<(), Refusal> {
@@ -130,8 +134,8 @@ fn lease(c: &Lease, task: &Task, status: Status, ctx: &Context, seen: &Boundary)
     Ok(events)
 }
 
-fn heartbeat(c: &Heartbeat, task: &Task, ctx: &Context) -> Decided {
-    holds(task, c.fencing_token)?;
+fn heartbeat(c: &Heartbeat, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
+    holds(task, c.fencing_token, ctx, seen)?;
     let Some(lease) = task.lease else { return Ok(Vec::new()) };
     if lease.expires_at.seconds_since(ctx.now) * 3 >= u64::from(lease.lease_seconds) {
         return Ok(Vec::new());
@@ -164,6 +168,7 @@ fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
             revision: task.revision,
             agent: c.agent,
             fencing_token: c.fencing_token,
+            by_human: ctx.by_human(),
             artifact: artifact_digest(ctx, task.subject, &c.artifacts, result.as_ref())?,
             artifacts: (!c.artifacts.is_empty()).then(|| Personal::new(task.subject, c.artifacts.clone())),
             result,
@@ -175,8 +180,8 @@ fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
     ])
 }
 
-fn fail(c: &Fail, task: &Task) -> Decided {
-    holds(task, c.fencing_token)?;
+fn fail(c: &Fail, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
+    holds(task, c.fencing_token, ctx, seen)?;
     let error = c.error.clone().map(|t| t.about(task.subject));
     let mut events = vec![AttemptFailed { fencing_token: c.fencing_token, retryable: c.retryable, error, subject: task.subject }.into()];
     if !c.retryable {
@@ -187,13 +192,13 @@ fn fail(c: &Fail, task: &Task) -> Decided {
     Ok(events)
 }
 
-fn escalate(c: &Escalate, task: &Task, status: Status, ctx: &Context) -> Decided {
+fn escalate(c: &Escalate, task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided {
     let mut left = None;
     match status {
         Status::Escalated => return Ok(Vec::new()),
         Status::Offered | Status::Submitted => {}
         Status::Leased => {
-            holds(task, c.fencing_token.unwrap_or(0))?;
+            holds(task, c.fencing_token.unwrap_or(0), ctx, seen)?;
             if let Some(lease) = task.lease.filter(|_| c.result.is_some()) {
                 let result = c.result.clone().map(|t| t.about(task.subject));
                 left = Some((artifact_digest(ctx, task.subject, &[], result.as_ref())?, lease.agent));
@@ -267,19 +272,19 @@ impl Command {
             Self::Plan(_) => Err(Refusal::Exists { what: "task" }),
             Self::Offer(_) => offer(task, status, seen),
             Self::Lease(c) => lease(c, task, status, ctx, seen),
-            Self::Heartbeat(c) => heartbeat(c, task, ctx),
+            Self::Heartbeat(c) => heartbeat(c, task, ctx, seen),
             Self::Release(c) => {
-                holds(task, c.fencing_token)?;
+                holds(task, c.fencing_token, ctx, seen)?;
                 let reason = c.reason.clone().map(|t| t.about(subject));
                 Ok(vec![Released { fencing_token: c.fencing_token, reason, subject }.into()])
             }
             Self::Submit(c) => submit(c, task, ctx, seen),
             Self::Review(c) => review::review(c, task, status, ctx, seen),
-            Self::Escalate(c) => escalate(c, task, status, ctx),
+            Self::Escalate(c) => escalate(c, task, status, ctx, seen),
             Self::Resolve(c) => resolve(c, task, status, ctx),
-            Self::Fail(c) => fail(c, task),
+            Self::Fail(c) => fail(c, task, ctx, seen),
             Self::Quarantine(c) => {
-                holds(task, c.fencing_token)?;
+                holds(task, c.fencing_token, ctx, seen)?;
                 Ok(vec![Quarantined { fencing_token: c.fencing_token, reason: c.reason.clone().about(subject), subject }.into()])
             }
             Self::Cancel(_) if status == Status::Cancelled => Ok(Vec::new()),
@@ -319,16 +324,10 @@ impl Decide for Command {
                 reads.push(c.reviewer.into());
                 reads.extend(seen.task(id).submission.map(|s| AggregateRef::from(s.producer)));
             }
-            Self::Heartbeat(_)
-            | Self::Release(_)
-            | Self::Escalate(_)
-            | Self::Resolve(_)
-            | Self::Fail(_)
-            | Self::Quarantine(_)
-            | Self::Cancel(_)
-            | Self::Expire(_)
-            | Self::RecordActivity(_)
-            | Self::CloseHistory(_) => {}
+            Self::Heartbeat(_) | Self::Release(_) | Self::Escalate(_) | Self::Fail(_) | Self::Quarantine(_) => {
+                reads.extend(seen.task(id).lease.map(|l| AggregateRef::from(l.agent)));
+            }
+            Self::Resolve(_) | Self::Cancel(_) | Self::Expire(_) | Self::RecordActivity(_) | Self::CloseHistory(_) => {}
         }
         reads
     }

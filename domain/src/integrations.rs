@@ -146,6 +146,8 @@ pub struct Call {
     pub status: Option<CallStatus>,
     /// Whom its texts are about.
     pub subject: SubjectId,
+    /// The agent on whose work it is.
+    pub agent: Option<AgentId>,
     /// Money set aside for it.
     pub reservation: Option<ReservationId>,
     /// The budgets in which it is set aside.
@@ -162,6 +164,7 @@ impl Call {
                 *self = Self {
                     status: Some(CallStatus::Intended),
                     subject: e.subject,
+                    agent: e.agent,
                     reservation: e.reservation,
                     budgets: e.budgets.clone(),
                     cost_max: e.cost_max,

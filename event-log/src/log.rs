@@ -42,6 +42,18 @@ pub struct Append {
     pub reads: Vec<(AggregateRef, u64)>,
     /// The events, at least one.
     pub events: Vec<NewEvent>,
+    /// What it was decided on besides what is durable; `None` when on nothing.
+    pub chain: Option<Chain>,
+}
+
+/// Appends that were decided one on another: when one of them is refused, those behind it are too,
+/// because a version number alone does not say *whose* event was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    /// Who decided.
+    pub lane: u64,
+    /// Its state; it begins a new one after a refusal.
+    pub epoch: u64,
 }
 
 impl Append {
@@ -94,6 +106,9 @@ pub enum AppendError {
     /// An event with this id is stored already, with other bytes.
     #[error("event {0} is stored already, with other content")]
     IdTaken(EventId),
+    /// An append that this one was decided on was refused.
+    #[error("an append before this one was refused; decide again")]
+    ChainBroken,
     /// Beyond a cap.
     #[error("{what} of {bytes} bytes is beyond the limit of {max}; send less at once")]
     TooLarge {

@@ -89,7 +89,9 @@ pub struct SqliteLog {
 pub(crate) fn log_error(e: &rusqlite::Error) -> LogError {
     match e.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => LogError::Corrupt(e.to_string()),
-        _ => LogError::Storage(e.to_string()),
+        Some(_) => LogError::Storage(e.to_string()),
+        // No error of SQLite's: a value in the file is not what it must be.
+        None => LogError::Corrupt(e.to_string()),
     }
 }
 
@@ -129,6 +131,15 @@ impl SqliteLog {
     /// When the file can't be read.
     pub fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
         self.readers.raw_rows(after, limit)
+    }
+
+    /// The ends of all streams and the last position, of one moment; and how many rows lie where no
+    /// reader looks.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+        self.readers.ends()
     }
 
     /// Whether the indexes agree with the rows; else a position that is concerned, and why.

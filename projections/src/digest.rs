@@ -16,7 +16,7 @@ pub fn digest(connection: &Connection, projection: &Projection) -> rusqlite::Res
     for (table, key) in projection.tables {
         hash.update(table.as_bytes());
         // Row numbers say in which order rows came, not what is in them.
-        let columns = if *table == "search_rows" { "business, seq, pointer, subject, kind, id" } else { "*" };
+        let columns = if *table == "search_rows" { "business, seq, pointer, subject, generation, kind, id" } else { "*" };
         let mut query = connection.prepare(&format!("SELECT {columns} FROM {table} ORDER BY {key}"))?;
         let width = query.column_count();
         let mut rows = query.query([])?;

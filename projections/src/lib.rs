@@ -76,6 +76,11 @@ pub struct Unsealer {
 }
 
 impl Unsealer {
+    fn has_key(&self, business: domain::BusinessId, subject: domain::SubjectId, generation: u32) -> Result<bool, ApplyError> {
+        let key = self.runtime.block_on(self.keyring.opening_key(business, subject, generation));
+        key.map(|k| k.is_some()).map_err(|e| ApplyError::Value(e.to_string()))
+    }
+
     /// The text of a personal field; `None` when it is forgotten or no text.
     ///
     /// # Errors

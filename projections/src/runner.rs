@@ -21,8 +21,11 @@ use tokio::sync::{mpsc, watch};
 use crate::views::{Request, Views, ViewsError, digests, failures};
 use crate::{ALL, Applied, Apply, ApplyError, Projection, Unsealer, search};
 
+/// Times that readers are waited for before the WAL is emptied.
+const WAL_TRIES_MAX: u32 = 100;
+
 const META: &str = "
-PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;
+PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; PRAGMA cache_size = -65536;
 CREATE TABLE IF NOT EXISTS projections(name TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS failures(
   projection TEXT NOT NULL, business TEXT NOT NULL, seq INTEGER NOT NULL, position INTEGER NOT NULL, error TEXT NOT NULL,
@@ -96,6 +99,7 @@ impl Runner {
         let lowest = positions.iter().copied().min().unwrap_or(0);
         let unsealer = Unsealer { keyring, runtime: Handle::current() };
         let mut runner = Self { connection, log, unsealer, positions, stopped: HashSet::new(), moved: watch::channel(lowest).0 };
+        search::purge_forgotten(&runner.connection, &runner.unsealer).map_err(|e| ViewsError::Storage(e.to_string()))?;
         runner.retry()?;
         Ok(runner)
     }
@@ -121,6 +125,10 @@ impl Runner {
                 Err(e) => {
                     tracing::error!(error = %e, "projections could not go on; trying again in a second");
                     runtime.block_on(tokio::time::sleep(std::time::Duration::from_secs(1)));
+                    if inbox.try_recv().is_ok_and(|request| !self.answer(request)) {
+                        return;
+                    }
+                    continue;
                 }
             }
             let request = runtime.block_on(async {
@@ -144,12 +152,22 @@ impl Runner {
             }
             Request::Purge(business, subject, answer) => {
                 let purged = search::purge(&self.connection, business, subject).map_err(|e| ViewsError::Storage(e.to_string()));
-                // What was deleted must not live on in the WAL.
-                let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-                let _ = answer.send(purged);
+                let _ = answer.send(purged.and_then(|()| self.empty_wal()));
             }
         }
         true
+    }
+
+    /// What was deleted must not live on in the WAL; readers of older pages are waited for.
+    fn empty_wal(&self) -> Result<(), ViewsError> {
+        for _ in 0..WAL_TRIES_MAX {
+            let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
+            if busy == 0 {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        Err(ViewsError::Storage("deleted text is still in the WAL, because a reader holds it; shred again".to_owned()))
     }
 
     fn rebuild(&mut self, name: Option<&str>) -> Result<(), ViewsError> {

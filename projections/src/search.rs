@@ -27,8 +27,8 @@ fn apply(tx: &Connection, a: &Applied<'_>, unsealer: &Unsealer) -> Result<(), Ap
         let Some(text) = unsealer.text(&field)? else { continue };
         run(
             tx,
-            "INSERT INTO search_rows(business, seq, pointer, subject, kind, id) VALUES (?, ?, ?, ?, ?, ?)",
-            &[&a.business(), &a.recorded.seq, &pointer, &field.subject.to_string(), &a.stored.kind.as_str(), &a.id()],
+            "INSERT INTO search_rows(business, seq, pointer, subject, generation, kind, id) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            &[&a.business(), &a.recorded.seq, &pointer, &field.subject.to_string(), &field.generation, &a.stored.kind.as_str(), &a.id()],
         )?;
         run(tx, "INSERT INTO search_text(rowid, text) VALUES (?, ?)", &[&tx.last_insert_rowid(), &text])?;
     }
@@ -43,4 +43,24 @@ pub fn purge(tx: &Connection, business: BusinessId, subject: SubjectId) -> Resul
     let args: [&dyn rusqlite::ToSql; 2] = [&business.to_string(), &subject.to_string()];
     run(tx, "DELETE FROM search_text WHERE rowid IN (SELECT n FROM search_rows WHERE business = ? AND subject = ?)", &args)?;
     run(tx, "DELETE FROM search_rows WHERE business = ? AND subject = ?", &args)
+}
+
+/// Deletes what is about subjects whose keys are gone: a process that died between destroying a key
+/// and purging left it behind.
+///
+/// # Errors
+/// When the tables or the keyring can't be used.
+pub(crate) fn purge_forgotten(tx: &Connection, unsealer: &Unsealer) -> Result<(), ApplyError> {
+    let known: Vec<(String, String, u32)> = tx
+        .prepare("SELECT DISTINCT business, subject, generation FROM search_rows")?
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (business, subject, generation) in known {
+        let bad = |e: uuid::Error| ApplyError::Value(e.to_string());
+        let (b, s): (BusinessId, SubjectId) = (business.parse().map_err(bad)?, subject.parse().map_err(bad)?);
+        if !unsealer.has_key(b, s, generation)? {
+            purge(tx, b, s)?;
+        }
+    }
+    Ok(())
 }

@@ -118,7 +118,15 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Tasks::Planned(e) => planned(tx, a, e)?,
         Tasks::Offered(e) => {
             enter(tx, a, Status::Offered)?;
-            set(tx, a, "team = ?, revision = ?", &[&e.team.as_str(), &e.revision])?;
+            let args: [&dyn ToSql; 3] = [&e.revision, &e.team.as_str(), &e.revision];
+            // A new revision begins with nothing at hand.
+            set(tx, a, "producer = iif(revision < ?, NULL, producer), team = ?", &args[..2])?;
+            set(
+                tx,
+                a,
+                "artifact_digest = iif(producer IS NULL, NULL, artifact_digest), result = iif(producer IS NULL, NULL, result), revision = ?",
+                &args[2..],
+            )?;
         }
         Tasks::Leased(e) => {
             let args: [&dyn ToSql; 4] = [&Status::Leased.as_str(), &e.fencing_token, &e.agent.to_string(), &e.expires_at.to_string()];

@@ -98,6 +98,7 @@ impl Views {
             None => {
                 let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
                 connection.set_prepared_statement_cache_capacity(64);
+                connection.pragma_update(None, "mmap_size", 1_u64 << 32)?;
                 connection
             }
         };

@@ -196,6 +196,7 @@ impl App {
     /// When the keyring or the views can't be written.
     pub async fn shred(&self, business: BusinessId, subject: domain::SubjectId) -> Result<u32, AppError> {
         let keys = self.keyring.destroy(business, subject).await?;
+        self.views.purge(business, subject).await?;
         // What the runner read before the key was gone may still be on its way into the tables.
         self.caught_up(Duration::from_secs(60)).await?;
         self.views.purge(business, subject).await?;

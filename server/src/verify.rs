@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use domain::{AggregateRef, BusinessId};
 use event_log::envelope::event_id;
 use event_log::sqlite::{RawRow, SqliteLog};
-use event_log::{EventLog, LogError, Stored};
+use event_log::{LogError, Stored};
 use proof::tree::{Frontier, leaf_hash};
 use serde::Serialize;
 
@@ -73,6 +73,9 @@ fn check(row: &RawRow, streams: &mut Streams) -> Result<(), String> {
     if event_id(stored.business, stored.actor, &stored.command_id, stored.index) != stored.event_id {
         return Err("its id is not derived from who, key and index".to_owned());
     }
+    if stored.v != event_log::envelope::ENVELOPE_VERSION || (stored.index == 0) != stored.request.is_some() {
+        return Err("its envelope is of another version, or lacks the digest of its command".to_owned());
+    }
     let canonical: serde_json::Value = serde_json::from_slice(&row.bytes).map_err(|e| e.to_string())?;
     if proof::canonical::to_bytes(&canonical).map_err(|e| e.to_string())? != row.bytes {
         return Err("its bytes are not canonical".to_owned());
@@ -124,7 +127,10 @@ pub fn verify(log: &SqliteLog, heads: &[event_log::Head], up_to: u64) -> Result<
         }
     }
     if report.fault.is_none() {
-        report.fault = compare_heads(heads, &streams, after).or(log.check_indexes()?.map(|(position, why)| located(log, position, why)));
+        report.fault = compare_heads(heads, &streams, after);
+    }
+    if report.fault.is_none() {
+        report.fault = log.check_indexes()?.map(|(position, why)| located(log, position, why));
     }
     report.businesses = streams
         .trees
@@ -187,22 +193,19 @@ fn compare_heads(heads: &[event_log::Head], streams: &Streams, after: u64) -> Op
 /// # Errors
 /// When the log can't be read at all.
 pub async fn verify_open(log: &std::sync::Arc<SqliteLog>) -> Result<Report, LogError> {
-    // The ends first: what is appended meanwhile is beyond them, and left alone.
-    let (end, heads) = loop {
-        let end = *log.position().borrow();
-        let heads = match log.heads().await {
-            Ok(heads) => heads,
-            Err(LogError::Corrupt(why)) => {
-                let fault = Fault { business: String::new(), seq: 0, event_id: String::new(), position: 0, why };
-                return Ok(Report { events: 0, businesses: Vec::new(), fault: Some(fault) });
-            }
-            Err(e) => return Err(e),
-        };
-        if end == *log.position().borrow() {
-            break (end, heads);
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    // Ends and last position of one moment: what is appended later is left alone.
+    let nowhere = |why: String| {
+        let fault = Fault { business: String::new(), seq: 0, event_id: String::new(), position: 0, why };
+        Ok(Report { events: 0, businesses: Vec::new(), fault: Some(fault) })
     };
+    let (heads, end, astray) = match log.ends() {
+        Ok(ends) => ends,
+        Err(LogError::Corrupt(why)) => return nowhere(why),
+        Err(e) => return Err(e),
+    };
+    if astray > 0 {
+        return nowhere(format!("{astray} events lie before the first position"));
+    }
     let log = std::sync::Arc::clone(log);
     tokio::task::spawn_blocking(move || verify(&log, &heads, end)).await.unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
 }

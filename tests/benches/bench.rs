@@ -53,6 +53,14 @@ impl Bench {
         Self { app, businesses, _folder: folder }
     }
 
+    /// The same installation with its views at rest: what is measured is the path of commands.
+    async fn without_views() -> Self {
+        let bench = Self::new().await;
+        bench.app.caught_up(Duration::from_secs(60)).await.unwrap();
+        projections::Runner::stop(&bench.app.views).await;
+        bench
+    }
+
     /// `n` commands from so many callers; `make` says what the i-th is.
     async fn run(&self, callers: usize, n: usize, make: impl Fn(usize) -> (usize, &'static str, Option<Uuid>, Value) + Clone + Send + 'static) -> Latencies {
         let began = Instant::now();
@@ -249,9 +257,12 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         disk();
-        let bench = Bench::new().await;
+        let bench = Bench::without_views().await;
         let at_64 = spread(&bench).await;
         one_aggregate(&bench, at_64).await;
+        let bench = Bench::new().await;
+        let with_views = bench.run(64, 20_000, plan).await.rate;
+        println!("\nwith every view kept up on the same {} cores: {with_views:.0}/s at 64 callers", std::thread::available_parallelism().unwrap());
         reading(&bench).await;
         import().await;
         println!("\npeak memory {} MiB, of benchmark and product together", usage().1 / 1024);

@@ -54,3 +54,35 @@ async fn two_keys_work_at_once_so_that_one_can_replace_the_other() {
     assert_eq!(unknown.await.unwrap_err().name(), "unknown");
     assert!(!format!("{first:?}").contains(first.reveal()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_registers_their_way_into_what_is_open_already() {
+    let installation = Installation::new().await;
+    let victim = installation.business("victim").await;
+    let stranger = installation.principal(victim, PrincipalKind::Human, None).await;
+    for (business, id) in [(victim, None), (INSTALLATION, Some(victim.0)), (INSTALLATION, Some(Uuid::nil()))] {
+        let taken = installation.submit(&stranger, business, "businesses.register", id, json!({"slug": "fresh"})).await;
+        assert!(matches!(taken, Err(CommandError::Forbidden(_))), "{taken:?}");
+    }
+    let operator = installation.app.operator_in(INSTALLATION).await.unwrap();
+    let again = installation.submit(&operator, victim, "businesses.register", None, json!({"slug": "fresh"})).await;
+    assert_eq!(again.unwrap_err().name(), "exists");
+    let unseen = installation.query_as(stranger.principal, "{ businesses { slug } }").await;
+    assert_eq!(unseen, json!({"businesses": []}), "nothing was granted on the way");
+    assert_eq!(installation.app.business("fresh").await.unwrap(), None, "and no slug was claimed");
+    let own = installation.submit(&stranger, INSTALLATION, "businesses.register", None, json!({"slug": "fresh"})).await.unwrap();
+    let seen = installation.query_as(stranger.principal, "{ businesses { slug id } }").await;
+    assert_eq!(seen["businesses"][0]["id"], json!(own.business));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_may_speak_for_others_does() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let member = installation.principal(business, PrincipalKind::Human, Some("member")).await;
+    let mut plan = commands::Submission::new(business, member.clone(), "k", "tasks.plan", None, &json!({"title": "x", "team": "hr"}));
+    plan.on_behalf_of = Some(server::app::operator());
+    assert!(matches!(installation.app.desk.submit(plan.clone()).await, Err(CommandError::Forbidden(_))));
+    plan.on_behalf_of = Some(member.principal);
+    installation.app.desk.submit(plan).await.unwrap();
+}

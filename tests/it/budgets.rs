@@ -77,6 +77,13 @@ fn an_overrun_is_put_on_record_and_asks_for_approval() {
     let settle = |amount: &str| reserved.when("budgets.settle", whole(), json!({"reservation": id(1), "amount": eur(amount)}));
     assert_eq!(settle("10"), Ok(vec!["budgets.settled"]));
     assert_eq!(settle("12"), Ok(vec!["budgets.settled", "budgets.overrun", "approvals.requested"]));
+    let twice = reserved.given("budgets.settle", whole(), json!({"reservation": id(1), "amount": eur("12")})).given(
+        "budgets.reserve",
+        id(2),
+        json!({"amount": eur("10")}),
+    );
+    let again = twice.when("budgets.settle", whole(), json!({"reservation": id(2), "amount": eur("12")}));
+    assert_eq!(again, Ok(vec!["budgets.settled", "budgets.overrun", "approvals.requested"]), "each overrun asks for an approval of its own");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

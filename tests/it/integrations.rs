@@ -46,6 +46,28 @@ fn an_agent_calls_only_what_it_may() {
 }
 
 #[test]
+fn an_agent_says_which_it_is_and_reports_its_own_calls_only() {
+    use domain::access::PrincipalKind;
+    use domain::values::Role;
+    let mut unnamed = intend(None);
+    unnamed.as_object_mut().unwrap().remove("agent");
+    let agent = |n| crate::story::actor(n, PrincipalKind::Agent, &[Role::Agent]);
+    assert_eq!(story().by(agent(50)).when("integrations.intend_call", call(), unnamed), Err("agent_unnamed"));
+    assert_eq!(story().by(agent(50)).when("decisions.record", id(1), json!({"choice": "x"})), Err("agent_unnamed"));
+    let intended = story().given("integrations.intend_call", call(), intend(None));
+    assert_eq!(intended.clone().by(agent(51)).when("integrations.succeed_call", call(), json!({})), Err("not_the_agent"));
+    assert_eq!(intended.by(agent(50)).when("integrations.succeed_call", call(), json!({})), Ok(vec!["integrations.call_succeeded"]));
+}
+
+#[test]
+fn what_is_set_aside_for_a_call_is_freed_by_its_outcome_only() {
+    let paid = story().given("integrations.intend_call", call(), intend(Some("10")));
+    assert_eq!(paid.when("budgets.release", whole(), json!({"reservation": call()})), Err("reservation_of_call"));
+    assert_eq!(paid.when("budgets.settle", whole(), json!({"reservation": call(), "amount": eur("0")})), Err("reservation_of_call"));
+    assert_eq!(paid.when("integrations.succeed_call", call(), json!({"cost": eur("-1")})), Err("out_of_range"));
+}
+
+#[test]
 fn the_outcome_settles_what_was_set_aside() {
     let paid = story().given("integrations.intend_call", call(), intend(Some("10")));
     assert_eq!(paid.when("integrations.succeed_call", call(), json!({"cost": eur("4")})), Ok(vec!["integrations.call_succeeded", "budgets.settled"]));

@@ -24,7 +24,9 @@ async fn no_file_but_the_searchable_tables_holds_personal_text() {
     let folder = installation.close().await;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let path = entry.unwrap().path();
-        let (name, bytes) = (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap());
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        // A WAL goes away with its last reader.
+        let Ok(bytes) = std::fs::read(&path) else { continue };
         for canary in ["canary-arguments", "canary-idea", "canary-name"] {
             assert!(!contains(&bytes, canary), "{canary} lies in the clear in {name}");
         }

@@ -89,6 +89,9 @@ impl Story {
                 declared.0.insert(aggregate, state);
             }
         }
+        for (aggregate, _) in command.decide(ctx, &all).into_iter().flatten() {
+            assert!(declared.0.contains_key(&aggregate), "{command:?} writes {aggregate} without reading it");
+        }
         assert_eq!(command.decide(ctx, &declared), command.decide(ctx, &all), "{command:?} reads what it does not declare");
     }
 

@@ -34,7 +34,7 @@ fn leased() -> Story {
     offered().given("tasks.lease", task(), json!({"agent": producer(), "lease_seconds": 900}))
 }
 fn submitted() -> Story {
-    leased().given("tasks.submit", task(), submit(1))
+    leased().by(actor(50, PrincipalKind::Agent, &[Role::Agent])).given("tasks.submit", task(), submit(1)).by(actor(1, PrincipalKind::Human, &[Role::Owner]))
 }
 fn submit(token: u32) -> Value {
     json!({"agent": producer(), "fencing_token": token, "result": "done"})
@@ -55,7 +55,10 @@ fn a_task_goes_from_plan_to_completed() {
     let story = submitted();
     let passed = review(&story, "passed", false);
     assert_eq!(ask(&story, "tasks.review", passed.clone()), Ok(vec!["tasks.reviewed", "tasks.completed"]));
-    let story = story.given("tasks.review", task(), passed);
+    let by_human = story.clone().given("tasks.review", task(), passed.clone());
+    let Event::Tasks(Tasks::Completed(e)) = by_human.last("tasks.completed") else { panic!() };
+    assert!(!e.without_human, "a human reviewed in the agent's name");
+    let story = story.by(actor(51, PrincipalKind::Agent, &[Role::Agent])).given("tasks.review", task(), passed);
     let Event::Tasks(Tasks::Completed(e)) = story.last("tasks.completed") else { panic!() };
     assert!(e.without_human);
     assert_eq!(ask(&story, "tasks.cancel", json!({})), Err("wrong_status"));
@@ -122,6 +125,27 @@ fn with_an_old_token_all_but_submit_are_refused() {
     assert_eq!(ask(&story, "tasks.submit", submit(3)), Err("lease_lost"), "a token that was never given");
     let after = story.clone().given("tasks.submit", task(), submit(1));
     assert_eq!(ask(&after, "tasks.submit", submit(2)), Ok(vec!["tasks.submitted"]), "the late result changed nothing");
+}
+
+#[test]
+fn knowing_the_token_is_not_holding_the_lease() {
+    let other = leased().by(actor(77, PrincipalKind::Agent, &[Role::Agent]));
+    for (command, data) in [
+        ("tasks.heartbeat", json!({"fencing_token": 1})),
+        ("tasks.release", json!({"fencing_token": 1})),
+        ("tasks.fail", json!({"fencing_token": 1, "retryable": false})),
+        ("tasks.quarantine", json!({"fencing_token": 1, "reason": "?"})),
+        ("tasks.escalate", json!({"fencing_token": 1, "result": "forged"})),
+    ] {
+        assert_eq!(ask(&other, command, data), Err("not_the_agent"), "{command}");
+    }
+}
+
+#[test]
+fn a_new_revision_begins_with_nothing_at_hand() {
+    let story = submitted();
+    let again = story.clone().given("tasks.review", task(), review(&story, "changes_requested", false)).given("tasks.escalate", task(), json!({}));
+    assert_eq!(ask(&again, "tasks.resolve", json!({"resolution": "submitted"})), Err("nothing_submitted"));
 }
 
 #[test]

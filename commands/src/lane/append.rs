@@ -26,7 +26,9 @@ fn envelopes(job: &Job, ctx: &Context, seen: &Boundary, changes: Changes) -> Res
     let submission = &job.submission;
     let mut ready: Vec<Ready> = Vec::with_capacity(changes.len());
     for (index, (aggregate, event)) in (0..).zip(changes) {
-        let read = seen.0.get(&aggregate).map_or(0, |(version, _)| *version);
+        let Some((read, _)) = seen.0.get(&aggregate) else {
+            return Err(CommandError::Unavailable(format!("{} decided on {aggregate} without reading it", submission.r#type)));
+        };
         let earlier = ready.iter().filter(|r| r.aggregate == aggregate).count() as u64;
         let version = read + earlier + 1;
         let draft = Draft {
@@ -72,7 +74,7 @@ impl Shared {
         }
         let read_only = |aggregate: &AggregateRef| !folded.iter().any(|(written, _)| written == aggregate);
         let reads = seen.0.iter().filter(|(a, _)| read_only(a)).map(|(a, (version, _))| (*a, *version)).collect();
-        let append = Append { business: ctx.business, reads, events };
+        let append = Append { business: ctx.business, reads, events, chain: None };
         append.check_caps()?;
         for (aggregate, event) in &folded {
             seen.evolve(*aggregate, event);

@@ -34,12 +34,12 @@ pub(super) fn review(c: &Review, task: &Task, status: Status, ctx: &Context, see
         findings: c.findings.clone().map(|t| t.about(task.subject)),
         subject: task.subject,
     };
-    Ok(vec![reviewed.into(), outcome(c, task)])
+    Ok(vec![reviewed.into(), outcome(c, task, ctx)])
 }
 
-fn outcome(c: &Review, task: &Task) -> Event {
+fn outcome(c: &Review, task: &Task, ctx: &Context) -> Event {
     match c.verdict {
-        Verdict::Passed => Completed { revision: task.revision, without_human: !task.human_involved }.into(),
+        Verdict::Passed => Completed { revision: task.revision, without_human: !task.human_involved && !ctx.by_human() }.into(),
         Verdict::ChangesRequested if c.r#final => Failed { reason: FailureReason::Rejected }.into(),
         Verdict::ChangesRequested if task.rework_rounds >= task.rework_rounds_max => Escalated {
             from: Status::Submitted,

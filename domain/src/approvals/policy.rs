@@ -55,8 +55,12 @@ pub struct ActionFacts {
     pub actor_kind: Option<PrincipalKind>,
     /// What it may cost.
     pub amount: Option<Money>,
+    /// True when it could have said what it may cost, and did not.
+    pub amount_unsaid: bool,
     /// How much harm it may do.
     pub risk: Option<RiskTier>,
+    /// True when it could have said how sure the actor is, and did not.
+    pub confidence_unsaid: bool,
     /// How sure the actor is.
     pub confidence: Option<Ratio>,
     /// Classes of data it touches.
@@ -73,8 +77,8 @@ impl Matcher {
     pub fn matches(&self, facts: &ActionFacts) -> bool {
         let types = self.command_types.is_empty() || self.command_types.iter().any(|t| t.as_str() == facts.command_type);
         let amount = self.amount_at_least.is_none_or(|least| {
-            // Another currency can't be compared, so the rule applies: approval is asked for.
-            facts.amount.is_some_and(|a| a.currency != least.currency || a.amount >= least.amount)
+            // What is not said, or in another currency, can't be compared: approval is asked for.
+            facts.amount_unsaid || facts.amount.is_some_and(|a| a.currency != least.currency || a.amount >= least.amount)
         });
         let classes = self.data_classes.is_empty() || facts.data_classes.iter().any(|c| self.data_classes.contains(c));
         types
@@ -85,7 +89,7 @@ impl Matcher {
             && one_of(&self.actor_kinds, facts.actor_kind.as_ref())
             && amount
             && self.risk_at_least.is_none_or(|least| facts.risk.is_some_and(|r| r >= least))
-            && self.confidence_below.is_none_or(|below| facts.confidence.is_some_and(|c| c < below))
+            && self.confidence_below.is_none_or(|below| facts.confidence_unsaid || facts.confidence.is_some_and(|c| c < below))
             && classes
     }
 }

@@ -229,6 +229,8 @@ pub struct Submitted {
     pub agent: AgentId,
     /// The holder's token.
     pub fencing_token: u32,
+    /// Whether a human handed it in, in the agent's name.
+    pub by_human: bool,
     /// Files that were made, personal as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifacts: Option<crate::Personal<Vec<Artifact>>>,

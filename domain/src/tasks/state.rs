@@ -75,6 +75,9 @@ impl Task {
             }
             Event::Offered(e) => {
                 self.enter(Status::Offered);
+                if e.revision > self.revision {
+                    self.submission = None;
+                }
                 self.team = Some(e.team);
                 self.revision = e.revision;
             }
@@ -91,6 +94,7 @@ impl Task {
             Event::Released(_) | Event::LeaseExpired(_) => self.enter(Status::Offered),
             Event::Submitted(e) => {
                 self.enter(Status::Submitted);
+                self.human_involved |= e.by_human;
                 self.submission = Some(Submission { producer: e.agent, artifact_digest: e.artifact.digest });
             }
             Event::LateResultRecorded(_) => {}

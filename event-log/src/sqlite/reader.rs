@@ -36,6 +36,9 @@ pub struct RawRow {
     pub bytes: Vec<u8>,
 }
 
+/// Bytes of the file that a reader maps instead of reading page by page.
+const MAPPED_BYTES_MAX: u64 = 1 << 32;
+
 #[derive(Clone)]
 pub(super) struct Readers {
     path: PathBuf,
@@ -66,7 +69,9 @@ impl Readers {
             Some(connection) => connection,
             None => {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                Connection::open_with_flags(&self.path, flags).map_err(|e| log_error(&e))?
+                let connection = Connection::open_with_flags(&self.path, flags).map_err(|e| log_error(&e))?;
+                connection.pragma_update(None, "mmap_size", MAPPED_BYTES_MAX).map_err(|e| log_error(&e))?;
+                connection
             }
         };
         let result = read(&connection).map_err(|e| log_error(&e));
@@ -109,6 +114,18 @@ impl Readers {
     pub(super) fn heads(&self) -> Result<Vec<Head>, LogError> {
         let rows: Vec<_> = self.with(|c| c.prepare_cached("SELECT business, seq, frontier FROM heads ORDER BY business")?.query_map([], head)?.collect())?;
         rows.into_iter().map(to_head).collect()
+    }
+
+    pub(super) fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+        let (heads, end, astray) = self.with(|c| {
+            let tx = c.unchecked_transaction()?;
+            let heads: Vec<_> =
+                tx.prepare_cached("SELECT business, seq, frontier FROM heads ORDER BY business")?.query_map([], head)?.collect::<rusqlite::Result<_>>()?;
+            let end: Option<u64> = tx.query_row("SELECT max(position) FROM events WHERE position > 0", [], |r| r.get(0))?;
+            let astray: u64 = tx.query_row("SELECT count(*) FROM events WHERE position < 1", [], |r| r.get(0))?;
+            Ok((heads, end.unwrap_or(0), astray))
+        })?;
+        Ok((heads.into_iter().map(to_head).collect::<Result<_, _>>()?, end, astray))
     }
 
     pub(super) fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {

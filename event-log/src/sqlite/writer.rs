@@ -14,6 +14,10 @@ use crate::log::{Append, AppendError, Committed, LogError};
 
 /// A batch is committed when the queue is empty, or when it is this old …
 const BATCH_AGE_MAX: Duration = Duration::from_millis(5);
+/// … or, with the queue empty, when it is as large as the last one or this old …
+const COMPANY_WAIT_MAX: Duration = Duration::from_millis(1);
+/// How often the queue is looked at meanwhile.
+const COMPANY_LOOK: Duration = Duration::from_micros(50);
 /// … or has this many appends …
 const BATCH_APPENDS_MAX: usize = 1_000;
 /// … or this many bytes.
@@ -28,6 +32,8 @@ pub(super) struct Writer {
     position: u64,
     versions: HashMap<(BusinessId, AggregateRef), u64>,
     heads: HashMap<BusinessId, Frontier>,
+    /// The last broken epoch of each lane.
+    broken: HashMap<u64, u64>,
 }
 
 fn append_error(e: &rusqlite::Error) -> AppendError {
@@ -47,7 +53,9 @@ impl Writer {
                 Durability::Normal => "NORMAL",
             };
             connection.pragma_update(None, "synchronous", synchronous)?;
-            connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+            connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
+            // Ids are spread over their indexes: without room for the hot pages each insert reads.
+            connection.pragma_update(None, "cache_size", -131_072)?;
             if options.pages_max > 0 {
                 connection.pragma_update(None, "max_page_count", options.pages_max)?;
             }
@@ -57,7 +65,7 @@ impl Writer {
             Ok((connection, position.unwrap_or(0)))
         };
         let (connection, position) = open().map_err(|e| log_error(&e))?;
-        Ok(Self { connection, position, versions: HashMap::new(), heads: HashMap::new() })
+        Ok(Self { connection, position, versions: HashMap::new(), heads: HashMap::new(), broken: HashMap::new() })
     }
 
     pub(super) fn last_position(&self) -> u64 {
@@ -65,7 +73,7 @@ impl Writer {
     }
 
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>, moved: &watch::Sender<u64>) {
-        let mut stopping = false;
+        let (mut stopping, mut expected) = (false, 1);
         while !stopping {
             let Some(first) = jobs.blocking_recv() else { return };
             let mut batch = Vec::new();
@@ -86,7 +94,14 @@ impl Writer {
                 if room || stopping {
                     next = jobs.try_recv().ok();
                 }
+                // Callers come back together: where the last batch had company, a moment's wait
+                // makes this one worth its fsync.
+                while next.is_none() && room && !stopping && batch.len() < expected && began.elapsed() < COMPANY_WAIT_MAX {
+                    std::thread::sleep(COMPANY_LOOK);
+                    next = jobs.try_recv().ok();
+                }
             }
+            expected = batch.len();
             self.commit(batch, moved);
         }
     }
@@ -110,7 +125,8 @@ impl Writer {
                 self.heads.clear();
                 let error = append_error(&e);
                 tracing::error!(log.appends = batch.len(), error = %error, "appends were not stored");
-                for (_, answer) in batch {
+                for (append, answer) in batch {
+                    self.broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
                     let _ = answer.send(Err(error.clone()));
                 }
             }
@@ -126,7 +142,11 @@ impl Writer {
         let mut touched = Vec::new();
         let mut answers = Vec::with_capacity(batch.len());
         for (append, _) in batch {
-            let answer = self.write_one(append)?;
+            let answer =
+                if append.chain.is_some_and(|c| self.broken.get(&c.lane) == Some(&c.epoch)) { Err(AppendError::ChainBroken) } else { self.write_one(append)? };
+            if answer.is_err() {
+                self.broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
+            }
             if answer.as_ref().is_ok_and(|a| !a.repeated) && touched.last() != Some(&append.business) {
                 touched.push(append.business);
             }

@@ -46,10 +46,15 @@ fn if_match(request: &HttpRequest) -> Result<Option<u64>, Problem> {
 }
 
 pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Path<String>, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    // Who has no key learns nothing, not even whether a slug exists.
+    // Who has no key learns nothing, not even whether a slug exists; who has no role there the same.
     principal(&request, &state).await?;
+    let hidden = || Problem::from(commands::CommandError::NotFound(INSTALLATION));
     let found = state.app.business(&path).await.map_err(|e| Problem::unavailable(&e))?;
-    let business = found.ok_or_else(|| Problem::new(404, "not_found", "there is no business of that name that you could see"))?;
+    let business = found.filter(|b| *b != INSTALLATION).ok_or_else(hidden)?;
+    let registers = || Body::parse(&body).is_ok_and(|b| b.r#type == "businesses.register");
+    if !actor(&request, &state, business).await?.may_see() && !registers() {
+        return Err(hidden());
+    }
     submit(request, state, business, body).await
 }
 
