@@ -5,12 +5,13 @@
 //! SQLite 3.46 has the WAL-reset bug that needs two writing connections on one file: there is only
 //! ever one here, and a lock on the folder keeps other processes out.
 
+mod known;
 mod reader;
 mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::envelope::Recorded;
 use crate::log::{Append, AppendError, EventLog, Head, LogError, Pending};
+use known::Known;
 pub use reader::RawRow;
 use reader::Readers;
 
@@ -82,6 +84,7 @@ enum Job {
 pub struct SqliteLog {
     queue: mpsc::Sender<Job>,
     readers: Readers,
+    known: Arc<Known>,
     position: watch::Receiver<u64>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -113,7 +116,12 @@ impl SqliteLog {
         let (moved, position) = watch::channel(writer.last_position());
         let thread =
             std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || writer.run(jobs, &moved)).map_err(|e| LogError::Storage(e.to_string()))?;
-        Ok(Self { queue, readers: Readers::new(path), position, writer: Mutex::new(Some(thread)) })
+        let known = Arc::new(Known::with_room_for(*position.borrow()));
+        let (readers, filling) = (Readers::new(path), Arc::clone(&known));
+        let file = readers.clone();
+        // Until it is done, and if it fails, the filter only says "maybe".
+        std::thread::Builder::new().name("log-filter".to_owned()).spawn(move || file.fill(&filling)).map_err(|e| LogError::Storage(e.to_string()))?;
+        Ok(Self { queue, readers, known, position, writer: Mutex::new(Some(thread)) })
     }
 
     /// Commits what is queued, then closes the file. What comes later is refused.
@@ -155,6 +163,7 @@ impl SqliteLog {
 impl EventLog for SqliteLog {
     async fn enqueue(&self, append: Append) -> Result<Pending, AppendError> {
         append.check_caps()?;
+        self.known.add_append(&append);
         let (answer, pending) = oneshot::channel();
         let closed = |_| AppendError::Closed("the store is shutting down".to_owned());
         self.queue.send(Job::Append(append, answer)).await.map_err(closed)?;
@@ -163,10 +172,16 @@ impl EventLog for SqliteLog {
 
     // Point reads take microseconds and run where they are called; scans leave the runtime alone.
     async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
+        if !self.known.maybe_event(business, id) {
+            return Ok(None);
+        }
         self.readers.find(business, id)
     }
 
     async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        if !self.known.maybe_aggregate(business, aggregate) {
+            return Ok(Vec::new());
+        }
         self.readers.aggregate(business, aggregate, after, limit)
     }
 

@@ -9,6 +9,7 @@ use proof::tree::Frontier;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, ToSql, params};
 use uuid::Uuid;
 
+use super::known::Known;
 use super::log_error;
 use crate::envelope::Recorded;
 use crate::log::{Head, LogError};
@@ -114,6 +115,12 @@ impl Readers {
     pub(super) fn heads(&self) -> Result<Vec<Head>, LogError> {
         let rows: Vec<_> = self.with(|c| c.prepare_cached("SELECT business, seq, frontier FROM heads ORDER BY business")?.query_map([], head)?.collect())?;
         rows.into_iter().map(to_head).collect()
+    }
+
+    pub(super) fn fill(&self, known: &Known) {
+        if let Err(e) = self.with(|c| known.fill(c)) {
+            tracing::warn!(error = %e, "the log's filter could not be filled; look-ups go to the file");
+        }
     }
 
     pub(super) fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
