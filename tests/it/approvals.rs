@@ -175,6 +175,26 @@ async fn an_expired_a_forgotten_and_an_outdated_approval_open_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_approval_given_under_a_weaker_rule_opens_nothing_under_a_stronger_one() {
+    let l = granted().await;
+    // One vote was enough for a human who asked; a service that presents it needs two.
+    let rule = |name: &str, kind: &str, quorum: u8| {
+        json!({"name": name, "when": {"command_types": ["businesses.advance"], "actor_kinds": [kind]}, "quorum": quorum,
+            "roles": ["approver", "owner"], "separation_of_duties": true, "expires_after_seconds": 3600, "escalate_to": []})
+    };
+    l.installation.must(l.business, "approvals.define_policy", None, json!({"rules": [rule("machines", "service", 2), rule("people", "human", 1)]})).await;
+    let command = json!({"type": "businesses.advance", "id": l.business, "data": {"to": "operating"}});
+    let approval = l.installation.must(l.business, "approvals.request", None, json!({"command": command})).await.events[0].id;
+    let approver = l.installation.principal(l.business, PrincipalKind::Human, Some("approver")).await;
+    l.installation.submit(&approver, l.business, "approvals.vote", Some(approval), json!({"choice": "approve"})).await.unwrap();
+    let machine = l.installation.principal(l.business, PrincipalKind::Service, Some("owner")).await;
+    let mut submission = Submission::new(l.business, machine, "k", "businesses.advance", Some(l.business.0), &json!({"to": "operating"}));
+    submission.approval_id = Some(domain::ids::ApprovalId(approval));
+    assert_eq!(l.installation.app.desk.submit(submission).await.unwrap_err().name(), "approval_outdated");
+    l.advance(json!({"to": "operating"}), Some(approval)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_who_present_one_approval_use_it_once() {
     let l = granted().await;
     let all = futures_util::future::join_all((0..20).map(|_| l.advance(json!({"to": "operating"}), Some(l.approval)))).await;

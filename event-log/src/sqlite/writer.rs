@@ -15,9 +15,9 @@ use crate::log::{Append, AppendError, Committed, LogError};
 /// A batch is committed when the queue is empty, or when it is this old …
 const BATCH_AGE_MAX: Duration = Duration::from_millis(5);
 /// … or, with the queue empty, when it is as large as the last one or this old …
-const COMPANY_WAIT_MAX: Duration = Duration::from_millis(1);
+const COMPANY_WAIT_MAX: Duration = Duration::from_micros(250);
 /// How often the queue is looked at meanwhile.
-const COMPANY_LOOK: Duration = Duration::from_micros(50);
+const COMPANY_LOOK: Duration = Duration::from_micros(20);
 /// … or has this many appends …
 const BATCH_APPENDS_MAX: usize = 1_000;
 /// … or this many bytes.
