@@ -3,8 +3,7 @@
 //! parse and bound → authorise → the business's lane (decide, seal, append) → receipt; and every
 //! attempt is kept, whatever came of it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use domain::access::PrincipalKind;
 use domain::ids::INSTALLATION;
@@ -13,7 +12,6 @@ use domain::{AggregateRef, BusinessId};
 use event_log::attempts::{Attempt, Attempts};
 use event_log::{Entropy, EventLog, Keyring};
 use serde_json::json;
-use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -28,6 +26,8 @@ use crate::{Refusal, approvals, businesses};
 
 /// Commands that may wait in one lane.
 const LANE_QUEUE_MAX: usize = 1_024;
+/// Lanes that share all businesses: enough for the cores that decide, few enough to stay awake.
+const LANES: usize = 4;
 
 /// What a desk stands on.
 pub struct DeskParts {
@@ -48,9 +48,8 @@ pub struct Desk {
     shared: Arc<Shared>,
     attempts: Arc<Attempts>,
     directory: Arc<Directory>,
-    lanes: Mutex<HashMap<BusinessId, mpsc::Sender<Job>>>,
+    lanes: [mpsc::Sender<Job>; LANES],
     places: Arc<Semaphore>,
-    runtime: Handle,
 }
 
 impl Desk {
@@ -58,14 +57,13 @@ impl Desk {
     #[must_use]
     pub fn new(parts: DeskParts) -> Self {
         let directory = Arc::new(Directory::new(Arc::clone(&parts.log)));
-        Self {
-            shared: Arc::new(Shared { log: parts.log, keyring: parts.keyring, clock: parts.clock, entropy: parts.entropy }),
-            attempts: parts.attempts,
-            directory,
-            lanes: Mutex::default(),
-            places: Arc::new(Semaphore::new(QUEUE_MAX)),
-            runtime: Handle::current(),
-        }
+        let shared = Arc::new(Shared { log: parts.log, keyring: parts.keyring, clock: parts.clock, entropy: parts.entropy });
+        let lanes = std::array::from_fn(|_| {
+            let (sender, jobs) = mpsc::channel(LANE_QUEUE_MAX);
+            tokio::spawn(Lane::new(Arc::clone(&shared), jobs).run());
+            sender
+        });
+        Self { shared, attempts: parts.attempts, directory, lanes, places: Arc::new(Semaphore::new(QUEUE_MAX)) }
     }
 
     /// Who may come in.
@@ -172,28 +170,17 @@ impl Desk {
         let content = submission.content().map_err(|e| CommandError::Malformed(e.to_string()))?;
         let (answer, wait) = oneshot::channel();
         let business = submission.business;
-        let mut job = Job { submission, command, target, content, tries: 0, answer, _place: place };
-        loop {
-            let lane = self.lane(business);
-            match lane.send(job).await {
-                Ok(()) => break,
-                // The lane went to sleep in this moment; a new one takes over.
-                Err(mpsc::error::SendError(back)) => job = back,
-            }
-        }
-        wait.await.unwrap_or_else(|_| Err(CommandError::Unavailable("the desk is shutting down; try again".to_owned())))
+        let job = Job { submission, command, target, content, tries: 0, answer, _place: place };
+        let closing = || CommandError::Unavailable("the desk is shutting down; try again".to_owned());
+        self.lane(business).send(job).await.map_err(|_| closing())?;
+        wait.await.unwrap_or_else(|_| Err(closing()))
     }
 
-    fn lane(&self, business: BusinessId) -> mpsc::Sender<Job> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lane) = lanes.get(&business).filter(|lane| !lane.is_closed()) {
-            return lane.clone();
-        }
-        let (sender, jobs) = mpsc::channel(LANE_QUEUE_MAX);
-        self.runtime.spawn(Lane::new(business, Arc::clone(&self.shared), jobs).run());
-        lanes.retain(|_, lane| !lane.is_closed());
-        lanes.insert(business, sender.clone());
-        sender
+    /// The lane of a business: always the same one.
+    fn lane(&self, business: BusinessId) -> &mpsc::Sender<Job> {
+        let (_, low) = business.0.as_u64_pair();
+        let n = usize::try_from(low % self.lanes.len() as u64).unwrap_or(0);
+        self.lanes.get(n).unwrap_or(&self.lanes[0])
     }
 }
 

@@ -1,5 +1,6 @@
-//! A lane: the commands of one business, decided one after another on state that already includes
-//! the appends in flight.
+//! A lane: the commands of a business, decided one after another on state that already includes
+//! the appends in flight. A few lanes share all businesses (each business is always in the same
+//! one): a lane that has work does not have to be woken for every command.
 //!
 //! An answer never leaves before what it was decided on is durable. Appends finish in order; a
 //! refusal (or a decision that changes nothing) that saw appends in flight stands in the same
@@ -12,7 +13,6 @@ mod append;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use domain::ids::{ApprovalId, EventId};
 use domain::limits::{CONFLICT_TRIES_MAX, LANE_AGGREGATES_MAX};
@@ -37,8 +37,6 @@ use crate::root::{Boundary, Changes, Context, Decide};
 
 /// Appends of one lane that may be in flight.
 const IN_FLIGHT_MAX: usize = 1_024;
-/// A lane without work for so long ends.
-const IDLE: Duration = Duration::from_secs(60);
 /// Rounds in which a decision may name more that it reads.
 const READ_ROUNDS_MAX: u32 = 8;
 /// Events that are read at once when an aggregate is loaded.
@@ -96,10 +94,9 @@ enum Decision {
 pub(crate) struct Lane {
     /// No other lane of this process has it.
     id: u64,
-    business: BusinessId,
     shared: Arc<Shared>,
     jobs: mpsc::Receiver<Job>,
-    cache: LruCache<AggregateRef, (u64, State)>,
+    cache: LruCache<(BusinessId, AggregateRef), (u64, State)>,
     in_flight: FuturesOrdered<BoxFuture<'static, Flight>>,
     keys: HashSet<EventId>,
     again: VecDeque<Job>,
@@ -108,15 +105,15 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(business: BusinessId, shared: Arc<Shared>, jobs: mpsc::Receiver<Job>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, jobs: mpsc::Receiver<Job>) -> Self {
         let cache = LruCache::unbounded();
         let (keys, again) = (HashSet::new(), VecDeque::new());
         static LANES: AtomicU64 = AtomicU64::new(1);
         let id = LANES.fetch_add(1, Ordering::Relaxed);
-        Self { id, business, shared, jobs, cache, in_flight: FuturesOrdered::new(), keys, again, epoch: 0, draining: false }
+        Self { id, shared, jobs, cache, in_flight: FuturesOrdered::new(), keys, again, epoch: 0, draining: false }
     }
 
-    /// Works until the desk is gone or nothing came for a while.
+    /// Works until the desk is gone and everything is answered.
     pub(crate) async fn run(mut self) {
         loop {
             if self.in_flight.is_empty() {
@@ -141,10 +138,6 @@ impl Lane {
                     None if self.in_flight.is_empty() => return,
                     None => while let Some(flight) = self.in_flight.next().await { self.finish(flight) },
                 },
-                () = tokio::time::sleep(IDLE), if self.in_flight.is_empty() => {
-                    // What was sent before the door closed is still worked off.
-                    self.jobs.close();
-                }
             }
         }
     }
@@ -188,7 +181,7 @@ impl Lane {
                 self.keys.remove(&job.first_id());
                 match result {
                     Ok(committed) => {
-                        let receipt = receipt(self.business, events, committed);
+                        let receipt = receipt(job.submission.business, events, committed);
                         job.answer(Ok(receipt));
                     }
                     Err(AppendError::ChainBroken) => {
@@ -217,12 +210,12 @@ impl Lane {
     }
 
     async fn decide(&mut self, job: &Job) -> Result<Decision, CommandError> {
-        if let Some(first) = self.shared.log.find(self.business, job.first_id()).await? {
+        if let Some(first) = self.shared.log.find(job.submission.business, job.first_id()).await? {
             return self.repeat(job, &first).await.map(|r| Decision::Answer(Ok(r)));
         }
         let submission = &job.submission;
         let mut ctx = Context {
-            business: self.business,
+            business: job.submission.business,
             target: job.target.id,
             now: self.shared.clock.now(),
             actor: submission.actor.clone(),
@@ -235,13 +228,13 @@ impl Lane {
         let decided = self.decide_on(job, &mut ctx, &mut seen).await;
         let decision = match decided {
             Ok(changes) if changes.is_empty() => {
-                Ok(Decision::Answer(Ok(Receipt { business: self.business, events: Vec::new(), position: None, repeated: false })))
+                Ok(Decision::Answer(Ok(Receipt { business: job.submission.business, events: Vec::new(), position: None, repeated: false })))
             }
             Ok(changes) => self.shared.to_append(job, &ctx, &mut seen, changes).await,
             Err(e) => Ok(Decision::Answer(Err(e))),
         };
         for (aggregate, state) in seen.0 {
-            self.cache.put(aggregate, state);
+            self.cache.put((ctx.business, aggregate), state);
         }
         decision
     }
@@ -258,7 +251,7 @@ impl Lane {
                 break;
             }
             for aggregate in std::mem::take(&mut wanted) {
-                let state = self.load(aggregate).await?;
+                let state = self.load(ctx.business, aggregate).await?;
                 seen.0.insert(aggregate, state);
             }
         }
@@ -279,13 +272,13 @@ impl Lane {
         Ok(changes)
     }
 
-    async fn load(&mut self, aggregate: AggregateRef) -> Result<(u64, State), CommandError> {
-        if let Some(state) = self.cache.pop(&aggregate) {
+    async fn load(&mut self, business: BusinessId, aggregate: AggregateRef) -> Result<(u64, State), CommandError> {
+        if let Some(state) = self.cache.pop(&(business, aggregate)) {
             return Ok(state);
         }
         let (mut version, mut state) = (0, State::empty(aggregate.kind));
         loop {
-            let events = self.shared.log.read_aggregate(self.business, aggregate, version, LOAD_PAGE).await?;
+            let events = self.shared.log.read_aggregate(business, aggregate, version, LOAD_PAGE).await?;
             for recorded in &events {
                 state.evolve(&typed(&recorded.bytes)?);
                 version += 1;
@@ -303,7 +296,8 @@ impl Lane {
         let Some(key) = self.digest_key(stored).await? else { return Ok(None) };
         let malformed = |e: serde_json::Error| CommandError::Malformed(e.to_string());
         let data = serde_json::from_str(job.submission.data.get()).map_err(malformed)?;
-        let intended = gate::intended(self.business, &job.submission.r#type, job.target.id, &data, approval.approval_policy_version, approval.expires_at);
+        let intended =
+            gate::intended(job.submission.business, &job.submission.r#type, job.target.id, &data, approval.approval_policy_version, approval.expires_at);
         Ok(Some(content_digest(&key, &proof::canonical::to_bytes(&intended).map_err(malformed)?)))
     }
 
@@ -339,10 +333,10 @@ impl Lane {
                 version: stored.version,
             });
             let index = u32::try_from(events.len()).unwrap_or(u32::MAX);
-            let id = event_id(self.business, job.submission.actor.principal, &job.submission.key, index);
-            next = self.shared.log.find(self.business, id).await?;
+            let id = event_id(job.submission.business, job.submission.actor.principal, &job.submission.key, index);
+            next = self.shared.log.find(job.submission.business, id).await?;
         }
-        Ok(Receipt { business: self.business, events, position: Some(position), repeated: true })
+        Ok(Receipt { business: job.submission.business, events, position: Some(position), repeated: true })
     }
 }
 

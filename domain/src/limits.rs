@@ -29,7 +29,7 @@ pub const QUEUE_MAX: usize = 10_000;
 /// Tries at a command whose reads another process changed.
 pub const CONFLICT_TRIES_MAX: u32 = 3;
 /// Folded aggregates that one lane remembers.
-pub const LANE_AGGREGATES_MAX: usize = 4_096;
+pub const LANE_AGGREGATES_MAX: usize = 50_000;
 /// Longest idempotency key, in characters.
 pub const KEY_CHARS_MAX: usize = 200;
 /// Attempts that are kept, newest first.
