@@ -34,9 +34,9 @@ fn per_second(n: usize, took: Duration) -> f64 {
     n as f64 / took.as_secs_f64()
 }
 
-/// A folder on the disk that the checkout lies on: /tmp may be memory.
+/// A folder on the disk that the build lies on: /tmp may be memory.
 fn folder() -> TempDir {
-    TempDir::new_in(env!("CARGO_MANIFEST_DIR")).unwrap()
+    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
 impl Bench {

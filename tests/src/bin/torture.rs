@@ -41,7 +41,8 @@ impl Drop for Mounted {
 
 /// One power cut: what the copy of the disk lacks, if anything.
 fn power_cut(round: u64, normal: bool) -> Result<u64, String> {
-    let folder = TempDir::new_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let beside = std::env::current_exe().unwrap();
+    let folder = TempDir::new_in(beside.parent().unwrap()).unwrap();
     let path = |name: &str| folder.path().join(name);
     let (image, copy, book) = (path("disk.img"), path("copy.img"), path("ledger"));
     std::fs::File::create(&image).unwrap().set_len(128 << 20).unwrap();
