@@ -170,7 +170,8 @@ impl Desk {
         let content = submission.content().map_err(|e| CommandError::Malformed(e.to_string()))?;
         let (answer, wait) = oneshot::channel();
         let business = submission.business;
-        let job = Job { submission, command, target, content, tries: 0, answer, _place: place };
+        let first_id = event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
+        let job = Job { submission, command, target, first_id, content, tries: 0, answer, _place: place };
         let closing = || CommandError::Unavailable("the desk is shutting down; try again".to_owned());
         self.lane(business).send(job).await.map_err(|_| closing())?;
         wait.await.unwrap_or_else(|_| Err(closing()))

@@ -23,7 +23,7 @@ const PAGE: usize = 1_000;
 struct Folded {
     seq: u64,
     refreshed: Option<Instant>,
-    principals: HashMap<PrincipalId, Principal>,
+    principals: HashMap<PrincipalId, Arc<Principal>>,
     keys: HashMap<Digest, PrincipalId>,
     slugs: HashMap<String, BusinessId>,
 }
@@ -53,7 +53,7 @@ impl Folded {
                     }
                     access::Event::PrincipalAdded(_) | access::Event::RoleGranted(_) | access::Event::RoleRevoked(_) => {}
                 }
-                self.principals.entry(id).or_default().evolve(e);
+                Arc::make_mut(self.principals.entry(id).or_default()).evolve(e);
             }
             Event::Businesses(businesses::Event::Registered(_) | businesses::Event::Advanced(_))
             | Event::Agents(_)
@@ -132,7 +132,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the log can't be read.
-    pub async fn principal(&self, principal: PrincipalId) -> Result<Option<Principal>, LogError> {
+    pub async fn principal(&self, principal: PrincipalId) -> Result<Option<Arc<Principal>>, LogError> {
         self.fresh().await?;
         Ok(self.read(|f| f.principals.get(&principal).cloned()))
     }

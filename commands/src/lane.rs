@@ -55,6 +55,8 @@ pub(crate) struct Job {
     pub(crate) submission: Submission,
     pub(crate) command: AnyCommand,
     pub(crate) target: AggregateRef,
+    /// The id of the first event it can make: the same for every repeat.
+    pub(crate) first_id: EventId,
     /// RFC 8785 bytes of what was sent.
     pub(crate) content: Vec<u8>,
     pub(crate) tries: u32,
@@ -64,10 +66,6 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    fn first_id(&self) -> EventId {
-        event_id(self.submission.business, self.submission.actor.principal, &self.submission.key, 0)
-    }
-
     fn answer(self, result: Result<Receipt, CommandError>) {
         let _ = self.answer.send(result);
     }
@@ -144,7 +142,7 @@ impl Lane {
 
     async fn process(&mut self, job: Job) {
         let epoch = self.epoch;
-        if self.keys.contains(&job.first_id()) {
+        if self.keys.contains(&job.first_id) {
             return self.queue(Flight { job, epoch, outcome: Outcome::Again });
         }
         let decision = self.decide(&job).await.unwrap_or_else(|e| Decision::Answer(Err(e)));
@@ -152,7 +150,7 @@ impl Lane {
             Decision::Answer(result) if self.in_flight.is_empty() => job.answer(result),
             Decision::Answer(result) => self.queue(Flight { job, epoch, outcome: Outcome::Answer(result) }),
             Decision::Append(events, append) => {
-                self.keys.insert(job.first_id());
+                self.keys.insert(job.first_id);
                 let append = Append { chain: Some(Chain { lane: self.id, epoch }), ..append };
                 let pending: Result<Pending, AppendError> = self.shared.log.enqueue(append).await;
                 self.in_flight.push_back(Box::pin(async move {
@@ -178,7 +176,7 @@ impl Lane {
             Outcome::Answer(result) if current => job.answer(result),
             Outcome::Answer(_) => self.again.push_back(job),
             Outcome::Appended(events, result) => {
-                self.keys.remove(&job.first_id());
+                self.keys.remove(&job.first_id);
                 match result {
                     Ok(committed) => {
                         let receipt = receipt(job.submission.business, events, committed);
@@ -210,7 +208,7 @@ impl Lane {
     }
 
     async fn decide(&mut self, job: &Job) -> Result<Decision, CommandError> {
-        if let Some(first) = self.shared.log.find(job.submission.business, job.first_id()).await? {
+        if let Some(first) = self.shared.log.find(job.submission.business, job.first_id).await? {
             return self.repeat(job, &first).await.map(|r| Decision::Answer(Ok(r)));
         }
         let submission = &job.submission;

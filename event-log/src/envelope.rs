@@ -73,21 +73,16 @@ pub enum SealError {
 /// in the namespace of the business.
 ///
 /// # Panics
-/// Never: a list of two strings and a number is always JSON.
+/// Never: a string is always JSON.
 #[must_use]
-#[allow(clippy::expect_used, reason = "a list of strings and a number is always JSON")]
+#[allow(clippy::expect_used, reason = "a string is always JSON")]
 pub fn event_id(business: BusinessId, principal: PrincipalId, command_id: &str, index: u32) -> EventId {
-    let name = canonical::to_bytes(&(principal, command_id, index)).expect("a list of strings and a number");
-    EventId(Uuid::new_v5(&business.0, &name))
+    // serde_json escapes strings as RFC 8785 does; the golden vector holds us to it.
+    let key = serde_json::to_string(command_id).expect("a string is always JSON");
+    EventId(Uuid::new_v5(&business.0, format!("[\"{principal}\",{key},{index}]").as_bytes()))
 }
 
 impl Draft {
-    /// The event's id.
-    #[must_use]
-    pub fn event_id(&self) -> EventId {
-        event_id(self.business, self.actor, &self.command_id, self.index)
-    }
-
     /// Serialises the event; personal fields are taken out, to be sealed next.
     ///
     /// # Errors
@@ -95,7 +90,8 @@ impl Draft {
     pub fn prepare(self) -> Result<Prepared, SealError> {
         let (data, plaintexts) = collect(|| canonical::to_bytes(&self.event.data()));
         let data = String::from_utf8(data?).map_err(|_| SealError::NoKey)?;
-        Ok(Prepared { draft: self, data, request: None, plaintexts })
+        let event_id = event_id(self.business, self.actor, &self.command_id, self.index);
+        Ok(Prepared { draft: self, event_id, data, request: None, plaintexts })
     }
 }
 
@@ -103,12 +99,19 @@ impl Draft {
 #[derive(Debug)]
 pub struct Prepared {
     draft: Draft,
+    event_id: EventId,
     data: String,
     request: Option<String>,
     plaintexts: Vec<Plaintext>,
 }
 
 impl Prepared {
+    /// The event's id.
+    #[must_use]
+    pub fn event_id(&self) -> EventId {
+        self.event_id
+    }
+
     /// The subjects whose keys sealing needs.
     pub fn subjects(&self) -> impl Iterator<Item = SubjectId> {
         self.plaintexts.iter().map(|p| p.subject)
@@ -166,7 +169,7 @@ impl Prepared {
             let _ = write!(out, "\"causation\":\"{causation}\",");
         }
         let _ = write!(out, "\"command_id\":{},\"correlation\":\"{}\",\"data\":{data},", text(&draft.command_id)?, draft.correlation);
-        let _ = write!(out, "\"event_id\":\"{}\",\"id\":\"{}\",", draft.event_id(), draft.aggregate.id);
+        let _ = write!(out, "\"event_id\":\"{}\",\"id\":\"{}\",", self.event_id, draft.aggregate.id);
         let _ = write!(out, "\"index\":{},\"kind\":\"{}\",", draft.index, draft.aggregate.kind);
         if let Some(at) = draft.occurred_at {
             let _ = write!(out, "\"occurred_at\":\"{at}\",");

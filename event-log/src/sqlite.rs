@@ -76,8 +76,16 @@ impl FolderLock {
 }
 
 enum Job {
-    Append(Append, oneshot::Sender<Result<crate::Committed, AppendError>>),
+    Append(Queued),
     Stop,
+}
+
+/// An append that waits for the writer.
+struct Queued {
+    append: Append,
+    /// Whether neither its events nor the aggregates that it opens can be in the log.
+    new: bool,
+    answer: oneshot::Sender<Result<crate::Committed, AppendError>>,
 }
 
 /// The store in `FOLDER/log.db`.
@@ -163,10 +171,10 @@ impl SqliteLog {
 impl EventLog for SqliteLog {
     async fn enqueue(&self, append: Append) -> Result<Pending, AppendError> {
         append.check_caps()?;
-        self.known.add_append(&append);
+        let new = self.known.add_append(&append);
         let (answer, pending) = oneshot::channel();
         let closed = |_| AppendError::Closed("the store is shutting down".to_owned());
-        self.queue.send(Job::Append(append, answer)).await.map_err(closed)?;
+        self.queue.send(Job::Append(Queued { append, new, answer })).await.map_err(closed)?;
         Ok(Pending(pending))
     }
 

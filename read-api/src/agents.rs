@@ -45,6 +45,6 @@ impl Agent {
     async fn produced(&self, ctx: &Context<'_>) -> Result<Vec<Task>> {
         let filter = Filter::of(&self.business).and("producer = ?", Some(self.id.clone()));
         let page = list::<Task>(ctx, filter, Page::default()).await?;
-        Ok(page.edges.into_iter().map(|e| e.node).collect())
+        Ok(page.edges.into_iter().map(|e| e.node.0).collect())
     }
 }

@@ -15,7 +15,7 @@ use crate::budgets::Budget;
 use crate::decisions::Decision;
 use crate::integrations::Call;
 use crate::node::{Node, node};
-use crate::page::{Filter, List, Page, bad, blocking, cost, list};
+use crate::page::{Filter, List, Page, bad, blocking, cost, here, list};
 use crate::personal::PersonalText;
 use crate::tasks::Task;
 use crate::{Sources, Viewer};
@@ -141,20 +141,19 @@ impl Query {
             (Some(_), Some(_)) | (None, None) => return Err(bad("BAD_ARGUMENT", "give either slug or id", "business(slug: \"acme\")")),
         };
         let sources = ctx.data::<Sources>()?.clone();
-        let found: Option<Business> = blocking(move || {
+        let found: Option<Business> = here(|| {
             sources.views.read(|c| {
                 let sql = format!("SELECT {} FROM businesses WHERE {column} = ?", Business::COLUMNS);
                 c.prepare_cached(&sql)?.query_row([value], |r| Business::from_row(r, 0)).optional()
             })
-        })
-        .await?;
+        })?;
         let viewer = ctx.data::<Viewer>()?;
         Ok(found.filter(|b| b.business.parse().is_ok_and(|id| viewer.may_see(id))))
     }
 
     /// How far the projections are; for operators.
     async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<ProjectionStatus>> {
-        if !ctx.data::<Viewer>()?.operator {
+        if !ctx.data::<Viewer>()?.operator() {
             return Err(bad("FORBIDDEN", "only operators may see the projections", "ask with an operator's key"));
         }
         let sources = ctx.data::<Sources>()?.clone();

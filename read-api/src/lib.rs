@@ -6,32 +6,33 @@
 
 mod access;
 mod agents;
+mod api;
 mod approvals;
 mod audit;
 mod budgets;
 mod businesses;
 mod decisions;
 mod integrations;
-mod limits;
 mod node;
 mod page;
 mod personal;
+mod row;
 mod tasks;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_graphql::{EmptyMutation, EmptySubscription};
-use domain::values::Role;
+use domain::access::Principal;
 use domain::{BusinessId, PrincipalId};
 use event_log::attempts::Attempts;
 use event_log::{EventLog, Keyring};
 use projections::Views;
 
+pub use api::Api;
 pub use businesses::Query;
 
 /// The schema that answers.
-pub type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>;
+type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>;
 
 /// What the schema reads from.
 #[derive(Clone)]
@@ -51,30 +52,28 @@ pub struct Sources {
 pub struct Viewer {
     /// Who authenticated.
     pub principal: PrincipalId,
-    /// Whether it runs the installation.
-    pub operator: bool,
-    /// Its roles by business.
-    pub roles: BTreeMap<BusinessId, BTreeSet<Role>>,
+    /// What is known of it: its roles by business, and whether it runs the installation.
+    pub known: Arc<Principal>,
 }
 
 impl Viewer {
+    /// Whether it runs the installation.
+    #[must_use]
+    pub fn operator(&self) -> bool {
+        self.known.operator
+    }
+
     /// Whether it may know that the business exists.
     #[must_use]
     pub fn may_see(&self, business: BusinessId) -> bool {
-        self.operator || self.may_open(business)
+        self.operator() || self.may_open(business)
     }
 
     /// Whether it may read personal text there: running the installation is not enough.
     #[must_use]
     pub fn may_open(&self, business: BusinessId) -> bool {
-        self.roles.get(&business).is_some_and(|roles| !roles.is_empty())
+        self.known.roles.get(&business).is_some_and(|roles| !roles.is_empty())
     }
-}
-
-/// The schema over these sources, with every limit in place.
-#[must_use]
-pub fn schema(sources: Sources) -> Schema {
-    builder().data(sources).finish()
 }
 
 /// The schema definition language of the whole, as it is committed.
@@ -85,5 +84,5 @@ pub fn sdl() -> String {
 
 fn builder() -> async_graphql::SchemaBuilder<Query, EmptyMutation, EmptySubscription> {
     use domain::limits::{GRAPHQL_COST_MAX, GRAPHQL_DEPTH_MAX};
-    Schema::build(Query, EmptyMutation, EmptySubscription).limit_depth(GRAPHQL_DEPTH_MAX).limit_complexity(GRAPHQL_COST_MAX).extension(limits::Aliases)
+    Schema::build(Query, EmptyMutation, EmptySubscription).limit_depth(GRAPHQL_DEPTH_MAX).limit_complexity(GRAPHQL_COST_MAX)
 }

@@ -1,9 +1,11 @@
 //! Rows of the views as GraphQL objects: one declaration gives the object and how it is read.
 
-use async_graphql::{SimpleObject, scalar};
+use async_graphql::{SimpleObject, Value, scalar};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use serde::{Deserialize, Serialize};
+
+use crate::row::Column;
 
 /// A row that can stand in a list.
 pub(crate) trait Node: Send + Sync + Sized + 'static {
@@ -15,6 +17,8 @@ pub(crate) trait Node: Send + Sync + Sized + 'static {
     const COLUMNS: &'static str;
     /// Reads it from those columns, the first of them at `at`.
     fn from_row(row: &Row<'_>, at: usize) -> rusqlite::Result<Self>;
+    /// The field of that GraphQL name, where it is a plain column.
+    fn plain(&self, name: &str) -> Option<Value>;
 }
 
 /// Any JSON.
@@ -22,6 +26,12 @@ pub(crate) trait Node: Send + Sync + Sized + 'static {
 #[serde(transparent)]
 pub(crate) struct JsonValue(pub(crate) serde_json::Value);
 scalar!(JsonValue, "JSON", "Any JSON value.");
+
+impl Column for JsonValue {
+    fn plain(&self) -> Option<Value> {
+        None
+    }
+}
 
 impl FromSql for JsonValue {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
@@ -70,6 +80,12 @@ macro_rules! node {
                     let $money = amount.zip(currency).map(|(amount, currency)| $crate::node::Money { amount, currency });
                 )*
                 Ok(Self { $($field,)* $($money,)* business })
+            }
+            fn plain(&self, name: &str) -> Option<async_graphql::Value> {
+                $(if $crate::row::names(name, stringify!($field)) {
+                    return $crate::row::Column::plain(&self.$field);
+                })*
+                None
             }
         }
     };

@@ -1,15 +1,17 @@
 //! Personal text in answers: opened here, for readers who may see it, and nowhere before.
 
-use async_graphql::{Context, Enum, Object, Result};
+use async_graphql::{Context, Enum, Object, Result, Value};
 use domain::Personal;
 use event_log::{Unsealed, unseal};
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
+use crate::row::Column;
 use crate::{Sources, Viewer};
 
-/// Text about a person, or that a person or a model wrote.
+/// Text about a person, or that a person or a model wrote: as the views hold it, read when it is
+/// asked for.
 #[derive(Clone)]
-pub(crate) struct PersonalText(Personal<serde_json::Value>);
+pub(crate) struct PersonalText(String);
 
 /// Whether personal text can be read.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -22,15 +24,22 @@ pub(crate) enum PersonalState {
     Withheld,
 }
 
+impl Column for PersonalText {
+    fn plain(&self) -> Option<Value> {
+        None
+    }
+}
+
 impl FromSql for PersonalText {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?).map(Self).map_err(|e| FromSqlError::Other(Box::new(e)))
+        Ok(Self(value.as_str()?.to_owned()))
     }
 }
 
 impl PersonalText {
     async fn open(&self, ctx: &Context<'_>) -> Result<(PersonalState, Option<String>)> {
-        let Some(field) = self.0.sealed() else { return Ok((PersonalState::Withheld, None)) };
+        let personal: Personal<serde_json::Value> = serde_json::from_str(&self.0)?;
+        let Some(field) = personal.sealed() else { return Ok((PersonalState::Withheld, None)) };
         if !ctx.data::<Viewer>()?.may_open(field.business) {
             return Ok((PersonalState::Withheld, None));
         }

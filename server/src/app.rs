@@ -13,7 +13,7 @@ use event_log::keyring::{LocalKeyring, Wrapping};
 use event_log::sqlite::{FolderLock, Options, SqliteLog};
 use event_log::{Entropy, EventLog, Keyring};
 use projections::{Runner, Views};
-use read_api::{Schema, Sources, Viewer};
+use read_api::{Api, Sources, Viewer};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -69,7 +69,7 @@ pub struct App {
     /// The views.
     pub views: Views,
     /// What answers questions.
-    pub schema: Schema,
+    pub api: Api,
     /// Where randomness comes from.
     pub entropy: Entropy,
     attempts: Arc<Attempts>,
@@ -109,7 +109,8 @@ impl App {
         let parts = DeskParts { log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), clock, entropy: entropy.clone() };
         let desk = Arc::new(Desk::new(parts));
         let sources = Sources { views: views.clone(), log, keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts) };
-        let app = Self { log: sqlite, keyring, desk, views, schema: read_api::schema(sources), entropy, attempts, runner: Some(runner), _lock: lock };
+        let app =
+            Self { log: sqlite, keyring, desk, views, api: Api::new(&sources, config.introspection), entropy, attempts, runner: Some(runner), _lock: lock };
         app.ensure_operator().await?;
         Ok(app)
     }
@@ -166,8 +167,7 @@ impl App {
     /// # Errors
     /// When the log can't be read.
     pub async fn viewer(&self, principal: PrincipalId) -> Result<Viewer, AppError> {
-        let state = self.desk.directory().principal(principal).await?.unwrap_or_default();
-        Ok(Viewer { principal, operator: state.operator, roles: state.roles })
+        Ok(Viewer { principal, known: self.desk.directory().principal(principal).await?.unwrap_or_default() })
     }
 
     /// The business of a slug or an id.

@@ -21,6 +21,8 @@ pub struct Config {
     pub workers: usize,
     /// What is logged.
     pub log: String,
+    /// Whether GraphQL answers questions about its own schema.
+    pub introspection: bool,
     /// File that wraps the keyring; empty = in the data folder.
     pub keyring_key_file: PathBuf,
 }
@@ -49,7 +51,7 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let env = Env::prefixed("MINUTEBOOK_").only(&["data", "listen", "workers", "log", "keyring_key_file"]);
+        let env = Env::prefixed("MINUTEBOOK_").only(&["data", "listen", "workers", "log", "introspection", "keyring_key_file"]);
         figment.merge(env).merge(Serialized::defaults(overrides)).extract().map_err(|e| format!("settings: {e}"))
     }
 }

@@ -1,6 +1,7 @@
 //! The HTTP door: commands in, GraphQL out; nothing without credentials but health and the page.
 
 mod door;
+mod graphql;
 mod metrics;
 mod operations;
 mod problem;
@@ -12,7 +13,7 @@ use actix_web::dev::Service as _;
 use actix_web::http::header;
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, web};
 use commands::Actor;
-use domain::limits::{BODY_BYTES_MAX, GRAPHQL_BATCH_MAX, GRAPHQL_QUERY_MS_MAX, IMPORT_RECORD_BYTES_MAX};
+use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX};
 use domain::{BusinessId, PrincipalId};
 use event_log::EventLog as _;
 
@@ -100,7 +101,8 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/healthz", web::get().to(|| async { HttpResponse::Ok().body("ok\n") }))
         .route("/readyz", web::get().to(ready))
         .route("/metrics", web::get().to(show_metrics))
-        .route("/graphql", web::post().to(graphql))
+        .route("/graphql", web::get().to(graphql::graphql))
+        .route("/graphql", web::post().to(graphql::graphql))
         .route("/v1/commands", web::post().to(door::installation))
         .route("/v1/businesses/{business}/commands", web::post().to(door::business))
         .route("/v1/businesses/{business}/subjects/{subject}/key", web::delete().to(operations::shred))
@@ -154,26 +156,4 @@ pub(crate) fn bounded(body: &web::Bytes, max: usize) -> Result<(), Problem> {
         return Err(Problem::new(413, "too_large", &format!("the body has {} bytes, {max} are allowed; send less at once", body.len())));
     }
     Ok(())
-}
-
-async fn graphql(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    let principal = principal(&request, &state).await?;
-    bounded(&body, BODY_BYTES_MAX)?;
-    let malformed = |why: String| Problem::new(400, "malformed", &format!("no GraphQL request: {why}"));
-    let batch: async_graphql::BatchRequest = serde_json::from_slice(&body).map_err(|e| malformed(e.to_string()))?;
-    let asked = match &batch {
-        async_graphql::BatchRequest::Single(request) => std::slice::from_ref(request),
-        async_graphql::BatchRequest::Batch(requests) => requests,
-    };
-    if asked.len() > GRAPHQL_BATCH_MAX {
-        return Err(malformed(format!("{} queries in one request, {GRAPHQL_BATCH_MAX} are allowed", asked.len())));
-    }
-    if asked.is_empty() || asked.iter().any(|request| request.query.trim().is_empty()) {
-        return Err(malformed("`query` is missing; send {\"query\": \"{ businesses { slug } }\"}".to_owned()));
-    }
-    let viewer = state.app.viewer(principal).await.map_err(|e| Problem::unavailable(&e))?;
-    let at_most = std::time::Duration::from_millis(GRAPHQL_QUERY_MS_MAX + domain::limits::MIN_POSITION_WAIT_MS_MAX);
-    let answer = tokio::time::timeout(at_most, state.app.schema.execute_batch(batch.data(viewer))).await;
-    let answer = answer.map_err(|_| Problem::new(503, "too_slow", "the query took too long; ask for less at once"))?;
-    Ok(HttpResponse::Ok().json(answer))
 }

@@ -19,7 +19,12 @@ use serde_json::{Value, json};
 use server::app::{App, Handles, operator};
 use tempfile::TempDir;
 use tests::installation::config;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
+
+// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CALLERS: [usize; 4] = [1, 16, 64, 256];
 const BUSINESSES: usize = 100;
@@ -137,7 +142,9 @@ async fn spread(bench: &Bench) -> f64 {
         bench.run(64, 2_000, plan).await;
     })
     .await;
-    let mut at_64 = 0.0;
+    let (mut at_64, mut before) = (0.0, 0);
+    // One file for all turns, as ours is one: trees of the same size.
+    let folder = folder();
     for callers in CALLERS {
         // Three turns each, ours and raw by turns, the best of each: the disk has moods.
         let (mut ours, mut base, mut cores) = (None::<Latencies>, 0.0_f64, 0.0);
@@ -148,8 +155,8 @@ async fn spread(bench: &Bench) -> f64 {
                 cores = (usage().0 - cpu) / clock.elapsed().as_secs_f64();
                 ours = Some(one);
             }
-            let folder = folder();
-            base = base.max(raw::group_commit(folder.path(), &rows, callers, count(callers)).await);
+            base = base.max(raw::group_commit(folder.path(), &rows, callers, before, count(callers)).await);
+            before += count(callers);
         }
         let ours = ours.unwrap();
         if callers == 64 {
@@ -204,25 +211,69 @@ async fn reading(bench: &Bench) {
     lists(bench).await;
 }
 
+/// Ten rows, asked for over HTTP by callers that keep their connections, of our door and of a
+/// handler written for just this.
 async fn lists(bench: &Bench) {
     let query = "{ business(slug: \"b1\") { tasks(first: 10) { nodes { id team status nextActor priority revision plannedAt } } } }";
-    let n = 3_000;
-    let viewer = bench.app.viewer(operator()).await.unwrap();
-    let began = Instant::now();
-    for _ in 0..n {
-        let answer = bench.app.schema.execute(server::app::graphql_request(query, viewer.clone())).await;
-        std::hint::black_box(serde_json::to_string(&answer).unwrap());
+    let (_, secret) = bench.app.issue_key(operator()).await.unwrap();
+    let ours = server::http::listen(Arc::clone(&bench.app), "127.0.0.1:0", 2, false).unwrap();
+    let app = actix_web::web::Data::new(Arc::clone(&bench.app));
+    let plain = actix_web::HttpServer::new(move || actix_web::App::new().app_data(app.clone()).route("/list", actix_web::web::post().to(raw::plain_handler)));
+    let plain = plain.workers(2).disable_signals().bind("127.0.0.1:0").unwrap();
+    let (to_ours, to_plain) = (ours.address, plain.addrs()[0]);
+    let stop = ours.stop();
+    let handles = [tokio::spawn(ours.server), tokio::spawn(plain.run())];
+    let body = json!({"query": query}).to_string();
+    let request = |path: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            secret.reveal(),
+            body.len()
+        )
+    };
+    for callers in [1, 16] {
+        let (mut graphql, mut by_hand) = (0.0_f64, 0.0_f64);
+        for _ in 0..3 {
+            graphql = graphql.max(asked(to_ours, &request("/graphql"), callers).await);
+            by_hand = by_hand.max(asked(to_plain, &request("/list"), callers).await);
+        }
+        println!("list of 10 rows over HTTP, {callers} callers: GraphQL {graphql:.0}/s, plain handler {by_hand:.0}/s, ratio {:.2}", graphql / by_hand);
     }
-    let graphql = per_second(n, began.elapsed());
-    let business = bench.businesses[1].0.to_string();
+    stop.now();
+    handles.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Answers per second to the same request, from so many connections.
+async fn asked(address: std::net::SocketAddr, request: &str, callers: usize) -> f64 {
+    const EACH: usize = 4_000;
     let began = Instant::now();
-    for _ in 0..n {
-        let (views, business) = (bench.app.views.clone(), business.clone());
-        let rows = tokio::task::spawn_blocking(move || raw::plain_list(&views, &business)).await.unwrap();
-        std::hint::black_box(serde_json::to_string(&rows).unwrap());
+    let work = (0..callers).map(|_| {
+        let request = request.to_owned();
+        tokio::spawn(async move {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            let mut buffer = vec![0; 1 << 16];
+            for _ in 0..EACH / callers {
+                stream.write_all(request.as_bytes()).await.unwrap();
+                let (mut have, mut wanted) = (0, usize::MAX);
+                while have < wanted {
+                    let n = stream.read(&mut buffer[have..]).await.unwrap();
+                    assert!(n > 0, "the connection was closed");
+                    have += n;
+                    let text = std::str::from_utf8(&buffer[..have]).unwrap();
+                    if let Some(end) = text.find("\r\n\r\n") {
+                        assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+                        let length = text.lines().find_map(|l| l.strip_prefix("content-length: ")).unwrap();
+                        wanted = end + 4 + length.parse::<usize>().unwrap();
+                    }
+                }
+            }
+        })
+    });
+    for caller in join_all(work).await {
+        caller.unwrap();
     }
-    let plain = per_second(n, began.elapsed());
-    println!("list of 10 rows: GraphQL {graphql:.0}/s, plain handler {plain:.0}/s, ratio {:.2}", graphql / plain);
+    per_second(EACH / callers * callers, began.elapsed())
 }
 
 async fn import() {
@@ -248,23 +299,32 @@ async fn import() {
     let rate = per_second(usize::try_from(counts.events_written).unwrap(), began.elapsed());
     let rows = raw::all_rows(&app.log);
     let other = self::folder();
-    let base = raw::group_commit(other.path(), &rows, 16, rows.len()).await;
+    let base = raw::group_commit(other.path(), &rows, 16, 0, rows.len()).await;
     println!("\nimport: {rate:.0} events/s, {:.2} of the raw insert of the same rows from 16 callers ({base:.0}/s)", rate / base);
     app.close().await;
 }
 
+/// `make bench` runs everything; a word after `--` runs that part alone.
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
+        let only = std::env::args().nth(1).filter(|a| !a.starts_with("--"));
+        let wanted = |part: &str| only.as_deref().is_none_or(|o| o == part);
         disk();
-        let bench = Bench::without_views().await;
-        let at_64 = spread(&bench).await;
-        one_aggregate(&bench, at_64).await;
-        let bench = Bench::new().await;
-        let with_views = bench.run(64, 20_000, plan).await.rate;
-        println!("\nwith every view kept up on the same {} cores: {with_views:.0}/s at 64 callers", std::thread::available_parallelism().unwrap());
-        reading(&bench).await;
-        import().await;
+        if wanted("commands") {
+            let bench = Bench::without_views().await;
+            let at_64 = spread(&bench).await;
+            one_aggregate(&bench, at_64).await;
+        }
+        if wanted("reading") {
+            let bench = Bench::new().await;
+            let with_views = bench.run(64, 20_000, plan).await.rate;
+            println!("\nwith every view kept up on the same {} cores: {with_views:.0}/s at 64 callers", std::thread::available_parallelism().unwrap());
+            reading(&bench).await;
+        }
+        if wanted("import") {
+            import().await;
+        }
         println!("\npeak memory {} MiB, of benchmark and product together", usage().1 / 1024);
     });
 }

@@ -180,7 +180,7 @@ async fn strangers_get_404_members_403_operators_operate() {
 #[tokio::test(flavor = "multi_thread")]
 async fn graphql_answers_and_keeps_its_limits() {
     let door = Door::open().await;
-    let ask = async |body: Value| door.send("POST", "/graphql", Some(door.key()), &[], &body.to_string()).await;
+    let ask = async |body: Value| door.send("POST", "/graphql", Some(door.key()), &[("Content-Type", "application/json")], &body.to_string()).await;
     let good = ask(json!({"query": "query($s: String) { business(slug: $s) { slug } }", "variables": {"s": "acme"}})).await;
     assert_eq!(good.body, json!({"data": {"business": {"slug": "acme"}}}));
     let batch = ask(json!([{"query": "{ businesses { slug } }"}, {"query": "{ businesses { phase } }"}])).await;

@@ -75,7 +75,7 @@ async fn min_position_waits_for_what_was_just_written() {
         let position = installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await.position.unwrap();
         let viewer = installation.app.viewer(server::app::operator()).await.unwrap();
         let ask = format!("{{ business(slug: \"acme\", minPosition: {position}) {{ tasks(last: 1) {{ totalCount }} }} }}");
-        let answer = installation.app.schema.execute(server::app::graphql_request(&ask, viewer)).await;
+        let answer = installation.app.api.execute(server::app::graphql_request(&ask, viewer)).await;
         assert!(answer.errors.is_empty(), "{:?}", answer.errors);
     }
     let late = installation.app.views.wait_for(1_000_000, Duration::from_millis(10)).await;

@@ -179,7 +179,7 @@ impl Installation {
         self.app.caught_up(Duration::from_secs(60)).await.unwrap();
         let viewer = self.app.viewer(principal).await.unwrap();
         let request = server::app::graphql_request(graphql, viewer);
-        serde_json::to_value(self.app.schema.execute(request).await).unwrap()
+        serde_json::to_value(self.app.api.execute(request).await).unwrap()
     }
 
     /// Live views = views rebuilt from the log.

@@ -44,11 +44,12 @@ fn envelopes(job: &Job, ctx: &Context, seen: &Boundary, changes: Changes) -> Res
             command_id: submission.key.clone(),
             index,
             causation: submission.causation,
-            correlation: submission.correlation.unwrap_or(job.first_id().0),
+            correlation: submission.correlation.unwrap_or(job.first_id.0),
         };
-        let (event_id, name) = (draft.event_id(), draft.event.name().to_owned());
-        let receipt = ReceiptEvent { event_id, r#type: name, seq: 0, kind: aggregate.kind.to_string(), id: aggregate.id, version };
-        ready.push(Ready { receipt, aggregate, prepared: draft.prepare().map_err(broken)? });
+        let name = draft.event.name().to_owned();
+        let prepared = draft.prepare().map_err(broken)?;
+        let receipt = ReceiptEvent { event_id: prepared.event_id(), r#type: name, seq: 0, kind: aggregate.kind.to_string(), id: aggregate.id, version };
+        ready.push(Ready { receipt, aggregate, prepared });
     }
     Ok(ready)
 }

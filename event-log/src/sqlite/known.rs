@@ -55,22 +55,25 @@ impl Known {
         })
     }
 
-    fn add(&self, hash: (u64, u64)) {
-        self.bits(hash).for_each(|(word, bit)| {
-            word.fetch_or(bit, Ordering::Relaxed);
-        });
+    /// Puts an entry in; true when it surely was not there.
+    fn add(&self, hash: (u64, u64)) -> bool {
+        self.bits(hash).fold(false, |new, (word, bit)| new | (word.fetch_or(bit, Ordering::Relaxed) & bit == 0))
     }
 
     fn maybe(&self, hash: (u64, u64)) -> bool {
         !self.filled.load(Ordering::Acquire) || self.bits(hash).all(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
 
-    /// Puts in what is about to be queued.
-    pub(super) fn add_append(&self, append: &Append) {
+    /// Puts in what is about to be queued; true when neither its events nor the aggregates that it
+    /// opens can be in the log. (Two threads that put in the same at once may both be told so: the
+    /// writer's unique indexes settle that.)
+    pub(super) fn add_append(&self, append: &Append) -> bool {
+        let mut new = self.filled.load(Ordering::Acquire);
         for event in &append.events {
-            self.add(halves([append.business.0, event.event_id.0], 1));
-            self.add(halves([append.business.0, event.aggregate.id], 2));
+            new &= self.add(halves([append.business.0, event.event_id.0], 1));
+            new &= self.add(halves([append.business.0, event.aggregate.id], 2)) || event.version > 1;
         }
+        new
     }
 
     /// Whether an event of that id may be there.

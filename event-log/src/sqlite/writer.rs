@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use domain::{AggregateRef, BusinessId};
 use proof::tree::{Frontier, leaf_hash};
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
-use super::{Durability, Job, Options, log_error};
+use super::{Durability, Job, Options, Queued, log_error};
 use crate::log::{Append, AppendError, Committed, LogError};
 
 /// A batch is committed when the queue is empty, or when it is this old …
@@ -24,8 +24,6 @@ const BATCH_APPENDS_MAX: usize = 1_000;
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// Versions and heads that are remembered between batches.
 const REMEMBERED_MAX: usize = 200_000;
-
-type Answer = oneshot::Sender<Result<Committed, AppendError>>;
 
 pub(super) struct Writer {
     connection: Connection,
@@ -55,7 +53,7 @@ impl Writer {
             connection.pragma_update(None, "synchronous", synchronous)?;
             connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
             // Ids are spread over their indexes: without room for the hot pages each insert reads.
-            connection.pragma_update(None, "cache_size", -131_072)?;
+            connection.pragma_update(None, "cache_size", -32_768)?;
             if options.pages_max > 0 {
                 connection.pragma_update(None, "max_page_count", options.pages_max)?;
             }
@@ -85,9 +83,9 @@ impl Writer {
                         jobs.close();
                         stopping = true;
                     }
-                    Job::Append(append, answer) => {
-                        bytes += append.events.iter().map(|e| e.bytes.len()).sum::<usize>();
-                        batch.push((append, answer));
+                    Job::Append(queued) => {
+                        bytes += queued.append.events.iter().map(|e| e.bytes.len()).sum::<usize>();
+                        batch.push(queued);
                     }
                 }
                 let room = batch.len() < BATCH_APPENDS_MAX && bytes < BATCH_BYTES_MAX && began.elapsed() < BATCH_AGE_MAX;
@@ -106,26 +104,31 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, batch: Vec<(Append, Answer)>, moved: &watch::Sender<u64>) {
-        let before = self.position;
-        match self.write(&batch) {
+    fn commit(&mut self, mut batch: Vec<Queued>, moved: &watch::Sender<u64>) {
+        let (before, broken) = (self.position, self.broken.clone());
+        let mut written = self.write(&batch);
+        if written.as_ref().is_err_and(|e| e.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)) && batch.iter().any(|q| q.new) {
+            // Somebody queued the same ids at the same moment: look everything up.
+            self.forget(before);
+            self.broken = broken;
+            batch.iter_mut().for_each(|q| q.new = false);
+            written = self.write(&batch);
+        }
+        match written {
             Ok(answers) => {
                 // Readers are told before the callers, so that nobody waits for what is already there.
                 if self.position > before {
                     moved.send_replace(self.position);
                 }
-                for ((_, answer), result) in batch.into_iter().zip(answers) {
-                    let _ = answer.send(result);
+                for (queued, result) in batch.into_iter().zip(answers) {
+                    let _ = queued.answer.send(result);
                 }
             }
             Err(e) => {
-                let _ = self.connection.execute_batch("ROLLBACK");
-                self.position = before;
-                self.versions.clear();
-                self.heads.clear();
+                self.forget(before);
                 let error = append_error(&e);
                 tracing::error!(log.appends = batch.len(), error = %error, "appends were not stored");
-                for (append, answer) in batch {
+                for Queued { append, answer, .. } in batch {
                     self.broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
                     let _ = answer.send(Err(error.clone()));
                 }
@@ -133,7 +136,15 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, batch: &[(Append, Answer)]) -> rusqlite::Result<Vec<Result<Committed, AppendError>>> {
+    /// Takes a transaction back, and what was remembered of it.
+    fn forget(&mut self, position: u64) {
+        let _ = self.connection.execute_batch("ROLLBACK");
+        self.position = position;
+        self.versions.clear();
+        self.heads.clear();
+    }
+
+    fn write(&mut self, batch: &[Queued]) -> rusqlite::Result<Vec<Result<Committed, AppendError>>> {
         if self.versions.len() > REMEMBERED_MAX || self.heads.len() > REMEMBERED_MAX {
             self.versions.clear();
             self.heads.clear();
@@ -141,9 +152,9 @@ impl Writer {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut touched = Vec::new();
         let mut answers = Vec::with_capacity(batch.len());
-        for (append, _) in batch {
-            let answer =
-                if append.chain.is_some_and(|c| self.broken.get(&c.lane) == Some(&c.epoch)) { Err(AppendError::ChainBroken) } else { self.write_one(append)? };
+        for Queued { append, new, .. } in batch {
+            let broken = append.chain.is_some_and(|c| self.broken.get(&c.lane) == Some(&c.epoch));
+            let answer = if broken { Err(AppendError::ChainBroken) } else { self.write_one(append, *new)? };
             if answer.is_err() {
                 self.broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
             }
@@ -166,8 +177,9 @@ impl Writer {
     }
 
     /// Checks first, writes then: a refused append leaves no trace in the batch.
-    fn write_one(&mut self, append: &Append) -> rusqlite::Result<Result<Committed, AppendError>> {
-        if let Some(first) = append.events.first()
+    fn write_one(&mut self, append: &Append, new: bool) -> rusqlite::Result<Result<Committed, AppendError>> {
+        if !new
+            && let Some(first) = append.events.first()
             && let Some(answer) = self.stored_before(append, first)?
         {
             return Ok(answer);
@@ -182,6 +194,7 @@ impl Writer {
         for event in &append.events {
             let actual = match next.get(&event.aggregate) {
                 Some(version) => *version,
+                None if new && event.version == 1 => 0,
                 None => self.version(append.business, event.aggregate)?,
             };
             if event.version != actual + 1 {

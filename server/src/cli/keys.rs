@@ -68,7 +68,7 @@ async fn carry_out(target: &Target, verb: Keys) -> Result<(), AppError> {
             let Target::Local(app) = target else {
                 return Err(AppError::other("not supported: rotate over --server; use `keys issue`, then `keys revoke` with the old key's id"));
             };
-            let working = app.desk.directory().principal(principal).await?.unwrap_or_default().keys;
+            let working = &app.desk.directory().principal(principal).await?.unwrap_or_default().keys;
             // Room for the new one first, where there are two already.
             for (old, _) in working.iter().take(working.len().saturating_sub(1)) {
                 revoke(target, principal, *old).await?;
@@ -84,7 +84,7 @@ async fn carry_out(target: &Target, verb: Keys) -> Result<(), AppError> {
                 return Err(AppError::other("not supported: list over --server; run it on the data folder"));
             };
             let known = app.desk.directory().principal(principal.unwrap_or_else(operator)).await?;
-            for (key, _) in known.unwrap_or_default().keys {
+            for (key, _) in known.unwrap_or_default().keys.clone() {
                 output::line(key);
             }
             Ok(())

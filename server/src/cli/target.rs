@@ -41,7 +41,7 @@ impl Target {
                 app.caught_up(CATCH_UP).await?;
                 let viewer = app.viewer(operator()).await?;
                 let request = graphql_request(graphql, viewer).variables(async_graphql::Variables::from_json(variables));
-                serde_json::to_value(app.schema.execute(request).await).map_err(AppError::other)
+                serde_json::to_value(app.api.execute(request).await).map_err(AppError::other)
             }
         }
     }

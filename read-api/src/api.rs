@@ -1,0 +1,165 @@
+//! The front of the schema: limits that async-graphql has not, persisted queries, and a memory of
+//! documents, so that a query that comes again is neither parsed nor validated again.
+//!
+//! A document is validated in full the first time. When it ran without an error it is known to
+//! fit the schema, and runs through a schema that checks only what may differ each time: depth,
+//! cost and the values of variables.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::{ErrorExtensionValues, Request, Response, ServerError, ValidationMode, Value};
+use domain::limits::GRAPHQL_ALIASES_MAX;
+use lru::LruCache;
+use sha2::{Digest as _, Sha256};
+
+use crate::{Schema, Sources, builder};
+
+/// Documents that are remembered, and persisted queries.
+const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
+/// Characters of a document that is remembered.
+const REMEMBERED_CHARS_MAX: usize = 16_384;
+
+struct Document {
+    parsed: ExecutableDocument,
+    /// Whether it ran once without an error.
+    validated: AtomicBool,
+}
+
+/// What answers questions.
+pub struct Api {
+    strict: Schema,
+    trusting: Schema,
+    introspection: bool,
+    documents: Mutex<LruCache<String, Arc<Document>>>,
+    persisted: Mutex<LruCache<String, String>>,
+}
+
+/// An error of the request itself, with a code and what to do.
+fn refused(code: &'static str, message: impl Into<String>, hint: &'static str) -> ServerError {
+    let mut error = ServerError::new(message, None);
+    let mut values = ErrorExtensionValues::default();
+    values.set("code", code);
+    values.set("hint", hint);
+    error.extensions = Some(values);
+    error
+}
+
+impl Api {
+    /// The schema over these sources, with every limit in place.
+    #[must_use]
+    pub fn new(sources: &Sources, introspection: bool) -> Self {
+        let schema = |mode| builder().validation_mode(mode).data(sources.clone()).finish();
+        Self {
+            strict: schema(ValidationMode::Strict),
+            trusting: schema(ValidationMode::Fast),
+            introspection,
+            documents: Mutex::new(LruCache::new(REMEMBERED_MAX)),
+            persisted: Mutex::new(LruCache::new(REMEMBERED_MAX)),
+        }
+    }
+
+    /// Answers one request; its data must hold a [`crate::Viewer`].
+    pub async fn execute(&self, request: Request) -> Response {
+        let (document, request) = match self.prepare(request) {
+            Ok(prepared) => prepared,
+            Err(error) => return Response::from_errors(vec![*error]),
+        };
+        let schema = if document.validated.load(Ordering::Relaxed) { &self.trusting } else { &self.strict };
+        let mut response = schema.execute(request).await;
+        if response.errors.is_empty() {
+            document.validated.store(true, Ordering::Relaxed);
+        }
+        response.errors.iter_mut().for_each(complete);
+        response
+    }
+
+    fn prepare(&self, mut request: Request) -> Result<(Arc<Document>, Request), Box<ServerError>> {
+        self.persisted(&mut request)?;
+        if request.query.trim().is_empty() {
+            return Err(Box::new(refused("BAD_REQUEST", "`query` is missing", "send {\"query\": \"{ businesses { slug } }\"}")));
+        }
+        let document = self.document(&request.query)?;
+        request.set_parsed_query(document.parsed.clone());
+        let request = if self.introspection { request } else { request.disable_introspection() };
+        Ok((document, request))
+    }
+
+    /// Automatic persisted queries, as Apollo's clients send them: a hash alone, then hash and text.
+    fn persisted(&self, request: &mut Request) -> Result<(), Box<ServerError>> {
+        let Some(Value::Object(asked)) = request.extensions.0.get("persistedQuery") else { return Ok(()) };
+        let Some(Value::String(hash)) = asked.get("sha256Hash").cloned() else {
+            return Err(Box::new(refused("BAD_REQUEST", "persistedQuery has no sha256Hash", "send the SHA-256 of the query text in hexadecimal")));
+        };
+        let mut known = self.persisted.lock().unwrap_or_else(PoisonError::into_inner);
+        if request.query.is_empty() {
+            let found = known.get(&hash).cloned();
+            request.query =
+                found.ok_or_else(|| Box::new(refused("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound", "send the query's text once, with its hash")))?;
+        } else if domain::values::Digest(Sha256::digest(&request.query).into()).to_string() == hash.to_lowercase() {
+            if request.query.len() <= REMEMBERED_CHARS_MAX {
+                known.put(hash.clone(), request.query.clone());
+            }
+        } else {
+            return Err(Box::new(refused("BAD_REQUEST", "the sha256Hash is not that of the query", "hash the very text that is sent")));
+        }
+        Ok(())
+    }
+
+    fn document(&self, query: &str) -> Result<Arc<Document>, Box<ServerError>> {
+        if let Some(known) = self.documents.lock().unwrap_or_else(PoisonError::into_inner).get(query) {
+            return Ok(Arc::clone(known));
+        }
+        let parsed = parse_query(query).map_err(|e| Box::new(ServerError::from(e))).map_err(|mut e| {
+            complete(&mut e);
+            e
+        })?;
+        check_aliases(&parsed)?;
+        let document = Arc::new(Document { parsed, validated: AtomicBool::new(false) });
+        if query.len() <= REMEMBERED_CHARS_MAX {
+            self.documents.lock().unwrap_or_else(PoisonError::into_inner).put(query.to_owned(), Arc::clone(&document));
+        }
+        Ok(document)
+    }
+}
+
+/// Every error says what kind it is and what to do.
+fn complete(error: &mut ServerError) {
+    let values = error.extensions.get_or_insert_default();
+    if values.get("code").is_some() {
+        return;
+    }
+    let (code, hint) = match error.message.as_str() {
+        "Query is too complex." => ("TOO_EXPENSIVE", "ask for fewer rows or fields at once; `minutebook limits` shows the limits"),
+        "Query is nested too deep." => ("TOO_DEEP", "nest less; `minutebook limits` shows the limits"),
+        _ if error.path.is_empty() => ("BAD_QUERY", "the schema is in read-api/schema.graphql, and introspection shows it"),
+        _ => ("FAILED", "try again; if it stays, ask the operator to look at the log"),
+    };
+    values.set("code", code);
+    values.set("hint", hint);
+}
+
+fn check_aliases(document: &ExecutableDocument) -> Result<(), Box<ServerError>> {
+    let operations = document.operations.iter().map(|(_, o)| aliases(&o.node.selection_set.node));
+    let fragments = document.fragments.values().map(|f| aliases(&f.node.selection_set.node));
+    let count: usize = operations.chain(fragments).sum();
+    if count > GRAPHQL_ALIASES_MAX {
+        let message = format!("{count} aliases are more than the {GRAPHQL_ALIASES_MAX} that one query may have; split it");
+        return Err(Box::new(refused("TOO_MANY_ALIASES", message, "send several queries, or ask for a list")));
+    }
+    Ok(())
+}
+
+fn aliases(set: &SelectionSet) -> usize {
+    set.items
+        .iter()
+        .map(|item| match &item.node {
+            Selection::Field(field) => usize::from(field.node.alias.is_some()) + aliases(&field.node.selection_set.node),
+            Selection::InlineFragment(fragment) => aliases(&fragment.node.selection_set.node),
+            Selection::FragmentSpread(_) => 0,
+        })
+        .sum()
+}
