@@ -61,10 +61,25 @@ const AGENT_COMMANDS: &[&str] = &[
     "integrations.succeed_call",
     "integrations.fail_call",
     "integrations.mark_call_ambiguous",
+    "memory.record_fact",
+    "memory.revise_fact",
+    "memory.retract_fact",
+    "memory.supersede_fact",
+    "memory.add_document",
+    "metrics.report",
 ];
-const SERVICE_ONLY: &[&str] = &["tasks.expire", "tasks.close_history", "tasks.resolve", "approvals.expire", "agents.enrol"];
+const SERVICE_ONLY: &[&str] = &["tasks.expire", "tasks.close_history", "tasks.resolve", "approvals.expire", "agents.enrol", "tasks.open_history"];
 const APPROVER_COMMANDS: &[&str] = &["approvals.vote", "approvals.comment", "approvals.delegate", "approvals.revoke_delegation", "approvals.escalate"];
-const OWNER_ONLY: &[&str] = &["approvals.define_policy", "businesses.advance", "budgets.set", "budgets.raise", "agents.change", "agents.retire"];
+const OWNER_ONLY: &[&str] = &[
+    "approvals.define_policy",
+    "businesses.advance",
+    "budgets.set",
+    "budgets.raise",
+    "agents.change",
+    "agents.retire",
+    "metrics.define_kpi",
+    "metrics.set_target",
+];
 
 fn allows(role: Role, command: &str) -> bool {
     let listed = |list: &[&str]| list.contains(&command);

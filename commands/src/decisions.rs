@@ -4,13 +4,14 @@ use domain::approvals::ActionFacts;
 use domain::decisions::{DecisionStatus, OutcomeObserved, Recorded, Reversed, Superseded};
 use domain::ids::{AgentId, DecisionId, EventId, TaskId};
 use domain::personal::Text;
-use domain::values::{Ratio, RiskTier, Usage};
-use domain::{AggregateRef, Money};
+use domain::values::{Ratio, RiskTier};
+use domain::{AggregateRef, Usage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Refusal;
 use crate::agents::{acting_as, named};
+use crate::cost::CostInput;
 use crate::registry::commands;
 use crate::root::{Boundary, Changes, Context, Decide};
 
@@ -63,7 +64,7 @@ pub struct Record {
     pub usage: Option<Usage>,
     /// What deciding cost.
     #[serde(default)]
-    pub cost: Option<Money>,
+    pub cost: Option<CostInput>,
 }
 
 /// Says that another decision took its place.
@@ -97,9 +98,6 @@ fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusa
     if c.options.len() > LIST_MAX || c.evidence.len() > LIST_MAX {
         return Err(Refusal::OutOfRange { field: "options and evidence", rule: "at most 100 each" });
     }
-    if c.cost.is_some_and(Money::is_negative) {
-        return Err(Refusal::OutOfRange { field: "cost", rule: "zero or more" });
-    }
     let subject = match c.task {
         Some(id) => {
             let task = seen.task(id);
@@ -125,7 +123,7 @@ fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusa
         risk: c.risk.unwrap_or(RiskTier::Low),
         evidence: c.evidence.clone(),
         usage: c.usage.clone(),
-        cost: c.cost,
+        cost: c.cost.as_ref().map(CostInput::cost).transpose()?,
         subject,
     })
 }
@@ -148,7 +146,7 @@ impl Decide for Command {
         if let Self::Record(c) = self {
             facts.risk = Some(c.risk.unwrap_or(RiskTier::Low));
             facts.confidence = c.confidence;
-            facts.amount = c.cost;
+            facts.amount = c.cost.as_ref().and_then(CostInput::money);
             facts.amount_unsaid = c.cost.is_none();
             facts.confidence_unsaid = c.confidence.is_none();
         }

@@ -208,13 +208,17 @@ fn target(submission: &Submission, command: &AnyCommand) -> Result<AggregateRef,
         AnyCommand::Businesses(businesses::Command::ClaimSlug(c)) => Some(businesses::slug_id(&c.slug)),
         AnyCommand::Businesses(_) | AnyCommand::Approvals(approvals::Command::DefinePolicy(_)) => Some(submission.business.0),
         AnyCommand::Budgets(crate::budgets::Command::Set(c)) => Some(domain::ids::BudgetId::of(submission.business, &c.scope, c.window).0),
+        AnyCommand::Metrics(crate::metrics::Command::DefineKpi(c)) => Some(domain::ids::KpiId::of(submission.business, c.kpi.as_str()).0),
+        AnyCommand::Metrics(crate::metrics::Command::SetTarget(c)) => Some(domain::ids::KpiId::of(submission.business, c.kpi.as_str()).0),
         AnyCommand::Access(_)
         | AnyCommand::Agents(_)
         | AnyCommand::Tasks(_)
         | AnyCommand::Decisions(_)
         | AnyCommand::Approvals(_)
         | AnyCommand::Budgets(_)
-        | AnyCommand::Integrations(_) => None,
+        | AnyCommand::Integrations(_)
+        | AnyCommand::Memory(_)
+        | AnyCommand::Metrics(crate::metrics::Command::Report(_)) => None,
     };
     let id = match (submission.id, fixed) {
         (Some(id), Some(fixed)) if id != fixed => return malformed(format!("the id of this {} is {fixed}; leave `id` out or send that one", kind.kind)),

@@ -61,7 +61,9 @@ impl Folded {
             | Event::Decisions(_)
             | Event::Approvals(_)
             | Event::Budgets(_)
-            | Event::Integrations(_) => {}
+            | Event::Integrations(_)
+            | Event::Memory(_)
+            | Event::Metrics(_) => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use domain::ids::{AgentId, CallId, DecisionId, ReservationId, TaskId};
 use domain::integrations::{Call, CallAmbiguous, CallFailed, CallIntended, CallStatus, CallSucceeded, OperationClass};
 use domain::personal::Text;
 use domain::values::Name;
-use domain::{AggregateRef, Money, Personal};
+use domain::{AggregateRef, Cost, Money, Personal, Usage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::Refusal;
 use crate::agents::{acting_as, named, own_credentials};
 use crate::budgets::{self, Purpose};
+use crate::cost::CostInput;
 use crate::registry::commands;
 use crate::root::{Boundary, Changes, Context, Decide};
 
@@ -66,9 +67,12 @@ pub struct SucceedCall {
     /// What it answered.
     #[serde(default)]
     pub result: Option<Text>,
+    /// What a model behind it used.
+    #[serde(default)]
+    pub usage: Option<Usage>,
     /// What it cost; all that was set aside when it is left out.
     #[serde(default)]
-    pub cost: Option<Money>,
+    pub cost: Option<CostInput>,
 }
 
 /// Says that it is not done.
@@ -83,9 +87,12 @@ pub struct FailCall {
     pub latency_ms: Option<u32>,
     /// What went wrong.
     pub error: Text,
+    /// What a model behind it used all the same.
+    #[serde(default)]
+    pub usage: Option<Usage>,
     /// What it cost all the same; nothing when it is left out.
     #[serde(default)]
-    pub cost: Option<Money>,
+    pub cost: Option<CostInput>,
 }
 
 /// Says that nobody knows.
@@ -140,9 +147,6 @@ fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Ref
 
 /// What becomes of the money set aside: spent as said, else in full or not at all.
 fn pay(ctx: &Context, seen: &Boundary, call: &Call, cost: Option<Money>, spent_if_unsaid: bool) -> Result<Changes, Refusal> {
-    if cost.is_some_and(Money::is_negative) {
-        return Err(Refusal::OutOfRange { field: "cost", rule: "zero or more" });
-    }
     let Some(reservation) = call.reservation else { return Ok(Changes::new()) };
     match cost.or(call.cost_max.filter(|_| spent_if_unsaid)) {
         Some(spent) => budgets::settle(ctx, seen, &call.budgets, reservation, spent),
@@ -210,17 +214,21 @@ impl Decide for Command {
                     None => None,
                 };
                 let result = c.result.clone().map(|t| t.about(subject));
-                let event = CallSucceeded { status: c.status, latency_ms: c.latency_ms, result, result_digest, cost: c.cost, subject };
+                let cost = c.cost.as_ref().map(CostInput::cost).transpose()?;
+                let spent = cost.as_ref().map(Cost::money);
+                let event = CallSucceeded { status: c.status, latency_ms: c.latency_ms, result, result_digest, usage: c.usage.clone(), cost, subject };
                 let mut changes: Changes = vec![(id.into(), event.into())];
-                changes.extend(pay(ctx, seen, &call, c.cost, true)?);
+                changes.extend(pay(ctx, seen, &call, spent, true)?);
                 Ok(changes)
             }
             Self::FailCall(c) => {
                 open(&call, ctx, seen)?;
                 let error = c.error.clone().about(subject);
-                let event = CallFailed { status: c.status, latency_ms: c.latency_ms, error, cost: c.cost, subject };
+                let cost = c.cost.as_ref().map(CostInput::cost).transpose()?;
+                let spent = cost.as_ref().map(Cost::money);
+                let event = CallFailed { status: c.status, latency_ms: c.latency_ms, error, usage: c.usage.clone(), cost, subject };
                 let mut changes: Changes = vec![(id.into(), event.into())];
-                changes.extend(pay(ctx, seen, &call, c.cost, false)?);
+                changes.extend(pay(ctx, seen, &call, spent, false)?);
                 Ok(changes)
             }
             Self::MarkCallAmbiguous(c) => {

@@ -5,7 +5,7 @@ use domain::{AggregateRef, Kind};
 use serde_json::value::RawValue;
 
 use crate::root::{Boundary, Changes, Context, Decide};
-use crate::{Refusal, access, agents, approvals, budgets, businesses, decisions, integrations, tasks};
+use crate::{Refusal, access, agents, approvals, budgets, businesses, decisions, integrations, memory, metrics, tasks};
 
 /// What is fixed about a command's type.
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +107,8 @@ contexts! {
     Approvals = approvals,
     Budgets = budgets,
     Integrations = integrations,
+    Memory = memory,
+    Metrics = metrics,
 }
 
 impl AnyCommand {

@@ -17,10 +17,12 @@ use domain::approvals::{ActionFacts, Approval, ApprovalPolicy};
 use domain::budgets::Budget;
 use domain::businesses::{Business, SlugClaim};
 use domain::decisions::Decision;
-use domain::ids::{AgentId, ApprovalId, BudgetId, CallId, DecisionId, TaskId};
+use domain::ids::{AgentId, ApprovalId, BudgetId, CallId, DecisionId, DocumentId, FactId, HistoryId, KpiId, MeasureId, TaskId};
 use domain::integrations::Call;
+use domain::memory::{Document, Fact};
+use domain::metrics::{Kpi, Measure};
 use domain::personal::{ContentDigest, Text};
-use domain::tasks::Task;
+use domain::tasks::{History, Task};
 use domain::values::Digest;
 use domain::{AggregateRef, BusinessId, Event, Kind, PrincipalId, State, SubjectId, Timestamp};
 use event_log::sealing::content_digest;
@@ -100,6 +102,11 @@ impl Boundary {
         approval(ApprovalId) -> Approval,
         budget(BudgetId) -> Budget,
         call(CallId) -> Call,
+        history(HistoryId) -> History,
+        fact(FactId) -> Fact,
+        document(DocumentId) -> Document,
+        measure(MeasureId) -> Measure,
+        kpi(KpiId) -> Kpi,
         approval_policy(BusinessId) -> ApprovalPolicy,
     }
 
@@ -140,7 +147,7 @@ pub trait Decide: fmt::Debug + Send + Sync + Sized + 'static {
 
 /// An event of a boundary: the domain's event and its aggregate, as cqrs-es wants to see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Fact {
+pub struct Change {
     /// The aggregate it belongs to.
     pub aggregate: AggregateRef,
     /// What happened.
@@ -148,7 +155,7 @@ pub struct Fact {
     pub event: Event,
 }
 
-impl cqrs_es::DomainEvent for Fact {
+impl cqrs_es::DomainEvent for Change {
     fn event_type(&self) -> String {
         self.event.name().to_owned()
     }
@@ -187,7 +194,7 @@ impl<'de, D> Deserialize<'de> for Root<D> {
 impl<D: Decide> cqrs_es::Aggregate for Root<D> {
     const TYPE: &'static str = "boundary";
     type Command = D;
-    type Event = Fact;
+    type Event = Change;
     type Error = Refusal;
     type Services = Context;
 
@@ -197,12 +204,12 @@ impl<D: Decide> cqrs_es::Aggregate for Root<D> {
         // stores of cqrs-es 0.5 apply them once more at commit. A scratch clone takes the first.
         let mut scratch = Self { boundary: self.boundary.clone(), decide: PhantomData };
         for (aggregate, event) in changes {
-            sink.write(Fact { aggregate, event }, &mut scratch).await;
+            sink.write(Change { aggregate, event }, &mut scratch).await;
         }
         Ok(())
     }
 
-    fn apply(&mut self, fact: Fact) {
+    fn apply(&mut self, fact: Change) {
         self.boundary.evolve(fact.aggregate, &fact.event);
     }
 }

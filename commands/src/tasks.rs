@@ -8,21 +8,23 @@
 //! *resolve*. From any open state: *cancel*.
 
 mod commands;
+mod history;
 mod review;
 
 pub use commands::*;
 use domain::agents::AgentRole;
-use domain::ids::{AgentId, TaskId};
+use domain::ids::{AgentId, HistoryId, TaskId};
 use domain::personal::{ContentDigest, Text};
 use domain::tasks::{
-    ActivityRecorded, AttemptFailed, Cancelled, Completed, Escalated, EscalationReason, Failed, FailureReason, HistoryClosed, LateResultRecorded, LeaseExpired,
-    LeaseExtended, Leased, Offered, Planned, Quarantined, Released, Resolution, Resolved, Status, Submitted, Task,
+    AttemptFailed, Cancelled, Completed, Escalated, EscalationReason, Failed, FailureReason, LateResultRecorded, LeaseExpired, LeaseExtended, Leased, Offered,
+    Planned, Quarantined, Released, Resolution, Resolved, Status, Submitted, Task,
 };
 use domain::values::{Role, Team};
 use domain::{AggregateRef, Event, Personal, SubjectId};
 
 use crate::Refusal;
 use crate::agents::{acting_as, own_credentials};
+use crate::cost::CostInput;
 use crate::root::{Boundary, Changes, Context, Decide};
 
 /// Lengths a lease may have, in seconds.
@@ -151,9 +153,7 @@ fn artifact_digest(ctx: &Context, subject: SubjectId, artifacts: &[domain::tasks
 
 fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
     acting_as(ctx, c.agent, &seen.agent(c.agent))?;
-    if c.cost.is_some_and(domain::Money::is_negative) {
-        return Err(Refusal::OutOfRange { field: "cost", rule: "zero or more" });
-    }
+    let cost = c.cost.as_ref().map(CostInput::cost).transpose()?;
     let result = c.result.clone().map(|t| t.about(task.subject));
     let current = task.fencing_token;
     if c.fencing_token == 0 || c.fencing_token > current {
@@ -173,7 +173,7 @@ fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
             artifacts: (!c.artifacts.is_empty()).then(|| Personal::new(task.subject, c.artifacts.clone())),
             result,
             usage: c.usage.clone(),
-            cost: c.cost,
+            cost,
             subject: task.subject,
         }
         .into(),
@@ -249,22 +249,6 @@ fn resolve(c: &Resolve, task: &Task, status: Status, ctx: &Context) -> Decided {
     Ok(events)
 }
 
-fn record_activity(c: &RecordActivity, task: &Task) -> Decided {
-    let bad = |_| Refusal::OutOfRange { field: "customer_cost", rule: "a decimal of at most 9 fraction digits" };
-    let customer_cost = c.customer_cost.clone().map(commands::SourceCost::into_source_money).transpose().map_err(bad)?;
-    Ok(vec![
-        ActivityRecorded {
-            activity: c.activity.clone(),
-            lifecycle: c.lifecycle.clone(),
-            resource: c.resource,
-            customer_cost,
-            note: c.note.clone().map(|t| t.about(task.subject)),
-            subject: task.subject,
-        }
-        .into(),
-    ])
-}
-
 impl Command {
     fn on_task(&self, task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided {
         let subject = task.subject;
@@ -296,17 +280,9 @@ impl Command {
                 None if status == Status::Offered => Ok(Vec::new()),
                 None => Err(wrong(status, "leased")),
             },
-            Self::RecordActivity(c) => record_activity(c, task),
-            Self::CloseHistory(c) => {
-                let ended = if c.completed { Status::Completed } else { Status::Failed };
-                if status == ended {
-                    return Ok(Vec::new());
-                }
-                if status != Status::Planned || task.activities == 0 {
-                    return Err(wrong(status, "planned, with recorded activities"));
-                }
-                Ok(vec![HistoryClosed { completed: c.completed }.into()])
-            }
+            Self::RecordActivity(c) => history::record_activity(c, task),
+            Self::OpenHistory(_) => Err(Refusal::WrongId { what: "history", expected: ctx.target }),
+            Self::CloseHistory(c) => history::close(c, task, status),
         }
     }
 }
@@ -327,12 +303,16 @@ impl Decide for Command {
             Self::Heartbeat(_) | Self::Release(_) | Self::Escalate(_) | Self::Fail(_) | Self::Quarantine(_) => {
                 reads.extend(seen.task(id).lease.map(|l| AggregateRef::from(l.agent)));
             }
+            Self::OpenHistory(_) => return vec![HistoryId(ctx.target).into()],
             Self::Resolve(_) | Self::Cancel(_) | Self::Expire(_) | Self::RecordActivity(_) | Self::CloseHistory(_) => {}
         }
         reads
     }
 
     fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+        if let Self::OpenHistory(c) = self {
+            return history::open(c, ctx, seen);
+        }
         let id = TaskId(ctx.target);
         let task = seen.task(id);
         let events = match (self, task.status) {

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use crate::event::events;
 use crate::ids::{AgentId, DecisionId, EventId, SubjectId, TaskId, names};
 use crate::personal::Text;
-use crate::values::{Money, Ratio, RiskTier, Usage};
+use crate::usage::{Cost, Usage};
+use crate::values::{Ratio, RiskTier};
 
 events!("decisions" {
     /// Somebody chose.
-    Recorded = "recorded" v 1 on Decision,
+    Recorded = "recorded" v 2 on Decision,
     /// Another decision took its place.
     Superseded = "superseded" v 1 on Decision,
     /// It was taken back.
@@ -51,7 +52,7 @@ pub struct Recorded {
     pub usage: Option<Usage>,
     /// What deciding cost.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost: Option<Money>,
+    pub cost: Option<Cost>,
     /// Whom its texts are about.
     pub subject: SubjectId,
 }

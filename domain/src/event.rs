@@ -7,7 +7,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::ids::Kind;
-use crate::{access, agents, approvals, budgets, businesses, decisions, integrations, tasks, upcast};
+use crate::{access, agents, approvals, budgets, businesses, decisions, integrations, memory, metrics, tasks, upcast};
 
 /// What is fixed about an event's type.
 #[derive(Debug, Clone, Copy)]
@@ -143,6 +143,8 @@ contexts! {
     Approvals = approvals,
     Budgets = budgets,
     Integrations = integrations,
+    Memory = memory,
+    Metrics = metrics,
 }
 
 /// The `data` of an event, to be serialised.

@@ -75,6 +75,16 @@ ids! {
     KeyId;
     /// A stored event.
     EventId;
+    /// A log of work done elsewhere.
+    HistoryId;
+    /// Something known.
+    FactId;
+    /// A document.
+    DocumentId;
+    /// One reported figure.
+    MeasureId;
+    /// A KPI's own definition or target in a business.
+    KpiId;
 }
 
 /// The stream above all businesses has the nil UUID as its business.
@@ -167,6 +177,16 @@ names! {
         Budget = "budget",
         /// A call to an outside service.
         Call = "call",
+        /// A log of work done elsewhere.
+        History = "history",
+        /// Something known.
+        Fact = "fact",
+        /// A document.
+        Document = "document",
+        /// One reported figure.
+        Measure = "measure",
+        /// A KPI's own definition or target.
+        Kpi = "kpi",
     }
 }
 
@@ -209,4 +229,5 @@ macro_rules! refs {
     )*};
 }
 refs!(BusinessId => Business, PrincipalId => Principal, AgentId => Agent, TaskId => Task,
-      DecisionId => Decision, ApprovalId => Approval, BudgetId => Budget, CallId => Call);
+      DecisionId => Decision, ApprovalId => Approval, BudgetId => Budget, CallId => Call, HistoryId => History,
+      FactId => Fact, DocumentId => Document, MeasureId => Measure, KpiId => Kpi);

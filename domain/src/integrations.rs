@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::events;
 use crate::ids::{AgentId, BudgetId, DecisionId, ReservationId, SubjectId, TaskId, names};
 use crate::personal::{ContentDigest, Text};
+use crate::usage::{Cost, Usage};
 use crate::values::{Money, Name};
 
 names! {
@@ -31,9 +32,9 @@ events!("integrations" {
     /// A call is about to be made.
     CallIntended = "call_intended" v 1 on Call,
     /// The service answered that it is done.
-    CallSucceeded = "call_succeeded" v 1 on Call,
+    CallSucceeded = "call_succeeded" v 2 on Call,
     /// The service answered that it is not done.
-    CallFailed = "call_failed" v 1 on Call,
+    CallFailed = "call_failed" v 2 on Call,
     /// Nobody knows whether it is done.
     CallAmbiguous = "call_ambiguous" v 1 on Call,
 });
@@ -89,9 +90,12 @@ pub struct CallSucceeded {
     /// Digest of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result_digest: Option<ContentDigest>,
+    /// What a model behind it used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// What it cost.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost: Option<Money>,
+    pub cost: Option<Cost>,
     /// Whom the texts are about.
     pub subject: SubjectId,
 }
@@ -108,9 +112,12 @@ pub struct CallFailed {
     pub latency_ms: Option<u32>,
     /// What went wrong.
     pub error: Text,
+    /// What a model behind it used all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// What it cost all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost: Option<Money>,
+    pub cost: Option<Cost>,
     /// Whom the texts are about.
     pub subject: SubjectId,
 }

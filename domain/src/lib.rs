@@ -15,14 +15,18 @@ mod event;
 pub mod ids;
 pub mod integrations;
 pub mod limits;
+pub mod memory;
+pub mod metrics;
 pub mod personal;
 mod state;
 pub mod tasks;
 pub mod upcast;
+mod usage;
 pub mod values;
 
 pub use event::{DecodeError, Event, EventType};
 pub use ids::{AggregateRef, BusinessId, Kind, PrincipalId, SubjectId};
 pub use personal::Personal;
 pub use state::State;
+pub use usage::{Cost, Usage};
 pub use values::{Money, Timestamp};

@@ -11,7 +11,9 @@ use crate::businesses::{Business, SlugClaim};
 use crate::decisions::Decision;
 use crate::ids::Kind;
 use crate::integrations::Call;
-use crate::tasks::Task;
+use crate::memory::{Document, Fact};
+use crate::metrics::{Kpi, Measure};
+use crate::tasks::{History, Task};
 
 /// Gives each kind its state and the context whose events it folds.
 macro_rules! states {
@@ -47,4 +49,9 @@ states! {
     ApprovalPolicy(ApprovalPolicy) = Approvals,
     Budget(Budget) = Budgets,
     Call(Call) = Integrations,
+    History(History) = Tasks,
+    Fact(Fact) = Memory,
+    Document(Document) = Memory,
+    Measure(Measure) = Metrics,
+    Kpi(Kpi) = Metrics,
 }

@@ -20,7 +20,18 @@ pub enum Step {
 type Upcaster = fn(&mut Map<String, Value>);
 
 /// From (type, version) to the next version.
-const STEPS: &[(&str, u16, Upcaster)] = &[("agents.enrolled", 1, agents_enrolled_v1)];
+const STEPS: &[(&str, u16, Upcaster)] = &[
+    ("agents.enrolled", 1, agents_enrolled_v1),
+    ("decisions.recorded", 1, only_more),
+    ("integrations.call_failed", 1, only_more),
+    ("integrations.call_succeeded", 1, only_more),
+    ("tasks.activity_recorded", 1, only_more),
+    ("tasks.history_closed", 1, only_more),
+    ("tasks.submitted", 1, only_more),
+];
+
+/// The next version has more fields, none of which must be there.
+fn only_more(_: &mut Map<String, Value>) {}
 
 /// v1 had the bare `model`; v2 says with which prompt version it runs: `runtime {model, prompt_version?}`.
 fn agents_enrolled_v1(data: &mut Map<String, Value>) {

@@ -376,21 +376,3 @@ names! {
         Critical = "critical",
     }
 }
-
-/// What a model used for one piece of work; tokens are whole counts.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Usage {
-    /// The model's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<Name>,
-    /// Version of the prompt it was given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prompt_version: Option<Name>,
-    /// Tokens read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub input_tokens: Option<u32>,
-    /// Tokens written.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_tokens: Option<u32>,
-}

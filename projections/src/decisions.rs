@@ -4,18 +4,18 @@ use domain::Event;
 use domain::decisions::{DecisionStatus, Event as Decisions, Recorded};
 use rusqlite::Connection;
 
-use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
+use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
 
 /// The projection.
 pub const PROJECTION: Projection =
-    Projection { name: "decisions", version: 1, sql: include_str!("decisions.sql"), tables: &[("decisions", "business, id")], apply: Apply::Sealed(apply) };
+    Projection { name: "decisions", version: 2, sql: include_str!("decisions.sql"), tables: &[("decisions", "business, id")], apply: Apply::Sealed(apply) };
 
 fn recorded(tx: &Connection, a: &Applied<'_>, e: &Recorded) -> Result<(), ApplyError> {
     let usage = e.usage.clone().unwrap_or_default();
-    let (cost, currency) = e.cost.map(|m| (m.amount.to_string(), m.currency.to_string())).unzip();
+    let (cost, currency) = cost_columns(e.cost.as_ref());
     run(
         tx,
-        "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?)",
+        "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?)",
         &[
             &a.business(),
             &a.id(),
@@ -34,6 +34,8 @@ fn recorded(tx: &Connection, a: &Applied<'_>, e: &Recorded) -> Result<(), ApplyE
             &usage.prompt_version.map(|v| v.to_string()),
             &usage.input_tokens,
             &usage.output_tokens,
+            &usage.cached_tokens,
+            &usage.reasoning_tokens,
             &cost,
             &currency,
             &DecisionStatus::Standing.as_str(),

@@ -1,10 +1,10 @@
 //! Calls to outside services and their outcomes.
 
 use domain::integrations::{CallIntended, CallStatus, Event as Integrations};
-use domain::{Event, Money};
+use domain::{Cost, Event, Money};
 use rusqlite::Connection;
 
-use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
+use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
 
 /// The projection.
 pub const PROJECTION: Projection =
@@ -46,11 +46,11 @@ struct End {
     latency_ms: Option<u32>,
     result: Option<String>,
     error: Option<String>,
-    cost: Option<Money>,
+    cost: Option<Cost>,
 }
 
 fn end(tx: &Connection, a: &Applied<'_>, end: &End) -> Result<(), ApplyError> {
-    let (cost, currency) = parts(end.cost);
+    let (cost, currency) = cost_columns(end.cost.as_ref());
     run(
         tx,
         "UPDATE calls SET status = ?, status_code = ?, latency_ms = ?, result = ?, error = ?, cost = ?, cost_currency = ?, ended_at = ? WHERE business = ? AND id = ?",
@@ -64,11 +64,11 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Integrations::CallIntended(e) => intended(tx, a, e),
         Integrations::CallSucceeded(e) => {
             let result = sealed_opt(e.result.as_ref())?;
-            end(tx, a, &End { status: CallStatus::Succeeded, code: e.status, latency_ms: e.latency_ms, result, error: None, cost: e.cost })
+            end(tx, a, &End { status: CallStatus::Succeeded, code: e.status, latency_ms: e.latency_ms, result, error: None, cost: e.cost.clone() })
         }
         Integrations::CallFailed(e) => {
             let error = Some(sealed(&e.error)?);
-            end(tx, a, &End { status: CallStatus::Failed, code: e.status, latency_ms: e.latency_ms, result: None, error, cost: e.cost })
+            end(tx, a, &End { status: CallStatus::Failed, code: e.status, latency_ms: e.latency_ms, result: None, error, cost: e.cost.clone() })
         }
         Integrations::CallAmbiguous(e) => {
             let error = Some(sealed(&e.reason)?);

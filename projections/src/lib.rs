@@ -14,6 +14,8 @@ pub mod businesses;
 pub mod decisions;
 mod digest;
 pub mod integrations;
+pub mod memory;
+pub mod metrics;
 mod runner;
 pub mod search;
 pub mod tasks;
@@ -126,6 +128,8 @@ pub const ALL: &[Projection] = &[
     approvals::PROJECTION,
     budgets::PROJECTION,
     integrations::PROJECTION,
+    memory::PROJECTION,
+    metrics::PROJECTION,
     audit::PROJECTION,
     search::PROJECTION,
 ];
@@ -134,6 +138,11 @@ pub const ALL: &[Projection] = &[
 fn run(tx: &Connection, sql: &str, args: &[&dyn ToSql]) -> Result<(), ApplyError> {
     tx.prepare_cached(sql)?.execute(args)?;
     Ok(())
+}
+
+/// A cost as its two columns.
+fn cost_columns(cost: Option<&domain::Cost>) -> (Option<String>, Option<String>) {
+    cost.map(|c| (c.amount.to_string(), c.currency.to_string())).unzip()
 }
 
 /// A sealed field as a column holds it.

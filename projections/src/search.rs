@@ -1,4 +1,4 @@
-//! Full text of tasks and decisions: the one projection that holds personal text in the clear.
+//! Full text of tasks, decisions and memory: the one projection that holds personal text in the clear.
 //! Shredding a subject purges its rows; a rebuild finds only what still has a key.
 
 use domain::{BusinessId, Event, SubjectId};
@@ -9,7 +9,7 @@ use crate::{Applied, Apply, ApplyError, Projection, Unsealer, run};
 /// The projection.
 pub const PROJECTION: Projection = Projection {
     name: "search",
-    version: 1,
+    version: 2,
     sql: include_str!("search.sql"),
     tables: &[("search_rows", "business, seq, pointer"), ("search_text", "rowid")],
     apply: Apply::Searchable(apply),
@@ -17,8 +17,10 @@ pub const PROJECTION: Projection = Projection {
 
 fn apply(tx: &Connection, a: &Applied<'_>, unsealer: &Unsealer) -> Result<(), ApplyError> {
     match a.event {
-        Event::Tasks(_) | Event::Decisions(_) => {}
-        Event::Businesses(_) | Event::Access(_) | Event::Agents(_) | Event::Approvals(_) | Event::Budgets(_) | Event::Integrations(_) => return Ok(()),
+        Event::Tasks(_) | Event::Decisions(_) | Event::Memory(_) => {}
+        Event::Businesses(_) | Event::Access(_) | Event::Agents(_) | Event::Approvals(_) | Event::Budgets(_) | Event::Integrations(_) | Event::Metrics(_) => {
+            return Ok(());
+        }
     }
     for (pointer, field) in a.stored.personal_fields() {
         if pointer.ends_with("/digest_key") {

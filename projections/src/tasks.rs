@@ -1,18 +1,24 @@
 //! Tasks: where each stands, who acts next, what reviewers said.
 
 use domain::Event;
-use domain::tasks::{Event as Tasks, Planned, Resolution, Reviewed, SourceMoney, Status, Submitted, Verdict};
+use domain::tasks::{ActivityRecorded, Escalated, Event as Tasks, Offered, Planned, Resolution, Reviewed, SourceMoney, Status, Submitted, Verdict};
 use domain::values::Amount;
 use rusqlite::{Connection, ToSql};
 
-use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
+use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
 
 /// The projection.
 pub const PROJECTION: Projection = Projection {
     name: "tasks",
-    version: 1,
+    version: 2,
     sql: include_str!("tasks.sql"),
-    tables: &[("tasks", "business, id"), ("task_dependencies", "business, task, n"), ("reviews", "business, seq")],
+    tables: &[
+        ("tasks", "business, id"),
+        ("task_dependencies", "business, task, n"),
+        ("reviews", "business, seq"),
+        ("activities", "business, seq"),
+        ("histories", "business, seq"),
+    ],
     apply: Apply::Sealed(apply),
 };
 
@@ -74,7 +80,7 @@ fn enter(tx: &Connection, a: &Applied<'_>, status: Status) -> Result<(), ApplyEr
 
 fn submitted(tx: &Connection, a: &Applied<'_>, e: &Submitted) -> Result<(), ApplyError> {
     enter(tx, a, Status::Submitted)?;
-    let (cost, currency) = e.cost.map(|m| (m.amount.to_string(), m.currency.to_string())).unzip();
+    let (cost, currency) = cost_columns(e.cost.as_ref());
     set(
         tx,
         a,
@@ -112,22 +118,55 @@ fn add_customer_cost(tx: &Connection, a: &Applied<'_>, cost: &SourceMoney) -> Re
     set(tx, a, "customer_cost = ?, customer_cost_currency = ?", &[&sum.to_string(), &cost.currency.to_string()])
 }
 
+fn offered(tx: &Connection, a: &Applied<'_>, e: &Offered) -> Result<(), ApplyError> {
+    enter(tx, a, Status::Offered)?;
+    let args: [&dyn ToSql; 3] = [&e.revision, &e.team.as_str(), &e.revision];
+    // A new revision begins with nothing at hand.
+    set(tx, a, "producer = iif(revision < ?, NULL, producer), team = ?", &args[..2])?;
+    let columns = "artifact_digest = iif(producer IS NULL, NULL, artifact_digest), result = iif(producer IS NULL, NULL, result), revision = ?";
+    set(tx, a, columns, &args[2..])
+}
+
+fn escalated(tx: &Connection, a: &Applied<'_>, e: &Escalated) -> Result<(), ApplyError> {
+    enter(tx, a, Status::Escalated)?;
+    set(tx, a, "escalated = 1, escalated_to = ?", &[&e.to_role.as_str()])?;
+    let (Some(artifact), Some(producer)) = (&e.artifact, e.producer) else { return Ok(()) };
+    let args: [&dyn ToSql; 3] = [&producer.to_string(), &artifact.digest.to_string(), &sealed_opt(e.result.as_ref())?];
+    set(tx, a, "producer = ?, artifact_digest = ?, result = ?", &args)
+}
+
+fn activity(tx: &Connection, a: &Applied<'_>, e: &ActivityRecorded) -> Result<(), ApplyError> {
+    let usage = e.usage.clone().unwrap_or_default();
+    let (cost, currency) = cost_columns(e.cost.as_ref());
+    run(
+        tx,
+        "INSERT INTO activities VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        &[
+            &a.business(),
+            &a.recorded.seq,
+            &a.id(),
+            &e.activity.as_str(),
+            &e.lifecycle.as_ref().map(|l| l.as_str()),
+            &e.resource.map(|r| r.to_string()),
+            &usage.model.map(|m| m.to_string()),
+            &usage.input_tokens,
+            &usage.output_tokens,
+            &cost,
+            &currency,
+            &sealed_opt(e.note.as_ref())?,
+            &sealed_opt(e.attributes.as_ref())?,
+            &serde_json::to_string(&e.clear_attributes)?,
+            &e.source_time.as_ref().map(|t| t.as_str()),
+            &a.at(),
+        ],
+    )
+}
+
 fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
     let Event::Tasks(event) = a.event else { return Ok(()) };
     match event {
         Tasks::Planned(e) => planned(tx, a, e)?,
-        Tasks::Offered(e) => {
-            enter(tx, a, Status::Offered)?;
-            let args: [&dyn ToSql; 3] = [&e.revision, &e.team.as_str(), &e.revision];
-            // A new revision begins with nothing at hand.
-            set(tx, a, "producer = iif(revision < ?, NULL, producer), team = ?", &args[..2])?;
-            set(
-                tx,
-                a,
-                "artifact_digest = iif(producer IS NULL, NULL, artifact_digest), result = iif(producer IS NULL, NULL, result), revision = ?",
-                &args[2..],
-            )?;
-        }
+        Tasks::Offered(e) => offered(tx, a, e)?,
         Tasks::Leased(e) => {
             let args: [&dyn ToSql; 4] = [&Status::Leased.as_str(), &e.fencing_token, &e.agent.to_string(), &e.expires_at.to_string()];
             set(tx, a, "status = ?, fencing_token = ?, lease_agent = ?, lease_expires_at = ?", &args)?;
@@ -149,14 +188,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
             enter(tx, a, Status::Failed)?;
             set(tx, a, "failure = ?", &[&e.reason.as_str()])?;
         }
-        Tasks::Escalated(e) => {
-            enter(tx, a, Status::Escalated)?;
-            set(tx, a, "escalated = 1, escalated_to = ?", &[&e.to_role.as_str()])?;
-            if let (Some(artifact), Some(producer)) = (&e.artifact, e.producer) {
-                let args: [&dyn ToSql; 3] = [&producer.to_string(), &artifact.digest.to_string(), &sealed_opt(e.result.as_ref())?];
-                set(tx, a, "producer = ?, artifact_digest = ?, result = ?", &args)?;
-            }
-        }
+        Tasks::Escalated(e) => escalated(tx, a, e)?,
         Tasks::Resolved(e) => enter(
             tx,
             a,
@@ -175,8 +207,17 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
             if let Some(cost) = &e.customer_cost {
                 add_customer_cost(tx, a, cost)?;
             }
+            return activity(tx, a, e);
         }
-        Tasks::HistoryClosed(e) => enter(tx, a, if e.completed { Status::Completed } else { Status::Failed })?,
+        Tasks::HistoryOpened(e) => {
+            let args: [&dyn ToSql; 6] = [&a.business(), &a.recorded.seq, &a.id(), &e.format.as_str(), &sealed(&e.header)?, &a.at()];
+            return run(tx, "INSERT INTO histories VALUES (?, ?, ?, ?, ?, ?)", &args);
+        }
+        Tasks::HistoryClosed(e) => {
+            enter(tx, a, if e.completed { Status::Completed } else { Status::Failed })?;
+            let args: [&dyn ToSql; 3] = [&e.history.map(|h| h.to_string()), &e.place, &sealed_opt(e.attributes.as_ref())?];
+            set(tx, a, "history = ?, history_place = ?, attributes = ?", &args)?;
+        }
     }
     run(tx, NEXT_ACTOR, &[&a.business(), &a.id()])
 }

@@ -5,6 +5,7 @@ CREATE TABLE tasks(
   escalated INTEGER NOT NULL DEFAULT 0, without_human INTEGER, rework_rounds INTEGER NOT NULL DEFAULT 0,
   attempts_failed INTEGER NOT NULL DEFAULT 0, failure TEXT, cost TEXT, cost_currency TEXT, customer_cost TEXT, customer_cost_currency TEXT,
   activities INTEGER NOT NULL DEFAULT 0, planned_at TEXT NOT NULL, closed_at TEXT,
+  history TEXT, history_place INTEGER, attributes TEXT,
   PRIMARY KEY (business, id)) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX tasks_by_seq ON tasks(business, seq);
 CREATE INDEX tasks_by_status ON tasks(business, status, seq);
@@ -17,3 +18,12 @@ CREATE TABLE reviews(
   final_revision INTEGER NOT NULL, findings TEXT, at TEXT NOT NULL,
   PRIMARY KEY (business, seq)) STRICT, WITHOUT ROWID;
 CREATE INDEX reviews_by_task ON reviews(business, task, seq);
+CREATE TABLE activities(
+  business TEXT NOT NULL, seq INTEGER NOT NULL, task TEXT NOT NULL, activity TEXT NOT NULL, lifecycle TEXT, resource TEXT, model TEXT,
+  input_tokens INTEGER, output_tokens INTEGER, cost TEXT, cost_currency TEXT, note TEXT, attributes TEXT, clear_attributes TEXT NOT NULL,
+  source_time TEXT, at TEXT NOT NULL,
+  PRIMARY KEY (business, seq)) STRICT, WITHOUT ROWID;
+CREATE INDEX activities_by_task ON activities(business, task, seq);
+CREATE TABLE histories(
+  business TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, format TEXT NOT NULL, header TEXT NOT NULL, opened_at TEXT NOT NULL,
+  PRIMARY KEY (business, seq)) STRICT, WITHOUT ROWID;

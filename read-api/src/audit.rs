@@ -3,9 +3,10 @@
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use domain::BusinessId;
 use event_log::{Recorded, Unsealed, unseal};
+use rusqlite::OptionalExtension as _;
 
 use crate::node::{JsonValue, node};
-use crate::page::bad;
+use crate::page::{bad, here};
 use crate::{Sources, Viewer};
 
 node! {
@@ -41,6 +42,13 @@ node! {
         /// What else belongs to it.
         correlation: String,
     } money {}
+}
+
+/// The id of the event at that place of a business.
+pub(crate) fn event_id(ctx: &Context<'_>, business: &str, seq: i64) -> Result<Option<String>> {
+    let sources = ctx.data::<Sources>()?;
+    let sql = "SELECT event_id FROM events WHERE business = ? AND seq = ?";
+    here(|| sources.views.read(|c| c.prepare_cached(sql)?.query_row(rusqlite::params![business, seq], |r| r.get(0)).optional()))
 }
 
 impl Event {

@@ -1,11 +1,8 @@
-//! Where every question begins: businesses, and one business with all its lists.
+//! A business with all its lists.
 
-use std::time::Duration;
-
-use async_graphql::{ComplexObject, Context, Object, Result, SimpleObject};
+use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use domain::BusinessId;
-use domain::limits::{MIN_POSITION_WAIT_MS_MAX, PAGE_DEFAULT, PAGE_MAX};
-use rusqlite::OptionalExtension as _;
+use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 
 use crate::access::{Member, members};
 use crate::agents::Agent;
@@ -14,8 +11,10 @@ use crate::audit::{AttemptPage, Event, attempts};
 use crate::budgets::Budget;
 use crate::decisions::Decision;
 use crate::integrations::Call;
-use crate::node::{Node, node};
-use crate::page::{Filter, List, Page, bad, blocking, cost, here, list};
+use crate::memory::{Memory, MemoryFilter, memory};
+use crate::metrics::{Kpi, KpiFilter, kpis};
+use crate::node::node;
+use crate::page::{Filter, List, Page, bad, blocking, cost, list, words};
 use crate::personal::PersonalText;
 use crate::tasks::Task;
 use crate::{Sources, Viewer};
@@ -51,32 +50,6 @@ struct StreamHead {
     root: String,
 }
 
-/// How far a projection is.
-#[derive(SimpleObject)]
-struct ProjectionStatus {
-    /// Its name.
-    name: String,
-    /// Its version.
-    version: u32,
-    /// The last position it has applied.
-    position: u64,
-    /// Positions it is behind the log.
-    lag: u64,
-    /// Businesses it stopped at, with the reason.
-    failures: Vec<ProjectionFailure>,
-}
-
-/// A business that a projection stopped at.
-#[derive(SimpleObject)]
-struct ProjectionFailure {
-    /// Which business.
-    business: String,
-    /// At which of its events.
-    seq: u64,
-    /// Why.
-    error: String,
-}
-
 /// A place in a text that was found.
 #[derive(SimpleObject)]
 struct SearchHit {
@@ -90,85 +63,6 @@ struct SearchHit {
     id: String,
     /// The text around it, what was found in [brackets].
     snippet: String,
-}
-
-async fn wait_for(ctx: &Context<'_>, position: Option<u64>) -> Result<()> {
-    let Some(position) = position else { return Ok(()) };
-    let waited = ctx.data::<Sources>()?.views.wait_for(position, Duration::from_millis(MIN_POSITION_WAIT_MS_MAX)).await;
-    waited.map_err(|e| bad("BEHIND", &e.to_string(), "the views catch up in the background; ask again in a second"))
-}
-
-/// Questions about everything the asker may see.
-pub struct Query;
-
-/// Questions about everything the asker may see.
-#[Object]
-impl Query {
-    /// Every business you may see, by slug; at most 200.
-    #[graphql(complexity = "1 + 20 * child_complexity")]
-    async fn businesses(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>,
-    ) -> Result<Vec<Business>> {
-        wait_for(ctx, min_position).await?;
-        let viewer = ctx.data::<Viewer>()?.clone();
-        let sources = ctx.data::<Sources>()?.clone();
-        blocking(move || {
-            sources.views.read(|c| {
-                let sql = format!("SELECT {} FROM businesses ORDER BY slug", Business::COLUMNS);
-                let mut query = c.prepare_cached(&sql)?;
-                let rows = query.query_map([], |r| Business::from_row(r, 0))?;
-                let visible = |b: &rusqlite::Result<Business>| b.as_ref().map_or(true, |b| b.business.parse().is_ok_and(|id| viewer.may_see(id)));
-                rows.filter(visible).take(PAGE_MAX).collect()
-            })
-        })
-        .await
-    }
-
-    /// One business, by slug or id; null when there is none that you may see.
-    async fn business(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Its name in addresses.")] slug: Option<String>,
-        #[graphql(desc = "Its id.")] id: Option<String>,
-        #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>,
-    ) -> Result<Option<Business>> {
-        wait_for(ctx, min_position).await?;
-        let (column, value) = match (slug, id) {
-            (Some(slug), None) => ("slug", slug),
-            (None, Some(id)) => ("business", id),
-            (Some(_), Some(_)) | (None, None) => return Err(bad("BAD_ARGUMENT", "give either slug or id", "business(slug: \"acme\")")),
-        };
-        let sources = ctx.data::<Sources>()?.clone();
-        let found: Option<Business> = here(|| {
-            sources.views.read(|c| {
-                let sql = format!("SELECT {} FROM businesses WHERE {column} = ?", Business::COLUMNS);
-                c.prepare_cached(&sql)?.query_row([value], |r| Business::from_row(r, 0)).optional()
-            })
-        })?;
-        let viewer = ctx.data::<Viewer>()?;
-        Ok(found.filter(|b| b.business.parse().is_ok_and(|id| viewer.may_see(id))))
-    }
-
-    /// How far the projections are; for operators.
-    async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<ProjectionStatus>> {
-        if !ctx.data::<Viewer>()?.operator() {
-            return Err(bad("FORBIDDEN", "only operators may see the projections", "ask with an operator's key"));
-        }
-        let sources = ctx.data::<Sources>()?.clone();
-        let end = *sources.log.position().borrow();
-        let statuses = tokio::task::spawn_blocking(move || sources.views.status(end)).await??;
-        let failure = |f: projections::Failure| ProjectionFailure { business: f.business, seq: f.seq, error: f.error };
-        let status = |s: projections::Status| ProjectionStatus {
-            name: s.name,
-            version: s.version,
-            position: s.position,
-            lag: s.lag,
-            failures: s.failures.into_iter().map(failure).collect(),
-        };
-        Ok(statuses.into_iter().map(status).collect())
-    }
 }
 
 impl Business {
@@ -341,6 +235,40 @@ impl Business {
         list(ctx, filter, Page { first, after, last, before }).await
     }
 
+    /// What it knows: facts, and documents in chunks.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn memory(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+        #[graphql(desc = "Words; all of them must occur. Best match first.")] search: Option<String>,
+        #[graphql(desc = "business_context, domain_expertise, process_memory or integration_state.")] kind: Option<String>,
+        #[graphql(desc = "What was known at this time, by our clock; now when it is left out.")] as_of: Option<String>,
+        #[graphql(desc = "What holds in the world at this time.")] valid_at: Option<String>,
+        #[graphql(desc = "fact or document.")] item: Option<String>,
+        topic: Option<String>,
+        #[graphql(desc = "Id of a fact or document.")] id: Option<String>,
+        #[graphql(desc = "Also what is not known any more: every version there was.")] history: Option<bool>,
+    ) -> Result<List<Memory>> {
+        let filter = MemoryFilter { search, kind, item, topic, id, as_of, valid_at, history: history.unwrap_or(false) };
+        memory(ctx, &self.business, filter, Page { first, after, last, before }).await
+    }
+
+    /// Its KPIs.
+    #[graphql(complexity = "1 + 21 * child_complexity")]
+    async fn kpis(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Names of KPIs; all when left out.")] ids: Option<Vec<String>>,
+        #[graphql(desc = "Which figures.")] filter: Option<KpiFilter>,
+    ) -> Result<Vec<Kpi>> {
+        let scope = filter.unwrap_or_default().scope(vec![self.business.clone()], self.currency.clone())?;
+        kpis(ctx, scope, ids).await
+    }
+
     /// Who tried what, newest first: refused commands too.
     #[graphql(complexity = "cost(first, None, child_complexity)")]
     async fn attempts(&self, ctx: &Context<'_>, first: Option<i32>, before: Option<u64>) -> Result<AttemptPage> {
@@ -357,8 +285,7 @@ impl Business {
         if !ctx.data::<Viewer>()?.may_open(self.id()?) {
             return Err(bad("FORBIDDEN", "only who has a role in the business may search its text", "ask its owner for a role"));
         }
-        // Every word quoted: what was typed is searched for, never run as a query language.
-        let words: Vec<String> = text.split_whitespace().map(|w| format!("\"{}\"", w.replace('"', "\"\""))).collect();
+        let words = words(&text);
         if words.is_empty() {
             return Ok(Vec::new());
         }
@@ -369,9 +296,7 @@ impl Business {
                     "SELECT r.seq, r.pointer, r.kind, r.id, snippet(search_text, 0, '[', ']', '…', 12) FROM search_text
                      JOIN search_rows r ON r.n = search_text.rowid WHERE search_text MATCH ? AND r.business = ? ORDER BY rank LIMIT 50",
                 )?
-                .query_map([words.join(" "), business], |r| {
-                    Ok(SearchHit { seq: r.get(0)?, pointer: r.get(1)?, kind: r.get(2)?, id: r.get(3)?, snippet: r.get(4)? })
-                })?
+                .query_map([words, business], |r| Ok(SearchHit { seq: r.get(0)?, pointer: r.get(1)?, kind: r.get(2)?, id: r.get(3)?, snippet: r.get(4)? }))?
                 .collect()
             })
         })

@@ -38,6 +38,10 @@ node! {
         input_tokens: Option<i64>,
         /// Tokens written.
         output_tokens: Option<i64>,
+        /// Of the tokens read, those that the model still had.
+        cached_tokens: Option<i64>,
+        /// Of the tokens written, those that it wrote to itself.
+        reasoning_tokens: Option<i64>,
         /// standing, superseded or reversed.
         status: String,
         /// The decision that took its place.

@@ -13,9 +13,12 @@ mod budgets;
 mod businesses;
 mod decisions;
 mod integrations;
+mod memory;
+mod metrics;
 mod node;
 mod page;
 mod personal;
+mod query;
 mod row;
 mod tasks;
 
@@ -29,7 +32,7 @@ use event_log::{EventLog, Keyring};
 use projections::Views;
 
 pub use api::Api;
-pub use businesses::Query;
+pub use query::Query;
 
 /// The schema that answers.
 type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>;

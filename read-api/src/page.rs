@@ -15,7 +15,7 @@ use crate::row::Row;
 pub(crate) type List<N> = Connection<String, Row<N>, Total>;
 
 /// A value of a filter.
-type Arg = Box<dyn ToSql + Send + Sync>;
+pub(crate) type Arg = Box<dyn ToSql + Send + Sync>;
 
 /// What a list is restricted to.
 #[derive(Default)]
@@ -37,6 +37,18 @@ impl Filter {
             self.args.push(Box::new(value));
         }
         self
+    }
+
+    /// A condition with a `?` for each of these values.
+    pub(crate) fn all(mut self, condition: String, values: Vec<String>) -> Self {
+        self.conditions.push(condition);
+        self.args.extend(values.into_iter().map(|v| Box::new(v) as Arg));
+        self
+    }
+
+    /// Conditions and the values of their `?`.
+    pub(crate) fn into_sql(self) -> (String, Vec<Arg>) {
+        (self.sql(), self.args)
     }
 
     fn sql(&self) -> String {
@@ -71,11 +83,11 @@ pub(crate) fn bad(code: &'static str, message: &str, hint: &'static str) -> asyn
     })
 }
 
-fn encode(table: &str, key: i64) -> String {
+pub(crate) fn encode(table: &str, key: i64) -> String {
     URL_SAFE_NO_PAD.encode(format!("{table}:{key}"))
 }
 
-fn decode(table: &str, cursor: &str) -> Result<i64> {
+pub(crate) fn decode(table: &str, cursor: &str) -> Result<i64> {
     let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|b| String::from_utf8(b).ok());
     let key = text.as_deref().and_then(|t| t.strip_prefix(table)?.strip_prefix(':')?.parse().ok());
     key.ok_or_else(|| bad("BAD_CURSOR", "that cursor is not of this list", "use endCursor or startCursor of the same list"))
@@ -95,16 +107,32 @@ fn size(page: &Page) -> Result<(usize, bool)> {
     }
 }
 
+/// Words as a full-text query: each quoted, so that what was typed is searched for and never run.
+pub(crate) fn words(text: &str) -> String {
+    text.split_whitespace().map(|w| format!("\"{}\"", w.replace('"', "\"\""))).collect::<Vec<_>>().join(" ")
+}
+
 /// The number of all rows of a list, counted only when it is asked for.
 pub(crate) struct Total {
     sql: String,
     args: std::sync::Arc<Vec<Arg>>,
+    counted: Option<i64>,
+}
+
+impl Total {
+    /// A number that is known already.
+    pub(crate) fn counted(n: usize) -> Self {
+        Self { sql: String::new(), args: std::sync::Arc::default(), counted: i64::try_from(n).ok() }
+    }
 }
 
 #[Object]
 impl Total {
     /// How many there are in all, whatever the page.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<i64> {
+        if let Some(counted) = self.counted {
+            return Ok(counted);
+        }
         let sources = ctx.data::<Sources>()?.clone();
         let (sql, args) = (self.sql.clone(), std::sync::Arc::clone(&self.args));
         blocking(move || {
@@ -165,7 +193,7 @@ pub(crate) async fn list<N: Node + OutputType>(ctx: &Context<'_>, filter: Filter
         rows.reverse();
     }
     let (has_previous, has_next) = if backwards { (more, page.before.is_some()) } else { (page.after.is_some(), more) };
-    let mut connection = Connection::with_additional_fields(has_previous, has_next, Total { sql: total, args });
+    let mut connection = Connection::with_additional_fields(has_previous, has_next, Total { sql: total, args, counted: None });
     connection.edges.extend(rows.into_iter().map(|(key, node)| Edge::new(encode(N::TABLE, key), Row(node))));
     Ok(connection)
 }

@@ -4,7 +4,7 @@ use async_graphql::{ComplexObject, Context, Result};
 
 use crate::decisions::Decision;
 use crate::integrations::Call;
-use crate::node::node;
+use crate::node::{JsonValue, node};
 use crate::page::{Filter, List, Page, all, cost, list};
 use crate::personal::PersonalText;
 
@@ -51,6 +51,12 @@ node! {
         failure: Option<String>,
         /// Activities recorded of it.
         activities: i64,
+        /// The log of work done elsewhere that it is a case of.
+        history: Option<String>,
+        /// Its place in that log.
+        history_place: Option<i64>,
+        /// What that log says of the case, in its order, as JSON.
+        attributes: Option<PersonalText>,
         /// When it was planned.
         planned_at: String,
         /// When it was closed.
@@ -81,6 +87,49 @@ node! {
     } money {}
 }
 
+node! {
+    /// Something that was done elsewhere.
+    Activity in "activities" by "seq" {
+        /// The event that says so.
+        seq: i64,
+        /// The task it was done for.
+        task: String,
+        /// What was done.
+        activity: String,
+        /// Which step of doing it, such as start or complete.
+        lifecycle: Option<String>,
+        /// Who did it; null when it was a system.
+        resource: Option<String>,
+        /// The model that did it.
+        model: Option<String>,
+        /// Tokens read.
+        input_tokens: Option<i64>,
+        /// Tokens written.
+        output_tokens: Option<i64>,
+        /// Anything else, in words.
+        note: Option<PersonalText>,
+        /// Everything the source says of it, in its order, as JSON.
+        attributes: Option<PersonalText>,
+        /// Those of the attributes that are about nobody.
+        clear_attributes: JsonValue,
+        /// The time as the source wrote it.
+        source_time: Option<String>,
+        /// When.
+        at: String,
+    } money {
+        /// What it cost.
+        cost = "cost", "cost_currency";
+    }
+}
+
+#[ComplexObject]
+impl Activity {
+    /// The id of the event that says so.
+    async fn event_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        crate::audit::event_id(ctx, &self.business, self.seq)
+    }
+}
+
 #[ComplexObject]
 impl Review {
     /// True when it is accepted.
@@ -95,6 +144,19 @@ impl Task {
     #[graphql(complexity = "1 + 5 * child_complexity")]
     async fn reviews(&self, ctx: &Context<'_>) -> Result<Vec<Review>> {
         all(ctx, Filter::of(&self.business).and("task = ?", Some(self.id.clone()))).await
+    }
+
+    /// What was done for it elsewhere, oldest first.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn recorded_activities(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<List<Activity>> {
+        list(ctx, Filter::of(&self.business).and("task = ?", Some(self.id.clone())), Page { first, after, last, before }).await
     }
 
     /// Decisions made for it.

@@ -56,7 +56,7 @@ enum Verb {
     /// Take in work that was done elsewhere. Safe to repeat and to interrupt.
     Import {
         #[command(subcommand)]
-        format: import::Format,
+        format: import::Import,
     },
     /// Ask a GraphQL query and print the response.
     ///

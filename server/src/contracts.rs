@@ -58,13 +58,18 @@ pub fn schema_of(event: &EventType) -> Value {
 struct Examples<'a> {
     root: &'a Value,
     sealed: usize,
+    /// References that are being followed: a list of a type inside itself is left out.
+    open: Vec<String>,
 }
 
 impl Examples<'_> {
     fn make(&mut self, schema: &Value) -> Value {
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
             let found = self.root.pointer(reference.trim_start_matches('#')).cloned().unwrap_or_default();
-            return self.make(&found);
+            self.open.push(reference.to_owned());
+            let made = self.make(&found);
+            self.open.pop();
+            return made;
         }
         for key in ["anyOf", "oneOf", "allOf"] {
             let choice = schema.get(key).and_then(Value::as_array).and_then(|list| list.iter().find(|s| s.get("type") != Some(&json!("null"))));
@@ -97,6 +102,7 @@ impl Examples<'_> {
         }
         let mut names: Vec<_> = properties.iter().collect();
         names.sort_by_key(|(name, _)| *name);
+        names.retain(|(_, property)| !self.open.iter().any(|r| property.pointer("/items/$ref").and_then(Value::as_str) == Some(r)));
         Value::Object(names.into_iter().map(|(name, property)| (name.clone(), self.make(property))).collect::<Map<_, _>>())
     }
 }
@@ -119,7 +125,7 @@ fn text(schema: &Value) -> &'static str {
 #[must_use]
 pub fn example_of(event: &EventType) -> Value {
     let schema = schema_of(event);
-    let data = Examples { root: &schema, sealed: 0 }.make(&schema);
+    let data = Examples { root: &schema, sealed: 0, open: Vec::new() }.make(&schema);
     json!({"type": event.name, "schema": event.schema, "data": data})
 }
 

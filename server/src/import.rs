@@ -1,14 +1,27 @@
 //! Importers: real work done elsewhere comes in through the desk, command by command, with keys of
 //! its own; so a second run changes nothing, and an interrupted one goes on where it stopped.
 
+pub mod cases;
+pub mod csv;
+pub mod documents;
+pub mod langfuse;
+pub mod openhands;
 pub mod records;
+pub mod session;
+pub mod source;
+pub mod swe_agent;
 pub mod transcript;
+pub mod xes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use domain::PrincipalId;
 use domain::values::{Amount, Currency};
 use rust_decimal::RoundingStrategy;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::app::{App, AppError};
 
 /// What an import is started with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,11 +31,108 @@ pub struct Settings {
     pub business: String,
     /// Currency of amounts that come without one.
     pub currency: Currency,
+    /// Keys of attributes that are about nobody and may be kept in the clear as well.
+    #[serde(default)]
+    pub clear: Vec<String>,
+}
+
+/// The formats that are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Tool-call transcripts.
+    Transcript,
+    /// Langfuse traces.
+    Langfuse,
+    /// OpenHands event streams.
+    Openhands,
+    /// SWE-agent trajectories.
+    SweAgent,
+    /// XES process logs.
+    Xes,
+    /// CSV process logs.
+    Csv,
+    /// Documents.
+    Documents,
+}
+
+impl Format {
+    /// Every one of them with its name.
+    pub const ALL: &'static [(&'static str, Self)] = &[
+        ("transcript", Self::Transcript),
+        ("langfuse", Self::Langfuse),
+        ("openhands", Self::Openhands),
+        ("swe-agent", Self::SweAgent),
+        ("xes", Self::Xes),
+        ("csv", Self::Csv),
+        ("documents", Self::Documents),
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, f)| *f == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// Whoever takes in the records of a format.
+pub enum Importer {
+    /// Tool-call transcripts.
+    Transcript(transcript::Importer),
+    /// Langfuse traces.
+    Langfuse(langfuse::Importer),
+    /// OpenHands event streams.
+    Openhands(openhands::Importer),
+    /// SWE-agent trajectories.
+    SweAgent(swe_agent::Importer),
+    /// Process logs.
+    Cases(cases::Importer),
+    /// Documents.
+    Documents(documents::Importer),
+}
+
+impl Importer {
+    /// Registers the business when it is missing, and makes sure of whom the importer needs.
+    ///
+    /// # Errors
+    /// What the desk says.
+    pub async fn prepare(app: &App, format: Format, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+        Ok(match format {
+            Format::Transcript => Self::Transcript(transcript::Importer::prepare(app, settings, caller).await?),
+            Format::Langfuse => Self::Langfuse(langfuse::Importer::prepare(app, settings, caller).await?),
+            Format::Openhands => Self::Openhands(openhands::Importer::prepare(app, settings, caller).await?),
+            Format::SweAgent => Self::SweAgent(swe_agent::Importer::prepare(app, settings, caller).await?),
+            Format::Xes | Format::Csv => Self::Cases(cases::Importer::prepare(app, format.name(), settings, caller).await?),
+            Format::Documents => Self::Documents(documents::Importer::prepare(app, settings, caller).await?),
+        })
+    }
+
+    /// Takes one record; the same one again changes nothing.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the record.
+    pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
+        match self {
+            Self::Transcript(i) => i.record(bytes).await,
+            Self::Langfuse(i) => i.record(bytes).await,
+            Self::Openhands(i) => i.record(bytes).await,
+            Self::SweAgent(i) => i.record(bytes).await,
+            Self::Cases(i) => i.record(bytes).await,
+            Self::Documents(i) => i.record(bytes).await,
+        }
+    }
+}
+
+/// An object of the members that are there.
+fn fields<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.filter(|v| !v.is_null())?))).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// A record that could not be taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Broken {
+    /// The file it is in.
+    #[serde(default)]
+    pub file: String,
     /// Its number in the file, from 1.
     pub record: u64,
     /// The line it begins on, from 1.
@@ -56,6 +166,16 @@ pub struct Counts {
     pub currency: String,
     /// Records that do not say what they cost.
     pub customer_cost_unknown: u64,
+    /// What the work cost us, to 6 places.
+    pub cost: String,
+    /// The same, unrounded.
+    pub cost_exact: Amount,
+    /// What was in the source, by its own words.
+    #[serde(flatten)]
+    pub source: BTreeMap<String, u64>,
+    /// Activities that occur, by name.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub activity_names: BTreeSet<String>,
     /// Events that are new.
     pub events_written: u64,
     /// Commands that had been accepted before.
@@ -79,8 +199,28 @@ impl Counts {
         self.events_written += other.events_written;
         self.commands_repeated += other.commands_repeated;
         self.broken.extend(other.broken.iter().cloned());
-        let rounded = self.customer_cost_exact.get().round_dp_with_strategy(6, RoundingStrategy::MidpointNearestEven);
-        self.customer_cost = format!("{rounded:.6}");
+        self.cost_exact = self.cost_exact.plus(other.cost_exact).unwrap_or(self.cost_exact);
+        for (word, n) in &other.source {
+            *self.source.entry(word.clone()).or_default() += n;
+        }
+        self.activity_names.extend(other.activity_names.iter().cloned());
+        if !self.activity_names.is_empty() {
+            self.source.insert("activities".to_owned(), self.activity_names.len() as u64);
+        }
+        let rounded = |exact: Amount| format!("{:.6}", exact.get().round_dp_with_strategy(6, RoundingStrategy::MidpointNearestEven));
+        self.customer_cost = rounded(self.customer_cost_exact);
+        self.cost = rounded(self.cost_exact);
+    }
+
+    /// Counts something of the source.
+    pub fn source(&mut self, word: &str, n: u64) {
+        *self.source.entry(word.to_owned()).or_default() += n;
+    }
+
+    /// Adds a cost in the source's notation; what is no number is refused by the desk.
+    pub fn spend(&mut self, text: &str) {
+        let amount = commands::cost::source_amount(text).unwrap_or_default();
+        self.cost_exact = self.cost_exact.plus(amount).unwrap_or(self.cost_exact);
     }
 
     /// Counts the events of a receipt.

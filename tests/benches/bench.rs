@@ -284,7 +284,7 @@ async fn import() {
     let app = App::open(&config(folder.path()), Handles::default()).await.unwrap();
     let (began, mut counts) = (Instant::now(), Counts::default());
     for n in 0..20 {
-        let settings = Settings { business: format!("copy{n}"), currency: domain::values::Currency::USD };
+        let settings = Settings { business: format!("copy{n}"), currency: domain::values::Currency::USD, clear: Vec::new() };
         let importer = Importer::prepare(&app, &settings, operator()).await.unwrap();
         let records = Records::new(slice.as_slice()).map(|r| r.unwrap().bytes.unwrap());
         for taken in join_all(records.map(|bytes| {

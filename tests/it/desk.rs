@@ -46,6 +46,7 @@ async fn every_command(installation: &Installation, business: domain::BusinessId
     business_and_agents(&mut script, &operator).await;
     work(&mut script, &operator).await;
     decisions_calls_and_money(&mut script, &operator).await;
+    memory_and_metrics(&mut script, &operator).await;
     approvals(&mut script, &operator).await;
     script.all(&operator, vec![("agents.retire", Some(id(2)), json!({}))]).await;
     script.done
@@ -102,7 +103,8 @@ async fn work(script: &mut Script<'_>, operator: &commands::Actor) {
         ("tasks.cancel", Some(t), json!({})),
         ("tasks.plan", Some(t2), json!({"title": "t", "team": "sales", "depends_on": [t]})),
         ("tasks.record_activity", Some(t2), json!({"activity": "x"})),
-        ("tasks.close_history", Some(t2), json!({"completed": true})),
+        ("tasks.open_history", Some(id(20)), json!({"format": "xes", "header": "{}"})),
+        ("tasks.close_history", Some(t2), json!({"completed": true, "history": id(20), "place": 1})),
     ];
     script.all(operator, steps).await;
 }
@@ -125,6 +127,28 @@ async fn decisions_calls_and_money(script: &mut Script<'_>, operator: &commands:
         ("budgets.settle", Some(budget), json!({"reservation": id(9), "amount": eur("2")})),
         ("budgets.reserve", Some(id(10)), json!({"amount": eur("1")})),
         ("budgets.release", Some(budget), json!({"reservation": id(10)})),
+    ];
+    script.all(operator, steps).await;
+}
+
+async fn memory_and_metrics(script: &mut Script<'_>, operator: &commands::Actor) {
+    let (fact, other, document) = (id(21), id(22), id(23));
+    let known = json!({"fact_kind": "process_memory", "statement": "the shop ships on Mondays", "value": {"day": 1}, "confidence": "0.9"});
+    let steps = vec![
+        ("memory.record_fact", Some(fact), known.clone()),
+        ("memory.revise_fact", Some(fact), json!({"statement": "the shop ships on Tuesdays", "valid_from": "2026-11-24T00:00:00Z"})),
+        ("memory.record_fact", Some(other), known),
+        ("memory.supersede_fact", Some(fact), json!({"by": other})),
+        ("memory.retract_fact", Some(other), json!({"reason": "it does not ship"})),
+        ("memory.add_document", Some(document), json!({"title": "Shipping", "text": "# When\nnever\n"})),
+        ("memory.retract_document", Some(document), json!({})),
+        ("metrics.report", Some(id(24)), json!({"measure": "revenue", "value": "12.5", "unit": "EUR"})),
+        (
+            "metrics.define_kpi",
+            None,
+            json!({"kpi": "revenue", "text": "What came in.", "measure": "revenue", "aggregation": "sum", "unit": "EUR", "direction": "up"}),
+        ),
+        ("metrics.set_target", None, json!({"kpi": "revenue", "target": "100"})),
     ];
     script.all(operator, steps).await;
 }

@@ -17,7 +17,7 @@ fn slice() -> PathBuf {
 }
 
 async fn import(installation: &Installation, input: &[u8]) -> (Counts, Vec<(u64, u64, String)>) {
-    let settings = Settings { business: "airline".to_owned(), currency: Currency::USD };
+    let settings = Settings { business: "airline".to_owned(), currency: Currency::USD, clear: Vec::new() };
     let importer = Importer::prepare(&installation.app, &settings, operator()).await.unwrap();
     let (mut total, mut broken) = (Counts::default(), Vec::new());
     for record in Records::new(BufReader::new(input)) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use commands::{Actor, AnyCommand, Boundary, Context, Decide as _, Fact, Refusal, Root};
+use commands::{Actor, AnyCommand, Boundary, Change, Context, Decide as _, Refusal, Root};
 use cqrs_es::test::TestFramework;
 use domain::access::PrincipalKind;
 use domain::values::Role;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 /// A business with a past, and somebody who is about to ask something of it.
 #[derive(Clone)]
 pub(crate) struct Story {
-    facts: Vec<Fact>,
+    facts: Vec<Change>,
     pub(crate) now: Timestamp,
     pub(crate) actor: Actor,
 }
@@ -62,7 +62,7 @@ impl Story {
     }
 
     /// The events that a command would make now.
-    pub(crate) fn events(&self, command: &str, target: Uuid, data: Value) -> Result<Vec<Fact>, Refusal> {
+    pub(crate) fn events(&self, command: &str, target: Uuid, data: Value) -> Result<Vec<Change>, Refusal> {
         let raw = serde_json::value::to_raw_value(&data).unwrap();
         let parsed = AnyCommand::parse(command, &raw).unwrap_or_else(|e| panic!("{e}"));
         let ctx = self.context(target);

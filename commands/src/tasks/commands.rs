@@ -1,13 +1,14 @@
 //! What can be asked of tasks.
 
-use domain::ids::{AgentId, TaskId};
+use domain::ids::{AgentId, HistoryId, TaskId};
 use domain::personal::Text;
-use domain::tasks::{Artifact, Resolution, SourceMoney, Verdict};
-use domain::values::{Amount, Currency, Digest, Name, Role, Team, Usage, ValueError};
-use domain::{Money, PrincipalId, SubjectId};
+use domain::tasks::{Artifact, Attribute, Resolution, SourceMoney, Verdict};
+use domain::values::{Currency, Digest, Name, Role, Team, ValueError};
+use domain::{Personal, PrincipalId, SubjectId, Usage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::cost::{CostInput, source_amount};
 use crate::registry::commands;
 
 commands!("tasks" {
@@ -39,6 +40,8 @@ commands!("tasks" {
     Expire = "expire" on Task,
     /// Says what was done for it elsewhere.
     RecordActivity = "record_activity" on Task,
+    /// Puts a log of work done elsewhere on record.
+    OpenHistory = "open_history" opens History,
     /// Ends work that was done elsewhere.
     CloseHistory = "close_history" on Task,
 });
@@ -125,7 +128,7 @@ pub struct Submit {
     pub usage: Option<Usage>,
     /// What making it cost.
     #[serde(default)]
-    pub cost: Option<Money>,
+    pub cost: Option<CostInput>,
 }
 
 /// Says what a reviewer thinks of the result at hand.
@@ -224,18 +227,7 @@ pub struct SourceCost {
 
 impl SourceCost {
     pub(super) fn into_source_money(self) -> Result<SourceMoney, ValueError> {
-        let bad = || ValueError(format!("`{}` is no decimal number", self.source_text));
-        let number = &self.source_text;
-        let parsed = rust_decimal::Decimal::from_str_exact(number).or_else(|_| rust_decimal::Decimal::from_scientific(number));
-        let exact = match parsed {
-            Ok(decimal) => decimal,
-            // More digits than a decimal holds: those beyond the 28th can't matter to the 9th.
-            Err(_) => number.parse::<rust_decimal::Decimal>().map_err(|_| bad())?,
-        };
-        if number.len() > 64 || exact.is_sign_negative() && !exact.is_zero() {
-            return Err(bad());
-        }
-        Ok(SourceMoney { amount: Amount::rounded(exact), currency: self.currency, source_text: self.source_text })
+        Ok(SourceMoney { amount: source_amount(&self.source_text)?, currency: self.currency, source_text: self.source_text })
     }
 }
 
@@ -254,9 +246,34 @@ pub struct RecordActivity {
     /// What it cost those the task serves; no cost of ours.
     #[serde(default)]
     pub customer_cost: Option<SourceCost>,
+    /// What a model used for it.
+    #[serde(default)]
+    pub usage: Option<Usage>,
+    /// What it cost us.
+    #[serde(default)]
+    pub cost: Option<CostInput>,
+    /// The time as the source wrote it, with its offset.
+    #[serde(default)]
+    pub source_time: Option<Name>,
+    /// Everything else the source says of it, in its order; personal.
+    #[serde(default)]
+    pub attributes: Option<Personal<Vec<Attribute>>>,
+    /// Keys of attributes that are about nobody and may be kept in the clear as well.
+    #[serde(default)]
+    pub clear: Vec<String>,
     /// Anything else, in words.
     #[serde(default)]
     pub note: Option<Text>,
+}
+
+/// Puts a log of work done elsewhere on record: what it says of itself.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenHistory {
+    /// Its format, such as `xes` or `csv`.
+    pub format: Name,
+    /// JSON of its header.
+    pub header: Text,
 }
 
 /// Ends work that was done elsewhere.
@@ -265,4 +282,13 @@ pub struct RecordActivity {
 pub struct CloseHistory {
     /// True when it was completed, false when it failed.
     pub completed: bool,
+    /// The log that it is a case of.
+    #[serde(default)]
+    pub history: Option<HistoryId>,
+    /// Its place in that log.
+    #[serde(default)]
+    pub place: Option<u32>,
+    /// What the log says of the case, in its order; personal.
+    #[serde(default)]
+    pub attributes: Option<Personal<Vec<Attribute>>>,
 }

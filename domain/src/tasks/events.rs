@@ -4,9 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::events;
-use crate::ids::{AgentId, PrincipalId, SubjectId, TaskId, names};
+use crate::ids::{AgentId, HistoryId, PrincipalId, SubjectId, TaskId, names};
 use crate::personal::{ContentDigest, Text};
-use crate::values::{Amount, Currency, Digest, Money, Name, Role, Team, Timestamp, Usage};
+use crate::tasks::Attribute;
+use crate::usage::{Cost, Usage};
+use crate::values::{Amount, Currency, Digest, Name, Role, Team, Timestamp};
 
 names! {
     /// Where a task stands.
@@ -104,7 +106,7 @@ events!("tasks" {
     /// Its holder was not heard of in time.
     LeaseExpired = "lease_expired" v 1 on Task,
     /// A result waits for review.
-    Submitted = "submitted" v 1 on Task,
+    Submitted = "submitted" v 2 on Task,
     /// A result came from somebody who no longer held the task: history without effect.
     LateResultRecorded = "late_result_recorded" v 1 on Task,
     /// A reviewer said what it thinks of one revision.
@@ -124,9 +126,11 @@ events!("tasks" {
     /// The work is not wanted any more.
     Cancelled = "cancelled" v 1 on Task,
     /// Something was done for it elsewhere.
-    ActivityRecorded = "activity_recorded" v 1 on Task,
+    ActivityRecorded = "activity_recorded" v 2 on Task,
+    /// A log of work done elsewhere came in.
+    HistoryOpened = "history_opened" v 1 on History,
     /// Work that was done elsewhere ended.
-    HistoryClosed = "history_closed" v 1 on Task,
+    HistoryClosed = "history_closed" v 2 on Task,
 });
 
 /// Somebody wants a piece of work done.
@@ -244,7 +248,7 @@ pub struct Submitted {
     pub usage: Option<Usage>,
     /// What making it cost.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost: Option<Money>,
+    pub cost: Option<Cost>,
     /// Whom the texts are about.
     pub subject: SubjectId,
 }
@@ -410,10 +414,37 @@ pub struct ActivityRecorded {
     /// What it cost those the task serves, such as a simulated customer; no cost of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_cost: Option<SourceMoney>,
+    /// What a model used for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// What it cost us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// The time as the source wrote it, with its offset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_time: Option<Name>,
+    /// Everything else the source says of it, in its order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<crate::Personal<Vec<Attribute>>>,
+    /// Those of the attributes that are about nobody, as whoever imported them said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clear_attributes: Vec<Attribute>,
     /// Anything else, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<Text>,
-    /// Whom the note is about.
+    /// Whom note and attributes are about.
+    pub subject: SubjectId,
+}
+
+/// A log of work done elsewhere came in: what it says of itself, so that nothing of it is lost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryOpened {
+    /// Its format, such as `xes` or `csv`.
+    pub format: Name,
+    /// JSON of its header: attributes, extensions, globals, classifiers, columns.
+    pub header: Text,
+    /// Whom the header is about.
     pub subject: SubjectId,
 }
 
@@ -423,4 +454,16 @@ pub struct ActivityRecorded {
 pub struct HistoryClosed {
     /// True when it was completed, false when it failed.
     pub completed: bool,
+    /// The log that it is a case of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryId>,
+    /// Its place in that log: 1, 2, 3 …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<u32>,
+    /// What the log says of the case, in its order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<crate::Personal<Vec<Attribute>>>,
+    /// Whom the attributes are about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectId>,
 }

@@ -97,7 +97,7 @@ impl Task {
                 self.human_involved |= e.by_human;
                 self.submission = Some(Submission { producer: e.agent, artifact_digest: e.artifact.digest });
             }
-            Event::LateResultRecorded(_) => {}
+            Event::LateResultRecorded(_) | Event::HistoryOpened(_) => {}
             Event::Reviewed(e) => {
                 if e.verdict == Verdict::ChangesRequested {
                     self.rework_rounds = self.rework_rounds.saturating_add(1);
@@ -152,5 +152,19 @@ impl Task {
             Status::Quarantined => Some("human:owner".to_owned()),
             Status::Completed | Status::Failed | Status::Cancelled => None,
         }
+    }
+}
+
+/// A log of work done elsewhere, as the rules see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct History {
+    /// Whether it came in.
+    pub opened: bool,
+}
+
+impl History {
+    /// Folds one event in; the events of tasks are not its own.
+    pub fn evolve(&mut self, event: &Event) {
+        self.opened |= matches!(event, Event::HistoryOpened(_));
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Problem, Shared, State, actor, bounded, principal};
-use crate::import::{Settings, transcript};
+use crate::import::{Format, Importer, Settings};
 
 async fn operator(request: &HttpRequest, state: &State) -> Result<(), Problem> {
     let actor = actor(request, state, domain::ids::INSTALLATION).await?;
@@ -59,8 +59,12 @@ struct ImportRecord {
     record: String,
 }
 
-pub(super) async fn import_transcript(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {
+pub(super) async fn import(request: HttpRequest, state: Shared, path: web::Path<String>, body: web::Bytes) -> Result<HttpResponse, Problem> {
     let caller = principal(&request, &state).await?;
+    let Some((_, format)) = Format::ALL.iter().find(|(name, _)| *name == path.as_str()) else {
+        let names: Vec<&str> = Format::ALL.iter().map(|(name, _)| *name).collect();
+        return Err(Problem::new(404, "not_found", &format!("there is no import `{path}`; there are {}", names.join(", "))));
+    };
     bounded(&body, IMPORT_RECORD_BYTES_MAX + BODY_BYTES_MAX)?;
     let malformed = |e: &dyn std::fmt::Display| Problem::new(400, "malformed", &e.to_string());
     let ImportRecord { settings, record } = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
@@ -70,7 +74,7 @@ pub(super) async fn import_transcript(request: HttpRequest, state: Shared, body:
     if !actor.operator && !owns {
         return Err(Problem::new(403, "forbidden", "only operators, and owners into their own business, may import"));
     }
-    let importer = transcript::Importer::prepare(&state.app, &settings, caller).await.map_err(|e| Problem::new(422, "import_failed", &e.to_string()))?;
+    let importer = Importer::prepare(&state.app, *format, &settings, caller).await.map_err(|e| Problem::new(422, "import_failed", &e.to_string()))?;
     let counts = importer.record(record.as_bytes()).await.map_err(|e| Problem::new(422, "broken_record", &e))?;
     Ok(HttpResponse::Ok().json(counts))
 }

@@ -16,6 +16,8 @@ pub struct Record {
     pub line: u64,
     /// Its bytes; or why it could not be read.
     pub bytes: Result<Vec<u8>, String>,
+    /// Records of the same lane are taken one after another; those of none in any order.
+    pub lane: Option<String>,
 }
 
 /// Reads records from a file.
@@ -58,7 +60,7 @@ impl<R: BufRead> Records<R> {
         let Some(first) = self.start()? else { return Ok(None) };
         self.number += 1;
         let (number, line) = (self.number, self.line);
-        let record = |bytes| Ok(Some(Record { number, line, bytes }));
+        let record = |bytes| Ok(Some(Record { number, line, bytes, lane: None }));
         if first != b'{' {
             // Not a record: passed over to the end of its line.
             while !matches!(self.byte()?, None | Some(b'\n')) {}

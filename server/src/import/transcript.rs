@@ -5,16 +5,15 @@
 //! is named by its message and its place there. Cost of the simulated customer is kept apart from
 //! ours; where the source has `null` it is unknown, not zero.
 
-use std::sync::Arc;
-
-use commands::{Actor, CommandError, Desk, Receipt, Submission};
-use domain::ids::{AgentId, INSTALLATION};
-use domain::{BusinessId, PrincipalId};
+use commands::{CommandError, Receipt};
+use domain::PrincipalId;
+use domain::ids::AgentId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::session::{Run, Session, as_value};
 use super::{Counts, Settings};
 use crate::app::{App, AppError};
 
@@ -71,67 +70,19 @@ struct Function {
 
 /// Takes records into one business.
 pub struct Importer {
-    desk: Arc<Desk>,
-    business: BusinessId,
-    actor: Actor,
-    on_behalf_of: PrincipalId,
-    settings: Settings,
-}
-
-/// One record on its way through the desk.
-struct Run<'a> {
-    importer: &'a Importer,
-    name: String,
-    task: Uuid,
-    counts: Counts,
-}
-
-fn agent(business: BusinessId, name: &str) -> AgentId {
-    AgentId(business.name(&format!("transcript:agent:{name}")))
+    session: Session,
 }
 
 impl Importer {
-    /// Registers the business when it is missing, and makes sure of the importer and its two agents.
+    /// Makes sure of the two agents of every transcript.
     ///
     /// # Errors
     /// What the desk says.
     pub async fn prepare(app: &App, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
-        let directory = app.desk.directory();
-        let business = match directory.slug(&settings.business).await? {
-            Some(business) => business,
-            None => {
-                let data = json!({"slug": settings.business, "currency": settings.currency});
-                let key = format!("import:{}:register", settings.business);
-                app.as_operator(&key, "businesses.register", None, &data, INSTALLATION).await?.business
-            }
-        };
-        let importer = PrincipalId(business.name("importer:transcript"));
-        let mut actor = directory.actor(importer, business).await?;
-        if actor.as_ref().is_none_or(|a| a.roles.is_empty()) {
-            let add = json!({"kind": "service", "display_name": "importer:transcript"});
-            let key = |part: &str| format!("import:{business}:{part}");
-            app.as_operator(&key("add"), "access.add_principal", Some(importer.0), &add, INSTALLATION).await?;
-            let grant = json!({"business": business, "role": "service"});
-            app.as_operator(&key("grant"), "access.grant_role", Some(importer.0), &grant, INSTALLATION).await?;
-            actor = directory.actor(importer, business).await?;
-        }
-        let actor = actor.ok_or_else(|| AppError::other("the importer's principal could not be added"))?;
-        let prepared = Self { desk: Arc::clone(&app.desk), business, actor, on_behalf_of: caller, settings: settings.clone() };
-        prepared.enrol("assistant", "producer", "gpt-4o").await?;
-        prepared.enrol("evaluator", "qa", "benchmark-evaluator").await?;
-        Ok(prepared)
-    }
-
-    async fn enrol(&self, name: &str, role: &str, model: &str) -> Result<(), CommandError> {
-        let id = agent(self.business, name);
-        let data = json!({
-            "name": name, "team": "operations", "role": role, "runtime": {"model": model},
-            "principal": self.business.name(&format!("transcript:principal:{name}")),
-            "permissions": {"tools": [], "connectors": [CONNECTOR], "data_classes": []}, "concurrency": 100,
-        });
-        // Without `on_behalf_of`: whoever imports next must get the same receipt.
-        let submission = Submission::new(self.business, self.actor.clone(), format!("transcript:agent:{name}"), "agents.enrol", Some(id.0), &data);
-        self.desk.submit(submission).await.map(|_| ())
+        let session = Session::open(app, "transcript", settings, caller).await?;
+        session.enrol("assistant", "producer", "gpt-4o", CONNECTOR).await?;
+        session.enrol("evaluator", "qa", "benchmark-evaluator", CONNECTOR).await?;
+        Ok(Self { session })
     }
 
     /// Takes one trajectory; the same one again changes nothing.
@@ -147,44 +98,32 @@ impl Importer {
             Value::Number(number) => number.to_string(),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err("task_id must be a string or a number".to_owned()),
         };
-        let name = format!("{task_id}/{}", trajectory.trial);
-        let task = self.business.name(&format!("transcript:{name}"));
-        let mut run = Run { importer: self, name, task, counts: Counts { currency: self.settings.currency.to_string(), ..Counts::default() } };
-        match run.trajectory(&trajectory).await {
-            Ok(()) => Ok(run.counts),
-            Err(CommandError::KeyReused(key)) => {
-                Err(format!("this record was imported before with other content (at {key}); what is on record stays as it is"))
-            }
-            Err(e) => Err(e.to_string()),
-        }
+        let mut run = self.session.run(&format!("{task_id}/{}", trajectory.trial));
+        let result = Transcript { run: &mut run }.trajectory(&trajectory).await;
+        run.end(result)
     }
 }
 
-impl Run<'_> {
-    fn key(&self, part: &str) -> String {
-        format!("transcript:{}:{part}", self.name)
-    }
+/// A trajectory on its way through the desk.
+struct Transcript<'a, 'b> {
+    run: &'a mut Run<'b>,
+}
 
+impl Transcript<'_, '_> {
     async fn send(&mut self, part: &str, command: &str, id: Uuid, data: Value) -> Result<Receipt, CommandError> {
-        let importer = self.importer;
-        let mut submission = Submission::new(importer.business, importer.actor.clone(), self.key(part), command, Some(id), &data);
-        submission.correlation = Some(self.task);
-        submission.on_behalf_of = Some(importer.on_behalf_of);
-        let receipt = importer.desk.submit(submission).await?;
-        self.counts.count(&receipt);
-        Ok(receipt)
+        self.run.send(part, command, id, data).await
     }
 
     async fn trajectory(&mut self, t: &Trajectory) -> Result<(), CommandError> {
-        let business = self.importer.business;
-        let assistant = agent(business, "assistant");
+        let business = self.run.session.business;
+        let assistant = self.run.session.agent("assistant");
         let customer = business.name(&format!("transcript:customer:{}", t.info.task.user_id));
         let title: String = t.info.task.instruction.chars().take(TITLE_CHARS).collect();
         let plan = json!({"title": title, "instructions": t.info.task.instruction, "team": "operations", "serves": customer});
-        self.send("plan", "tasks.plan", self.task, plan).await?;
-        self.send("offer", "tasks.offer", self.task, json!({})).await?;
+        self.send("plan", "tasks.plan", self.run.task, plan).await?;
+        self.send("offer", "tasks.offer", self.run.task, json!({})).await?;
         let lease = json!({"agent": assistant, "lease_seconds": 86_400});
-        self.send("lease", "tasks.lease", self.task, lease).await?;
+        self.send("lease", "tasks.lease", self.run.task, lease).await?;
         let mut asked: Option<&str> = None;
         for (i, message) in t.traj.iter().enumerate() {
             match message.role.as_str() {
@@ -199,28 +138,24 @@ impl Run<'_> {
     }
 
     async fn assistant(&mut self, i: usize, message: &Message, asked: Option<&str>, t: &Trajectory, assistant: AgentId) -> Result<(), CommandError> {
-        let business = self.importer.business;
         let calls = message.tool_calls.as_deref().unwrap_or_default();
         let named: Vec<String> = calls.iter().map(|c| format!("{}({})", c.function.name, c.function.arguments)).collect();
         let choice = message.content.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| named.join("; "));
-        let decision = business.name(&self.key(&format!("decision/{i}")));
-        let mut data = json!({"task": self.task, "agent": assistant, "choice": choice});
+        let decision = self.run.id(&format!("decision/{i}"));
+        let mut data = json!({"task": self.run.task, "agent": assistant, "choice": choice});
         if let (Some(asked), Some(data)) = (asked, data.as_object_mut()) {
             data.insert("question".to_owned(), asked.into());
         }
         self.send(&format!("decision/{i}"), "decisions.record", decision, data).await?;
         for (j, call) in calls.iter().enumerate() {
             let part = format!("call/{i}/{j}");
-            let id = business.name(&self.key(&part));
+            let id = self.run.id(&part);
             // What a model wrote as arguments may be no JSON, or JSON that the gate refuses.
-            let arguments = match proof::canonical::gate(call.function.arguments.as_bytes()) {
-                Ok(()) => serde_json::from_str(&call.function.arguments).unwrap_or(Value::Null),
-                Err(_) => Value::String(call.function.arguments.clone()),
-            };
+            let arguments = as_value(&call.function.arguments);
             let class = if LOOKING.iter().any(|p| call.function.name.starts_with(p)) { "read" } else { "write" };
             let intend = json!({
                 "connector": CONNECTOR, "operation": call.function.name, "class": class,
-                "agent": assistant, "task": self.task, "decision": decision, "arguments": arguments,
+                "agent": assistant, "task": self.run.task, "decision": decision, "arguments": arguments,
             });
             self.send(&part, "integrations.intend_call", id, intend).await?;
             let answer = t.traj.get(i + 1 + j).filter(|m| m.role == "tool").and_then(|m| m.content.as_deref());
@@ -236,14 +171,14 @@ impl Run<'_> {
 
     async fn customer_cost(&mut self, t: &Trajectory) -> Result<(), CommandError> {
         let Some(text) = t.info.user_cost.as_ref().map(|raw| raw.get()) else {
-            self.counts.customer_cost_unknown += 1;
+            self.run.counts.customer_cost_unknown += 1;
             return Ok(());
         };
-        let data = json!({"activity": "customer_simulation", "customer_cost": {"source_text": text, "currency": self.importer.settings.currency}});
-        let receipt = self.send("customer_cost", "tasks.record_activity", self.task, data).await?;
-        let stored = self.importer.stored(&receipt).await?;
+        let data = json!({"activity": "customer_simulation", "customer_cost": {"source_text": text, "currency": self.run.session.settings.currency}});
+        let receipt = self.send("customer_cost", "tasks.record_activity", self.run.task, data).await?;
+        let stored = self.run.session.stored(&receipt).await?;
         let amount = stored.pointer("/data/customer_cost/amount").and_then(Value::as_str).and_then(|a| a.parse().ok());
-        self.counts.customer_cost_exact = amount.unwrap_or_default();
+        self.run.counts.customer_cost_exact = amount.unwrap_or_default();
         Ok(())
     }
 
@@ -252,36 +187,30 @@ impl Run<'_> {
         let result = last.unwrap_or_else(|| "(no words)".to_owned());
         let receipt = if handed_over {
             let data = json!({"fencing_token": 1, "to_role": "member", "note": "transferred to a human", "result": result});
-            let receipt = self.send("escalate", "tasks.escalate", self.task, data).await?;
-            self.send("resolve", "tasks.resolve", self.task, json!({"resolution": "submitted", "note": "the human desk sends the result at hand to review"}))
-                .await?;
+            let receipt = self.send("escalate", "tasks.escalate", self.run.task, data).await?;
+            self.send(
+                "resolve",
+                "tasks.resolve",
+                self.run.task,
+                json!({"resolution": "submitted", "note": "the human desk sends the result at hand to review"}),
+            )
+            .await?;
             receipt
         } else {
-            self.send("submit", "tasks.submit", self.task, json!({"agent": assistant, "fencing_token": 1, "result": result})).await?
+            self.send("submit", "tasks.submit", self.run.task, json!({"agent": assistant, "fencing_token": 1, "result": result})).await?
         };
-        let stored = self.importer.stored(&receipt).await?;
+        let stored = self.run.session.stored(&receipt).await?;
         let digest = stored.pointer("/data/artifact/digest").cloned().unwrap_or_default();
         let passed = t.reward >= 1.0;
-        let evaluator = agent(self.importer.business, "evaluator");
+        let evaluator = self.run.session.agent("evaluator");
         let mut review = json!({
             "reviewer": evaluator, "artifact_digest": digest, "verdict": if passed { "passed" } else { "changes_requested" }, "final": !passed,
         });
         if let (Some(findings), Some(review)) = (&t.info.reward_info, review.as_object_mut()) {
             review.insert("findings".to_owned(), findings.to_string().into());
         }
-        self.send("review", "tasks.review", self.task, review).await?;
-        self.counts.passed_escalated += u64::from(passed && handed_over);
+        self.send("review", "tasks.review", self.run.task, review).await?;
+        self.run.counts.passed_escalated += u64::from(passed && handed_over);
         Ok(())
-    }
-}
-
-impl Importer {
-    /// The first event of a receipt, as it is stored.
-    async fn stored(&self, receipt: &Receipt) -> Result<Value, CommandError> {
-        let unreadable = |why: String| CommandError::Unavailable(format!("an event just stored can't be read: {why}"));
-        let Some(event) = receipt.events.first() else { return Err(unreadable("there is none".to_owned())) };
-        let recorded = self.desk.log().find(self.business, event.event_id).await?;
-        let recorded = recorded.ok_or_else(|| unreadable(event.event_id.to_string()))?;
-        serde_json::from_slice(&recorded.bytes).map_err(|e| unreadable(e.to_string()))
     }
 }

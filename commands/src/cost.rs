@@ -1,0 +1,65 @@
+//! What something cost, as a command says it: an exact amount, or a number in a source's own notation.
+
+use domain::values::{Amount, Currency, ValueError};
+use domain::{Cost, Money};
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::Refusal;
+
+/// Longest number in a source's notation, in characters.
+const SOURCE_CHARS_MAX: usize = 64;
+
+/// `{"amount", "currency"}`, or `{"source_text", "currency"}` for a number as a source wrote it,
+/// which is rounded half-even to 9 fraction digits and kept beside.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CostInput {
+    /// A decimal of at most 9 fraction digits, as a string.
+    #[serde(default)]
+    pub amount: Option<Amount>,
+    /// The number to the letter, instead.
+    #[serde(default)]
+    pub source_text: Option<String>,
+    /// ISO 4217.
+    pub currency: Currency,
+}
+
+impl CostInput {
+    /// The cost on record.
+    ///
+    /// # Errors
+    /// [`Refusal::OutOfRange`] when both or neither is given, or what is given is no decimal of
+    /// zero or more.
+    pub fn cost(&self) -> Result<Cost, Refusal> {
+        let refuse = |rule| Refusal::OutOfRange { field: "cost", rule };
+        let (amount, source_text) = match (&self.amount, &self.source_text) {
+            (Some(amount), None) => (*amount, None),
+            (None, Some(text)) => (source_amount(text).map_err(|_| refuse("a decimal number of zero or more"))?, Some(text.clone())),
+            (Some(_), Some(_)) | (None, None) => return Err(refuse("an amount or a source_text, not both")),
+        };
+        if amount < Amount::ZERO { Err(refuse("zero or more")) } else { Ok(Cost { amount, currency: self.currency, source_text }) }
+    }
+
+    /// The money, where it can be told; what can't is refused by [`Self::cost`] anyway.
+    #[must_use]
+    pub fn money(&self) -> Option<Money> {
+        self.cost().ok().map(|c| c.money())
+    }
+}
+
+/// A number in a source's notation, rounded half-even to 9 fraction digits.
+///
+/// # Errors
+/// When it is no number, or below zero.
+pub fn source_amount(text: &str) -> Result<Amount, ValueError> {
+    let bad = || ValueError(format!("`{text}` is no decimal number of zero or more"));
+    let parsed = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
+    let exact = match parsed {
+        Ok(decimal) => decimal,
+        // More digits than a decimal holds: those beyond the 28th can't matter to the 9th.
+        Err(_) => text.parse::<Decimal>().map_err(|_| bad())?,
+    };
+    if text.len() > SOURCE_CHARS_MAX || exact.is_sign_negative() && !exact.is_zero() { Err(bad()) } else { Ok(Amount::rounded(exact)) }
+}

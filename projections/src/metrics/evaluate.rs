@@ -1,0 +1,320 @@
+//! What a KPI is, from the samples: its value, its series, and the events behind it.
+
+use std::collections::BTreeMap;
+use std::str::FromStr as _;
+
+use domain::metrics::{Aggregation, Direction};
+use rusqlite::{Connection, ToSql};
+use rust_decimal::Decimal;
+
+use super::definitions::{DEFINITIONS, Definition, Formula};
+
+/// Decimal places of a figure.
+const PLACES: u32 = 9;
+/// Points that a series may have.
+const POINTS_MAX: usize = 10_000;
+
+/// Whose figures, and which.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// The businesses.
+    pub businesses: Vec<String>,
+    /// The currency of money.
+    pub currency: String,
+    /// From this time on.
+    pub from: Option<String>,
+    /// Before this time.
+    pub before: Option<String>,
+    /// Columns that must have these values: team, agent, model, connector, operation.
+    pub about: Vec<(&'static str, String)>,
+}
+
+/// How samples are folded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fold {
+    /// One that every business has.
+    BuiltIn(Formula),
+    /// One that a business defined over figures it reports.
+    Own(String, Aggregation),
+}
+
+/// A KPI of a scope.
+#[derive(Debug, Clone)]
+pub struct Kpi {
+    /// Its name.
+    pub id: String,
+    /// Version of its definition.
+    pub version: u32,
+    /// What it is, in a sentence.
+    pub text: String,
+    /// Its unit; `money` is the scope's currency.
+    pub unit: String,
+    /// Which way is better.
+    pub direction: Direction,
+    /// What it should reach.
+    pub target: Option<Decimal>,
+    /// How it is counted.
+    pub fold: Fold,
+}
+
+/// The unit of time of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// An hour.
+    Hour,
+    /// A day.
+    Day,
+    /// An ISO 8601 week, named by its Monday.
+    Week,
+    /// A month.
+    Month,
+}
+
+impl Step {
+    fn sql(self, column: &str) -> String {
+        match self {
+            Self::Hour => format!("substr({column}, 1, 13) || ':00'"),
+            Self::Day => format!("substr({column}, 1, 10)"),
+            Self::Week => format!("date(substr({column}, 1, 10), 'weekday 0', '-6 days')"),
+            Self::Month => format!("substr({column}, 1, 7)"),
+        }
+    }
+}
+
+type Args = Vec<String>;
+
+impl Scope {
+    /// Conditions on a table of samples; `time` is its column of time.
+    fn sql(&self, time: &str, sample: &str, args: &mut Args) -> String {
+        let mut sql = format!("business IN ({})", vec!["?"; self.businesses.len()].join(", "));
+        for business in &self.businesses {
+            args.push(business.clone());
+        }
+        args.push(sample.to_owned());
+        sql.push_str(" AND sample = ?");
+        if ["cost", "budget_spent", "budget_limit"].contains(&sample) {
+            sql.push_str(" AND unit = ?");
+            args.push(self.currency.clone());
+        }
+        for (op, bound) in [(">=", &self.from), ("<", &self.before)] {
+            if let Some(bound) = bound {
+                sql.push_str(&format!(" AND {time} {op} ?"));
+                args.push(if time == "hour" { bound.get(..13).unwrap_or(bound).to_owned() } else { bound.clone() });
+            }
+        }
+        for (column, value) in &self.about {
+            sql.push_str(&format!(" AND {column} = ?"));
+            args.push(value.clone());
+        }
+        sql
+    }
+
+    /// The smallest table that can answer, with its columns of time and of sums.
+    fn table(&self) -> (&'static str, &'static str, &'static str) {
+        let whole_hours = [&self.from, &self.before].into_iter().flatten().all(|t| t.get(13..).is_some_and(|rest| rest == ":00:00.000000Z"));
+        match (self.from.is_none() && self.before.is_none() && self.about.is_empty(), whole_hours) {
+            (true, _) => ("sample_totals", "business", "total"),
+            (false, true) => ("sample_hours", "hour", "total"),
+            (false, false) => ("samples", "at", "value"),
+        }
+    }
+}
+
+fn refs(args: &Args) -> Vec<&dyn ToSql> {
+    args.iter().map(|a| a as &dyn ToSql).collect()
+}
+
+fn decimal(text: &str) -> Decimal {
+    Decimal::from_str(text).unwrap_or_default()
+}
+
+/// Sums by key; the key is an SQL expression over the table.
+fn sums(c: &Connection, scope: &Scope, sample: &str, (table, time, column): (&str, &str, &str), key: &str) -> rusqlite::Result<BTreeMap<String, Decimal>> {
+    let mut args = Args::new();
+    let conditions = scope.sql(time, sample, &mut args);
+    let mut found: BTreeMap<String, Decimal> = BTreeMap::new();
+    let mut query = c.prepare_cached(&format!("SELECT {key}, {column} FROM {table} WHERE {conditions}"))?;
+    let mut rows = query.query(&*refs(&args))?;
+    while let Some(row) = rows.next()? {
+        let (key, value): (String, String) = (row.get(0)?, row.get(1)?);
+        *found.entry(key).or_default() += decimal(&value);
+    }
+    Ok(found)
+}
+
+fn ratio(of: Decimal, over: Decimal) -> Option<Decimal> {
+    of.checked_div(over).map(|v| v.round_dp(PLACES).normalize())
+}
+
+fn percentile(c: &Connection, scope: &Scope, sample: &str, per_cent: u8) -> rusqlite::Result<Option<Decimal>> {
+    let mut args = Args::new();
+    let conditions = scope.sql("at", sample, &mut args);
+    let count: u64 = c.prepare_cached(&format!("SELECT count(*) FROM samples WHERE {conditions}"))?.query_row(&*refs(&args), |r| r.get(0))?;
+    if count == 0 {
+        return Ok(None);
+    }
+    let rank = (count * u64::from(per_cent)).div_ceil(100).max(1) - 1;
+    let sql = format!("SELECT value FROM samples WHERE {conditions} ORDER BY number LIMIT 1 OFFSET {rank}");
+    let value: String = c.prepare_cached(&sql)?.query_row(&*refs(&args), |r| r.get(0))?;
+    Ok(Some(decimal(&value).normalize()))
+}
+
+fn reported(c: &Connection, scope: &Scope, measure: &str, key: &str) -> rusqlite::Result<Vec<(String, Decimal)>> {
+    let mut args = Args::new();
+    let conditions = scope.sql("at", measure, &mut args).replace("sample = ?", "measure = ?");
+    let mut query = c.prepare_cached(&format!("SELECT {key}, value FROM measures WHERE {conditions} ORDER BY at, seq"))?;
+    query.query_map(&*refs(&args), |r| Ok((r.get(0)?, decimal(&r.get::<_, String>(1)?))))?.collect()
+}
+
+fn aggregate(how: Aggregation, values: &[Decimal]) -> Option<Decimal> {
+    let sum: Decimal = values.iter().sum();
+    match how {
+        Aggregation::Sum => (!values.is_empty()).then_some(sum),
+        Aggregation::Mean => ratio(sum, Decimal::from(values.len())),
+        Aggregation::Last => values.last().copied(),
+        Aggregation::Min => values.iter().min().copied(),
+        Aggregation::Max => values.iter().max().copied(),
+        Aggregation::Count => Some(Decimal::from(values.len())),
+    }
+}
+
+impl Kpi {
+    /// The KPIs of a scope: the built-in ones, then those that its only business defined.
+    ///
+    /// # Errors
+    /// When the views can't be read.
+    pub fn all(c: &Connection, scope: &Scope) -> rusqlite::Result<Vec<Self>> {
+        let of = |d: &Definition| Self {
+            id: d.id.to_owned(),
+            version: d.version,
+            text: d.text.to_owned(),
+            unit: d.unit.to_owned(),
+            direction: d.direction,
+            target: d.target.map(decimal),
+            fold: Fold::BuiltIn(d.formula),
+        };
+        let mut all: Vec<Self> = DEFINITIONS.iter().map(of).collect();
+        let [business] = scope.businesses.as_slice() else { return Ok(all) };
+        let mut query = c.prepare_cached(
+            "SELECT kpi, max(version), text, unit, direction, measure, aggregation FROM kpi_definitions WHERE business = ? GROUP BY kpi ORDER BY kpi",
+        )?;
+        let own = query.query_map([business], |r| {
+            Ok(Self {
+                id: r.get(0)?,
+                version: r.get(1)?,
+                text: r.get(2)?,
+                unit: r.get(3)?,
+                direction: r.get::<_, String>(4)?.parse().unwrap_or(Direction::Up),
+                target: None,
+                fold: Fold::Own(r.get(5)?, r.get::<_, String>(6)?.parse().unwrap_or(Aggregation::Sum)),
+            })
+        })?;
+        for kpi in own {
+            all.push(kpi?);
+        }
+        let mut targets = c.prepare_cached("SELECT kpi, target FROM kpi_targets WHERE business = ?")?;
+        let targets: BTreeMap<String, String> = targets.query_map([business], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+        for kpi in &mut all {
+            kpi.target = targets.get(&kpi.id).map(|t| decimal(t)).or(kpi.target);
+        }
+        Ok(all)
+    }
+
+    /// Its value; `None` when there is nothing to count.
+    ///
+    /// # Errors
+    /// When the views can't be read.
+    pub fn value(&self, c: &Connection, scope: &Scope) -> rusqlite::Result<Option<Decimal>> {
+        let sum = |sample: &str| -> rusqlite::Result<Option<Decimal>> { Ok(sums(c, scope, sample, scope.table(), "''")?.remove("")) };
+        match &self.fold {
+            Fold::BuiltIn(Formula::Sum(of)) => Ok(Some(sum(of)?.unwrap_or_default().normalize())),
+            Fold::BuiltIn(Formula::Ratio(of, over)) => Ok(ratio(sum(of)?.unwrap_or_default(), sum(over)?.unwrap_or_default())),
+            Fold::BuiltIn(Formula::Percentile(of, per_cent)) => percentile(c, scope, of, *per_cent),
+            Fold::Own(measure, how) => {
+                let values: Vec<Decimal> = reported(c, scope, measure, "''")?.into_iter().map(|(_, v)| v).collect();
+                Ok(aggregate(*how, &values))
+            }
+        }
+    }
+
+    fn by(
+        &self,
+        c: &Connection,
+        scope: &Scope,
+        table: (&'static str, &'static str, &'static str),
+        key: &str,
+    ) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
+        let keyed: BTreeMap<String, Option<Decimal>> = match &self.fold {
+            Fold::BuiltIn(Formula::Sum(of)) => sums(c, scope, of, table, key)?.into_iter().map(|(k, v)| (k, Some(v.normalize()))).collect(),
+            Fold::BuiltIn(Formula::Ratio(of, over)) => {
+                let (of, over) = (sums(c, scope, of, table, key)?, sums(c, scope, over, table, key)?);
+                let keys: Vec<String> = of.keys().chain(over.keys()).cloned().collect();
+                keys.into_iter().map(|k| (k.clone(), ratio(of.get(&k).copied().unwrap_or_default(), over.get(&k).copied().unwrap_or_default()))).collect()
+            }
+            Fold::BuiltIn(Formula::Percentile(of, per_cent)) => {
+                let mut args = Args::new();
+                let conditions = scope.sql("at", of, &mut args);
+                let key = if table.1 == "hour" { key.replace("hour", "at") } else { key.to_owned() };
+                let mut query = c.prepare_cached(&format!("SELECT {key}, value FROM samples WHERE {conditions} ORDER BY 1, number"))?;
+                let mut groups: BTreeMap<String, Vec<Decimal>> = BTreeMap::new();
+                let mut rows = query.query(&*refs(&args))?;
+                while let Some(row) = rows.next()? {
+                    groups.entry(row.get(0)?).or_default().push(decimal(&row.get::<_, String>(1)?));
+                }
+                groups.into_iter().map(|(k, v)| (k, v.get((v.len() * usize::from(*per_cent)).div_ceil(100).max(1) - 1).map(Decimal::normalize))).collect()
+            }
+            Fold::Own(measure, how) => {
+                let mut groups: BTreeMap<String, Vec<Decimal>> = BTreeMap::new();
+                for (k, v) in reported(c, scope, measure, &key.replace("hour", "at"))? {
+                    groups.entry(k).or_default().push(v);
+                }
+                groups.into_iter().map(|(k, v)| (k, aggregate(*how, &v))).collect()
+            }
+        };
+        Ok(keyed.into_iter().take(POINTS_MAX).collect())
+    }
+
+    /// Its value for every step of time in which something was counted.
+    ///
+    /// # Errors
+    /// When the views can't be read.
+    pub fn series(&self, c: &Connection, scope: &Scope, step: Step) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
+        let table = match scope.table() {
+            ("samples", ..) => ("samples", "at", "value"),
+            _ => ("sample_hours", "hour", "total"),
+        };
+        self.by(c, scope, table, &step.sql(table.1))
+    }
+
+    /// Its value for every value of a column: team, agent, model, connector or operation.
+    ///
+    /// # Errors
+    /// When the views can't be read.
+    pub fn breakdown(&self, c: &Connection, scope: &Scope, column: &'static str) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
+        let table = match scope.table() {
+            ("samples", ..) => ("samples", "at", "value"),
+            _ => ("sample_hours", "hour", "total"),
+        };
+        if matches!(self.fold, Fold::Own(..)) {
+            return self.by(c, scope, table, "coalesce(dimension, '')");
+        }
+        self.by(c, scope, table, column)
+    }
+
+    /// An SQL condition on `business` and `seq` that finds the events it was counted from.
+    #[must_use]
+    pub fn events(&self, scope: &Scope) -> (String, Vec<String>) {
+        let mut args = Args::new();
+        let parts: Vec<String> = match &self.fold {
+            Fold::BuiltIn(formula) => {
+                let part = |sample| format!("SELECT seq FROM samples WHERE {}", scope.sql("at", sample, &mut args));
+                formula.samples().into_iter().map(part).collect()
+            }
+            Fold::Own(measure, _) => {
+                let conditions = scope.sql("at", measure, &mut args).replace("sample = ?", "measure = ?");
+                vec![format!("SELECT seq FROM measures WHERE {conditions}")]
+            }
+        };
+        (format!("seq IN ({})", parts.join(" UNION ")), args)
+    }
+}

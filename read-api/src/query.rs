@@ -1,0 +1,133 @@
+//! Where every question begins.
+
+use std::time::Duration;
+
+use async_graphql::{Context, Object, Result, SimpleObject};
+use domain::limits::{MIN_POSITION_WAIT_MS_MAX, PAGE_MAX};
+use rusqlite::OptionalExtension as _;
+
+use crate::businesses::Business;
+use crate::metrics::Portfolio;
+use crate::node::Node as _;
+use crate::page::{bad, blocking, here};
+use crate::{Sources, Viewer};
+
+/// How far a projection is.
+#[derive(SimpleObject)]
+struct ProjectionStatus {
+    /// Its name.
+    name: String,
+    /// Its version.
+    version: u32,
+    /// The last position it has applied.
+    position: u64,
+    /// Positions it is behind the log.
+    lag: u64,
+    /// Businesses it stopped at, with the reason.
+    failures: Vec<ProjectionFailure>,
+}
+
+/// A business that a projection stopped at.
+#[derive(SimpleObject)]
+struct ProjectionFailure {
+    /// Which business.
+    business: String,
+    /// At which of its events.
+    seq: u64,
+    /// Why.
+    error: String,
+}
+
+async fn wait_for(ctx: &Context<'_>, position: Option<u64>) -> Result<()> {
+    let Some(position) = position else { return Ok(()) };
+    let waited = ctx.data::<Sources>()?.views.wait_for(position, Duration::from_millis(MIN_POSITION_WAIT_MS_MAX)).await;
+    waited.map_err(|e| bad("BEHIND", &e.to_string(), "the views catch up in the background; ask again in a second"))
+}
+
+/// Questions about everything the asker may see.
+pub struct Query;
+
+/// Questions about everything the asker may see.
+#[Object]
+impl Query {
+    /// Every business you may see, by slug; at most 200.
+    #[graphql(complexity = "1 + 20 * child_complexity")]
+    async fn businesses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>,
+    ) -> Result<Vec<Business>> {
+        wait_for(ctx, min_position).await?;
+        let viewer = ctx.data::<Viewer>()?.clone();
+        let sources = ctx.data::<Sources>()?.clone();
+        blocking(move || {
+            sources.views.read(|c| {
+                let sql = format!("SELECT {} FROM businesses ORDER BY slug", Business::COLUMNS);
+                let mut query = c.prepare_cached(&sql)?;
+                let rows = query.query_map([], |r| Business::from_row(r, 0))?;
+                let visible = |b: &rusqlite::Result<Business>| b.as_ref().map_or(true, |b| b.business.parse().is_ok_and(|id| viewer.may_see(id)));
+                rows.filter(visible).take(PAGE_MAX).collect()
+            })
+        })
+        .await
+    }
+
+    /// One business, by slug or id; null when there is none that you may see.
+    async fn business(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its name in addresses.")] slug: Option<String>,
+        #[graphql(desc = "Its id.")] id: Option<String>,
+        #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>,
+    ) -> Result<Option<Business>> {
+        wait_for(ctx, min_position).await?;
+        let (column, value) = match (slug, id) {
+            (Some(slug), None) => ("slug", slug),
+            (None, Some(id)) => ("business", id),
+            (Some(_), Some(_)) | (None, None) => return Err(bad("BAD_ARGUMENT", "give either slug or id", "business(slug: \"acme\")")),
+        };
+        let sources = ctx.data::<Sources>()?.clone();
+        let found: Option<Business> = here(|| {
+            sources.views.read(|c| {
+                let sql = format!("SELECT {} FROM businesses WHERE {column} = ?", Business::COLUMNS);
+                c.prepare_cached(&sql)?.query_row([value], |r| Business::from_row(r, 0)).optional()
+            })
+        })?;
+        let viewer = ctx.data::<Viewer>()?;
+        Ok(found.filter(|b| b.business.parse().is_ok_and(|id| viewer.may_see(id))))
+    }
+
+    /// Every business you may see, as one; at most 200.
+    async fn portfolio(&self, ctx: &Context<'_>, #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>) -> Result<Portfolio> {
+        wait_for(ctx, min_position).await?;
+        let (viewer, sources) = (ctx.data::<Viewer>()?.clone(), ctx.data::<Sources>()?.clone());
+        let businesses = blocking(move || {
+            sources.views.read(|c| {
+                let mut query = c.prepare_cached("SELECT business FROM businesses ORDER BY slug")?;
+                let all = query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+                Ok(all.into_iter().filter(|b| b.parse().is_ok_and(|id| viewer.may_see(id))).take(PAGE_MAX).collect())
+            })
+        })
+        .await?;
+        Ok(Portfolio { businesses })
+    }
+
+    /// How far the projections are; for operators.
+    async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<ProjectionStatus>> {
+        if !ctx.data::<Viewer>()?.operator() {
+            return Err(bad("FORBIDDEN", "only operators may see the projections", "ask with an operator's key"));
+        }
+        let sources = ctx.data::<Sources>()?.clone();
+        let end = *sources.log.position().borrow();
+        let statuses = tokio::task::spawn_blocking(move || sources.views.status(end)).await??;
+        let failure = |f: projections::Failure| ProjectionFailure { business: f.business, seq: f.seq, error: f.error };
+        let status = |s: projections::Status| ProjectionStatus {
+            name: s.name,
+            version: s.version,
+            position: s.position,
+            lag: s.lag,
+            failures: s.failures.into_iter().map(failure).collect(),
+        };
+        Ok(statuses.into_iter().map(status).collect())
+    }
+}

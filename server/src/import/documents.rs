@@ -1,0 +1,56 @@
+//! Documents: markdown files, or JSON files `{id, title, content}`, as domain expertise.
+
+use commands::CommandError;
+use domain::PrincipalId;
+use domain::ids::DocumentId;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::session::{Run, Session, name};
+use super::{Counts, Settings};
+use crate::app::{App, AppError};
+
+#[derive(Deserialize)]
+struct Exported {
+    /// Its id, or its file below the folder.
+    name: String,
+    title: String,
+    content: String,
+}
+
+/// Takes documents into one business.
+pub struct Importer {
+    session: Session,
+}
+
+impl Importer {
+    /// Opens the session.
+    ///
+    /// # Errors
+    /// What the desk says.
+    pub async fn prepare(app: &App, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+        Ok(Self { session: Session::open(app, "documents", settings, caller).await? })
+    }
+
+    /// Takes one document: `{name, title, content}`.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the record.
+    pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
+        let document: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no document: {e}"))?;
+        if document.content.trim().is_empty() {
+            return Err("the document is empty".to_owned());
+        }
+        let mut run = self.session.run(&document.name);
+        let result = add(&mut run, &document).await;
+        run.end(result)
+    }
+}
+
+async fn add(run: &mut Run<'_>, document: &Exported) -> Result<(), CommandError> {
+    let id = DocumentId::of(run.session.business, &document.name);
+    let data = json!({"fact_kind": "domain_expertise", "title": document.title, "text": document.content, "source": name(&document.name)});
+    run.send("add", "memory.add_document", id.0, data).await?;
+    run.counts.source("documents", 1);
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Langfuse traces (`{trace, observations}`): a task a trace; a generation is a decision with its
+//! usage, a tool a call, anything else an activity; the parent of an observation is its cause.
+//!
+//! Observations come in any order, children before parents too. A parent that is not in the trace
+//! is kept on an activity of its own, caused by the observation, and counted as an orphan.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use commands::CommandError;
+use domain::PrincipalId;
+use domain::ids::EventId;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::session::{Run, Session, Step, as_value, first_event, name, time};
+use super::{Counts, Settings, fields};
+use crate::app::{App, AppError};
+
+/// The connector that tools are called through.
+const CONNECTOR: &str = "tools";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Exported {
+    trace: Trace,
+    observations: Vec<Observation>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Trace {
+    id: String,
+    name: Option<String>,
+    timestamp: Option<String>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Observation {
+    id: String,
+    r#type: String,
+    name: Option<String>,
+    parent_observation_id: Option<String>,
+    start_time: Option<String>,
+    end_time: Option<String>,
+    model: Option<String>,
+    prompt_version: Option<Value>,
+    level: Option<String>,
+    status_message: Option<String>,
+    input: Option<Value>,
+    output: Option<Value>,
+    #[serde(default)]
+    usage_details: BTreeMap<String, Option<f64>>,
+    total_cost: Option<Box<RawValue>>,
+    metadata: Option<Value>,
+    model_parameters: Option<Value>,
+}
+
+/// Takes traces into one business.
+pub struct Importer {
+    session: Session,
+}
+
+fn text(value: Option<&Value>) -> Option<String> {
+    match value {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(other) => Some(other.to_string()),
+    }
+}
+
+impl Observation {
+    fn title(&self) -> String {
+        name(self.name.as_deref().unwrap_or(&self.r#type))
+    }
+
+    fn usage(&self) -> Value {
+        let find = |names: &[&str]| names.iter().find_map(|n| self.usage_details.get(*n).copied().flatten());
+        let tokens = |names: &[&str]| find(names).filter(|n| *n >= 0.0 && n.fract() == 0.0).map(|n| format!("{n:.0}").parse::<u32>().unwrap_or(u32::MAX));
+        fields([
+            ("model", self.model.as_deref().map(|m| name(m).into())),
+            ("prompt_version", text(self.prompt_version.as_ref()).map(|v| name(&v).into())),
+            ("input_tokens", tokens(&["input"]).map(Value::from)),
+            ("output_tokens", tokens(&["output"]).map(Value::from)),
+            ("cached_tokens", tokens(&["prompt_details.cache_read", "input_cache_read", "input_cached_tokens"]).map(Value::from)),
+            ("reasoning_tokens", tokens(&["completion_details.reasoning", "output_reasoning", "output_reasoning_tokens"]).map(Value::from)),
+        ])
+    }
+
+    fn latency_ms(&self) -> Option<u32> {
+        let (start, end) = (time(self.start_time.as_deref()?)?, time(self.end_time.as_deref()?)?);
+        u32::try_from((end.as_micros() - start.as_micros()).max(0) / 1_000).ok()
+    }
+
+    fn failed(&self) -> bool {
+        self.level.as_deref() == Some("ERROR")
+    }
+}
+
+impl Importer {
+    /// Opens the session.
+    ///
+    /// # Errors
+    /// What the desk says.
+    pub async fn prepare(app: &App, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+        Ok(Self { session: Session::open(app, "langfuse", settings, caller).await? })
+    }
+
+    /// Takes one trace with its observations.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the record.
+    pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
+        let exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no Langfuse trace: {e}"))?;
+        let ids: HashSet<&str> = exported.observations.iter().map(|o| o.id.as_str()).collect();
+        if ids.len() != exported.observations.len() {
+            return Err("two observations have the same id".to_owned());
+        }
+        let mut run = self.session.run(&exported.trace.id);
+        let result = trace(&mut run, &exported).await;
+        run.end(result)
+    }
+}
+
+/// Parents before their children; whoever has no parent in the trace first. A circle of parents is
+/// cut where the source begins it.
+fn ordered(observations: &[Observation]) -> Vec<&Observation> {
+    let known: HashSet<&str> = observations.iter().map(|o| o.id.as_str()).collect();
+    let mut done: HashSet<&str> = HashSet::new();
+    let mut order = Vec::with_capacity(observations.len());
+    while order.len() < observations.len() {
+        let before = order.len();
+        for o in observations.iter().filter(|o| !order.iter().any(|d: &&Observation| d.id == o.id)).collect::<Vec<_>>() {
+            let ready = o.parent_observation_id.as_deref().is_none_or(|p| done.contains(p) || !known.contains(p));
+            if ready {
+                done.insert(&o.id);
+                order.push(o);
+            }
+        }
+        if order.len() == before
+            && let Some(o) = observations.iter().find(|o| !done.contains(o.id.as_str()))
+        {
+            done.insert(&o.id);
+            order.push(o);
+        }
+    }
+    order
+}
+
+async fn trace(run: &mut Run<'_>, exported: &Exported) -> Result<(), CommandError> {
+    let title = name(exported.trace.name.as_deref().unwrap_or("trace"));
+    let model = exported.observations.iter().find_map(|o| o.model.as_deref()).map_or_else(|| "unknown".to_owned(), name);
+    let agent = run.session.enrol(&title, "producer", &model, CONNECTOR).await?;
+    let began = exported.trace.timestamp.as_deref().and_then(time);
+    let plan = json!({"title": title, "team": "operations"});
+    let planned = run.step(Step { part: "plan", command: "tasks.plan", id: run.task, data: plan, at: began, causation: None }).await?;
+    let about = json!({"activity": "trace", "source_time": exported.trace.timestamp.as_deref().map(name), "note": Value::Object(exported.trace.rest.clone()).to_string()});
+    run.step(Step { part: "trace", command: "tasks.record_activity", id: run.task, data: about, at: began, causation: first_event(&planned) }).await?;
+    let mut events: HashMap<&str, EventId> = HashMap::new();
+    for o in ordered(&exported.observations) {
+        run.counts.source("observations", 1);
+        run.counts.source(&o.r#type.to_lowercase(), 1);
+        let known = o.parent_observation_id.as_deref().map(|p| events.get(p).copied());
+        let causation = known.flatten().or_else(|| first_event(&planned));
+        let first = observation(run, o, agent, causation).await?;
+        if let Some(first) = first {
+            events.insert(&o.id, first);
+        }
+        if let (Some(None), Some(parent)) = (known, &o.parent_observation_id) {
+            run.counts.source("orphans", 1);
+            let flag =
+                json!({"activity": "parent_not_in_trace", "note": format!("observation {} has the parent {parent}, which this trace does not hold", o.id)});
+            let step = Step { part: &format!("{}/orphan", o.id), command: "tasks.record_activity", id: run.task, data: flag, at: None, causation: first };
+            run.step(step).await?;
+        }
+    }
+    let completed = !exported.observations.iter().any(|o| o.parent_observation_id.is_none() && o.failed());
+    let ended = exported.observations.iter().filter_map(|o| o.end_time.as_deref().and_then(time)).max().or(began);
+    run.step(Step { part: "close", command: "tasks.close_history", id: run.task, data: json!({"completed": completed}), at: ended, causation: None }).await?;
+    Ok(())
+}
+
+async fn observation(run: &mut Run<'_>, o: &Observation, agent: domain::ids::AgentId, causation: Option<EventId>) -> Result<Option<EventId>, CommandError> {
+    let at = o.start_time.as_deref().and_then(time);
+    let spent = o.total_cost.as_ref().map(|raw| raw.get().trim_matches('"')).filter(|t| *t != "null" && *t != "0");
+    if let Some(text) = spent {
+        run.counts.spend(text);
+    }
+    let cost = spent.map(|text| json!({"source_text": text, "currency": run.session.settings.currency}));
+    let output = text(o.output.as_ref()).or_else(|| o.status_message.clone());
+    let (part, id) = (o.id.clone(), run.id(&o.id));
+    match o.r#type.as_str() {
+        "GENERATION" => {
+            let data = fields([
+                ("task", Some(json!(run.task))),
+                ("agent", Some(json!(agent))),
+                ("question", text(o.input.as_ref()).map(Value::from)),
+                ("choice", Some(output.unwrap_or_else(|| "(no output)".to_owned()).into())),
+                ("usage", Some(o.usage())),
+                ("cost", cost),
+            ]);
+            let receipt = run.step(Step { part: &part, command: "decisions.record", id, data, at, causation }).await?;
+            Ok(first_event(&receipt))
+        }
+        "TOOL" => {
+            let arguments = text(o.input.as_ref()).map_or(Value::Null, |t| as_value(&t));
+            let intend = json!({"connector": CONNECTOR, "operation": o.title(), "class": "write", "agent": agent, "task": run.task, "arguments": arguments});
+            let receipt = run.step(Step { part: &part, command: "integrations.intend_call", id, data: intend, at, causation }).await?;
+            let first = first_event(&receipt);
+            let (command, key) = if o.failed() { ("integrations.fail_call", "error") } else { ("integrations.succeed_call", "result") };
+            let said = output.or_else(|| o.failed().then(|| "(no message)".to_owned()));
+            let data = fields([(key, said.map(Value::from)), ("latency_ms", o.latency_ms().map(Value::from)), ("usage", Some(o.usage())), ("cost", cost)]);
+            let ended = o.end_time.as_deref().and_then(time);
+            run.step(Step { part: &format!("{part}/outcome"), command, id, data, at: ended, causation: first }).await?;
+            Ok(first)
+        }
+        _ => {
+            let attributes = [
+                ("input", text(o.input.as_ref())),
+                ("output", output),
+                ("metadata", text(o.metadata.as_ref())),
+                ("model_parameters", text(o.model_parameters.as_ref())),
+                ("level", o.level.clone()),
+                ("end_time", o.end_time.clone()),
+            ];
+            let attributes: Vec<Value> = attributes.into_iter().filter_map(|(key, v)| Some(json!({"key": key, "type": "string", "value": v?}))).collect();
+            let data = fields([
+                ("activity", Some(o.title().into())),
+                ("lifecycle", Some(o.r#type.to_lowercase().into())),
+                ("source_time", o.start_time.as_deref().map(|t| name(t).into())),
+                ("attributes", Some(attributes.into())),
+                ("usage", Some(o.usage()).filter(|u| u.as_object().is_some_and(|m| !m.is_empty()))),
+                ("cost", cost),
+            ]);
+            let receipt = run.step(Step { part: &part, command: "tasks.record_activity", id: run.task, data, at, causation }).await?;
+            Ok(first_event(&receipt))
+        }
+    }
+}

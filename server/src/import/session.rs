@@ -1,0 +1,232 @@
+//! What every importer works with: the business, the service it acts as, and a way through the desk.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use commands::{Actor, CommandError, Desk, Receipt, Submission};
+use domain::ids::{AgentId, EventId, INSTALLATION};
+use domain::{BusinessId, PrincipalId, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Counts, Settings};
+use crate::app::{App, AppError};
+
+/// One import into one business.
+pub struct Session {
+    desk: Arc<Desk>,
+    /// The business.
+    pub business: BusinessId,
+    /// What the import was started with.
+    pub settings: Settings,
+    format: &'static str,
+    actor: Actor,
+    operator: Actor,
+    on_behalf_of: PrincipalId,
+    principals: Mutex<HashMap<String, PrincipalId>>,
+}
+
+impl Session {
+    /// Registers the business when it is missing, and makes sure of the importer's service.
+    ///
+    /// # Errors
+    /// What the desk says.
+    pub async fn open(app: &App, format: &'static str, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+        let directory = app.desk.directory();
+        let business = match directory.slug(&settings.business).await? {
+            Some(business) => business,
+            None => {
+                let data = json!({"slug": settings.business, "currency": settings.currency});
+                let key = format!("import:{}:register", settings.business);
+                app.as_operator(&key, "businesses.register", None, &data, INSTALLATION).await?.business
+            }
+        };
+        let name = format!("importer:{format}");
+        let importer = PrincipalId(business.name(&name));
+        let mut actor = directory.actor(importer, business).await?;
+        if actor.as_ref().is_none_or(|a| a.roles.is_empty()) {
+            let add = json!({"kind": "service", "display_name": name});
+            let key = |part: &str| format!("import:{business}:{format}:{part}");
+            app.as_operator(&key("add"), "access.add_principal", Some(importer.0), &add, INSTALLATION).await?;
+            let grant = json!({"business": business, "role": "service"});
+            app.as_operator(&key("grant"), "access.grant_role", Some(importer.0), &grant, INSTALLATION).await?;
+            actor = directory.actor(importer, business).await?;
+        }
+        let actor = actor.ok_or_else(|| AppError::other("the importer's principal could not be added"))?;
+        let operator = app.operator_in(INSTALLATION).await?;
+        let (desk, settings) = (Arc::clone(&app.desk), settings.clone());
+        Ok(Self { desk, business, settings, format, actor, operator, on_behalf_of: caller, principals: Mutex::default() })
+    }
+
+    /// An agent of that name, for all imports of this format.
+    #[must_use]
+    pub fn agent(&self, name: &str) -> AgentId {
+        AgentId(self.business.name(&format!("{}:agent:{name}", self.format)))
+    }
+
+    /// Enrols an agent; the same again changes nothing.
+    ///
+    /// # Errors
+    /// What the desk says.
+    pub async fn enrol(&self, name: &str, role: &str, model: &str, connector: &str) -> Result<AgentId, CommandError> {
+        let id = self.agent(name);
+        let data = json!({
+            "name": name, "team": "operations", "role": role, "runtime": {"model": model},
+            "principal": self.business.name(&format!("{}:principal:{name}", self.format)),
+            "permissions": {"tools": [], "connectors": [connector], "data_classes": []}, "concurrency": 100,
+        });
+        // Without `on_behalf_of`: whoever imports next must get the same receipt. What the first
+        // import said of the agent's model stays; each decision says which model it was made by.
+        let key = format!("{}:agent:{name}", self.format);
+        let submission = Submission::new(self.business, self.actor.clone(), key, "agents.enrol", Some(id.0), &data);
+        match self.desk.submit(submission).await {
+            Ok(_) | Err(CommandError::KeyReused(_)) => Ok(id),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The principal of somebody named in a source: v5 of the name, which is kept sealed.
+    ///
+    /// # Errors
+    /// What the desk says.
+    pub async fn principal(&self, name: &str) -> Result<PrincipalId, CommandError> {
+        if let Some(known) = self.principals.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Ok(*known);
+        }
+        let id = PrincipalId(self.business.name(name));
+        let data = json!({"kind": "human", "display_name": name});
+        let add =
+            Submission::new(INSTALLATION, self.operator.clone(), format!("import:{}:resource:{id}", self.business), "access.add_principal", Some(id.0), &data);
+        self.desk.submit(add).await?;
+        self.principals.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), id);
+        Ok(id)
+    }
+
+    /// The first event of a receipt, as it is stored.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn stored(&self, receipt: &Receipt) -> Result<Value, CommandError> {
+        let unreadable = |why: String| CommandError::Unavailable(format!("an event just stored can't be read: {why}"));
+        let Some(event) = receipt.events.first() else { return Err(unreadable("there is none".to_owned())) };
+        let recorded = self.desk.log().find(self.business, event.event_id).await?;
+        let recorded = recorded.ok_or_else(|| unreadable(event.event_id.to_string()))?;
+        serde_json::from_slice(&recorded.bytes).map_err(|e| unreadable(e.to_string()))
+    }
+
+    /// A record's way through the desk.
+    #[must_use]
+    pub fn run(&self, record: &str) -> Run<'_> {
+        let counts = Counts { currency: self.settings.currency.to_string(), ..Counts::default() };
+        Run { session: self, record: record.to_owned(), task: self.business.name(&format!("{}:{record}", self.format)), counts }
+    }
+}
+
+/// One command of a record.
+pub struct Step<'a> {
+    /// Its part of the record: its key is `<format>:<record>:<part>`.
+    pub part: &'a str,
+    /// `context.imperative`.
+    pub command: &'a str,
+    /// The aggregate.
+    pub id: Uuid,
+    /// The command's fields.
+    pub data: Value,
+    /// When it happened in the world.
+    pub at: Option<Timestamp>,
+    /// The event that led to it.
+    pub causation: Option<EventId>,
+}
+
+/// One record on its way through the desk.
+pub struct Run<'a> {
+    /// The import it belongs to.
+    pub session: &'a Session,
+    record: String,
+    /// The task of the record; it correlates all of its events.
+    pub task: Uuid,
+    /// What came in.
+    pub counts: Counts,
+}
+
+impl Run<'_> {
+    /// The idempotency key of a part of the record.
+    #[must_use]
+    pub fn key(&self, part: &str) -> String {
+        format!("{}:{}:{part}", self.session.format, self.record)
+    }
+
+    /// The id of something in the record.
+    #[must_use]
+    pub fn id(&self, part: &str) -> Uuid {
+        self.session.business.name(&self.key(part))
+    }
+
+    /// Sends a command that happened when it is recorded.
+    ///
+    /// # Errors
+    /// What the desk says.
+    pub async fn send(&mut self, part: &str, command: &str, id: Uuid, data: Value) -> Result<Receipt, CommandError> {
+        self.step(Step { part, command, id, data, at: None, causation: None }).await
+    }
+
+    /// Sends a command.
+    ///
+    /// # Errors
+    /// What the desk says.
+    pub async fn step(&mut self, step: Step<'_>) -> Result<Receipt, CommandError> {
+        let session = self.session;
+        let mut submission = Submission::new(session.business, session.actor.clone(), self.key(step.part), step.command, Some(step.id), &step.data);
+        submission.correlation = Some(self.task);
+        submission.on_behalf_of = Some(session.on_behalf_of);
+        submission.occurred_at = step.at;
+        submission.causation = step.causation;
+        let receipt = session.desk.submit(submission).await?;
+        self.counts.count(&receipt);
+        Ok(receipt)
+    }
+
+    /// What came in; or a sentence that says why it did not.
+    ///
+    /// # Errors
+    /// The sentence.
+    pub fn end(self, result: Result<(), CommandError>) -> Result<Counts, String> {
+        match result {
+            Ok(()) => Ok(self.counts),
+            Err(CommandError::KeyReused(key)) => {
+                Err(format!("this record was imported before with other content (at {key}); what is on record stays as it is"))
+            }
+            Err(e) => Err(e.to_string()),
+        }
+    }
+}
+
+/// The id of the first event of a receipt.
+#[must_use]
+pub fn first_event(receipt: &Receipt) -> Option<EventId> {
+    receipt.events.first().map(|e| e.event_id)
+}
+
+/// JSON that a model wrote, as the value of a field: as it is, or as text when the gate refuses it.
+#[must_use]
+pub fn as_value(text: &str) -> Value {
+    match proof::canonical::gate(text.as_bytes()) {
+        Ok(()) => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+        Err(_) => Value::String(text.to_owned()),
+    }
+}
+
+/// A name of at most 200 characters without control characters; what is cut stands elsewhere in full.
+#[must_use]
+pub fn name(text: &str) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
+    let clean = clean.trim().to_owned();
+    if clean.is_empty() { "(no name)".to_owned() } else { clean }
+}
+
+/// A time of a source: RFC 3339, with a blank instead of the T, or without an offset (then UTC).
+#[must_use]
+pub fn time(text: &str) -> Option<Timestamp> {
+    let text = text.trim().replacen(' ', "T", 1);
+    text.parse().ok().or_else(|| format!("{text}Z").parse().ok())
+}

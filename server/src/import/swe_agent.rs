@@ -1,0 +1,140 @@
+//! SWE-agent trajectories: a task a trajectory, a decision a step, a call an action; cost and tokens
+//! from `model_stats`, once, at the end.
+
+use commands::CommandError;
+use domain::PrincipalId;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::session::{Run, Session, name};
+use super::{Counts, Settings, fields};
+use crate::app::{App, AppError};
+
+/// The connector that actions are carried out through.
+const CONNECTOR: &str = "shell";
+
+#[derive(Deserialize)]
+struct Exported {
+    /// The trajectory's file.
+    name: String,
+    trajectory: Option<Vec<Turn>>,
+    #[serde(default)]
+    info: Info,
+    #[serde(default)]
+    environment: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Turn {
+    action: Option<String>,
+    observation: Option<String>,
+    response: Option<String>,
+    thought: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct Info {
+    exit_status: Option<String>,
+    submission: Option<String>,
+    model_stats: Option<Stats>,
+}
+
+#[derive(Deserialize)]
+struct Stats {
+    total_cost: Option<Box<RawValue>>,
+    instance_cost: Option<Box<RawValue>>,
+    tokens_sent: Option<u32>,
+    tokens_received: Option<u32>,
+    api_calls: Option<u64>,
+}
+
+/// Takes trajectories into one business.
+pub struct Importer {
+    session: Session,
+}
+
+impl Importer {
+    /// Opens the session.
+    ///
+    /// # Errors
+    /// What the desk says.
+    pub async fn prepare(app: &App, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+        Ok(Self { session: Session::open(app, "swe-agent", settings, caller).await? })
+    }
+
+    /// Takes one trajectory: the file's object with its `name`.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the record.
+    pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
+        let exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no SWE-agent trajectory: {e}"))?;
+        let Some(turns) = &exported.trajectory else {
+            return Err("not supported: a file with a `history` but without the `trajectory` of SWE-agent; export the whole run".to_owned());
+        };
+        let mut run = self.session.run(&exported.name);
+        let result = trajectory(&mut run, &exported, turns).await;
+        run.end(result)
+    }
+}
+
+async fn trajectory(run: &mut Run<'_>, exported: &Exported, turns: &[Turn]) -> Result<(), CommandError> {
+    run.counts.source("trajectories", 1);
+    let agent = run.session.enrol("swe-agent", "producer", "unknown", CONNECTOR).await?;
+    let instructions = exported.environment.as_ref().map(|e| e.as_str().map_or_else(|| e.to_string(), str::to_owned));
+    let plan = fields([("title", Some(name(&exported.name).into())), ("team", Some("technical".into())), ("instructions", instructions.map(Value::from))]);
+    run.send("plan", "tasks.plan", run.task, plan).await?;
+    for (n, turn) in turns.iter().enumerate() {
+        run.counts.source("steps", 1);
+        let action = turn.action.as_deref().unwrap_or_default();
+        let said = |t: &Option<String>| t.clone().filter(|t| !t.trim().is_empty());
+        let decision = run.id(&format!("{n}"));
+        let choice = said(&turn.action).or_else(|| said(&turn.response)).unwrap_or_else(|| "(nothing)".to_owned());
+        let data = fields([
+            ("task", Some(json!(run.task))),
+            ("agent", Some(json!(agent))),
+            ("choice", Some(choice.into())),
+            ("rationale", said(&turn.thought).or_else(|| said(&turn.response)).map(Value::from)),
+        ]);
+        run.send(&format!("{n}"), "decisions.record", decision, data).await?;
+        let Some(operation) = action.split_whitespace().next() else { continue };
+        let (part, id) = (format!("{n}/call"), run.id(&format!("{n}/call")));
+        let intend = json!({
+            "connector": CONNECTOR, "operation": name(operation), "class": "write", "agent": agent, "task": run.task,
+            "decision": decision, "arguments": {"action": action},
+        });
+        run.send(&part, "integrations.intend_call", id, intend).await?;
+        let (command, data) = match &turn.observation {
+            Some(result) => ("integrations.succeed_call", json!({"result": result})),
+            None => ("integrations.mark_call_ambiguous", json!({"reason": "the trajectory has no observation"})),
+        };
+        run.send(&format!("{n}/outcome"), command, id, data).await?;
+    }
+    end(run, &exported.info).await
+}
+
+async fn end(run: &mut Run<'_>, info: &Info) -> Result<(), CommandError> {
+    let stats = info.model_stats.as_ref();
+    let cost = stats.and_then(|s| s.instance_cost.as_ref().or(s.total_cost.as_ref())).map(|raw| raw.get().to_owned());
+    if let Some(text) = &cost {
+        run.counts.spend(text);
+    }
+    let status = info.exit_status.as_deref().unwrap_or("unknown");
+    let tokens = fields([
+        ("input_tokens", stats.and_then(|s| s.tokens_sent).map(Value::from)),
+        ("output_tokens", stats.and_then(|s| s.tokens_received).map(Value::from)),
+    ]);
+    let attributes: Vec<Value> =
+        stats.and_then(|s| s.api_calls).map(|n| json!({"key": "api_calls", "type": "int", "value": n.to_string()})).into_iter().collect();
+    let data = fields([
+        ("activity", Some("run_ended".into())),
+        ("lifecycle", Some(name(status).into())),
+        ("note", info.submission.clone().map(Value::from)),
+        ("usage", Some(tokens)),
+        ("cost", cost.map(|text| json!({"source_text": text, "currency": run.session.settings.currency}))),
+        ("attributes", Some(attributes.into())),
+    ]);
+    run.send("end", "tasks.record_activity", run.task, data).await?;
+    run.send("close", "tasks.close_history", run.task, json!({"completed": status.starts_with("submitted")})).await?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Memory: rules as stories; what was known when, what holds when, and where it is known from.
+
+use serde_json::{Value, json};
+use tests::installation::Installation;
+
+use crate::story::{Story, id};
+
+fn ships(day: &str) -> Value {
+    json!({"fact_kind": "process_memory", "statement": format!("the shop ships on {day}"), "topic": "shipping"})
+}
+
+#[test]
+fn a_fact_is_recorded_revised_and_retracted() {
+    let story = Story::new().given("memory.record_fact", id(1), ships("Monday"));
+    assert_eq!(story.when("memory.record_fact", id(1), ships("Monday")), Err("exists"));
+    assert_eq!(story.when("memory.revise_fact", id(2), json!({"statement": "x"})), Err("unknown"));
+    let story = story.given("memory.revise_fact", id(1), json!({"statement": "the shop ships on Tuesday"}));
+    let story = story.given("memory.retract_fact", id(1), json!({}));
+    assert_eq!(story.when("memory.retract_fact", id(1), json!({})), Ok(vec![]));
+    assert_eq!(story.when("memory.revise_fact", id(1), json!({"statement": "x"})), Err("wrong_status"));
+}
+
+#[test]
+fn a_fact_that_ends_before_it_begins_is_refused() {
+    let data = json!({"fact_kind": "process_memory", "statement": "x", "valid_from": "2026-02-01T00:00:00Z", "valid_to": "2026-01-01T00:00:00Z"});
+    assert_eq!(Story::new().when("memory.record_fact", id(1), data), Err("out_of_range"));
+}
+
+#[test]
+fn a_fact_is_superseded_by_one_that_exists() {
+    let story = Story::new().given("memory.record_fact", id(1), ships("Monday"));
+    assert_eq!(story.when("memory.supersede_fact", id(1), json!({"by": id(2)})), Err("unknown"));
+    let story = story.given("memory.record_fact", id(2), ships("Friday")).given("memory.supersede_fact", id(1), json!({"by": id(2)}));
+    assert_eq!(story.when("memory.supersede_fact", id(1), json!({"by": id(2)})), Ok(vec![]));
+}
+
+async fn ask(installation: &Installation, arguments: &str) -> Vec<Value> {
+    let fields = "nodes { text { text } status revision knownFrom knownTo validFrom snippet eventId sources title { text } }";
+    let answer = installation.query(&format!("{{ business(slug: \"acme\") {{ memory({arguments}) {{ {fields} }} }} }}")).await;
+    answer["business"]["memory"]["nodes"].as_array().unwrap().clone()
+}
+
+fn texts(nodes: &[Value]) -> Vec<&str> {
+    nodes.iter().map(|n| n["text"]["text"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_known_and_what_held_are_two_questions() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let before = installation.clock.now().to_string();
+    installation.clock.advance_seconds(10);
+    let fact = installation.must(business, "memory.record_fact", None, ships("Monday")).await.events[0].id;
+    installation.clock.advance_seconds(10);
+    let between = installation.clock.now().to_string();
+    installation.clock.advance_seconds(10);
+    let revised = json!({"statement": "the shop ships on Tuesday", "valid_from": "2030-01-01T00:00:00Z"});
+    installation.must(business, "memory.revise_fact", Some(fact), revised).await;
+    assert_eq!(texts(&ask(&installation, "first: 5").await), ["the shop ships on Tuesday"]);
+    assert_eq!(texts(&ask(&installation, &format!("asOf: \"{between}\"")).await), ["the shop ships on Monday"]);
+    assert!(ask(&installation, &format!("asOf: \"{before}\"")).await.is_empty());
+    assert!(ask(&installation, "validAt: \"2029-01-01T00:00:00Z\"").await.is_empty());
+    assert_eq!(texts(&ask(&installation, "validAt: \"2031-01-01T00:00:00Z\"").await), ["the shop ships on Tuesday"]);
+    assert_eq!(ask(&installation, "history: true").await.len(), 2);
+    // Search knows the same two times, and says where it found it.
+    assert!(ask(&installation, "search: \"ships Monday\"").await.is_empty());
+    let found = ask(&installation, &format!("search: \"ships Monday\", asOf: \"{between}\"")).await;
+    assert_eq!(found[0]["snippet"], "the shop [ships] on [Monday]");
+    assert!(found[0]["eventId"].is_string());
+    installation.views_are_rebuilt_alike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_are_found_by_their_words_and_forgotten_with_their_subject() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let text = format!("# Returns\nSend it back within 30 days.\n# Refunds\n{}", "Money comes back after five days.\n".repeat(20));
+    installation.must(business, "memory.add_document", None, json!({"title": "House rules", "text": text, "source": "rules.md"})).await;
+    let found = ask(&installation, "search: \"refunds money\", kind: \"domain_expertise\"").await;
+    assert_eq!((found.len(), found[0]["title"]["text"].as_str()), (1, Some("House rules")));
+    assert!(found[0]["text"]["text"].as_str().unwrap().starts_with("# Refunds"));
+    assert_eq!(ask(&installation, "search: \"\\\" OR NEAR(\"").await.len(), 0, "what is typed is never run");
+    installation.app.shred(business, business.as_subject()).await.unwrap();
+    assert!(ask(&installation, "search: \"refunds\"").await.is_empty());
+    assert_eq!(texts(&ask(&installation, "first: 1").await), ["forgotten"]);
+    installation.views_are_rebuilt_alike().await;
+}

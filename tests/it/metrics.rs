@@ -1,0 +1,196 @@
+//! KPIs: each against an independent slow computation straight from the stored events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::BusinessId;
+use event_log::EventLog as _;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use server::app::operator;
+use server::import::{Format, Importer, Settings, source};
+use tests::installation::Installation;
+
+use crate::story::{Story, id};
+
+#[test]
+fn figures_kpis_and_targets_follow_their_rules() {
+    let report = json!({"measure": "revenue", "value": "10", "unit": "EUR"});
+    let story = Story::new().given("metrics.report", id(1), report.clone());
+    assert_eq!(story.when("metrics.report", id(1), report), Err("exists"));
+    let define = |how: &str| json!({"kpi": "sales", "text": "What came in.", "measure": "revenue", "aggregation": how, "unit": "EUR", "direction": "up"});
+    let kpi = domain::ids::KpiId::of(crate::story::BUSINESS, "sales").0;
+    assert_eq!(story.when("metrics.set_target", kpi, json!({"kpi": "sales", "target": "5"})), Err("unknown"));
+    let story = story.given("metrics.define_kpi", kpi, define("sum"));
+    assert_eq!(story.when("metrics.define_kpi", kpi, define("sum")), Ok(vec![]));
+    assert_eq!(story.when("metrics.define_kpi", kpi, define("mean")), Ok(vec!["metrics.kpi_defined"]));
+    assert_eq!(story.when("metrics.set_target", kpi, json!({"kpi": "sales", "target": "5"})), Ok(vec!["metrics.target_set"]));
+    let taken = domain::ids::KpiId::of(crate::story::BUSINESS, "cost").0;
+    let mut own = define("sum");
+    own["kpi"] = "cost".into();
+    assert_eq!(story.when("metrics.define_kpi", taken, own), Err("exists"));
+}
+
+/// Takes a committed file in.
+pub(crate) async fn import(installation: &Installation, format: Format, file: &str, business: &str) -> server::import::Counts {
+    let settings = Settings { business: business.to_owned(), currency: domain::values::Currency::USD, clear: Vec::new() };
+    let importer = Importer::prepare(&installation.app, format, &settings, operator()).await.unwrap();
+    let columns = server::import::csv::Columns {
+        case: "ticket".to_owned(),
+        activity: "step".to_owned(),
+        time: "when".to_owned(),
+        resource: Some("who".to_owned()),
+        ..Default::default()
+    };
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file);
+    let mut total = server::import::Counts::default();
+    for record in source::open(format, &path, &columns).unwrap() {
+        total.add(&importer.record(&record.unwrap().bytes.unwrap()).await.unwrap());
+    }
+    total
+}
+
+async fn events(installation: &Installation, business: BusinessId) -> Vec<Value> {
+    let all = installation.app.log.read_business(business, 0, 100_000).await.unwrap();
+    all.iter().map(|r| serde_json::from_slice(&r.bytes).unwrap()).collect()
+}
+
+fn number(value: &Value) -> Decimal {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned).parse().unwrap()
+}
+
+fn ratio(of: usize, over: usize) -> Option<Decimal> {
+    Decimal::from(of).checked_div(Decimal::from(over)).map(|v| v.round_dp(9).normalize())
+}
+
+/// What every KPI should be, by other means: loops over the stored JSON.
+fn slowly(events: &[Value]) -> BTreeMap<&'static str, Option<Decimal>> {
+    let named = |name: &str| events.iter().filter(|e| e["type"] == name).collect::<Vec<_>>();
+    let count = |name: &str| named(name).len();
+    let completed = named("tasks.completed");
+    let alone = completed.iter().filter(|e| e["data"]["without_human"] == true).count();
+    let closed = completed.len() + count("tasks.failed") + count("tasks.cancelled");
+    let closed_tasks: BTreeSet<&str> =
+        ["tasks.completed", "tasks.failed", "tasks.cancelled"].iter().flat_map(|n| named(n)).map(|e| e["id"].as_str().unwrap()).collect();
+    let touched: BTreeSet<&str> =
+        ["tasks.escalated", "tasks.quarantined", "tasks.resolved"].iter().flat_map(|n| named(n)).map(|e| e["id"].as_str().unwrap()).collect();
+    let by_hand: BTreeSet<&str> = named("tasks.submitted").iter().filter(|e| e["data"]["by_human"] == true).map(|e| e["id"].as_str().unwrap()).collect();
+    let not_alone: BTreeSet<&str> = completed.iter().filter(|e| e["data"]["without_human"] == false).map(|e| e["id"].as_str().unwrap()).collect();
+    let human = closed_tasks.iter().filter(|t| touched.contains(*t) || by_hand.contains(*t) || not_alone.contains(*t)).count();
+    let mut first: BTreeMap<&str, bool> = BTreeMap::new();
+    for review in named("tasks.reviewed") {
+        first.entry(review["id"].as_str().unwrap()).or_insert(review["data"]["verdict"] == "passed");
+    }
+    let reviews = named("tasks.reviewed");
+    let failed_reviews = reviews.iter().filter(|e| e["data"]["verdict"] != "passed").count();
+    let done: BTreeSet<&str> = completed.iter().map(|e| e["id"].as_str().unwrap()).collect();
+    let rework = reviews.iter().filter(|e| e["data"]["verdict"] != "passed" && done.contains(e["id"].as_str().unwrap())).count();
+    let history = named("tasks.history_closed").iter().filter(|e| e["data"]["completed"] == true).count();
+    let (failed_calls, calls) = (count("integrations.call_failed"), count("integrations.call_failed") + count("integrations.call_succeeded"));
+    let sum = |pointer: &str| events.iter().filter_map(|e| e.pointer(pointer)).map(number).sum::<Decimal>();
+    let cost = sum("/data/cost/amount");
+    BTreeMap::from([
+        ("agent_completion", ratio(alone, completed.len())),
+        ("agent_completion_of_all", ratio(alone, closed)),
+        ("human_intervention_rate", ratio(human, closed)),
+        ("first_pass_yield", ratio(first.values().filter(|p| **p).count(), first.len())),
+        ("rework_rounds", ratio(rework, completed.len())),
+        ("defect_proxy", ratio(failed_reviews, reviews.len())),
+        ("throughput", Some(Decimal::from(completed.len() + history))),
+        ("call_error_rate", ratio(failed_calls, calls)),
+        ("cost", Some(cost.normalize())),
+        ("cost_per_accepted_result", cost.checked_div(Decimal::from(completed.len())).map(|v| v.round_dp(9).normalize())),
+        ("input_tokens", Some(sum("/data/usage/input_tokens"))),
+        ("output_tokens", Some(sum("/data/usage/output_tokens"))),
+    ])
+}
+
+async fn kpis(installation: &Installation, slug: &str) -> BTreeMap<String, (Option<Decimal>, String)> {
+    let answer = installation.query(&format!("{{ business(slug: \"{slug}\") {{ kpis {{ id exact status }} }} }}")).await;
+    let all = answer["business"]["kpis"].as_array().unwrap().clone();
+    all.iter().map(|k| (k["id"].as_str().unwrap().to_owned(), (k["exact"].as_str().map(|t| t.parse().unwrap()), k["status"].to_string()))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kpi_is_what_a_slow_count_says() {
+    let installation = Installation::new().await;
+    import(&installation, Format::Transcript, "tau-bench/airline-slice.json", "airline").await;
+    for file in ["langgraph-python-2025-08-22", "microsoft-agent-2025-12-17"] {
+        import(&installation, Format::Langfuse, &format!("langfuse/{file}.trace.json"), "airline").await;
+    }
+    import(&installation, Format::Xes, "process-logs/orders.xes", "airline").await;
+    let business = installation.app.business("airline").await.unwrap().unwrap();
+    let (slow, fast) = (slowly(&events(&installation, business).await), kpis(&installation, "airline").await);
+    for (id, wanted) in slow {
+        assert_eq!(fast[id].0, wanted, "{id}");
+        assert_eq!(fast[id].1 == "\"NO_DATA\"", wanted.is_none(), "{id}");
+    }
+    assert_eq!(fast["approval_latency_p50"], (None, "\"NO_DATA\"".to_owned()));
+    installation.views_are_rebuilt_alike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_opens_to_the_events_it_was_counted_from() {
+    let installation = Installation::new().await;
+    import(&installation, Format::Langfuse, "langfuse/langgraph-python-2025-08-22.trace.json", "traces").await;
+    let query = "{ business(slug: \"traces\") { kpis(ids: [\"cost\"]) { exact unit series(by: DAY) { key exact } breakdown(by: MODEL) { key exact }
+        events(first: 10) { totalCount nodes { type data } } } } }";
+    let cost = installation.query(query).await["business"]["kpis"][0].clone();
+    assert_eq!((cost["exact"].as_str(), cost["unit"].as_str()), (Some("0.000234"), Some("USD")));
+    assert_eq!(cost["series"], json!([{"key": "2025-08-22", "exact": "0.000234"}]));
+    assert_eq!(cost["breakdown"], json!([{"key": "gpt-4o-2024-08-06", "exact": "0.000234"}]));
+    let opened = cost["events"]["nodes"].as_array().unwrap();
+    let sum: Decimal = opened.iter().map(|e| number(&e["data"]["cost"]["amount"])).sum();
+    assert_eq!((opened.len(), sum.to_string()), (2, "0.000234".to_owned()));
+    let other =
+        "{ business(slug: \"traces\") { kpis(ids: [\"cost\"], filter: {before: \"2025-08-22T00:00:00Z\"}) { exact events(first: 1) { totalCount } } } }";
+    assert_eq!(installation.query(other).await["business"]["kpis"][0], json!({"exact": "0", "events": {"totalCount": 0}}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn approvals_and_budgets_are_counted_by_their_times_and_limits() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let approver = installation.principal(business, domain::access::PrincipalKind::Human, Some("approver")).await;
+    let eur = |n: &str| json!({"amount": n, "currency": "EUR"});
+    let limit = json!({"scope": {"business": {}}, "window": "month", "limit": eur("50")});
+    let budget = installation.must(business, "budgets.set", None, limit).await.events[0].id;
+    for (n, seconds) in [(1, 2), (2, 100), (3, 300)] {
+        let request = json!({"command": {"type": "budgets.raise", "id": budget, "data": {"by": eur("5")}}});
+        let approval = installation.must(business, "approvals.request", Some(id(n)), request).await.events[0].id;
+        installation.clock.advance_seconds(seconds);
+        let choice = if n == 3 { "reject" } else { "approve" };
+        installation.submit(&approver, business, "approvals.vote", Some(approval), json!({"choice": choice})).await.unwrap();
+    }
+    installation.must(business, "budgets.reserve", Some(id(9)), json!({"amount": eur("20")})).await;
+    installation.must(business, "budgets.settle", Some(budget), json!({"reservation": id(9), "amount": eur("10")})).await;
+    let found = kpis(&installation, "acme").await;
+    let exact = |id: &str| found[id].0.map(|v| v.to_string());
+    assert_eq!(exact("approval_latency_p50"), Some("100".to_owned()));
+    assert_eq!(exact("approval_latency_p95"), Some("300".to_owned()));
+    assert_eq!(exact("approval_override_rate"), Some("0.333333333".to_owned()));
+    assert_eq!(exact("approval_expiry_rate"), Some("0".to_owned()));
+    assert_eq!(exact("rubber_stamp_index"), Some("0.5".to_owned()));
+    assert_eq!(exact("budget_burn"), Some("0.2".to_owned()));
+    installation.views_are_rebuilt_alike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_business_counts_what_it_reports_and_a_portfolio_counts_all() {
+    let installation = Installation::new().await;
+    let (one, _) = (installation.business("one").await, installation.business("two").await);
+    for (n, value) in [(1, "10"), (2, "30")] {
+        installation.must(one, "metrics.report", Some(id(n)), json!({"measure": "revenue", "value": value, "unit": "EUR"})).await;
+    }
+    let define = json!({"kpi": "mean_sale", "text": "Mean sale.", "measure": "revenue", "aggregation": "mean", "unit": "EUR", "direction": "up"});
+    installation.must(one, "metrics.define_kpi", None, define).await;
+    installation.must(one, "metrics.set_target", None, json!({"kpi": "mean_sale", "target": "25"})).await;
+    let query =
+        "{ business(slug: \"one\") { kpis(ids: [\"mean_sale\"]) { value unit target status definition { text version } events(first: 5) { totalCount } } } }";
+    let kpi = installation.query(query).await["business"]["kpis"][0].clone();
+    let wanted = json!({"value": 20.0, "unit": "EUR", "target": 25.0, "status": "OFF_TARGET", "definition": {"text": "Mean sale.", "version": 1}, "events": {"totalCount": 2}});
+    assert_eq!(kpi, wanted);
+    let portfolio = installation.query("{ portfolio { businessCount kpis(ids: [\"throughput\", \"agent_completion\"]) { id value status } } }").await;
+    let wanted = json!({"businessCount": 2, "kpis": [
+        {"id": "agent_completion", "value": null, "status": "NO_DATA"}, {"id": "throughput", "value": 0.0, "status": "NO_TARGET"}]});
+    assert_eq!(portfolio["portfolio"], wanted);
+}

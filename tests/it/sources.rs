@@ -1,0 +1,155 @@
+//! Every source comes in whole, twice: the same counts, no new event, digests as rebuilt; and a
+//! broken file says where and why.
+
+use event_log::EventLog as _;
+use serde_json::{Value, json};
+use server::import::source::open;
+use server::import::{Counts, Format};
+use tests::installation::Installation;
+
+use crate::metrics::import;
+
+fn of(counts: &Counts, words: &[&str]) -> Vec<u64> {
+    words.iter().map(|w| counts.source.get(*w).copied().unwrap_or(0)).collect()
+}
+
+async fn twice(format: Format, file: &str) -> (Installation, Counts) {
+    let installation = Installation::new().await;
+    let first = import(&installation, format, file, "acme").await;
+    let heads = installation.app.log.heads().await.unwrap();
+    let second = import(&installation, format, file, "acme").await;
+    assert_eq!((second.events_written, &second.source), (0, &first.source));
+    assert_eq!(second.cost, first.cost);
+    assert_eq!(installation.app.log.heads().await.unwrap(), heads);
+    installation.views_are_rebuilt_alike().await;
+    installation.verifies().await;
+    (installation, first)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn langfuse_traces_keep_kind_parent_and_cost() {
+    let (installation, counts) = twice(Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json").await;
+    assert_eq!(of(&counts, &["observations", "agent", "generation", "tool", "orphans"]), [4, 1, 2, 1, 0]);
+    assert_eq!((counts.decisions, counts.calls, counts.cost.as_str()), (2, 1, "0.000656"));
+    // The tool is caused by the agent, not by whatever came before it in the file.
+    let query = "{ business(slug: \"acme\") { events(first: 50) { nodes { eventId type causation data } } } }";
+    let events = installation.query(query).await["business"]["events"]["nodes"].as_array().unwrap().clone();
+    let agent = events.iter().find(|e| e["data"]["lifecycle"] == "agent").unwrap();
+    let tool = events.iter().find(|e| e["type"] == "integrations.call_intended").unwrap();
+    assert_eq!(tool["causation"], agent["eventId"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_committed_traces_give_their_numbers() {
+    let installation = Installation::new().await;
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/langfuse");
+    let mut total = Counts::default();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        total.add(&import(&installation, Format::Langfuse, &format!("langfuse/{name}"), "acme").await);
+    }
+    assert_eq!(of(&total, &["observations", "generation", "tool", "span", "agent"]), [28, 10, 2, 15, 1]);
+    assert_eq!((total.tasks, total.cost.as_str()), (7, "0.005122"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parent_outside_the_trace_is_kept_and_flagged() {
+    let installation = Installation::new().await;
+    let trace = json!({"trace": {"id": "t"}, "observations": [
+        {"id": "child", "type": "SPAN", "parentObservationId": "later"}, {"id": "later", "type": "SPAN", "parentObservationId": "elsewhere"}]});
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), trace.to_string()).unwrap();
+    let counts = import(&installation, Format::Langfuse, file.path().to_str().unwrap(), "acme").await;
+    assert_eq!(of(&counts, &["observations", "orphans"]), [2, 1]);
+    let query = "{ business(slug: \"acme\") { tasks(first: 3) { nodes { recordedActivities(first: 9) { nodes { activity note { text } } } } } } }";
+    let activities = installation.query(query).await["business"]["tasks"]["nodes"][0]["recordedActivities"]["nodes"].clone();
+    let flag = activities.as_array().unwrap().iter().find(|a| a["activity"] == "parent_not_in_trace").unwrap().clone();
+    assert!(flag["note"]["text"].as_str().unwrap().contains("elsewhere"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openhands_runs_keep_order_and_cause() {
+    let (_, counts) = twice(Format::Openhands, "openhands/basic_gui_mode.json").await;
+    assert_eq!(of(&counts, &["runs", "events", "with_cause", "results", "human_inputs"]), [1, 18, 7, 4, 1]);
+    assert_eq!((counts.decisions, counts.calls, counts.calls_failed), (5, 4, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn swe_agent_trajectories_are_decisions_and_calls() {
+    let (_, counts) = twice(Format::SweAgent, "swe-agent/flash.traj").await;
+    assert_eq!((of(&counts, &["trajectories", "steps"]), counts.decisions, counts.calls), (vec![1, 4], 4, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_come_in_as_domain_expertise() {
+    let (installation, counts) = twice(Format::Documents, "documents").await;
+    assert_eq!(of(&counts, &["documents"]), [6]);
+    let found = installation.query("{ business(slug: \"acme\") { memory(kind: \"domain_expertise\", first: 200) { totalCount } } }").await;
+    assert!(found["business"]["memory"]["totalCount"].as_u64().unwrap() >= 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_log_comes_in_without_loss() {
+    let (installation, counts) = twice(Format::Xes, "process-logs/orders.xes").await;
+    assert_eq!(of(&counts, &["cases", "events", "activities"]), [3, 4, 2]);
+    let query = "{ business(slug: \"acme\") { tasks(first: 5) { nodes { title { text } status historyPlace attributes { text }
+        recordedActivities(first: 9) { nodes { activity lifecycle resource sourceTime at attributes { text } } } } } } }";
+    let tasks = installation.query(query).await["business"]["tasks"]["nodes"].as_array().unwrap().clone();
+    assert_eq!(tasks.len(), 3);
+    let order = &tasks[0];
+    assert_eq!((order["title"]["text"].as_str(), order["status"].as_str(), order["historyPlace"].as_i64()), (Some("order-1"), Some("completed"), Some(1)));
+    let worth: Value = serde_json::from_str(order["attributes"]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(worth[1], json!({"key": "worth", "type": "float", "value": "1.50e2"}), "the lexical value, not a number of ours");
+    let done = order["recordedActivities"]["nodes"].as_array().unwrap();
+    assert_eq!(done[0]["sourceTime"], "2026-03-01T09:00:00.000+01:00");
+    assert_eq!(done[0]["at"], "2026-03-01T08:00:00.000000Z");
+    assert_eq!((done[0]["resource"].is_string(), done[2]["resource"].is_null()), (true, true));
+    let attributes: Value = serde_json::from_str(done[1]["attributes"]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(attributes[4]["children"][0], json!({"key": "finding", "type": "string", "value": "address & name differ"}));
+    let opened = installation.query("{ business(slug: \"acme\") { events(type: \"tasks.history_opened\") { nodes { data } } } }").await;
+    let header: Value = serde_json::from_str(opened["business"]["events"]["nodes"][0]["data"]["header"].as_str().unwrap()).unwrap();
+    assert_eq!(header["attributes"][0]["children"][0]["value"], "3");
+    assert_eq!((header["extensions"].as_array().unwrap().len(), header["classifiers"][0][0][1].as_str()), (2, Some("Activity")));
+    let raw = installation.app.log.read_business(installation.app.business("acme").await.unwrap().unwrap(), 0, 1_000).await.unwrap();
+    assert!(!raw.iter().any(|r| String::from_utf8_lossy(&r.bytes).contains("Weiß")), "a person's name is sealed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_csv_are_cases_and_activities() {
+    let (_, counts) = twice(Format::Csv, "process-logs/tickets.csv").await;
+    assert_eq!(of(&counts, &["cases", "events", "activities"]), [2, 6, 4]);
+}
+
+fn columns(case: &str) -> server::import::csv::Columns {
+    server::import::csv::Columns { case: case.to_owned(), activity: "a".to_owned(), time: "t".to_owned(), ..Default::default() }
+}
+
+#[test]
+fn a_missing_column_is_named_and_a_mad_date_costs_one_row() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "c,a,t\n1,x,2026-01-01\n1,y,2026-01-01T00:00:00Z\n1,z\n2,x,2026-01-02 10:00:00\n").unwrap();
+    let Err(missing) = open(Format::Csv, file.path(), &columns("case")) else { panic!() };
+    assert!(missing.contains("no column `case`") && missing.contains("c, a, t"), "{missing}");
+    let records: Vec<_> = open(Format::Csv, file.path(), &columns("c")).unwrap().map(Result::unwrap).collect();
+    let broken: Vec<(u64, &str)> = records.iter().filter_map(|r| Some((r.line, r.bytes.as_ref().err()?.as_str()))).collect();
+    assert_eq!(broken.iter().map(|b| b.0).collect::<Vec<_>>(), [2, 4]);
+    assert!(broken[0].1.contains("`2026-01-01` is no time"), "{broken:?}");
+}
+
+#[test]
+fn a_log_that_is_cut_or_has_only_headers_is_told_apart() {
+    let read = |text: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        open(Format::Xes, file.path(), &columns("c")).unwrap().map(|r| r.unwrap().bytes.map(|b| b.len())).collect::<Vec<_>>()
+    };
+    let headers = read("<log><extension name=\"Concept\" prefix=\"concept\" uri=\"x\"/><string key=\"a\" value=\"b\"/></log>");
+    assert_eq!((headers.len(), headers[0].is_ok()), (1, true));
+    let whole = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/data/process-logs/orders.xes")).unwrap();
+    for cut in (0..whole.len()).step_by(37).filter(|at| whole.is_char_boundary(*at)) {
+        let records = read(&whole[..cut]);
+        assert!(records.iter().any(Result::is_err), "cut at byte {cut}");
+    }
+    assert!(read(&whole).iter().all(Result::is_ok));
+    assert!(read("no xml at all")[0].is_err());
+}
