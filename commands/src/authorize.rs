@@ -87,7 +87,8 @@ fn allows(role: Role, command: &str) -> bool {
         Role::Owner => !command.starts_with("access.") && command != "businesses.register",
         Role::Member => !command.starts_with("access.") && !command.starts_with("businesses.") && !listed(OWNER_ONLY) && command != "approvals.vote",
         Role::Approver => listed(APPROVER_COMMANDS),
-        Role::Auditor => false,
+        // An auditor changes nothing; that it took a copy away is on record all the same.
+        Role::Auditor => command == "operations.record_export",
         Role::Agent => listed(AGENT_COMMANDS),
         Role::Service => listed(AGENT_COMMANDS) || listed(SERVICE_ONLY),
     }

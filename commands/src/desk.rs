@@ -218,6 +218,7 @@ fn target(submission: &Submission, command: &AnyCommand) -> Result<AggregateRef,
         | AnyCommand::Budgets(_)
         | AnyCommand::Integrations(_)
         | AnyCommand::Memory(_)
+        | AnyCommand::Operations(_)
         | AnyCommand::Metrics(crate::metrics::Command::Report(_)) => None,
     };
     let id = match (submission.id, fixed) {

@@ -63,7 +63,8 @@ impl Folded {
             | Event::Budgets(_)
             | Event::Integrations(_)
             | Event::Memory(_)
-            | Event::Metrics(_) => {}
+            | Event::Metrics(_)
+            | Event::Operations(_) => {}
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod integrations;
 mod lane;
 pub mod memory;
 pub mod metrics;
+pub mod operations;
 mod refusal;
 mod registry;
 mod root;

@@ -5,7 +5,7 @@ use domain::{AggregateRef, Kind};
 use serde_json::value::RawValue;
 
 use crate::root::{Boundary, Changes, Context, Decide};
-use crate::{Refusal, access, agents, approvals, budgets, businesses, decisions, integrations, memory, metrics, tasks};
+use crate::{Refusal, access, agents, approvals, budgets, businesses, decisions, integrations, memory, metrics, operations, tasks};
 
 /// What is fixed about a command's type.
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +109,7 @@ contexts! {
     Integrations = integrations,
     Memory = memory,
     Metrics = metrics,
+    Operations = operations,
 }
 
 impl AnyCommand {

@@ -17,10 +17,11 @@ use domain::approvals::{ActionFacts, Approval, ApprovalPolicy};
 use domain::budgets::Budget;
 use domain::businesses::{Business, SlugClaim};
 use domain::decisions::Decision;
-use domain::ids::{AgentId, ApprovalId, BudgetId, CallId, DecisionId, DocumentId, FactId, HistoryId, KpiId, MeasureId, TaskId};
+use domain::ids::{AgentId, ApprovalId, BudgetId, CallId, DecisionId, DocumentId, ExportId, FactId, HistoryId, KpiId, MeasureId, TaskId};
 use domain::integrations::Call;
 use domain::memory::{Document, Fact};
 use domain::metrics::{Kpi, Measure};
+use domain::operations::Export;
 use domain::personal::{ContentDigest, Text};
 use domain::tasks::{History, Task};
 use domain::values::Digest;
@@ -107,6 +108,7 @@ impl Boundary {
         document(DocumentId) -> Document,
         measure(MeasureId) -> Measure,
         kpi(KpiId) -> Kpi,
+        export(ExportId) -> Export,
         approval_policy(BusinessId) -> ApprovalPolicy,
     }
 

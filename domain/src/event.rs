@@ -7,7 +7,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::ids::Kind;
-use crate::{access, agents, approvals, budgets, businesses, decisions, integrations, memory, metrics, tasks, upcast};
+use crate::{access, agents, approvals, budgets, businesses, decisions, integrations, memory, metrics, operations, tasks, upcast};
 
 /// What is fixed about an event's type.
 #[derive(Debug, Clone, Copy)]
@@ -145,6 +145,7 @@ contexts! {
     Integrations = integrations,
     Memory = memory,
     Metrics = metrics,
+    Operations = operations,
 }
 
 /// The `data` of an event, to be serialised.

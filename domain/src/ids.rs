@@ -85,6 +85,8 @@ ids! {
     MeasureId;
     /// A KPI's own definition or target in a business.
     KpiId;
+    /// A copy of the record that somebody took away.
+    ExportId;
 }
 
 /// The stream above all businesses has the nil UUID as its business.
@@ -187,6 +189,8 @@ names! {
         Measure = "measure",
         /// A KPI's own definition or target.
         Kpi = "kpi",
+        /// A copy of the record that somebody took away.
+        Export = "export",
     }
 }
 
@@ -230,4 +234,4 @@ macro_rules! refs {
 }
 refs!(BusinessId => Business, PrincipalId => Principal, AgentId => Agent, TaskId => Task,
       DecisionId => Decision, ApprovalId => Approval, BudgetId => Budget, CallId => Call, HistoryId => History,
-      FactId => Fact, DocumentId => Document, MeasureId => Measure, KpiId => Kpi);
+      FactId => Fact, DocumentId => Document, MeasureId => Measure, KpiId => Kpi, ExportId => Export);

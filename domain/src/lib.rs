@@ -17,6 +17,7 @@ pub mod integrations;
 pub mod limits;
 pub mod memory;
 pub mod metrics;
+pub mod operations;
 pub mod personal;
 mod state;
 pub mod tasks;

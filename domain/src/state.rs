@@ -13,6 +13,7 @@ use crate::ids::Kind;
 use crate::integrations::Call;
 use crate::memory::{Document, Fact};
 use crate::metrics::{Kpi, Measure};
+use crate::operations::Export;
 use crate::tasks::{History, Task};
 
 /// Gives each kind its state and the context whose events it folds.
@@ -54,4 +55,5 @@ states! {
     Document(Document) = Memory,
     Measure(Measure) = Metrics,
     Kpi(Kpi) = Metrics,
+    Export(Export) = Operations,
 }

@@ -13,7 +13,7 @@ use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
 use domain::{BusinessId, SubjectId};
 use zeroize::Zeroizing;
 
-pub use local::{LocalKeyring, Wrapping};
+pub use local::{LocalKeyring, Wrapping, secret_file};
 
 /// A subject's key of one generation.
 pub struct SubjectKey {

@@ -4,12 +4,13 @@
 //! - [`sealing`], [`keyring`]: personal fields become ciphertext before they are hashed.
 //! - [`log`]: the trait that a store fulfils, with its laws.
 //! - [`sqlite`]: the embedded store. [`subscription`]: catching up and going live on any store.
-//! - [`attempts`]: who tried what, beside the log.
+//! - [`prove`]: proofs of what is in the log. [`attempts`]: who tried what, beside the log.
 
 pub mod attempts;
 pub mod envelope;
 pub mod keyring;
 pub mod log;
+pub mod prove;
 pub mod sealing;
 pub mod sqlite;
 pub mod subscription;

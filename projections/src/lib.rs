@@ -16,6 +16,7 @@ mod digest;
 pub mod integrations;
 pub mod memory;
 pub mod metrics;
+pub mod operations;
 mod runner;
 pub mod search;
 pub mod tasks;
@@ -130,6 +131,7 @@ pub const ALL: &[Projection] = &[
     integrations::PROJECTION,
     memory::PROJECTION,
     metrics::PROJECTION,
+    operations::PROJECTION,
     audit::PROJECTION,
     search::PROJECTION,
 ];

@@ -41,7 +41,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Event::Integrations(event) => samples::calls(tx, a, event),
         Event::Approvals(event) => samples::approvals(tx, a, event),
         Event::Budgets(event) => samples::budgets(tx, a, event),
-        Event::Businesses(_) | Event::Access(_) | Event::Memory(_) => Ok(()),
+        Event::Businesses(_) | Event::Access(_) | Event::Memory(_) | Event::Operations(_) => Ok(()),
     }
 }
 

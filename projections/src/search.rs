@@ -18,7 +18,14 @@ pub const PROJECTION: Projection = Projection {
 fn apply(tx: &Connection, a: &Applied<'_>, unsealer: &Unsealer) -> Result<(), ApplyError> {
     match a.event {
         Event::Tasks(_) | Event::Decisions(_) | Event::Memory(_) => {}
-        Event::Businesses(_) | Event::Access(_) | Event::Agents(_) | Event::Approvals(_) | Event::Budgets(_) | Event::Integrations(_) | Event::Metrics(_) => {
+        Event::Businesses(_)
+        | Event::Access(_)
+        | Event::Agents(_)
+        | Event::Approvals(_)
+        | Event::Budgets(_)
+        | Event::Integrations(_)
+        | Event::Metrics(_)
+        | Event::Operations(_) => {
             return Ok(());
         }
     }

@@ -14,6 +14,7 @@ use crate::integrations::Call;
 use crate::memory::{Memory, MemoryFilter, memory};
 use crate::metrics::{Kpi, KpiFilter, kpis};
 use crate::node::node;
+use crate::operations::{Export, InclusionProof, SignedCheckpoint, inclusion_proof, signed_checkpoint};
 use crate::page::{Filter, List, Page, bad, blocking, cost, list, words};
 use crate::personal::PersonalText;
 use crate::tasks::Task;
@@ -267,6 +268,24 @@ impl Business {
     ) -> Result<Vec<Kpi>> {
         let scope = filter.unwrap_or_default().scope(vec![self.business.clone()], self.currency.clone())?;
         kpis(ctx, scope, ids).await
+    }
+
+    /// Copies of the record that were taken away.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn exports(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Export>> {
+        list(ctx, Filter::of(&self.business), Page { first, after, last, before }).await
+    }
+
+    /// How many events its stream has and the root of its Merkle tree, signed.
+    #[graphql(complexity = 5)]
+    async fn signed_checkpoint(&self, ctx: &Context<'_>) -> Result<Option<SignedCheckpoint>> {
+        signed_checkpoint(ctx, self.id()?).await
+    }
+
+    /// The proof that an event stands in its stream; null when it does not. Reads the whole stream.
+    #[graphql(complexity = 1000)]
+    async fn inclusion_proof(&self, ctx: &Context<'_>, #[graphql(desc = "Id of the event.")] event: String) -> Result<Option<InclusionProof>> {
+        inclusion_proof(ctx, self.id()?, &event).await
     }
 
     /// Who tried what, newest first: refused commands too.

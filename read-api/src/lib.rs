@@ -16,6 +16,7 @@ mod integrations;
 mod memory;
 mod metrics;
 mod node;
+mod operations;
 mod page;
 mod personal;
 mod query;
@@ -30,6 +31,7 @@ use domain::{BusinessId, PrincipalId};
 use event_log::attempts::Attempts;
 use event_log::{EventLog, Keyring};
 use projections::Views;
+use proof::checkpoint::Signer;
 
 pub use api::Api;
 pub use query::Query;
@@ -48,6 +50,8 @@ pub struct Sources {
     pub keyring: Arc<dyn Keyring>,
     /// Who tried what.
     pub attempts: Arc<Attempts>,
+    /// Who signs checkpoints.
+    pub signer: Arc<Signer>,
 }
 
 /// Who asks, with the roles they have; one goes into the data of every request.

@@ -13,8 +13,10 @@ use event_log::keyring::{LocalKeyring, Wrapping};
 use event_log::sqlite::{FolderLock, Options, SqliteLog};
 use event_log::{Entropy, EventLog, Keyring};
 use projections::{Runner, Views};
+use proof::checkpoint::Signer;
 use read_api::{Api, Sources, Viewer};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -108,7 +110,8 @@ impl App {
         let (views, runner) = start_views(&path("views.db"), &log, &keyring).await?;
         let parts = DeskParts { log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), clock, entropy: entropy.clone() };
         let desk = Arc::new(Desk::new(parts));
-        let sources = Sources { views: views.clone(), log, keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts) };
+        let signer = Arc::new(signer(&path("signing.key"))?);
+        let sources = Sources { views: views.clone(), log, keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), signer };
         let app =
             Self { log: sqlite, keyring, desk, views, api: Api::new(&sources, config.introspection), entropy, attempts, runner: Some(runner), _lock: lock };
         app.ensure_operator().await?;
@@ -220,6 +223,15 @@ impl App {
 #[must_use]
 pub fn graphql_request(query: &str, viewer: Viewer) -> async_graphql::Request {
     async_graphql::Request::new(query).data(viewer)
+}
+
+/// Who signs this installation's checkpoints: a key of 32 random bytes in a file of its own, made
+/// when it is not there. Its name is its own digest, so that no two installations have one name.
+fn signer(file: &Path) -> Result<Signer, AppError> {
+    let seed = event_log::keyring::secret_file(file, &Entropy::System)?;
+    let public = Signer::new("minutebook.local", &seed).verifier().to_string();
+    let digest = domain::values::Digest(Sha256::digest(public.as_bytes()).into()).to_string();
+    Ok(Signer::new(&format!("minutebook.local/{}", digest.get(..16).unwrap_or(&digest)), &seed))
 }
 
 /// Views are disposable: a file that can't be used is put aside and made anew.

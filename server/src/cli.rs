@@ -2,6 +2,7 @@
 
 mod import;
 mod keys;
+mod proofs;
 mod read;
 mod serve;
 mod target;
@@ -99,10 +100,46 @@ enum Verb {
     },
     /// Compute every Merkle tree and version chain again from the stored bytes; exit 3 and name the
     /// first bad event if anything is wrong.
+    ///
+    /// With FILE, a JSON Lines export is verified instead; with --proof, the proof of one event.
+    /// Neither needs a data folder.
     Verify {
+        /// An export, with its manifest beside it.
+        #[arg(conflicts_with_all = ["proof", "json"])]
+        file: Option<PathBuf>,
+        /// The proof of an event, as `prove` writes it.
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        proof: Option<PathBuf>,
+        /// The key to believe, such as minutebook.local/…+…+…; else the one in the file.
+        #[arg(long, value_name = "VKEY")]
+        vkey: Option<String>,
         /// Print the report as JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Write the proof that an event stands in the record, to be checked anywhere.
+    Prove {
+        /// Id of the event.
+        event: String,
+        /// Slug or id of the business.
+        #[arg(long)]
+        business: String,
+        /// File to write; standard output when left out.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Write a business's whole record to a file, with a manifest beside it; that it was done is on
+    /// record.
+    Export {
+        /// Slug or id of the business.
+        #[arg(long)]
+        business: String,
+        /// jsonl (the stored bytes, verifiable), cloudevents or csv.
+        #[arg(long, default_value = "jsonl")]
+        format: domain::operations::ExportFormat,
+        /// File to write.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// See how far the views are, or build them anew.
     Projections {
@@ -162,7 +199,11 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
             done(read::submit(target().await?, &command.unwrap_or_default(), business.as_deref(), key, if_match).await)
         }
         Verb::Replay { business, from } => done(read::replay(target().await?, &business, from).await),
-        Verb::Verify { json } => read::verify(target().await?, json).await,
+        Verb::Verify { file: Some(file), vkey, .. } => proofs::verify_file(&file, vkey.as_deref()),
+        Verb::Verify { proof: Some(file), vkey, .. } => proofs::verify_proof(&file, vkey.as_deref()),
+        Verb::Verify { json, .. } => read::verify(target().await?, json).await,
+        Verb::Prove { event, business, out } => done(proofs::prove(target().await?, &business, &event, out.as_deref()).await),
+        Verb::Export { business, format, out } => done(proofs::export(target().await?, &business, format, &out).await),
         Verb::Projections { verb } => done(read::projections(target().await?, verb).await),
         Verb::Keys { verb } => done(keys::keys(target().await?, verb).await),
         Verb::Limits => {

@@ -148,6 +148,7 @@ async fn memory_and_metrics(script: &mut Script<'_>, operator: &commands::Actor)
             None,
             json!({"kpi": "revenue", "text": "What came in.", "measure": "revenue", "aggregation": "sum", "unit": "EUR", "direction": "up"}),
         ),
+        ("operations.record_export", Some(id(25)), json!({"format": "jsonl", "events": 1, "digest": "0".repeat(64), "root": "0".repeat(64)})),
         ("metrics.set_target", None, json!({"kpi": "revenue", "target": "100"})),
     ];
     script.all(operator, steps).await;

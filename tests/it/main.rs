@@ -20,6 +20,7 @@ mod laws;
 mod logs;
 mod memory;
 mod metrics;
+mod operations;
 mod proofs;
 mod sealing;
 mod shape;

@@ -13,7 +13,7 @@ const LISTS: &[&str] = &["domain/src/tasks/events.rs"];
 /// Lines that a function may have.
 const FUNCTION_LINES_MAX: usize = 70;
 
-const CONTEXTS: &[&str] = &["businesses", "access", "agents", "tasks", "decisions", "approvals", "budgets", "integrations", "memory", "metrics"];
+const CONTEXTS: &[&str] = &["businesses", "access", "agents", "tasks", "decisions", "approvals", "budgets", "integrations", "memory", "metrics", "operations"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

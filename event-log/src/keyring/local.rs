@@ -44,23 +44,7 @@ impl Wrapping {
     /// # Errors
     /// When it can't be read or made, or does not hold 64 hexadecimal digits.
     pub fn from_file(path: &Path, entropy: &Entropy) -> Result<Self, KeyringError> {
-        let storage = |e: std::io::Error| KeyringError::Storage(format!("{}: {e}", path.display()));
-        if !path.exists() {
-            let mut key = Zeroizing::new([0; 32]);
-            entropy.fill(&mut *key);
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(path).map_err(storage)?;
-            let text = Zeroizing::new(domain::values::Digest(*key).to_string());
-            std::io::Write::write_all(&mut file, text.as_bytes()).and_then(|()| file.sync_all()).map_err(storage)?;
-            return Ok(Self::Key(key));
-        }
-        let text = Zeroizing::new(std::fs::read_to_string(path).map_err(storage)?);
-        let key: domain::values::Digest =
-            text.trim().parse().map_err(|_| KeyringError::Broken(format!("{} does not hold 64 hexadecimal digits", path.display())))?;
-        Ok(Self::Key(Zeroizing::new(key.0)))
+        Ok(Self::Key(secret_file(path, entropy)?))
     }
 
     fn key(&self, salt: &[u8]) -> Result<LessSafeKey, KeyringError> {
@@ -71,6 +55,31 @@ impl Wrapping {
         }
         UnboundKey::new(&AES_256_GCM, bytes.as_ref()).map(LessSafeKey::new).map_err(|_| KeyringError::WrongWrappingKey)
     }
+}
+
+/// The 32 bytes in that file, 64 hexadecimal digits; the file is made of random ones, readable by its
+/// owner alone, when it is not there.
+///
+/// # Errors
+/// When it can't be read or made, or holds something else.
+pub fn secret_file(path: &Path, entropy: &Entropy) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+    let storage = |e: std::io::Error| KeyringError::Storage(format!("{}: {e}", path.display()));
+    if !path.exists() {
+        let mut key = Zeroizing::new([0; 32]);
+        entropy.fill(&mut *key);
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path).map_err(storage)?;
+        let text = Zeroizing::new(domain::values::Digest(*key).to_string());
+        std::io::Write::write_all(&mut file, text.as_bytes()).and_then(|()| file.sync_all()).map_err(storage)?;
+        return Ok(key);
+    }
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(storage)?);
+    let key: domain::values::Digest =
+        text.trim().parse().map_err(|_| KeyringError::Broken(format!("{} does not hold 64 hexadecimal digits", path.display())))?;
+    Ok(Zeroizing::new(key.0))
 }
 
 /// Nonce and wrapped key; neither once it is destroyed.

@@ -44,8 +44,15 @@ pub(crate) fn list_commands() -> Result<(), AppError> {
 }
 
 pub(crate) async fn submit(target: Target, command: &str, business: Option<&str>, key: Option<String>, if_match: Option<u64>) -> Result<(), AppError> {
-    let key = key.unwrap_or_else(|| Uuid::now_v7().to_string());
-    let receipt = match &target {
+    let receipt = send(&target, command, business, key.unwrap_or_else(|| Uuid::now_v7().to_string()), if_match).await;
+    target.close().await;
+    output::json(&receipt?);
+    Ok(())
+}
+
+/// Sends a command; its receipt.
+pub(super) async fn send(target: &Target, command: &str, business: Option<&str>, key: String, if_match: Option<u64>) -> Result<Value, AppError> {
+    match target {
         Target::Remote(remote) => {
             let path = business.map_or_else(|| "/v1/commands".to_owned(), |b| format!("/v1/businesses/{b}/commands"));
             let body: Box<serde_json::value::RawValue> = serde_json::from_str(command).map_err(|e| AppError::other(format!("the command is no JSON: {e}")))?;
@@ -75,10 +82,7 @@ pub(crate) async fn submit(target: Target, command: &str, business: Option<&str>
                 }
             }
         }
-    };
-    target.close().await;
-    output::json(&receipt?);
-    Ok(())
+    }
 }
 
 pub(crate) async fn replay(target: Target, business: &str, from: u64) -> Result<(), AppError> {

@@ -1,0 +1,32 @@
+//! Operations: copies of the record that were taken away.
+
+use domain::Event;
+use domain::operations::Event as Operations;
+use rusqlite::Connection;
+
+use crate::{Applied, Apply, ApplyError, Projection, run};
+
+/// The projection.
+pub const PROJECTION: Projection =
+    Projection { name: "operations", version: 1, sql: include_str!("operations.sql"), tables: &[("exports", "business, seq")], apply: Apply::Sealed(apply) };
+
+fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+    let Event::Operations(event) = a.event else { return Ok(()) };
+    match event {
+        Operations::Exported(e) => run(
+            tx,
+            "INSERT INTO exports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            &[
+                &a.business(),
+                &a.recorded.seq,
+                &a.id(),
+                &a.stored.actor.to_string(),
+                &e.format.as_str(),
+                &e.events,
+                &e.digest.to_string(),
+                &e.root.to_string(),
+                &a.at(),
+            ],
+        ),
+    }
+}

@@ -1,0 +1,82 @@
+//! Copies of the record that were taken away; proofs that travel alone.
+
+use async_graphql::{ComplexObject, Context, Result, SimpleObject};
+use domain::BusinessId;
+use event_log::prove;
+
+use crate::Sources;
+use crate::node::node;
+use crate::page::bad;
+
+node! {
+    /// A copy of the record that somebody took away.
+    Export in "exports" by "seq" {
+        /// Its id.
+        id: String,
+        /// The event that says so.
+        seq: i64,
+        /// Who took it.
+        actor: String,
+        /// jsonl, cloudevents or csv.
+        format: String,
+        /// How many events, from the first on.
+        events: i64,
+        /// SHA-256 of the file.
+        digest: String,
+        /// Root of the stream's Merkle tree with the last of them.
+        root: String,
+        /// When.
+        at: String,
+    } money {}
+}
+
+#[ComplexObject]
+impl Export {
+    /// The id of the event that says so.
+    async fn event_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        crate::audit::event_id(ctx, &self.business, self.seq)
+    }
+}
+
+/// How many events a stream has and the root of its tree, signed by this installation.
+#[derive(SimpleObject)]
+pub(crate) struct SignedCheckpoint {
+    /// The note, as C2SP tlog-checkpoint has it.
+    text: String,
+    /// The key to check it with, as C2SP signed-note writes it.
+    vkey: String,
+    /// Number of events.
+    seq: u64,
+    /// The root, hexadecimal.
+    root: String,
+}
+
+/// The proof that an event stands at its place in the stream.
+#[derive(SimpleObject)]
+pub(crate) struct InclusionProof {
+    /// Its place: 1, 2, 3 …; the leaf's index is one less.
+    seq: u64,
+    /// Hashes from its leaf to the root, base64.
+    path: Vec<String>,
+    /// The signed checkpoint that the path leads to.
+    checkpoint: String,
+    /// The key to check it with.
+    vkey: String,
+    /// All of it with the event's stored bytes, as a file that `minutebook verify --proof` checks.
+    bundle: String,
+}
+
+pub(crate) async fn signed_checkpoint(ctx: &Context<'_>, business: BusinessId) -> Result<Option<SignedCheckpoint>> {
+    let sources = ctx.data::<Sources>()?;
+    let Some(head) = sources.log.head(business).await? else { return Ok(None) };
+    let text = sources.signer.checkpoint(&business.stream_name(), head.seq, &head.root);
+    Ok(Some(SignedCheckpoint { text, vkey: sources.signer.verifier().to_string(), seq: head.seq, root: domain::values::Digest(head.root).to_string() }))
+}
+
+pub(crate) async fn inclusion_proof(ctx: &Context<'_>, business: BusinessId, event: &str) -> Result<Option<InclusionProof>> {
+    let sources = ctx.data::<Sources>()?;
+    let id = event.parse().map_err(|_| bad("BAD_ARGUMENT", &format!("`{event}` is no event id"), "take it from events { nodes { eventId } }"))?;
+    let Some(proof) = prove::event(&*sources.log, &sources.signer, business, id).await? else { return Ok(None) };
+    let bundle = serde_json::to_string(&proof)?;
+    Ok(Some(InclusionProof { seq: proof.seq, path: proof.path, checkpoint: proof.checkpoint, vkey: proof.vkey, bundle }))
+}

@@ -1,0 +1,225 @@
+//! Exports: a business's whole record in a file, and a manifest beside it that says what it is.
+//!
+//! JSON Lines holds the stored bytes, one event a line: with the manifest's signed checkpoint the
+//! whole is verified without a database. CloudEvents and CSV are for other programs. Events are
+//! read and written page by page; the file gets its name when it is whole.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use domain::operations::ExportFormat;
+use domain::values::Digest;
+use event_log::Stored;
+use proof::checkpoint::Verifier;
+use proof::tree::{Frontier, leaf_hash};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// What a manifest says it is.
+pub const MANIFEST_FORMAT: &str = "minutebook-export/1";
+
+/// What an export is: it stands beside the file as `FILE.manifest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`MANIFEST_FORMAT`].
+    pub manifest: String,
+    /// What the file is written as.
+    pub format: ExportFormat,
+    /// The stream.
+    pub stream: String,
+    /// How many events, the first to this one.
+    pub events: u64,
+    /// SHA-256 of the file.
+    pub digest: Digest,
+    /// Root of the Merkle tree over the stored bytes of these events.
+    pub root: Digest,
+    /// The checkpoint of just these events, signed.
+    pub checkpoint: String,
+    /// The key that signed it. Whoever checks should know it from elsewhere.
+    pub vkey: String,
+}
+
+/// The file of the manifest of an export.
+#[must_use]
+pub fn manifest_path(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".manifest.json");
+    name.into()
+}
+
+/// A file that is being written.
+pub struct Writer {
+    format: ExportFormat,
+    out: BufWriter<std::fs::File>,
+    file: PathBuf,
+    part: PathBuf,
+    hash: Sha256,
+    tree: Frontier,
+}
+
+const COLUMNS: [&str; 15] = [
+    "seq",
+    "event_id",
+    "type",
+    "schema",
+    "kind",
+    "id",
+    "version",
+    "recorded_at",
+    "occurred_at",
+    "actor",
+    "on_behalf_of",
+    "command_id",
+    "causation",
+    "correlation",
+    "data",
+];
+
+/// A cell that no spreadsheet takes for a formula (OWASP, CSV injection), quoted.
+fn cell(text: &str) -> String {
+    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+}
+
+fn cloud_event(seq: u64, stored: &Stored<'_>) -> Result<Value, serde_json::Error> {
+    Ok(json!({
+        "specversion": "1.0",
+        "id": stored.event_id,
+        "source": format!("urn:minutebook:{}", stored.business.stream_name()),
+        "type": format!("minutebook.{}.v{}", stored.r#type, stored.schema),
+        "subject": format!("{}/{}", stored.kind, stored.id),
+        "time": stored.happened_at(),
+        "datacontenttype": "application/json",
+        "dataschema": format!("urn:minutebook:event:{}.v{}", stored.r#type, stored.schema),
+        "mbseq": seq.to_string(),
+        "mbcorrelation": stored.correlation,
+        "data": serde_json::from_str::<Value>(stored.data.get())?,
+    }))
+}
+
+fn row(seq: u64, stored: &Stored<'_>) -> String {
+    let optional = |v: Option<String>| v.unwrap_or_default();
+    let cells = [
+        seq.to_string(),
+        stored.event_id.to_string(),
+        stored.r#type.to_string(),
+        stored.schema.to_string(),
+        stored.kind.to_string(),
+        stored.id.to_string(),
+        stored.version.to_string(),
+        stored.recorded_at.to_string(),
+        optional(stored.occurred_at.map(|t| t.to_string())),
+        stored.actor.to_string(),
+        optional(stored.on_behalf_of.map(|p| p.to_string())),
+        stored.command_id.to_string(),
+        optional(stored.causation.map(|c| c.to_string())),
+        stored.correlation.to_string(),
+        stored.data.get().to_owned(),
+    ];
+    cells.iter().map(|c| cell(c)).collect::<Vec<_>>().join(",")
+}
+
+impl Writer {
+    /// Begins a file; what is there under that name stays until the new one is whole.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn begin(file: &Path, format: ExportFormat) -> std::io::Result<Self> {
+        let mut part = file.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let out = BufWriter::new(std::fs::File::create(&part)?);
+        let mut writer = Self { format, out, file: file.to_owned(), part, hash: Sha256::new(), tree: Frontier::default() };
+        if format == ExportFormat::Csv {
+            writer.line(&COLUMNS.map(cell).join(","))?;
+        }
+        Ok(writer)
+    }
+
+    fn line(&mut self, text: &str) -> std::io::Result<()> {
+        for bytes in [text.as_bytes(), b"\n"] {
+            self.hash.update(bytes);
+            self.out.write_all(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Number of events written.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// Writes the next event.
+    ///
+    /// # Errors
+    /// When it can't be written, or is no stored event.
+    pub fn event(&mut self, bytes: &str) -> std::io::Result<()> {
+        self.tree.push(leaf_hash(bytes.as_bytes()));
+        let seq = self.tree.size();
+        let bad = |e: serde_json::Error| std::io::Error::other(format!("event {seq} can't be read: {e}"));
+        match self.format {
+            ExportFormat::Jsonl => self.line(bytes),
+            ExportFormat::Cloudevents => {
+                let event = cloud_event(seq, &Stored::parse(bytes.as_bytes()).map_err(bad)?).map_err(bad)?;
+                self.line(&event.to_string())
+            }
+            ExportFormat::Csv => {
+                let row = row(seq, &Stored::parse(bytes.as_bytes()).map_err(bad)?);
+                self.line(&row)
+            }
+        }
+    }
+
+    /// Ends the file: digest and root of what was written.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn end(mut self) -> std::io::Result<(u64, Digest, Digest)> {
+        self.out.flush()?;
+        self.out.get_ref().sync_all()?;
+        std::fs::rename(&self.part, &self.file)?;
+        Ok((self.tree.size(), Digest(self.hash.finalize().into()), Digest(self.tree.root())))
+    }
+}
+
+/// Verifies a JSON Lines export and its manifest, with nothing else at hand; `believed` is the key
+/// to believe, else the one in the manifest.
+///
+/// # Errors
+/// A sentence that says what is wrong, with the line where there is one.
+pub fn verify(file: &Path, believed: Option<&Verifier>) -> Result<Manifest, String> {
+    use std::io::BufRead as _;
+    let read = |path: &Path| std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
+    let manifest: Manifest = serde_json::from_str(&read(&manifest_path(file))?).map_err(|e| format!("the manifest does not read: {e}"))?;
+    if manifest.manifest != MANIFEST_FORMAT || manifest.format != ExportFormat::Jsonl {
+        return Err("only JSON Lines exports can be verified; the others leave out what was hashed".to_owned());
+    }
+    let own = manifest.vkey.parse::<Verifier>().map_err(|e| e.to_string())?;
+    let checkpoint = believed.unwrap_or(&own).checkpoint(&manifest.checkpoint).map_err(|e| format!("the checkpoint: {e}"))?;
+    if (checkpoint.stream.as_str(), checkpoint.size, checkpoint.root) != (manifest.stream.as_str(), manifest.events, manifest.root.0) {
+        return Err("the manifest says other than its signed checkpoint".to_owned());
+    }
+    let (mut hash, mut tree) = (Sha256::new(), Frontier::default());
+    let mut reader = std::io::BufReader::new(std::fs::File::open(file).map_err(|e| format!("{}: {e}", file.display()))?);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).map_err(|e| e.to_string())? > 0 {
+        hash.update(&line);
+        let bytes = line.strip_suffix(b"\n").ok_or_else(|| format!("line {}: the file is cut", tree.size() + 1))?;
+        let stored = Stored::parse(bytes).map_err(|e| format!("line {}: no stored event: {e}", tree.size() + 1))?;
+        if stored.business.stream_name() != manifest.stream {
+            return Err(format!("line {}: an event of another business", tree.size() + 1));
+        }
+        tree.push(leaf_hash(bytes));
+        line.clear();
+    }
+    if tree.size() != manifest.events {
+        return Err(format!("the file holds {} of {} events", tree.size(), manifest.events));
+    }
+    if Digest(hash.finalize().into()) != manifest.digest || tree.root() != manifest.root.0 {
+        return Err("an event in it was changed: the root is not the one that was signed".to_owned());
+    }
+    Ok(manifest)
+}

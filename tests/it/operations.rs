@@ -1,0 +1,101 @@
+//! What leaves the system: exports and proofs that are checked without it, and their being on record.
+
+use std::path::Path;
+use std::process::Command;
+
+use domain::operations::ExportFormat;
+use proof::checkpoint::{EventProof, Verifier};
+use serde_json::{Value, json};
+use server::export::{manifest_path, verify};
+use server::import::Format;
+use tests::installation::Installation;
+
+use crate::story::{Story, id};
+
+#[test]
+fn an_export_is_on_record_once() {
+    let data = json!({"format": "csv", "events": 3, "digest": "0".repeat(64), "root": "0".repeat(64)});
+    let story = Story::new().given("operations.record_export", id(1), data.clone());
+    assert_eq!(story.when("operations.record_export", id(1), data), Err("exists"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_events_proof_checks_with_the_proof_crate_alone() {
+    let installation = Installation::new().await;
+    crate::metrics::import(&installation, Format::Langfuse, "langfuse/langgraph-python-2025-08-22.trace.json", "acme").await;
+    let head = installation
+        .query("{ business(slug: \"acme\") { signedCheckpoint { text vkey seq root } head { seq root } events(first: 200) { nodes { eventId seq } } } }")
+        .await;
+    let business = &head["business"];
+    assert_eq!((&business["signedCheckpoint"]["seq"], &business["signedCheckpoint"]["root"]), (&business["head"]["seq"], &business["head"]["root"]));
+    let vkey: Verifier = business["signedCheckpoint"]["vkey"].as_str().unwrap().parse().unwrap();
+    for event in business["events"]["nodes"].as_array().unwrap() {
+        let query = format!("{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ bundle seq }} }} }}", event["eventId"].as_str().unwrap());
+        let answer = installation.query(&query).await;
+        let proof: EventProof = serde_json::from_str(answer["business"]["inclusionProof"]["bundle"].as_str().unwrap()).unwrap();
+        assert_eq!(json!(proof.seq), event["seq"]);
+        proof.verify(&vkey).unwrap();
+        let changed = EventProof { event: proof.event.replacen("\"v\":1", "\"v\":2", 1), ..proof };
+        assert!(changed.verify(&vkey).is_err());
+    }
+    let none = installation.query(&format!("{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ seq }} }} }}", id(1))).await;
+    assert_eq!(none["business"]["inclusionProof"], Value::Null);
+}
+
+fn minutebook(folder: &Path, arguments: &[&str]) -> (i32, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_minutebook-for-tests")).arg("--data").arg(folder).args(arguments).output().unwrap();
+    (out.status.code().unwrap(), String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_verified_offline_and_a_changed_or_cut_one_is_not() {
+    let installation = Installation::new().await;
+    crate::metrics::import(&installation, Format::Transcript, "tau-bench/airline-slice.json", "acme").await;
+    let folder = installation.close().await;
+    let out = folder.path().join("acme.jsonl");
+    let file = out.to_str().unwrap();
+    let (code, said) = minutebook(folder.path(), &["export", "--business", "acme", "--out", file]);
+    assert_eq!(code, 0, "{said}");
+    let manifest = verify(&out, None).unwrap();
+    assert_eq!((manifest.format, said.contains(&manifest.events.to_string())), (ExportFormat::Jsonl, true));
+    assert_eq!(minutebook(folder.path(), &["verify", file, "--vkey", &manifest.vkey]).0, 0);
+    let whole = std::fs::read_to_string(&out).unwrap();
+    for (n, broken) in [whole.replacen("\"v\":1", "\"v\":3", 1), whole[..whole.len() / 2].to_owned(), whole.replacen('\n', "\n{}\n", 1)].iter().enumerate() {
+        std::fs::write(&out, broken).unwrap();
+        assert!(verify(&out, None).is_err(), "{n}");
+        assert_eq!(minutebook(folder.path(), &["verify", file]).0, 3);
+    }
+    // It is on record, and the tree goes on from what was exported.
+    let (code, said) = minutebook(folder.path(), &["query", "{ business(slug: \"acme\") { exports { nodes { format events digest actor } } head { seq } } }"]);
+    assert_eq!(code, 0);
+    let answer: Value = serde_json::from_str(&said[..=said.rfind('}').unwrap()]).unwrap();
+    let exported = &answer["data"]["business"]["exports"]["nodes"][0];
+    assert_eq!((exported["events"].as_u64(), exported["digest"].as_str()), (Some(manifest.events), Some(manifest.digest.to_string().as_str())));
+    assert_eq!(answer["data"]["business"]["head"]["seq"].as_u64(), Some(manifest.events + 1));
+    for format in ["csv", "cloudevents"] {
+        let other = folder.path().join(format);
+        assert_eq!(minutebook(folder.path(), &["export", "--business", "acme", "--format", format, "--out", other.to_str().unwrap()]).0, 0);
+        let text = std::fs::read_to_string(&other).unwrap();
+        assert!(manifest_path(&other).exists() && text.lines().count() as u64 > manifest.events);
+        if format == "cloudevents" {
+            let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+            assert_eq!((&first["specversion"], &first["type"]), (&json!("1.0"), &json!("minutebook.businesses.registered.v1")));
+        }
+    }
+    assert_eq!(minutebook(folder.path(), &["verify", folder.path().join("csv").to_str().unwrap()]).0, 3);
+}
+
+#[test]
+fn a_cell_is_never_a_formula() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("x.csv");
+    let mut writer = server::export::Writer::begin(&file, ExportFormat::Csv).unwrap();
+    let golden: Value = serde_json::from_str(include_str!("../../proof/golden/ten-events.json")).unwrap();
+    let event = golden["events"][0]["bytes"].as_str().unwrap();
+    let wicked = event.replace("\"command_id\":\"", "\"command_id\":\"=HYPERLINK(1)");
+    assert_ne!(event, wicked);
+    writer.event(&wicked).unwrap();
+    assert!(!file.exists(), "a file gets its name when it is whole");
+    writer.end().unwrap();
+    assert!(std::fs::read_to_string(&file).unwrap().contains("\"'=HYPERLINK(1)"));
+}
