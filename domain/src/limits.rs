@@ -20,6 +20,10 @@ pub const GRAPHQL_ALIASES_MAX: usize = 200;
 pub const GRAPHQL_BATCH_MAX: usize = 10;
 /// Highest cost of a GraphQL query.
 pub const GRAPHQL_COST_MAX: usize = 10_000;
+/// Most operations under way on one WebSocket.
+pub const GRAPHQL_OPERATIONS_MAX: usize = 100;
+/// Most WebSockets that are open.
+pub const SUBSCRIBERS_MAX: usize = 5_000;
 /// Longest that a GraphQL query runs, in milliseconds.
 pub const GRAPHQL_QUERY_MS_MAX: u64 = 2_000;
 /// Longest that a query waits for `minPosition`, in milliseconds.
@@ -53,6 +57,8 @@ pub const ALL: &[(&str, u64, &str)] = &[
     ("graphql aliases", GRAPHQL_ALIASES_MAX as u64, "a query"),
     ("graphql batch", GRAPHQL_BATCH_MAX as u64, "queries"),
     ("graphql cost", GRAPHQL_COST_MAX as u64, "fields"),
+    ("graphql operations", GRAPHQL_OPERATIONS_MAX as u64, "a WebSocket"),
+    ("subscribers", SUBSCRIBERS_MAX as u64, "WebSockets"),
     ("graphql time", GRAPHQL_QUERY_MS_MAX, "ms"),
     ("min position wait", MIN_POSITION_WAIT_MS_MAX, "ms"),
     ("queue", QUEUE_MAX as u64, "commands"),

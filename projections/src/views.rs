@@ -113,6 +113,12 @@ impl Views {
         *self.position.borrow()
     }
 
+    /// The last position that every projection has applied, as it moves.
+    #[must_use]
+    pub fn moved(&self) -> watch::Receiver<u64> {
+        self.position.clone()
+    }
+
     /// Waits until the views are that far.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use async_graphql::{ErrorExtensionValues, Request, Response, ServerError, ValidationMode, Value};
 use domain::limits::GRAPHQL_ALIASES_MAX;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 
@@ -75,6 +77,20 @@ impl Api {
         }
         response.errors.iter_mut().for_each(complete);
         response
+    }
+
+    /// Answers a subscription, or any other operation, one response after another.
+    pub fn stream(&self, request: Request) -> BoxStream<'static, Response> {
+        match self.prepare(request) {
+            Ok((_, request)) => {
+                let answers = self.strict.execute_stream(request);
+                Box::pin(answers.map(|mut response| {
+                    response.errors.iter_mut().for_each(complete);
+                    response
+                }))
+            }
+            Err(error) => Box::pin(futures_util::stream::iter([Response::from_errors(vec![*error])])),
+        }
     }
 
     fn prepare(&self, mut request: Request) -> Result<(Arc<Document>, Request), Box<ServerError>> {

@@ -21,11 +21,12 @@ mod page;
 mod personal;
 mod query;
 mod row;
+mod subscription;
 mod tasks;
 
 use std::sync::Arc;
 
-use async_graphql::{EmptyMutation, EmptySubscription};
+use async_graphql::EmptyMutation;
 use domain::access::Principal;
 use domain::{BusinessId, PrincipalId};
 use event_log::attempts::Attempts;
@@ -35,9 +36,10 @@ use proof::checkpoint::Signer;
 
 pub use api::Api;
 pub use query::Query;
+pub use subscription::Subscription;
 
 /// The schema that answers.
-type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>;
+type Schema = async_graphql::Schema<Query, EmptyMutation, Subscription>;
 
 /// What the schema reads from.
 #[derive(Clone)]
@@ -89,7 +91,7 @@ pub fn sdl() -> String {
     builder().finish().sdl()
 }
 
-fn builder() -> async_graphql::SchemaBuilder<Query, EmptyMutation, EmptySubscription> {
+fn builder() -> async_graphql::SchemaBuilder<Query, EmptyMutation, Subscription> {
     use domain::limits::{GRAPHQL_COST_MAX, GRAPHQL_DEPTH_MAX};
-    Schema::build(Query, EmptyMutation, EmptySubscription).limit_depth(GRAPHQL_DEPTH_MAX).limit_complexity(GRAPHQL_COST_MAX)
+    Schema::build(Query, EmptyMutation, Subscription).limit_depth(GRAPHQL_DEPTH_MAX).limit_complexity(GRAPHQL_COST_MAX)
 }

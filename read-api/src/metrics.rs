@@ -108,6 +108,13 @@ pub(crate) struct Kpi {
     value: Option<rust_decimal::Decimal>,
 }
 
+impl Kpi {
+    /// Name and value, to see whether it changed.
+    pub(crate) fn told(&self) -> (String, String) {
+        (self.counted.id.clone(), format!("{:?}", self.value))
+    }
+}
+
 fn point((key, value): (String, Option<rust_decimal::Decimal>)) -> KpiPoint {
     KpiPoint { key, value: value.and_then(|v| v.to_f64()), exact: value.map(|v| v.to_string()) }
 }
@@ -126,7 +133,12 @@ impl KpiFilter {
 
 /// The KPIs of a scope, all or those named.
 pub(crate) async fn kpis(ctx: &Context<'_>, scope: Scope, ids: Option<Vec<String>>) -> Result<Vec<Kpi>> {
-    let sources = ctx.data::<Sources>()?.clone();
+    kpis_of(ctx.data::<Sources>()?, scope, ids).await
+}
+
+/// The same where no request is at hand.
+pub(crate) async fn kpis_of(sources: &Sources, scope: Scope, ids: Option<Vec<String>>) -> Result<Vec<Kpi>> {
+    let sources = sources.clone();
     let found: (Vec<Kpi>, Option<String>) = blocking(move || {
         sources.views.read(|c| {
             let mut all = Counted::all(c, &scope)?;

@@ -5,13 +5,14 @@ mod graphql;
 mod metrics;
 mod operations;
 mod problem;
+mod websocket;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::dev::Service as _;
 use actix_web::http::header;
-use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, guard, web};
 use commands::Actor;
 use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX};
 use domain::{BusinessId, PrincipalId};
@@ -28,6 +29,8 @@ pub const READY_LAG_MAX: u64 = 10_000;
 pub(crate) struct State {
     pub(crate) app: Arc<App>,
     pub(crate) metrics: Metrics,
+    /// WebSockets that are open.
+    pub(crate) connections: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 type Shared = web::Data<State>;
@@ -63,7 +66,7 @@ impl Listening {
 /// # Errors
 /// When the address can't be had.
 pub fn listen(app: Arc<App>, address: &str, workers: usize, signals: bool) -> Result<Listening, AppError> {
-    let state = web::Data::new(State { app, metrics: Metrics::default() });
+    let state = web::Data::new(State { app, metrics: Metrics::default(), connections: Arc::default() });
     let mut server = HttpServer::new(move || {
         Actix::new()
             .app_data(state.clone())
@@ -101,6 +104,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/healthz", web::get().to(|| async { HttpResponse::Ok().body("ok\n") }))
         .route("/readyz", web::get().to(ready))
         .route("/metrics", web::get().to(show_metrics))
+        .route("/graphql", web::get().guard(guard::Header("upgrade", "websocket")).to(websocket::websocket))
         .route("/graphql", web::get().to(graphql::graphql))
         .route("/graphql", web::post().to(graphql::graphql))
         .route("/v1/commands", web::post().to(door::installation))

@@ -70,6 +70,10 @@ impl Door {
         self.send("POST", &format!("/v1/businesses/{}/commands", self.business), Some(&self.key), &[("Idempotency-Key", key)], body).await
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) fn key(&self) -> &str {
         &self.key
     }

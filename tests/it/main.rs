@@ -14,6 +14,7 @@ mod decisions;
 mod dependencies;
 mod desk;
 mod door;
+mod drivers;
 mod import;
 mod integrations;
 mod laws;

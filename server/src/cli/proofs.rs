@@ -81,6 +81,11 @@ pub(crate) fn verify_proof(file: &Path, vkey: Option<&str>) -> Result<ExitCode, 
 
 pub(crate) fn verify_file(file: &Path, vkey: Option<&str>) -> Result<ExitCode, AppError> {
     let believed = believed(vkey)?;
+    for needed in [file.to_owned(), manifest_path(file)] {
+        if !needed.exists() {
+            return Err(AppError::other(format!("there is no file {}; an export is verified with its manifest beside it", needed.display())));
+        }
+    }
     Ok(judge(verify_export(file, believed.as_ref()).map(|m| {
         trust(vkey, &m.vkey);
         format!("{} events of {} are as they were signed; root {}", m.events, m.stream, m.root)

@@ -1,0 +1,234 @@
+//! What happens, as it happens: changes of a business in the order of its stream.
+//!
+//! Every subscription follows the views: it asks for the next page when the last one is taken, so
+//! a slow reader costs a page and no queue. It begins after the `seq` that it is given, and each
+//! change says its `seq`: who is cut off goes on from there.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_graphql::{Context, Result, SimpleObject, Subscription as Root};
+use domain::limits::PAGE_MAX;
+use futures_util::{Stream, stream};
+use rusqlite::{OptionalExtension as _, params};
+use tokio::sync::watch;
+
+use crate::approvals::Approval;
+use crate::audit::Event;
+use crate::metrics::{Kpi, KpiFilter, kpis_of};
+use crate::node::Node;
+use crate::page::{bad, here};
+use crate::tasks::Task;
+use crate::{Sources, Viewer};
+
+/// Longest that changes of KPIs are gathered before they are counted again.
+const KPI_PAUSE: Duration = Duration::from_millis(250);
+
+/// A task as it stands after a change.
+#[derive(SimpleObject)]
+struct TaskChange {
+    /// The last event that changed it; give it as `after` to go on from here.
+    seq: i64,
+    /// The task as it stands.
+    task: Task,
+}
+
+/// A request for approval as it stands after a change.
+#[derive(SimpleObject)]
+struct ApprovalChange {
+    /// The last event that changed it; give it as `after` to go on from here.
+    seq: i64,
+    /// The request as it stands.
+    approval: Approval,
+}
+
+/// KPIs whose value changed.
+#[derive(SimpleObject)]
+struct KpiChange {
+    /// The last event that is counted in them.
+    seq: i64,
+    /// Those that changed.
+    kpis: Vec<Kpi>,
+}
+
+/// A reader's place in a business.
+struct Place {
+    sources: Sources,
+    business: String,
+    currency: String,
+    after: i64,
+    moved: watch::Receiver<u64>,
+}
+
+impl Place {
+    /// Where a subscription begins: after `after`, or now.
+    fn open(ctx: &Context<'_>, slug: Option<String>, id: Option<String>, after: Option<u64>) -> Result<Self> {
+        let (column, value) = match (slug, id) {
+            (Some(slug), None) => ("slug", slug),
+            (None, Some(id)) => ("business", id),
+            (Some(_), Some(_)) | (None, None) => return Err(bad("BAD_ARGUMENT", "give either slug or id", "events(slug: \"acme\")")),
+        };
+        let sources = ctx.data::<Sources>()?.clone();
+        let sql = format!("SELECT business, currency FROM businesses WHERE {column} = ?");
+        let found: Option<(String, String)> =
+            here(|| sources.views.read(|c| c.prepare_cached(&sql)?.query_row([&value], |r| Ok((r.get(0)?, r.get(1)?))).optional()))?;
+        let viewer = ctx.data::<Viewer>()?;
+        let visible = found.filter(|(b, _)| b.parse().is_ok_and(|id| viewer.may_see(id)));
+        let (business, currency) =
+            visible.ok_or_else(|| bad("NOT_FOUND", "there is no business of that name that you could see", "businesses { slug } lists yours"))?;
+        let moved = sources.views.moved();
+        let end: i64 = here(|| {
+            let sql = "SELECT coalesce(max(seq), 0) FROM events WHERE business = ?";
+            sources.views.read(|c| c.prepare_cached(sql)?.query_row([&business], |r| r.get(0)))
+        })?;
+        let after = after.map_or(end, |a| i64::try_from(a).unwrap_or(i64::MAX));
+        Ok(Self { sources, business, currency, after, moved })
+    }
+
+    /// Waits until `read` finds something; reads again whenever the views moved.
+    async fn next<T>(&mut self, read: impl Fn(&rusqlite::Connection, &str, i64) -> rusqlite::Result<Vec<T>>) -> Result<Vec<T>> {
+        loop {
+            // Marked as seen before reading: what comes in between wakes the wait below.
+            self.moved.mark_unchanged();
+            let found = here(|| self.sources.views.read(|c| read(c, &self.business, self.after)))?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            self.moved.changed().await.map_err(|_| bad("CLOSING", "the server is stopping", "connect again, and go on after the last seq"))?;
+        }
+    }
+}
+
+fn page<N: Node>(c: &rusqlite::Connection, business: &str, after: i64) -> rusqlite::Result<Vec<(i64, N)>> {
+    let (table, key) = (N::TABLE, N::KEY);
+    let sql = format!("SELECT {key}, {} FROM {table} WHERE business = ? AND {key} > ? ORDER BY {key} LIMIT {PAGE_MAX}", N::COLUMNS);
+    c.prepare_cached(&sql)?.query_map(params![business, after], |r| Ok((r.get(0)?, N::from_row(r, 1)?)))?.collect()
+}
+
+/// Aggregates of a kind that changed, in the order of their last change, as they stand now.
+fn changed<N: Node>(c: &rusqlite::Connection, kind: &str, business: &str, after: i64) -> rusqlite::Result<Vec<(i64, N)>> {
+    let sql = format!(
+        "SELECT max(seq), id FROM (SELECT seq, id FROM events WHERE business = ? AND seq > ? AND kind = ? ORDER BY seq LIMIT {PAGE_MAX}) GROUP BY id ORDER BY 1"
+    );
+    let ids: Vec<(i64, String)> =
+        c.prepare_cached(&sql)?.query_map(params![business, after, kind], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    let sql = format!("SELECT {} FROM {} WHERE business = ? AND id = ?", N::COLUMNS, N::TABLE);
+    let mut query = c.prepare_cached(&sql)?;
+    ids.into_iter().map(|(seq, id)| Ok((seq, query.query_row(params![business, id], |r| N::from_row(r, 0))?))).collect()
+}
+
+type Follow<T> = (Place, std::vec::IntoIter<(i64, T)>);
+
+/// One change after another; the place moves with what was given.
+fn follow<T: Send + 'static>(
+    place: Place,
+    read: impl Fn(&rusqlite::Connection, &str, i64) -> rusqlite::Result<Vec<(i64, T)>> + Clone + Send + Sync + 'static,
+) -> impl Stream<Item = Result<(i64, T)>> {
+    let begin: Option<Follow<T>> = Some((place, Vec::new().into_iter()));
+    stream::unfold(begin, move |state| {
+        let read = read.clone();
+        async move {
+            let (mut place, mut ready) = state?;
+            loop {
+                if let Some((seq, item)) = ready.next() {
+                    place.after = seq;
+                    return Some((Ok((seq, item)), Some((place, ready))));
+                }
+                match place.next(&read).await {
+                    Ok(found) => ready = found.into_iter(),
+                    Err(e) => return Some((Err(e), None)),
+                }
+            }
+        }
+    })
+}
+
+/// What happens in a business, as it happens.
+pub struct Subscription;
+
+/// What happens in a business, as it happens.
+#[Root]
+impl Subscription {
+    /// Its events, after a seq (from now on when it is left out).
+    async fn events(
+        &self,
+        ctx: &Context<'_>,
+        slug: Option<String>,
+        id: Option<String>,
+        after: Option<u64>,
+    ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
+        let place = Place::open(ctx, slug, id, after)?;
+        Ok(futures_util::StreamExt::map(follow(place, page::<Event>), |r| r.map(|(_, event)| event)))
+    }
+
+    /// Its tasks as they change, after a seq (from now on when it is left out).
+    async fn tasks(
+        &self,
+        ctx: &Context<'_>,
+        slug: Option<String>,
+        id: Option<String>,
+        after: Option<u64>,
+    ) -> Result<impl Stream<Item = Result<TaskChange>> + use<>> {
+        let place = Place::open(ctx, slug, id, after)?;
+        let changes = follow(place, |c: &rusqlite::Connection, business: &str, after| changed::<Task>(c, "task", business, after));
+        Ok(futures_util::StreamExt::map(changes, |r| r.map(|(seq, task)| TaskChange { seq, task })))
+    }
+
+    /// Its requests for approval as they change, after a seq (from now on when it is left out).
+    async fn approvals(
+        &self,
+        ctx: &Context<'_>,
+        slug: Option<String>,
+        id: Option<String>,
+        after: Option<u64>,
+    ) -> Result<impl Stream<Item = Result<ApprovalChange>> + use<>> {
+        let place = Place::open(ctx, slug, id, after)?;
+        let changes = follow(place, |c: &rusqlite::Connection, business: &str, after| changed::<Approval>(c, "approval", business, after));
+        Ok(futures_util::StreamExt::map(changes, |r| r.map(|(seq, approval)| ApprovalChange { seq, approval })))
+    }
+
+    /// Its KPIs: first as they stand, then those whose value changed.
+    async fn kpis(
+        &self,
+        ctx: &Context<'_>,
+        slug: Option<String>,
+        id: Option<String>,
+        ids: Option<Vec<String>>,
+    ) -> Result<impl Stream<Item = Result<KpiChange>> + use<>> {
+        let mut place = Place::open(ctx, slug, id, None)?;
+        let scope = KpiFilter::default().scope(vec![place.business.clone()], place.currency.clone())?;
+        // Where it stands is said at once.
+        place.after = -1;
+        let begin = Some((place, HashMap::<String, String>::new()));
+        Ok(stream::unfold(begin, move |state| {
+            let (scope, ids) = (scope.clone(), ids.clone());
+            async move {
+                let (mut place, mut known) = state?;
+                loop {
+                    let end = |c: &rusqlite::Connection, business: &str, after: i64| -> rusqlite::Result<Vec<i64>> {
+                        let sql = "SELECT coalesce(max(seq), 0) FROM events WHERE business = ?";
+                        let end: i64 = c.prepare_cached(sql)?.query_row([business], |r| r.get(0))?;
+                        Ok(Some(end).filter(|end| *end > after).into_iter().collect())
+                    };
+                    match place.next(end).await {
+                        Ok(found) => place.after = found.last().copied().unwrap_or(place.after),
+                        Err(e) => return Some((Err(e), None)),
+                    }
+                    let mut kpis = match kpis_of(&place.sources, scope.clone(), ids.clone()).await {
+                        Ok(kpis) => kpis,
+                        Err(e) => return Some((Err(e), None)),
+                    };
+                    kpis.retain(|kpi| {
+                        let (id, value) = kpi.told();
+                        known.insert(id, value.clone()) != Some(value)
+                    });
+                    if !kpis.is_empty() {
+                        let seq = place.after;
+                        return Some((Ok(KpiChange { seq, kpis }), Some((place, known))));
+                    }
+                    tokio::time::sleep(KPI_PAUSE).await;
+                }
+            }
+        }))
+    }
+}

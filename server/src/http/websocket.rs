@@ -1,0 +1,214 @@
+//! `/graphql` over WebSocket: the graphql-transport-ws protocol (enisdenjo/graphql-ws, PROTOCOL.md).
+//!
+//! The key comes in `connection_init`: `{"authorization": "Bearer <key>"}`. Close codes are the
+//! protocol's: 4400 no such message, 4401 subscribed before the acknowledgement, 4403 the key does
+//! not work, 4406 another subprotocol, 4408 no `connection_init` in time, 4409 an id twice, 4429 a
+//! second `connection_init`. A client that does not read is dropped with 1013 and told to go on
+//! after the last `seq` it has.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_web::rt;
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_ws::{AggregatedMessage, CloseCode, CloseReason, Session};
+use async_graphql::{Request, Response, Variables};
+use domain::limits::{BODY_BYTES_MAX, GRAPHQL_OPERATIONS_MAX, SUBSCRIBERS_MAX};
+use futures_util::StreamExt as _;
+use read_api::Viewer;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Problem, Shared};
+use crate::app::App;
+
+const SUBPROTOCOL: &str = "graphql-transport-ws";
+/// How long a client may take to send `connection_init`.
+const INIT_WAIT: Duration = Duration::from_secs(5);
+/// How long a client may take to take a message.
+const SEND_WAIT: Duration = Duration::from_secs(15);
+/// How often an idle connection is looked at.
+const PING_EVERY: Duration = Duration::from_secs(20);
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Message {
+    ConnectionInit { payload: Option<Value> },
+    Ping { payload: Option<Value> },
+    Pong {},
+    Subscribe { id: String, payload: Operation },
+    Complete { id: String },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Operation {
+    query: String,
+    operation_name: Option<String>,
+    variables: Option<serde_json::Map<String, Value>>,
+}
+
+/// Why a connection ends, by the protocol's codes.
+struct Close(u16, String);
+
+fn close(code: u16, reason: impl Into<String>) -> Close {
+    Close(code, reason.into())
+}
+
+/// Counts open connections.
+struct Open(Arc<AtomicUsize>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Connection {
+    app: Arc<App>,
+    session: Session,
+    viewer: Option<Viewer>,
+    operations: HashMap<String, rt::task::JoinHandle<()>>,
+    /// Told by an operation whose client does not read.
+    stuck: tokio::sync::mpsc::Sender<()>,
+}
+
+/// Sends one message, or says that the client is gone or does not read.
+async fn send(session: &mut Session, message: &Value) -> Result<(), Close> {
+    match tokio::time::timeout(SEND_WAIT, session.text(message.to_string())).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(close(1000, "gone")),
+        Err(_) => Err(close(1013, "too slow: connect again and go on after the last seq you have")),
+    }
+}
+
+/// Follows an operation to its end.
+async fn operate(app: Arc<App>, mut session: Session, id: String, request: Request, stuck: tokio::sync::mpsc::Sender<()>) {
+    let mut answers = app.api.stream(request);
+    while let Some(response) = answers.next().await {
+        let failed = response.data == async_graphql::Value::Null && !response.errors.is_empty();
+        let message = if failed { json!({"id": id, "type": "error", "payload": response.errors}) } else { next(&id, &response) };
+        match send(&mut session, &message).await {
+            // An error ends the operation: nothing comes after it.
+            Ok(()) if failed => return,
+            Ok(()) => {}
+            Err(Close(1013, _)) => {
+                let _ = stuck.try_send(());
+                return;
+            }
+            Err(Close(..)) => return,
+        }
+    }
+    let _ = send(&mut session, &json!({"id": id, "type": "complete"})).await;
+}
+
+fn next(id: &str, response: &Response) -> Value {
+    json!({"id": id, "type": "next", "payload": response})
+}
+
+impl Connection {
+    async fn init(&mut self, payload: Option<&Value>) -> Result<(), Close> {
+        if self.viewer.is_some() {
+            return Err(close(4429, "Too many initialisation requests"));
+        }
+        let text = ["authorization", "Authorization", "key"].iter().find_map(|k| payload?.get(*k)?.as_str()).unwrap_or_default();
+        let secret = text.strip_prefix("Bearer ").unwrap_or(text).trim();
+        let unavailable = |e: &dyn std::fmt::Display| close(1011, e.to_string().chars().take(100).collect::<String>());
+        let principal = self.app.desk.directory().principal_of(secret).await.map_err(|e| unavailable(&e))?;
+        let Some(principal) = principal else { return Err(close(4403, "Forbidden: send {\"authorization\": \"Bearer <key>\"}")) };
+        self.viewer = Some(self.app.viewer(principal).await.map_err(|e| unavailable(&e))?);
+        send(&mut self.session, &json!({"type": "connection_ack"})).await
+    }
+
+    fn subscribe(&mut self, id: String, operation: Operation) -> Result<(), Close> {
+        let Some(viewer) = self.viewer.clone() else { return Err(close(4401, "Unauthorized")) };
+        self.operations.retain(|_, handle| !handle.is_finished());
+        if self.operations.contains_key(&id) {
+            return Err(close(4409, format!("Subscriber for {} already exists", id.chars().take(40).collect::<String>())));
+        }
+        if self.operations.len() >= GRAPHQL_OPERATIONS_MAX {
+            return Err(close(1013, format!("more than {GRAPHQL_OPERATIONS_MAX} operations on one connection")));
+        }
+        let mut request = Request::new(operation.query).data(viewer);
+        request.operation_name = operation.operation_name;
+        request.variables = Variables::from_json(Value::Object(operation.variables.unwrap_or_default()));
+        let task = operate(Arc::clone(&self.app), self.session.clone(), id.clone(), request, self.stuck.clone());
+        self.operations.insert(id, rt::spawn(task));
+        Ok(())
+    }
+
+    async fn text(&mut self, text: &str) -> Result<(), Close> {
+        let message: Message = serde_json::from_str(text).map_err(|_| close(4400, "Invalid message received"))?;
+        match message {
+            Message::ConnectionInit { payload } => self.init(payload.as_ref()).await,
+            Message::Ping { payload } => {
+                let pong = if let Some(payload) = payload { json!({"type": "pong", "payload": payload}) } else { json!({"type": "pong"}) };
+                send(&mut self.session, &pong).await
+            }
+            Message::Pong {} => Ok(()),
+            Message::Subscribe { id, payload } => self.subscribe(id, payload),
+            Message::Complete { id } => {
+                if let Some(operation) = self.operations.remove(&id) {
+                    operation.abort();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn run(mut self, mut messages: actix_ws::AggregatedMessageStream, mut stuck: tokio::sync::mpsc::Receiver<()>) {
+        let init_by = tokio::time::Instant::now() + INIT_WAIT;
+        let mut ping = tokio::time::interval(PING_EVERY);
+        let why = loop {
+            let answered = tokio::select! {
+                message = messages.next() => match message {
+                    Some(Ok(AggregatedMessage::Text(text))) => self.text(&text).await,
+                    Some(Ok(AggregatedMessage::Ping(bytes))) => self.session.pong(&bytes).await.map_err(|_| close(1000, "gone")),
+                    Some(Ok(AggregatedMessage::Pong(_))) => Ok(()),
+                    Some(Ok(AggregatedMessage::Binary(_)) | Err(_)) => Err(close(4400, "Invalid message received")),
+                    Some(Ok(AggregatedMessage::Close(_))) | None => Err(close(1000, "")),
+                },
+                Some(()) = stuck.recv() => Err(close(1013, "too slow: connect again and go on after the last seq you have")),
+                () = tokio::time::sleep_until(init_by), if self.viewer.is_none() => Err(close(4408, "Connection initialisation timeout")),
+                _ = ping.tick() => self.session.ping(b"").await.map_err(|_| close(1000, "gone")),
+            };
+            if let Err(why) = answered {
+                break why;
+            }
+        };
+        self.operations.values().for_each(rt::task::JoinHandle::abort);
+        let reason = CloseReason { code: CloseCode::from(why.0), description: Some(why.1) };
+        let _ = self.session.close(Some(reason)).await;
+    }
+}
+
+/// GET of `/graphql` with an upgrade to a WebSocket.
+pub(super) async fn websocket(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
+    let open = Open(Arc::clone(&state.connections));
+    if open.0.fetch_add(1, Ordering::Relaxed) >= SUBSCRIBERS_MAX {
+        return Err(Problem::new(503, "too_many_connections", &format!("{SUBSCRIBERS_MAX} connections are open; try again later")));
+    }
+    let offered =
+        request.headers().get_all("Sec-WebSocket-Protocol").filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).any(|p| p.trim() == SUBPROTOCOL);
+    let malformed = |e: actix_web::Error| Problem::new(400, "malformed", &e.to_string());
+    let (mut response, session, messages) = actix_ws::handle(&request, body).map_err(malformed)?;
+    if offered {
+        let value = actix_web::http::header::HeaderValue::from_static(SUBPROTOCOL);
+        response.headers_mut().insert(actix_web::http::header::HeaderName::from_static("sec-websocket-protocol"), value);
+    }
+    let messages = messages.max_frame_size(BODY_BYTES_MAX).aggregate_continuations().max_continuation_size(BODY_BYTES_MAX);
+    let (stuck, when_stuck) = tokio::sync::mpsc::channel(1);
+    let connection = Connection { app: Arc::clone(&state.app), session: session.clone(), viewer: None, operations: HashMap::new(), stuck };
+    rt::spawn(async move {
+        let _open = open;
+        if offered {
+            connection.run(messages, when_stuck).await;
+        } else {
+            let reason = CloseReason { code: CloseCode::from(4406), description: Some("Subprotocol not acceptable: speak graphql-transport-ws".to_owned()) };
+            let _ = session.close(Some(reason)).await;
+        }
+    });
+    Ok(response)
+}

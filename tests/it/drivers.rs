@@ -1,0 +1,74 @@
+//! Judges written by others (npm packages, pinned in `tests/drivers/package.json`), run against a
+//! door of ours. Where Node.js or the packages can't be had the test fails and says so.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use domain::operations::ExportFormat;
+use event_log::EventLog as _;
+use server::import::Format;
+use tests::installation::Installation;
+
+use crate::door::Door;
+
+/// The folder of the drivers with their packages in it, outside the source.
+fn drivers() -> &'static Path {
+    static READY: OnceLock<PathBuf> = OnceLock::new();
+    READY.get_or_init(|| {
+        let (source, folder) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers"), Path::new(env!("CARGO_TARGET_TMPDIR")).join("drivers"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let pinned = std::fs::read(source.join("package.json")).unwrap();
+        let installed = std::fs::read(folder.join("installed.json")).unwrap_or_default() == pinned;
+        for entry in std::fs::read_dir(&source).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+        }
+        if !installed {
+            let npm = Command::new("npm").args(["install", "--no-package-lock", "--no-audit", "--no-fund"]).current_dir(&folder).output();
+            let npm = npm.unwrap_or_else(|e| panic!("npm (Node.js 20 or later) is needed for the judges of others: {e}"));
+            assert!(npm.status.success(), "npm install: {}", String::from_utf8_lossy(&npm.stderr));
+            std::fs::write(folder.join("installed.json"), pinned).unwrap();
+        }
+        folder
+    })
+}
+
+async fn node(script: &'static str, arguments: Vec<String>) -> String {
+    let run = move || Command::new("node").arg(drivers().join(script)).args(arguments).output().unwrap();
+    let out = tokio::task::spawn_blocking(run).await.unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "{script}: {said}{}", String::from_utf8_lossy(&out.stderr));
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audits_of_graphql_over_http_are_all_ok() {
+    let door = Door::open().await;
+    let said = node("graphql-http.mjs", vec![format!("{}/graphql", door.url()), door.key().to_owned()]).await;
+    let last = said.trim().lines().last().unwrap();
+    let (ok, all) = last.trim_end_matches(" ok").split_once('/').unwrap();
+    assert!(ok == all && ok.parse::<u32>().unwrap() >= 60, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_of_graphql_ws_subscribes_resumes_and_is_closed_by_the_book() {
+    let door = Door::open().await;
+    assert_eq!(node("graphql-ws.mjs", vec![format!("{}/graphql", door.url()), door.key().to_owned()]).await.trim(), "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_sdk_finds_every_exported_cloud_event_valid() {
+    let installation = Installation::new().await;
+    crate::metrics::import(&installation, Format::Langfuse, "langfuse/langgraph-python-2025-08-22.trace.json", "acme").await;
+    let business = installation.app.business("acme").await.unwrap().unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("events");
+    let mut writer = server::export::Writer::begin(&file, ExportFormat::Cloudevents).unwrap();
+    let events = installation.app.log.read_business(business, 0, 1_000).await.unwrap();
+    for recorded in &events {
+        writer.event(std::str::from_utf8(&recorded.bytes).unwrap()).unwrap();
+    }
+    writer.end().unwrap();
+    assert_eq!(node("cloudevents.mjs", vec![file.to_str().unwrap().to_owned()]).await.trim(), format!("{} valid", events.len()));
+}
