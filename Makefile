@@ -7,7 +7,7 @@ LISTEN ?= 127.0.0.1:7117
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-run: ## Build (release), import a small slice of real agent work, serve it, ask three questions
+run: ## Build (release), import three businesses at work, serve them, ask five questions
 	$(CARGO) build --release --locked -p server
 	./infra/run.sh target/release/minutebook $(DATA) $(LISTEN)
 

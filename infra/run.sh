@@ -4,11 +4,21 @@
 set -euo pipefail
 binary=$1 folder=$2 listen=$3
 data=$folder/data key_file=$folder/operator.key url=http://$listen
-slice=$(dirname "$0")/../tests/data/tau-bench/airline-slice.json
+inputs=$(dirname "$0")/../tests/data
 mkdir -p "$folder"
 
-echo "== import: ten real transcripts of an airline's support agent (again and again: nothing doubles)"
-"$binary" import transcript "$slice" --business airline --data "$data"
+take() {
+  echo "== import $*"
+  "$binary" import "$@" --data "$data" 2>/dev/null
+}
+echo "Three businesses at work (import them again and again: nothing doubles)"
+take transcript "$inputs/tau-bench/airline-slice.json" --business airline
+take langfuse "$inputs"/langfuse/*.trace.json --business studio
+take openhands "$inputs/openhands/basic_gui_mode.json" --business studio
+take swe-agent "$inputs/swe-agent/flash.traj" --business studio
+take xes "$inputs/process-logs/orders.xes" --business bank
+take csv "$inputs/process-logs/tickets.csv" --business bank --case ticket --activity step --time when --resource who
+take documents "$inputs/documents" --business bank
 if [ ! -s "$key_file" ]; then
   (umask 077 && "$binary" keys issue --data "$data" >"$key_file")
 fi
@@ -33,11 +43,21 @@ ask() {
 }
 ask "What was done, and what went wrong?" \
   '{ business(slug: "airline") { tasks { totalCount } completed: tasks(status: "completed") { totalCount } decisions { totalCount } calls(status: "failed", first: 1) { totalCount nodes { operation error { text } } } } }'
-ask "Which tasks did a human have to look at?" \
-  '{ business(slug: "airline") { tasks(escalated: true, first: 2) { totalCount nodes { status withoutHuman customerCost { amount currency } reviews { verdict } } } } }'
-ask "Who decided what, and what is it worth as proof?" \
-  '{ business(slug: "airline") { head { seq root } events(type: "decisions.recorded", first: 1) { totalCount nodes { seq recordedAt actor data } } } }'
+ask "How good are the agents, and which events is that counted from?" \
+  '{ business(slug: "airline") { kpis(ids: ["agent_completion", "first_pass_yield", "call_error_rate"]) { id value target status events(first: 1) { totalCount nodes { seq type } } } } }'
+ask "What did which model cost?" \
+  '{ business(slug: "studio") { kpis(ids: ["cost", "output_tokens"]) { id exact unit breakdown(by: MODEL) { key exact } } } }'
+ask "What does the bank know about savings, and from where?" \
+  '{ business(slug: "bank") { memory(search: "savings interest", first: 2) { totalCount nodes { snippet source eventId } } } }'
+ask "And all three together?" \
+  '{ portfolio { businessCount kpis(ids: ["throughput", "cost"]) { id value unit } } }'
 
+echo
+echo "== an event's proof, checked without the database"
+event=$("$binary" query '{ business(slug: "airline") { events(type: "decisions.recorded", first: 1) { nodes { eventId } } } }' \
+  --server "$url" --key-file "$key_file" | sed -n 's/.*"eventId": "\(.*\)".*/\1/p')
+"$binary" prove "$event" --business airline --out "$folder/event.proof.json" --server "$url" --key-file "$key_file"
+"$binary" verify --proof "$folder/event.proof.json"
 echo
 echo "== the record verifies"
 "$binary" verify --server "$url" --key-file "$key_file"

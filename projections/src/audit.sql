@@ -7,3 +7,4 @@ CREATE INDEX events_by_type ON events(business, event_type, seq);
 CREATE INDEX events_by_aggregate ON events(business, id, seq);
 CREATE INDEX events_by_correlation ON events(business, correlation, seq);
 CREATE INDEX events_by_id ON events(event_id);
+CREATE INDEX events_by_causation ON events(business, causation, seq) WHERE causation IS NOT NULL;

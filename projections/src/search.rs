@@ -1,4 +1,4 @@
-//! Full text of tasks, decisions and memory: the one projection that holds personal text in the clear.
+//! Full text of every event of a business: the one projection that holds personal text in the clear.
 //! Shredding a subject purges its rows; a rebuild finds only what still has a key.
 
 use domain::{BusinessId, Event, SubjectId};
@@ -9,25 +9,17 @@ use crate::{Applied, Apply, ApplyError, Projection, Unsealer, run};
 /// The projection.
 pub const PROJECTION: Projection = Projection {
     name: "search",
-    version: 2,
+    version: 3,
     sql: include_str!("search.sql"),
     tables: &[("search_rows", "business, seq, pointer"), ("search_text", "rowid")],
     apply: Apply::Searchable(apply),
 };
 
 fn apply(tx: &Connection, a: &Applied<'_>, unsealer: &Unsealer) -> Result<(), ApplyError> {
+    // Names of principals stand above businesses, and figures have no text.
     match a.event {
-        Event::Tasks(_) | Event::Decisions(_) | Event::Memory(_) => {}
-        Event::Businesses(_)
-        | Event::Access(_)
-        | Event::Agents(_)
-        | Event::Approvals(_)
-        | Event::Budgets(_)
-        | Event::Integrations(_)
-        | Event::Metrics(_)
-        | Event::Operations(_) => {
-            return Ok(());
-        }
+        Event::Tasks(_) | Event::Decisions(_) | Event::Memory(_) | Event::Integrations(_) | Event::Approvals(_) | Event::Agents(_) | Event::Businesses(_) => {}
+        Event::Access(_) | Event::Budgets(_) | Event::Metrics(_) | Event::Operations(_) => return Ok(()),
     }
     for (pointer, field) in a.stored.personal_fields() {
         if pointer.ends_with("/digest_key") {

@@ -5,8 +5,8 @@ use domain::BusinessId;
 use event_log::{Recorded, Unsealed, unseal};
 use rusqlite::OptionalExtension as _;
 
-use crate::node::{JsonValue, node};
-use crate::page::{bad, here};
+use crate::node::{JsonValue, Node as _, node};
+use crate::page::{Filter, List, Page, bad, blocking, cost, here, list};
 use crate::{Sources, Viewer};
 
 node! {
@@ -44,6 +44,13 @@ node! {
     } money {}
 }
 
+/// Events with a text that has these words, of this business.
+pub(crate) const WITH_TEXT: &str =
+    "seq IN (SELECT r.seq FROM search_text JOIN search_rows r ON r.n = search_text.rowid WHERE search_text MATCH ? AND r.business = ?)";
+
+/// Steps up a chain of causes.
+const CAUSES_MAX: usize = 100;
+
 /// The id of the event at that place of a business.
 pub(crate) fn event_id(ctx: &Context<'_>, business: &str, seq: i64) -> Result<Option<String>> {
     let sources = ctx.data::<Sources>()?;
@@ -62,6 +69,39 @@ impl Event {
 
 #[ComplexObject]
 impl Event {
+    /// The chain of events that led to it, nearest first; at most 100.
+    #[graphql(complexity = "5 + 5 * child_complexity")]
+    async fn causes(&self, ctx: &Context<'_>) -> Result<Vec<Event>> {
+        let (sources, business) = (ctx.data::<Sources>()?.clone(), self.business.clone());
+        let mut next = self.causation.clone();
+        blocking(move || {
+            sources.views.read(|c| {
+                let sql = format!("SELECT {} FROM events WHERE event_id = ? AND business = ?", Event::COLUMNS);
+                let mut query = c.prepare_cached(&sql)?;
+                let mut chain: Vec<Event> = Vec::new();
+                while let Some(id) = next.take().filter(|_| chain.len() < CAUSES_MAX) {
+                    let found = query.query_row([&id, &business], |r| Event::from_row(r, 0)).optional()?;
+                    next = found.as_ref().and_then(|e| e.causation.clone());
+                    chain.extend(found);
+                }
+                Ok(chain)
+            })
+        })
+        .await
+    }
+
+    /// The events that it led to: ask them for theirs, and it is a tree.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn effects(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Event>> {
+        list(ctx, Filter::of(&self.business).and("causation = ?", Some(self.event_id.clone())), Page { first, after, last, before }).await
+    }
+
+    /// Everything that belongs together with it, itself too.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn correlated(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Event>> {
+        list(ctx, Filter::of(&self.business).and("correlation = ?", Some(self.correlation.clone())), Page { first, after, last, before }).await
+    }
+
     /// What happened, as JSON; personal fields opened, `forgotten` or (without a role here) left sealed.
     #[graphql(complexity = 5)]
     async fn data(&self, ctx: &Context<'_>) -> Result<JsonValue> {

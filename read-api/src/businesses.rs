@@ -66,6 +66,10 @@ struct SearchHit {
     snippet: String,
 }
 
+fn may_not_search() -> async_graphql::Error {
+    bad("FORBIDDEN", "only who has a role in the business may search its text", "ask its owner for a role")
+}
+
 impl Business {
     fn id(&self) -> Result<BusinessId> {
         self.business.parse().map_err(|_| bad("VIEWS_FAILED", "a business has a broken id", "run `minutebook projections rebuild`"))
@@ -225,6 +229,7 @@ impl Business {
         causation: Option<String>,
         #[graphql(desc = "Recorded at this RFC 3339 time or later.")] recorded_from: Option<String>,
         #[graphql(desc = "Recorded before this RFC 3339 time.")] recorded_before: Option<String>,
+        #[graphql(desc = "Words; all of them must occur in one text of the event. Needs a role in the business.")] search: Option<String>,
     ) -> Result<List<Event>> {
         let time = |text: Option<String>| -> Result<Option<String>> {
             let parsed = text.map(|t| t.parse::<domain::Timestamp>()).transpose();
@@ -233,6 +238,11 @@ impl Business {
         let filter = self.filter(id).and("event_id = ?", event_id).and("kind = ?", kind).and("event_type = ?", r#type).and("actor = ?", actor);
         let filter = filter.and("correlation = ?", correlation).and("causation = ?", causation);
         let filter = filter.and("recorded_at >= ?", time(recorded_from)?).and("recorded_at < ?", time(recorded_before)?);
+        let filter = match search.as_deref().map(words).filter(|w| !w.is_empty()) {
+            Some(_) if !ctx.data::<Viewer>()?.may_open(self.id()?) => return Err(may_not_search()),
+            Some(words) => filter.all(crate::audit::WITH_TEXT.to_owned(), vec![words, self.business.clone()]),
+            None => filter,
+        };
         list(ctx, filter, Page { first, after, last, before }).await
     }
 
@@ -302,7 +312,7 @@ impl Business {
     #[graphql(complexity = "1 + 50 * child_complexity")]
     async fn search(&self, ctx: &Context<'_>, #[graphql(desc = "Words; all of them must occur.")] text: String) -> Result<Vec<SearchHit>> {
         if !ctx.data::<Viewer>()?.may_open(self.id()?) {
-            return Err(bad("FORBIDDEN", "only who has a role in the business may search its text", "ask its owner for a role"));
+            return Err(may_not_search());
         }
         let words = words(&text);
         if words.is_empty() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::BusinessId;
 use event_log::EventLog as _;
+use futures_util::StreamExt as _;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use server::app::operator;
@@ -34,17 +35,28 @@ fn figures_kpis_and_targets_follow_their_rules() {
 pub(crate) async fn import(installation: &Installation, format: Format, file: &str, business: &str) -> server::import::Counts {
     let settings = Settings { business: business.to_owned(), currency: domain::values::Currency::USD, clear: Vec::new() };
     let importer = Importer::prepare(&installation.app, format, &settings, operator()).await.unwrap();
+    let [case, activity, time, resource] =
+        if file.ends_with("receipt.csv") { ["case:concept:name", "concept:name", "time:timestamp", "org:resource"] } else { ["ticket", "step", "when", "who"] };
     let columns = server::import::csv::Columns {
-        case: "ticket".to_owned(),
-        activity: "step".to_owned(),
-        time: "when".to_owned(),
-        resource: Some("who".to_owned()),
+        case: case.to_owned(),
+        activity: activity.to_owned(),
+        time: time.to_owned(),
+        resource: Some(resource.to_owned()),
         ..Default::default()
     };
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file);
     let mut total = server::import::Counts::default();
+    let take = async |record: std::io::Result<server::import::records::Record>| importer.record(&record.unwrap().bytes.unwrap()).await.unwrap();
+    if format == Format::Xes {
+        // Cases of XES are whole: they may come in side by side.
+        let mut under_way = futures_util::stream::iter(source::open(format, &path, &columns).unwrap()).map(take).buffered(16);
+        while let Some(counts) = under_way.next().await {
+            total.add(&counts);
+        }
+        return total;
+    }
     for record in source::open(format, &path, &columns).unwrap() {
-        total.add(&importer.record(&record.unwrap().bytes.unwrap()).await.unwrap());
+        total.add(&take(record).await);
     }
     total
 }

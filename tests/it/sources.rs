@@ -153,3 +153,27 @@ fn a_log_that_is_cut_or_has_only_headers_is_told_apart() {
     assert!(read(&whole).iter().all(Result::is_ok));
     assert!(read("no xml at all")[0].is_err());
 }
+
+/// The files that may not be committed, where they are at hand: `MINUTEBOOK_REAL_DATA`.
+#[tokio::test(flavor = "multi_thread")]
+async fn whole_logs_and_libraries_come_in_twice_with_the_same_numbers() {
+    let Some(root) = std::env::var_os("MINUTEBOOK_REAL_DATA").map(std::path::PathBuf::from) else {
+        eprintln!("MINUTEBOOK_REAL_DATA is not set: the whole process logs and documents were not imported");
+        return;
+    };
+    let at = |path: &str| root.join(path).to_str().unwrap().to_owned();
+    type Wanted = &'static [(&'static str, u64)];
+    let cases: [(Format, String, Wanted); 5] = [
+        (Format::Openhands, at("1-agent-traces/openhands/multi_swe_output.jsonl"), &[("runs", 3), ("events", 49 + 70 + 103)]),
+        (Format::Xes, at("2-process-logs/pm4py/running-example.xes"), &[("events", 42), ("cases", 6)]),
+        (Format::Documents, at("1-agent-traces/tau2-bench/banking_knowledge/documents"), &[("documents", 358)]),
+        (Format::Csv, at("2-process-logs/pm4py/receipt.csv"), &[("events", 8_577), ("cases", 1_434), ("activities", 27)]),
+        (Format::Xes, at("2-process-logs/pm4py/helpdesk.xes.gz"), &[("events", 21_348), ("cases", 4_580)]),
+    ];
+    for (format, file, wanted) in cases {
+        let (_, counts) = twice(format, &file).await;
+        for (word, n) in wanted {
+            assert_eq!(counts.source[*word], *n, "{word} of {file}");
+        }
+    }
+}

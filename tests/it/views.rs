@@ -120,3 +120,24 @@ async fn pages_follow_one_another_and_stay_while_the_stream_grows() {
         installation.try_query(server::app::operator(), &format!("{{ business(slug: \"acme\") {{ agents(after: \"{end}\") {{ totalCount }} }} }}")).await;
     assert_eq!(other["errors"][0]["extensions"]["code"], "BAD_CURSOR", "a cursor of another list");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_shows_what_led_to_it_what_it_led_to_and_what_belongs_to_it() {
+    let installation = Installation::new().await;
+    crate::metrics::import(&installation, server::import::Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json", "acme").await;
+    let query = "{ business(slug: \"acme\") { events(type: \"integrations.call_succeeded\") { nodes { eventId causes { type eventId }
+        correlated(first: 1) { totalCount } } } all: events { totalCount } } }";
+    let answer = installation.query(query).await["business"].clone();
+    let outcome = &answer["events"]["nodes"][0];
+    let chain: Vec<_> = outcome["causes"].as_array().unwrap().iter().map(|e| e["type"].as_str().unwrap()).collect();
+    assert_eq!(chain, ["integrations.call_intended", "tasks.activity_recorded", "tasks.planned"]);
+    assert!(outcome["correlated"]["totalCount"].as_u64().unwrap() >= 8);
+    let root = outcome["causes"][1]["eventId"].as_str().unwrap();
+    let query = format!(
+        "{{ business(slug: \"acme\") {{ events(eventId: \"{root}\") {{ nodes {{ effects(first: 9) {{ nodes {{ type effects(first: 9) {{ totalCount }} }} }} }} }} }} }}"
+    );
+    let effects = installation.query(&query).await["business"]["events"]["nodes"][0]["effects"]["nodes"].as_array().unwrap().clone();
+    assert_eq!(effects.len(), 3, "two generations and a tool");
+    let found = installation.query("{ business(slug: \"acme\") { events(search: \"weather\") { totalCount nodes { type } } } }").await;
+    assert!(found["business"]["events"]["totalCount"].as_u64().unwrap() >= 2);
+}
