@@ -61,5 +61,9 @@ pub fn source_amount(text: &str) -> Result<Amount, ValueError> {
         // More digits than a decimal holds: those beyond the 28th can't matter to the 9th.
         Err(_) => text.parse::<Decimal>().map_err(|_| bad())?,
     };
-    if text.len() > SOURCE_CHARS_MAX || exact.is_sign_negative() && !exact.is_zero() { Err(bad()) } else { Ok(Amount::rounded(exact)) }
+    if text.len() > SOURCE_CHARS_MAX || exact.is_sign_negative() && !exact.is_zero() {
+        return Err(bad());
+    }
+    // What an amount can hold is told by its own form: at most 15 digits before the point.
+    Amount::rounded(exact).to_string().parse().map_err(|_| bad())
 }

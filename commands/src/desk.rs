@@ -208,6 +208,7 @@ fn target(submission: &Submission, command: &AnyCommand) -> Result<AggregateRef,
         AnyCommand::Businesses(businesses::Command::ClaimSlug(c)) => Some(businesses::slug_id(&c.slug)),
         AnyCommand::Businesses(_) | AnyCommand::Approvals(approvals::Command::DefinePolicy(_)) => Some(submission.business.0),
         AnyCommand::Budgets(crate::budgets::Command::Set(c)) => Some(domain::ids::BudgetId::of(submission.business, &c.scope, c.window).0),
+        AnyCommand::Operations(crate::operations::Command::SkipEvent(c)) => Some(domain::ids::ProjectionId::of(c.business, c.projection.as_str()).0),
         AnyCommand::Metrics(crate::metrics::Command::DefineKpi(c)) => Some(domain::ids::KpiId::of(submission.business, c.kpi.as_str()).0),
         AnyCommand::Metrics(crate::metrics::Command::SetTarget(c)) => Some(domain::ids::KpiId::of(submission.business, c.kpi.as_str()).0),
         AnyCommand::Access(_)
@@ -218,7 +219,7 @@ fn target(submission: &Submission, command: &AnyCommand) -> Result<AggregateRef,
         | AnyCommand::Budgets(_)
         | AnyCommand::Integrations(_)
         | AnyCommand::Memory(_)
-        | AnyCommand::Operations(_)
+        | AnyCommand::Operations(crate::operations::Command::RecordExport(_))
         | AnyCommand::Metrics(crate::metrics::Command::Report(_)) => None,
     };
     let id = match (submission.id, fixed) {

@@ -17,11 +17,11 @@ use domain::approvals::{ActionFacts, Approval, ApprovalPolicy};
 use domain::budgets::Budget;
 use domain::businesses::{Business, SlugClaim};
 use domain::decisions::Decision;
-use domain::ids::{AgentId, ApprovalId, BudgetId, CallId, DecisionId, DocumentId, ExportId, FactId, HistoryId, KpiId, MeasureId, TaskId};
+use domain::ids::{AgentId, ApprovalId, BudgetId, CallId, DecisionId, DocumentId, ExportId, FactId, HistoryId, KpiId, MeasureId, ProjectionId, TaskId};
 use domain::integrations::Call;
 use domain::memory::{Document, Fact};
 use domain::metrics::{Kpi, Measure};
-use domain::operations::Export;
+use domain::operations::{Export, Projection};
 use domain::personal::{ContentDigest, Text};
 use domain::tasks::{History, Task};
 use domain::values::Digest;
@@ -109,6 +109,7 @@ impl Boundary {
         measure(MeasureId) -> Measure,
         kpi(KpiId) -> Kpi,
         export(ExportId) -> Export,
+        projection(ProjectionId) -> Projection,
         approval_policy(BusinessId) -> ApprovalPolicy,
     }
 

@@ -87,6 +87,8 @@ ids! {
     KpiId;
     /// A copy of the record that somebody took away.
     ExportId;
+    /// A projection of one business.
+    ProjectionId;
 }
 
 /// The stream above all businesses has the nil UUID as its business.
@@ -191,6 +193,8 @@ names! {
         Kpi = "kpi",
         /// A copy of the record that somebody took away.
         Export = "export",
+        /// A projection of one business (installation).
+        Projection = "projection",
     }
 }
 
@@ -234,4 +238,4 @@ macro_rules! refs {
 }
 refs!(BusinessId => Business, PrincipalId => Principal, AgentId => Agent, TaskId => Task,
       DecisionId => Decision, ApprovalId => Approval, BudgetId => Budget, CallId => Call, HistoryId => History,
-      FactId => Fact, DocumentId => Document, MeasureId => Measure, KpiId => Kpi, ExportId => Export);
+      FactId => Fact, DocumentId => Document, MeasureId => Measure, KpiId => Kpi, ExportId => Export, ProjectionId => Projection);

@@ -1,11 +1,15 @@
-//! Operations. Aggregate: `export`, one copy of a business's record that somebody took away.
+//! Operations. Aggregates: `export`, one copy of a business's record that somebody took away;
+//! `projection` (installation), a projection of one business whose broken event was passed over.
+
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::events;
-use crate::ids::names;
-use crate::values::Digest;
+use crate::ids::{BusinessId, ProjectionId, SubjectId, names};
+use crate::personal::Text;
+use crate::values::{Digest, Name};
 
 names! {
     /// What an export is written as.
@@ -22,6 +26,8 @@ names! {
 events!("operations" {
     /// Somebody took a copy of the record away.
     Exported = "exported" v 1 on Export,
+    /// A projection was told to pass over an event that it can't apply.
+    EventSkipped = "event_skipped" v 1 on Projection,
 });
 
 /// Somebody took a copy of the record away.
@@ -38,6 +44,22 @@ pub struct Exported {
     pub root: Digest,
 }
 
+/// A projection was told to pass over an event that it can't apply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventSkipped {
+    /// Which projection.
+    pub projection: Name,
+    /// Of which business.
+    pub business: BusinessId,
+    /// Which of its events.
+    pub seq: u64,
+    /// Why.
+    pub reason: Text,
+    /// Whom the reason is about.
+    pub subject: SubjectId,
+}
+
 /// An export as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Export {
@@ -46,10 +68,35 @@ pub struct Export {
 }
 
 impl Export {
-    /// Folds one event in.
+    /// Folds one event in; those of projections are not its own.
+    pub fn evolve(&mut self, event: &Event) {
+        self.recorded |= matches!(event, Event::Exported(_));
+    }
+}
+
+/// A projection of one business as the rules see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Projection {
+    /// Events that it passes over.
+    pub skipped: BTreeSet<u64>,
+}
+
+impl Projection {
+    /// Folds one event in; those of exports are not its own.
     pub fn evolve(&mut self, event: &Event) {
         match event {
-            Event::Exported(_) => self.recorded = true,
+            Event::EventSkipped(e) => {
+                self.skipped.insert(e.seq);
+            }
+            Event::Exported(_) => {}
         }
+    }
+}
+
+impl ProjectionId {
+    /// The id of a projection of one business.
+    #[must_use]
+    pub fn of(business: BusinessId, projection: &str) -> Self {
+        Self(business.name(&format!("projection:{projection}")))
     }
 }

@@ -13,7 +13,7 @@ use crate::ids::Kind;
 use crate::integrations::Call;
 use crate::memory::{Document, Fact};
 use crate::metrics::{Kpi, Measure};
-use crate::operations::Export;
+use crate::operations::{Export, Projection};
 use crate::tasks::{History, Task};
 
 /// Gives each kind its state and the context whose events it folds.
@@ -56,4 +56,5 @@ states! {
     Measure(Measure) = Metrics,
     Kpi(Kpi) = Metrics,
     Export(Export) = Operations,
+    Projection(Projection) = Operations,
 }

@@ -12,7 +12,7 @@ use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
 
 /// The projection.
 pub const PROJECTION: Projection =
-    Projection { name: "memory", version: 1, sql: include_str!("memory.sql"), tables: &[("memory", "business, seq, n")], apply: Apply::Sealed(apply) };
+    Projection { name: "memory", version: 2, sql: include_str!("memory.sql"), tables: &[("memory", "business, seq, n")], apply: Apply::Sealed(apply) };
 
 /// What a version of a fact says.
 struct Said<'a> {

@@ -2,17 +2,20 @@
 //! writes rows and checkpoints of all projections in one transaction. The appender wakes it.
 //!
 //! An event that can't be applied stops only its business in that projection: the failure is kept
-//! and reported, later events of that business wait, everybody else goes on. At every start, and
-//! when the projection is rebuilt, it is tried again.
+//! and reported, later events of that business wait, everybody else goes on. At every start, when
+//! the projection is rebuilt, and when an operator says so, it is tried again. An operator can have
+//! it passed over: that is an event of the installation, so a rebuild passes over it too.
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use domain::BusinessId;
+use domain::ids::INSTALLATION;
 use domain::limits::PROJECTION_BATCH_MAX;
+use domain::operations::{self, EventSkipped};
 use domain::values::Digest;
+use domain::{BusinessId, Event};
 use event_log::{EventLog, Keyring, Recorded};
 use rusqlite::{Connection, params};
 use tokio::runtime::Handle;
@@ -150,6 +153,9 @@ impl Runner {
             Request::Rebuild(name, answer) => {
                 let _ = answer.send(self.rebuild(name.as_deref()));
             }
+            Request::Retry(answer) => {
+                let _ = answer.send(self.retry());
+            }
             Request::Purge(business, subject, answer) => {
                 let purged = search::purge(&self.connection, business, subject).map_err(|e| ViewsError::Storage(e.to_string()));
                 let _ = answer.send(purged.and_then(|()| self.empty_wal()));
@@ -196,6 +202,14 @@ impl Runner {
         }
         for position in &mut self.positions {
             *position = last.max(*position);
+        }
+        for recorded in &events {
+            if recorded.business == INSTALLATION
+                && let Ok(Event::Operations(operations::Event::EventSkipped(skipped))) =
+                    recorded.stored().map_err(|_| ()).and_then(|s| s.event().map_err(|_| ()))
+            {
+                self.skip(&skipped)?;
+            }
         }
         self.moved.send_replace(last);
         Ok(events.len())
@@ -268,34 +282,69 @@ impl Runner {
     fn retry(&mut self) -> Result<(), ViewsError> {
         for failure in failures(&self.connection)? {
             let Some(i) = ALL.iter().position(|p| p.name == failure.projection) else { continue };
-            if self.retry_one(i, &failure.business, failure.seq).is_err() {
-                self.stopped.insert((i, failure.business));
+            self.resume(i, &failure.business, failure.seq.saturating_sub(1))?;
+        }
+        Ok(())
+    }
+
+    /// Goes on without the event that a projection stopped at, when it is the one that was named.
+    fn skip(&mut self, skipped: &EventSkipped) -> Result<(), ViewsError> {
+        let business = skipped.business.to_string();
+        for failure in failures(&self.connection)? {
+            let named = failure.projection == skipped.projection.as_str() && failure.business == business && failure.seq == skipped.seq;
+            if let Some(i) = ALL.iter().position(|p| named && p.name == failure.projection) {
+                tracing::warn!(projection.name = failure.projection, business.id = %business, event.seq = failure.seq, "an event is passed over, as an operator said");
+                self.resume(i, &business, failure.seq)?;
             }
         }
         Ok(())
     }
 
-    fn retry_one(&self, i: usize, business: &str, seq: u64) -> Result<(), ViewsError> {
+    /// Applies what a stopped business has waited for; stops again at the first event that still
+    /// can't be applied.
+    fn resume(&mut self, i: usize, business: &str, mut after: u64) -> Result<(), ViewsError> {
         let storage = |e: String| ViewsError::Storage(e);
         let (Some(projection), Some(up_to)) = (ALL.get(i), self.positions.get(i)) else { return Ok(()) };
         let id: BusinessId = business.parse().map_err(|_| storage(format!("`{business}` is no business")))?;
         let tx = self.connection.unchecked_transaction()?;
-        let mut after = seq.saturating_sub(1);
-        loop {
+        let mut stuck = None;
+        'stream: loop {
             let events = self.unsealer.runtime.block_on(self.log.read_business(id, after, PROJECTION_BATCH_MAX)).map_err(|e| storage(e.to_string()))?;
-            for recorded in events.iter().filter(|e| e.position <= *up_to) {
-                let stored = recorded.stored().map_err(|e| storage(e.to_string()))?;
-                let event = stored.event().map_err(|e| storage(e.to_string()))?;
-                self.apply(projection, &Applied { recorded, stored: &stored, event: &event }).map_err(|e| storage(e.to_string()))?;
+            let Some(last) = events.last().map(|e| e.seq) else { break };
+            for recorded in &events {
+                if recorded.position > *up_to {
+                    break 'stream;
+                }
+                tx.execute_batch("SAVEPOINT one")?;
+                if let Err(e) = self.apply_stored(projection, recorded) {
+                    tx.execute_batch("ROLLBACK TO one; RELEASE one")?;
+                    stuck = Some((recorded.seq, recorded.position, e.to_string()));
+                    break 'stream;
+                }
+                tx.execute_batch("RELEASE one")?;
             }
-            match events.last() {
-                Some(last) if last.position < *up_to => after = last.seq,
-                Some(_) | None => break,
-            }
+            after = last;
         }
-        tx.execute("DELETE FROM failures WHERE projection = ? AND business = ?", params![projection.name, business])?;
+        match &stuck {
+            Some((seq, position, error)) => {
+                tx.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)", params![projection.name, business, seq, position, error])?
+            }
+            None => tx.execute("DELETE FROM failures WHERE projection = ? AND business = ?", params![projection.name, business])?,
+        };
         tx.commit()?;
+        let place = (i, business.to_owned());
+        if stuck.is_some() {
+            self.stopped.insert(place);
+        } else {
+            self.stopped.remove(&place);
+        }
         Ok(())
+    }
+
+    fn apply_stored(&self, projection: &Projection, recorded: &Recorded) -> Result<(), ApplyError> {
+        let stored = recorded.stored()?;
+        let event = stored.event().map_err(|e| ApplyError::Value(e.to_string()))?;
+        self.apply(projection, &Applied { recorded, stored: &stored, event: &event })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use domain::Event;
 use domain::tasks::{ActivityRecorded, Escalated, Event as Tasks, Offered, Planned, Resolution, Reviewed, SourceMoney, Status, Submitted, Verdict};
-use domain::values::Amount;
 use rusqlite::{Connection, ToSql};
+use rust_decimal::Decimal;
 
 use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
 
@@ -112,9 +112,8 @@ fn reviewed(tx: &Connection, a: &Applied<'_>, e: &Reviewed) -> Result<(), ApplyE
 fn add_customer_cost(tx: &Connection, a: &Applied<'_>, cost: &SourceMoney) -> Result<(), ApplyError> {
     let known: Option<String> =
         tx.prepare_cached("SELECT customer_cost FROM tasks WHERE business = ? AND id = ?")?.query_row([a.business(), a.id()], |r| r.get(0))?;
-    let bad = |e: domain::values::ValueError| ApplyError::Value(e.to_string());
-    let known: Amount = known.as_deref().unwrap_or("0").parse().map_err(bad)?;
-    let sum = known.plus(cost.amount).ok_or_else(|| ApplyError::Value("a sum of costs is too large".to_owned()))?;
+    let known: Decimal = known.as_deref().unwrap_or("0").parse().map_err(|_| ApplyError::Value("a sum of costs does not read".to_owned()))?;
+    let sum = known.checked_add(cost.amount.get()).ok_or_else(|| ApplyError::Value("a sum of costs is too large".to_owned()))?;
     set(tx, a, "customer_cost = ?, customer_cost_currency = ?", &[&sum.to_string(), &cost.currency.to_string()])
 }
 

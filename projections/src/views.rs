@@ -69,6 +69,7 @@ pub struct Status {
 
 pub(crate) enum Request {
     Rebuild(Option<String>, oneshot::Sender<Result<(), ViewsError>>),
+    Retry(oneshot::Sender<Result<(), ViewsError>>),
     Purge(BusinessId, SubjectId, oneshot::Sender<Result<(), ViewsError>>),
     Stop,
 }
@@ -145,6 +146,14 @@ impl Views {
     /// When there is none of that name.
     pub async fn rebuild(&self, name: Option<String>) -> Result<(), ViewsError> {
         self.ask(|answer| Request::Rebuild(name, answer)).await
+    }
+
+    /// Tries every business that a projection stopped at once more.
+    ///
+    /// # Errors
+    /// When the tables can't be written.
+    pub async fn retry(&self) -> Result<(), ViewsError> {
+        self.ask(Request::Retry).await
     }
 
     /// Deletes a subject's text from the searchable tables.

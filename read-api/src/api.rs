@@ -25,16 +25,23 @@ const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 /// Characters of a document that is remembered.
 const REMEMBERED_CHARS_MAX: usize = 16_384;
 
+/// Deepest question about the schema itself: the usual introspection query of clients has 15 levels.
+const INTROSPECTION_DEPTH_MAX: usize = 24;
+
 struct Document {
     parsed: ExecutableDocument,
     /// Whether it ran once without an error.
     validated: AtomicBool,
+    /// Whether it asks about the schema and nothing else.
+    introspects: bool,
 }
 
 /// What answers questions.
 pub struct Api {
     strict: Schema,
     trusting: Schema,
+    /// Clients ask for the schema more deeply than any question about data may go.
+    introspecting: Schema,
     introspection: bool,
     documents: Mutex<LruCache<String, Arc<Document>>>,
     persisted: Mutex<LruCache<String, String>>,
@@ -55,9 +62,11 @@ impl Api {
     #[must_use]
     pub fn new(sources: &Sources, introspection: bool) -> Self {
         let schema = |mode| builder().validation_mode(mode).data(sources.clone()).finish();
+        let introspecting = builder().limit_depth(INTROSPECTION_DEPTH_MAX).finish();
         Self {
             strict: schema(ValidationMode::Strict),
             trusting: schema(ValidationMode::Fast),
+            introspecting,
             introspection,
             documents: Mutex::new(LruCache::new(REMEMBERED_MAX)),
             persisted: Mutex::new(LruCache::new(REMEMBERED_MAX)),
@@ -70,7 +79,12 @@ impl Api {
             Ok(prepared) => prepared,
             Err(error) => return Response::from_errors(vec![*error]),
         };
-        let schema = if document.validated.load(Ordering::Relaxed) { &self.trusting } else { &self.strict };
+        let schema = match (document.introspects, document.validated.load(Ordering::Relaxed)) {
+            (true, _) => &self.introspecting,
+            (false, true) => &self.trusting,
+            (false, false) => &self.strict,
+        };
+        let request = if document.introspects && self.introspection { request.only_introspection() } else { request };
         let mut response = schema.execute(request).await;
         if response.errors.is_empty() {
             document.validated.store(true, Ordering::Relaxed);
@@ -134,12 +148,19 @@ impl Api {
             e
         })?;
         check_aliases(&parsed)?;
-        let document = Arc::new(Document { parsed, validated: AtomicBool::new(false) });
+        let introspects = parsed.operations.iter().all(|(_, o)| only_introspects(&o.node.selection_set.node));
+        let document = Arc::new(Document { parsed, validated: AtomicBool::new(false), introspects });
         if query.len() <= REMEMBERED_CHARS_MAX {
             self.documents.lock().unwrap_or_else(PoisonError::into_inner).put(query.to_owned(), Arc::clone(&document));
         }
         Ok(document)
     }
+}
+
+/// Whether every field asks about the schema; what a fragment asks is not looked into.
+fn only_introspects(set: &SelectionSet) -> bool {
+    let about_schema = |item: &Selection| matches!(item, Selection::Field(f) if f.node.name.node.starts_with("__"));
+    !set.items.is_empty() && set.items.iter().all(|item| about_schema(&item.node))
 }
 
 /// Every error says what kind it is and what to do.

@@ -112,6 +112,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/businesses/{business}/subjects/{subject}/key", web::delete().to(operations::shred))
         .route("/v1/imports/{format}", web::post().to(operations::import))
         .route("/v1/verification", web::post().to(operations::verify))
+        .route("/v1/projections/retry", web::post().to(operations::retry))
         .route("/v1/projections/rebuild", web::post().to(operations::rebuild))
         .default_service(web::to(|| async { Problem::new(404, "not_found", "there is nothing at this address; see README.md for the doors").respond() }));
 }

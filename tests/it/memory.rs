@@ -85,3 +85,13 @@ async fn documents_are_found_by_their_words_and_forgotten_with_their_subject() {
     assert_eq!(texts(&ask(&installation, "first: 1").await), ["forgotten"]);
     installation.views_are_rebuilt_alike().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_of_headings_stops_nothing() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    installation.must(business, "memory.add_document", None, json!({"title": "many", "text": "# t\n".repeat(1_200)})).await;
+    installation.must(business, "memory.add_document", None, json!({"title": "after", "text": "it goes on"})).await;
+    let answer = installation.query("{ business(slug: \"acme\") { memory(first: 1) { totalCount } } projections { failures { error } } }").await;
+    assert_eq!(answer["business"]["memory"]["totalCount"], json!(1_201));
+}

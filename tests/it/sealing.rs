@@ -20,6 +20,7 @@ async fn no_file_but_the_searchable_tables_holds_personal_text() {
     installation.must(business, "tasks.plan", None, plan).await;
     let call = json!({"connector": "crm", "operation": "o", "class": "read", "arguments": {"who": "canary-arguments"}});
     installation.must(business, "integrations.intend_call", None, call).await;
+    installation.principal(business, domain::access::PrincipalKind::Human, Some("member")).await;
     installation.app.caught_up(std::time::Duration::from_secs(10)).await.unwrap();
     let folder = installation.close().await;
     for entry in std::fs::read_dir(folder.path()).unwrap() {

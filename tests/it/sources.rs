@@ -177,3 +177,37 @@ async fn whole_logs_and_libraries_come_in_twice_with_the_same_numbers() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mended_csv_brings_what_was_broken_and_closes_its_case() {
+    let installation = Installation::new().await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("log.csv");
+    let rows = |first: &str, third: &str| format!("ticket,step,when,who\nA,open,{first},\nA,x,2020-01-02T00:00:00Z,\n{third}\nB,only,2020-02-01T00:00:00Z,\n");
+    let take = async || {
+        let path = file.to_str().unwrap().to_owned();
+        let settings = server::import::Settings { business: "acme".to_owned(), currency: domain::values::Currency::USD, clear: Vec::new() };
+        let importer = server::import::Importer::prepare(&installation.app, Format::Csv, &settings, server::app::operator()).await.unwrap();
+        let columns = server::import::csv::Columns { case: "ticket".to_owned(), activity: "step".to_owned(), time: "when".to_owned(), ..Default::default() };
+        let mut broken = 0;
+        for record in open(Format::Csv, std::path::Path::new(&path), &columns).unwrap() {
+            match record.unwrap().bytes {
+                Ok(bytes) => drop(importer.record(&bytes).await.unwrap()),
+                Err(_) => broken += 1,
+            }
+        }
+        broken
+    };
+    std::fs::write(&file, rows("yesterday", "A,close")).unwrap();
+    assert_eq!(take().await, 2);
+    let ask = "{ business(slug: \"acme\") { tasks(first: 5) { nodes { title { text } status activities closedAt } } kpis(ids: [\"throughput\"]) { series(by: MONTH) { key exact } } } }";
+    let seen = installation.query(ask).await["business"]["tasks"]["nodes"].clone();
+    assert_eq!((&seen[0]["status"], &seen[1]["status"]), (&json!("planned"), &json!("completed")), "a case with a broken row stays open");
+    std::fs::write(&file, rows("2020-01-01T00:00:00Z", "A,close,2020-01-03T00:00:00Z,")).unwrap();
+    assert_eq!(take().await, 0);
+    let seen = installation.query(ask).await["business"].clone();
+    let case = &seen["tasks"]["nodes"][0];
+    assert_eq!((&case["status"], &case["activities"], &case["closedAt"]), (&json!("completed"), &json!(3), &json!("2020-01-03T00:00:00.000000Z")));
+    let months = json!([{"key": "2020-01", "exact": "1"}, {"key": "2020-02", "exact": "1"}]);
+    assert_eq!(seen["kpis"][0]["series"], months, "work is done when it was done, not when it came in");
+}

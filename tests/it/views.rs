@@ -48,6 +48,31 @@ async fn an_event_that_fails_stops_its_business_alone_and_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_operator_has_a_broken_event_passed_over_and_a_rebuild_does_the_same() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    write_unknown(&installation, business).await;
+    installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await;
+    let count = "{ business(slug: \"acme\") { tasks { totalCount } } projections { name failures { seq } } }";
+    assert_eq!(installation.query(count).await["business"]["tasks"]["totalCount"], json!(0));
+    installation.app.views.retry().await.unwrap();
+    assert_eq!(installation.query(count).await["business"]["tasks"]["totalCount"], json!(0), "it still can't be applied");
+    let skip = json!({"projection": "tasks", "business": business, "seq": 2, "reason": "written by a newer program"});
+    let refused = installation.submit(&installation.app.operator_in(business).await.unwrap(), business, "operations.skip_event", None, skip.clone()).await;
+    assert!(refused.is_err(), "it is no business's own affair");
+    installation.app.as_operator("skip", "operations.skip_event", None, &skip, domain::ids::INSTALLATION).await.unwrap();
+    let passed = installation.query(count).await;
+    assert_eq!(passed["business"]["tasks"]["totalCount"], json!(1));
+    let stopped = |answer: &Value, name: &str| answer["projections"].as_array().unwrap().iter().find(|p| p["name"] == name).unwrap()["failures"] != json!([]);
+    assert_eq!((stopped(&passed, "tasks"), stopped(&passed, "audit")), (false, true), "only what was named");
+    let live = installation.app.views.digests().unwrap();
+    installation.app.views.rebuild(None).await.unwrap();
+    installation.app.caught_up(Duration::from_secs(10)).await.unwrap();
+    assert_eq!(installation.app.views.digests().unwrap(), live);
+    assert_eq!(installation.query(count).await["business"]["tasks"]["totalCount"], json!(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn views_that_are_lost_or_broken_are_made_anew() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;

@@ -84,23 +84,27 @@ impl Step {
 type Args = Vec<String>;
 
 impl Scope {
-    /// Conditions on a table of samples; `time` is its column of time.
-    fn sql(&self, time: &str, sample: &str, args: &mut Args) -> String {
+    /// Businesses and times; `time` is the column of time.
+    fn bounds(&self, time: &str, args: &mut Args) -> String {
         let mut sql = format!("business IN ({})", vec!["?"; self.businesses.len()].join(", "));
-        for business in &self.businesses {
-            args.push(business.clone());
-        }
-        args.push(sample.to_owned());
-        sql.push_str(" AND sample = ?");
-        if ["cost", "budget_spent", "budget_limit"].contains(&sample) {
-            sql.push_str(" AND unit = ?");
-            args.push(self.currency.clone());
-        }
+        args.extend(self.businesses.iter().cloned());
         for (op, bound) in [(">=", &self.from), ("<", &self.before)] {
             if let Some(bound) = bound {
                 sql.push_str(&format!(" AND {time} {op} ?"));
                 args.push(if time == "hour" { bound.get(..13).unwrap_or(bound).to_owned() } else { bound.clone() });
             }
+        }
+        sql
+    }
+
+    /// Conditions on a table of samples.
+    fn sql(&self, time: &str, sample: &str, args: &mut Args) -> String {
+        let mut sql = self.bounds(time, args);
+        args.push(sample.to_owned());
+        sql.push_str(" AND sample = ?");
+        if ["cost", "budget_spent", "budget_limit"].contains(&sample) {
+            sql.push_str(" AND unit = ?");
+            args.push(self.currency.clone());
         }
         for (column, value) in &self.about {
             sql.push_str(&format!(" AND {column} = ?"));
@@ -159,9 +163,26 @@ fn percentile(c: &Connection, scope: &Scope, sample: &str, per_cent: u8) -> rusq
     Ok(Some(decimal(&value).normalize()))
 }
 
-fn reported(c: &Connection, scope: &Scope, measure: &str, key: &str) -> rusqlite::Result<Vec<(String, Decimal)>> {
+/// Conditions on the reported figures of a KPI; they are about no team, agent, model, connector or
+/// operation.
+fn reported_sql(scope: &Scope, measure: &str, unit: Option<&str>, args: &mut Args) -> String {
+    let whole = Scope { about: Vec::new(), ..scope.clone() };
+    let mut sql = whole.bounds("at", args);
+    sql.push_str(" AND measure = ?");
+    args.push(measure.to_owned());
+    if let Some(unit) = unit {
+        sql.push_str(" AND unit = ?");
+        args.push(unit.to_owned());
+    }
+    if !scope.about.is_empty() {
+        sql.push_str(" AND 0");
+    }
+    sql
+}
+
+fn reported(c: &Connection, scope: &Scope, (measure, unit): (&str, Option<&str>), key: &str) -> rusqlite::Result<Vec<(String, Decimal)>> {
     let mut args = Args::new();
-    let conditions = scope.sql("at", measure, &mut args).replace("sample = ?", "measure = ?");
+    let conditions = reported_sql(scope, measure, unit, &mut args);
     let mut query = c.prepare_cached(&format!("SELECT {key}, value FROM measures WHERE {conditions} ORDER BY at, seq"))?;
     query.query_map(&*refs(&args), |r| Ok((r.get(0)?, decimal(&r.get::<_, String>(1)?))))?.collect()
 }
@@ -220,6 +241,11 @@ impl Kpi {
         Ok(all)
     }
 
+    /// Figures of another unit are other figures; only counting does not mind.
+    fn unit_of(&self, how: Aggregation) -> Option<&str> {
+        (how != Aggregation::Count).then_some(self.unit.as_str())
+    }
+
     /// Its value; `None` when there is nothing to count.
     ///
     /// # Errors
@@ -231,7 +257,7 @@ impl Kpi {
             Fold::BuiltIn(Formula::Ratio(of, over)) => Ok(ratio(sum(of)?.unwrap_or_default(), sum(over)?.unwrap_or_default())),
             Fold::BuiltIn(Formula::Percentile(of, per_cent)) => percentile(c, scope, of, *per_cent),
             Fold::Own(measure, how) => {
-                let values: Vec<Decimal> = reported(c, scope, measure, "''")?.into_iter().map(|(_, v)| v).collect();
+                let values: Vec<Decimal> = reported(c, scope, (measure, self.unit_of(*how)), "''")?.into_iter().map(|(_, v)| v).collect();
                 Ok(aggregate(*how, &values))
             }
         }
@@ -265,7 +291,7 @@ impl Kpi {
             }
             Fold::Own(measure, how) => {
                 let mut groups: BTreeMap<String, Vec<Decimal>> = BTreeMap::new();
-                for (k, v) in reported(c, scope, measure, &key.replace("hour", "at"))? {
+                for (k, v) in reported(c, scope, (measure, self.unit_of(*how)), &key.replace("hour", "at"))? {
                     groups.entry(k).or_default().push(v);
                 }
                 groups.into_iter().map(|(k, v)| (k, aggregate(*how, &v))).collect()
@@ -310,8 +336,8 @@ impl Kpi {
                 let part = |sample| format!("SELECT seq FROM samples WHERE {}", scope.sql("at", sample, &mut args));
                 formula.samples().into_iter().map(part).collect()
             }
-            Fold::Own(measure, _) => {
-                let conditions = scope.sql("at", measure, &mut args).replace("sample = ?", "measure = ?");
+            Fold::Own(measure, how) => {
+                let conditions = reported_sql(scope, measure, self.unit_of(*how), &mut args);
                 vec![format!("SELECT seq FROM measures WHERE {conditions}")]
             }
         };

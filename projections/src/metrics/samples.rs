@@ -10,6 +10,7 @@ use domain::tasks::{Event as Tasks, Verdict};
 use domain::values::Amount;
 use domain::{Cost, Money, Timestamp, Usage};
 use rusqlite::{Connection, OptionalExtension as _, params};
+use rust_decimal::Decimal;
 
 use crate::{Applied, ApplyError, run};
 
@@ -98,9 +99,10 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// A sum may have more digits than one amount.
 fn plus(known: Option<&str>, value: Amount) -> Result<String, ApplyError> {
-    let known: Amount = known.unwrap_or("0").parse().map_err(|e: domain::values::ValueError| ApplyError::Value(e.to_string()))?;
-    Ok(known.plus(value).ok_or_else(|| ApplyError::Value("a sum is too large".to_owned()))?.to_string())
+    let known: Decimal = known.unwrap_or("0").parse().map_err(|_| ApplyError::Value("a sum does not read".to_owned()))?;
+    Ok(known.checked_add(value.get()).ok_or_else(|| ApplyError::Value("a sum is too large".to_owned()))?.to_string())
 }
 
 fn whole(n: u64) -> Amount {
@@ -265,11 +267,16 @@ fn ended(tx: &Connection, a: &Applied<'_>, end: &End<'_>) -> Result<(), ApplyErr
     let about = of_agent(tx, a, agent.parse().ok())?;
     let mut writer = Writer::new(tx, a, Dimensions { connector, operation, ..about });
     // An ambiguous call that is cleared up later was counted when it became ambiguous.
-    if !ambiguous {
-        writer.one("call")?;
-        if end.failed {
-            writer.one("call_failed")?;
+    match (ambiguous, end.failed) {
+        (false, failed) => {
+            writer.one("call")?;
+            if failed {
+                writer.one("call_failed")?;
+            }
         }
+        // What was ambiguous and turned out well takes back that it was counted as failed.
+        (true, false) => writer.value("call_failed", "-1".parse().unwrap_or(Amount::ZERO), "")?,
+        (true, true) => {}
     }
     if let Some(ms) = end.latency_ms {
         writer.value("call_latency", whole(u64::from(ms)), "")?;
@@ -342,6 +349,16 @@ pub(super) fn approvals(tx: &Connection, a: &Applied<'_>, event: &Approvals) -> 
 
 fn limit(tx: &Connection, a: &Applied<'_>, limit: Money) -> Result<(), ApplyError> {
     let (amount, currency) = (limit.amount.to_string(), limit.currency.to_string());
+    let (known, window, period): (String, String, String) = tx
+        .prepare_cached("SELECT amount, window, period FROM kpi_budgets WHERE business = ? AND budget = ?")?
+        .query_row([a.business(), a.id()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+    let window: Window = window.parse().map_err(ApplyError::Value)?;
+    if period == window.period(a.stored.recorded_at) {
+        // This period's limit was counted as it was: the difference is counted too.
+        let known: Amount = known.parse().map_err(|e: domain::values::ValueError| ApplyError::Value(e.to_string()))?;
+        let difference = limit.amount.minus(known).ok_or_else(|| ApplyError::Value("a limit is too large".to_owned()))?;
+        Writer::new(tx, a, Dimensions::default()).value("budget_limit", difference, &currency)?;
+    }
     run(tx, "UPDATE kpi_budgets SET amount = ?, currency = ? WHERE business = ? AND budget = ?", &[&amount, &currency, &a.business(), &a.id()])
 }
 
@@ -358,7 +375,7 @@ pub(super) fn budgets(tx: &Connection, a: &Applied<'_>, event: &Budgets) -> Resu
                 .prepare_cached("SELECT window, amount, currency, period FROM kpi_budgets WHERE business = ? AND budget = ?")?
                 .query_row([a.business(), a.id()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
             let window: Window = window.parse().map_err(ApplyError::Value)?;
-            let period = window.period(a.stored.happened_at());
+            let period = window.period(a.stored.recorded_at);
             let mut writer = Writer::new(tx, a, Dimensions::default());
             if period != known {
                 let amount = amount.parse().map_err(|e: domain::values::ValueError| ApplyError::Value(e.to_string()))?;

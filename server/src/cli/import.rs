@@ -184,18 +184,17 @@ async fn run(target: &Target, work: &Work) -> Result<Counts, AppError> {
     let mut total = Counts { currency: settings.currency.to_string(), ..Counts::default() };
     total.add(&Counts::default());
     // Every file is looked at before the first is taken: a wrong name or column leaves nothing behind.
-    let mut sources = Vec::new();
+    let open = |file: &PathBuf| source::open(work.format, file, &work.columns).map_err(|e| AppError::other(format!("{}: {e}", file.display())));
     for file in &work.files {
-        let opened = source::open(work.format, file, &work.columns);
-        sources.push((file, opened.map_err(|e| AppError::other(format!("{}: {e}", file.display())))?));
+        drop(open(file)?);
     }
     let sink = match target {
         Target::Local(app) => Sink::Local(Box::new(Importer::prepare(app, work.format, &settings, operator()).await?)),
         Target::Remote(remote) => Sink::Remote(remote.clone(), work.format, settings),
     };
     let mut done = 0;
-    for (file, records) in sources {
-        records_of(&sink, file, records, &mut total, &mut done).await?;
+    for file in &work.files {
+        records_of(&sink, file, open(file)?, &mut total, &mut done).await?;
     }
     output::progress_end();
     Ok(total)

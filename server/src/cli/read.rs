@@ -25,6 +25,19 @@ pub(crate) enum Projections {
         /// Its name; all when left out.
         name: Option<String>,
     },
+    /// Try every business that a projection stopped at once more.
+    Retry,
+    /// Have a projection pass over the event of a business that it stopped at; that is on record.
+    Skip {
+        /// Name of the projection.
+        name: String,
+        /// Slug or id of the business.
+        #[arg(long)]
+        business: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 pub(crate) async fn query(target: Target, graphql: &str, variables: Option<&str>) -> Result<ExitCode, AppError> {
@@ -171,6 +184,8 @@ pub(crate) async fn projections(target: Target, verb: Projections) -> Result<(),
     let result = match verb {
         Projections::Status => status(&target).await,
         Projections::Rebuild { name } => rebuild(&target, name).await,
+        Projections::Retry => retry(&target).await,
+        Projections::Skip { name, business, reason } => skip(&target, &name, &business, &reason).await,
     };
     target.close().await;
     result
@@ -179,6 +194,33 @@ pub(crate) async fn projections(target: Target, verb: Projections) -> Result<(),
 async fn status(target: &Target) -> Result<(), AppError> {
     let answer = target.query("{ projections { name version position lag failures { business seq error } } }", json!({})).await?;
     output::json(answer.pointer("/data/projections").unwrap_or(&answer));
+    Ok(())
+}
+
+async fn retry(target: &Target) -> Result<(), AppError> {
+    match target {
+        Target::Local(app) => app.views.retry().await?,
+        Target::Remote(remote) => {
+            let remote = remote.clone();
+            blocking(move || remote.post("/v1/projections/retry", &json!({}), &[])).await?;
+        }
+    }
+    status(target).await
+}
+
+async fn skip(target: &Target, name: &str, business: &str, reason: &str) -> Result<(), AppError> {
+    let by = if business.parse::<Uuid>().is_ok() { "id" } else { "slug" };
+    let query = format!("query($b: String) {{ business({by}: $b) {{ id }} projections {{ name failures {{ business seq }} }} }}");
+    let answer = target.query(&query, json!({"b": business})).await?;
+    let id = answer.pointer("/data/business/id").cloned().ok_or_else(|| AppError::other(format!("there is no business `{business}`")))?;
+    let all = answer.pointer("/data/projections").and_then(Value::as_array).cloned().unwrap_or_default();
+    let failures = all.iter().filter(|p| p.get("name").and_then(Value::as_str) == Some(name)).filter_map(|p| p.get("failures")?.as_array()).flatten();
+    let seq = failures.filter(|f| f.get("business") == Some(&id)).find_map(|f| f.get("seq")?.as_u64());
+    let seq = seq
+        .ok_or_else(|| AppError::other(format!("the projection `{name}` did not stop at that business; `minutebook projections status` shows where it did")))?;
+    let command = json!({"type": "operations.skip_event", "data": {"projection": name, "business": id, "seq": seq, "reason": reason}});
+    let receipt = send(target, &command.to_string(), None, format!("skip:{name}:{id}:{seq}"), None).await?;
+    output::json(&receipt);
     Ok(())
 }
 

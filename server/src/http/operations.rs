@@ -37,6 +37,12 @@ pub(super) async fn rebuild(request: HttpRequest, state: Shared, body: web::Byte
     Ok(HttpResponse::Accepted().json(json!({"rebuilding": true})))
 }
 
+pub(super) async fn retry(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
+    operator(&request, &state).await?;
+    state.app.views.retry().await.map_err(|e| Problem::unavailable(&e))?;
+    Ok(HttpResponse::Ok().json(json!({"retried": true})))
+}
+
 pub(super) async fn shred(request: HttpRequest, state: Shared, path: web::Path<(BusinessId, SubjectId)>) -> Result<HttpResponse, Problem> {
     let (business, subject) = path.into_inner();
     let actor = actor(&request, &state, business).await?;

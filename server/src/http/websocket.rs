@@ -20,6 +20,7 @@ use futures_util::StreamExt as _;
 use read_api::Viewer;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::{Problem, Shared};
 use crate::app::App;
@@ -29,6 +30,8 @@ const SUBPROTOCOL: &str = "graphql-transport-ws";
 const INIT_WAIT: Duration = Duration::from_secs(5);
 /// How long a client may take to take a message.
 const SEND_WAIT: Duration = Duration::from_secs(15);
+/// How often it is asked whether the key and the roles still hold.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often an idle connection is looked at.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
@@ -70,18 +73,24 @@ struct Connection {
     app: Arc<App>,
     session: Session,
     viewer: Option<Viewer>,
+    /// The key that came with `connection_init`.
+    secret: Zeroizing<String>,
     operations: HashMap<String, rt::task::JoinHandle<()>>,
     /// Told by an operation whose client does not read.
     stuck: tokio::sync::mpsc::Sender<()>,
 }
 
-/// Sends one message, or says that the client is gone or does not read.
-async fn send(session: &mut Session, message: &Value) -> Result<(), Close> {
-    match tokio::time::timeout(SEND_WAIT, session.text(message.to_string())).await {
+async fn in_time(sent: impl Future<Output = Result<(), actix_ws::Closed>>) -> Result<(), Close> {
+    match tokio::time::timeout(SEND_WAIT, sent).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(close(1000, "gone")),
         Err(_) => Err(close(1013, "too slow: connect again and go on after the last seq you have")),
     }
+}
+
+/// Sends one message, or says that the client is gone or does not read.
+async fn send(session: &mut Session, message: &Value) -> Result<(), Close> {
+    in_time(session.text(message.to_string())).await
 }
 
 /// Follows an operation to its end.
@@ -115,14 +124,34 @@ impl Connection {
         }
         let text = ["authorization", "Authorization", "key"].iter().find_map(|k| payload?.get(*k)?.as_str()).unwrap_or_default();
         let secret = text.strip_prefix("Bearer ").unwrap_or(text).trim();
-        let unavailable = |e: &dyn std::fmt::Display| close(1011, e.to_string().chars().take(100).collect::<String>());
-        let principal = self.app.desk.directory().principal_of(secret).await.map_err(|e| unavailable(&e))?;
-        let Some(principal) = principal else { return Err(close(4403, "Forbidden: send {\"authorization\": \"Bearer <key>\"}")) };
-        self.viewer = Some(self.app.viewer(principal).await.map_err(|e| unavailable(&e))?);
+        self.secret = Zeroizing::new(secret.to_owned());
+        self.viewer = Some(self.look().await?);
         send(&mut self.session, &json!({"type": "connection_ack"})).await
     }
 
-    fn subscribe(&mut self, id: String, operation: Operation) -> Result<(), Close> {
+    /// Who the key is, as of now.
+    async fn look(&self) -> Result<Viewer, Close> {
+        let unavailable = |e: &dyn std::fmt::Display| close(1011, e.to_string().chars().take(100).collect::<String>());
+        let principal = self.app.desk.directory().principal_of(&self.secret).await.map_err(|e| unavailable(&e))?;
+        let Some(principal) = principal else { return Err(close(4403, "Forbidden: send {\"authorization\": \"Bearer <key>\"}")) };
+        self.app.viewer(principal).await.map_err(|e| unavailable(&e))
+    }
+
+    /// What was opened under rights that are gone ends: the key was revoked, or a role was.
+    async fn still_may(&mut self) -> Result<(), Close> {
+        let Some(known) = &self.viewer else { return Ok(()) };
+        let now = self.look().await?;
+        if now.known.roles == known.known.roles && now.operator() == known.operator() {
+            return Ok(());
+        }
+        Err(close(4403, "Forbidden: your roles changed; connect again and go on after the last seq you have"))
+    }
+
+    async fn subscribe(&mut self, id: String, operation: Operation) -> Result<(), Close> {
+        if self.viewer.is_none() {
+            return Err(close(4401, "Unauthorized"));
+        }
+        self.still_may().await?;
         let Some(viewer) = self.viewer.clone() else { return Err(close(4401, "Unauthorized")) };
         self.operations.retain(|_, handle| !handle.is_finished());
         if self.operations.contains_key(&id) {
@@ -148,7 +177,7 @@ impl Connection {
                 send(&mut self.session, &pong).await
             }
             Message::Pong {} => Ok(()),
-            Message::Subscribe { id, payload } => self.subscribe(id, payload),
+            Message::Subscribe { id, payload } => self.subscribe(id, payload).await,
             Message::Complete { id } => {
                 if let Some(operation) = self.operations.remove(&id) {
                     operation.abort();
@@ -160,19 +189,20 @@ impl Connection {
 
     async fn run(mut self, mut messages: actix_ws::AggregatedMessageStream, mut stuck: tokio::sync::mpsc::Receiver<()>) {
         let init_by = tokio::time::Instant::now() + INIT_WAIT;
-        let mut ping = tokio::time::interval(PING_EVERY);
+        let (mut ping, mut look) = (tokio::time::interval(PING_EVERY), tokio::time::interval(LOOK_EVERY));
         let why = loop {
             let answered = tokio::select! {
                 message = messages.next() => match message {
                     Some(Ok(AggregatedMessage::Text(text))) => self.text(&text).await,
-                    Some(Ok(AggregatedMessage::Ping(bytes))) => self.session.pong(&bytes).await.map_err(|_| close(1000, "gone")),
+                    Some(Ok(AggregatedMessage::Ping(bytes))) => in_time(self.session.pong(&bytes)).await,
                     Some(Ok(AggregatedMessage::Pong(_))) => Ok(()),
                     Some(Ok(AggregatedMessage::Binary(_)) | Err(_)) => Err(close(4400, "Invalid message received")),
                     Some(Ok(AggregatedMessage::Close(_))) | None => Err(close(1000, "")),
                 },
                 Some(()) = stuck.recv() => Err(close(1013, "too slow: connect again and go on after the last seq you have")),
                 () = tokio::time::sleep_until(init_by), if self.viewer.is_none() => Err(close(4408, "Connection initialisation timeout")),
-                _ = ping.tick() => self.session.ping(b"").await.map_err(|_| close(1000, "gone")),
+                _ = ping.tick() => in_time(self.session.ping(b"")).await,
+                _ = look.tick() => self.still_may().await,
             };
             if let Err(why) = answered {
                 break why;
@@ -180,7 +210,8 @@ impl Connection {
         };
         self.operations.values().for_each(rt::task::JoinHandle::abort);
         let reason = CloseReason { code: CloseCode::from(why.0), description: Some(why.1) };
-        let _ = self.session.close(Some(reason)).await;
+        // Who does not read does not take this either: the connection ends all the same.
+        let _ = tokio::time::timeout(SEND_WAIT, self.session.close(Some(reason))).await;
     }
 }
 
@@ -200,7 +231,8 @@ pub(super) async fn websocket(request: HttpRequest, state: Shared, body: web::Pa
     }
     let messages = messages.max_frame_size(BODY_BYTES_MAX).aggregate_continuations().max_continuation_size(BODY_BYTES_MAX);
     let (stuck, when_stuck) = tokio::sync::mpsc::channel(1);
-    let connection = Connection { app: Arc::clone(&state.app), session: session.clone(), viewer: None, operations: HashMap::new(), stuck };
+    let connection =
+        Connection { app: Arc::clone(&state.app), session: session.clone(), viewer: None, secret: Zeroizing::default(), operations: HashMap::new(), stuck };
     rt::spawn(async move {
         let _open = open;
         if offered {

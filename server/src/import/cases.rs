@@ -45,6 +45,10 @@ pub struct Case {
     pub attributes: Vec<Attribute>,
     /// Whether these are its last ones.
     pub last: bool,
+    /// When it began, where the whole case is known, as it was written.
+    pub began: Option<String>,
+    /// When it ended, as it was written.
+    pub ended: Option<String>,
 }
 
 /// An event of a case.
@@ -112,7 +116,7 @@ impl Importer {
 async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<(), CommandError> {
     if case.first {
         let plan = json!({"title": if case.case.is_empty() { "(no name)" } else { &case.case }, "team": "operations"});
-        let at = case.events.first().and_then(|e| time(e.time.as_deref()?));
+        let at = case.began.as_deref().and_then(time);
         run.step(Step { part: "plan", command: "tasks.plan", id: run.task, data: plan, at, causation: None }).await?;
         run.counts.source("cases", 1);
     }
@@ -141,7 +145,7 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
             ("place", Some(case.place.into())),
             ("attributes", Some(&case.attributes).filter(|a| !a.is_empty()).and_then(|a| serde_json::to_value(a).ok())),
         ]);
-        let at = case.events.last().and_then(|e| time(e.time.as_deref()?));
+        let at = case.ended.as_deref().and_then(time);
         run.step(Step { part: "close", command: "tasks.close_history", id: run.task, data, at, causation: None }).await?;
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::Path;
 
+use domain::Timestamp;
 use domain::tasks::{Attribute, AttributeType};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -48,12 +49,18 @@ struct Known {
     events: u64,
     planned: bool,
     broken: bool,
+    /// The latest time of its rows, and how it was written.
+    ended: Option<(Timestamp, String)>,
 }
 
 /// Pieces of a CSV file.
 pub struct Pieces {
     rows: csv::StringRecordsIntoIter<std::fs::File>,
     log: String,
+    /// Columns that a row must have.
+    width: usize,
+    /// Rows that don't say which case they belong to: any case may lack them.
+    astray: bool,
     places: Places,
     cases: HashMap<String, Known>,
     order: Vec<String>,
@@ -70,7 +77,7 @@ impl Pieces {
     /// A sentence that names the column that is missing, and those that are there.
     pub fn open(path: &Path, log: String, columns: &Columns) -> Result<Self, String> {
         let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
-        let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(file);
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
         let headers: Vec<String> = reader.headers().map_err(|e| e.to_string())?.iter().map(|h| h.trim_start_matches('\u{feff}').to_owned()).collect();
         let find = |name: &str| {
             let at = headers.iter().position(|h| h == name);
@@ -89,6 +96,8 @@ impl Pieces {
         let mut pieces = Self {
             rows: reader.into_records(),
             log: log.clone(),
+            width: headers.len(),
+            astray: false,
             places,
             cases: HashMap::new(),
             order: Vec::new(),
@@ -116,6 +125,10 @@ impl Pieces {
 
     fn row(&mut self, line: u64, row: &csv::StringRecord) {
         let get = |at: usize| row.get(at).unwrap_or_default().to_owned();
+        if row.len() <= self.places.case {
+            self.astray = true;
+            return self.push(line, Err("the row does not say which case it belongs to".to_owned()), None);
+        }
         let filled = |at: Option<usize>| at.map(get).filter(|v| !v.is_empty());
         let (name, when) = (get(self.places.case), get(self.places.time));
         let next = u32::try_from(self.order.len() + 1).unwrap_or(u32::MAX);
@@ -126,10 +139,18 @@ impl Pieces {
         });
         let n = known.events;
         known.events += 1;
-        if time(&when).is_none() {
+        if row.len() != self.width {
+            known.broken = true;
+            let why = format!("the row has {} fields, the header has {}", row.len(), self.width);
+            return self.push(line, Err(why), None);
+        }
+        let Some(at) = time(&when) else {
             known.broken = true;
             let why = format!("`{when}` is no time; write it as 2026-11-22T20:00:00+01:00, or without an offset for UTC");
             return self.push(line, Err(why), None);
+        };
+        if known.ended.as_ref().is_none_or(|(latest, _)| *latest < at) {
+            known.ended = Some((at, when.clone()));
         }
         let attribute = |(at, key): &(usize, String)| {
             let value = get(*at);
@@ -157,8 +178,9 @@ impl Pieces {
         self.ended = true;
         for name in std::mem::take(&mut self.order) {
             // A case with a broken row stays open: the mended file closes it.
-            let Some(known) = self.cases.get(&name).filter(|k| !k.broken) else { continue };
-            let case = Case { log: self.log.clone(), case: name.clone(), place: known.place, last: true, ..Case::default() };
+            let Some(known) = self.cases.get(&name).filter(|k| !k.broken && !self.astray) else { continue };
+            let ended = known.ended.as_ref().map(|(_, text)| text.clone());
+            let case = Case { log: self.log.clone(), case: name.clone(), place: known.place, last: true, ended, ..Case::default() };
             self.push(0, Ok(Piece::Case(case)), Some(name));
         }
     }
@@ -176,6 +198,7 @@ impl Iterator for Pieces {
                 }
                 Some(Err(e)) => {
                     let line = e.position().map_or(0, csv::Position::line);
+                    self.astray = true;
                     if e.is_io_error() {
                         self.ended = true;
                     }

@@ -4,7 +4,7 @@
 //! Observations come in any order, children before parents too. A parent that is not in the trace
 //! is kept on an activity of its own, caused by the observation, and counted as an orphan.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use commands::CommandError;
 use domain::PrincipalId;
@@ -125,26 +125,27 @@ impl Importer {
     }
 }
 
-/// Parents before their children; whoever has no parent in the trace first. A circle of parents is
-/// cut where the source begins it.
+/// Parents before their children, else as the source has them; whoever has no parent in the trace
+/// begins. A circle of parents is cut where the source begins it.
 fn ordered(observations: &[Observation]) -> Vec<&Observation> {
     let known: HashSet<&str> = observations.iter().map(|o| o.id.as_str()).collect();
-    let mut done: HashSet<&str> = HashSet::new();
-    let mut order = Vec::with_capacity(observations.len());
-    while order.len() < observations.len() {
-        let before = order.len();
-        for o in observations.iter().filter(|o| !order.iter().any(|d: &&Observation| d.id == o.id)).collect::<Vec<_>>() {
-            let ready = o.parent_observation_id.as_deref().is_none_or(|p| done.contains(p) || !known.contains(p));
-            if ready {
-                done.insert(&o.id);
-                order.push(o);
-            }
+    let mut children: HashMap<&str, Vec<&Observation>> = HashMap::new();
+    let mut queue: VecDeque<&Observation> = VecDeque::new();
+    for o in observations {
+        match o.parent_observation_id.as_deref().filter(|p| known.contains(p)) {
+            Some(parent) => children.entry(parent).or_default().push(o),
+            None => queue.push_back(o),
         }
-        if order.len() == before
-            && let Some(o) = observations.iter().find(|o| !done.contains(o.id.as_str()))
-        {
-            done.insert(&o.id);
-            order.push(o);
+    }
+    let (mut done, mut order) = (HashSet::new(), Vec::with_capacity(observations.len()));
+    // Every observation once more at the end: those of circles have no beginning.
+    for begin in queue.into_iter().chain(observations) {
+        let mut reached = VecDeque::from([begin]);
+        while let Some(o) = reached.pop_front() {
+            if done.insert(o.id.as_str()) {
+                order.push(o);
+                reached.extend(children.get(o.id.as_str()).into_iter().flatten());
+            }
         }
     }
     order

@@ -1,6 +1,6 @@
 //! Files of every format as records, one after another.
 
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -38,10 +38,12 @@ fn each(path: &Path, change: impl Fn(Map<String, Value>) -> Value + Send + 'stat
 }
 
 fn openhands(path: &Path) -> io::Result<Source> {
-    let whole = std::fs::read(path)?;
     let name = stem(path);
-    if whole.trim_ascii_start().starts_with(b"[") {
+    let mut begin = Vec::new();
+    std::fs::File::open(path)?.take(4_096).read_to_end(&mut begin)?;
+    if begin.trim_ascii_start().starts_with(b"[") {
         // A list of events: one run, which goes by its file.
+        let whole = std::fs::read(path)?;
         let run = serde_json::from_slice::<Value>(&whole).map_err(|e| format!("no JSON: {e}"));
         return Ok(one(run.and_then(|events| serde_json::to_vec(&json!({"name": name, "events": events})).map_err(|e| e.to_string()))));
     }

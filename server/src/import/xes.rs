@@ -174,7 +174,8 @@ impl Pieces {
             })?
         };
         let case = value_of(&attributes, "concept:name").unwrap_or_else(|| format!("#{}", self.place));
-        Ok(Case { log: self.log.clone(), case, place: self.place, first: true, events, attributes, last: true })
+        let (began, ended) = (events.first().and_then(|e: &Happened| e.time.clone()), events.last().and_then(|e| e.time.clone()));
+        Ok(Case { log: self.log.clone(), case, place: self.place, first: true, events, attributes, last: true, began, ended })
     }
 
     fn header(&mut self) -> Piece {
