@@ -9,7 +9,7 @@ mkdir -p "$folder"
 
 take() {
   echo "== import $*"
-  "$binary" import "$@" --data "$data" 2>/dev/null
+  "$binary" import "$@" --data "$data"
 }
 echo "Three businesses at work (import them again and again: nothing doubles)"
 take transcript "$inputs/tau-bench/airline-slice.json" --business airline
@@ -48,7 +48,7 @@ ask "How good are the agents, and which events is that counted from?" \
 ask "What did which model cost?" \
   '{ business(slug: "studio") { kpis(ids: ["cost", "output_tokens"]) { id exact unit breakdown(by: MODEL) { key exact } } } }'
 ask "What does the bank know about savings, and from where?" \
-  '{ business(slug: "bank") { memory(search: "savings interest", first: 2) { totalCount nodes { snippet source eventId } } } }'
+  '{ business(slug: "bank") { memory(search: "savings account", first: 2) { totalCount nodes { snippet source eventId } } } }'
 ask "And all three together?" \
   '{ portfolio { businessCount kpis(ids: ["throughput", "cost"]) { id value unit } } }'
 
