@@ -223,3 +223,23 @@ async fn a_transcript_comes_in_over_the_door_too() {
     assert_eq!(answer.status, 403);
     drop(door.handle);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persisted_query_is_sent_once_and_then_by_its_hash() {
+    use sha2::Digest as _;
+    let door = Door::open().await;
+    let query = "{ businesses { slug } }";
+    let hash = domain::values::Digest(sha2::Sha256::digest(query).into()).to_string();
+    let named = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
+    let ask = async |body: Value| door.send("POST", "/graphql", Some(door.key()), &[("Content-Type", "application/json")], &body.to_string()).await.body;
+    let unknown = ask(json!({"extensions": named})).await;
+    assert_eq!(
+        (&unknown["errors"][0]["message"], &unknown["errors"][0]["extensions"]["code"]),
+        (&json!("PersistedQueryNotFound"), &json!("PERSISTED_QUERY_NOT_FOUND"))
+    );
+    let wrong = ask(json!({"query": "{ __typename }", "extensions": named})).await;
+    assert_eq!(wrong["errors"][0]["extensions"]["code"], "BAD_REQUEST");
+    let answer = json!({"data": {"businesses": [{"slug": "acme"}]}});
+    assert_eq!(ask(json!({"query": query, "extensions": named})).await, answer);
+    assert_eq!(ask(json!({"extensions": named})).await, answer);
+}
