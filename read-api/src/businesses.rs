@@ -2,7 +2,6 @@
 
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use domain::BusinessId;
-use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 
 use crate::access::{Member, members};
 use crate::agents::Agent;
@@ -15,7 +14,7 @@ use crate::memory::{Memory, MemoryFilter, memory};
 use crate::metrics::{Kpi, KpiFilter, kpis};
 use crate::node::node;
 use crate::operations::{Export, InclusionProof, SignedCheckpoint, inclusion_proof, signed_checkpoint};
-use crate::page::{Filter, List, Page, bad, blocking, cost, list, words};
+use crate::page::{Filter, List, Page, bad, blocking, cost, first_rows, list, time, words};
 use crate::personal::PersonalText;
 use crate::tasks::Task;
 use crate::{Sources, Viewer};
@@ -231,13 +230,9 @@ impl Business {
         #[graphql(desc = "Recorded before this RFC 3339 time.")] recorded_before: Option<String>,
         #[graphql(desc = "Words; all of them must occur in one text of the event. Needs a role in the business.")] search: Option<String>,
     ) -> Result<List<Event>> {
-        let time = |text: Option<String>| -> Result<Option<String>> {
-            let parsed = text.map(|t| t.parse::<domain::Timestamp>()).transpose();
-            Ok(parsed.map_err(|e| bad("BAD_TIME", &e.to_string(), "write it as 2026-11-22T20:00:00Z"))?.map(|t| t.to_string()))
-        };
         let filter = self.filter(id).and("event_id = ?", event_id).and("kind = ?", kind).and("event_type = ?", r#type).and("actor = ?", actor);
         let filter = filter.and("correlation = ?", correlation).and("causation = ?", causation);
-        let filter = filter.and("recorded_at >= ?", time(recorded_from)?).and("recorded_at < ?", time(recorded_before)?);
+        let filter = filter.and("recorded_at >= ?", time(recorded_from.as_ref())?).and("recorded_at < ?", time(recorded_before.as_ref())?);
         let filter = match search.as_deref().map(words).filter(|w| !w.is_empty()) {
             Some(_) if !ctx.data::<Viewer>()?.may_open(self.id()?) => return Err(may_not_search()),
             Some(words) => filter.all(crate::audit::WITH_TEXT.to_owned(), vec![words, self.business.clone()]),
@@ -255,7 +250,7 @@ impl Business {
         after: Option<String>,
         last: Option<i32>,
         before: Option<String>,
-        #[graphql(desc = "Words; all of them must occur. Best match first.")] search: Option<String>,
+        #[graphql(desc = "Words; all of them must occur. Best match first; at most 1,000 are found.")] search: Option<String>,
         #[graphql(desc = "business_context, domain_expertise, process_memory or integration_state.")] kind: Option<String>,
         #[graphql(desc = "What was known at this time, by our clock; now when it is left out.")] as_of: Option<String>,
         #[graphql(desc = "What holds in the world at this time.")] valid_at: Option<String>,
@@ -301,11 +296,7 @@ impl Business {
     /// Who tried what, newest first: refused commands too.
     #[graphql(complexity = "cost(first, None, child_complexity)")]
     async fn attempts(&self, ctx: &Context<'_>, first: Option<i32>, before: Option<u64>) -> Result<AttemptPage> {
-        let first = first.map_or(Ok(PAGE_DEFAULT), usize::try_from).unwrap_or(0);
-        if !(1..=PAGE_MAX).contains(&first) {
-            return Err(bad("BAD_PAGE", "a page has 1 to 200 rows", "ask for first between 1 and 200"));
-        }
-        attempts(ctx, self.id()?, first, before).await
+        attempts(ctx, self.id()?, first_rows(first)?, before).await
     }
 
     /// Full text of tasks and decisions, best match first; at most 50. Needs a role in the business.

@@ -2,10 +2,9 @@
 
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{ComplexObject, Context, Result};
-use domain::Timestamp;
 
 use crate::node::{JsonValue, Node as _, node};
-use crate::page::{Filter, List, Page, Total, bad, blocking, list, words};
+use crate::page::{Filter, List, Page, Total, bad, blocking, first_rows, list, time, words};
 use crate::personal::PersonalText;
 use crate::row::Row;
 use crate::{Sources, Viewer};
@@ -87,11 +86,6 @@ pub(crate) struct MemoryFilter {
     pub(crate) history: bool,
 }
 
-fn time(text: Option<&String>) -> Result<Option<String>> {
-    let parsed = text.map(|t| t.parse::<Timestamp>()).transpose();
-    Ok(parsed.map_err(|e| bad("BAD_TIME", &e.to_string(), "write it as 2026-11-22T20:00:00Z"))?.map(|t| t.to_string()))
-}
-
 fn filter(business: &str, wanted: &MemoryFilter) -> Result<Filter> {
     let mut filter = Filter::of(business).and("kind = ?", wanted.kind.clone()).and("item = ?", wanted.item.clone());
     filter = filter.and("topic = ?", wanted.topic.clone()).and("id = ?", wanted.id.clone());
@@ -124,10 +118,7 @@ async fn search(ctx: &Context<'_>, business: &str, words: String, filter: Filter
     if page.last.is_some() || page.before.is_some() {
         return Err(bad("BAD_PAGE", "a ranking is paged forwards", "use first and after"));
     }
-    let first = page.first.map_or(Ok(domain::limits::PAGE_DEFAULT), usize::try_from).unwrap_or(0);
-    if !(1..=domain::limits::PAGE_MAX).contains(&first) {
-        return Err(bad("BAD_PAGE", "a page has 1 to 200 rows", "ask for first between 1 and 200"));
-    }
+    let first = first_rows(page.first)?;
     let after = match &page.after {
         Some(cursor) => usize::try_from(crate::page::decode("memory_ranking", cursor)?).unwrap_or(0),
         None => 0,

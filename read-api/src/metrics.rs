@@ -1,14 +1,13 @@
 //! KPIs: values, targets, series, and the events that every figure opens to.
 
 use async_graphql::{Context, Enum, InputObject, Object, Result, SimpleObject};
-use domain::Timestamp;
 use domain::metrics::Direction;
 use projections::metrics::evaluate::{Kpi as Counted, Scope, Step};
 use rust_decimal::prelude::ToPrimitive as _;
 
 use crate::Sources;
 use crate::audit::Event;
-use crate::page::{Filter, List, Page, bad, blocking, cost, list};
+use crate::page::{Filter, List, Page, bad, blocking, cost, list, time};
 
 /// Which figures.
 #[derive(InputObject, Default, Clone)]
@@ -121,13 +120,9 @@ fn point((key, value): (String, Option<rust_decimal::Decimal>)) -> KpiPoint {
 
 impl KpiFilter {
     pub(crate) fn scope(&self, businesses: Vec<String>, currency: String) -> Result<Scope> {
-        let time = |text: &Option<String>| -> Result<Option<String>> {
-            let parsed = text.as_ref().map(|t| t.parse::<Timestamp>()).transpose();
-            Ok(parsed.map_err(|e| bad("BAD_TIME", &e.to_string(), "write it as 2026-11-22T20:00:00Z"))?.map(|t| t.to_string()))
-        };
         let columns = [("team", &self.team), ("agent", &self.agent), ("model", &self.model), ("connector", &self.connector), ("operation", &self.operation)];
         let about = columns.into_iter().filter_map(|(column, value)| Some((column, value.clone()?))).collect();
-        Ok(Scope { businesses, currency, from: time(&self.from)?, before: time(&self.before)?, about })
+        Ok(Scope { businesses, currency, from: time(self.from.as_ref())?, before: time(self.before.as_ref())?, about })
     }
 }
 

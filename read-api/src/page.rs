@@ -93,6 +93,26 @@ pub(crate) fn decode(table: &str, cursor: &str) -> Result<i64> {
     key.ok_or_else(|| bad("BAD_CURSOR", "that cursor is not of this list", "use endCursor or startCursor of the same list"))
 }
 
+/// A time that a caller gives, as the views hold times.
+pub(crate) fn time(text: Option<&String>) -> Result<Option<String>> {
+    let parsed = text.map(|t| t.parse::<domain::Timestamp>()).transpose();
+    Ok(parsed.map_err(|e| bad("BAD_TIME", &e.to_string(), "write it as 2026-11-22T20:00:00Z"))?.map(|t| t.to_string()))
+}
+
+/// The size of a page that only goes forwards.
+pub(crate) fn first_rows(first: Option<i32>) -> Result<usize> {
+    Ok(size(&Page { first, ..Page::default() })?.0)
+}
+
+/// The column and value that name a business.
+pub(crate) fn business_by(slug: Option<String>, id: Option<String>) -> Result<(&'static str, String)> {
+    match (slug, id) {
+        (Some(slug), None) => Ok(("slug", slug)),
+        (None, Some(id)) => Ok(("business", id)),
+        (Some(_), Some(_)) | (None, None) => Err(bad("BAD_ARGUMENT", "give either slug or id", "business(slug: \"acme\")")),
+    }
+}
+
 fn size(page: &Page) -> Result<(usize, bool)> {
     let wrong = |m: &str| bad("BAD_PAGE", m, "ask for first or last between 1 and 200");
     let (asked, backwards) = match (page.first, page.last) {

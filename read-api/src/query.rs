@@ -9,7 +9,7 @@ use rusqlite::OptionalExtension as _;
 use crate::businesses::Business;
 use crate::metrics::Portfolio;
 use crate::node::Node as _;
-use crate::page::{bad, blocking, here};
+use crate::page::{bad, blocking, business_by, here};
 use crate::{Sources, Viewer};
 
 /// How far a projection is.
@@ -81,11 +81,7 @@ impl Query {
         #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>,
     ) -> Result<Option<Business>> {
         wait_for(ctx, min_position).await?;
-        let (column, value) = match (slug, id) {
-            (Some(slug), None) => ("slug", slug),
-            (None, Some(id)) => ("business", id),
-            (Some(_), Some(_)) | (None, None) => return Err(bad("BAD_ARGUMENT", "give either slug or id", "business(slug: \"acme\")")),
-        };
+        let (column, value) = business_by(slug, id)?;
         let sources = ctx.data::<Sources>()?.clone();
         let found: Option<Business> = here(|| {
             sources.views.read(|c| {

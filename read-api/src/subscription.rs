@@ -17,7 +17,7 @@ use crate::approvals::Approval;
 use crate::audit::Event;
 use crate::metrics::{Kpi, KpiFilter, kpis_of};
 use crate::node::Node;
-use crate::page::{bad, here};
+use crate::page::{bad, business_by, here};
 use crate::tasks::Task;
 use crate::{Sources, Viewer};
 
@@ -63,11 +63,7 @@ struct Place {
 impl Place {
     /// Where a subscription begins: after `after`, or now.
     fn open(ctx: &Context<'_>, slug: Option<String>, id: Option<String>, after: Option<u64>) -> Result<Self> {
-        let (column, value) = match (slug, id) {
-            (Some(slug), None) => ("slug", slug),
-            (None, Some(id)) => ("business", id),
-            (Some(_), Some(_)) | (None, None) => return Err(bad("BAD_ARGUMENT", "give either slug or id", "events(slug: \"acme\")")),
-        };
+        let (column, value) = business_by(slug, id)?;
         let sources = ctx.data::<Sources>()?.clone();
         let sql = format!("SELECT business, currency FROM businesses WHERE {column} = ?");
         let found: Option<(String, String)> =

@@ -11,17 +11,13 @@ use proof::checkpoint::{EventProof, Verifier};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::target::Target;
+use super::target::{Target, by};
 use crate::app::AppError;
 use crate::export::{MANIFEST_FORMAT, Manifest, Writer, manifest_path, verify as verify_export};
 use crate::output;
 
 /// Events of an export that are read at once.
 const PAGE: u64 = 200;
-
-fn by(business: &str) -> &'static str {
-    if business.parse::<Uuid>().is_ok() { "id" } else { "slug" }
-}
 
 /// Asks about one business; errors and a business that is not there are one sentence.
 async fn ask(target: &Target, business: &str, variables: Value, declared: &str, fields: &str) -> Result<Value, AppError> {

@@ -12,7 +12,7 @@ use event_log::EventLog as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::target::{Target, blocking};
+use super::target::{Target, blocking, by};
 use crate::app::AppError;
 use crate::output;
 
@@ -129,7 +129,7 @@ async fn replay_local(app: &crate::app::App, business: &str, from: u64) -> Resul
 }
 
 async fn replay_remote(target: &Target, business: &str, from: u64) -> Result<(), AppError> {
-    let by = if business.parse::<Uuid>().is_ok() { "id" } else { "slug" };
+    let by = by(business);
     let query = format!(
         "query($b: String, $after: String) {{ business({by}: $b) {{ events(first: 200, after: $after) {{ pageInfo {{ hasNextPage endCursor }} nodes {{ seq stored }} }} }} }}"
     );
@@ -209,7 +209,7 @@ async fn retry(target: &Target) -> Result<(), AppError> {
 }
 
 async fn skip(target: &Target, name: &str, business: &str, reason: &str) -> Result<(), AppError> {
-    let by = if business.parse::<Uuid>().is_ok() { "id" } else { "slug" };
+    let by = by(business);
     let query = format!("query($b: String) {{ business({by}: $b) {{ id }} projections {{ name failures {{ business seq }} }} }}");
     let answer = target.query(&query, json!({"b": business})).await?;
     let id = answer.pointer("/data/business/id").cloned().ok_or_else(|| AppError::other(format!("there is no business `{business}`")))?;

@@ -53,6 +53,11 @@ impl Target {
     }
 }
 
+/// The argument of GraphQL's `business` that a name is for.
+pub(crate) fn by(business: &str) -> &'static str {
+    if business.parse::<uuid::Uuid>().is_ok() { "id" } else { "slug" }
+}
+
 /// Runs blocking work of the client beside the runtime.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, AppError> + Send + 'static) -> Result<T, AppError> {
     tokio::task::spawn_blocking(work).await.map_err(AppError::other)?
