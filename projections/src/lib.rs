@@ -1,9 +1,9 @@
 //! ANSWERS: folds of the log into tables, and the runner that keeps them up.
 //!
-//! The views are disposable and local: one SQLite file, `views.db`, rebuilt from the log at any
-//! time. A projection is a version, its `.sql` and an `apply`; its rows and its checkpoint are
-//! written in one transaction. A changed projection gets a new version and is built anew; there
-//! are no migrations. Side effects never live in a projection.
+//! The views are disposable and local: one SQLite file of the folder `views`, rebuilt from the log
+//! at any time. A projection is a version, its `.sql` and an `apply`; its rows and its checkpoint
+//! are written in one transaction. A changed projection gets a new version and is built anew in a
+//! file beside the old one; there are no migrations. Side effects never live in a projection.
 
 pub mod access;
 pub mod agents;
@@ -13,6 +13,8 @@ pub mod budgets;
 pub mod businesses;
 pub mod decisions;
 mod digest;
+mod fold;
+mod generations;
 pub mod integrations;
 pub mod memory;
 pub mod metrics;
@@ -30,7 +32,7 @@ use rusqlite::{Connection, ToSql};
 
 pub use digest::digest;
 pub use runner::Runner;
-pub use views::{Failure, Status, Views, ViewsError};
+pub use views::{Building, Checked, Failure, Outcome, Purpose, Status, Views, ViewsError};
 
 /// An event on its way into the tables.
 pub struct Applied<'a> {
@@ -72,7 +74,19 @@ impl From<serde_json::Error> for ApplyError {
     }
 }
 
+impl ApplyError {
+    /// Whether the file is to blame, and not the event: the same may go well later.
+    fn is_of_the_file(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, OutOfMemory, ReadOnly, SystemIoFailure};
+        let code = if let Self::Sql(e) = self { e.sqlite_error_code() } else { None };
+        code.is_some_and(|c| {
+            [CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, OutOfMemory, ReadOnly, SystemIoFailure].contains(&c)
+        })
+    }
+}
+
 /// Opens personal fields, for tables that are declared searchable and for no others.
+#[derive(Clone)]
 pub struct Unsealer {
     keyring: Arc<dyn Keyring>,
     runtime: tokio::runtime::Handle,

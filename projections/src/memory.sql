@@ -7,5 +7,4 @@ CREATE TABLE memory(
 CREATE UNIQUE INDEX memory_by_place ON memory(business, place);
 CREATE INDEX memory_by_id ON memory(business, id, revision);
 -- The same with what a search adds.
-DROP VIEW IF EXISTS memory_items;
 CREATE VIEW memory_items AS SELECT *, NULL AS snippet, NULL AS score FROM memory;

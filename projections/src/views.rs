@@ -1,4 +1,4 @@
-//! `views.db` from the outside: read-only connections, how far it is, and requests to the runner.
+//! The views from the outside: read-only connections, how far they are, and requests to the runner.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +28,12 @@ pub enum ViewsError {
     /// No projection of that name.
     #[error("there is no projection `{0}`; `minutebook projections status` lists them")]
     Unknown(String),
+    /// Something is being built already.
+    #[error("the views are being built beside the present ones already ({}: {} of {}); wait until that is done", .0.purpose.word(), .0.position, .0.of)]
+    Busy(Building),
+    /// There is nothing to go back to.
+    #[error("{0}")]
+    NoRollback(String),
     /// The runner stopped.
     #[error("the projections are not running")]
     Stopped,
@@ -52,6 +58,65 @@ pub struct Failure {
     pub error: String,
 }
 
+/// Why views are built beside those that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// To take their place.
+    Rebuild,
+    /// The earlier ones catch up, to take their place again.
+    Rollback,
+    /// To be compared with them and thrown away.
+    Audit,
+}
+
+impl Purpose {
+    /// As a word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Rebuild => "rebuild",
+            Self::Rollback => "rollback",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+/// What is being built beside the views that are read.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Building {
+    /// What for.
+    pub purpose: Purpose,
+    /// How far it is.
+    pub position: u64,
+    /// How far the views are that are read.
+    pub of: u64,
+}
+
+/// How the last build beside the views ended.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Outcome {
+    /// What it was for.
+    pub purpose: Purpose,
+    /// The position at which both were compared.
+    pub position: u64,
+    /// Projections whose rows were not the same there.
+    pub differed: Vec<String>,
+    /// Why it was given up, if it was.
+    pub failed: Option<String>,
+}
+
+/// What is known of the views as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Checked {
+    /// The position up to which the rows that are read are known to be those that the log gives.
+    pub verified: Option<u64>,
+    /// How the last build beside them ended.
+    pub last: Option<Outcome>,
+    /// Whether the ones before them are kept, for a rollback.
+    pub previous: bool,
+}
+
 /// How far a projection is.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Status {
@@ -69,42 +134,73 @@ pub struct Status {
 
 pub(crate) enum Request {
     Rebuild(Option<String>, oneshot::Sender<Result<(), ViewsError>>),
+    Rollback(oneshot::Sender<Result<(), ViewsError>>),
+    Audit(oneshot::Sender<Result<(), ViewsError>>),
     Retry(oneshot::Sender<Result<(), ViewsError>>),
     Purge(BusinessId, SubjectId, oneshot::Sender<Result<(), ViewsError>>),
     Stop,
 }
 
+/// The file that is read, and connections to it.
+#[derive(Default)]
+struct Served {
+    path: PathBuf,
+    idle: Vec<Connection>,
+}
+
+/// What the runner tells those who read.
+#[derive(Clone, Default)]
+pub(crate) struct Told {
+    served: Arc<Mutex<Served>>,
+    checked: Arc<Mutex<Checked>>,
+}
+
+impl Told {
+    /// From now on this file is read; who reads another finishes there.
+    pub(crate) fn serve(&self, path: PathBuf) {
+        *self.served.lock().unwrap_or_else(PoisonError::into_inner) = Served { path, idle: Vec::new() };
+    }
+
+    /// Changes what is known.
+    pub(crate) fn note(&self, change: impl FnOnce(&mut Checked)) {
+        change(&mut self.checked.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A connection that only reads.
+pub(crate) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "mmap_size", 1_u64 << 32)?;
+    Ok(connection)
+}
+
 /// The views of this process.
 #[derive(Clone)]
 pub struct Views {
-    path: PathBuf,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    pub(crate) told: Told,
     pub(crate) position: watch::Receiver<u64>,
+    pub(crate) building: watch::Receiver<Option<Building>>,
     pub(crate) requests: mpsc::Sender<Request>,
 }
 
 impl Views {
-    pub(crate) fn new(path: &Path, position: watch::Receiver<u64>, requests: mpsc::Sender<Request>) -> Self {
-        Self { path: path.to_owned(), idle: Arc::default(), position, requests }
-    }
-
     /// Reads with a connection of its own; call it where blocking is allowed.
     ///
     /// # Errors
     /// What `read` returns, or that the file can't be opened.
     pub fn read<T, E: From<rusqlite::Error>>(&self, read: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-                connection.set_prepared_statement_cache_capacity(64);
-                connection.pragma_update(None, "mmap_size", 1_u64 << 32)?;
-                connection
-            }
+        let served = || self.told.served.lock().unwrap_or_else(PoisonError::into_inner);
+        let (path, idle) = {
+            let mut served = served();
+            (served.path.clone(), served.idle.pop())
         };
+        let connection = idle.map_or_else(|| read_only(&path), Ok)?;
         let result = read(&connection);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        let mut served = served();
+        if served.path == path {
+            served.idle.push(connection);
+        }
         result
     }
 
@@ -140,10 +236,60 @@ impl Views {
         wait.await.unwrap_or(Err(ViewsError::Stopped))
     }
 
-    /// Builds one projection, or all, anew from the log; returns when it has begun.
+    /// What is being built beside the views that are read, if anything is.
+    #[must_use]
+    pub fn building(&self) -> Option<Building> {
+        self.building.borrow().clone()
+    }
+
+    /// What is known of the views as a whole.
+    #[must_use]
+    pub fn checked(&self) -> Checked {
+        self.told.checked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until nothing is being built; says how the last build ended.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// When it takes longer than that, or the last build was given up.
+    pub async fn settled(&self, at_most: Duration) -> Result<Option<Outcome>, ViewsError> {
+        let mut building = self.building.clone();
+        let waited = tokio::time::timeout(at_most, building.wait_for(Option::is_none)).await;
+        match waited {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => return Err(ViewsError::Stopped),
+            Err(_) => return Err(self.building().map_or(ViewsError::Stopped, ViewsError::Busy)),
+        }
+        let last = self.checked().last;
+        match last.as_ref().and_then(|l| l.failed.clone()) {
+            Some(why) => Err(ViewsError::Storage(why)),
+            None => Ok(last),
+        }
+    }
+
+    /// Goes back to the views before the last rebuild, once they have caught up; returns when it
+    /// has begun.
+    ///
+    /// # Errors
+    /// When there are none that this program can keep up.
+    pub async fn rollback(&self) -> Result<(), ViewsError> {
+        self.ask(Request::Rollback).await
+    }
+
+    /// Builds all projections from the log and compares them with those that are read; returns when
+    /// it has begun.
+    ///
+    /// # Errors
+    /// When something is being built already.
+    pub async fn audit(&self) -> Result<(), ViewsError> {
+        self.ask(Request::Audit).await
+    }
+
+    /// Builds one projection, or all, anew from the log, beside those that are read; returns when
+    /// it has begun.
+    ///
+    /// # Errors
+    /// When there is none of that name, or something is being built already.
     pub async fn rebuild(&self, name: Option<String>) -> Result<(), ViewsError> {
         self.ask(|answer| Request::Rebuild(name, answer)).await
     }

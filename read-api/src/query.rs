@@ -38,6 +38,51 @@ struct ProjectionFailure {
     error: String,
 }
 
+/// What is being built beside the views that are read.
+#[derive(SimpleObject)]
+struct ViewsBuilding {
+    /// rebuild, rollback or audit.
+    purpose: &'static str,
+    /// How far it is.
+    position: u64,
+    /// How far the views are that are read.
+    of: u64,
+}
+
+/// How the last build beside the views ended.
+#[derive(SimpleObject)]
+struct ViewsOutcome {
+    /// rebuild, rollback or audit.
+    purpose: &'static str,
+    /// The position at which both were compared.
+    position: u64,
+    /// Projections whose rows were not the same there.
+    differed: Vec<String>,
+    /// Why it was given up; null when it was not.
+    failed: Option<String>,
+}
+
+/// The views as a whole.
+#[derive(SimpleObject)]
+struct ViewsStatus {
+    /// Up to this position their rows are known to be those that the log gives; null before the
+    /// first audit.
+    verified_position: Option<u64>,
+    /// What is being built beside them; null when nothing is.
+    building: Option<ViewsBuilding>,
+    /// How the last such build ended; null before the first.
+    last: Option<ViewsOutcome>,
+    /// Whether the ones before them are kept, for `minutebook projections rollback`.
+    previous_kept: bool,
+}
+
+fn only_operators(ctx: &Context<'_>) -> Result<()> {
+    if ctx.data::<Viewer>()?.operator() {
+        return Ok(());
+    }
+    Err(bad("FORBIDDEN", "only operators may see the projections", "ask with an operator's key"))
+}
+
 async fn wait_for(ctx: &Context<'_>, position: Option<u64>) -> Result<()> {
     let Some(position) = position else { return Ok(()) };
     let waited = ctx.data::<Sources>()?.views.wait_for(position, Duration::from_millis(MIN_POSITION_WAIT_MS_MAX)).await;
@@ -110,9 +155,7 @@ impl Query {
 
     /// How far the projections are; for operators.
     async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<ProjectionStatus>> {
-        if !ctx.data::<Viewer>()?.operator() {
-            return Err(bad("FORBIDDEN", "only operators may see the projections", "ask with an operator's key"));
-        }
+        only_operators(ctx)?;
         let sources = ctx.data::<Sources>()?.clone();
         let end = *sources.log.position().borrow();
         let statuses = tokio::task::spawn_blocking(move || sources.views.status(end)).await??;
@@ -125,5 +168,20 @@ impl Query {
             failures: s.failures.into_iter().map(failure).collect(),
         };
         Ok(statuses.into_iter().map(status).collect())
+    }
+
+    /// The views as a whole: whether they are what the log gives, and what is built beside them;
+    /// for operators.
+    async fn views(&self, ctx: &Context<'_>) -> Result<ViewsStatus> {
+        only_operators(ctx)?;
+        let views = &ctx.data::<Sources>()?.views;
+        let checked = views.checked();
+        let outcome = |l: projections::Outcome| ViewsOutcome { purpose: l.purpose.word(), position: l.position, differed: l.differed, failed: l.failed };
+        Ok(ViewsStatus {
+            verified_position: checked.verified,
+            building: views.building().map(|b| ViewsBuilding { purpose: b.purpose.word(), position: b.position, of: b.of }),
+            last: checked.last.map(outcome),
+            previous_kept: checked.previous,
+        })
     }
 }

@@ -58,6 +58,8 @@ pub struct Handles {
     pub entropy: Entropy,
     /// How the log is opened.
     pub log: Options,
+    /// Pages that a file of the views may have; 0 = no limit. For tests of a full disk.
+    pub views_pages_max: u32,
 }
 
 /// One running installation.
@@ -101,13 +103,13 @@ impl App {
     /// Says what could not be opened and what to do.
     pub async fn open(config: &Config, handles: Handles) -> Result<Self, AppError> {
         let lock = FolderLock::take(&config.data)?;
-        let Handles { clock, entropy, log: options } = handles;
+        let Handles { clock, entropy, log: options, views_pages_max } = handles;
         let sqlite = Arc::new(SqliteLog::open(&config.data, &options)?);
         let log: Arc<dyn EventLog> = Arc::clone(&sqlite) as _;
         let path = |name: &str| config.data.join(name);
         let keyring: Arc<dyn Keyring> = Arc::new(LocalKeyring::open(&path("keys.db"), &wrapping(config, &entropy)?, entropy.clone())?);
         let attempts = Arc::new(Attempts::open(&path("attempts.db"))?);
-        let (views, runner) = start_views(&path("views.db"), &log, &keyring).await?;
+        let (views, runner) = start_views(&path("views"), &log, &keyring, views_pages_max).await?;
         let parts = DeskParts { log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), clock, entropy: entropy.clone() };
         let desk = Arc::new(Desk::new(parts));
         let signer = Arc::new(signer(&path("signing.key"))?);
@@ -234,16 +236,14 @@ fn signer(file: &Path) -> Result<Signer, AppError> {
     Ok(Signer::new(&format!("minutebook.local/{}", digest.get(..16).unwrap_or(&digest)), &seed))
 }
 
-/// Views are disposable: a file that can't be used is put aside and made anew.
-async fn start_views(path: &Path, log: &Arc<dyn EventLog>, keyring: &Arc<dyn Keyring>) -> Result<(Views, JoinHandle<()>), AppError> {
-    let start = || Runner::start(path, Arc::clone(log), Arc::clone(keyring));
+/// Views are disposable: what can't be used is deleted and made anew.
+async fn start_views(folder: &Path, log: &Arc<dyn EventLog>, keyring: &Arc<dyn Keyring>, pages_max: u32) -> Result<(Views, JoinHandle<()>), AppError> {
+    let start = || Runner::start(folder, Arc::clone(log), Arc::clone(keyring), pages_max);
     match start().await {
         Ok(started) => Ok(started),
         Err(first) => {
             tracing::warn!(error = %first, "the views could not be opened; building them anew");
-            for suffix in ["", "-wal", "-shm"] {
-                let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
-            }
+            let _ = std::fs::remove_dir_all(folder);
             Ok(start().await?)
         }
     }

@@ -114,6 +114,8 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/verification", web::post().to(operations::verify))
         .route("/v1/projections/retry", web::post().to(operations::retry))
         .route("/v1/projections/rebuild", web::post().to(operations::rebuild))
+        .route("/v1/projections/rollback", web::post().to(operations::rollback))
+        .route("/v1/projections/audit", web::post().to(operations::audit))
         .default_service(web::to(|| async { Problem::new(404, "not_found", "there is nothing at this address; see README.md for the doors").respond() }));
 }
 
@@ -136,7 +138,7 @@ async fn ready(state: Shared) -> HttpResponse {
 
 async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
     principal(&request, &state).await?;
-    let text = state.metrics.text(*state.app.log.position().borrow(), state.app.views.position());
+    let text = state.metrics.text(*state.app.log.position().borrow(), &state.app.views);
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
 }
 

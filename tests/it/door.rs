@@ -139,6 +139,8 @@ async fn nothing_opens_without_credentials_but_health_and_the_page() {
         ("GET", "/metrics"),
         ("POST", "/v1/verification"),
         ("POST", "/v1/projections/rebuild"),
+        ("POST", "/v1/projections/rollback"),
+        ("POST", "/v1/projections/audit"),
         ("POST", "/v1/imports/transcript"),
         ("DELETE", "/v1/businesses/00000000-0000-0000-0000-000000000001/subjects/00000000-0000-0000-0000-000000000001/key"),
     ] {
@@ -177,6 +179,11 @@ async fn strangers_get_404_members_403_operators_operate() {
     assert_eq!((verified.status, &verified.body["fault"]), (200, &Value::Null));
     let rebuilt = door.send("POST", "/v1/projections/rebuild", Some(door.key()), &[], "{}").await;
     assert_eq!(rebuilt.status, 202);
+    door.installation.app.views.settled(std::time::Duration::from_secs(60)).await.unwrap();
+    let metrics = door.send("GET", "/metrics", Some(door.key()), &[], "").await.body.as_str().unwrap().to_owned();
+    assert!(metrics.contains(&format!("minutebook_views_verified_position {}", door.installation.app.views.position())), "{metrics}");
+    let forbidden = door.send("POST", "/v1/projections/rollback", Some(audit.reveal()), &[], "{}").await;
+    assert_eq!(forbidden.status, 403);
     let unknown = door.send("POST", "/v1/projections/rebuild", Some(door.key()), &[], "{\"name\":\"x\"}").await;
     assert_eq!(unknown.status, 404);
 }

@@ -23,6 +23,7 @@ mod memory;
 mod metrics;
 mod operations;
 mod proofs;
+mod rebuild;
 mod sealing;
 mod shape;
 mod sources;

@@ -67,7 +67,7 @@ async fn an_operator_has_a_broken_event_passed_over_and_a_rebuild_does_the_same(
     assert_eq!((stopped(&passed, "tasks"), stopped(&passed, "audit")), (false, true), "only what was named");
     let live = installation.app.views.digests().unwrap();
     installation.app.views.rebuild(None).await.unwrap();
-    installation.app.caught_up(Duration::from_secs(10)).await.unwrap();
+    installation.app.views.settled(Duration::from_secs(10)).await.unwrap();
     assert_eq!(installation.app.views.digests().unwrap(), live);
     assert_eq!(installation.query(count).await["business"]["tasks"]["totalCount"], json!(1));
 }
@@ -80,11 +80,11 @@ async fn views_that_are_lost_or_broken_are_made_anew() {
     installation.app.caught_up(Duration::from_secs(10)).await.unwrap();
     let digests = installation.app.views.digests().unwrap();
     installation.app.views.rebuild(Some("tasks".to_owned())).await.unwrap();
-    installation.app.caught_up(Duration::from_secs(10)).await.unwrap();
+    installation.app.views.settled(Duration::from_secs(10)).await.unwrap();
     assert_eq!(installation.app.views.digests().unwrap(), digests);
     assert!(installation.app.views.rebuild(Some("nonsense".to_owned())).await.unwrap_err().to_string().contains("status"));
     let folder = installation.close().await;
-    std::fs::write(folder.path().join("views.db"), b"this is no database, however long it may be written on for").unwrap();
+    std::fs::write(folder.path().join("views/2.db"), b"this is no database, however long it may be written on for").unwrap();
     let clock = commands::Clock::System;
     let app = server::app::App::open(&tests::installation::config(folder.path()), tests::installation::handles(&clock)).await.unwrap();
     app.caught_up(Duration::from_secs(10)).await.unwrap();

@@ -45,7 +45,7 @@ pub fn config(folder: &std::path::Path) -> Config {
 /// Never.
 #[must_use]
 pub fn handles(clock: &Clock) -> Handles {
-    Handles { clock: clock.clone(), entropy: Entropy::Seeded(Arc::default()), log: Options::default() }
+    Handles { clock: clock.clone(), entropy: Entropy::Seeded(Arc::default()), ..Handles::default() }
 }
 
 impl Installation {
@@ -77,11 +77,21 @@ impl Installation {
     /// # Panics
     /// When somebody still holds it.
     pub async fn reopen(self) -> Self {
+        self.reopen_after(|_| 0).await
+    }
+
+    /// The same, with something done to its folder in between, that says how many pages a file of
+    /// its views may have.
+    ///
+    /// # Panics
+    /// When somebody still holds it.
+    pub async fn reopen_after(self, between: impl FnOnce(&std::path::Path) -> u32) -> Self {
         let Self { app, clock, folder, .. } = self;
         Arc::into_inner(app).expect("nobody else holds it").close().await;
+        let views_pages_max = between(folder.path());
         // Other randomness than before: the same ids must not come again by chance.
         let entropy = Entropy::System;
-        let handles = Handles { clock: clock.clone(), entropy, log: Options::default() };
+        let handles = Handles { clock: clock.clone(), entropy, views_pages_max, ..Handles::default() };
         let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
         Self { app, clock, folder, keys: AtomicU64::new(1_000_000) }
     }

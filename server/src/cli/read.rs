@@ -20,11 +20,15 @@ use crate::output;
 pub(crate) enum Projections {
     /// How far each projection is, and where it stopped.
     Status,
-    /// Build one projection, or all, anew from the log.
+    /// Build one projection, or all, anew from the log, beside what is read; then read that.
     Rebuild {
         /// Its name; all when left out.
         name: Option<String>,
     },
+    /// Read the views before the last rebuild again.
+    Rollback,
+    /// Build all from the log, compare with what is read, and throw it away.
+    Audit,
     /// Try every business that a projection stopped at once more.
     Retry,
     /// Have a projection pass over the event of a business that it stopped at; that is on record.
@@ -183,7 +187,9 @@ pub(crate) async fn verify(target: Target, as_json: bool) -> Result<ExitCode, Ap
 pub(crate) async fn projections(target: Target, verb: Projections) -> Result<(), AppError> {
     let result = match verb {
         Projections::Status => status(&target).await,
-        Projections::Rebuild { name } => rebuild(&target, name).await,
+        Projections::Rebuild { name } => beside(&target, "rebuild", name).await,
+        Projections::Rollback => beside(&target, "rollback", None).await,
+        Projections::Audit => beside(&target, "audit", None).await,
         Projections::Retry => retry(&target).await,
         Projections::Skip { name, business, reason } => skip(&target, &name, &business, &reason).await,
     };
@@ -224,25 +230,32 @@ async fn skip(target: &Target, name: &str, business: &str, reason: &str) -> Resu
     Ok(())
 }
 
-async fn rebuild(target: &Target, name: Option<String>) -> Result<(), AppError> {
+/// Begins a build beside the views, and follows it to its end.
+async fn beside(target: &Target, what: &'static str, name: Option<String>) -> Result<(), AppError> {
     match target {
-        Target::Local(app) => {
-            app.views.rebuild(name).await?;
-            let end = *app.log.position().borrow();
-            while app.views.position() < end {
-                output::progress(format!("{} of {end}", app.views.position()));
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            output::progress_end();
-            for (name, digest) in app.views.digests()? {
-                output::line(format!("{name:<14} {digest}"));
-            }
-            Ok(())
-        }
+        Target::Local(app) => match what {
+            "rebuild" => app.views.rebuild(name).await?,
+            "rollback" => app.views.rollback().await?,
+            _ => app.views.audit().await?,
+        },
         Target::Remote(remote) => {
-            let remote = remote.clone();
-            output::json(&blocking(move || remote.post("/v1/projections/rebuild", &json!({"name": name}), &[])).await?);
-            Ok(())
+            let (remote, body) = (remote.clone(), if what == "rebuild" { json!({"name": name}) } else { json!({}) });
+            blocking(move || remote.post(&format!("/v1/projections/{what}"), &body, &[])).await?;
         }
     }
+    let query = "{ views { verifiedPosition previousKept building { position of } last { purpose position differed failed } } }";
+    let views = loop {
+        let answer = target.query(query, json!({})).await?;
+        let views = answer.pointer("/data/views").cloned().ok_or_else(|| AppError::other(format!("the views can't be asked: {answer}")))?;
+        let Some(building) = views.get("building").filter(|b| b.is_object()) else { break views };
+        let number = |name: &str| building.get(name).cloned().unwrap_or_default();
+        output::progress(format!("{} of {}", number("position"), number("of")));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    output::progress_end();
+    if let Some(why) = views.pointer("/last/failed").and_then(Value::as_str) {
+        return Err(AppError::other(format!("the {what} was given up: {why}")));
+    }
+    output::json(&views);
+    Ok(())
 }

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use projections::Views;
+
 /// Upper bounds of the time buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 1.0, 5.0];
 
@@ -34,12 +36,19 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn text(&self, log_position: u64, views_position: u64) -> String {
+    pub(crate) fn text(&self, log_position: u64, views: &Views) -> String {
         let mut out = String::new();
+        let (views_position, checked) = (views.position(), views.checked());
         let lag = log_position.saturating_sub(views_position);
         let _ = writeln!(out, "# TYPE minutebook_log_position counter\nminutebook_log_position {log_position}");
         let _ = writeln!(out, "# TYPE minutebook_views_position counter\nminutebook_views_position {views_position}");
         let _ = writeln!(out, "# TYPE minutebook_views_lag gauge\nminutebook_views_lag {lag}");
+        let verified = checked.verified.unwrap_or(0);
+        let differing = checked.last.map_or(0, |l| l.differed.len());
+        let _ = writeln!(out, "# HELP minutebook_views_verified_position Up to here the views are known to be what the log gives.");
+        let _ = writeln!(out, "# TYPE minutebook_views_verified_position gauge\nminutebook_views_verified_position {verified}");
+        let _ = writeln!(out, "# HELP minutebook_views_differing Projections that differed when the views were last compared.");
+        let _ = writeln!(out, "# TYPE minutebook_views_differing gauge\nminutebook_views_differing {differing}");
         let _ = writeln!(out, "# TYPE minutebook_http_requests_total counter\n# TYPE minutebook_http_seconds histogram");
         for (name, route) in self.routes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             for (status, count) in &route.by_status {

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX};
 use domain::values::Role;
 use domain::{BusinessId, SubjectId};
+use projections::ViewsError;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -30,11 +31,28 @@ pub(super) struct Rebuild {
 pub(super) async fn rebuild(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {
     operator(&request, &state).await?;
     let Rebuild { name } = serde_json::from_slice(&body).map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
-    state.app.views.rebuild(name).await.map_err(|e| match e {
-        projections::ViewsError::Unknown(_) => Problem::new(404, "not_found", &e.to_string()),
-        projections::ViewsError::Storage(_) | projections::ViewsError::Behind { .. } | projections::ViewsError::Stopped => Problem::unavailable(&e),
-    })?;
-    Ok(HttpResponse::Accepted().json(json!({"rebuilding": true})))
+    state.app.views.rebuild(name).await.map_err(|e| of_views(&e))?;
+    Ok(HttpResponse::Accepted().json(json!({"begun": "rebuild"})))
+}
+
+pub(super) async fn rollback(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
+    operator(&request, &state).await?;
+    state.app.views.rollback().await.map_err(|e| of_views(&e))?;
+    Ok(HttpResponse::Accepted().json(json!({"begun": "rollback"})))
+}
+
+pub(super) async fn audit(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
+    operator(&request, &state).await?;
+    state.app.views.audit().await.map_err(|e| of_views(&e))?;
+    Ok(HttpResponse::Accepted().json(json!({"begun": "audit"})))
+}
+
+fn of_views(e: &ViewsError) -> Problem {
+    match e {
+        ViewsError::Unknown(_) => Problem::new(404, "not_found", &e.to_string()),
+        ViewsError::Busy(_) | ViewsError::NoRollback(_) => Problem::new(409, "conflict", &e.to_string()),
+        ViewsError::Storage(_) | ViewsError::Behind { .. } | ViewsError::Stopped => Problem::unavailable(e),
+    }
 }
 
 pub(super) async fn retry(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {

@@ -1,0 +1,350 @@
+//! A fold: one file of tables, and everything that applies events to it. The live views are one;
+//! what is built beside them is another.
+//!
+//! An event that can't be applied stops only its business in that projection: the failure is kept
+//! and reported, later events of that business wait, everybody else goes on. At every start, when
+//! the projection is rebuilt, and when an operator says so, it is tried again. An operator can have
+//! it passed over: that is an event of the installation, so a rebuild passes over it too.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use domain::ids::INSTALLATION;
+use domain::limits::PROJECTION_BATCH_MAX;
+use domain::operations::{self, EventSkipped};
+use domain::{BusinessId, Event, SubjectId};
+use event_log::{EventLog, Recorded};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::views::{ViewsError, failures};
+use crate::{ALL, Applied, Apply, ApplyError, Projection, Unsealer, search};
+
+/// Times that readers are waited for before the WAL is emptied.
+const WAL_TRIES_MAX: u32 = 100;
+
+const META: &str = "
+PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; PRAGMA cache_size = -65536;
+CREATE TABLE IF NOT EXISTS projections(name TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL, made TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS failures(
+  projection TEXT NOT NULL, business TEXT NOT NULL, seq INTEGER NOT NULL, position INTEGER NOT NULL, error TEXT NOT NULL,
+  PRIMARY KEY (projection, business)) STRICT, WITHOUT ROWID;";
+
+/// What folds read from and open personal fields with.
+#[derive(Clone)]
+pub(crate) struct Sources {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) unsealer: Unsealer,
+    /// Pages a file may have; 0 = no limit. For tests of a full disk.
+    pub(crate) pages_max: u32,
+}
+
+/// One file of tables.
+pub(crate) struct Fold {
+    pub(crate) connection: Connection,
+    sources: Sources,
+    /// Last applied position, in the order of [`ALL`].
+    positions: Vec<u64>,
+    stopped: HashSet<(usize, String)>,
+    /// Projections whose rows another version made: they stand still.
+    pub(crate) stale: Vec<usize>,
+}
+
+impl Fold {
+    /// Opens a file, and makes in it what is not there at all.
+    pub(crate) fn open(path: &Path, sources: &Sources) -> Result<Self, ViewsError> {
+        let connection = Connection::open(path)?;
+        connection.set_prepared_statement_cache_capacity(128);
+        connection.execute_batch(META)?;
+        if sources.pages_max > 0 {
+            connection.pragma_update(None, "max_page_count", sources.pages_max)?;
+        }
+        let fresh: bool = connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM projections)", [], |r| r.get(0))?;
+        let (mut positions, mut stale) = (Vec::new(), Vec::new());
+        for (i, projection) in ALL.iter().enumerate() {
+            if fresh {
+                make_anew(&connection, projection)?;
+            }
+            let known: Option<(u32, u64)> = connection
+                .query_row("SELECT version, position FROM projections WHERE name = ?", [projection.name], |r| Ok((r.get(0)?, r.get(1)?)))
+                .optional()?;
+            if known.is_none_or(|(version, _)| version != projection.version) {
+                stale.push(i);
+            }
+            positions.push(known.map_or(0, |(_, position)| position));
+        }
+        let mut fold = Self { connection, sources: sources.clone(), positions, stopped: HashSet::new(), stale };
+        if fold.purges() {
+            search::purge_forgotten(&fold.connection, &fold.sources.unsealer).map_err(|e| ViewsError::Storage(e.to_string()))?;
+        }
+        fold.retry()?;
+        Ok(fold)
+    }
+
+    /// The last position that every projection has applied.
+    pub(crate) fn position(&self) -> u64 {
+        self.positions.iter().copied().min().unwrap_or(0)
+    }
+
+    /// Where to read on: those that stand still don't count.
+    pub(crate) fn next(&self) -> u64 {
+        self.positions.iter().enumerate().filter(|(i, _)| !self.stale.contains(i)).map(|(_, p)| *p).min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether its searchable text is of the form that this program can purge.
+    pub(crate) fn purges(&self) -> bool {
+        !self.stale.iter().any(|i| ALL.get(*i).is_some_and(|p| p.name == search::PROJECTION.name))
+    }
+
+    /// Whether this program can read the tables that another version made.
+    pub(crate) fn is_readable(&self) -> Result<bool, ViewsError> {
+        let wanted = Connection::open_in_memory()?;
+        for projection in self.stale.iter().filter_map(|i| ALL.get(*i)) {
+            wanted.execute_batch(projection.sql)?;
+        }
+        let mut tables = wanted.prepare("SELECT sql FROM sqlite_master WHERE type IN ('table', 'view') AND sql IS NOT NULL")?;
+        for sql in tables.query_map([], |r| r.get::<_, String>(0))? {
+            let there = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE sql = ?)";
+            if !self.connection.query_row(there, [sql?], |r| r.get(0))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A copy of the file as it stands.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<(), ViewsError> {
+        self.connection.execute("VACUUM INTO ?", [path.to_string_lossy()])?;
+        Ok(())
+    }
+
+    /// Begins some of the projections anew.
+    pub(crate) fn remake(&mut self, which: &[usize]) -> Result<(), ViewsError> {
+        for i in which {
+            let (Some(projection), Some(position)) = (ALL.get(*i), self.positions.get_mut(*i)) else { continue };
+            make_anew(&self.connection, projection)?;
+            *position = 0;
+            self.stopped.retain(|(n, _)| n != i);
+        }
+        self.stale.retain(|i| !which.contains(i));
+        Ok(())
+    }
+
+    /// Deletes a subject's text, from the WAL too.
+    pub(crate) fn purge(&self, business: BusinessId, subject: SubjectId) -> Result<(), ViewsError> {
+        if self.purges() {
+            search::purge(&self.connection, business, subject).map_err(|e| ViewsError::Storage(e.to_string()))?;
+        } else {
+            self.connection.execute_batch("DROP TABLE IF EXISTS search_text; DROP TABLE IF EXISTS search_rows")?;
+        }
+        self.empty_wal()
+    }
+
+    /// What was deleted must not live on in the WAL; readers of older pages are waited for.
+    pub(crate) fn empty_wal(&self) -> Result<(), ViewsError> {
+        for _ in 0..WAL_TRIES_MAX {
+            let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
+            if busy == 0 {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        Err(ViewsError::Storage("deleted text is still in the WAL, because a reader holds it; shred again".to_owned()))
+    }
+
+    /// Applies the next batch; says how many events it had.
+    pub(crate) fn step(&mut self, up_to: u64) -> Result<usize, ViewsError> {
+        let after = self.next();
+        if after >= up_to {
+            return Ok(0);
+        }
+        let mut events =
+            self.sources.unsealer.runtime.block_on(self.sources.log.read_all(after, PROJECTION_BATCH_MAX)).map_err(|e| ViewsError::Storage(e.to_string()))?;
+        events.retain(|e| e.position <= up_to);
+        let Some(last) = events.last().map(|e| e.position) else { return Ok(0) };
+        if self.batch(&events, last, false).is_err() {
+            // One of them can't be applied: once more, each behind a savepoint, to find out which.
+            self.batch(&events, last, true)?;
+        }
+        for (i, position) in self.positions.iter_mut().enumerate() {
+            if !self.stale.contains(&i) {
+                *position = last.max(*position);
+            }
+        }
+        for recorded in &events {
+            if recorded.business == INSTALLATION
+                && let Ok(Event::Operations(operations::Event::EventSkipped(skipped))) =
+                    recorded.stored().map_err(|_| ()).and_then(|s| s.event().map_err(|_| ()))
+            {
+                self.skip(&skipped)?;
+            }
+        }
+        Ok(events.len())
+    }
+
+    fn batch(&mut self, events: &[Recorded], last: u64, careful: bool) -> Result<(), ViewsError> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let result = self.batch_inside(events, last, careful).and_then(|failed| {
+            self.connection.execute_batch("COMMIT")?;
+            Ok(failed)
+        });
+        match result {
+            Ok(failed) => {
+                self.stopped.extend(failed);
+                Ok(())
+            }
+            Err(e) => {
+                let _ = self.connection.execute_batch("ROLLBACK");
+                Err(ViewsError::Storage(e.to_string()))
+            }
+        }
+    }
+
+    fn batch_inside(&self, events: &[Recorded], last: u64, careful: bool) -> Result<HashSet<(usize, String)>, ApplyError> {
+        let mut failed = HashSet::new();
+        for recorded in events {
+            let stored = recorded.stored();
+            let unreadable = |why: &dyn std::fmt::Display| ApplyError::Value(format!("the event can't be read: {why}"));
+            let event = stored.as_ref().map_err(|e| unreadable(e)).and_then(|s| Ok((s, s.event().map_err(|e| unreadable(&e))?)));
+            let business = recorded.business.to_string();
+            for (i, projection) in ALL.iter().enumerate() {
+                let place = (i, business.clone());
+                let seen = self.positions.get(i).is_some_and(|p| *p >= recorded.position);
+                if seen || self.stale.contains(&i) || self.stopped.contains(&place) || failed.contains(&place) {
+                    continue;
+                }
+                let apply = || match &event {
+                    Ok((stored, event)) => self.apply(projection, &Applied { recorded, stored, event }),
+                    Err(e) => Err(ApplyError::Value(e.to_string())),
+                };
+                if !careful {
+                    apply()?;
+                    continue;
+                }
+                self.connection.execute_batch("SAVEPOINT one")?;
+                if let Err(e) = apply() {
+                    if e.is_of_the_file() {
+                        return Err(e);
+                    }
+                    self.connection.execute_batch("ROLLBACK TO one")?;
+                    tracing::error!(projection.name = projection.name, business.id = %business, event.seq = recorded.seq, error = %e, "a projection stopped at an event of one business");
+                    self.connection.execute(
+                        "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)",
+                        params![projection.name, business, recorded.seq, recorded.position, e.to_string()],
+                    )?;
+                    failed.insert(place);
+                }
+                self.connection.execute_batch("RELEASE one")?;
+            }
+        }
+        let stale: Vec<&str> = self.stale.iter().filter_map(|i| Some(ALL.get(*i)?.name)).collect();
+        let moved = "UPDATE projections SET position = max(position, ?) WHERE name NOT IN (SELECT value FROM json_each(?))";
+        self.connection.prepare_cached(moved)?.execute(params![last, serde_json::to_string(&stale)?])?;
+        Ok(failed)
+    }
+
+    fn apply(&self, projection: &Projection, applied: &Applied<'_>) -> Result<(), ApplyError> {
+        match projection.apply {
+            Apply::Sealed(apply) => apply(&self.connection, applied),
+            Apply::Searchable(apply) => apply(&self.connection, applied, &self.sources.unsealer),
+        }
+    }
+
+    /// Tries the businesses that were stopped once more, each from the event it was stopped at.
+    pub(crate) fn retry(&mut self) -> Result<(), ViewsError> {
+        for failure in failures(&self.connection)? {
+            let Some(i) = ALL.iter().position(|p| p.name == failure.projection).filter(|i| !self.stale.contains(i)) else { continue };
+            self.resume(i, &failure.business, failure.seq.saturating_sub(1))?;
+        }
+        Ok(())
+    }
+
+    /// Goes on without the event that a projection stopped at, when it is the one that was named.
+    fn skip(&mut self, skipped: &EventSkipped) -> Result<(), ViewsError> {
+        let business = skipped.business.to_string();
+        for failure in failures(&self.connection)? {
+            let named = failure.projection == skipped.projection.as_str() && failure.business == business && failure.seq == skipped.seq;
+            if let Some(i) = ALL.iter().position(|p| named && p.name == failure.projection).filter(|i| !self.stale.contains(i)) {
+                tracing::warn!(projection.name = failure.projection, business.id = %business, event.seq = failure.seq, "an event is passed over, as an operator said");
+                self.resume(i, &business, failure.seq)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies what a stopped business has waited for; stops again at the first event that still
+    /// can't be applied.
+    fn resume(&mut self, i: usize, business: &str, mut after: u64) -> Result<(), ViewsError> {
+        let storage = |e: String| ViewsError::Storage(e);
+        let (Some(projection), Some(up_to)) = (ALL.get(i), self.positions.get(i)) else { return Ok(()) };
+        let id: BusinessId = business.parse().map_err(|_| storage(format!("`{business}` is no business")))?;
+        let tx = self.connection.unchecked_transaction()?;
+        let mut stuck = None;
+        'stream: loop {
+            let events =
+                self.sources.unsealer.runtime.block_on(self.sources.log.read_business(id, after, PROJECTION_BATCH_MAX)).map_err(|e| storage(e.to_string()))?;
+            let Some(last) = events.last().map(|e| e.seq) else { break };
+            for recorded in &events {
+                if recorded.position > *up_to {
+                    break 'stream;
+                }
+                tx.execute_batch("SAVEPOINT one")?;
+                if let Err(e) = self.apply_stored(projection, recorded) {
+                    if e.is_of_the_file() {
+                        return Err(storage(e.to_string()));
+                    }
+                    tx.execute_batch("ROLLBACK TO one; RELEASE one")?;
+                    stuck = Some((recorded.seq, recorded.position, e.to_string()));
+                    break 'stream;
+                }
+                tx.execute_batch("RELEASE one")?;
+            }
+            after = last;
+        }
+        match &stuck {
+            Some((seq, position, error)) => {
+                tx.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)", params![projection.name, business, seq, position, error])?
+            }
+            None => tx.execute("DELETE FROM failures WHERE projection = ? AND business = ?", params![projection.name, business])?,
+        };
+        tx.commit()?;
+        let place = (i, business.to_owned());
+        if stuck.is_some() {
+            self.stopped.insert(place);
+        } else {
+            self.stopped.remove(&place);
+        }
+        Ok(())
+    }
+
+    fn apply_stored(&self, projection: &Projection, recorded: &Recorded) -> Result<(), ApplyError> {
+        let stored = recorded.stored()?;
+        let event = stored.event().map_err(|e| ApplyError::Value(e.to_string()))?;
+        self.apply(projection, &Applied { recorded, stored: &stored, event: &event })
+    }
+}
+
+/// The tables and views that a projection's SQL makes, in its order.
+fn made_by(projection: &Projection) -> rusqlite::Result<Vec<(String, String)>> {
+    let scratch = Connection::open_in_memory()?;
+    scratch.execute_batch(projection.sql)?;
+    let mut made = scratch.prepare("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY rowid")?;
+    made.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
+}
+
+/// Drops what a projection, in whatever version, made here, and makes it empty.
+fn make_anew(connection: &Connection, projection: &Projection) -> Result<(), ViewsError> {
+    let storage = |e: serde_json::Error| ViewsError::Storage(e.to_string());
+    let tx = connection.unchecked_transaction()?;
+    let before: Option<String> = tx.query_row("SELECT made FROM projections WHERE name = ?", [projection.name], |r| r.get(0)).optional()?;
+    let before: Vec<(String, String)> = before.map(|text| serde_json::from_str(&text)).transpose().map_err(storage)?.unwrap_or_default();
+    for (kind, name) in before {
+        tx.execute_batch(&format!("DROP {kind} IF EXISTS \"{name}\""))?;
+    }
+    tx.execute_batch(projection.sql)?;
+    let made = serde_json::to_string(&made_by(projection)?).map_err(storage)?;
+    tx.execute("DELETE FROM failures WHERE projection = ?", [projection.name])?;
+    tx.execute("INSERT OR REPLACE INTO projections VALUES (?, ?, 0, ?)", params![projection.name, projection.version, made])?;
+    tx.commit()?;
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! The files of the views: one is read, the one before it is kept for a rollback, and a next one
+//! may be in the making. A file of a few bytes, replaced as a whole, says which is which.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The files of one folder.
+pub(crate) struct Generations {
+    folder: PathBuf,
+    named: Named,
+}
+
+#[derive(Default, Clone, Copy, Serialize, Deserialize)]
+struct Named {
+    current: Option<u64>,
+    previous: Option<u64>,
+    building: Option<u64>,
+}
+
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+
+impl Generations {
+    /// Opens the folder, or makes it; files that nobody named are deleted.
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let named = match fs::read(folder.join("generations.json")) {
+            Ok(bytes) => serde_json::from_slice(&bytes)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Named::default(),
+            Err(e) => return Err(e),
+        };
+        let this = Self { folder: folder.to_owned(), named };
+        let kept: Vec<String> = [this.named.current, this.named.previous, this.named.building].into_iter().flatten().map(|n| format!("{n}.db")).collect();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.contains(".db") && !kept.iter().any(|k| name.starts_with(k.as_str())) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(this)
+    }
+
+    /// The file of a generation.
+    pub(crate) fn path(&self, generation: u64) -> PathBuf {
+        self.folder.join(format!("{generation}.db"))
+    }
+
+    /// The generation that is read.
+    pub(crate) fn current(&self) -> Option<u64> {
+        self.named.current
+    }
+
+    /// The one before it.
+    pub(crate) fn previous(&self) -> Option<u64> {
+        self.named.previous
+    }
+
+    /// One that was being made when the process ended.
+    pub(crate) fn building(&self) -> Option<u64> {
+        self.named.building
+    }
+
+    /// A number that no file has.
+    pub(crate) fn next(&self) -> u64 {
+        [self.named.current, self.named.previous, self.named.building].into_iter().flatten().max().unwrap_or(0) + 1
+    }
+
+    /// Remembers that a generation is being made, so that a next process goes on with it.
+    pub(crate) fn begin(&mut self, generation: u64) -> io::Result<()> {
+        self.write(Named { building: Some(generation), ..self.named })
+    }
+
+    /// Gives up one that was being made; the one before the current is no such.
+    pub(crate) fn give_up(&mut self, generation: u64) -> io::Result<()> {
+        if self.named.building == Some(generation) {
+            self.write(Named { building: None, ..self.named })?;
+        }
+        if self.named.previous == Some(generation) { Ok(()) } else { self.remove(generation) }
+    }
+
+    /// Makes a generation the one that is read; the one that was is kept, the one before that is
+    /// deleted.
+    pub(crate) fn flip(&mut self, generation: u64) -> io::Result<()> {
+        let dropped = self.named.previous.filter(|n| *n != generation);
+        self.write(Named { current: Some(generation), previous: self.named.current, building: None })?;
+        dropped.map_or(Ok(()), |n| self.remove(n))
+    }
+
+    /// Keeps the one before no longer.
+    pub(crate) fn forget_previous(&mut self) -> io::Result<()> {
+        let Some(previous) = self.named.previous else { return Ok(()) };
+        self.write(Named { previous: None, ..self.named })?;
+        self.remove(previous)
+    }
+
+    /// Deletes the file of a generation.
+    fn remove(&self, generation: u64) -> io::Result<()> {
+        let path = self.path(generation);
+        for suffix in SUFFIXES {
+            match fs::remove_file(format!("{}{suffix}", path.display())) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, named: Named) -> io::Result<()> {
+        let (path, fresh) = (self.folder.join("generations.json"), self.folder.join("generations.json.new"));
+        let mut file = fs::File::create(&fresh)?;
+        file.write_all(&serde_json::to_vec(&named)?)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &path)?;
+        fs::File::open(&self.folder)?.sync_all()?;
+        self.named = named;
+        Ok(())
+    }
+}

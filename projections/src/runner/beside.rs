@@ -1,0 +1,299 @@
+//! What is built beside the views that are read: rebuilds, rollbacks and audits.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use domain::{BusinessId, SubjectId};
+use rusqlite::InterruptHandle;
+
+use super::{AUDIT_EVERY, FIRST_AUDIT_AFTER, Runner};
+use crate::fold::Fold;
+use crate::views::{Building, Outcome, Purpose, ViewsError, read_only};
+use crate::{ALL, digest};
+
+/// How often a comparison is asked whether it is done.
+const COMPARISON_ASKED_EVERY: Duration = Duration::from_millis(20);
+
+/// Views in the making.
+pub(super) struct Build {
+    number: u64,
+    pub(super) fold: Fold,
+    purpose: Purpose,
+    /// Whether every projection is built from the log.
+    whole: bool,
+    /// Whether what another version made has been compared, or there is none.
+    stale_compared: bool,
+    compared: bool,
+    comparison: Option<Comparison>,
+    position: u64,
+    differed: Vec<String>,
+}
+
+/// A comparison of rows on a thread of its own: both files are read as they stood at one position,
+/// while both go on.
+struct Comparison {
+    thread: JoinHandle<Result<Vec<String>, ViewsError>>,
+    interrupts: [InterruptHandle; 2],
+}
+
+impl Build {
+    pub(super) fn new(number: u64, fold: Fold, purpose: Purpose) -> Self {
+        Self {
+            number,
+            fold,
+            purpose,
+            whole: purpose == Purpose::Audit,
+            stale_compared: false,
+            compared: false,
+            comparison: None,
+            position: 0,
+            differed: Vec::new(),
+        }
+    }
+
+    fn interrupt(&self) {
+        self.comparison.iter().flat_map(|c| &c.interrupts).for_each(InterruptHandle::interrupt);
+    }
+}
+
+impl Runner {
+    /// Nothing but an audit, which can be had again, is in the making.
+    pub(super) fn free(&mut self) -> Result<(), ViewsError> {
+        match &self.build {
+            None => Ok(()),
+            Some(build) if build.purpose == Purpose::Audit => {
+                self.drop_build();
+                Ok(())
+            }
+            Some(_) => Err(self.building.borrow().clone().map_or(ViewsError::Stopped, ViewsError::Busy)),
+        }
+    }
+
+    /// Begins a build of some projections, or of all, that is to be read.
+    pub(super) fn begin_rebuild(&mut self, which: &[usize]) -> Result<(), ViewsError> {
+        let number = self.generations.next();
+        let path = self.generations.path(number);
+        let anew: Vec<usize> = (0..ALL.len()).filter(|i| which.contains(i) || self.live.stale.contains(i)).collect();
+        let whole = anew.len() == ALL.len();
+        self.generations.begin(number)?;
+        let begun = (|| {
+            if !whole {
+                self.live.copy_to(&path)?;
+            }
+            let mut fold = Fold::open(&path, &self.sources)?;
+            if !whole {
+                fold.remake(&anew)?;
+            }
+            Ok(fold)
+        })();
+        match begun {
+            Ok(fold) => {
+                self.build = Some(Build { whole, ..Build::new(number, fold, Purpose::Rebuild) });
+                self.publish();
+                Ok(())
+            }
+            Err(e) => {
+                self.generations.give_up(number)?;
+                Err(e)
+            }
+        }
+    }
+
+    /// Begins a build that is compared and thrown away.
+    pub(super) fn begin_audit(&mut self) -> Result<(), ViewsError> {
+        self.audit_at = Instant::now() + AUDIT_EVERY;
+        let number = self.generations.next();
+        let fold = Fold::open(&self.generations.path(number), &self.sources)?;
+        self.build = Some(Build::new(number, fold, Purpose::Audit));
+        self.publish();
+        Ok(())
+    }
+
+    /// Has the views before these catch up, to be read again.
+    pub(super) fn rollback(&mut self) -> Result<(), ViewsError> {
+        self.free()?;
+        let none = |why: &str| ViewsError::NoRollback(why.to_owned());
+        let previous = self.generations.previous().ok_or_else(|| none("there are no earlier views: they are kept from a rebuild to the next"))?;
+        let fold = Fold::open(&self.generations.path(previous), &self.sources)?;
+        if let Some(projection) = fold.stale.first().and_then(|i| ALL.get(*i)) {
+            return Err(none(&format!(
+                "the earlier views were made by a program with another version of the projection `{}`; start that program: it goes on with them by itself",
+                projection.name
+            )));
+        }
+        self.build = Some(Build::new(previous, fold, Purpose::Rollback));
+        self.publish();
+        Ok(())
+    }
+
+    /// Does a piece of what is built; says how long to wait before the next.
+    pub(super) fn beside(&mut self) -> Duration {
+        if self.build.is_none() {
+            let wait = self.audit_at.saturating_duration_since(Instant::now());
+            if !wait.is_zero() {
+                return wait;
+            }
+            self.audit_at = Instant::now() + FIRST_AUDIT_AFTER;
+            let begun = if self.live.stale.is_empty() { self.begin_audit() } else { self.begin_rebuild(&[]) };
+            if let Err(e) = begun {
+                tracing::error!(error = %e, "the views could not be compared with the log");
+            }
+            return Duration::ZERO;
+        }
+        let advanced = self.advance();
+        self.publish();
+        advanced.unwrap_or_else(|e| {
+            let why = format!("{e}; what is read stayed as it was");
+            tracing::error!(error = %e, "what was built beside the views is given up");
+            self.ended(Some(why));
+            self.drop_build();
+            Duration::ZERO
+        })
+    }
+
+    fn advance(&mut self) -> Result<Duration, ViewsError> {
+        let Some(build) = &mut self.build else { return Ok(Duration::ZERO) };
+        if let Some(comparison) = build.comparison.take_if(|c| c.thread.is_finished()) {
+            match comparison.thread.join() {
+                Ok(Ok(differed)) => {
+                    let done = if build.stale_compared { &mut build.compared } else { &mut build.stale_compared };
+                    *done = true;
+                    build.differed.extend(differed);
+                }
+                // It was interrupted, for the sake of a purge: once more.
+                Ok(Err(e)) => tracing::info!(error = %e, "comparing the views begins again"),
+                Err(_) => return Err(ViewsError::Storage("comparing the views ended early".to_owned())),
+            }
+        }
+        // Rows of another version stand still at their position: there they are compared, unless a
+        // build that a restart went on with is beyond it.
+        build.stale_compared |= self.live.stale.is_empty() || build.fold.position() > self.live.position();
+        let up_to = if build.stale_compared { self.live.next() } else { self.live.position() };
+        let began = Instant::now();
+        if build.fold.step(up_to)? > 0 {
+            return Ok(if build.purpose == Purpose::Audit { began.elapsed() } else { Duration::ZERO });
+        }
+        if build.comparison.is_some() {
+            return Ok(COMPARISON_ASKED_EVERY);
+        }
+        if build.compared {
+            self.finish()?;
+            return Ok(Duration::ZERO);
+        }
+        let which = |i: &usize| build.stale_compared != self.live.stale.contains(i);
+        let which: Vec<usize> = (0..ALL.len()).filter(which).collect();
+        build.position = up_to;
+        build.comparison = Some(self.live.compare(&build.fold, which)?);
+        Ok(COMPARISON_ASKED_EVERY)
+    }
+
+    /// Both are as far, and were compared.
+    fn finish(&mut self) -> Result<(), ViewsError> {
+        let Some(build) = &self.build else { return Ok(()) };
+        let (purpose, position, differed) = (build.purpose, build.position, build.differed.clone());
+        if !differed.is_empty() {
+            tracing::warn!(projections = ?differed, position, purpose = purpose.word(), "what was built beside the views has other rows");
+        }
+        self.ended(None);
+        match purpose {
+            Purpose::Audit => {
+                self.told.note(|c| c.verified = if differed.is_empty() { Some(position) } else { c.verified });
+                self.drop_build();
+            }
+            Purpose::Rebuild | Purpose::Rollback => {
+                let verified = Some(position).filter(|_| build.whole);
+                self.flip()?;
+                self.told.note(|c| c.verified = verified);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was built is read from now on.
+    pub(super) fn flip(&mut self) -> Result<(), ViewsError> {
+        let Some(build) = &self.build else { return Ok(()) };
+        self.generations.flip(build.number)?;
+        let Some(build) = self.build.take() else { return Ok(()) };
+        self.live = build.fold;
+        self.told.serve(self.generations.path(build.number));
+        self.moved.send_replace(self.live.position());
+        self.publish();
+        Ok(())
+    }
+
+    fn ended(&self, failed: Option<String>) {
+        let Some(build) = &self.build else { return };
+        let outcome = Outcome { purpose: build.purpose, position: build.position, differed: build.differed.clone(), failed };
+        self.told.note(|c| c.last = Some(outcome));
+    }
+
+    fn drop_build(&mut self) {
+        let Some(build) = self.build.take() else { return };
+        build.interrupt();
+        drop(build.fold);
+        if let Err(e) = self.generations.give_up(build.number) {
+            tracing::error!(error = %e, "a file of views that is not needed could not be deleted");
+        }
+        self.publish();
+    }
+
+    /// Tells those outside.
+    pub(super) fn publish(&self) {
+        let previous = self.generations.previous().is_some();
+        self.told.note(|c| c.previous = previous);
+        let of = self.live.position();
+        let now = self.build.as_ref().map(|b| Building { purpose: b.purpose, position: b.fold.position(), of });
+        self.building.send_if_modified(|known| std::mem::replace(known, now.clone()) != now);
+    }
+
+    /// Deletes a subject's text from every file there is.
+    pub(super) fn purge(&mut self, business: BusinessId, subject: SubjectId) -> Result<(), ViewsError> {
+        if let Some(build) = &self.build {
+            build.interrupt();
+            build.fold.purge(business, subject)?;
+        }
+        self.live.purge(business, subject)?;
+        self.purge_previous();
+        Ok(())
+    }
+
+    /// Opening the earlier views deletes what nobody has a key for; when that can't be done, they
+    /// are not kept.
+    pub(super) fn purge_previous(&mut self) {
+        let in_the_making = self.build.as_ref().map(|b| b.number);
+        let Some(previous) = self.generations.previous().filter(|p| in_the_making != Some(*p)) else { return };
+        let purged = Fold::open(&self.generations.path(previous), &self.sources)
+            .and_then(|fold| if fold.purges() { fold.empty_wal() } else { Err(ViewsError::Stopped) });
+        if purged.is_err()
+            && let Err(e) = self.generations.forget_previous()
+        {
+            tracing::error!(error = %e, "earlier views could not be deleted");
+        }
+        self.publish();
+    }
+}
+
+impl Fold {
+    /// Compares the rows of some projections, as both files stand now.
+    fn compare(&self, other: &Self, which: Vec<usize>) -> Result<Comparison, ViewsError> {
+        let snapshot = |fold: &Self| -> Result<rusqlite::Connection, ViewsError> {
+            let path = fold.connection.path().unwrap_or_default();
+            let connection = read_only(path.as_ref())?;
+            connection.execute_batch("BEGIN; SELECT count(*) FROM projections")?;
+            Ok(connection)
+        };
+        let (mine, theirs) = (snapshot(self)?, snapshot(other)?);
+        let interrupts = [mine.get_interrupt_handle(), theirs.get_interrupt_handle()];
+        let compare = move || {
+            let mut differed = Vec::new();
+            for projection in which.into_iter().filter_map(|i| ALL.get(i)) {
+                if digest(&mine, projection)? != digest(&theirs, projection)? {
+                    differed.push(projection.name.to_owned());
+                }
+            }
+            Ok(differed)
+        };
+        let thread = std::thread::Builder::new().name("views-compared".to_owned()).spawn(compare)?;
+        Ok(Comparison { thread, interrupts })
+    }
+}
