@@ -3,11 +3,14 @@ CARGO ?= cargo
 DATA ?= .run
 LISTEN ?= 127.0.0.1:7117
 
-.PHONY: help run test check contracts bench torture clean
+.PHONY: help run test check contracts graphiql bench torture clean
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-run: ## Build (release), import three businesses at work, serve them, ask five questions
+graphiql: ## Get GraphiQL's files from npm, to be compiled in
+	./infra/graphiql.sh
+
+run: graphiql ## Build (release), import three businesses at work, serve them, ask five questions
 	$(CARGO) build --release --locked -p server
 	./infra/run.sh target/release/minutebook $(DATA) $(LISTEN)
 

@@ -8,7 +8,7 @@ use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, s
 
 /// The projection.
 pub const PROJECTION: Projection =
-    Projection { name: "integrations", version: 1, sql: include_str!("integrations.sql"), tables: &[("calls", "business, id")], apply: Apply::Sealed(apply) };
+    Projection { name: "integrations", version: 2, sql: include_str!("integrations.sql"), tables: &[("calls", "business, id")], apply: Apply::Sealed(apply) };
 
 fn parts(money: Option<Money>) -> (Option<String>, Option<String>) {
     money.map(|m| (m.amount.to_string(), m.currency.to_string())).unzip()

@@ -6,3 +6,5 @@ CREATE TABLE calls(
   PRIMARY KEY (business, id)) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX calls_by_seq ON calls(business, seq);
 CREATE INDEX calls_by_status ON calls(business, status, seq);
+CREATE INDEX calls_by_task ON calls(business, task, seq) WHERE task IS NOT NULL;
+CREATE INDEX calls_by_decision ON calls(business, decision, seq) WHERE decision IS NOT NULL;

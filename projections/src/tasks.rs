@@ -10,7 +10,7 @@ use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, s
 /// The projection.
 pub const PROJECTION: Projection = Projection {
     name: "tasks",
-    version: 2,
+    version: 3,
     sql: include_str!("tasks.sql"),
     tables: &[
         ("tasks", "business, id"),

@@ -1,6 +1,7 @@
 //! The views from the outside: read-only connections, how far they are, and requests to the runner.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -152,6 +153,7 @@ struct Served {
 #[derive(Clone, Default)]
 pub(crate) struct Told {
     served: Arc<Mutex<Served>>,
+    reads: Arc<AtomicU64>,
     checked: Arc<Mutex<Checked>>,
 }
 
@@ -190,6 +192,7 @@ impl Views {
     /// # Errors
     /// What `read` returns, or that the file can't be opened.
     pub fn read<T, E: From<rusqlite::Error>>(&self, read: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+        self.told.reads.fetch_add(1, Ordering::Relaxed);
         let served = || self.told.served.lock().unwrap_or_else(PoisonError::into_inner);
         let (path, idle) = {
             let mut served = served();
@@ -202,6 +205,12 @@ impl Views {
             served.idle.push(connection);
         }
         result
+    }
+
+    /// How often this process has read them.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.told.reads.load(Ordering::Relaxed)
     }
 
     /// The last position that every projection has applied.

@@ -2,8 +2,9 @@
 
 use async_graphql::{ComplexObject, Context, Result};
 
+use crate::children;
 use crate::node::{JsonValue, node};
-use crate::page::{Filter, Page, list};
+use crate::page::Page;
 use crate::tasks::Task;
 
 node! {
@@ -43,8 +44,7 @@ impl Agent {
     /// Tasks whose result at hand it made, the first 50.
     #[graphql(complexity = "1 + 50 * child_complexity")]
     async fn produced(&self, ctx: &Context<'_>) -> Result<Vec<Task>> {
-        let filter = Filter::of(&self.business).and("producer = ?", Some(self.id.clone()));
-        let page = list::<Task>(ctx, filter, Page::default()).await?;
+        let page = children::list::<Task>(ctx, &self.business, "producer", &self.id, Page::default()).await?;
         Ok(page.edges.into_iter().map(|e| e.node.0).collect())
     }
 }

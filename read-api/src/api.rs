@@ -61,7 +61,7 @@ impl Api {
     /// The schema over these sources, with every limit in place.
     #[must_use]
     pub fn new(sources: &Sources, introspection: bool) -> Self {
-        let schema = |mode| builder().validation_mode(mode).data(sources.clone()).finish();
+        let schema = |mode| builder().validation_mode(mode).data(sources.clone()).data(crate::children::loader(sources)).finish();
         let introspecting = builder().limit_depth(INTROSPECTION_DEPTH_MAX).finish();
         Self {
             strict: schema(ValidationMode::Strict),

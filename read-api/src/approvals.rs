@@ -2,8 +2,8 @@
 
 use async_graphql::{ComplexObject, Context, Result};
 
+use crate::children;
 use crate::node::{JsonValue, node};
-use crate::page::{Filter, all};
 use crate::personal::PersonalText;
 
 node! {
@@ -76,6 +76,6 @@ impl Approval {
     /// The votes, oldest first.
     #[graphql(complexity = "1 + 5 * child_complexity")]
     async fn votes(&self, ctx: &Context<'_>) -> Result<Vec<Vote>> {
-        all(ctx, Filter::of(&self.business).and("approval = ?", Some(self.id.clone()))).await
+        children::all(ctx, &self.business, "approval", &self.id).await
     }
 }

@@ -1,12 +1,15 @@
 //! The audit trail: events with their data, and attempts.
 
+use std::sync::Arc;
+
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use domain::BusinessId;
 use event_log::{Recorded, Unsealed, unseal};
 use rusqlite::OptionalExtension as _;
 
+use crate::children;
 use crate::node::{JsonValue, Node as _, node};
-use crate::page::{Filter, List, Page, bad, blocking, cost, here, list};
+use crate::page::{List, Page, bad, blocking, cost};
 use crate::{Sources, Viewer};
 
 node! {
@@ -51,19 +54,11 @@ pub(crate) const WITH_TEXT: &str =
 /// Steps up a chain of causes.
 const CAUSES_MAX: usize = 100;
 
-/// The id of the event at that place of a business.
-pub(crate) fn event_id(ctx: &Context<'_>, business: &str, seq: i64) -> Result<Option<String>> {
-    let sources = ctx.data::<Sources>()?;
-    let sql = "SELECT event_id FROM events WHERE business = ? AND seq = ?";
-    here(|| sources.views.read(|c| c.prepare_cached(sql)?.query_row(rusqlite::params![business, seq], |r| r.get(0)).optional()))
-}
-
 impl Event {
-    async fn recorded(&self, ctx: &Context<'_>) -> Result<Recorded> {
+    async fn recorded(&self, ctx: &Context<'_>) -> Result<Arc<Recorded>> {
         let business: BusinessId = self.business.parse().map_err(|_| bad("NOT_FOUND", "no such business", "check the id"))?;
-        let after = u64::try_from(self.seq - 1).unwrap_or(0);
-        let found = ctx.data::<Sources>()?.log.read_business(business, after, 1).await?;
-        found.into_iter().next().ok_or_else(|| bad("NOT_FOUND", "the log does not have this event", "run `minutebook verify`"))
+        let found = children::recorded(ctx, business, u64::try_from(self.seq).unwrap_or(0)).await?;
+        found.ok_or_else(|| bad("NOT_FOUND", "the log does not have this event", "run `minutebook verify`"))
     }
 }
 
@@ -93,13 +88,13 @@ impl Event {
     /// The events that it led to: ask them for theirs, and it is a tree.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn effects(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Event>> {
-        list(ctx, Filter::of(&self.business).and("causation = ?", Some(self.event_id.clone())), Page { first, after, last, before }).await
+        children::list(ctx, &self.business, "causation", &self.event_id, Page { first, after, last, before }).await
     }
 
     /// Everything that belongs together with it, itself too.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn correlated(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Event>> {
-        list(ctx, Filter::of(&self.business).and("correlation = ?", Some(self.correlation.clone())), Page { first, after, last, before }).await
+        children::list(ctx, &self.business, "correlation", &self.correlation, Page { first, after, last, before }).await
     }
 
     /// What happened, as JSON; personal fields opened, `forgotten` or (without a role here) left sealed.
@@ -125,7 +120,7 @@ impl Event {
     /// The stored bytes, exactly: what was hashed into the business's Merkle tree.
     #[graphql(complexity = 5)]
     async fn stored(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(String::from_utf8(self.recorded(ctx).await?.bytes)?)
+        Ok(std::str::from_utf8(&self.recorded(ctx).await?.bytes)?.to_owned())
     }
 }
 
@@ -160,7 +155,7 @@ pub(crate) struct AttemptPage {
 }
 
 pub(crate) async fn attempts(ctx: &Context<'_>, business: BusinessId, first: usize, before: Option<u64>) -> Result<AttemptPage> {
-    let attempts = std::sync::Arc::clone(&ctx.data::<Sources>()?.attempts);
+    let attempts = Arc::clone(&ctx.data::<Sources>()?.attempts);
     attempts.flush().await;
     let (rows, total_count) = tokio::task::spawn_blocking(move || attempts.list(business, before, first)).await??;
     let next_before = if rows.len() == first { rows.last().map(|(n, _)| *n) } else { None };

@@ -2,8 +2,8 @@
 
 use async_graphql::{ComplexObject, Context, Result};
 
+use crate::children;
 use crate::node::node;
-use crate::page::{Filter, all};
 
 node! {
     /// The money that one scope may spend in one window.
@@ -24,7 +24,7 @@ node! {
 
 node! {
     /// What is reserved and spent of a budget in one period; amounts in the budget's currency.
-    BudgetPeriod in "budget_periods" by "period" {
+    BudgetPeriod in "budget_periods" sorted by "period" {
         /// The period: lifetime, 2026-11-22, 2026-W47 or 2026-11.
         period: String,
         /// Set aside now.
@@ -47,6 +47,6 @@ impl Budget {
     /// What is reserved and spent, by period.
     #[graphql(complexity = "1 + 10 * child_complexity")]
     async fn periods(&self, ctx: &Context<'_>) -> Result<Vec<BudgetPeriod>> {
-        all(ctx, Filter::of(&self.business).and("budget = ?", Some(self.id.clone()))).await
+        children::all(ctx, &self.business, "budget", &self.id).await
     }
 }

@@ -2,9 +2,9 @@
 
 use async_graphql::{ComplexObject, Context, Result};
 
+use crate::children;
 use crate::integrations::Call;
 use crate::node::{JsonValue, node};
-use crate::page::{Filter, all};
 use crate::personal::PersonalText;
 
 node! {
@@ -63,6 +63,6 @@ impl Decision {
     /// Calls that it led to.
     #[graphql(complexity = "1 + 5 * child_complexity")]
     async fn calls(&self, ctx: &Context<'_>) -> Result<Vec<Call>> {
-        all(ctx, Filter::of(&self.business).and("decision = ?", Some(self.id.clone()))).await
+        children::all(ctx, &self.business, "decision", &self.id).await
     }
 }

@@ -11,6 +11,7 @@ mod approvals;
 mod audit;
 mod budgets;
 mod businesses;
+mod children;
 mod decisions;
 mod integrations;
 mod memory;

@@ -3,6 +3,7 @@
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{ComplexObject, Context, Result};
 
+use crate::children;
 use crate::node::{JsonValue, Node as _, node};
 use crate::page::{Filter, List, Page, Total, bad, blocking, first_rows, list, time, words};
 use crate::personal::PersonalText;
@@ -62,7 +63,7 @@ node! {
 impl Memory {
     /// The id of the event that says it.
     async fn event_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        crate::audit::event_id(ctx, &self.business, self.seq)
+        children::event_id(ctx, &self.business, self.seq).await
     }
 }
 
@@ -144,7 +145,7 @@ async fn search(ctx: &Context<'_>, business: &str, words: String, filter: Filter
     .await?;
     let mut seen = std::collections::HashSet::new();
     hits.retain(|(place, _)| seen.insert(*place));
-    let total = Total::counted(hits.len());
+    let total = Total::Counted(i64::try_from(hits.len()).unwrap_or(i64::MAX));
     let more = hits.len() > after + first;
     let mut connection = Connection::with_additional_fields(after > 0, more, total);
     let page = hits.into_iter().enumerate().skip(after).take(first);

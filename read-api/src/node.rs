@@ -1,14 +1,21 @@
 //! Rows of the views as GraphQL objects: one declaration gives the object and how it is read.
 
-use async_graphql::{SimpleObject, Value, scalar};
-use rusqlite::Row;
+use std::borrow::Cow;
+
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{ContextSelectionSet, ID, Interface, OutputType, Positioned, ServerResult, SimpleObject, Value, scalar};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::BusinessId;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 use serde::{Deserialize, Serialize};
 
 use crate::row::Column;
 
 /// A row that can stand in a list.
-pub(crate) trait Node: Send + Sync + Sized + 'static {
+pub(crate) trait Node: Clone + Send + Sync + Sized + 'static {
     /// The table it stands in.
     const TABLE: &'static str;
     /// The column that orders it and that cursors hold.
@@ -19,6 +26,49 @@ pub(crate) trait Node: Send + Sync + Sized + 'static {
     fn from_row(row: &Row<'_>, at: usize) -> rusqlite::Result<Self>;
     /// The field of that GraphQL name, where it is a plain column.
     fn plain(&self, name: &str) -> Option<Value>;
+}
+
+/// The id of an object among all there are: its type, its business, and its place there. It is
+/// written out only where it is asked for.
+#[derive(Clone)]
+pub(crate) struct NodeId {
+    /// Name of the GraphQL type.
+    pub(crate) ty: &'static str,
+    /// The business.
+    pub(crate) business: String,
+    /// The column that cursors hold; 0 for a business itself.
+    pub(crate) key: i64,
+}
+
+impl NodeId {
+    /// What [`encode`](Self::encode) wrote, in its parts.
+    pub(crate) fn decode(id: &str) -> Option<(String, BusinessId, i64)> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
+        let mut parts = text.splitn(3, ':');
+        Some((parts.next()?.to_owned(), parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    }
+
+    fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{}:{}:{}", self.ty, self.business, self.key))
+    }
+}
+
+impl Column for NodeId {
+    fn plain(&self) -> Option<Value> {
+        Some(Value::String(self.encode()))
+    }
+}
+
+impl OutputType for NodeId {
+    fn type_name() -> Cow<'static, str> {
+        <ID as OutputType>::type_name()
+    }
+    fn create_type_info(registry: &mut Registry) -> String {
+        <ID as OutputType>::create_type_info(registry)
+    }
+    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+        Ok(Value::String(self.encode()))
+    }
 }
 
 /// Any JSON.
@@ -48,10 +98,21 @@ pub(crate) struct Money {
     pub(crate) currency: String,
 }
 
-/// Declares a node: its table, its plain columns, and columns that come in pairs of money.
+/// Declares a node: its table, its plain columns, and columns that come in pairs of money. What is
+/// `by` a column has an id among all there are; what is only `sorted by` one has not.
 macro_rules! node {
-    (
-        $(#[$doc:meta])* $name:ident in $table:literal by $key:literal {
+    ($(#[$doc:meta])* $name:ident in $table:literal by $key:literal { $($columns:tt)* } money { $($money:tt)* }) => {
+        $crate::node::node! { @make $(#[$doc])* $name in $table by $key
+            [/// Its id among all there are, for `node(id:)`.
+             node_id: NodeId,]
+            { $($columns)* } money { $($money)* } }
+        impl $crate::node::Identified for $name {}
+    };
+    ($(#[$doc:meta])* $name:ident in $table:literal sorted by $key:literal { $($columns:tt)* } money { $($money:tt)* }) => {
+        $crate::node::node! { @make $(#[$doc])* $name in $table by $key [] { $($columns)* } money { $($money)* } }
+    };
+    (@make
+        $(#[$doc:meta])* $name:ident in $table:literal by $key:literal [$($(#[$iddoc:meta])* $id:ident: NodeId,)?] {
             $($(#[$fdoc:meta])* $field:ident: $ty:ty,)*
         } money { $($(#[$mdoc:meta])* $money:ident = $amount:literal, $currency:literal;)* }
     ) => {
@@ -59,6 +120,7 @@ macro_rules! node {
         #[derive(async_graphql::SimpleObject, Clone)]
         #[graphql(complex)]
         pub(crate) struct $name {
+            $($(#[$iddoc])* #[graphql(owned)] pub(crate) $id: $crate::node::NodeId,)?
             $($(#[$fdoc])* pub(crate) $field: $ty,)*
             $($(#[$mdoc])* pub(crate) $money: Option<$crate::node::Money>,)*
             #[graphql(skip)]
@@ -68,20 +130,24 @@ macro_rules! node {
         impl $crate::node::Node for $name {
             const TABLE: &'static str = $table;
             const KEY: &'static str = $key;
-            const COLUMNS: &'static str = concat!("business", $(", ", stringify!($field),)* $(", ", $amount, ", ", $currency,)*);
+            const COLUMNS: &'static str = concat!("business, ", $key, $(", ", stringify!($field),)* $(", ", $amount, ", ", $currency,)*);
             #[allow(unused_assignments, unused_mut, unused_variables, reason = "the last step has no successor")]
             fn from_row(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Self> {
-                let business = row.get(at)?;
-                let mut i = at;
+                let business: String = row.get(at)?;
+                let mut i = at + 1;
+                $(let $id = $crate::node::NodeId { ty: stringify!($name), business: business.clone(), key: row.get(i).unwrap_or_default() };)?
                 $(i += 1; let $field = row.get(i)?;)*
                 $(
                     let (amount, currency): (Option<String>, Option<String>) = (row.get(i + 1)?, row.get(i + 2)?);
                     i += 2;
                     let $money = amount.zip(currency).map(|(amount, currency)| $crate::node::Money { amount, currency });
                 )*
-                Ok(Self { $($field,)* $($money,)* business })
+                Ok(Self { $($id,)? $($field,)* $($money,)* business })
             }
             fn plain(&self, name: &str) -> Option<async_graphql::Value> {
+                $(if $crate::row::names(name, stringify!($id)) {
+                    return $crate::row::Column::plain(&self.$id);
+                })?
                 $(if $crate::row::names(name, stringify!($field)) {
                     return $crate::row::Column::plain(&self.$field);
                 })*
@@ -91,3 +157,52 @@ macro_rules! node {
     };
 }
 pub(crate) use node;
+
+/// A node that has an id among all there are.
+pub(crate) trait Identified: Node {}
+
+/// Whatever has an id among all there are.
+#[derive(Interface)]
+#[graphql(name = "Node", field(name = "node_id", ty = "NodeId", desc = "Its id among all there are, for `node(id:)`."))]
+pub(crate) enum AnyNode {
+    Business(crate::businesses::Business),
+    Agent(crate::agents::Agent),
+    Task(crate::tasks::Task),
+    Review(crate::tasks::Review),
+    Activity(crate::tasks::Activity),
+    Decision(crate::decisions::Decision),
+    Approval(crate::approvals::Approval),
+    Vote(crate::approvals::Vote),
+    Budget(crate::budgets::Budget),
+    Call(crate::integrations::Call),
+    Memory(crate::memory::Memory),
+    Export(crate::operations::Export),
+    Event(crate::audit::Event),
+}
+
+/// The node of that id; `None` when there is none.
+pub(crate) fn read(c: &Connection, ty: &str, business: BusinessId, key: i64) -> rusqlite::Result<Option<AnyNode>> {
+    fn one<N: Identified + Into<AnyNode>>(c: &Connection, business: BusinessId, key: i64) -> rusqlite::Result<Option<AnyNode>> {
+        let sql = format!("SELECT {} FROM {} WHERE business = ? AND {} = ?", N::COLUMNS, N::TABLE, N::KEY);
+        c.prepare_cached(&sql)?.query_row((business.to_string(), key), |r| N::from_row(r, 0).map(Into::into)).optional()
+    }
+    match ty {
+        "Business" => {
+            let sql = format!("SELECT {} FROM businesses WHERE business = ?", crate::businesses::Business::COLUMNS);
+            c.prepare_cached(&sql)?.query_row([business.to_string()], |r| crate::businesses::Business::from_row(r, 0).map(Into::into)).optional()
+        }
+        "Agent" => one::<crate::agents::Agent>(c, business, key),
+        "Task" => one::<crate::tasks::Task>(c, business, key),
+        "Review" => one::<crate::tasks::Review>(c, business, key),
+        "Activity" => one::<crate::tasks::Activity>(c, business, key),
+        "Decision" => one::<crate::decisions::Decision>(c, business, key),
+        "Approval" => one::<crate::approvals::Approval>(c, business, key),
+        "Vote" => one::<crate::approvals::Vote>(c, business, key),
+        "Budget" => one::<crate::budgets::Budget>(c, business, key),
+        "Call" => one::<crate::integrations::Call>(c, business, key),
+        "Memory" => one::<crate::memory::Memory>(c, business, key),
+        "Export" => one::<crate::operations::Export>(c, business, key),
+        "Event" => one::<crate::audit::Event>(c, business, key),
+        _ => Ok(None),
+    }
+}

@@ -34,7 +34,7 @@ node! {
 impl Export {
     /// The id of the event that says so.
     async fn event_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        crate::audit::event_id(ctx, &self.business, self.seq)
+        crate::children::event_id(ctx, &self.business, self.seq).await
     }
 }
 

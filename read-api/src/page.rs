@@ -1,5 +1,7 @@
 //! Connections: pages over a table in the order of the stream.
 
+use std::sync::Arc;
+
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, ErrorExtensions as _, InputObject, Object, OutputType, Result};
 use base64::Engine as _;
@@ -113,6 +115,63 @@ pub(crate) fn business_by(slug: Option<String>, id: Option<String>) -> Result<(&
     }
 }
 
+/// Which part of a list, by the column that cursors hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Slice {
+    n: usize,
+    backwards: bool,
+    after: Option<i64>,
+    before: Option<i64>,
+}
+
+impl Slice {
+    /// What a page asks for of a table.
+    pub(crate) fn of(page: &Page, table: &str) -> Result<Self> {
+        let (n, backwards) = size(page)?;
+        let cursor = |cursor: &Option<String>| cursor.as_ref().map(|c| decode(table, c)).transpose();
+        Ok(Self { n, backwards, after: cursor(&page.after)?, before: cursor(&page.before)? })
+    }
+
+    /// A list that is short.
+    pub(crate) const fn whole() -> Self {
+        Self { n: PAGE_MAX, backwards: false, after: None, before: None }
+    }
+
+    /// Its bounds as SQL, each with its `AND`.
+    pub(crate) fn bounds(&self, key: &str) -> String {
+        let bound = |value: Option<i64>, op: &str| value.map(|v| format!(" AND {key} {op} {v}")).unwrap_or_default();
+        bound(self.after, ">") + &bound(self.before, "<")
+    }
+
+    /// In which direction it is read.
+    pub(crate) const fn order(&self) -> &'static str {
+        if self.backwards { "DESC" } else { "ASC" }
+    }
+
+    /// How many rows to read: one more than are shown says whether there are more.
+    pub(crate) const fn limit(&self) -> usize {
+        self.n + 1
+    }
+
+    /// Puts rows in the order in which they are read.
+    pub(crate) fn sort<T>(&self, rows: &mut [(i64, T)]) {
+        rows.sort_by_key(|(key, _)| *key);
+        if self.backwards {
+            rows.reverse();
+        }
+    }
+
+    /// Makes the rows that were read the page; says whether there are some before and after it.
+    pub(crate) fn trim<T>(&self, rows: &mut Vec<T>) -> (bool, bool) {
+        let more = rows.len() > self.n;
+        rows.truncate(self.n);
+        if self.backwards {
+            rows.reverse();
+        }
+        if self.backwards { (more, self.before.is_some()) } else { (self.after.is_some(), more) }
+    }
+}
+
 fn size(page: &Page) -> Result<(usize, bool)> {
     let wrong = |m: &str| bad("BAD_PAGE", m, "ask for first or last between 1 and 200");
     let (asked, backwards) = match (page.first, page.last) {
@@ -133,28 +192,25 @@ pub(crate) fn words(text: &str) -> String {
 }
 
 /// The number of all rows of a list, counted only when it is asked for.
-pub(crate) struct Total {
-    sql: String,
-    args: std::sync::Arc<Vec<Arg>>,
-    counted: Option<i64>,
-}
-
-impl Total {
-    /// A number that is known already.
-    pub(crate) fn counted(n: usize) -> Self {
-        Self { sql: String::new(), args: std::sync::Arc::default(), counted: i64::try_from(n).ok() }
-    }
+pub(crate) enum Total {
+    /// It is known already.
+    Counted(i64),
+    /// A statement that counts.
+    Sql(String, Arc<Vec<Arg>>),
+    /// Rows that hang on a row of another list.
+    Children(crate::children::Count),
 }
 
 #[Object]
 impl Total {
     /// How many there are in all, whatever the page.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<i64> {
-        if let Some(counted) = self.counted {
-            return Ok(counted);
-        }
+        let (sql, args) = match self {
+            Self::Counted(n) => return Ok(*n),
+            Self::Children(count) => return crate::children::count(ctx, count.clone()).await,
+            Self::Sql(sql, args) => (sql.clone(), Arc::clone(args)),
+        };
         let sources = ctx.data::<Sources>()?.clone();
-        let (sql, args) = (self.sql.clone(), std::sync::Arc::clone(&self.args));
         blocking(move || {
             sources.views.read(|c| {
                 let args: Vec<&dyn ToSql> = args.iter().map(|a| &**a as &dyn ToSql).collect();
@@ -181,39 +237,24 @@ pub(crate) fn here<T>(read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T> {
 
 /// A page of a list.
 pub(crate) async fn list<N: Node + OutputType>(ctx: &Context<'_>, filter: Filter, page: Page) -> Result<List<N>> {
-    let (n, backwards) = size(&page)?;
-    let total = format!("SELECT count(*) FROM {} WHERE {}", N::TABLE, filter.sql());
+    let slice = Slice::of(&page, N::TABLE)?;
+    let (key, conditions) = (N::KEY, filter.sql());
     // A business's rows in the order of the stream are what every table is indexed by.
     let indexed = filter.conditions.len() <= 1;
-    let args = std::sync::Arc::new(filter.args);
-    let key = N::KEY;
-    let mut conditions = if filter.conditions.is_empty() { "1".to_owned() } else { filter.conditions.join(" AND ") };
-    let mut bounds: Vec<i64> = Vec::new();
-    for (cursor, op) in [(&page.after, ">"), (&page.before, "<")] {
-        if let Some(cursor) = cursor {
-            bounds.push(decode(N::TABLE, cursor)?);
-            conditions.push_str(&format!(" AND {key} {op} ?"));
-        }
-    }
-    let order = if backwards { "DESC" } else { "ASC" };
-    let sql = format!("SELECT {key}, {} FROM {} WHERE {conditions} ORDER BY {key} {order} LIMIT {}", N::COLUMNS, N::TABLE, n + 1);
+    let args = Arc::new(filter.args);
+    let total = Total::Sql(format!("SELECT count(*) FROM {} WHERE {conditions}", N::TABLE), Arc::clone(&args));
+    let (bounds, order) = (slice.bounds(key), slice.order());
+    let sql = format!("SELECT {key}, {} FROM {} WHERE {conditions}{bounds} ORDER BY {key} {order} LIMIT {}", N::COLUMNS, N::TABLE, slice.limit());
     let sources = ctx.data::<Sources>()?.clone();
-    let bound = std::sync::Arc::clone(&args);
     let read = move || {
         sources.views.read(|c| {
-            let mut all: Vec<&dyn ToSql> = bound.iter().map(|a| &**a as &dyn ToSql).collect();
-            all.extend(bounds.iter().map(|b| b as &dyn ToSql));
-            c.prepare_cached(&sql)?.query_map(&*all, |r| Ok((r.get(0)?, N::from_row(r, 1)?)))?.collect()
+            let args: Vec<&dyn ToSql> = args.iter().map(|a| &**a as &dyn ToSql).collect();
+            c.prepare_cached(&sql)?.query_map(&*args, |r| Ok((r.get(0)?, N::from_row(r, 1)?)))?.collect()
         })
     };
     let mut rows: Vec<(i64, N)> = if indexed { here(read)? } else { blocking(read).await? };
-    let more = rows.len() > n;
-    rows.truncate(n);
-    if backwards {
-        rows.reverse();
-    }
-    let (has_previous, has_next) = if backwards { (more, page.before.is_some()) } else { (page.after.is_some(), more) };
-    let mut connection = Connection::with_additional_fields(has_previous, has_next, Total { sql: total, args, counted: None });
+    let (has_previous, has_next) = slice.trim(&mut rows);
+    let mut connection = Connection::with_additional_fields(has_previous, has_next, total);
     connection.edges.extend(rows.into_iter().map(|(key, node)| Edge::new(encode(N::TABLE, key), Row(node))));
     Ok(connection)
 }

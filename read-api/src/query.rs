@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use async_graphql::{Context, Object, Result, SimpleObject};
+use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use domain::limits::{MIN_POSITION_WAIT_MS_MAX, PAGE_MAX};
 use rusqlite::OptionalExtension as _;
 
 use crate::businesses::Business;
 use crate::metrics::Portfolio;
-use crate::node::Node as _;
+use crate::node::{AnyNode, Node as _, NodeId};
 use crate::page::{bad, blocking, business_by, here};
 use crate::{Sources, Viewer};
 
@@ -136,6 +136,17 @@ impl Query {
         })?;
         let viewer = ctx.data::<Viewer>()?;
         Ok(found.filter(|b| b.business.parse().is_ok_and(|id| viewer.may_see(id))))
+    }
+
+    /// The object of that `nodeId`; null when there is none that you may see.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "A `nodeId`.")] id: ID) -> Result<Option<AnyNode>> {
+        let parts = NodeId::decode(&id).ok_or_else(|| bad("BAD_ARGUMENT", "that is no nodeId", "take it from the field `nodeId` of any object"))?;
+        let (ty, business, key) = parts;
+        if !ctx.data::<Viewer>()?.may_see(business) {
+            return Ok(None);
+        }
+        let sources = ctx.data::<Sources>()?;
+        here(|| sources.views.read(|c| crate::node::read(c, &ty, business, key)))
     }
 
     /// Every business you may see, as one; at most 200.

@@ -2,10 +2,11 @@
 
 use async_graphql::{ComplexObject, Context, Result};
 
+use crate::children;
 use crate::decisions::Decision;
 use crate::integrations::Call;
 use crate::node::{JsonValue, node};
-use crate::page::{Filter, List, Page, all, cost, list};
+use crate::page::{List, Page, cost};
 use crate::personal::PersonalText;
 
 node! {
@@ -126,7 +127,7 @@ node! {
 impl Activity {
     /// The id of the event that says so.
     async fn event_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        crate::audit::event_id(ctx, &self.business, self.seq)
+        children::event_id(ctx, &self.business, self.seq).await
     }
 }
 
@@ -143,7 +144,7 @@ impl Task {
     /// What reviewers said, oldest first.
     #[graphql(complexity = "1 + 5 * child_complexity")]
     async fn reviews(&self, ctx: &Context<'_>) -> Result<Vec<Review>> {
-        all(ctx, Filter::of(&self.business).and("task = ?", Some(self.id.clone()))).await
+        children::all(ctx, &self.business, "task", &self.id).await
     }
 
     /// What was done for it elsewhere, oldest first.
@@ -156,7 +157,7 @@ impl Task {
         last: Option<i32>,
         before: Option<String>,
     ) -> Result<List<Activity>> {
-        list(ctx, Filter::of(&self.business).and("task = ?", Some(self.id.clone())), Page { first, after, last, before }).await
+        children::list(ctx, &self.business, "task", &self.id, Page { first, after, last, before }).await
     }
 
     /// Decisions made for it.
@@ -169,12 +170,12 @@ impl Task {
         last: Option<i32>,
         before: Option<String>,
     ) -> Result<List<Decision>> {
-        list(ctx, Filter::of(&self.business).and("task = ?", Some(self.id.clone())), Page { first, after, last, before }).await
+        children::list(ctx, &self.business, "task", &self.id, Page { first, after, last, before }).await
     }
 
     /// Calls made for it.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn calls(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Call>> {
-        list(ctx, Filter::of(&self.business).and("task = ?", Some(self.id.clone())), Page { first, after, last, before }).await
+        children::list(ctx, &self.business, "task", &self.id, Page { first, after, last, before }).await
     }
 }

@@ -1,6 +1,7 @@
 //! The HTTP door: commands in, GraphQL out; nothing without credentials but health and the page.
 
 mod door;
+mod graphiql;
 mod graphql;
 mod metrics;
 mod operations;
@@ -101,6 +102,8 @@ pub fn listen(app: Arc<App>, address: &str, workers: usize, signals: bool) -> Re
 fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/", web::get().to(page))
+        .route("/graphiql", web::get().to(graphiql::page))
+        .route("/graphiql/{file}", web::get().to(graphiql::file))
         .route("/healthz", web::get().to(|| async { HttpResponse::Ok().body("ok\n") }))
         .route("/readyz", web::get().to(ready))
         .route("/metrics", web::get().to(show_metrics))

@@ -34,7 +34,13 @@ pub(crate) struct Answer {
 impl Door {
     pub(crate) async fn open() -> Self {
         let installation = Installation::new().await;
-        let business = installation.business("acme").await;
+        installation.business("acme").await;
+        Self::on(installation).await
+    }
+
+    /// A door to what is there, with its business `acme`.
+    pub(crate) async fn on(installation: Installation) -> Self {
+        let business = installation.app.business("acme").await.unwrap().unwrap();
         let (_, secret) = installation.app.issue_key(server::app::operator()).await.unwrap();
         let listening = listen(Arc::clone(&installation.app), "127.0.0.1:0", 1, false).unwrap();
         let (url, handle) = (format!("http://{}", listening.address), actix_handle::Handle(listening.stop()));
@@ -186,6 +192,21 @@ async fn strangers_get_404_members_403_operators_operate() {
     assert_eq!(forbidden.status, 403);
     let unknown = door.send("POST", "/v1/projections/rebuild", Some(door.key()), &[], "{\"name\":\"x\"}").await;
     assert_eq!(unknown.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn graphiql_comes_from_this_server_alone_or_the_page_says_how_to_get_it() {
+    let door = Door::open().await;
+    let page = door.send("GET", "/graphiql", None, &[], "").await;
+    let (text, policy) = (page.body.as_str().unwrap().to_owned(), page.headers["content-security-policy"].to_str().unwrap().to_owned());
+    assert!(!text.contains("http://") && !text.contains("https://") && policy.starts_with("default-src 'none'"), "{text}");
+    let files: Vec<&str> = text.split('"').filter(|part| part.starts_with("/graphiql/")).collect();
+    assert!(files.len() == 4 || text.contains("make graphiql"), "{text}");
+    for file in files {
+        let answer = door.send("GET", file, None, &[], "").await;
+        assert!(answer.status == 200 && answer.body.as_str().unwrap().len() > 1_000, "{file}");
+    }
+    assert_eq!(door.send("GET", "/graphiql/passwd", None, &[], "").await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,7 @@ mod memory;
 mod metrics;
 mod operations;
 mod proofs;
+mod questions;
 mod rebuild;
 mod sealing;
 mod shape;

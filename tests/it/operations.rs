@@ -80,6 +80,13 @@ async fn an_export_is_verified_offline_and_a_changed_or_cut_one_is_not() {
         if format == "cloudevents" {
             let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
             assert_eq!((&first["specversion"], &first["type"]), (&json!("1.0"), &json!("minutebook.businesses.registered.v1")));
+            let schema: Value = serde_json::from_str(include_str!("../data/cloudevents/cloudevents.schema.json")).unwrap();
+            let schema = jsonschema::validator_for(&schema).unwrap();
+            assert!(!schema.is_valid(&json!({"specversion": "1.0", "type": "x"})), "it would notice");
+            for line in text.lines() {
+                let event: Value = serde_json::from_str(line).unwrap();
+                assert!(schema.is_valid(&event), "{event:#}");
+            }
         }
     }
     assert_eq!(minutebook(folder.path(), &["verify", folder.path().join("csv").to_str().unwrap()]).0, 3);

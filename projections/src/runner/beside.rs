@@ -217,7 +217,6 @@ impl Runner {
         self.live = build.fold;
         self.told.serve(self.generations.path(build.number));
         self.moved.send_replace(self.live.position());
-        self.publish();
         Ok(())
     }
 

@@ -43,6 +43,7 @@ impl Metrics {
         let _ = writeln!(out, "# TYPE minutebook_log_position counter\nminutebook_log_position {log_position}");
         let _ = writeln!(out, "# TYPE minutebook_views_position counter\nminutebook_views_position {views_position}");
         let _ = writeln!(out, "# TYPE minutebook_views_lag gauge\nminutebook_views_lag {lag}");
+        let _ = writeln!(out, "# TYPE minutebook_views_reads_total counter\nminutebook_views_reads_total {}", views.reads());
         let verified = checked.verified.unwrap_or(0);
         let differing = checked.last.map_or(0, |l| l.differed.len());
         let _ = writeln!(out, "# HELP minutebook_views_verified_position Up to here the views are known to be what the log gives.");

@@ -1,0 +1,242 @@
+//! Lists that hang on rows of another list, such as the reviews of each task of a page: what all of
+//! them ask for is read at once, so that a question costs as many reads as it has lists, however
+//! many rows they have.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::connection::{Connection, Edge};
+use async_graphql::dataloader::{DataLoader, Loader};
+use async_graphql::{Context, OutputType, Result};
+use domain::BusinessId;
+use event_log::{LogError, Recorded};
+
+use crate::Sources;
+use crate::node::Node;
+use crate::page::{List, Page, Slice, Total, blocking, encode};
+use crate::row::Row;
+
+/// What reads for many at once.
+pub(crate) struct Together(Sources);
+
+/// The loader of a schema: no cache, because the views move.
+pub(crate) fn loader(sources: &Sources) -> DataLoader<Together> {
+    DataLoader::new(Together(sources.clone()), tokio::spawn).delay(Duration::ZERO)
+}
+
+/// Rows of a business whose `column` has a value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Of {
+    business: String,
+    column: &'static str,
+    value: String,
+}
+
+/// A slice of the rows of `N`.
+#[derive(Debug)]
+struct Rows<N> {
+    of: Of,
+    slice: Slice,
+    node: PhantomData<fn() -> N>,
+}
+
+impl<N> Clone for Rows<N> {
+    fn clone(&self) -> Self {
+        Self { of: self.of.clone(), slice: self.slice, node: PhantomData }
+    }
+}
+impl<N> PartialEq for Rows<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.of == other.of && self.slice == other.slice
+    }
+}
+impl<N> Eq for Rows<N> {}
+impl<N> Hash for Rows<N> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.of, self.slice).hash(state);
+    }
+}
+
+/// The number of rows of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Count {
+    table: &'static str,
+    of: Of,
+}
+
+/// The id of an event by its place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Id {
+    business: String,
+    seq: i64,
+}
+
+/// An event as the log has it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct InLog {
+    business: BusinessId,
+    seq: u64,
+}
+
+/// Keys by what they have in common.
+fn grouped<K: Clone, G: Eq + Hash>(keys: &[K], group: impl Fn(&K) -> G) -> Vec<Vec<K>> {
+    let mut groups: HashMap<G, Vec<K>> = HashMap::new();
+    for key in keys {
+        groups.entry(group(key)).or_default().push(key.clone());
+    }
+    groups.into_values().collect()
+}
+
+/// Values as one argument: a JSON array.
+fn json<'a>(values: impl Iterator<Item = &'a String>) -> String {
+    serde_json::Value::from(values.cloned().collect::<Vec<_>>()).to_string()
+}
+
+impl<N: Node> Loader<Rows<N>> for Together {
+    type Value = Arc<Vec<(i64, N)>>;
+    type Error = async_graphql::Error;
+    async fn load(&self, keys: &[Rows<N>]) -> Result<HashMap<Rows<N>, Self::Value>> {
+        let mut found = HashMap::new();
+        for group in grouped(keys, |k| (k.of.business.clone(), k.of.column, k.slice)) {
+            let Some(first) = group.first().cloned() else { continue };
+            let (table, key, column) = (N::TABLE, N::KEY, first.of.column);
+            let (bounds, order) = (first.slice.bounds(key), first.slice.order());
+            // Each value's own slice is a walk along the index that ends at the limit. An ORDER BY
+            // here, or leaving the order of the join open, has SQLite walk through all of a business.
+            let sql = format!(
+                "WITH v(wanted) AS (SELECT value FROM json_each(?1))
+                 SELECT {column}, {key}, {} FROM v CROSS JOIN {table} t ON t.business = ?2 AND t.{column} = wanted
+                 AND t.{key} IN (SELECT {key} FROM {table} WHERE business = ?2 AND {column} = wanted{bounds} ORDER BY {key} {order} LIMIT {})",
+                N::COLUMNS,
+                first.slice.limit()
+            );
+            let (sources, values) = (self.0.clone(), json(group.iter().map(|k| &k.of.value)));
+            let rows: Vec<(String, i64, N)> = blocking(move || {
+                sources.views.read(|c| {
+                    let row = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get(1).unwrap_or_default(), N::from_row(r, 2)?));
+                    c.prepare_cached(&sql)?.query_map([&values, &first.of.business], row)?.collect()
+                })
+            })
+            .await?;
+            let mut by_value: HashMap<String, Vec<(i64, N)>> = HashMap::new();
+            for (value, key, node) in rows {
+                by_value.entry(value).or_default().push((key, node));
+            }
+            found.extend(group.into_iter().map(|k| {
+                let mut rows = by_value.remove(&k.of.value).unwrap_or_default();
+                k.slice.sort(&mut rows);
+                (k, Arc::new(rows))
+            }));
+        }
+        Ok(found)
+    }
+}
+
+impl Loader<Count> for Together {
+    type Value = i64;
+    type Error = async_graphql::Error;
+    async fn load(&self, keys: &[Count]) -> Result<HashMap<Count, i64>> {
+        let mut found = HashMap::new();
+        for group in grouped(keys, |k| (k.table, k.of.business.clone(), k.of.column)) {
+            let Some(first) = group.first().cloned() else { continue };
+            let column = first.of.column;
+            let sql =
+                format!("SELECT {column}, count(*) FROM {} WHERE business = ? AND {column} IN (SELECT value FROM json_each(?)) GROUP BY {column}", first.table);
+            let (sources, values) = (self.0.clone(), json(group.iter().map(|k| &k.of.value)));
+            let counts: HashMap<String, i64> = blocking(move || {
+                sources.views.read(|c| c.prepare_cached(&sql)?.query_map([&first.of.business, &values], |r| Ok((r.get(0)?, r.get(1)?)))?.collect())
+            })
+            .await?;
+            found.extend(group.into_iter().map(|k| {
+                let count = counts.get(&k.of.value).copied().unwrap_or(0);
+                (k, count)
+            }));
+        }
+        Ok(found)
+    }
+}
+
+impl Loader<Id> for Together {
+    type Value = String;
+    type Error = async_graphql::Error;
+    async fn load(&self, keys: &[Id]) -> Result<HashMap<Id, String>> {
+        let mut found = HashMap::new();
+        for group in grouped(keys, |k| k.business.clone()) {
+            let Some(first) = group.first().cloned() else { continue };
+            let seqs = serde_json::Value::from(group.iter().map(|k| k.seq).collect::<Vec<_>>()).to_string();
+            let sources = self.0.clone();
+            let rows: Vec<(Id, String)> = blocking(move || {
+                sources.views.read(|c| {
+                    let sql = "SELECT seq, event_id FROM events WHERE business = ? AND seq IN (SELECT value FROM json_each(?))";
+                    let row = |r: &rusqlite::Row<'_>| Ok((Id { business: first.business.clone(), seq: r.get(0)? }, r.get(1)?));
+                    c.prepare_cached(sql)?.query_map([&first.business, &seqs], row)?.collect()
+                })
+            })
+            .await?;
+            found.extend(rows);
+        }
+        Ok(found)
+    }
+}
+
+impl Loader<InLog> for Together {
+    type Value = Arc<Recorded>;
+    type Error = LogError;
+    async fn load(&self, keys: &[InLog]) -> Result<HashMap<InLog, Self::Value>, LogError> {
+        let mut found = HashMap::new();
+        for mut group in grouped(keys, |k| k.business) {
+            group.sort_by_key(|k| k.seq);
+            // A page of the trail lies side by side; what lies apart is read one by one.
+            for run in group.chunk_by(|a, b| b.seq == a.seq + 1) {
+                let Some(first) = run.first() else { continue };
+                for recorded in self.0.log.read_business(first.business, first.seq.saturating_sub(1), run.len()).await? {
+                    found.insert(InLog { business: recorded.business, seq: recorded.seq }, Arc::new(recorded));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn together<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<Together>> {
+    ctx.data::<DataLoader<Together>>()
+}
+
+/// A page of the rows of `N` whose `column` has that value.
+pub(crate) async fn list<N: Node + OutputType>(ctx: &Context<'_>, business: &str, column: &'static str, value: &str, page: Page) -> Result<List<N>> {
+    let slice = Slice::of(&page, N::TABLE)?;
+    let of = Of { business: business.to_owned(), column, value: value.to_owned() };
+    let rows = together(ctx)?.load_one(Rows { of: of.clone(), slice, node: PhantomData::<fn() -> N> }).await?.unwrap_or_default();
+    let mut rows: Vec<(i64, N)> = rows.to_vec();
+    let (has_previous, has_next) = slice.trim(&mut rows);
+    let total = Total::Children(Count { table: N::TABLE, of });
+    let mut connection = Connection::with_additional_fields(has_previous, has_next, total);
+    connection.edges.extend(rows.into_iter().map(|(key, node)| Edge::new(encode(N::TABLE, key), Row(node))));
+    Ok(connection)
+}
+
+/// All of them, where there are few.
+pub(crate) async fn all<N: Node>(ctx: &Context<'_>, business: &str, column: &'static str, value: &str) -> Result<Vec<N>> {
+    let of = Of { business: business.to_owned(), column, value: value.to_owned() };
+    let rows = together(ctx)?.load_one(Rows { of, slice: Slice::whole(), node: PhantomData::<fn() -> N> }).await?.unwrap_or_default();
+    Ok(rows.iter().map(|(_, node)| node.clone()).collect())
+}
+
+/// How many there are.
+pub(crate) async fn count(ctx: &Context<'_>, count: Count) -> Result<i64> {
+    Ok(together(ctx)?.load_one(count).await?.unwrap_or(0))
+}
+
+/// The id of the event at that place of a business.
+pub(crate) async fn event_id(ctx: &Context<'_>, business: &str, seq: i64) -> Result<Option<String>> {
+    together(ctx)?.load_one(Id { business: business.to_owned(), seq }).await
+}
+
+/// The event at that place of a business, as the log has it.
+pub(crate) async fn recorded(ctx: &Context<'_>, business: BusinessId, seq: u64) -> Result<Option<Arc<Recorded>>> {
+    Ok(together(ctx)?.load_one(InLog { business, seq }).await?)
+}
