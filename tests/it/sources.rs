@@ -211,3 +211,66 @@ async fn a_mended_csv_brings_what_was_broken_and_closes_its_case() {
     let months = json!([{"key": "2020-01", "exact": "1"}, {"key": "2020-02", "exact": "1"}]);
     assert_eq!(seen["kpis"][0]["series"], months, "work is done when it was done, not when it came in");
 }
+
+/// Everything that can be counted in a business.
+const ALL: &str = "{ business(slug: \"acme\") { tasks(first: 1) { totalCount } decisions(first: 1) { totalCount } calls(first: 1) { totalCount }
+    activities: events(first: 1, type: \"tasks.activity_recorded\") { totalCount } } }";
+
+/// What of a file can be read is taken in; what can't is said, and costs nothing.
+async fn take_what_can_be_read(installation: &Installation, format: Format, path: &std::path::Path) -> usize {
+    let settings = server::import::Settings { business: "acme".to_owned(), currency: domain::values::Currency::USD, clear: Vec::new() };
+    let importer = server::import::Importer::prepare(&installation.app, format, &settings, server::app::operator()).await.unwrap();
+    let mut broken = 0;
+    let Ok(records) = open(format, path, &Default::default()) else { return 1 };
+    for record in records {
+        let taken = match record.map(|r| r.bytes) {
+            Ok(Ok(bytes)) => importer.record(&bytes).await.map(|_| ()),
+            Ok(Err(why)) => Err(why),
+            Err(e) => Err(e.to_string()),
+        };
+        if let Err(why) = taken {
+            assert!(!why.is_empty() && why.len() < 1_000, "{why}");
+            broken += 1;
+        }
+    }
+    broken
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_cut_anywhere_says_so_and_the_whole_one_then_brings_the_same() {
+    for (format, file) in [
+        (Format::Transcript, "tau-bench/airline-slice.json"),
+        (Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json"),
+        (Format::Openhands, "openhands/basic_gui_mode.json"),
+        (Format::SweAgent, "swe-agent/flash.traj"),
+    ] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file);
+        let clean = Installation::new().await;
+        assert_eq!(take_what_can_be_read(&clean, format, &path).await, 0);
+        let cut = Installation::new().await;
+        let (whole, folder) = (std::fs::read(&path).unwrap(), tempfile::TempDir::new().unwrap());
+        let part = folder.path().join(path.file_name().unwrap());
+        for n in 0..10 {
+            std::fs::write(&part, &whole[..whole.len() * n / 10 + n]).unwrap();
+            assert!(n == 0 || take_what_can_be_read(&cut, format, &part).await > 0, "{file} cut at {n} tenths");
+        }
+        assert_eq!(take_what_can_be_read(&cut, format, &path).await, 0);
+        assert_eq!(cut.query(ALL).await, clean.query(ALL).await, "{file}");
+        cut.views_are_rebuilt_alike().await;
+        cut.verifies().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_that_is_nested_too_deeply_costs_only_itself() {
+    let installation = Installation::new().await;
+    let good = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/langfuse/microsoft-agent-2025-12-17.trace.json")).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for depth in [200, 100_000] {
+        let deep = format!("{{\"trace\":{{\"id\":\"t\",\"name\":{}1{}}},\"observations\":[]}}", "[".repeat(depth), "]".repeat(depth));
+        std::fs::write(file.path(), deep).unwrap();
+        assert_eq!(take_what_can_be_read(&installation, Format::Langfuse, file.path()).await, 1, "{depth}");
+    }
+    std::fs::write(file.path(), good).unwrap();
+    assert_eq!(take_what_can_be_read(&installation, Format::Langfuse, file.path()).await, 0);
+}
