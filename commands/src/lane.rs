@@ -73,7 +73,8 @@ impl Job {
 
 enum Outcome {
     Appended(Vec<ReceiptEvent>, Result<Committed, AppendError>),
-    Answer(Result<Receipt, CommandError>),
+    /// With the versions it was decided on.
+    Answer(Result<Receipt, CommandError>, Versions),
     /// The same key was in flight: ask again now that it is not.
     Again,
 }
@@ -86,8 +87,11 @@ struct Flight {
 
 enum Decision {
     Append(Vec<ReceiptEvent>, Append),
-    Answer(Result<Receipt, CommandError>),
+    Answer(Result<Receipt, CommandError>, Versions),
 }
+
+/// Aggregates with the versions that a decision saw.
+type Versions = Vec<(AggregateRef, u64)>;
 
 pub(crate) struct Lane {
     /// No other lane of this process has it.
@@ -130,11 +134,11 @@ impl Lane {
             let room = !self.draining && self.in_flight.len() < IN_FLIGHT_MAX;
             tokio::select! {
                 biased;
-                Some(flight) = self.in_flight.next(), if !self.in_flight.is_empty() => self.finish(flight),
+                Some(flight) = self.in_flight.next(), if !self.in_flight.is_empty() => self.finish(flight).await,
                 job = self.jobs.recv(), if room => match job {
                     Some(job) => self.process(job).await,
                     None if self.in_flight.is_empty() => return,
-                    None => while let Some(flight) = self.in_flight.next().await { self.finish(flight) },
+                    None => while let Some(flight) = self.in_flight.next().await { self.finish(flight).await },
                 },
             }
         }
@@ -145,10 +149,12 @@ impl Lane {
         if self.keys.contains(&job.first_id) {
             return self.queue(Flight { job, epoch, outcome: Outcome::Again });
         }
-        let decision = self.decide(&job).await.unwrap_or_else(|e| Decision::Answer(Err(e)));
+        let decision = self.decide(&job).await.unwrap_or_else(|e| Decision::Answer(Err(e), Vec::new()));
         match decision {
-            Decision::Answer(result) if self.in_flight.is_empty() => job.answer(result),
-            Decision::Answer(result) => self.queue(Flight { job, epoch, outcome: Outcome::Answer(result) }),
+            Decision::Answer(result, seen) => {
+                let flight = Flight { job, epoch, outcome: Outcome::Answer(result, seen) };
+                if self.in_flight.is_empty() { self.finish(flight).await } else { self.queue(flight) }
+            }
             Decision::Append(events, append) => {
                 self.keys.insert(job.first_id);
                 let append = Append { chain: Some(Chain { lane: self.id, epoch }), ..append };
@@ -168,13 +174,21 @@ impl Lane {
         self.in_flight.push_back(Box::pin(std::future::ready(flight)));
     }
 
-    fn finish(&mut self, flight: Flight) {
+    async fn finish(&mut self, flight: Flight) {
         let Flight { mut job, epoch, outcome } = flight;
         let current = epoch == self.epoch;
         match outcome {
             Outcome::Again => self.again.push_back(job),
-            Outcome::Answer(result) if current => job.answer(result),
-            Outcome::Answer(_) => self.again.push_back(job),
+            Outcome::Answer(result, seen) if current => {
+                if job.tries < CONFLICT_TRIES_MAX && self.shared.is_old(job.submission.business, &seen).await {
+                    job.tries += 1;
+                    self.drop_state();
+                    self.again.push_back(job);
+                } else {
+                    job.answer(result);
+                }
+            }
+            Outcome::Answer(..) => self.again.push_back(job),
             Outcome::Appended(events, result) => {
                 self.keys.remove(&job.first_id);
                 match result {
@@ -209,7 +223,7 @@ impl Lane {
 
     async fn decide(&mut self, job: &Job) -> Result<Decision, CommandError> {
         if let Some(first) = self.shared.log.find(job.submission.business, job.first_id).await? {
-            return self.repeat(job, &first).await.map(|r| Decision::Answer(Ok(r)));
+            return self.repeat(job, &first).await.map(|r| Decision::Answer(Ok(r), Vec::new()));
         }
         let submission = &job.submission;
         let mut ctx = Context {
@@ -224,12 +238,14 @@ impl Lane {
         self.shared.entropy.fill(&mut ctx.seed);
         let mut seen = Boundary::default();
         let decided = self.decide_on(job, &mut ctx, &mut seen).await;
+        let versions = || seen.0.iter().map(|(aggregate, (version, _))| (*aggregate, *version)).collect();
         let decision = match decided {
             Ok(changes) if changes.is_empty() => {
-                Ok(Decision::Answer(Ok(Receipt { business: job.submission.business, events: Vec::new(), position: None, repeated: false })))
+                let receipt = Receipt { business: job.submission.business, events: Vec::new(), position: None, repeated: false };
+                Ok(Decision::Answer(Ok(receipt), versions()))
             }
             Ok(changes) => self.shared.to_append(job, &ctx, &mut seen, changes).await,
-            Err(e) => Ok(Decision::Answer(Err(e))),
+            Err(e) => Ok(Decision::Answer(Err(e), versions())),
         };
         for (aggregate, state) in seen.0 {
             self.cache.put((ctx.business, aggregate), state);
@@ -335,6 +351,19 @@ impl Lane {
             next = self.shared.log.find(job.submission.business, id).await?;
         }
         Ok(Receipt { business: job.submission.business, events, position: Some(position), repeated: true })
+    }
+}
+
+impl Shared {
+    /// Whether another process has moved an aggregate on: what was decided on it may be wrong. An
+    /// append finds that out by itself.
+    async fn is_old(&self, business: BusinessId, seen: &Versions) -> bool {
+        if !self.log.shared() || seen.is_empty() {
+            return false;
+        }
+        let aggregates: Vec<AggregateRef> = seen.iter().map(|(aggregate, _)| *aggregate).collect();
+        let now = self.log.versions(business, &aggregates).await;
+        now.is_ok_and(|now| seen.iter().zip(now).any(|((_, seen), now)| *seen != now))
     }
 }
 

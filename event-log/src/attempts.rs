@@ -1,11 +1,12 @@
 //! Who tried what: every authenticated command with its outcome, beside the log and not in it (a
 //! stranger must not be able to grow a business's proof). Never the command's data.
 //!
-//! A file of its own with one writing thread. Rows are written in groups without waiting for the
-//! disk; the newest [`ATTEMPTS_MAX`] are kept, at most [`AGE_DAYS_MAX`] days.
+//! A file of its own with one writing thread, or a table in the log's own database. Rows are written
+//! in groups without waiting for the disk; the newest [`ATTEMPTS_MAX`] are kept, at most
+//! [`AGE_DAYS_MAX`] days.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use domain::limits::{ATTEMPTS_MAX, QUEUE_MAX};
@@ -55,11 +56,16 @@ enum Job {
     Flush(oneshot::Sender<()>),
 }
 
+enum Kept {
+    File(Arc<Mutex<Connection>>, Mutex<Option<JoinHandle<()>>>),
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::postgres::PgPool, Mutex<Option<tokio::task::JoinHandle<()>>>),
+}
+
 /// The attempts of an installation.
 pub struct Attempts {
     queue: Mutex<Option<mpsc::Sender<Job>>>,
-    reader: Mutex<Connection>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    kept: Kept,
 }
 
 fn storage(e: &rusqlite::Error) -> LogError {
@@ -78,7 +84,17 @@ impl Attempts {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let thread =
             std::thread::Builder::new().name("attempts".to_owned()).spawn(move || write(writer, jobs)).map_err(|e| LogError::Storage(e.to_string()))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), reader: Mutex::new(reader), thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue: Mutex::new(Some(queue)), kept: Kept::File(Arc::new(Mutex::new(reader)), Mutex::new(Some(thread))) })
+    }
+
+    /// Those of a log in PostgreSQL.
+    #[cfg(feature = "postgres")]
+    #[must_use]
+    pub fn in_postgres(log: &crate::postgres::PostgresLog) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+        let pool = log.pool().clone();
+        let task = tokio::spawn(write_to_postgres(pool.clone(), jobs));
+        Self { queue: Mutex::new(Some(queue)), kept: Kept::Postgres(pool, Mutex::new(Some(task))) }
     }
 
     fn queue(&self) -> Option<mpsc::Sender<Job>> {
@@ -103,11 +119,20 @@ impl Attempts {
     }
 
     /// Writes what is queued and closes the file.
-    pub fn close(&self) {
+    pub async fn close(&self) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
+        match &self.kept {
+            Kept::File(_, thread) => {
+                let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let _ = tokio::task::spawn_blocking(move || thread.map(JoinHandle::join)).await;
+            }
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(_, task) => {
+                let task = task.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(task) = task {
+                    let _ = task.await;
+                }
+            }
         }
     }
 
@@ -115,30 +140,72 @@ impl Attempts {
     /// one's number, and how many there are in all.
     ///
     /// # Errors
-    /// When the file can't be read.
-    pub fn list(&self, business: BusinessId, before: Option<u64>, limit: usize) -> Result<(Vec<(u64, Attempt)>, u64), LogError> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = || -> rusqlite::Result<_> {
-            let mut query = reader
-                .prepare_cached("SELECT n, at, actor, command_type, target, key, outcome FROM attempts WHERE business = ? AND n < ? ORDER BY n DESC LIMIT ?")?;
-            let before = before.and_then(|n| i64::try_from(n).ok()).unwrap_or(i64::MAX);
-            let rows = query.query_map(params![business.0, before, limit], |r| {
-                let attempt = Attempt {
-                    at: Timestamp::from_micros(r.get(1)?),
-                    business,
-                    actor: PrincipalId(r.get(2)?),
-                    command_type: r.get(3)?,
-                    target: r.get(4)?,
-                    key: r.get(5)?,
-                    outcome: r.get(6)?,
-                };
-                Ok((r.get(0)?, attempt))
-            })?;
-            let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-            let total = reader.query_row("SELECT count(*) FROM attempts WHERE business = ?", [business.0], |r| r.get(0))?;
-            Ok((rows, total))
+    /// When they can't be read.
+    pub async fn list(&self, business: BusinessId, before: Option<u64>, limit: usize) -> Result<(Vec<(u64, Attempt)>, u64), LogError> {
+        match &self.kept {
+            Kept::File(reader, _) => {
+                let reader = Arc::clone(reader);
+                let read = move || list(&reader.lock().unwrap_or_else(PoisonError::into_inner), business, before, limit).map_err(|e| storage(&e));
+                tokio::task::spawn_blocking(read).await.unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
+            }
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(pool, _) => crate::postgres::attempts::list(pool, business, before, limit).await,
+        }
+    }
+}
+
+fn list(reader: &Connection, business: BusinessId, before: Option<u64>, limit: usize) -> rusqlite::Result<(Vec<(u64, Attempt)>, u64)> {
+    let mut query =
+        reader.prepare_cached("SELECT n, at, actor, command_type, target, key, outcome FROM attempts WHERE business = ? AND n < ? ORDER BY n DESC LIMIT ?")?;
+    let before = before.and_then(|n| i64::try_from(n).ok()).unwrap_or(i64::MAX);
+    let rows = query.query_map(params![business.0, before, limit], |r| {
+        let attempt = Attempt {
+            at: Timestamp::from_micros(r.get(1)?),
+            business,
+            actor: PrincipalId(r.get(2)?),
+            command_type: r.get(3)?,
+            target: r.get(4)?,
+            key: r.get(5)?,
+            outcome: r.get(6)?,
         };
-        read().map_err(|e| storage(&e))
+        Ok((r.get(0)?, attempt))
+    })?;
+    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let total = reader.query_row("SELECT count(*) FROM attempts WHERE business = ?", [business.0], |r| r.get(0))?;
+    Ok((rows, total))
+}
+
+const AGE_MICROS_MAX: u64 = AGE_DAYS_MAX * 86_400_000_000;
+
+#[cfg(feature = "postgres")]
+async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receiver<Job>) {
+    let mut since_prune = 0;
+    while let Some(first) = jobs.recv().await {
+        if matches!(first, Job::Keep(_)) && !jobs.is_closed() {
+            tokio::time::sleep(COMPANY_WAIT).await;
+        }
+        let (mut group, mut flushes, mut next) = (Vec::new(), Vec::new(), Some(first));
+        while let Some(job) = next.take() {
+            match job {
+                Job::Keep(attempt) => group.push(attempt),
+                Job::Flush(done) => flushes.push(done),
+            }
+            if group.len() < 1_000 {
+                next = jobs.try_recv().ok();
+            }
+        }
+        since_prune += group.len() as u64;
+        let mut written = crate::postgres::attempts::keep(&pool, &group).await;
+        if written.is_ok() && since_prune >= PRUNE_EVERY {
+            since_prune = 0;
+            written = crate::postgres::attempts::prune(&pool, ATTEMPTS_MAX as u64, i64::try_from(AGE_MICROS_MAX).unwrap_or(i64::MAX)).await;
+        }
+        if let Err(e) = written {
+            tracing::error!(error = %e, "attempts were not kept");
+        }
+        for done in flushes {
+            let _ = done.send(());
+        }
     }
 }
 
@@ -169,7 +236,7 @@ fn write(connection: Connection, mut jobs: mpsc::Receiver<Job>) {
             }
             if since_prune >= PRUNE_EVERY {
                 since_prune = 0;
-                let age = i64::try_from(AGE_DAYS_MAX * 86_400_000_000).unwrap_or(i64::MAX);
+                let age = i64::try_from(AGE_MICROS_MAX).unwrap_or(i64::MAX);
                 connection.execute("DELETE FROM attempts WHERE n <= (SELECT max(n) FROM attempts) - ?", [ATTEMPTS_MAX])?;
                 connection.execute("DELETE FROM attempts WHERE at < (SELECT max(at) FROM attempts) - ?", [age])?;
             }

@@ -5,6 +5,7 @@
 //! key stays unreadable for ever, and the log's proofs are not touched by that.
 
 mod local;
+pub(crate) mod wrapping;
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
 use domain::{BusinessId, SubjectId};
 use zeroize::Zeroizing;
 
-pub use local::{LocalKeyring, Wrapping, secret_file};
+pub use local::LocalKeyring;
+pub use wrapping::{Wrapping, secret_file};
 
 /// A subject's key of one generation.
 pub struct SubjectKey {

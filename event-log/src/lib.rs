@@ -3,13 +3,15 @@
 //! - [`envelope`]: the stored event, its bytes and how they are read.
 //! - [`sealing`], [`keyring`]: personal fields become ciphertext before they are hashed.
 //! - [`log`]: the trait that a store fulfils, with its laws.
-//! - [`sqlite`]: the embedded store. [`subscription`]: catching up and going live on any store.
+//! - [`sqlite`]: the embedded store; `postgres`: the one for several processes. [`subscription`]: catching up and going live on any store.
 //! - [`prove`]: proofs of what is in the log. [`attempts`]: who tried what, beside the log.
 
 pub mod attempts;
 pub mod envelope;
 pub mod keyring;
 pub mod log;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod prove;
 pub mod sealing;
 pub mod sqlite;
@@ -17,6 +19,6 @@ pub mod subscription;
 
 pub use envelope::{Draft, Prepared, Recorded, RequestDigest, SealError, Stored};
 pub use keyring::{Keyring, KeyringError, SubjectKey};
-pub use log::{Append, AppendError, Chain, Committed, EventLog, Head, LogError, NewEvent, Pending};
+pub use log::{Append, AppendError, Chain, Committed, EventLog, Head, LogError, NewEvent, Pending, RawRow};
 pub use sealing::{Entropy, Unsealed, unseal};
 pub use subscription::{Subscription, Update};

@@ -17,6 +17,7 @@ use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX};
 use domain::{AggregateRef, BusinessId};
 use proof::tree::Hash;
 use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
 
 use crate::envelope::Recorded;
 
@@ -158,6 +159,29 @@ pub struct Head {
     pub root: Hash,
 }
 
+/// A row as it lies in the store; what it claims of its bytes is not believed.
+#[derive(Debug, Clone)]
+pub struct RawRow {
+    /// Place in the whole log.
+    pub position: u64,
+    /// The stream it claims.
+    pub business: Uuid,
+    /// The place in it that it claims.
+    pub seq: u64,
+    /// The aggregate's kind that it claims.
+    pub kind: String,
+    /// The aggregate's id that it claims.
+    pub id: Uuid,
+    /// The version that it claims.
+    pub version: u64,
+    /// The event id that it claims.
+    pub event_id: Uuid,
+    /// The leaf hash that it claims.
+    pub leaf: Vec<u8>,
+    /// The stored bytes.
+    pub bytes: Vec<u8>,
+}
+
 /// The answer to an append that waits for the disk.
 #[derive(Debug)]
 pub struct Pending(pub(crate) oneshot::Receiver<Result<Committed, AppendError>>);
@@ -203,4 +227,27 @@ pub trait EventLog: Send + Sync {
 
     /// The last position that is durable, as it moves.
     fn position(&self) -> watch::Receiver<u64>;
+
+    /// Whether other processes append too: what is remembered of an aggregate may be old.
+    fn shared(&self) -> bool {
+        false
+    }
+
+    /// The versions of these aggregates now, 0 for one that is not there.
+    async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError>;
+
+    /// Every row as it lies in the store, after a position: for verification.
+    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError>;
+
+    /// The ends of all streams and the last position, of one moment; and how many rows lie where no
+    /// reader looks.
+    async fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError>;
+
+    /// Whether the store's indexes agree with its rows; else a position that is concerned, and why.
+    async fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
+        Ok(None)
+    }
+
+    /// Commits what is queued, then closes the store. What comes later is refused.
+    async fn close(&self);
 }

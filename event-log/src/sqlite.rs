@@ -21,9 +21,8 @@ use domain::{AggregateRef, BusinessId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::envelope::Recorded;
-use crate::log::{Append, AppendError, EventLog, Head, LogError, Pending};
+use crate::log::{Append, AppendError, EventLog, Head, LogError, Pending, RawRow};
 use known::Known;
-pub use reader::RawRow;
 use reader::Readers;
 
 /// How hard the store waits for the disk. Only [`Durability::Full`] keeps law 5; the other exists
@@ -131,40 +130,6 @@ impl SqliteLog {
         std::thread::Builder::new().name("log-filter".to_owned()).spawn(move || file.fill(&filling)).map_err(|e| LogError::Storage(e.to_string()))?;
         Ok(Self { queue, readers, known, position, writer: Mutex::new(Some(thread)) })
     }
-
-    /// Commits what is queued, then closes the file. What comes later is refused.
-    pub async fn close(&self) {
-        let _ = self.queue.send(Job::Stop).await;
-        let thread = self.writer.lock().ok().and_then(|mut t| t.take());
-        if let Some(thread) = thread {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
-    }
-
-    /// Every row as it lies in the file, after a position: for verification.
-    ///
-    /// # Errors
-    /// When the file can't be read.
-    pub fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
-        self.readers.raw_rows(after, limit)
-    }
-
-    /// The ends of all streams and the last position, of one moment; and how many rows lie where no
-    /// reader looks.
-    ///
-    /// # Errors
-    /// When the file can't be read.
-    pub fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
-        self.readers.ends()
-    }
-
-    /// Whether the indexes agree with the rows; else a position that is concerned, and why.
-    ///
-    /// # Errors
-    /// When the file can't be read.
-    pub fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
-        self.readers.check_indexes()
-    }
 }
 
 #[async_trait]
@@ -214,6 +179,33 @@ impl EventLog for SqliteLog {
 
     fn position(&self) -> watch::Receiver<u64> {
         self.position.clone()
+    }
+
+    async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
+        aggregates.iter().map(|a| self.readers.version(business, *a)).collect()
+    }
+
+    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+        let readers = self.readers.clone();
+        blocking(move || readers.raw_rows(after, limit)).await
+    }
+
+    async fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+        let readers = self.readers.clone();
+        blocking(move || readers.ends()).await
+    }
+
+    async fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
+        let readers = self.readers.clone();
+        blocking(move || readers.check_indexes()).await
+    }
+
+    async fn close(&self) {
+        let _ = self.queue.send(Job::Stop).await;
+        let thread = self.writer.lock().ok().and_then(|mut t| t.take());
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
     }
 }
 

@@ -157,7 +157,7 @@ pub(crate) struct AttemptPage {
 pub(crate) async fn attempts(ctx: &Context<'_>, business: BusinessId, first: usize, before: Option<u64>) -> Result<AttemptPage> {
     let attempts = Arc::clone(&ctx.data::<Sources>()?.attempts);
     attempts.flush().await;
-    let (rows, total_count) = tokio::task::spawn_blocking(move || attempts.list(business, before, first)).await??;
+    let (rows, total_count) = attempts.list(business, before, first).await?;
     let next_before = if rows.len() == first { rows.last().map(|(n, _)| *n) } else { None };
     let node = |(n, a): (u64, event_log::attempts::Attempt)| AttemptNode {
         n,

@@ -9,8 +9,8 @@ use commands::{Actor, Clock, CommandError, Desk, DeskParts, Submission};
 use domain::ids::{INSTALLATION, KeyId};
 use domain::{BusinessId, PrincipalId};
 use event_log::attempts::Attempts;
-use event_log::keyring::{LocalKeyring, Wrapping};
-use event_log::sqlite::{FolderLock, Options, SqliteLog};
+use event_log::keyring::Wrapping;
+use event_log::sqlite::{FolderLock, Options};
 use event_log::{Entropy, EventLog, Keyring};
 use projections::{Runner, Views};
 use proof::checkpoint::Signer;
@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::config::Config;
 use crate::secret::Secret;
+use crate::stores::{self, Stores};
 
 /// Why the parts could not be put together, or a command line could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +66,7 @@ pub struct Handles {
 /// One running installation.
 pub struct App {
     /// The log.
-    pub log: Arc<SqliteLog>,
+    pub log: Arc<dyn EventLog>,
     /// The keys of data subjects.
     pub keyring: Arc<dyn Keyring>,
     /// The path of commands.
@@ -104,18 +105,14 @@ impl App {
     pub async fn open(config: &Config, handles: Handles) -> Result<Self, AppError> {
         let lock = FolderLock::take(&config.data)?;
         let Handles { clock, entropy, log: options, views_pages_max } = handles;
-        let sqlite = Arc::new(SqliteLog::open(&config.data, &options)?);
-        let log: Arc<dyn EventLog> = Arc::clone(&sqlite) as _;
         let path = |name: &str| config.data.join(name);
-        let keyring: Arc<dyn Keyring> = Arc::new(LocalKeyring::open(&path("keys.db"), &wrapping(config, &entropy)?, entropy.clone())?);
-        let attempts = Arc::new(Attempts::open(&path("attempts.db"))?);
+        let Stores { log, keyring, attempts } = stores::open(config, &options, &wrapping(config, &entropy)?, entropy.clone()).await?;
         let (views, runner) = start_views(&path("views"), &log, &keyring, views_pages_max).await?;
         let parts = DeskParts { log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), clock, entropy: entropy.clone() };
         let desk = Arc::new(Desk::new(parts));
         let signer = Arc::new(signer(&path("signing.key"))?);
-        let sources = Sources { views: views.clone(), log, keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), signer };
-        let app =
-            Self { log: sqlite, keyring, desk, views, api: Api::new(&sources, config.introspection), entropy, attempts, runner: Some(runner), _lock: lock };
+        let sources = Sources { views: views.clone(), log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), signer };
+        let app = Self { log, keyring, desk, views, api: Api::new(&sources, config.introspection), entropy, attempts, runner: Some(runner), _lock: lock };
         app.ensure_operator().await?;
         Ok(app)
     }
@@ -215,9 +212,8 @@ impl App {
         if let Some(runner) = self.runner.take() {
             let _ = tokio::task::spawn_blocking(move || runner.join()).await;
         }
+        self.attempts.close().await;
         self.log.close().await;
-        let attempts = Arc::clone(&self.attempts);
-        let _ = tokio::task::spawn_blocking(move || attempts.close()).await;
     }
 }
 

@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::config::{Config, Overrides};
-use crate::output;
+use crate::{output, stores};
 use target::Target;
 
 /// The minute book of a company of agents: every decision, approval and call, provable.
@@ -35,8 +35,12 @@ struct Global {
     /// Folder of the log, the keyring and the views [default: minutebook-data].
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Log in PostgreSQL instead of the folder, such as postgres://minutebook@db/minutebook; better
+    /// in MINUTEBOOK_LOG when it has a password.
+    #[arg(long, global = true, value_name = "URL")]
+    log: Option<String>,
     /// Talk to a running server instead, such as http://127.0.0.1:7117.
-    #[arg(long, global = true, value_name = "URL", conflicts_with = "data")]
+    #[arg(long, global = true, value_name = "URL", conflicts_with_all = ["data", "log"])]
     server: Option<String>,
     /// File with the API key for --server; else MINUTEBOOK_KEY is used.
     #[arg(long, global = true, value_name = "FILE")]
@@ -54,6 +58,8 @@ enum Verb {
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<String>,
     },
+    /// Make the schema of a log in PostgreSQL (--log), or bring it up to date.
+    Migrate,
     /// Take in work that was done elsewhere. Safe to repeat and to interrupt.
     Import {
         #[command(subcommand)]
@@ -186,12 +192,17 @@ pub fn run() -> ExitCode {
 async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
     let Cli { global, verb } = cli;
     let listen = if let Verb::Serve { listen } = &verb { listen.clone() } else { None };
-    let overrides = Overrides { data: global.data.clone(), listen };
+    let overrides = Overrides { data: global.data.clone(), log: global.log.clone(), listen };
     let config = Config::load(global.config.clone(), overrides).map_err(AppError::Other)?;
     let done = |result: Result<(), AppError>| result.map(|()| ExitCode::SUCCESS);
     let target = || Target::open(&config, global.server.as_deref(), global.key_file.as_deref());
     match verb {
         Verb::Serve { .. } => done(serve::serve(&config).await),
+        Verb::Migrate => {
+            let steps = stores::migrate(&config).await?;
+            output::line(if steps == 0 { "the schema is up to date".to_owned() } else { format!("the schema is up to date: {steps} steps were made") });
+            Ok(ExitCode::SUCCESS)
+        }
         Verb::Import { format } => import::import(target().await?, format).await,
         Verb::Query { graphql, variables } => read::query(target().await?, &graphql, variables.as_deref()).await,
         Verb::Do { list: true, .. } => done(read::list_commands()),

@@ -19,8 +19,10 @@ pub struct Config {
     pub listen: String,
     /// Worker threads of the HTTP door; 0 = one a core.
     pub workers: usize,
-    /// What is logged.
+    /// Address of the log in PostgreSQL, `postgres://…`; empty = in the data folder.
     pub log: String,
+    /// What is written to standard error.
+    pub logging: String,
     /// Whether GraphQL answers questions about its own schema.
     pub introspection: bool,
     /// File that wraps the keyring; empty = in the data folder.
@@ -33,6 +35,9 @@ pub struct Overrides {
     /// `--data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
+    /// `--log`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
     /// `--listen`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
@@ -51,7 +56,7 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let env = Env::prefixed("MINUTEBOOK_").only(&["data", "listen", "workers", "log", "introspection", "keyring_key_file"]);
+        let env = Env::prefixed("MINUTEBOOK_").only(&["data", "listen", "workers", "log", "logging", "introspection", "keyring_key_file"]);
         figment.merge(env).merge(Serialized::defaults(overrides)).extract().map_err(|e| format!("settings: {e}"))
     }
 }

@@ -17,7 +17,6 @@ use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, guard, web}
 use commands::Actor;
 use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX};
 use domain::{BusinessId, PrincipalId};
-use event_log::EventLog as _;
 
 use crate::app::{App, AppError};
 pub(crate) use door::Body as CommandBody;

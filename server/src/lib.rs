@@ -10,4 +10,5 @@ pub mod http;
 pub mod import;
 mod output;
 pub mod secret;
+mod stores;
 pub mod verify;

@@ -5,13 +5,14 @@
 //! stream must be the one that was stored with the appends. The first bad event is named.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use domain::{AggregateRef, BusinessId};
 use event_log::envelope::event_id;
-use event_log::sqlite::{RawRow, SqliteLog};
-use event_log::{LogError, Stored};
+use event_log::{EventLog, LogError, RawRow, Stored};
 use proof::tree::{Frontier, leaf_hash};
 use serde::Serialize;
+use tokio::runtime::Handle;
 
 /// Rows read at once.
 const PAGE: usize = 1_000;
@@ -98,14 +99,23 @@ fn fault(row: &RawRow, why: String) -> Fault {
     Fault { business: row.business.to_string(), seq: row.seq, event_id: row.event_id.to_string(), position: row.position, why }
 }
 
-/// Reads and checks the whole log. It blocks: call it where that is allowed.
-///
-/// # Errors
-/// When the log can't be read at all; damage that can be placed is a [`Fault`] in the report.
-pub fn verify(log: &SqliteLog, heads: &[event_log::Head], up_to: u64) -> Result<Report, LogError> {
+/// The log, read where blocking is allowed: hashing a page keeps a thread busy.
+struct Rows {
+    log: Arc<dyn EventLog>,
+    runtime: Handle,
+}
+
+impl Rows {
+    fn page(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+        self.runtime.block_on(self.log.raw_rows(after, limit))
+    }
+}
+
+/// Reads and checks the whole log.
+fn verify(log: &Rows, heads: &[event_log::Head], up_to: u64) -> Result<Report, LogError> {
     let (mut streams, mut report, mut after) = (Streams::default(), Report { events: 0, businesses: Vec::new(), fault: None }, 0);
     'log: loop {
-        let rows = match log.raw_rows(after, PAGE) {
+        let rows = match log.page(after, PAGE) {
             Ok(rows) => rows,
             Err(LogError::Corrupt(_)) => {
                 report.fault = Some(find_unreadable(log, after, &mut streams, &mut report.events)?);
@@ -130,7 +140,7 @@ pub fn verify(log: &SqliteLog, heads: &[event_log::Head], up_to: u64) -> Result<
         report.fault = compare_heads(heads, &streams, after);
     }
     if report.fault.is_none() {
-        report.fault = log.check_indexes()?.map(|(position, why)| located(log, position, why));
+        report.fault = log.runtime.block_on(log.log.check_indexes())?.map(|(position, why)| located(log, position, why));
     }
     report.businesses = streams
         .trees
@@ -141,9 +151,9 @@ pub fn verify(log: &SqliteLog, heads: &[event_log::Head], up_to: u64) -> Result<
 }
 
 /// A page is damaged: one event at a time, up to the one that can't be read.
-fn find_unreadable(log: &SqliteLog, mut after: u64, streams: &mut Streams, events: &mut u64) -> Result<Fault, LogError> {
+fn find_unreadable(log: &Rows, mut after: u64, streams: &mut Streams, events: &mut u64) -> Result<Fault, LogError> {
     loop {
-        match log.raw_rows(after, 1) {
+        match log.page(after, 1) {
             Ok(rows) => match rows.first() {
                 Some(row) => {
                     if let Err(why) = check(row, streams) {
@@ -163,8 +173,8 @@ fn find_unreadable(log: &SqliteLog, mut after: u64, streams: &mut Streams, event
     }
 }
 
-fn located(log: &SqliteLog, position: u64, why: String) -> Fault {
-    match log.raw_rows(position.saturating_sub(1), 1).ok().and_then(|rows| rows.into_iter().next()) {
+fn located(log: &Rows, position: u64, why: String) -> Fault {
+    match log.page(position.saturating_sub(1), 1).ok().and_then(|rows| rows.into_iter().next()) {
         Some(row) => fault(&row, why),
         None => Fault { business: String::new(), seq: 0, event_id: String::new(), position, why },
     }
@@ -192,13 +202,13 @@ fn compare_heads(heads: &[event_log::Head], streams: &Streams, after: u64) -> Op
 ///
 /// # Errors
 /// When the log can't be read at all.
-pub async fn verify_open(log: &std::sync::Arc<SqliteLog>) -> Result<Report, LogError> {
+pub async fn verify_open(log: &Arc<dyn EventLog>) -> Result<Report, LogError> {
     // Ends and last position of one moment: what is appended later is left alone.
     let nowhere = |why: String| {
         let fault = Fault { business: String::new(), seq: 0, event_id: String::new(), position: 0, why };
         Ok(Report { events: 0, businesses: Vec::new(), fault: Some(fault) })
     };
-    let (heads, end, astray) = match log.ends() {
+    let (heads, end, astray) = match log.ends().await {
         Ok(ends) => ends,
         Err(LogError::Corrupt(why)) => return nowhere(why),
         Err(e) => return Err(e),
@@ -206,6 +216,6 @@ pub async fn verify_open(log: &std::sync::Arc<SqliteLog>) -> Result<Report, LogE
     if astray > 0 {
         return nowhere(format!("{astray} events lie before the first position"));
     }
-    let log = std::sync::Arc::clone(log);
+    let log = Rows { log: Arc::clone(log), runtime: Handle::current() };
     tokio::task::spawn_blocking(move || verify(&log, &heads, end)).await.unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
 }

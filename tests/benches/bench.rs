@@ -4,6 +4,7 @@
 //! Figures of one run are comparable with each other and with nothing else.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, reason = "a benchmark may")]
 
+mod dashboards;
 mod raw;
 
 use std::fs::File;
@@ -13,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use commands::{Actor, Submission};
 use domain::BusinessId;
-use event_log::EventLog as _;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use server::app::{App, Handles, operator};
@@ -138,7 +138,7 @@ fn usage() -> (f64, u64) {
 async fn spread(bench: &Bench) -> f64 {
     println!("\ncommands, one event each, over {BUSINESSES} businesses (desk, sealing, canonical bytes, Merkle, durable) beside raw group commit");
     println!("{:>8} {:>12} {:>12} {:>7} {:>9} {:>9} {:>6}", "callers", "ours/s", "raw/s", "ratio", "p50 ms", "p99 ms", "cores");
-    let rows = raw::rows(&bench.app.log, &bench.businesses, || async {
+    let rows = raw::rows(&*bench.app.log, &bench.businesses, || async {
         bench.run(64, 2_000, plan).await;
     })
     .await;
@@ -205,9 +205,9 @@ async fn reading(bench: &Bench) {
     println!("\nreplay of {end} events: {typed:.0}/s decoded to types, {raw:.0}/s scanned, ratio {:.2}", typed / raw);
     let began = Instant::now();
     bench.app.views.rebuild(None).await.unwrap();
-    bench.app.caught_up(Duration::from_secs(600)).await.unwrap();
+    bench.app.views.settled(Duration::from_secs(600)).await.unwrap();
     let rate = per_second(usize::try_from(end).unwrap(), began.elapsed());
-    println!("all projections rebuilt: {rate:.0} events/s, {:.2} of the scan", rate / raw);
+    println!("all projections built beside and compared: {rate:.0} events/s, {:.2} of the scan", rate / raw);
     lists(bench).await;
 }
 
@@ -297,7 +297,7 @@ async fn import() {
         }
     }
     let rate = per_second(usize::try_from(counts.events_written).unwrap(), began.elapsed());
-    let rows = raw::all_rows(&app.log);
+    let rows = raw::all_rows(&*app.log).await;
     let other = self::folder();
     let base = raw::group_commit(other.path(), &rows, 16, 0, rows.len()).await;
     println!("\nimport: {rate:.0} events/s, {:.2} of the raw insert of the same rows from 16 callers ({base:.0}/s)", rate / base);
@@ -324,6 +324,9 @@ fn main() {
         }
         if wanted("import") {
             import().await;
+        }
+        if wanted("views") {
+            dashboards::dashboards().await;
         }
         println!("\npeak memory {} MiB, of benchmark and product together", usage().1 / 1024);
     });

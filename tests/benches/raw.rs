@@ -8,8 +8,7 @@ use std::time::Instant;
 use actix_web::{HttpRequest, HttpResponse, web};
 use commands::Actor;
 use domain::BusinessId;
-use event_log::EventLog as _;
-use event_log::sqlite::{RawRow, SqliteLog};
+use event_log::{EventLog, RawRow};
 use futures_util::future::join_all;
 use projections::Views;
 use rusqlite::{Connection, params};
@@ -17,17 +16,17 @@ use server::app::App;
 use tokio::sync::{mpsc, oneshot};
 
 /// The rows that `make` writes.
-pub(crate) async fn rows<F: Future<Output = ()>>(log: &SqliteLog, _: &[(BusinessId, Actor)], make: impl FnOnce() -> F) -> Arc<Vec<RawRow>> {
+pub(crate) async fn rows<F: Future<Output = ()>>(log: &dyn EventLog, _: &[(BusinessId, Actor)], make: impl FnOnce() -> F) -> Arc<Vec<RawRow>> {
     let before = *log.position().borrow();
     make().await;
-    Arc::new(log.raw_rows(before, 2_000).unwrap())
+    Arc::new(log.raw_rows(before, 2_000).await.unwrap())
 }
 
 /// Every row of a log.
-pub(crate) fn all_rows(log: &SqliteLog) -> Arc<Vec<RawRow>> {
+pub(crate) async fn all_rows(log: &dyn EventLog) -> Arc<Vec<RawRow>> {
     let mut all: Vec<RawRow> = Vec::new();
     loop {
-        let page = log.raw_rows(all.last().map_or(0, |r| r.position), 5_000).unwrap();
+        let page = log.raw_rows(all.last().map_or(0, |r| r.position), 5_000).await.unwrap();
         if page.is_empty() {
             return Arc::new(all);
         }

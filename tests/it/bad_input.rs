@@ -1,6 +1,5 @@
 //! Bad input: a clear answer, and nothing half done.
 
-use event_log::EventLog as _;
 use event_log::sqlite::FolderLock;
 use serde_json::json;
 use tests::installation::{Installation, config, handles};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use commands::{AnyCommand, CommandError, Submission};
 use domain::limits::CONFLICT_TRIES_MAX;
-use event_log::{Append, EventLog as _, NewEvent};
+use event_log::{Append, NewEvent};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::installation::Installation;

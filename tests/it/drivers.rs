@@ -6,7 +6,6 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use domain::operations::ExportFormat;
-use event_log::EventLog as _;
 use server::import::Format;
 use tests::installation::Installation;
 

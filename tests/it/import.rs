@@ -4,7 +4,6 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use domain::values::Currency;
-use event_log::EventLog as _;
 use serde_json::{Value, json};
 use server::app::operator;
 use server::import::records::Records;

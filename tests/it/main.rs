@@ -22,6 +22,8 @@ mod logs;
 mod memory;
 mod metrics;
 mod operations;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod proofs;
 mod questions;
 mod rebuild;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::BusinessId;
-use event_log::EventLog as _;
 use futures_util::StreamExt as _;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::values::Digest;
-use event_log::{EventLog as _, Stored};
+use event_log::Stored;
 use proof::tree::{self, Frontier, Hash};
 use serde_json::{Value, json};
 use tests::installation::Installation;

@@ -1,9 +1,9 @@
 //! Personal fields: sealed in everything that is kept, forgotten at once when their key is gone.
 
 use domain::access::PrincipalKind;
+use event_log::Entropy;
 use event_log::Keyring;
 use event_log::keyring::{LocalKeyring, Wrapping};
-use event_log::{Entropy, EventLog as _};
 use serde_json::json;
 use tempfile::TempDir;
 use tests::installation::Installation;

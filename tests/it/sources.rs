@@ -1,7 +1,6 @@
 //! Every source comes in whole, twice: the same counts, no new event, digests as rebuilt; and a
 //! broken file says where and why.
 
-use event_log::EventLog as _;
 use serde_json::{Value, json};
 use server::import::source::open;
 use server::import::{Counts, Format};

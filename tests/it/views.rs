@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::ids::EventId;
-use event_log::{Append, EventLog as _, NewEvent};
+use event_log::{Append, NewEvent};
 use serde_json::{Value, json};
 use tests::installation::Installation;
 use uuid::Uuid;

@@ -36,7 +36,7 @@ pub struct Installation {
 /// When the defaults do not parse.
 #[must_use]
 pub fn config(folder: &std::path::Path) -> Config {
-    Config::load(None, Overrides { data: Some(folder.to_owned()), listen: Some("127.0.0.1:0".to_owned()) }).unwrap()
+    Config::load(None, Overrides { data: Some(folder.to_owned()), listen: Some("127.0.0.1:0".to_owned()), ..Overrides::default() }).unwrap()
 }
 
 /// Handles that make every run the same.

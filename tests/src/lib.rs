@@ -5,4 +5,6 @@
 pub mod installation;
 pub mod laws;
 pub mod ledger;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod samples;

@@ -7,13 +7,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::pbkdf2;
 use domain::{BusinessId, SubjectId};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::wrapping::{Proof, Wrapped, Wrapper, Wrapping};
 use super::{Keyring, KeyringError, SubjectKey};
 use crate::sealing::Entropy;
 
@@ -25,62 +24,8 @@ CREATE TABLE IF NOT EXISTS keys(
   nonce BLOB, wrapped BLOB, -- both NULL once destroyed
   PRIMARY KEY (business, subject, generation)) STRICT, WITHOUT ROWID;";
 
-/// Iterations of PBKDF2-HMAC-SHA-256 for a passphrase (OWASP, 2023).
-const PASSPHRASE_ITERATIONS: std::num::NonZeroU32 = std::num::NonZeroU32::new(600_000).unwrap();
 /// Keys that stay unwrapped in memory.
 const UNWRAPPED_MAX: usize = 100_000;
-
-/// What the keys are wrapped with.
-pub enum Wrapping {
-    /// 32 random bytes of a file.
-    Key(Zeroizing<[u8; 32]>),
-    /// Something a human remembers.
-    Passphrase(Zeroizing<String>),
-}
-
-impl Wrapping {
-    /// The key in that file; the file is made, readable by its owner alone, when it is not there.
-    ///
-    /// # Errors
-    /// When it can't be read or made, or does not hold 64 hexadecimal digits.
-    pub fn from_file(path: &Path, entropy: &Entropy) -> Result<Self, KeyringError> {
-        Ok(Self::Key(secret_file(path, entropy)?))
-    }
-
-    fn key(&self, salt: &[u8]) -> Result<LessSafeKey, KeyringError> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        match self {
-            Self::Key(key) => bytes.copy_from_slice(key.as_ref()),
-            Self::Passphrase(text) => pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, PASSPHRASE_ITERATIONS, salt, text.as_bytes(), bytes.as_mut()),
-        }
-        UnboundKey::new(&AES_256_GCM, bytes.as_ref()).map(LessSafeKey::new).map_err(|_| KeyringError::WrongWrappingKey)
-    }
-}
-
-/// The 32 bytes in that file, 64 hexadecimal digits; the file is made of random ones, readable by its
-/// owner alone, when it is not there.
-///
-/// # Errors
-/// When it can't be read or made, or holds something else.
-pub fn secret_file(path: &Path, entropy: &Entropy) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
-    let storage = |e: std::io::Error| KeyringError::Storage(format!("{}: {e}", path.display()));
-    if !path.exists() {
-        let mut key = Zeroizing::new([0; 32]);
-        entropy.fill(&mut *key);
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(storage)?;
-        let text = Zeroizing::new(domain::values::Digest(*key).to_string());
-        std::io::Write::write_all(&mut file, text.as_bytes()).and_then(|()| file.sync_all()).map_err(storage)?;
-        return Ok(key);
-    }
-    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(storage)?);
-    let key: domain::values::Digest =
-        text.trim().parse().map_err(|_| KeyringError::Broken(format!("{} does not hold 64 hexadecimal digits", path.display())))?;
-    Ok(Zeroizing::new(key.0))
-}
 
 /// Nonce and wrapped key; neither once it is destroyed.
 type WrappedKey = (Option<[u8; 12]>, Option<Vec<u8>>);
@@ -95,17 +40,12 @@ struct Inner {
 
 /// The keyring in one file.
 pub struct LocalKeyring {
-    wrapping: LessSafeKey,
-    entropy: Entropy,
+    wrapper: Wrapper,
     inner: Mutex<Inner>,
 }
 
 fn storage(e: rusqlite::Error) -> KeyringError {
     KeyringError::Storage(e.to_string())
-}
-
-fn aad(business: Uuid, subject: Uuid, generation: u32) -> String {
-    format!("{business}|{subject}|{generation}")
 }
 
 impl LocalKeyring {
@@ -118,25 +58,15 @@ impl LocalKeyring {
         connection.execute_batch(SCHEMA).map_err(storage)?;
         let known: Option<(Vec<u8>, [u8; 12], Vec<u8>)> =
             connection.query_row("SELECT salt, nonce, proof FROM wrapping", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional().map_err(storage)?;
-        let wrapping = match known {
-            Some((salt, nonce, mut proof)) => {
-                let key = wrapping.key(&salt)?;
-                key.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from("minutebook keyring"), &mut proof)
-                    .map_err(|_| KeyringError::WrongWrappingKey)?;
-                key
-            }
+        let wrapper = match known {
+            Some((salt, nonce, proof)) => Wrapper::open(wrapping, Proof { salt, nonce, proof }, entropy)?,
             None => {
-                let (mut salt, mut nonce, mut proof) = ([0; 16], [0; 12], Vec::new());
-                entropy.fill(&mut salt);
-                entropy.fill(&mut nonce);
-                let key = wrapping.key(&salt)?;
-                key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from("minutebook keyring"), &mut proof)
-                    .map_err(|_| KeyringError::WrongWrappingKey)?;
+                let (wrapper, Proof { salt, nonce, proof }) = Wrapper::fresh(wrapping, entropy)?;
                 connection.execute("INSERT INTO wrapping VALUES (1, ?, ?, ?)", params![salt, nonce, proof]).map_err(storage)?;
-                key
+                wrapper
             }
         };
-        Ok(Self { wrapping, entropy, inner: Mutex::new(Inner { connection, unwrapped: HashMap::new(), current: HashMap::new() }) })
+        Ok(Self { wrapper, inner: Mutex::new(Inner { connection, unwrapped: HashMap::new(), current: HashMap::new() }) })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -153,31 +83,18 @@ impl LocalKeyring {
             .and_then(|mut q| q.query_row(params![b, s, generation], |r| Ok((r.get(0)?, r.get(1)?))).optional())
             .map_err(storage)?;
         let Some((Some(nonce), Some(wrapped))) = row else { return Ok(None) };
-        let mut wrapped = Zeroizing::new(wrapped);
-        let opened = self
-            .wrapping
-            .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad(b, s, generation)), &mut wrapped)
-            .map_err(|_| KeyringError::Broken(format!("the key of subject {s} does not unwrap")))?;
-        let bytes: [u8; 32] = (&*opened).try_into().map_err(|_| KeyringError::Broken(format!("the key of subject {s} has the wrong length")))?;
-        let key = Arc::new(SubjectKey::new(generation, Zeroizing::new(bytes))?);
+        let key = self.wrapper.unwrap(b, s, generation, Wrapped { nonce, wrapped: Zeroizing::new(wrapped) })?;
         inner.remember((b, s, generation), &key);
         Ok(Some(key))
     }
 
     fn make_key(&self, inner: &mut Inner, b: Uuid, s: Uuid, generation: u32) -> Result<Arc<SubjectKey>, KeyringError> {
-        let (mut bytes, mut nonce) = (Zeroizing::new([0; 32]), [0; 12]);
-        self.entropy.fill(&mut *bytes);
-        self.entropy.fill(&mut nonce);
-        let mut wrapped = Zeroizing::new(bytes.to_vec());
-        self.wrapping
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad(b, s, generation)), &mut *wrapped)
-            .map_err(|_| KeyringError::Broken("a key could not be wrapped".to_owned()))?;
+        let (key, Wrapped { nonce, wrapped }) = self.wrapper.make(b, s, generation)?;
         inner
             .connection
             .prepare_cached("INSERT INTO keys VALUES (?, ?, ?, ?, ?)")
             .and_then(|mut q| q.execute(params![b, s, generation, nonce, *wrapped]))
             .map_err(storage)?;
-        let key = Arc::new(SubjectKey::new(generation, bytes)?);
         inner.remember((b, s, generation), &key);
         Ok(key)
     }

@@ -12,30 +12,7 @@ use uuid::Uuid;
 use super::known::Known;
 use super::log_error;
 use crate::envelope::Recorded;
-use crate::log::{Head, LogError};
-
-/// A row as it lies in the file; what it claims of its bytes is not believed.
-#[derive(Debug, Clone)]
-pub struct RawRow {
-    /// Place in the whole log.
-    pub position: u64,
-    /// The stream it claims.
-    pub business: Uuid,
-    /// The place in it that it claims.
-    pub seq: u64,
-    /// The aggregate's kind that it claims.
-    pub kind: String,
-    /// The aggregate's id that it claims.
-    pub id: Uuid,
-    /// The version that it claims.
-    pub version: u64,
-    /// The event id that it claims.
-    pub event_id: Uuid,
-    /// The leaf hash that it claims.
-    pub leaf: Vec<u8>,
-    /// The stored bytes.
-    pub bytes: Vec<u8>,
-}
+use crate::log::{Head, LogError, RawRow};
 
 /// Bytes of the file that a reader maps instead of reading page by page.
 const MAPPED_BYTES_MAX: u64 = 1 << 32;
@@ -97,6 +74,14 @@ impl Readers {
             "SELECT position, business, seq, bytes FROM events WHERE business = ? AND id = ? AND kind = ? AND version > ? ORDER BY version LIMIT ?",
             &[&business.0, &aggregate.id, &aggregate.kind.as_str(), &after, &limit],
         )
+    }
+
+    pub(super) fn version(&self, business: BusinessId, aggregate: AggregateRef) -> Result<u64, LogError> {
+        let version: Option<u64> = self.with(|c| {
+            c.prepare_cached("SELECT max(version) FROM events WHERE business = ? AND id = ? AND kind = ?")?
+                .query_row(params![business.0, aggregate.id, aggregate.kind.as_str()], |r| r.get(0))
+        })?;
+        Ok(version.unwrap_or(0))
     }
 
     pub(super) fn business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {

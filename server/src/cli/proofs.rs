@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::operations::ExportFormat;
-use event_log::EventLog as _;
 use proof::checkpoint::{EventProof, Verifier};
 use serde_json::{Value, json};
 use uuid::Uuid;

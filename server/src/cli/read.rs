@@ -8,7 +8,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
 use commands::AnyCommand;
 use domain::ids::INSTALLATION;
-use event_log::EventLog as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -8,13 +8,13 @@ use crate::{http, output};
 
 /// Logs as JSON lines on standard error.
 fn start_logging(filter: &str) -> Result<(), AppError> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|e| AppError::other(format!("settings: log: {e}")))?;
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|e| AppError::other(format!("settings: logging: {e}")))?;
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
     Ok(())
 }
 
 pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
-    start_logging(&config.log)?;
+    start_logging(&config.logging)?;
     let app = Arc::new(App::open(config, Handles::default()).await?);
     let known = app.desk.directory().principal(operator()).await?.unwrap_or_default();
     if known.keys.is_empty() {

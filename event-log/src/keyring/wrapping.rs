@@ -1,0 +1,136 @@
+//! What keys are wrapped with: AES-256-GCM under a key file or a passphrase.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::pbkdf2;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{KeyringError, SubjectKey};
+use crate::sealing::Entropy;
+
+/// Iterations of PBKDF2-HMAC-SHA-256 for a passphrase (OWASP, 2023).
+const PASSPHRASE_ITERATIONS: std::num::NonZeroU32 = std::num::NonZeroU32::new(600_000).unwrap();
+/// What the keys are wrapped with.
+pub enum Wrapping {
+    /// 32 random bytes of a file.
+    Key(Zeroizing<[u8; 32]>),
+    /// Something a human remembers.
+    Passphrase(Zeroizing<String>),
+}
+
+impl Wrapping {
+    /// The key in that file; the file is made, readable by its owner alone, when it is not there.
+    ///
+    /// # Errors
+    /// When it can't be read or made, or does not hold 64 hexadecimal digits.
+    pub fn from_file(path: &Path, entropy: &Entropy) -> Result<Self, KeyringError> {
+        Ok(Self::Key(secret_file(path, entropy)?))
+    }
+
+    fn key(&self, salt: &[u8]) -> Result<LessSafeKey, KeyringError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        match self {
+            Self::Key(key) => bytes.copy_from_slice(key.as_ref()),
+            Self::Passphrase(text) => pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, PASSPHRASE_ITERATIONS, salt, text.as_bytes(), bytes.as_mut()),
+        }
+        UnboundKey::new(&AES_256_GCM, bytes.as_ref()).map(LessSafeKey::new).map_err(|_| KeyringError::WrongWrappingKey)
+    }
+}
+
+/// The 32 bytes in that file, 64 hexadecimal digits; the file is made of random ones, readable by its
+/// owner alone, when it is not there.
+///
+/// # Errors
+/// When it can't be read or made, or holds something else.
+pub fn secret_file(path: &Path, entropy: &Entropy) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+    let storage = |e: std::io::Error| KeyringError::Storage(format!("{}: {e}", path.display()));
+    if !path.exists() {
+        let mut key = Zeroizing::new([0; 32]);
+        entropy.fill(&mut *key);
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path).map_err(storage)?;
+        let text = Zeroizing::new(domain::values::Digest(*key).to_string());
+        std::io::Write::write_all(&mut file, text.as_bytes()).and_then(|()| file.sync_all()).map_err(storage)?;
+        return Ok(key);
+    }
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(storage)?);
+    let key: domain::values::Digest =
+        text.trim().parse().map_err(|_| KeyringError::Broken(format!("{} does not hold 64 hexadecimal digits", path.display())))?;
+    Ok(Zeroizing::new(key.0))
+}
+
+/// What a keyring keeps of the key or passphrase that it was made with: enough to recognise it.
+#[derive(Clone)]
+pub(crate) struct Proof {
+    pub(crate) salt: Vec<u8>,
+    pub(crate) nonce: [u8; 12],
+    pub(crate) proof: Vec<u8>,
+}
+
+/// A key as it is kept.
+pub(crate) struct Wrapped {
+    pub(crate) nonce: [u8; 12],
+    pub(crate) wrapped: Zeroizing<Vec<u8>>,
+}
+
+/// Wraps and unwraps the keys of one keyring.
+pub(crate) struct Wrapper {
+    key: LessSafeKey,
+    entropy: Entropy,
+}
+
+const PROVEN: &str = "minutebook keyring";
+
+fn aad(business: Uuid, subject: Uuid, generation: u32) -> String {
+    format!("{business}|{subject}|{generation}")
+}
+
+impl Wrapper {
+    /// For a keyring that is made now; with what it must keep.
+    pub(crate) fn fresh(wrapping: &Wrapping, entropy: Entropy) -> Result<(Self, Proof), KeyringError> {
+        let (mut salt, mut nonce, mut proof) = (vec![0; 16], [0; 12], Vec::new());
+        entropy.fill(&mut salt);
+        entropy.fill(&mut nonce);
+        let key = wrapping.key(&salt)?;
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(PROVEN), &mut proof).map_err(|_| KeyringError::WrongWrappingKey)?;
+        Ok((Self { key, entropy }, Proof { salt, nonce, proof }))
+    }
+
+    /// For a keyring that is there.
+    ///
+    /// # Errors
+    /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase.
+    pub(crate) fn open(wrapping: &Wrapping, mut known: Proof, entropy: Entropy) -> Result<Self, KeyringError> {
+        let key = wrapping.key(&known.salt)?;
+        key.open_in_place(Nonce::assume_unique_for_key(known.nonce), Aad::from(PROVEN), &mut known.proof).map_err(|_| KeyringError::WrongWrappingKey)?;
+        Ok(Self { key, entropy })
+    }
+
+    /// A new key, and how it is kept.
+    pub(crate) fn make(&self, b: Uuid, s: Uuid, generation: u32) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
+        let (mut bytes, mut nonce) = (Zeroizing::new([0; 32]), [0; 12]);
+        self.entropy.fill(&mut *bytes);
+        self.entropy.fill(&mut nonce);
+        let mut wrapped = Zeroizing::new(bytes.to_vec());
+        self.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad(b, s, generation)), &mut *wrapped)
+            .map_err(|_| KeyringError::Broken("a key could not be wrapped".to_owned()))?;
+        Ok((Arc::new(SubjectKey::new(generation, bytes)?), Wrapped { nonce, wrapped }))
+    }
+
+    /// A key that was kept.
+    pub(crate) fn unwrap(&self, b: Uuid, s: Uuid, generation: u32, mut kept: Wrapped) -> Result<Arc<SubjectKey>, KeyringError> {
+        let opened = self
+            .key
+            .open_in_place(Nonce::assume_unique_for_key(kept.nonce), Aad::from(aad(b, s, generation)), &mut kept.wrapped)
+            .map_err(|_| KeyringError::Broken(format!("the key of subject {s} does not unwrap")))?;
+        let bytes: [u8; 32] = (&*opened).try_into().map_err(|_| KeyringError::Broken(format!("the key of subject {s} has the wrong length")))?;
+        Ok(Arc::new(SubjectKey::new(generation, Zeroizing::new(bytes))?))
+    }
+}

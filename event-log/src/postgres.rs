@@ -1,0 +1,379 @@
+//! The log in PostgreSQL 15 or later, for several server processes at once.
+//!
+//! One task a process appends: what has queued up goes as one call of a function that takes the
+//! lock, checks, numbers and inserts (`migrations/1_log.sql`), so that a process that is stopped in
+//! the middle holds no lock. What the process believes of versions and ends of streams it sends
+//! along; where that is not so the function stores nothing and says how it is, and the batch is
+//! planned anew. Positions are given under the lock and held to the commit: no reader can see one
+//! before a smaller one (law 2).
+
+mod appender;
+mod keyring;
+mod plan;
+
+use std::str::FromStr as _;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::ids::EventId;
+use domain::limits::QUEUE_MAX;
+use domain::{AggregateRef, BusinessId, Timestamp};
+use proof::tree::Frontier;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::attempts::Attempt;
+use crate::envelope::Recorded;
+use crate::log::{Append, AppendError, Committed, EventLog, Head, LogError, Pending, RawRow};
+pub use keyring::PostgresKeyring;
+
+/// Connections that read at once.
+const READERS_MAX: u32 = 8;
+/// How often the end of the log is asked for, should a notification get lost.
+const POLL_EVERY: Duration = Duration::from_millis(500);
+/// How long a statement, and a wait for the lock, may take on the server.
+const STATEMENT_TIMEOUT: &str = "30s";
+const LOCK_TIMEOUT: &str = "10s";
+
+/// An append that waits for the appender.
+struct Queued {
+    append: Append,
+    answer: oneshot::Sender<Result<Committed, AppendError>>,
+}
+
+enum Job {
+    Append(Queued),
+    Stop,
+}
+
+/// The store.
+pub struct PostgresLog {
+    queue: mpsc::Sender<Job>,
+    readers: PgPool,
+    position: watch::Receiver<u64>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// What a database's refusal means, and what to do.
+pub(crate) fn log_error(e: &sqlx::Error) -> LogError {
+    let code = e.as_database_error().and_then(|d| d.code().map(std::borrow::Cow::into_owned));
+    LogError::Storage(match code.as_deref() {
+        Some("28P01" | "28000") => format!("PostgreSQL does not let us in: {e}; check user and password of --log"),
+        Some("3D000") => format!("{e}; create the database, then run `minutebook migrate --log …`"),
+        Some("42501" | "42704") => format!("{e}; run `minutebook migrate --log …` as the owner of the database, and connect as a member of minutebook_app"),
+        Some("3F000" | "42P01") => format!("{e}; run `minutebook migrate --log …` first"),
+        Some(_) | None => format!("PostgreSQL: {e}"),
+    })
+}
+
+/// Options of a connection that works in a role.
+fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> {
+    let options = PgConnectOptions::from_str(url).map_err(|e| LogError::Storage(format!("--log is no address of PostgreSQL: {e}")))?;
+    let settings = [("statement_timeout", STATEMENT_TIMEOUT), ("lock_timeout", LOCK_TIMEOUT), ("search_path", "minutebook"), ("timezone", "UTC")];
+    let options = options.options(settings).application_name("minutebook").disable_statement_logging();
+    Ok(match role {
+        Some(role) => options.options([("role", role)]),
+        None => options,
+    })
+}
+
+fn migrations() -> Migrator {
+    let all = [(1, "log", include_str!("postgres/migrations/1_log.sql")), (2, "roles", include_str!("postgres/migrations/2_roles.sql"))];
+    let one = |(version, name, sql): (i64, &'static str, &'static str)| Migration::new(version, name.into(), MigrationType::Simple, sql.into(), false);
+    Migrator { migrations: all.map(one).to_vec().into(), ..Migrator::DEFAULT }
+}
+
+/// Makes or brings up to date the schema of a database; says how many steps there were.
+///
+/// # Errors
+/// When the database can't be reached, or the one who asks may not.
+pub async fn migrate(url: &str) -> Result<usize, LogError> {
+    let mut connection = PgConnection::connect_with(&options(url, None)?).await.map_err(|e| log_error(&e))?;
+    let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(&mut connection).await.map_err(|e| log_error(&e))?;
+    if version < 150_000 {
+        return Err(LogError::Storage(format!("PostgreSQL {} is too old: 15 or later is needed", version / 10_000)));
+    }
+    connection.execute("CREATE SCHEMA IF NOT EXISTS minutebook").await.map_err(|e| log_error(&e))?;
+    let before = applied(&mut connection).await.unwrap_or_default().len();
+    migrations().run_direct(&mut connection).await.map_err(|e| LogError::Storage(format!("the schema could not be made: {e}")))?;
+    let steps = migrations().migrations.len() - before;
+    let _ = connection.close().await;
+    Ok(steps)
+}
+
+async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all(connection).await
+}
+
+/// Whether the schema is the one that this program knows.
+async fn check_schema(url: &str) -> Result<(), LogError> {
+    let mut connection = PgConnection::connect_with(&options(url, Some("minutebook_app"))?).await.map_err(|e| log_error(&e))?;
+    let there = applied(&mut connection).await.map_err(|e| log_error(&e))?;
+    let known: Vec<i64> = migrations().migrations.iter().map(|m| m.version).collect();
+    let _ = connection.close().await;
+    if there == known {
+        return Ok(());
+    }
+    let what = if there.last() > known.last() {
+        "newer than this program: start a newer minutebook"
+    } else {
+        "older than this program: run `minutebook migrate --log …`"
+    };
+    Err(LogError::Storage(format!("the schema in PostgreSQL is {what}")))
+}
+
+impl PostgresLog {
+    /// Opens the log of a database whose schema was made by [`migrate`].
+    ///
+    /// # Errors
+    /// When it can't be reached or is not ours; the sentence says what to do.
+    pub async fn open(url: &str) -> Result<Self, LogError> {
+        check_schema(url).await?;
+        let options = options(url, Some("minutebook_app"))?;
+        let pool = PgPoolOptions::new().max_connections(READERS_MAX).acquire_timeout(Duration::from_secs(10)).connect_with(options.clone());
+        let readers = pool.await.map_err(|e| log_error(&e))?;
+        let (moved, position) = watch::channel(last_position(&readers).await?);
+        let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+        let appender = tokio::spawn(appender::run(options, jobs, moved.clone()));
+        let follower = tokio::spawn(follow(readers.clone(), moved));
+        Ok(Self { queue, readers, position, tasks: Mutex::new(vec![appender, follower]) })
+    }
+
+    /// The connections that read.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.readers
+    }
+
+    async fn list(&self, sql: &'static str, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let rows = sqlx::query(sql).bind(business.0).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers).await;
+        rows.map_err(|e| log_error(&e))?.iter().map(recorded).collect()
+    }
+}
+
+async fn last_position(pool: &PgPool) -> Result<u64, LogError> {
+    let last: i64 = sqlx::query_scalar("SELECT position FROM log").fetch_one(pool).await.map_err(|e| log_error(&e))?;
+    Ok(count(last))
+}
+
+/// Moves the position with what any process appends: told by notifications, and asked for in case
+/// one gets lost.
+async fn follow(pool: PgPool, moved: watch::Sender<u64>) {
+    let mut listener: Option<PgListener> = None;
+    while !moved.is_closed() {
+        if listener.is_none()
+            && let Ok(mut fresh) = PgListener::connect_with(&pool).await
+            && fresh.listen("minutebook").await.is_ok()
+        {
+            listener = Some(fresh);
+        }
+        let told = async {
+            match &mut listener {
+                Some(listener) => listener.try_recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let position = match tokio::time::timeout(POLL_EVERY, told).await {
+            Ok(Ok(Some(notification))) => notification.payload().parse().ok(),
+            Ok(Ok(None) | Err(_)) => {
+                listener = None;
+                tokio::time::sleep(POLL_EVERY).await;
+                None
+            }
+            Err(_) => last_position(&pool).await.inspect_err(|e| tracing::warn!(error = %e, "the end of the log could not be asked for")).ok(),
+        };
+        if let Some(position) = position {
+            advance(&moved, position);
+        }
+    }
+}
+
+/// A position only ever grows.
+fn advance(moved: &watch::Sender<u64>, position: u64) {
+    moved.send_if_modified(|known| {
+        let further = position > *known;
+        *known = position.max(*known);
+        further
+    });
+}
+
+fn recorded(row: &PgRow) -> Result<Recorded, LogError> {
+    let read = || -> Result<Recorded, sqlx::Error> {
+        Ok(Recorded { position: count(row.try_get(0)?), business: BusinessId(row.try_get(1)?), seq: count(row.try_get(2)?), bytes: row.try_get(3)? })
+    };
+    read().map_err(|e| log_error(&e))
+}
+
+fn head((business, seq, frontier): (Uuid, i64, Vec<u8>)) -> Result<Head, LogError> {
+    let frontier = Frontier::from_bytes(count(seq), &frontier).map_err(|e| LogError::Corrupt(format!("head of {business}: {e}")))?;
+    Ok(Head { business: BusinessId(business), seq: count(seq), root: frontier.root() })
+}
+
+#[async_trait]
+impl EventLog for PostgresLog {
+    async fn enqueue(&self, append: Append) -> Result<Pending, AppendError> {
+        append.check_caps()?;
+        let (answer, pending) = oneshot::channel();
+        let closed = |_| AppendError::Closed("the store is shutting down".to_owned());
+        self.queue.send(Job::Append(Queued { append, answer })).await.map_err(closed)?;
+        Ok(Pending(pending))
+    }
+
+    async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
+        let sql = "SELECT position, business, seq, bytes FROM events WHERE event_id = $1 AND business = $2";
+        let row = sqlx::query(sql).bind(id.0).bind(business.0).fetch_optional(&self.readers).await.map_err(|e| log_error(&e))?;
+        row.as_ref().map(recorded).transpose()
+    }
+
+    async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let sql = "SELECT position, business, seq, bytes FROM events WHERE business = $1 AND id = $2 AND kind = $3 AND version > $4 ORDER BY version LIMIT $5";
+        let query = sqlx::query(sql).bind(business.0).bind(aggregate.id).bind(aggregate.kind.as_str()).bind(number(after)).bind(number(limit as u64));
+        query.fetch_all(&self.readers).await.map_err(|e| log_error(&e))?.iter().map(recorded).collect()
+    }
+
+    async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.list("SELECT position, business, seq, bytes FROM events WHERE business = $1 AND seq > $2 ORDER BY seq LIMIT $3", business, after, limit).await
+    }
+
+    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let sql = "SELECT position, business, seq, bytes FROM events WHERE position > $1 ORDER BY position LIMIT $2";
+        let rows = sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers).await;
+        rows.map_err(|e| log_error(&e))?.iter().map(recorded).collect()
+    }
+
+    async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
+        let row = sqlx::query_as("SELECT business, seq, frontier FROM heads WHERE business = $1").bind(business.0).fetch_optional(&self.readers).await;
+        row.map_err(|e| log_error(&e))?.map(head).transpose()
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, LogError> {
+        let rows = sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business").fetch_all(&self.readers).await;
+        rows.map_err(|e| log_error(&e))?.into_iter().map(head).collect()
+    }
+
+    async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
+        let (kinds, ids): (Vec<&str>, Vec<Uuid>) = aggregates.iter().map(|a| (a.kind.as_str(), a.id)).unzip();
+        let sql = "SELECT coalesce((SELECT max(e.version) FROM events e WHERE e.business = $1 AND e.id = x.id AND e.kind = x.kind), 0)
+                   FROM unnest($2::text[], $3::uuid[]) WITH ORDINALITY x(kind, id, i) ORDER BY x.i";
+        let found: Vec<i64> = sqlx::query_scalar(sql).bind(business.0).bind(kinds).bind(ids).fetch_all(&self.readers).await.map_err(|e| log_error(&e))?;
+        Ok(found.into_iter().map(count).collect())
+    }
+
+    fn shared(&self) -> bool {
+        true
+    }
+
+    fn position(&self) -> watch::Receiver<u64> {
+        self.position.clone()
+    }
+
+    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+        let sql = "SELECT position, business, seq, kind, id, version, event_id, leaf, bytes FROM events WHERE position > $1 ORDER BY position LIMIT $2";
+        let rows = sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers).await.map_err(|e| log_error(&e))?;
+        let raw = |r: &PgRow| -> Result<RawRow, sqlx::Error> {
+            Ok(RawRow {
+                position: count(r.try_get(0)?),
+                business: r.try_get(1)?,
+                seq: count(r.try_get(2)?),
+                kind: r.try_get(3)?,
+                id: r.try_get(4)?,
+                version: count(r.try_get(5)?),
+                event_id: r.try_get(6)?,
+                leaf: r.try_get(7)?,
+                bytes: r.try_get(8)?,
+            })
+        };
+        rows.iter().map(|r| raw(r).map_err(|e| log_error(&e))).collect()
+    }
+
+    async fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+        let mut tx = self.readers.begin().await.map_err(|e| log_error(&e))?;
+        tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(|e| log_error(&e))?;
+        let heads = sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business").fetch_all(&mut *tx).await.map_err(|e| log_error(&e))?;
+        let ends: (Option<i64>, i64) = sqlx::query_as("SELECT max(position) FILTER (WHERE position > 0), count(*) FILTER (WHERE position < 1) FROM events")
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(|e| log_error(&e))?;
+        Ok((heads.into_iter().map(head).collect::<Result<_, _>>()?, count(ends.0.unwrap_or(0)), count(ends.1)))
+    }
+
+    async fn close(&self) {
+        let _ = self.queue.send(Job::Stop).await;
+        let tasks = self.tasks.lock().map(|mut t| std::mem::take(&mut *t)).unwrap_or_default();
+        let mut tasks = tasks.into_iter();
+        if let Some(appender) = tasks.next() {
+            let _ = appender.await;
+        }
+        tasks.for_each(|follower| follower.abort());
+        self.readers.close().await;
+    }
+}
+
+/// Attempts in the log's own database: every process sees those of all.
+pub mod attempts {
+    use super::{Attempt, BusinessId, LogError, PgPool, Timestamp, Uuid, count, log_error, number};
+
+    /// Keeps some, and forgets the oldest beyond what is kept.
+    ///
+    /// # Errors
+    /// When they can't be written.
+    pub(crate) async fn keep(pool: &PgPool, group: &[Attempt]) -> Result<(), LogError> {
+        let sql = "INSERT INTO attempts(at, business, actor, command_type, target, key, outcome)
+                   SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[])";
+        let query = sqlx::query(sql)
+            .bind(group.iter().map(|a| a.at.as_micros()).collect::<Vec<_>>())
+            .bind(group.iter().map(|a| a.business.0).collect::<Vec<_>>())
+            .bind(group.iter().map(|a| a.actor.0).collect::<Vec<_>>())
+            .bind(group.iter().map(|a| a.command_type.as_str()).collect::<Vec<_>>())
+            .bind(group.iter().map(|a| a.target).collect::<Vec<_>>())
+            .bind(group.iter().map(|a| a.key.as_str()).collect::<Vec<_>>())
+            .bind(group.iter().map(|a| a.outcome.as_str()).collect::<Vec<_>>());
+        query.execute(pool).await.map_err(|e| log_error(&e))?;
+        Ok(())
+    }
+
+    /// Forgets what is too old or too many.
+    ///
+    /// # Errors
+    /// When they can't be written.
+    pub(crate) async fn prune(pool: &PgPool, newest: u64, age_micros: i64) -> Result<(), LogError> {
+        let sql = "DELETE FROM attempts WHERE n <= (SELECT max(n) FROM attempts) - $1 OR at < (SELECT max(at) FROM attempts) - $2";
+        sqlx::query(sql).bind(number(newest)).bind(age_micros).execute(pool).await.map_err(|e| log_error(&e))?;
+        Ok(())
+    }
+
+    /// Those of a business, newest first.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub(crate) async fn list(pool: &PgPool, business: BusinessId, before: Option<u64>, limit: usize) -> Result<(Vec<(u64, Attempt)>, u64), LogError> {
+        type Row = (i64, i64, Uuid, String, Option<Uuid>, String, String);
+        let sql = "SELECT n, at, actor, command_type, target, key, outcome FROM attempts WHERE business = $1 AND n < $2 ORDER BY n DESC LIMIT $3";
+        let rows: Vec<Row> = sqlx::query_as(sql)
+            .bind(business.0)
+            .bind(before.map_or(i64::MAX, number))
+            .bind(number(limit as u64))
+            .fetch_all(pool)
+            .await
+            .map_err(|e| log_error(&e))?;
+        let total: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM attempts WHERE business = $1").bind(business.0).fetch_one(pool).await.map_err(|e| log_error(&e))?;
+        let attempt = |(n, at, actor, command_type, target, key, outcome): Row| {
+            (count(n), Attempt { at: Timestamp::from_micros(at), business, actor: domain::PrincipalId(actor), command_type, target, key, outcome })
+        };
+        Ok((rows.into_iter().map(attempt).collect(), count(total)))
+    }
+}

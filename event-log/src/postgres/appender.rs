@@ -1,0 +1,249 @@
+//! The one task of a process that appends, on a connection of its own.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use domain::BusinessId;
+use domain::ids::EventId;
+use proof::tree::Frontier;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{ConnectOptions as _, Row as _};
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use super::plan::{Believed, Plan, plan};
+use super::{Job, Queued, advance, count};
+use crate::log::{AppendError, Committed};
+
+/// Appends of one call …
+const BATCH_APPENDS_MAX: usize = 500;
+/// … and their bytes.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Ends of streams that are remembered.
+const HEADS_MAX: usize = 100_000;
+/// How long a batch whose outcome is unknown is asked for before its callers are told so.
+const DOUBT_MAX: Duration = Duration::from_secs(30);
+/// Pause before a lost connection is made anew.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What becomes of a batch whose call failed.
+enum Failure {
+    /// It may be stored or not: the same ids are sent again.
+    Unknown,
+    /// It is not stored; the same may go well in a moment.
+    Again,
+    /// It is not stored and will not be.
+    Final(AppendError),
+}
+
+fn failure(e: &sqlx::Error) -> Failure {
+    let Some(code) = e.as_database_error().and_then(|d| d.code().map(std::borrow::Cow::into_owned)) else {
+        return Failure::Unknown;
+    };
+    match (code.as_str(), code.get(..2).unwrap_or_default()) {
+        ("53100", _) => Failure::Final(AppendError::DiskFull),
+        // Shut down, crashed, or starting: the connection is gone.
+        (_, "57") if code != "57014" => Failure::Unknown,
+        // Waited too long for the lock or the statement, deadlock, no connection left.
+        ("57014" | "55P03", _) | (_, "40" | "53") => Failure::Again,
+        _ => Failure::Final(AppendError::Storage(super::log_error(e).to_string())),
+    }
+}
+
+struct Appender {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+    believed: Believed,
+    moved: watch::Sender<u64>,
+    /// Events that were sent and whose outcome is unknown.
+    doubtful: HashSet<EventId>,
+}
+
+/// Appends what is queued until it is told to stop.
+pub(super) async fn run(options: PgConnectOptions, mut jobs: mpsc::Receiver<Job>, moved: watch::Sender<u64>) {
+    let mut appender = Appender { options, connection: None, believed: Believed::default(), moved, doubtful: HashSet::new() };
+    let mut stopping = false;
+    while !stopping {
+        let Some(first) = jobs.recv().await else { return };
+        let (mut queue, mut bytes, mut next) = (Vec::new(), 0, Some(first));
+        while let Some(job) = next.take() {
+            match job {
+                Job::Stop => {
+                    jobs.close();
+                    stopping = true;
+                }
+                Job::Append(queued) => {
+                    bytes += queued.append.events.iter().map(|e| e.bytes.len()).sum::<usize>();
+                    queue.push(queued);
+                }
+            }
+            if stopping || (queue.len() < BATCH_APPENDS_MAX && bytes < BATCH_BYTES_MAX) {
+                next = jobs.try_recv().ok();
+            }
+        }
+        appender.store(queue).await;
+    }
+}
+
+impl Appender {
+    async fn store(&mut self, mut queue: Vec<Queued>) {
+        let began = Instant::now();
+        while !queue.is_empty() {
+            let Err(e) = self.round(&mut queue).await else { continue };
+            let told = match failure(&e) {
+                Failure::Final(error) => Some(error),
+                Failure::Unknown | Failure::Again if began.elapsed() > DOUBT_MAX => {
+                    Some(AppendError::Storage(format!("PostgreSQL did not answer in time ({e}); it may be stored or not: send it again with the same key")))
+                }
+                Failure::Unknown => {
+                    self.connection = None;
+                    self.doubtful.extend(queue.iter().flat_map(|q| q.append.events.iter().map(|e| e.event_id)));
+                    None
+                }
+                Failure::Again => None,
+            };
+            // What was believed may be of before a fail-over.
+            self.believed.heads.clear();
+            self.believed.forget_refusal();
+            match told {
+                None => {
+                    tracing::warn!(error = %e, log.appends = queue.len(), "appends are sent again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Some(error) => {
+                    tracing::error!(error = %e, log.appends = queue.len(), "appends were not stored");
+                    for queued in std::mem::take(&mut queue) {
+                        self.answer(queued, Err(error.clone()));
+                    }
+                }
+            }
+        }
+        self.doubtful.clear();
+    }
+
+    fn answer(&mut self, queued: Queued, result: Result<Committed, AppendError>) {
+        if result.is_err() {
+            self.believed.refused(&queued.append);
+        }
+        let _ = queued.answer.send(result);
+    }
+
+    /// One call; what was answered leaves the queue.
+    async fn round(&mut self, queue: &mut Vec<Queued>) -> Result<(), sqlx::Error> {
+        self.learn_heads(queue).await?;
+        let plan = plan(queue, &mut self.believed);
+        let mut answers: HashMap<usize, Result<Committed, AppendError>> = plan.answered.iter().map(|(i, e)| (*i, Err(e.clone()))).collect();
+        if !plan.placed.is_empty() {
+            let rows = self.call(&plan).await?;
+            answers.extend(self.understand(&plan, queue, &rows)?);
+        }
+        for (i, queued) in std::mem::take(queue).into_iter().enumerate() {
+            match answers.remove(&i) {
+                Some(result) => self.answer(queued, result),
+                None => queue.push(queued),
+            }
+        }
+        Ok(())
+    }
+
+    async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.options.connect().await?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    async fn learn_heads(&mut self, queue: &[Queued]) -> Result<(), sqlx::Error> {
+        if self.believed.heads.len() > HEADS_MAX {
+            self.believed.heads.clear();
+        }
+        let unknown: HashSet<Uuid> = queue.iter().map(|q| q.append.business).filter(|b| !self.believed.heads.contains_key(b)).map(|b| b.0).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let unknown: Vec<Uuid> = unknown.into_iter().collect();
+        let sql = "SELECT business, seq, frontier FROM heads WHERE business = ANY($1)";
+        let found: Vec<(Uuid, i64, Vec<u8>)> = sqlx::query_as(sql).bind(&unknown).fetch_all(self.connection().await?).await?;
+        self.believed.heads.extend(unknown.into_iter().map(|b| (BusinessId(b), Frontier::default())));
+        for (business, seq, frontier) in found {
+            self.believe(BusinessId(business), seq, &frontier)?;
+        }
+        Ok(())
+    }
+
+    fn believe(&mut self, business: BusinessId, seq: i64, frontier: &[u8]) -> Result<(), sqlx::Error> {
+        let frontier = Frontier::from_bytes(count(seq), frontier).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+        self.believed.heads.insert(business, frontier);
+        Ok(())
+    }
+
+    async fn call(&mut self, plan: &Plan) -> Result<Vec<PgRow>, sqlx::Error> {
+        let sql = "SELECT what, i, n, m, b FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+        let (heads, guards, events) = (&plan.heads, &plan.guards, &plan.events);
+        let query = sqlx::query(sql).bind(&heads.business).bind(&heads.seq).bind(&heads.frontier).bind(&heads.next_seq).bind(&heads.next_frontier);
+        let query = query.bind(&guards.business).bind(&guards.kind).bind(&guards.id).bind(&guards.version);
+        let query = query.bind(&events.business).bind(&events.seq).bind(&events.kind).bind(&events.id).bind(&events.version);
+        let query = query.bind(&events.event_id).bind(&events.leaf).bind(&events.bytes);
+        query.fetch_all(self.connection().await?).await
+    }
+
+    /// Turns what the function said into answers, and into what is believed from now on.
+    fn understand(&mut self, plan: &Plan, queue: &[Queued], rows: &[PgRow]) -> Result<HashMap<usize, Result<Committed, AppendError>>, sqlx::Error> {
+        self.believed.forget_refusal();
+        let mut stored: HashMap<usize, (u64, u64, Vec<u8>)> = HashMap::new();
+        for row in rows {
+            let (what, i, n): (&str, i64, i64) = (row.try_get("what")?, row.try_get("i")?, row.try_get("n")?);
+            let at = usize::try_from(i - 1).unwrap_or_default();
+            match what {
+                "done" => return Ok(self.done(plan, queue, count(n))),
+                "id" => {
+                    stored.insert(at, (count(n), count(row.try_get("m")?), row.try_get("b")?));
+                }
+                "version" => {
+                    if let Some(place) = plan.guards.place.get(at) {
+                        self.believed.versions.insert(*place, count(n));
+                    }
+                }
+                _ => {
+                    if let Some(business) = plan.heads.business.get(at) {
+                        self.believe(BusinessId(*business), n, row.try_get("b")?)?;
+                    }
+                }
+            }
+        }
+        let mut answers = HashMap::new();
+        for placed in &plan.placed {
+            let Some(Queued { append, .. }) = queue.get(placed.queued) else { continue };
+            let found: Vec<_> = (0..append.events.len()).map(|k| stored.get(&(placed.events_before + k))).collect();
+            if found.iter().all(Option::is_none) {
+                self.believed.asked.extend(append.events.first().map(|e| e.event_id));
+                continue;
+            }
+            let other = append.events.iter().zip(&found).find(|(event, found)| found.is_none_or(|(_, _, bytes)| *bytes != event.bytes));
+            let answer = match (other, found.first().copied().flatten(), found.last().copied().flatten()) {
+                // Law 4: ids that are there with the same bytes are answered as before.
+                (None, Some((first_seq, _, _)), Some((_, position, _))) => {
+                    let ours = append.events.iter().all(|e| self.doubtful.contains(&e.event_id));
+                    Ok(Committed { first_seq: *first_seq, position: *position, repeated: !ours })
+                }
+                (other, _, _) => Err(AppendError::IdTaken(other.map_or(EventId(Uuid::nil()), |(event, _)| event.event_id))),
+            };
+            answers.insert(placed.queued, answer);
+        }
+        Ok(answers)
+    }
+
+    fn done(&mut self, plan: &Plan, queue: &[Queued], last: u64) -> HashMap<usize, Result<Committed, AppendError>> {
+        self.believed.heads.extend(plan.next.iter().map(|(business, head)| (*business, head.clone())));
+        // Readers are told before the callers, so that nobody waits for what is already there.
+        advance(&self.moved, last);
+        let before = last - plan.events.event_id.len() as u64;
+        let committed = |placed: &super::plan::Placed| {
+            let events = queue.get(placed.queued).map_or(0, |q| q.append.events.len());
+            let position = before + (placed.events_before + events) as u64;
+            (placed.queued, Ok(Committed { first_seq: placed.first_seq, position, repeated: false }))
+        };
+        plan.placed.iter().map(committed).collect()
+    }
+}

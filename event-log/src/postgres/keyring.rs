@@ -1,0 +1,154 @@
+//! The keyring of several processes: wrapped keys in a schema and a role of their own.
+//!
+//! What a process remembers of keys is good for one epoch. Before every use it asks for the epoch;
+//! questions that wait at the same moment are asked once. So a key that another process destroyed
+//! is gone at its next use here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::{BusinessId, SubjectId};
+use sqlx::Executor as _;
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::keyring::wrapping::{Proof, Wrapped, Wrapper, Wrapping};
+use crate::keyring::{Keyring, KeyringError, SubjectKey};
+use crate::sealing::Entropy;
+
+/// Keys that stay unwrapped in memory.
+const UNWRAPPED_MAX: usize = 100_000;
+
+#[derive(Default)]
+struct Remembered {
+    epoch: i64,
+    unwrapped: HashMap<(Uuid, Uuid, u32), Arc<SubjectKey>>,
+    current: HashMap<(Uuid, Uuid), u32>,
+}
+
+/// The keyring in a database.
+pub struct PostgresKeyring {
+    pool: PgPool,
+    wrapper: Wrapper,
+    remembered: Mutex<Remembered>,
+}
+
+fn storage(e: sqlx::Error) -> KeyringError {
+    KeyringError::Storage(super::log_error(&e).to_string())
+}
+
+/// Nonce and wrapped key; neither once it is destroyed.
+type Kept = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn nonce(bytes: &[u8]) -> Result<[u8; 12], KeyringError> {
+    bytes.try_into().map_err(|_| KeyringError::Broken("a nonce has the wrong length".to_owned()))
+}
+
+impl PostgresKeyring {
+    /// Opens the keyring of a database, or makes it.
+    ///
+    /// # Errors
+    /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase: all
+    /// processes of one log need the same.
+    pub async fn open(url: &str, wrapping: &Wrapping, entropy: Entropy) -> Result<Self, KeyringError> {
+        let options = super::options(url, Some("minutebook_keys")).map_err(|e| KeyringError::Storage(e.to_string()))?;
+        let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(10)).connect_with(options).await.map_err(storage)?;
+        let mut fresh = None;
+        loop {
+            let sql = "SELECT salt, nonce, proof FROM minutebook_keys.wrapping";
+            let known: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = sqlx::query_as(sql).fetch_optional(&pool).await.map_err(storage)?;
+            if let Some((salt, n, proof)) = known {
+                let wrapper = Wrapper::open(wrapping, Proof { salt, nonce: nonce(&n)?, proof }, entropy)?;
+                return Ok(Self { pool, wrapper, remembered: Mutex::default() });
+            }
+            // Two processes may be first: what one of them wrote is read by both.
+            let proof = match fresh.take() {
+                Some(proof) => proof,
+                None => Wrapper::fresh(wrapping, entropy.clone())?.1,
+            };
+            let sql = "INSERT INTO minutebook_keys.wrapping(salt, nonce, proof) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+            sqlx::query(sql).bind(&proof.salt).bind(proof.nonce.to_vec()).bind(&proof.proof).execute(&pool).await.map_err(storage)?;
+            fresh = Some(proof);
+        }
+    }
+
+    /// Closes its connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// What is remembered, if it still holds. Whoever waits for the lock was here before the epoch
+    /// is asked for by the one who gets it, and asks again: no answer is older than its question.
+    async fn current(&self) -> Result<tokio::sync::MutexGuard<'_, Remembered>, KeyringError> {
+        let mut remembered = self.remembered.lock().await;
+        let epoch: i64 = sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool).await.map_err(storage)?;
+        if epoch != remembered.epoch || remembered.unwrapped.len() > UNWRAPPED_MAX {
+            *remembered = Remembered { epoch, ..Remembered::default() };
+        }
+        Ok(remembered)
+    }
+
+    async fn unwrapped(&self, remembered: &mut Remembered, b: Uuid, s: Uuid, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
+        if let Some(key) = remembered.unwrapped.get(&(b, s, generation)) {
+            return Ok(Some(Arc::clone(key)));
+        }
+        let sql = "SELECT nonce, wrapped FROM minutebook_keys.keys WHERE business = $1 AND subject = $2 AND generation = $3";
+        let row: Option<Kept> =
+            sqlx::query_as(sql).bind(b).bind(s).bind(i32::try_from(generation).unwrap_or(i32::MAX)).fetch_optional(&self.pool).await.map_err(storage)?;
+        let Some((Some(n), Some(wrapped))) = row else { return Ok(None) };
+        let key = self.wrapper.unwrap(b, s, generation, Wrapped { nonce: nonce(&n)?, wrapped: Zeroizing::new(wrapped) })?;
+        remembered.unwrapped.insert((b, s, generation), Arc::clone(&key));
+        Ok(Some(key))
+    }
+}
+
+#[async_trait]
+impl Keyring for PostgresKeyring {
+    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<Arc<SubjectKey>, KeyringError> {
+        let (b, s) = (business.0, subject.0);
+        let mut remembered = self.current().await?;
+        if let Some(&generation) = remembered.current.get(&(b, s))
+            && let Some(key) = self.unwrapped(&mut remembered, b, s, generation).await?
+        {
+            return Ok(key);
+        }
+        loop {
+            let sql = "SELECT max(generation) FROM minutebook_keys.keys WHERE business = $1 AND subject = $2";
+            let newest: Option<i32> = sqlx::query_scalar(sql).bind(b).bind(s).fetch_one(&self.pool).await.map_err(storage)?;
+            let newest = newest.and_then(|g| u32::try_from(g).ok());
+            if let Some(generation) = newest
+                && let Some(key) = self.unwrapped(&mut remembered, b, s, generation).await?
+            {
+                remembered.current.insert((b, s), generation);
+                return Ok(key);
+            }
+            let generation = newest.unwrap_or(0) + 1;
+            let (_, Wrapped { nonce, wrapped }) = self.wrapper.make(b, s, generation)?;
+            // Another process may have made this generation just now: then its key is the one.
+            let sql = "INSERT INTO minutebook_keys.keys VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+            let insert = sqlx::query(sql).bind(b).bind(s).bind(i32::try_from(generation).unwrap_or(i32::MAX)).bind(nonce.to_vec()).bind(wrapped.as_slice());
+            insert.execute(&self.pool).await.map_err(storage)?;
+        }
+    }
+
+    async fn opening_key(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
+        let mut remembered = self.current().await?;
+        self.unwrapped(&mut remembered, business.0, subject.0, generation).await
+    }
+
+    async fn destroy(&self, business: BusinessId, subject: SubjectId) -> Result<u32, KeyringError> {
+        let mut tx = self.pool.begin().await.map_err(storage)?;
+        let sql = "UPDATE minutebook_keys.keys SET nonce = NULL, wrapped = NULL WHERE business = $1 AND subject = $2 AND wrapped IS NOT NULL";
+        let destroyed = sqlx::query(sql).bind(business.0).bind(subject.0).execute(&mut *tx).await.map_err(storage)?.rows_affected();
+        tx.execute("UPDATE minutebook_keys.epoch SET n = n + 1").await.map_err(storage)?;
+        tx.commit().await.map_err(storage)?;
+        // Until the table is vacuumed its old row version, wrapped, lies in the file; see SECURITY.md.
+        self.pool.execute("VACUUM minutebook_keys.keys").await.map_err(storage)?;
+        *self.remembered.lock().await = Remembered::default();
+        Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
+    }
+}

@@ -1,0 +1,189 @@
+//! What a batch of appends would write, on what is believed of the database. The database has the
+//! last word: what is believed goes along, and where it is not so nothing is stored.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::ids::EventId;
+use domain::{AggregateRef, BusinessId};
+use proof::tree::{Frontier, leaf_hash};
+use uuid::Uuid;
+
+use super::{Queued, number};
+use crate::log::{Append, AppendError};
+
+type Place = (BusinessId, AggregateRef);
+
+/// What is known of the database, until it says otherwise.
+#[derive(Default)]
+pub(super) struct Believed {
+    /// The ends of streams.
+    pub(super) heads: HashMap<BusinessId, Frontier>,
+    /// Versions that the database named when it refused the last batch …
+    pub(super) versions: HashMap<Place, u64>,
+    /// … which held appends with these first events, none of them stored: an append that was not in
+    /// it may be a repeat, and is no conflict before that is known.
+    pub(super) asked: HashSet<EventId>,
+    /// The last broken epoch of each lane.
+    broken: HashMap<u64, u64>,
+}
+
+impl Believed {
+    fn is_broken(&self, append: &Append) -> bool {
+        append.chain.is_some_and(|c| self.broken.get(&c.lane) == Some(&c.epoch))
+    }
+
+    /// What the last refusal said holds no more.
+    pub(super) fn forget_refusal(&mut self) {
+        self.versions.clear();
+        self.asked.clear();
+    }
+
+    /// An append was refused: what was decided on it is too.
+    pub(super) fn refused(&mut self, append: &Append) {
+        self.broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
+    }
+}
+
+/// An append that has its place in the batch.
+pub(super) struct Placed {
+    /// Which of the queue.
+    pub(super) queued: usize,
+    /// The `seq` of its first event.
+    pub(super) first_seq: u64,
+    /// How many events of the batch stand before it.
+    pub(super) events_before: usize,
+}
+
+/// The columns of a batch.
+#[derive(Default)]
+pub(super) struct Plan {
+    pub(super) placed: Vec<Placed>,
+    pub(super) answered: Vec<(usize, AppendError)>,
+    pub(super) heads: Heads,
+    pub(super) guards: Guards,
+    pub(super) events: Events,
+    /// The ends of the streams when it is stored.
+    pub(super) next: HashMap<BusinessId, Frontier>,
+}
+
+#[derive(Default)]
+pub(super) struct Heads {
+    pub(super) business: Vec<Uuid>,
+    pub(super) seq: Vec<i64>,
+    pub(super) frontier: Vec<Vec<u8>>,
+    pub(super) next_seq: Vec<i64>,
+    pub(super) next_frontier: Vec<Vec<u8>>,
+}
+
+#[derive(Default)]
+pub(super) struct Guards {
+    pub(super) place: Vec<Place>,
+    pub(super) business: Vec<Uuid>,
+    pub(super) kind: Vec<String>,
+    pub(super) id: Vec<Uuid>,
+    pub(super) version: Vec<i64>,
+}
+
+#[derive(Default)]
+pub(super) struct Events {
+    pub(super) business: Vec<Uuid>,
+    pub(super) seq: Vec<i64>,
+    pub(super) kind: Vec<String>,
+    pub(super) id: Vec<Uuid>,
+    pub(super) version: Vec<i64>,
+    pub(super) event_id: Vec<Uuid>,
+    pub(super) leaf: Vec<Vec<u8>>,
+    pub(super) bytes: Vec<Vec<u8>>,
+}
+
+enum Admitted {
+    /// With the guards it needs, and the versions after it.
+    Yes(Vec<(Place, u64)>, HashMap<Place, u64>),
+    No(AppendError),
+    /// It depends on whether what stands before it in the batch is stored.
+    Later,
+}
+
+/// Plans as much of a queue as can go in one call, in its order. The ends of all its streams must
+/// be believed.
+pub(super) fn plan(queue: &[Queued], believed: &mut Believed) -> Plan {
+    let mut plan = Plan::default();
+    let (mut now, mut ids) = (HashMap::new(), HashSet::new());
+    for (queued, Queued { append, .. }) in queue.iter().enumerate() {
+        if believed.is_broken(append) {
+            plan.answered.push((queued, AppendError::ChainBroken));
+            continue;
+        }
+        if append.events.iter().any(|e| ids.contains(&e.event_id)) {
+            break;
+        }
+        match admit(append, &now, believed) {
+            Admitted::Yes(guards, after) => {
+                now.extend(after);
+                ids.extend(append.events.iter().map(|e| e.event_id));
+                plan.place(queued, append, guards, believed);
+            }
+            Admitted::No(error) => {
+                believed.refused(append);
+                plan.answered.push((queued, error));
+            }
+            Admitted::Later => break,
+        }
+    }
+    for (business, next) in &plan.next {
+        let base = believed.heads.get(business).cloned().unwrap_or_default();
+        plan.heads.business.push(business.0);
+        plan.heads.seq.push(number(base.size()));
+        plan.heads.frontier.push(base.to_bytes());
+        plan.heads.next_seq.push(number(next.size()));
+        plan.heads.next_frontier.push(next.to_bytes());
+    }
+    plan
+}
+
+fn admit(append: &Append, now: &HashMap<Place, u64>, believed: &Believed) -> Admitted {
+    let (mut guards, mut after): (Vec<(Place, u64)>, HashMap<Place, u64>) = (Vec::new(), HashMap::new());
+    let reads = append.reads.iter().map(|&(aggregate, version)| (aggregate, version, version));
+    // Version 0 is no version of an event: it is refused as one that is not there.
+    let writes = append.events.iter().map(|e| (e.aggregate, e.version.checked_sub(1).unwrap_or(u64::MAX >> 1), e.version));
+    let asked = append.events.first().is_some_and(|e| believed.asked.contains(&e.event_id));
+    for (aggregate, expected, next) in reads.chain(writes) {
+        let place = (append.business, aggregate);
+        let conflict = |actual| Admitted::No(AppendError::Conflict { aggregate, expected, actual });
+        match (after.get(&place), now.get(&place), believed.versions.get(&place).filter(|_| asked)) {
+            (Some(own), _, _) if *own != expected => return conflict(*own),
+            (None, Some(before), _) if *before != expected => return Admitted::Later,
+            (None, None, Some(known)) if *known != expected => return conflict(*known),
+            (None, None, _) => guards.push((place, expected)),
+            (Some(_), _, _) | (None, Some(_), _) => {}
+        }
+        after.insert(place, next);
+    }
+    Admitted::Yes(guards, after)
+}
+
+impl Plan {
+    fn place(&mut self, queued: usize, append: &Append, guards: Vec<(Place, u64)>, believed: &Believed) {
+        for (place, version) in guards {
+            self.guards.business.push(place.0.0);
+            self.guards.kind.push(place.1.kind.as_str().to_owned());
+            self.guards.id.push(place.1.id);
+            self.guards.version.push(number(version));
+            self.guards.place.push(place);
+        }
+        let head = self.next.entry(append.business).or_insert_with(|| believed.heads.get(&append.business).cloned().unwrap_or_default());
+        self.placed.push(Placed { queued, first_seq: head.size() + 1, events_before: self.events.event_id.len() });
+        for event in &append.events {
+            let leaf = leaf_hash(&event.bytes);
+            head.push(leaf);
+            self.events.business.push(append.business.0);
+            self.events.seq.push(number(head.size()));
+            self.events.kind.push(event.aggregate.kind.as_str().to_owned());
+            self.events.id.push(event.aggregate.id);
+            self.events.version.push(number(event.version));
+            self.events.event_id.push(event.event_id.0);
+            self.events.leaf.push(leaf.to_vec());
+            self.events.bytes.push(event.bytes.clone());
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Where the log, its keys and its attempts lie: in the data folder, or in PostgreSQL.
+
+use std::sync::Arc;
+
+use event_log::attempts::Attempts;
+use event_log::keyring::{LocalKeyring, Wrapping};
+use event_log::sqlite::{Options, SqliteLog};
+use event_log::{Entropy, EventLog, Keyring};
+
+use crate::app::AppError;
+use crate::config::Config;
+
+/// The log with what lies beside it.
+pub(crate) struct Stores {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) keyring: Arc<dyn Keyring>,
+    pub(crate) attempts: Arc<Attempts>,
+}
+
+/// Opens what the settings name.
+pub(crate) async fn open(config: &Config, options: &Options, wrapping: &Wrapping, entropy: Entropy) -> Result<Stores, AppError> {
+    match config.log.split_once("://").map(|(scheme, _)| scheme) {
+        None if config.log.is_empty() => {
+            let path = |name: &str| config.data.join(name);
+            Ok(Stores {
+                log: Arc::new(SqliteLog::open(&config.data, options)?),
+                keyring: Arc::new(LocalKeyring::open(&path("keys.db"), wrapping, entropy)?),
+                attempts: Arc::new(Attempts::open(&path("attempts.db"))?),
+            })
+        }
+        Some("postgres" | "postgresql") => in_postgres(&config.log, wrapping, entropy).await,
+        Some(_) | None => Err(AppError::other("not supported: --log must be a postgres:// address, or be left out for a log in the data folder")),
+    }
+}
+
+#[cfg(feature = "postgres")]
+async fn in_postgres(url: &str, wrapping: &Wrapping, entropy: Entropy) -> Result<Stores, AppError> {
+    use event_log::postgres::{PostgresKeyring, PostgresLog};
+    let log = PostgresLog::open(url).await?;
+    let keyring = Arc::new(PostgresKeyring::open(url, wrapping, entropy).await?);
+    let attempts = Arc::new(Attempts::in_postgres(&log));
+    Ok(Stores { log: Arc::new(log), keyring, attempts })
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn in_postgres(_: &str, _: &Wrapping, _: Entropy) -> Result<Stores, AppError> {
+    Err(AppError::other("not supported: this program was built without PostgreSQL; build it with `--features postgres`"))
+}
+
+/// Makes or brings up to date the schema of a log in PostgreSQL; says how many steps there were.
+pub(crate) async fn migrate(config: &Config) -> Result<usize, AppError> {
+    if !config.log.starts_with("postgres") {
+        return Err(AppError::other("there is nothing to migrate in a data folder; give --log postgres://user@host/database"));
+    }
+    #[cfg(feature = "postgres")]
+    return Ok(event_log::postgres::migrate(&config.log).await?);
+    #[cfg(not(feature = "postgres"))]
+    Err(AppError::other("not supported: this program was built without PostgreSQL; build it with `--features postgres`"))
+}

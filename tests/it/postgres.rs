@@ -1,0 +1,245 @@
+//! The log in PostgreSQL: the laws, several processes, and what goes wrong between us and it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::ids::EventId;
+use domain::{AggregateRef, BusinessId};
+use event_log::postgres::{PostgresLog, migrate};
+use event_log::{Append, AppendError, EventLog, Head, LogError, Pending, RawRow, Recorded};
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tests::laws::{self, Store};
+use tests::postgres::{database, empty_database};
+use tests::samples::{append, business, event, task};
+
+async fn open(url: &str) -> Arc<PostgresLog> {
+    Arc::new(PostgresLog::open(url).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_keeps_the_laws() {
+    laws::all(open(&database().await).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_keeps_the_order_under_load() {
+    laws::order_under_load(open(&database().await).await).await;
+}
+
+/// Several stores over one database, each as a process would have it; every call goes to another.
+struct Several(Vec<Arc<PostgresLog>>, AtomicUsize);
+
+impl Several {
+    async fn open(url: &str) -> Arc<Self> {
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            all.push(open(url).await);
+        }
+        Arc::new(Self(all, AtomicUsize::new(0)))
+    }
+    fn next(&self) -> &PostgresLog {
+        &self.0[self.1.fetch_add(1, Ordering::Relaxed) % self.0.len()]
+    }
+}
+
+#[async_trait]
+impl EventLog for Several {
+    async fn enqueue(&self, append: Append) -> Result<Pending, AppendError> {
+        self.next().enqueue(append).await
+    }
+    async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
+        self.next().find(business, id).await
+    }
+    async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.next().read_aggregate(business, aggregate, after, limit).await
+    }
+    async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.next().read_business(business, after, limit).await
+    }
+    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.next().read_all(after, limit).await
+    }
+    async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
+        self.next().head(business).await
+    }
+    async fn heads(&self) -> Result<Vec<Head>, LogError> {
+        self.next().heads().await
+    }
+    fn position(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0[0].position()
+    }
+    async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
+        self.next().versions(business, aggregates).await
+    }
+    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+        self.next().raw_rows(after, limit).await
+    }
+    async fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+        self.next().ends().await
+    }
+    async fn close(&self) {
+        for log in &self.0 {
+            log.close().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_at_once_keep_the_laws_and_the_order() {
+    let url = database().await;
+    laws::all(Several::open(&url).await as Store).await;
+    laws::order_under_load(Several::open(&database().await).await as Store).await;
+}
+
+/// Calls the function as an append of one event would, in a transaction that somebody holds open.
+async fn append_inside(connection: &mut PgConnection, business: BusinessId, aggregate: AggregateRef, version: u64) {
+    let new = event(business, aggregate, version, &format!("inside {version}"));
+    let head: (i64, Vec<u8>) =
+        sqlx::query_as("SELECT seq, frontier FROM minutebook.heads WHERE business = $1").bind(business.0).fetch_one(&mut *connection).await.unwrap();
+    let mut tree = proof::tree::Frontier::from_bytes(u64::try_from(head.0).unwrap(), &head.1).unwrap();
+    let leaf = proof::tree::leaf_hash(&new.bytes);
+    tree.push(leaf);
+    let none: (Vec<uuid::Uuid>, Vec<String>, Vec<i64>) = Default::default();
+    let said: Vec<String> =
+        sqlx::query_scalar("SELECT what FROM minutebook.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)")
+            .bind(vec![business.0])
+            .bind(vec![head.0])
+            .bind(vec![head.1])
+            .bind(vec![head.0 + 1])
+            .bind(vec![tree.to_bytes()])
+            .bind(&none.0)
+            .bind(&none.1)
+            .bind(&none.0)
+            .bind(&none.2)
+            .bind(vec![business.0])
+            .bind(vec![head.0 + 1])
+            .bind(vec![aggregate.kind.as_str()])
+            .bind(vec![aggregate.id])
+            .bind(vec![i64::try_from(version).unwrap()])
+            .bind(vec![new.event_id.0])
+            .bind(vec![leaf.to_vec()])
+            .bind(vec![new.bytes])
+            .fetch_all(connection)
+            .await
+            .unwrap();
+    assert_eq!(said, ["done"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_only_read_and_changed_while_waiting_for_the_lock_is_a_conflict_every_time() {
+    let url = database().await;
+    let log = open(&url).await;
+    let (b, read) = (business(1), task(1));
+    log.append(append(b, read, 0, 1, "first")).await.unwrap();
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    for round in 1..=50 {
+        other.execute("BEGIN").await.unwrap();
+        other.execute("SELECT position FROM minutebook.log FOR UPDATE").await.unwrap();
+        let mut waiting = append(b, task(100 + u128::from(round)), 0, 1, &format!("waits {round}"));
+        waiting.reads = vec![(read, round)];
+        let pending = log.enqueue(waiting).await.unwrap();
+        let mut watcher = PgConnection::connect(&url).await.unwrap();
+        let waits = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+        while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut watcher).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        append_inside(&mut other, b, read, round + 1).await;
+        other.execute("COMMIT").await.unwrap();
+        assert_eq!(pending.done().await, Err(AppendError::Conflict { aggregate: read, expected: round, actual: round + 1 }), "round {round}");
+    }
+    assert_eq!(log.head(b).await.unwrap().unwrap().seq, 51);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_application_can_neither_change_nor_delete_an_event_and_the_auditor_only_reads() {
+    let url = database().await;
+    open(&url).await.append(append(business(1), task(1), 0, 1, "a")).await.unwrap();
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    for (role, sql) in [
+        ("minutebook_app", "UPDATE minutebook.events SET bytes = ''"),
+        ("minutebook_app", "DELETE FROM minutebook.events"),
+        ("minutebook_app", "TRUNCATE minutebook.events"),
+        (
+            "minutebook_app",
+            "INSERT INTO minutebook.events SELECT position + 1, business, seq + 1, kind, id, version + 1, gen_random_uuid(), leaf, bytes FROM minutebook.events",
+        ),
+        ("minutebook_app", "UPDATE minutebook.log SET position = 0"),
+        ("minutebook_app", "UPDATE minutebook.heads SET seq = 0"),
+        ("minutebook_app", "SELECT * FROM minutebook_keys.keys"),
+        ("minutebook_keys", "SELECT * FROM minutebook.events"),
+        ("minutebook_auditor", "SELECT * FROM minutebook_keys.keys"),
+        ("minutebook_auditor", "DELETE FROM minutebook.attempts"),
+        ("minutebook_auditor", "SELECT minutebook.append('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')"),
+    ] {
+        connection.execute(format!("SET ROLE {role}").as_str()).await.unwrap();
+        let refused = connection.execute(sql).await.unwrap_err();
+        assert!(refused.to_string().contains("permission denied"), "{role}: {sql}: {refused}");
+        connection.execute("RESET ROLE").await.unwrap();
+    }
+    connection.execute("SET ROLE minutebook_auditor").await.unwrap();
+    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM minutebook.es_events").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(seen, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_that_is_terminated_in_mid_append_loses_and_doubles_nothing() {
+    let url = database().await;
+    let log = open(&url).await;
+    let killer = tokio::spawn({
+        let url = url.clone();
+        async move {
+            let mut connection = PgConnection::connect(&url).await.unwrap();
+            let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            for _ in 0..8 {
+                tokio::time::sleep(Duration::from_millis(150)).await;
+                connection.execute(kill).await.unwrap();
+            }
+        }
+    });
+    let callers = (0..8_u64).map(|caller| {
+        let log = Arc::clone(&log);
+        tokio::spawn(async move {
+            for turn in 0..60 {
+                let committed = log.append(append(business(u128::from(caller % 3)), task(u128::from(caller)), turn, 1, "x")).await.unwrap();
+                assert!(!committed.repeated, "what was sent again for us is no repeat to the caller");
+            }
+        })
+    });
+    for caller in futures_util::future::join_all(callers).await {
+        caller.unwrap();
+    }
+    killer.await.unwrap();
+    let mut seen = 0;
+    for b in 0..3 {
+        let all = loop {
+            // A reader's connection may have been killed as well.
+            match log.read_business(business(b), 0, 10_000).await {
+                Ok(all) => break all,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        assert!(all.iter().enumerate().all(|(i, r)| r.seq == i as u64 + 1));
+        seen += all.len();
+    }
+    assert_eq!(seen, 480);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_addresses_schemas_and_passwords_say_what_to_do() {
+    let says = async |url: &str| PostgresLog::open(url).await.err().unwrap().to_string();
+    let empty = empty_database().await;
+    assert!(says(&empty).await.contains("minutebook migrate"));
+    assert!(says("postgres://nobody@127.0.0.1:1/x").await.contains("PostgreSQL"));
+    assert!(says(&empty.replace("/t", "/nothing")).await.contains("create the database"));
+    let url = database().await;
+    assert_eq!(migrate(&url).await.unwrap(), 0, "again is nothing");
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    connection.execute("INSERT INTO minutebook._sqlx_migrations VALUES (99, 'later', now(), true, '\\x00', 1)").await.unwrap();
+    assert!(says(&url).await.contains("newer than this program"));
+    connection.execute("DELETE FROM minutebook._sqlx_migrations WHERE version > 1").await.unwrap();
+    assert!(says(&url).await.contains("older than this program"));
+    connection.execute("CREATE ROLE stranger LOGIN").await.ok();
+    assert!(says(&url.replace("postgres@", "stranger@")).await.contains("member of minutebook_app"));
+}

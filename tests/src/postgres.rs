@@ -1,0 +1,108 @@
+//! A PostgreSQL of our own for tests: made in a temporary folder on a free port, gone with this
+//! process, however it ends. `MINUTEBOOK_TEST_POSTGRES` names another one (a superuser's address).
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tempfile::TempDir;
+
+/// A cluster that runs.
+struct Cluster {
+    url: String,
+    /// It ends when the pipe to it closes.
+    _keeper: Option<Child>,
+    _folder: Option<TempDir>,
+}
+
+/// Makes a cluster's folder, runs it, and takes it away when its standard input closes.
+const KEEPER: &str = r#"
+set -eu
+bin="$1" dir="$2" port="$3"
+as() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
+if [ "$(id -u)" = 0 ]; then chown postgres "$dir"; fi
+as "$bin/initdb" -D "$dir/data" -U postgres -A trust --no-sync -E UTF8 --locale=C >"$dir/initdb.log" 2>&1
+as "$bin/postgres" -D "$dir/data" -k "$dir" -p "$port" -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200 -c log_min_messages=fatal >"$dir/log" 2>&1 &
+echo started
+read -r _ || true
+as "$bin/pg_ctl" -D "$dir/data" stop -m immediate >/dev/null 2>&1 || true
+rm -rf "$dir"
+"#;
+
+fn binaries() -> PathBuf {
+    let mut places: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|e| e.path().join("bin")).collect();
+    places.sort();
+    places.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect::<Vec<_>>());
+    let found = places.iter().rev().find(|p| p.join("initdb").exists() && p.join("postgres").exists());
+    found.cloned().unwrap_or_else(|| {
+        panic!("PostgreSQL's initdb and postgres are not here: install Debian's package `postgresql` (15 or later), or set MINUTEBOOK_TEST_POSTGRES")
+    })
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn start() -> Cluster {
+    if let Ok(url) = std::env::var("MINUTEBOOK_TEST_POSTGRES") {
+        return Cluster { url: url.trim_end_matches('/').to_owned(), _keeper: None, _folder: None };
+    }
+    let folder = TempDir::new().unwrap();
+    let port = free_port();
+    let mut command = Command::new("sh");
+    command.args(["-c", KEEPER, "keeper"]).arg(binaries()).arg(folder.path()).arg(port.to_string());
+    let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said.trim(), "started", "PostgreSQL did not start: {}", log_of(folder.path()));
+    Cluster { url: format!("postgres://postgres@127.0.0.1:{port}"), _keeper: Some(keeper), _folder: Some(folder) }
+}
+
+fn log_of(folder: &Path) -> String {
+    ["initdb.log", "log"].iter().map(|f| std::fs::read_to_string(folder.join(f)).unwrap_or_default()).collect()
+}
+
+fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(start)
+}
+
+/// Connects as the superuser, once the server answers.
+async fn connect(url: &str) -> PgConnection {
+    let began = Instant::now();
+    loop {
+        match PgConnection::connect(url).await {
+            Ok(connection) => return connection,
+            Err(e) if began.elapsed() > Duration::from_secs(60) => panic!("PostgreSQL does not answer: {e}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// The address of a new, empty database.
+///
+/// # Panics
+/// When there is no PostgreSQL to be had.
+pub async fn empty_database() -> String {
+    let cluster = tokio::task::spawn_blocking(cluster).await.unwrap();
+    let name = format!("t{}", uuid::Uuid::now_v7().simple());
+    let mut connection = connect(&format!("{}/postgres", cluster.url)).await;
+    connection.execute(format!("CREATE DATABASE {name}").as_str()).await.unwrap();
+    format!("{}/{name}", cluster.url)
+}
+
+/// The address of a new database with our schema.
+///
+/// # Panics
+/// When there is no PostgreSQL to be had.
+pub async fn database() -> String {
+    let url = empty_database().await;
+    // Roles are the cluster's: two databases can't make them at the same moment.
+    static ROLES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _one = ROLES.lock().await;
+    event_log::postgres::migrate(&url).await.unwrap();
+    url
+}
