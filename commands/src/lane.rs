@@ -180,7 +180,7 @@ impl Lane {
         match outcome {
             Outcome::Again => self.again.push_back(job),
             Outcome::Answer(result, seen) if current => {
-                if job.tries < CONFLICT_TRIES_MAX && self.shared.is_old(job.submission.business, &seen).await {
+                if job.tries < CONFLICT_TRIES_MAX && self.shared.is_old(&job, &seen).await {
                     job.tries += 1;
                     self.drop_state();
                     self.again.push_back(job);
@@ -355,11 +355,15 @@ impl Lane {
 }
 
 impl Shared {
-    /// Whether another process has moved an aggregate on: what was decided on it may be wrong. An
-    /// append finds that out by itself.
-    async fn is_old(&self, business: BusinessId, seen: &Versions) -> bool {
+    /// Whether another process has moved an aggregate on, or carried out this very command: what was
+    /// decided may be wrong. An append finds that out by itself.
+    async fn is_old(&self, job: &Job, seen: &Versions) -> bool {
+        let business = job.submission.business;
         if !self.log.shared() || seen.is_empty() {
             return false;
+        }
+        if self.log.find(business, job.first_id).await.is_ok_and(|found| found.is_some()) {
+            return true;
         }
         let aggregates: Vec<AggregateRef> = seen.iter().map(|(aggregate, _)| *aggregate).collect();
         let now = self.log.versions(business, &aggregates).await;

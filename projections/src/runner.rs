@@ -24,8 +24,9 @@ use crate::views::{Building, Purpose, Request, Told, Views, ViewsError, digests}
 use crate::{ALL, Unsealer};
 use beside::Build;
 
-/// How long after the start the views are compared with the log, or a build that was given up is
-/// tried again.
+/// How often a thread that pauses looks whether there is something to do.
+const GLANCE_EVERY: Duration = Duration::from_millis(2);
+/// How long after the start the views are compared with the log.
 const FIRST_AUDIT_AFTER: Duration = Duration::from_secs(600);
 /// And then how often.
 const AUDIT_EVERY: Duration = Duration::from_secs(86_400);
@@ -45,7 +46,19 @@ pub struct Runner {
     told: Told,
     moved: watch::Sender<u64>,
     building: watch::Sender<Option<Building>>,
-    audit_at: Instant,
+}
+
+/// Says when it is time to compare the views with the log.
+async fn remind(requests: mpsc::WeakSender<Request>) {
+    let mut wait = FIRST_AUDIT_AFTER;
+    loop {
+        tokio::time::sleep(wait).await;
+        let Some(requests) = requests.upgrade() else { return };
+        if requests.send(Request::Tick).await.is_err() {
+            return;
+        }
+        wait = AUDIT_EVERY;
+    }
 }
 
 impl Runner {
@@ -61,6 +74,7 @@ impl Runner {
         let opened = tokio::task::spawn_blocking(move || Self::open(&own, sources)).await;
         let mut runner = opened.map_err(|e| ViewsError::Storage(e.to_string()))??;
         let (requests, inbox) = mpsc::channel(16);
+        tokio::spawn(remind(requests.downgrade()));
         let views = Views { told: runner.told.clone(), position: runner.moved.subscribe(), building: runner.building.subscribe(), requests };
         let thread =
             std::thread::Builder::new().name("projections".to_owned()).spawn(move || runner.run(inbox)).map_err(|e| ViewsError::Storage(e.to_string()))?;
@@ -105,8 +119,7 @@ impl Runner {
         let (told, position) = (Told::default(), live.position());
         told.serve(generations.path(current));
         let (moved, building) = (watch::channel(position).0, watch::channel(None).0);
-        let audit_at = Instant::now() + FIRST_AUDIT_AFTER;
-        let mut this = Self { sources, generations, live, build: None, told, moved, building, audit_at };
+        let mut this = Self { sources, generations, live, build: None, told, moved, building };
         this.go_on_building()?;
         this.purge_previous();
         Ok(this)
@@ -145,18 +158,23 @@ impl Runner {
                 }
                 Err(e) => {
                     tracing::error!(error = %e, "projections could not go on; trying again in a second");
-                    (false, Duration::from_secs(1))
+                    (false, Some(Duration::from_secs(1)))
                 }
             };
             // Requests wait for a batch, not for the end of the log.
-            let request = if more || pause.is_zero() {
+            let request = if more {
+                inbox.try_recv().ok()
+            } else if let Some(pause) = pause {
+                let until = Instant::now() + pause;
+                while Instant::now() < until && inbox.is_empty() && appended.has_changed().is_ok_and(|changed| !changed) {
+                    std::thread::sleep(GLANCE_EVERY.min(pause));
+                }
                 inbox.try_recv().ok()
             } else {
                 runtime.block_on(async {
                     tokio::select! {
                         request = inbox.recv() => Some(request.unwrap_or(Request::Stop)),
                         changed = appended.changed() => if changed.is_err() { Some(Request::Stop) } else { None },
-                        () = tokio::time::sleep(pause) => None,
                     }
                 })
             };
@@ -170,6 +188,7 @@ impl Runner {
     fn answer(&mut self, request: Request) -> bool {
         match request {
             Request::Stop => return false,
+            Request::Tick => self.due(),
             Request::Rebuild(name, answer) => {
                 let _ = answer.send(self.rebuild(name.as_deref()));
             }

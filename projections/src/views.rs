@@ -139,6 +139,7 @@ pub(crate) enum Request {
     Audit(oneshot::Sender<Result<(), ViewsError>>),
     Retry(oneshot::Sender<Result<(), ViewsError>>),
     Purge(BusinessId, SubjectId, oneshot::Sender<Result<(), ViewsError>>),
+    Tick,
     Stop,
 }
 

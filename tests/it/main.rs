@@ -24,6 +24,8 @@ mod metrics;
 mod operations;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod processes;
 mod proofs;
 mod questions;
 mod rebuild;

@@ -72,6 +72,21 @@ impl Installation {
         Self { app, clock, folder, keys: AtomicU64::new(0) }
     }
 
+    /// One more process on a log, in PostgreSQL or (without an address) in a folder of its own; all of
+    /// them wrap keys with the same key.
+    ///
+    /// # Panics
+    /// When it can't be opened.
+    pub async fn at(url: &str) -> Self {
+        let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
+        std::fs::write(folder.path().join("keyring.key"), "07".repeat(32)).unwrap();
+        let config = Config { log: url.to_owned(), ..config(folder.path()) };
+        let app = Arc::new(App::open(&config, handles(&clock)).await.unwrap());
+        // Keys of different processes must not be the same by chance.
+        let keys = AtomicU64::new(u64::from(uuid::Uuid::now_v7().as_fields().1) << 32);
+        Self { app, clock, folder, keys }
+    }
+
     /// Closes it and opens its folder again.
     ///
     /// # Panics

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use domain::{BusinessId, SubjectId};
 use rusqlite::InterruptHandle;
 
-use super::{AUDIT_EVERY, FIRST_AUDIT_AFTER, Runner};
+use super::Runner;
 use crate::fold::Fold;
 use crate::views::{Building, Outcome, Purpose, ViewsError, read_only};
 use crate::{ALL, digest};
@@ -101,7 +101,6 @@ impl Runner {
 
     /// Begins a build that is compared and thrown away.
     pub(super) fn begin_audit(&mut self) -> Result<(), ViewsError> {
-        self.audit_at = Instant::now() + AUDIT_EVERY;
         let number = self.generations.next();
         let fold = Fold::open(&self.generations.path(number), &self.sources)?;
         self.build = Some(Build::new(number, fold, Purpose::Audit));
@@ -126,29 +125,30 @@ impl Runner {
         Ok(())
     }
 
-    /// Does a piece of what is built; says how long to wait before the next.
-    pub(super) fn beside(&mut self) -> Duration {
-        if self.build.is_none() {
-            let wait = self.audit_at.saturating_duration_since(Instant::now());
-            if !wait.is_zero() {
-                return wait;
-            }
-            self.audit_at = Instant::now() + FIRST_AUDIT_AFTER;
-            let begun = if self.live.stale.is_empty() { self.begin_audit() } else { self.begin_rebuild(&[]) };
-            if let Err(e) = begun {
-                tracing::error!(error = %e, "the views could not be compared with the log");
-            }
-            return Duration::ZERO;
+    /// It is time to compare the views with the log, or to try again what was given up.
+    pub(super) fn due(&mut self) {
+        if self.build.is_some() {
+            return;
         }
+        let begun = if self.live.stale.is_empty() { self.begin_audit() } else { self.begin_rebuild(&[]) };
+        if let Err(e) = begun {
+            tracing::error!(error = %e, "the views could not be compared with the log");
+        }
+    }
+
+    /// Does a piece of what is built; says how long to wait before the next, if there is one.
+    pub(super) fn beside(&mut self) -> Option<Duration> {
+        self.build.as_ref()?;
         let advanced = self.advance();
         self.publish();
-        advanced.unwrap_or_else(|e| {
+        let pause = advanced.unwrap_or_else(|e| {
             let why = format!("{e}; what is read stayed as it was");
             tracing::error!(error = %e, "what was built beside the views is given up");
             self.ended(Some(why));
             self.drop_build();
             Duration::ZERO
-        })
+        });
+        Some(pause)
     }
 
     fn advance(&mut self) -> Result<Duration, ViewsError> {

@@ -1,0 +1,139 @@
+//! Several servers on one log in PostgreSQL: they serve each other's writes, decide on what the
+//! others did, and forget together. And a log gives the same whichever store it lies in.
+
+use std::time::Duration;
+
+use domain::SubjectId;
+use domain::access::PrincipalKind;
+use serde_json::json;
+use server::import::Format;
+use tests::installation::Installation;
+use tests::postgres::database;
+
+async fn two() -> (Installation, Installation) {
+    let url = database().await;
+    (Installation::at(&url).await, Installation::at(&url).await)
+}
+
+/// Waits until a server knows who has which role: that may be a second old.
+async fn knows(one: &Installation, principal: domain::PrincipalId, business: domain::BusinessId) {
+    let began = std::time::Instant::now();
+    while one.app.desk.directory().actor(principal, business).await.unwrap().is_none_or(|x| x.roles.is_empty()) {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_serve_each_others_writes() {
+    let (a, b) = two().await;
+    let business = a.business("acme").await;
+    knows(&b, server::app::operator(), business).await;
+    for n in 0..10 {
+        let (writer, reader) = if n % 2 == 0 { (&a, &b) } else { (&b, &a) };
+        let position = writer.must(business, "tasks.plan", None, json!({"title": format!("t{n}"), "team": "hr"})).await.position.unwrap();
+        let viewer = reader.app.viewer(server::app::operator()).await.unwrap();
+        let ask = format!("{{ business(slug: \"acme\", minPosition: {position}) {{ tasks(last: 1) {{ totalCount nodes {{ title {{ text }} }} }} }} }}");
+        let answer = serde_json::to_value(reader.app.api.execute(server::app::graphql_request(&ask, viewer)).await).unwrap();
+        assert_eq!(answer["data"]["business"]["tasks"], json!({"totalCount": n + 1, "nodes": [{"title": {"text": format!("t{n}")}}]}), "{answer}");
+    }
+    for one in [&a, &b] {
+        one.app.desk.attempts().flush().await;
+    }
+    for one in [&a, &b] {
+        one.views_are_rebuilt_alike().await;
+        one.verifies().await;
+        let attempts = one.query("{ business(slug: \"acme\") { attempts(first: 5) { totalCount } } }").await;
+        assert_eq!(attempts["business"]["attempts"]["totalCount"], json!(10), "who tried what is seen by all");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_not_made_on_what_another_server_has_changed() {
+    let (a, b) = two().await;
+    let business = a.business("acme").await;
+    knows(&b, server::app::operator(), business).await;
+    let operator = b.app.operator_in(business).await.unwrap();
+    for n in 0..10 {
+        let task = a.must(business, "tasks.plan", None, json!({"title": "t", "team": "hr"})).await.events[0].id;
+        // B learns the task as planned, and refuses to cancel it twice only if it is cancelled.
+        let refused = b.submit(&operator, business, "tasks.resolve", Some(task), json!({"resolution": "cancelled"})).await;
+        assert!(refused.is_err(), "it is not escalated");
+        a.must(business, "tasks.offer", Some(task), json!({})).await;
+        a.must(business, "tasks.escalate", Some(task), json!({"to_role": "owner"})).await;
+        b.must(business, "tasks.resolve", Some(task), json!({"resolution": "cancelled"})).await;
+        let again = a.submit(&a.app.operator_in(business).await.unwrap(), business, "tasks.offer", Some(task), json!({})).await;
+        assert!(again.is_err(), "round {n}: A knows that B closed it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_at_two_servers_is_one_command() {
+    let (a, b) = two().await;
+    let business = a.business("acme").await;
+    knows(&b, server::app::operator(), business).await;
+    let data = json!({"title": "t", "team": "hr"});
+    for n in 0..20 {
+        let key = format!("same {n}");
+        let submit = async |one: &Installation| {
+            let actor = one.app.operator_in(business).await.unwrap();
+            one.app.desk.submit(commands::Submission::new(business, actor, key.clone(), "tasks.plan", None, &data)).await.unwrap()
+        };
+        let (first, second) = tokio::join!(submit(&a), submit(&b));
+        assert_eq!((first.events[0].event_id, first.events[0].seq, first.position), (second.events[0].event_id, second.events[0].seq, second.position));
+        assert_eq!(usize::from(first.repeated) + usize::from(second.repeated), 1, "one of them wrote it");
+    }
+    assert_eq!(b.query("{ business(slug: \"acme\") { tasks { totalCount } } }").await["business"]["tasks"]["totalCount"], json!(20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_one_server_destroys_is_gone_at_the_next_use_at_the_other() {
+    let (a, b) = two().await;
+    let business = a.business("acme").await;
+    knows(&b, server::app::operator(), business).await;
+    let ada = business.name("ada");
+    for one in [&a, &b] {
+        one.must(business, "tasks.plan", None, json!({"title": "canary", "team": "hr", "serves": ada})).await;
+    }
+    let ask = "{ business(slug: \"acme\") { tasks { nodes { title { text } } } search(text: \"canary\") { snippet } } }";
+    assert_eq!(b.query(ask).await["business"]["tasks"]["nodes"][0]["title"]["text"], "canary");
+    assert_eq!(a.app.shred(business, SubjectId(ada)).await.unwrap(), 1, "both sealed under one key");
+    let forgotten = b.query(ask).await["business"].clone();
+    assert_eq!(forgotten["tasks"]["nodes"][0]["title"]["text"], "forgotten");
+    assert_eq!(forgotten["tasks"]["nodes"][1]["title"]["text"], "forgotten");
+    b.must(business, "tasks.plan", None, json!({"title": "anew", "team": "hr", "serves": ada})).await;
+    assert_eq!(a.query(ask).await["business"]["tasks"]["nodes"][2]["title"]["text"], "anew", "new data gets a new key, that both have");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_principal_of_one_server_is_known_to_the_other_within_a_second() {
+    let (a, b) = two().await;
+    let business = a.business("acme").await;
+    let member = a.principal(business, PrincipalKind::Human, Some("member")).await;
+    knows(&b, member.principal, business).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_source_gives_the_same_counts_and_roots_in_both_stores() {
+    for (format, file) in [
+        (Format::Transcript, "tau-bench/airline-slice.json"),
+        (Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json"),
+        (Format::Openhands, "openhands/basic_gui_mode.json"),
+        (Format::SweAgent, "swe-agent/flash.traj"),
+        (Format::Csv, "process-logs/tickets.csv"),
+        (Format::Documents, "documents"),
+    ] {
+        let (sqlite, postgres) = (Installation::at("").await, Installation::at(&database().await).await);
+        let in_sqlite = crate::metrics::import(&sqlite, format, file, "acme").await;
+        let in_postgres = crate::metrics::import(&postgres, format, file, "acme").await;
+        assert_eq!(serde_json::to_value(&in_sqlite).unwrap(), serde_json::to_value(&in_postgres).unwrap(), "{file}");
+        assert_eq!(sqlite.app.log.heads().await.unwrap(), postgres.app.log.heads().await.unwrap(), "{file}");
+        let again = crate::metrics::import(&postgres, format, file, "acme").await;
+        assert_eq!(again.events_written, 0, "{file}");
+        postgres.views_are_rebuilt_alike().await;
+        assert_eq!(sqlite.app.views.digests().unwrap().len(), postgres.app.views.digests().unwrap().len());
+        for (one, other) in sqlite.app.views.digests().unwrap().iter().zip(postgres.app.views.digests().unwrap()) {
+            assert_eq!(*one, other, "{file}");
+        }
+    }
+}
