@@ -61,6 +61,8 @@ pub struct Handles {
     pub log: Options,
     /// Pages that a file of the views may have; 0 = no limit. For tests of a full disk.
     pub views_pages_max: u32,
+    /// How long a reader of a feed may leave what it was sent; 30 s when nothing is said.
+    pub patience: Option<Duration>,
 }
 
 /// One running installation.
@@ -77,6 +79,8 @@ pub struct App {
     pub api: Api,
     /// Where randomness comes from.
     pub entropy: Entropy,
+    /// How long a reader of a feed may leave what it was sent.
+    pub(crate) patience: Duration,
     attempts: Arc<Attempts>,
     runner: Option<JoinHandle<()>>,
     _lock: FolderLock,
@@ -104,7 +108,8 @@ impl App {
     /// Says what could not be opened and what to do.
     pub async fn open(config: &Config, handles: Handles) -> Result<Self, AppError> {
         let lock = FolderLock::take(&config.data)?;
-        let Handles { clock, entropy, log: options, views_pages_max } = handles;
+        let Handles { clock, entropy, log: options, views_pages_max, patience } = handles;
+        let patience = patience.unwrap_or(Duration::from_secs(30));
         let path = |name: &str| config.data.join(name);
         let Stores { log, keyring, attempts } = stores::open(config, &options, &wrapping(config, &entropy)?, entropy.clone()).await?;
         let (views, runner) = start_views(&path("views"), &log, &keyring, views_pages_max).await?;
@@ -112,7 +117,8 @@ impl App {
         let desk = Arc::new(Desk::new(parts));
         let signer = Arc::new(signer(&path("signing.key"))?);
         let sources = Sources { views: views.clone(), log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), signer };
-        let app = Self { log, keyring, desk, views, api: Api::new(&sources, config.introspection), entropy, attempts, runner: Some(runner), _lock: lock };
+        let app =
+            Self { log, keyring, desk, views, api: Api::new(&sources, config.introspection), entropy, patience, attempts, runner: Some(runner), _lock: lock };
         app.ensure_operator().await?;
         Ok(app)
     }

@@ -1,6 +1,7 @@
 //! The HTTP door: commands in, GraphQL out; nothing without credentials but health and the page.
 
 mod door;
+mod feed;
 mod graphiql;
 mod graphql;
 mod metrics;
@@ -109,6 +110,8 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/graphql", web::get().guard(guard::Header("upgrade", "websocket")).to(websocket::websocket))
         .route("/graphql", web::get().to(graphql::graphql))
         .route("/graphql", web::post().to(graphql::graphql))
+        .route("/v1/events", web::get().to(feed::all))
+        .route("/v1/businesses/{business}/events", web::get().to(feed::business))
         .route("/v1/commands", web::post().to(door::installation))
         .route("/v1/businesses/{business}/commands", web::post().to(door::business))
         .route("/v1/businesses/{business}/subjects/{subject}/key", web::delete().to(operations::shred))

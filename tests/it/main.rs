@@ -15,6 +15,7 @@ mod dependencies;
 mod desk;
 mod door;
 mod drivers;
+mod feed;
 mod import;
 mod integrations;
 mod laws;

@@ -72,6 +72,17 @@ impl Installation {
         Self { app, clock, folder, keys: AtomicU64::new(0) }
     }
 
+    /// One whose feeds wait for nobody.
+    ///
+    /// # Panics
+    /// When it can't be opened.
+    pub async fn impatient() -> Self {
+        let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
+        let handles = Handles { patience: Some(std::time::Duration::from_millis(100)), ..handles(&clock) };
+        let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
+        Self { app, clock, folder, keys: AtomicU64::new(0) }
+    }
+
     /// One more process on a log, in PostgreSQL or (without an address) in a folder of its own; all of
     /// them wrap keys with the same key.
     ///

@@ -1,0 +1,73 @@
+//! The public form of an event: a CloudEvents 1.0 object with what may leave the house.
+//!
+//! A chosen subset, documented in `docs/public-events.md` and versioned apart from what is stored:
+//! some events stay inside altogether, and of the others every sealed (personal) field and every
+//! digest over one does. `mbform` says which version of these rules was applied.
+
+use event_log::Recorded;
+use serde_json::{Map, Value, json};
+
+/// Version of the rules.
+pub const FORM: &str = "1";
+
+/// Contexts whose events have a public form.
+const CONTEXTS: [&str; 9] = ["agents", "approvals", "budgets", "businesses", "decisions", "integrations", "memory", "metrics", "tasks"];
+
+/// Events of those contexts that stay inside: they say how the house is run, or have nothing but
+/// personal text.
+const PRIVATE: [&str; 4] = ["approvals.policy_defined", "approvals.commented", "businesses.slug_claimed", "tasks.history_opened"];
+
+/// Whether events of this type have a public form.
+#[must_use]
+pub fn is_public(event_type: &str) -> bool {
+    let context = event_type.split('.').next().unwrap_or_default();
+    CONTEXTS.contains(&context) && !PRIVATE.contains(&event_type)
+}
+
+/// The public form of an event; `None` when it has none.
+///
+/// # Errors
+/// When the stored bytes are no event.
+pub fn cloud_event(recorded: &Recorded) -> Result<Option<Value>, serde_json::Error> {
+    let stored = recorded.stored()?;
+    if !is_public(&stored.r#type) {
+        return Ok(None);
+    }
+    let mut event = Map::new();
+    let mut set = |name: &str, value: Value| event.insert(name.to_owned(), value);
+    set("specversion", "1.0".into());
+    set("id", json!(stored.event_id));
+    set("source", format!("urn:minutebook:{}", stored.business.stream_name()).into());
+    set("type", format!("minutebook.{}.v{}", stored.r#type, stored.schema).into());
+    set("subject", format!("{}/{}", stored.kind, stored.id).into());
+    set("time", json!(stored.happened_at()));
+    set("datacontenttype", "application/json".into());
+    set("mbform", FORM.into());
+    set("mbbusiness", json!(stored.business));
+    set("mbseq", recorded.seq.to_string().into());
+    set("mbposition", recorded.position.to_string().into());
+    set("mbactor", json!(stored.actor));
+    set("mbcorrelation", json!(stored.correlation));
+    if let Some(causation) = stored.causation {
+        set("mbcausation", json!(causation));
+    }
+    let mut data: Value = serde_json::from_str(stored.data.get())?;
+    keep_public(&mut data);
+    set("data", data);
+    Ok(Some(Value::Object(event)))
+}
+
+/// Takes out what is sealed, and digests over what is sealed.
+fn keep_public(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| member.get("$sealed").is_none() && member.get("digest_key").is_none());
+            members.values_mut().for_each(keep_public);
+        }
+        Value::Array(items) => {
+            items.retain(|item| item.get("$sealed").is_none());
+            items.iter_mut().for_each(keep_public);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

@@ -1,0 +1,208 @@
+//! The feed: events in their public form, as NDJSON or as server-sent events, one after another as
+//! they come. It begins after the place that it is given, and every event says its place.
+//!
+//! What a reader does not take in time is not kept for it: it is dropped, and comes back with the
+//! place of the last event it has.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use domain::{BusinessId, PrincipalId};
+use event_log::Recorded;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use super::{Problem, Shared, principal};
+use crate::app::App;
+
+/// Events that are read at once.
+const PAGE: usize = 200;
+/// Bytes of a chunk, unless one event alone has more …
+const CHUNK_BYTES: usize = 256 << 10;
+/// … and chunks that wait for a reader.
+const CHUNKS_MAX: usize = 2;
+/// A sign of life when nothing happens.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ask {
+    /// A place: `seq` of a business; of all a position, or `<business id>:<seq>`.
+    after: Option<String>,
+    /// Whether to wait for what comes.
+    follow: Option<bool>,
+}
+
+/// Of one business.
+pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Path<BusinessId>, ask: web::Query<Ask>) -> Result<HttpResponse, Problem> {
+    let caller = principal(&request, &state).await?;
+    let business = path.into_inner();
+    if !may_see(&state.app, caller, business).await? {
+        return Err(Problem::new(404, "not_found", "there is no business of that id that you could see"));
+    }
+    let after = place(&request, &ask).await?;
+    let after = match after {
+        Place::Number(seq) => seq,
+        Place::InBusiness(b, seq) if b == business => seq,
+        Place::InBusiness(..) => return Err(bad_place("that place is of another business")),
+    };
+    respond(&request, &ask, Feed { app: Arc::clone(&state.app), caller, business: Some(business), after })
+}
+
+/// Of every business that the caller may see.
+pub(super) async fn all(request: HttpRequest, state: Shared, ask: web::Query<Ask>) -> Result<HttpResponse, Problem> {
+    let caller = principal(&request, &state).await?;
+    let after = match place(&request, &ask).await? {
+        Place::Number(position) => position,
+        Place::InBusiness(_, 0) => 0,
+        Place::InBusiness(business, seq) => {
+            let found = state.app.log.read_business(business, seq - 1, 1).await.map_err(|e| Problem::unavailable(&e))?;
+            let found = found.first().filter(|_| seq > 0).map(|r| r.position);
+            let visible = may_see(&state.app, caller, business).await?;
+            found.filter(|_| visible).ok_or_else(|| bad_place("there is no such event that you could see"))?
+        }
+    };
+    respond(&request, &ask, Feed { app: Arc::clone(&state.app), caller, business: None, after })
+}
+
+enum Place {
+    Number(u64),
+    InBusiness(BusinessId, u64),
+}
+
+fn bad_place(why: &str) -> Problem {
+    Problem::new(400, "bad_place", &format!("{why}; give `after` the id of the last event you have, or leave it out to begin at the beginning"))
+}
+
+/// Where to begin: a reader that comes back says so itself.
+async fn place(request: &HttpRequest, ask: &Ask) -> Result<Place, Problem> {
+    let again = request.headers().get("Last-Event-ID").map(|v| v.to_str().map(str::to_owned).unwrap_or_default());
+    let Some(text) = again.or_else(|| ask.after.clone()) else { return Ok(Place::Number(0)) };
+    let malformed = || bad_place(&format!("`{}` is no place", text.chars().take(60).collect::<String>()));
+    match text.split_once(':') {
+        Some((business, seq)) => Ok(Place::InBusiness(business.parse().map_err(|_| malformed())?, seq.parse().map_err(|_| malformed())?)),
+        None => Ok(Place::Number(text.parse().map_err(|_| malformed())?)),
+    }
+}
+
+async fn may_see(app: &App, caller: PrincipalId, business: BusinessId) -> Result<bool, Problem> {
+    Ok(app.viewer(caller).await.map_err(|e| Problem::unavailable(&e))?.may_see(business))
+}
+
+fn respond(request: &HttpRequest, ask: &Ask, feed: Feed) -> Result<HttpResponse, Problem> {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let events = accepts.contains("text/event-stream");
+    let (chunks, body) = mpsc::channel(CHUNKS_MAX);
+    let follow = ask.follow.unwrap_or(true);
+    let whole = Arc::new(AtomicBool::new(false));
+    actix_web::rt::spawn({
+        let whole = Arc::clone(&whole);
+        async move {
+            // The channel closes only afterwards.
+            let sent = feed.run(&chunks, events, follow).await;
+            whole.store(sent, Ordering::Relaxed);
+            drop(chunks);
+        }
+    });
+    let kind = if events { "text/event-stream" } else { "application/x-ndjson" };
+    let body = futures_util::stream::unfold(Some(body), move |body| {
+        let whole = Arc::clone(&whole);
+        async move {
+            let mut body = body?;
+            match body.recv().await {
+                Some(chunk) => Some((Ok(chunk), Some(body))),
+                // Who is cut off must be able to tell it from an end.
+                None if !whole.load(Ordering::Relaxed) => Some((Err(actix_web::error::ErrorServiceUnavailable("the feed was cut off")), None)),
+                None => None,
+            }
+        }
+    });
+    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, kind)).insert_header((header::CACHE_CONTROL, "no-store")).streaming(body))
+}
+
+/// A reader's place.
+struct Feed {
+    app: Arc<App>,
+    caller: PrincipalId,
+    /// One business, or all.
+    business: Option<BusinessId>,
+    /// `seq` in that business, or position in all.
+    after: u64,
+}
+
+impl Feed {
+    /// Sends until the reader is gone or must go; true when all that was asked for was sent.
+    async fn run(mut self, chunks: &mpsc::Sender<web::Bytes>, events: bool, follow: bool) -> bool {
+        let mut moved = self.app.log.position();
+        loop {
+            moved.mark_unchanged();
+            let ready = match self.next(events).await {
+                Ok(Some(ready)) => ready,
+                Ok(None) if !follow => return true,
+                Ok(None) => match tokio::time::timeout(HEARTBEAT, moved.changed()).await {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(_)) => return false,
+                    // A comment to one kind of reader, an empty line to the other.
+                    Err(_) => vec![web::Bytes::from_static(if events { b": still here\n\n" } else { b"\n" })],
+                },
+                Err(why) => {
+                    tracing::warn!(error = %why, feed.after = self.after, "a feed ended");
+                    return false;
+                }
+            };
+            for chunk in ready {
+                match tokio::time::timeout(self.app.patience, chunks.send(chunk)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return false,
+                    Err(_) => {
+                        tracing::info!(feed.after = self.after, principal.id = %self.caller, "a feed's reader was too slow and is dropped");
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What comes next; `None` when nothing does yet, empty when nothing of it is for this reader.
+    async fn next(&mut self, events: bool) -> Result<Option<Vec<web::Bytes>>, String> {
+        let log = &self.app.log;
+        let page = match self.business {
+            Some(business) => log.read_business(business, self.after, PAGE).await,
+            None => log.read_all(self.after, PAGE).await,
+        };
+        let page = page.map_err(|e| e.to_string())?;
+        let Some(last) = page.last() else { return Ok(None) };
+        self.after = if self.business.is_some() { last.seq } else { last.position };
+        // Roles may be taken away while somebody reads.
+        let viewer = self.app.viewer(self.caller).await.map_err(|e| e.to_string())?;
+        let (mut ready, mut text) = (Vec::new(), String::new());
+        for recorded in page.iter().filter(|r| viewer.may_see(r.business)) {
+            if let Some(event) = hub::public::cloud_event(recorded).map_err(|e| e.to_string())? {
+                self.write(&mut text, recorded, &event, events);
+            }
+            if text.len() >= CHUNK_BYTES {
+                ready.push(std::mem::take(&mut text).into());
+            }
+        }
+        if self.business.is_some_and(|b| !viewer.may_see(b)) {
+            return Err("the reader's roles changed".to_owned());
+        }
+        if !text.is_empty() {
+            ready.push(text.into());
+        }
+        Ok(Some(ready))
+    }
+
+    fn write(&self, text: &mut String, recorded: &Recorded, event: &serde_json::Value, events: bool) {
+        use std::fmt::Write as _;
+        let place = if self.business.is_some() { recorded.seq } else { recorded.position };
+        let _ = if events {
+            write!(text, "id: {place}\nevent: {}\ndata: {event}\n\n", event.get("type").and_then(serde_json::Value::as_str).unwrap_or_default())
+        } else {
+            writeln!(text, "{event}")
+        };
+    }
+}
