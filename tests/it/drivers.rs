@@ -108,3 +108,17 @@ async fn every_query_of_the_readme_is_answered() {
     let asked: u32 = said.trim().trim_end_matches(" ok").parse().unwrap_or_else(|_| panic!("{said}"));
     assert!(asked >= 5, "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_of_server_sent_events_follows_and_comes_back() {
+    let door = Door::open().await;
+    for _ in 0..6 {
+        door.installation.must(door.business, "tasks.plan", None, serde_json::json!({"title": "x", "team": "hr"})).await;
+    }
+    let url = format!("{}/v1/businesses/{}/events", door.url(), door.business);
+    let planned = tokio::spawn(node("eventsource.mjs", vec![url, door.key().to_owned(), "3".to_owned(), "8".to_owned()]));
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    // One that comes while somebody follows.
+    door.installation.must(door.business, "tasks.plan", None, serde_json::json!({"title": "x", "team": "hr"})).await;
+    assert_eq!(planned.await.unwrap().trim(), "1,2,3,4,5,6,7,8");
+}
