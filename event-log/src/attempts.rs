@@ -136,6 +136,40 @@ impl Attempts {
         }
     }
 
+    /// All attempts, oldest first, after so many: for moving house.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn oldest(&self, skip: u64, limit: usize) -> Result<Vec<Attempt>, LogError> {
+        match &self.kept {
+            Kept::File(reader, _) => {
+                let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+                let sql = "SELECT 0, at, actor, command_type, target, key, outcome, business FROM attempts ORDER BY n LIMIT ? OFFSET ?";
+                let read = || -> rusqlite::Result<Vec<Attempt>> {
+                    reader.prepare_cached(sql)?.query_map(params![limit, skip], |r| attempt(r, BusinessId(r.get(7)?)))?.collect()
+                };
+                read().map_err(|e| storage(&e))
+            }
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(pool, _) => crate::postgres::attempts::oldest(pool, skip, limit).await,
+        }
+    }
+
+    /// How many there are.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn count(&self) -> Result<u64, LogError> {
+        match &self.kept {
+            Kept::File(reader, _) => {
+                let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+                reader.query_row("SELECT count(*) FROM attempts", [], |r| r.get(0)).map_err(|e| storage(&e))
+            }
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(pool, _) => crate::postgres::attempts::all(pool).await,
+        }
+    }
+
     /// Attempts in a business, newest first, older than `before` where that is given; with each
     /// one's number, and how many there are in all.
     ///
@@ -158,21 +192,22 @@ fn list(reader: &Connection, business: BusinessId, before: Option<u64>, limit: u
     let mut query =
         reader.prepare_cached("SELECT n, at, actor, command_type, target, key, outcome FROM attempts WHERE business = ? AND n < ? ORDER BY n DESC LIMIT ?")?;
     let before = before.and_then(|n| i64::try_from(n).ok()).unwrap_or(i64::MAX);
-    let rows = query.query_map(params![business.0, before, limit], |r| {
-        let attempt = Attempt {
-            at: Timestamp::from_micros(r.get(1)?),
-            business,
-            actor: PrincipalId(r.get(2)?),
-            command_type: r.get(3)?,
-            target: r.get(4)?,
-            key: r.get(5)?,
-            outcome: r.get(6)?,
-        };
-        Ok((r.get(0)?, attempt))
-    })?;
+    let rows = query.query_map(params![business.0, before, limit], |r| Ok((r.get(0)?, attempt(r, business)?)))?;
     let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     let total = reader.query_row("SELECT count(*) FROM attempts WHERE business = ?", [business.0], |r| r.get(0))?;
     Ok((rows, total))
+}
+
+fn attempt(r: &rusqlite::Row<'_>, business: BusinessId) -> rusqlite::Result<Attempt> {
+    Ok(Attempt {
+        at: Timestamp::from_micros(r.get(1)?),
+        business,
+        actor: PrincipalId(r.get(2)?),
+        command_type: r.get(3)?,
+        target: r.get(4)?,
+        key: r.get(5)?,
+        outcome: r.get(6)?,
+    })
 }
 
 const AGE_MICROS_MAX: u64 = AGE_DAYS_MAX * 86_400_000_000;

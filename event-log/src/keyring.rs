@@ -4,7 +4,7 @@
 //! subject comes later, that gets a key of the next generation. What was sealed under a destroyed
 //! key stays unreadable for ever, and the log's proofs are not touched by that.
 
-mod local;
+pub mod local;
 pub(crate) mod wrapping;
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use domain::{BusinessId, SubjectId};
 use zeroize::Zeroizing;
 
 pub use local::LocalKeyring;
-pub use wrapping::{Wrapping, secret_file};
+pub use wrapping::{Chest, Wrapping, secret_file};
 
 /// A subject's key of one generation.
 pub struct SubjectKey {

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::config::{Config, Overrides};
+use crate::copy::{self, House};
 use crate::{output, stores};
 use target::Target;
 
@@ -57,6 +58,18 @@ enum Verb {
         /// Address to listen on [default: 127.0.0.1:7117].
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<String>,
+    },
+    /// Move house: copy a whole installation, verified on the way, and compare both sides at the end.
+    ///
+    /// Each side is a data folder that no server holds, or postgres://… with a schema made by
+    /// `migrate`. It goes on where it was interrupted, and refuses a target that has other events.
+    Copy {
+        /// What is copied.
+        #[arg(long, value_name = "DIR|URL")]
+        from: String,
+        /// Where to.
+        #[arg(long, value_name = "DIR|URL")]
+        to: String,
     },
     /// Make the schema of a log in PostgreSQL (--log), or bring it up to date.
     Migrate,
@@ -198,6 +211,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
     let target = || Target::open(&config, global.server.as_deref(), global.key_file.as_deref());
     match verb {
         Verb::Serve { .. } => done(serve::serve(&config).await),
+        Verb::Copy { from, to } => move_house(&config, &from, &to).await,
         Verb::Migrate => {
             let steps = stores::migrate(&config).await?;
             output::line(if steps == 0 { "the schema is up to date".to_owned() } else { format!("the schema is up to date: {steps} steps were made") });
@@ -225,6 +239,20 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
         }
         Verb::Contracts { root, write } => crate::contracts::run(&root, write).map(|same| if same { ExitCode::SUCCESS } else { ExitCode::from(1) }),
     }
+}
+
+async fn move_house(config: &Config, from: &str, to: &str) -> Result<ExitCode, AppError> {
+    let (from, to) = (House::named(from), House::named(to));
+    let wrapping = copy::wrapping(&from, &to, &config.keyring_key_file)?;
+    let moved = copy::copy(&from, &to, &wrapping, |at, end| output::progress(format!("{at} of {end}"))).await?;
+    output::progress_end();
+    output::json(&serde_json::to_value(&moved).map_err(AppError::other)?);
+    if !moved.same {
+        output::note("the two sides are not the same");
+        return Ok(ExitCode::from(3));
+    }
+    output::note("both sides are the same. What wraps the keys (keyring.key, or the passphrase) and signing.key are not copied: take them along");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The command line's own definition is sound.

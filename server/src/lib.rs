@@ -5,6 +5,7 @@ pub mod cli;
 mod client;
 pub mod config;
 pub mod contracts;
+pub mod copy;
 pub mod export;
 pub mod http;
 pub mod import;

@@ -1,9 +1,10 @@
 //! Where the log, its keys and its attempts lie: in the data folder, or in PostgreSQL.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use event_log::attempts::Attempts;
-use event_log::keyring::{LocalKeyring, Wrapping};
+use event_log::keyring::{Chest, LocalKeyring, Wrapping};
 use event_log::sqlite::{Options, SqliteLog};
 use event_log::{Entropy, EventLog, Keyring};
 
@@ -20,21 +21,51 @@ pub(crate) struct Stores {
 /// Opens what the settings name.
 pub(crate) async fn open(config: &Config, options: &Options, wrapping: &Wrapping, entropy: Entropy) -> Result<Stores, AppError> {
     match config.log.split_once("://").map(|(scheme, _)| scheme) {
-        None if config.log.is_empty() => {
-            let path = |name: &str| config.data.join(name);
-            Ok(Stores {
-                log: Arc::new(SqliteLog::open(&config.data, options)?),
-                keyring: Arc::new(LocalKeyring::open(&path("keys.db"), wrapping, entropy)?),
-                attempts: Arc::new(Attempts::open(&path("attempts.db"))?),
-            })
-        }
+        None if config.log.is_empty() => in_folder(&config.data, options, wrapping, entropy),
         Some("postgres" | "postgresql") => in_postgres(&config.log, wrapping, entropy).await,
         Some(_) | None => Err(AppError::other("not supported: --log must be a postgres:// address, or be left out for a log in the data folder")),
     }
 }
 
+/// Opens those of a data folder whose lock the caller holds.
+pub(crate) fn in_folder(folder: &Path, options: &Options, wrapping: &Wrapping, entropy: Entropy) -> Result<Stores, AppError> {
+    Ok(Stores {
+        log: Arc::new(SqliteLog::open(folder, options)?),
+        keyring: Arc::new(LocalKeyring::open(&folder.join("keys.db"), wrapping, entropy)?),
+        attempts: Arc::new(Attempts::open(&folder.join("attempts.db"))?),
+    })
+}
+
+/// The keyring of a database, as it is kept.
 #[cfg(feature = "postgres")]
-async fn in_postgres(url: &str, wrapping: &Wrapping, entropy: Entropy) -> Result<Stores, AppError> {
+pub(crate) async fn postgres_chest(url: &str) -> Result<Chest, AppError> {
+    Ok(event_log::postgres::chest(url).await?)
+}
+
+/// Puts a keyring into a database.
+#[cfg(feature = "postgres")]
+pub(crate) async fn put_postgres_chest(url: &str, chest: &Chest) -> Result<(), AppError> {
+    Ok(event_log::postgres::put_chest(url, chest).await?)
+}
+
+#[cfg(not(feature = "postgres"))]
+fn without_postgres() -> AppError {
+    AppError::other("not supported: this program was built without PostgreSQL; build it with `--features postgres`")
+}
+
+#[cfg(not(feature = "postgres"))]
+pub(crate) async fn postgres_chest(_: &str) -> Result<Chest, AppError> {
+    Err(without_postgres())
+}
+
+#[cfg(not(feature = "postgres"))]
+pub(crate) async fn put_postgres_chest(_: &str, _: &Chest) -> Result<(), AppError> {
+    Err(without_postgres())
+}
+
+/// Opens those of a database.
+#[cfg(feature = "postgres")]
+pub(crate) async fn in_postgres(url: &str, wrapping: &Wrapping, entropy: Entropy) -> Result<Stores, AppError> {
     use event_log::postgres::{PostgresKeyring, PostgresLog};
     let log = PostgresLog::open(url).await?;
     let keyring = Arc::new(PostgresKeyring::open(url, wrapping, entropy).await?);
@@ -43,8 +74,8 @@ async fn in_postgres(url: &str, wrapping: &Wrapping, entropy: Entropy) -> Result
 }
 
 #[cfg(not(feature = "postgres"))]
-async fn in_postgres(_: &str, _: &Wrapping, _: Entropy) -> Result<Stores, AppError> {
-    Err(AppError::other("not supported: this program was built without PostgreSQL; build it with `--features postgres`"))
+pub(crate) async fn in_postgres(_: &str, _: &Wrapping, _: Entropy) -> Result<Stores, AppError> {
+    Err(without_postgres())
 }
 
 /// Makes or brings up to date the schema of a log in PostgreSQL; says how many steps there were.
@@ -55,5 +86,5 @@ pub(crate) async fn migrate(config: &Config) -> Result<usize, AppError> {
     #[cfg(feature = "postgres")]
     return Ok(event_log::postgres::migrate(&config.log).await?);
     #[cfg(not(feature = "postgres"))]
-    Err(AppError::other("not supported: this program was built without PostgreSQL; build it with `--features postgres`"))
+    Err(without_postgres())
 }

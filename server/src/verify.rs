@@ -54,13 +54,15 @@ pub struct Report {
     pub fault: Option<Fault>,
 }
 
+/// The streams as far as they were read.
 #[derive(Default)]
-struct Streams {
-    trees: BTreeMap<BusinessId, Frontier>,
+pub(crate) struct Streams {
+    pub(crate) trees: BTreeMap<BusinessId, Frontier>,
     versions: HashMap<(BusinessId, AggregateRef), u64>,
 }
 
-fn check(row: &RawRow, streams: &mut Streams) -> Result<(), String> {
+/// Checks one event, in the order of positions.
+pub(crate) fn check(row: &RawRow, streams: &mut Streams) -> Result<(), String> {
     let leaf = leaf_hash(&row.bytes);
     if row.leaf != leaf {
         return Err("its bytes do not hash to its leaf".to_owned());

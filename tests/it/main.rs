@@ -8,6 +8,8 @@ mod bad_input;
 mod budgets;
 mod businesses;
 mod contracts;
+#[cfg(feature = "postgres")]
+mod copying;
 mod cqrs_traps;
 mod crash;
 mod decisions;

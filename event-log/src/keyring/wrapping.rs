@@ -66,11 +66,50 @@ pub fn secret_file(path: &Path, entropy: &Entropy) -> Result<Zeroizing<[u8; 32]>
 }
 
 /// What a keyring keeps of the key or passphrase that it was made with: enough to recognise it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Proof {
     pub(crate) salt: Vec<u8>,
     pub(crate) nonce: [u8; 12],
     pub(crate) proof: Vec<u8>,
+}
+
+/// A whole keyring as it is kept, every key wrapped: for moving house. It opens with the key or
+/// passphrase that it was made with, wherever it lies.
+pub struct Chest {
+    /// `None` when the keyring was never opened.
+    pub(crate) proof: Option<Proof>,
+    pub(crate) keys: Vec<ChestKey>,
+}
+
+/// One key of a [`Chest`]; nonce and wrapped key are gone once it is destroyed.
+pub(crate) struct ChestKey {
+    pub(crate) business: Uuid,
+    pub(crate) subject: Uuid,
+    pub(crate) generation: u32,
+    pub(crate) nonce: Option<Vec<u8>>,
+    pub(crate) wrapped: Option<Vec<u8>>,
+}
+
+impl Chest {
+    /// How many keys it has, destroyed ones too.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether it may go where this one is: there must be nothing, or the same keyring.
+    pub(crate) fn may_replace(&self, there: &Self) -> Result<(), KeyringError> {
+        if there.proof.is_none() || there.proof == self.proof || there.keys.is_empty() {
+            return Ok(());
+        }
+        Err(KeyringError::Broken("the target has keys of another keyring".to_owned()))
+    }
 }
 
 /// A key as it is kept.

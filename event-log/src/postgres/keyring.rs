@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::keyring::wrapping::{Proof, Wrapped, Wrapper, Wrapping};
+use crate::keyring::wrapping::{Chest, ChestKey, Proof, Wrapped, Wrapper, Wrapping};
 use crate::keyring::{Keyring, KeyringError, SubjectKey};
 use crate::sealing::Entropy;
 
@@ -55,8 +55,7 @@ impl PostgresKeyring {
     /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase: all
     /// processes of one log need the same.
     pub async fn open(url: &str, wrapping: &Wrapping, entropy: Entropy) -> Result<Self, KeyringError> {
-        let options = super::options(url, Some("minutebook_keys")).map_err(|e| KeyringError::Storage(e.to_string()))?;
-        let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(10)).connect_with(options).await.map_err(storage)?;
+        let pool = pool(url).await?;
         let mut fresh = None;
         loop {
             let sql = "SELECT salt, nonce, proof FROM minutebook_keys.wrapping";
@@ -104,6 +103,63 @@ impl PostgresKeyring {
         remembered.unwrapped.insert((b, s, generation), Arc::clone(&key));
         Ok(Some(key))
     }
+}
+
+async fn pool(url: &str) -> Result<PgPool, KeyringError> {
+    let options = super::options(url, Some("minutebook_keys")).map_err(|e| KeyringError::Storage(e.to_string()))?;
+    PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(10)).connect_with(options).await.map_err(storage)
+}
+
+/// Everything in the keyring of a database.
+///
+/// # Errors
+/// When it can't be read.
+pub async fn chest(url: &str) -> Result<Chest, KeyringError> {
+    let pool = pool(url).await?;
+    let proof: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> =
+        sqlx::query_as("SELECT salt, nonce, proof FROM minutebook_keys.wrapping").fetch_optional(&pool).await.map_err(storage)?;
+    let proof = proof.map(|(salt, n, proof)| Ok::<_, KeyringError>(Proof { salt, nonce: nonce(&n)?, proof })).transpose()?;
+    type Row = (Uuid, Uuid, i32, Option<Vec<u8>>, Option<Vec<u8>>);
+    let rows: Vec<Row> =
+        sqlx::query_as("SELECT business, subject, generation, nonce, wrapped FROM minutebook_keys.keys").fetch_all(&pool).await.map_err(storage)?;
+    pool.close().await;
+    let key = |(business, subject, generation, nonce, wrapped): Row| ChestKey {
+        business,
+        subject,
+        generation: u32::try_from(generation).unwrap_or(0),
+        nonce,
+        wrapped,
+    };
+    Ok(Chest { proof, keys: rows.into_iter().map(key).collect() })
+}
+
+/// Puts a whole keyring into a database; a key that is destroyed on either side stays so.
+///
+/// # Errors
+/// When another keyring is there, or it can't be written.
+pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
+    moved.may_replace(&chest(url).await?)?;
+    let pool = pool(url).await?;
+    let mut tx = pool.begin().await.map_err(storage)?;
+    if let Some(proof) = &moved.proof {
+        let sql = "INSERT INTO minutebook_keys.wrapping(salt, nonce, proof) VALUES ($1, $2, $3)
+                   ON CONFLICT (one) DO UPDATE SET salt = excluded.salt, nonce = excluded.nonce, proof = excluded.proof";
+        sqlx::query(sql).bind(&proof.salt).bind(proof.nonce.to_vec()).bind(&proof.proof).execute(&mut *tx).await.map_err(storage)?;
+    }
+    let sql = "INSERT INTO minutebook_keys.keys SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bytea[], $5::bytea[])
+               ON CONFLICT (business, subject, generation) DO UPDATE SET nonce = NULL, wrapped = NULL WHERE excluded.wrapped IS NULL";
+    for part in moved.keys.chunks(1_000) {
+        let query = sqlx::query(sql)
+            .bind(part.iter().map(|k| k.business).collect::<Vec<_>>())
+            .bind(part.iter().map(|k| k.subject).collect::<Vec<_>>())
+            .bind(part.iter().map(|k| i32::try_from(k.generation).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+            .bind(part.iter().map(|k| k.nonce.clone()).collect::<Vec<_>>())
+            .bind(part.iter().map(|k| k.wrapped.clone()).collect::<Vec<_>>());
+        query.execute(&mut *tx).await.map_err(storage)?;
+    }
+    tx.commit().await.map_err(storage)?;
+    pool.close().await;
+    Ok(())
 }
 
 #[async_trait]

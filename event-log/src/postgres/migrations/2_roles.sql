@@ -39,7 +39,7 @@ GRANT EXECUTE ON FUNCTION append TO minutebook_app;
 GRANT SELECT, INSERT, DELETE ON attempts TO minutebook_app;
 GRANT SELECT ON attempts TO minutebook_auditor;
 GRANT USAGE ON SCHEMA minutebook_keys TO minutebook_keys;
-GRANT SELECT, INSERT ON minutebook_keys.wrapping TO minutebook_keys;
+GRANT SELECT, INSERT, UPDATE ON minutebook_keys.wrapping TO minutebook_keys;
 GRANT SELECT, UPDATE ON minutebook_keys.epoch TO minutebook_keys;
 -- Its owner: a destroyed key is vacuumed away at once.
 ALTER TABLE minutebook_keys.keys OWNER TO minutebook_keys;

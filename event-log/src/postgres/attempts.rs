@@ -1,0 +1,89 @@
+//! Attempts in the log's own database: every process sees those of all.
+
+use domain::{BusinessId, Timestamp};
+use sqlx::postgres::PgPool;
+use uuid::Uuid;
+
+use super::{count, log_error, number};
+use crate::attempts::Attempt;
+use crate::log::LogError;
+
+/// Keeps some, and forgets the oldest beyond what is kept.
+///
+/// # Errors
+/// When they can't be written.
+pub(crate) async fn keep(pool: &PgPool, group: &[Attempt]) -> Result<(), LogError> {
+    let sql = "INSERT INTO attempts(at, business, actor, command_type, target, key, outcome)
+               SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[])";
+    let query = sqlx::query(sql)
+        .bind(group.iter().map(|a| a.at.as_micros()).collect::<Vec<_>>())
+        .bind(group.iter().map(|a| a.business.0).collect::<Vec<_>>())
+        .bind(group.iter().map(|a| a.actor.0).collect::<Vec<_>>())
+        .bind(group.iter().map(|a| a.command_type.as_str()).collect::<Vec<_>>())
+        .bind(group.iter().map(|a| a.target).collect::<Vec<_>>())
+        .bind(group.iter().map(|a| a.key.as_str()).collect::<Vec<_>>())
+        .bind(group.iter().map(|a| a.outcome.as_str()).collect::<Vec<_>>());
+    query.execute(pool).await.map_err(|e| log_error(&e))?;
+    Ok(())
+}
+
+/// Forgets what is too old or too many.
+///
+/// # Errors
+/// When they can't be written.
+pub(crate) async fn prune(pool: &PgPool, newest: u64, age_micros: i64) -> Result<(), LogError> {
+    let sql = "DELETE FROM attempts WHERE n <= (SELECT max(n) FROM attempts) - $1 OR at < (SELECT max(at) FROM attempts) - $2";
+    sqlx::query(sql).bind(number(newest)).bind(age_micros).execute(pool).await.map_err(|e| log_error(&e))?;
+    Ok(())
+}
+
+/// All of them, oldest first, after so many.
+///
+/// # Errors
+/// When they can't be read.
+pub(crate) async fn oldest(pool: &PgPool, skip: u64, limit: usize) -> Result<Vec<Attempt>, LogError> {
+    type Row = (Uuid, i64, Uuid, String, Option<Uuid>, String, String);
+    let sql = "SELECT business, at, actor, command_type, target, key, outcome FROM attempts ORDER BY n OFFSET $1 LIMIT $2";
+    let rows: Vec<Row> = sqlx::query_as(sql).bind(number(skip)).bind(number(limit as u64)).fetch_all(pool).await.map_err(|e| log_error(&e))?;
+    let attempt = |(business, at, actor, command_type, target, key, outcome): Row| Attempt {
+        at: Timestamp::from_micros(at),
+        business: BusinessId(business),
+        actor: domain::PrincipalId(actor),
+        command_type,
+        target,
+        key,
+        outcome,
+    };
+    Ok(rows.into_iter().map(attempt).collect())
+}
+
+/// How many there are.
+///
+/// # Errors
+/// When they can't be read.
+pub(crate) async fn all(pool: &PgPool) -> Result<u64, LogError> {
+    let n: i64 = sqlx::query_scalar("SELECT count(*) FROM attempts").fetch_one(pool).await.map_err(|e| log_error(&e))?;
+    Ok(count(n))
+}
+
+/// Those of a business, newest first.
+///
+/// # Errors
+/// When they can't be read.
+pub(crate) async fn list(pool: &PgPool, business: BusinessId, before: Option<u64>, limit: usize) -> Result<(Vec<(u64, Attempt)>, u64), LogError> {
+    type Row = (i64, i64, Uuid, String, Option<Uuid>, String, String);
+    let sql = "SELECT n, at, actor, command_type, target, key, outcome FROM attempts WHERE business = $1 AND n < $2 ORDER BY n DESC LIMIT $3";
+    let rows: Vec<Row> = sqlx::query_as(sql)
+        .bind(business.0)
+        .bind(before.map_or(i64::MAX, number))
+        .bind(number(limit as u64))
+        .fetch_all(pool)
+        .await
+        .map_err(|e| log_error(&e))?;
+    let total: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM attempts WHERE business = $1").bind(business.0).fetch_one(pool).await.map_err(|e| log_error(&e))?;
+    let attempt = |(n, at, actor, command_type, target, key, outcome): Row| {
+        (count(n), Attempt { at: Timestamp::from_micros(at), business, actor: domain::PrincipalId(actor), command_type, target, key, outcome })
+    };
+    Ok((rows.into_iter().map(attempt).collect(), count(total)))
+}

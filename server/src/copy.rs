@@ -1,0 +1,271 @@
+//! Moving house: a whole installation from one store to another, verified while it is copied.
+//!
+//! Events go in the order of their positions, so that positions stay the same; the target's own
+//! store checks versions and builds the trees. What the target has already must be the beginning of
+//! the source: then copying goes on there, and else it is refused.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use domain::limits::APPEND_BYTES_MAX;
+use domain::{AggregateRef, BusinessId};
+use event_log::attempts::Attempts;
+use event_log::keyring::{Chest, Wrapping, local};
+use event_log::sqlite::{FolderLock, Options, SqliteLog};
+use event_log::{Append, Chain, Entropy, EventLog, Keyring, NewEvent, Pending, RawRow};
+use serde::Serialize;
+
+use crate::app::AppError;
+use crate::stores::{self, Stores};
+use crate::verify::{Streams, check};
+
+/// Rows that are read at once.
+const PAGE: usize = 500;
+/// Appends in flight.
+const IN_FLIGHT_MAX: usize = 64;
+/// Events of one append.
+const EVENTS_MAX: usize = 200;
+
+/// One side of a move: a data folder or a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum House {
+    /// A data folder that no server holds.
+    Folder(PathBuf),
+    /// An address of PostgreSQL.
+    Postgres(String),
+}
+
+impl House {
+    /// What a command line names.
+    #[must_use]
+    pub fn named(text: &str) -> Self {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") { Self::Postgres(text.to_owned()) } else { Self::Folder(text.into()) }
+    }
+
+    async fn chest(&self) -> Result<Chest, AppError> {
+        match self {
+            Self::Folder(folder) => Ok(local::chest(&folder.join("keys.db"))?),
+            Self::Postgres(url) => stores::postgres_chest(url).await,
+        }
+    }
+
+    async fn put_chest(&self, chest: &Chest) -> Result<(), AppError> {
+        match self {
+            Self::Folder(folder) => Ok(local::put_chest(&folder.join("keys.db"), chest)?),
+            Self::Postgres(url) => stores::put_postgres_chest(url, chest).await,
+        }
+    }
+
+    async fn open(&self, wrapping: &Wrapping) -> Result<Stores, AppError> {
+        match self {
+            Self::Folder(folder) => stores::in_folder(folder, &Options::default(), wrapping, Entropy::System),
+            Self::Postgres(url) => stores::in_postgres(url, wrapping, Entropy::System).await,
+        }
+    }
+
+    fn lock(&self) -> Result<Option<FolderLock>, AppError> {
+        match self {
+            Self::Folder(folder) => Ok(Some(FolderLock::take(folder)?)),
+            Self::Postgres(_) => Ok(None),
+        }
+    }
+}
+
+/// One stream on both sides.
+#[derive(Debug, Serialize)]
+pub struct Side {
+    /// Number of events.
+    pub events: u64,
+    /// Root of the Merkle tree.
+    pub root: String,
+}
+
+/// What was moved, side by side.
+#[derive(Debug, Serialize)]
+pub struct Moved {
+    /// Events that were copied now.
+    pub copied: u64,
+    /// Events in all.
+    pub events: u64,
+    /// Keys, destroyed ones too.
+    pub keys: usize,
+    /// Attempts that were copied now.
+    pub attempts: u64,
+    /// Streams: source and target.
+    pub streams: BTreeMap<String, (Side, Side)>,
+    /// Digests of the projections: source and target.
+    pub views: BTreeMap<String, (String, String)>,
+    /// Whether everything is the same on both sides.
+    pub same: bool,
+}
+
+/// The key that both sides wrap their keys with.
+///
+/// # Errors
+/// When there is none to be found.
+pub fn wrapping(from: &House, to: &House, key_file: &Path) -> Result<Wrapping, AppError> {
+    if let Ok(passphrase) = std::env::var("MINUTEBOOK_KEYRING_PASSPHRASE") {
+        return Ok(Wrapping::Passphrase(passphrase.into()));
+    }
+    let own = |house: &House| if let House::Folder(folder) = house { Some(folder.join("keyring.key")) } else { None };
+    let named = (!key_file.as_os_str().is_empty()).then(|| key_file.to_owned());
+    let found = [named, own(from), own(to)].into_iter().flatten().find(|file| file.exists());
+    let found = found.ok_or_else(|| AppError::other("the key that wraps the keyring is needed: name its file in MINUTEBOOK_KEYRING_KEY_FILE"))?;
+    Ok(Wrapping::from_file(&found, &Entropy::System)?)
+}
+
+/// Moves everything; `progress` is told how far it is.
+///
+/// # Errors
+/// A sentence that says what is wrong; what was copied until then stays, and the next run goes on.
+pub async fn copy(from: &House, to: &House, wrapping: &Wrapping, progress: impl Fn(u64, u64)) -> Result<Moved, AppError> {
+    if from == to {
+        return Err(AppError::other("source and target are the same"));
+    }
+    if let House::Folder(folder) = from
+        && !SqliteLog::file(folder).exists()
+    {
+        return Err(AppError::other(format!("there is no log in {}", folder.display())));
+    }
+    let _locks = (from.lock()?, to.lock()?);
+    let chest = from.chest().await?;
+    to.put_chest(&chest).await?;
+    let (source, target) = (from.open(wrapping).await?, to.open(wrapping).await?);
+    let result = between(&source, &target, chest.len(), progress).await;
+    for stores in [source, target] {
+        stores.attempts.close().await;
+        stores.log.close().await;
+    }
+    result
+}
+
+async fn between(source: &Stores, target: &Stores, keys: usize, progress: impl Fn(u64, u64)) -> Result<Moved, AppError> {
+    let (_, end, astray) = source.log.ends().await?;
+    if astray > 0 {
+        return Err(AppError::other("the source has events before its first position; run `minutebook verify`"));
+    }
+    let copied = events(&*source.log, &*target.log, end, progress).await?;
+    let attempts = attempts(&source.attempts, &target.attempts).await?;
+    let mut streams = BTreeMap::new();
+    for stores in [source, target] {
+        for head in stores.log.heads().await? {
+            streams
+                .entry(head.business.to_string())
+                .or_insert_with(Vec::new)
+                .push(Side { events: head.seq, root: domain::values::Digest(head.root).to_string() });
+        }
+    }
+    let mut both = BTreeMap::new();
+    for (business, sides) in streams {
+        let Ok([one, other]) = <[Side; 2]>::try_from(sides) else {
+            return Err(AppError::other(format!("the stream of business {business} is on one side only; copy again")));
+        };
+        both.insert(business, (one, other));
+    }
+    let digests = async |stores: &Stores| -> Result<Vec<(String, domain::values::Digest)>, AppError> {
+        let (log, keyring): (Arc<dyn EventLog>, Arc<dyn Keyring>) = (Arc::clone(&stores.log), Arc::clone(&stores.keyring));
+        let rebuilt = tokio::task::spawn_blocking(move || projections::Runner::rebuilt_digests(log, keyring, end)).await;
+        Ok(rebuilt.map_err(AppError::other)??)
+    };
+    let views: BTreeMap<_, _> =
+        digests(source).await?.into_iter().zip(digests(target).await?).map(|((name, a), (_, b))| (name, (a.to_string(), b.to_string()))).collect();
+    let same = both.values().all(|(a, b)| (a.events, &a.root) == (b.events, &b.root)) && views.values().all(|(a, b)| a == b);
+    Ok(Moved { copied, events: end, keys, attempts, streams: both, views, same })
+}
+
+/// Copies what the target does not have; says how many.
+async fn events(source: &dyn EventLog, target: &dyn EventLog, end: u64, progress: impl Fn(u64, u64)) -> Result<u64, AppError> {
+    let (there, at, _) = target.ends().await?;
+    if at > end {
+        return Err(AppError::other("the target has more events than the source; it is not a copy of it"));
+    }
+    let (mut streams, mut after, mut copied) = (Streams::default(), 0, 0);
+    let mut in_flight: std::collections::VecDeque<Pending> = std::collections::VecDeque::new();
+    while after < end {
+        let page = source.raw_rows(after, PAGE).await?;
+        if page.is_empty() {
+            return Err(AppError::other(format!("the source has no event at position {}", after + 1)));
+        }
+        // The part that is there already ends within a page.
+        let cut = page.iter().take_while(|r| r.position <= at).count();
+        for (n, row) in page.iter().enumerate() {
+            if row.position != after + 1 {
+                return Err(AppError::other(format!("the source has no event at position {}", after + 1)));
+            }
+            check(row, &mut streams).map_err(|why| AppError::other(format!("the event at position {} of the source: {why}", row.position)))?;
+            after = row.position;
+            if n + 1 == cut && after == at {
+                same_beginning(&there, &streams)?;
+            }
+        }
+        for append in appends(&page[cut..]) {
+            copied += append.events.len() as u64;
+            in_flight.push_back(target.enqueue(append).await.map_err(|e| AppError::other(format!("the target: {e}")))?);
+            while in_flight.len() >= IN_FLIGHT_MAX
+                && let Some(first) = in_flight.pop_front()
+            {
+                done(first).await?;
+            }
+        }
+        progress(after, end);
+    }
+    for pending in in_flight {
+        done(pending).await?;
+    }
+    Ok(copied)
+}
+
+async fn done(pending: Pending) -> Result<(), AppError> {
+    let committed = pending.done().await.map_err(|e| AppError::other(format!("the target refused an event ({e}); is somebody else writing to it?")))?;
+    if committed.repeated { Err(AppError::other("the target had an event that it should not have")) } else { Ok(()) }
+}
+
+/// What is there must be what the source begins with.
+fn same_beginning(there: &[event_log::Head], streams: &Streams) -> Result<(), AppError> {
+    let same = there.len() == streams.trees.len()
+        && there.iter().all(|head| streams.trees.get(&head.business).is_some_and(|tree| (tree.size(), tree.root()) == (head.seq, head.root)));
+    if same { Ok(()) } else { Err(AppError::other("the target has other events than the source: choose an empty one")) }
+}
+
+/// Rows side by side of one business go together; each append is decided on all before it.
+fn appends(rows: &[RawRow]) -> Vec<Append> {
+    let mut all: Vec<Append> = Vec::new();
+    let mut bytes = 0;
+    for row in rows {
+        let Ok(kind) = row.kind.parse() else { continue };
+        let new = NewEvent {
+            aggregate: AggregateRef::new(kind, row.id),
+            version: row.version,
+            event_id: domain::ids::EventId(row.event_id),
+            bytes: row.bytes.clone(),
+        };
+        match all.last_mut() {
+            Some(last) if last.business.0 == row.business && last.events.len() < EVENTS_MAX && bytes + new.bytes.len() <= APPEND_BYTES_MAX => {
+                bytes += new.bytes.len();
+                last.events.push(new);
+            }
+            Some(_) | None => {
+                bytes = new.bytes.len();
+                all.push(Append { business: BusinessId(row.business), reads: Vec::new(), events: vec![new], chain: Some(Chain { lane: 0, epoch: 0 }) });
+            }
+        }
+    }
+    all
+}
+
+async fn attempts(source: &Attempts, target: &Attempts) -> Result<u64, AppError> {
+    let begun = target.count().await?;
+    let mut copied = 0;
+    loop {
+        let page = source.oldest(begun + copied, PAGE).await?;
+        if page.is_empty() {
+            target.flush().await;
+            return Ok(copied);
+        }
+        copied += page.len() as u64;
+        for attempt in page {
+            target.keep(attempt).await;
+        }
+    }
+}

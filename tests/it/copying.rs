@@ -1,0 +1,106 @@
+//! Moving house: the same bytes, places, roots, keys and views on the other side.
+
+use domain::SubjectId;
+use serde_json::json;
+use server::app::{App, Handles};
+use server::copy::{House, Moved, copy, wrapping};
+use server::import::Format;
+use tempfile::TempDir;
+use tests::installation::{Installation, config};
+use tests::postgres::database;
+
+async fn moved(from: &House, to: &House) -> Result<Moved, String> {
+    let wrapping = wrapping(from, to, std::path::Path::new("")).map_err(|e| e.to_string())?;
+    copy(from, to, &wrapping, |_, _| {}).await.map_err(|e| e.to_string())
+}
+
+fn folder(folder: &TempDir) -> House {
+    House::Folder(folder.path().to_owned())
+}
+
+/// A folder that has the key of all these tests and nothing else.
+fn empty() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("keyring.key"), "07".repeat(32)).unwrap();
+    folder
+}
+
+async fn business() -> Installation {
+    let installation = Installation::at("").await;
+    crate::metrics::import(&installation, Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json", "acme").await;
+    installation.business("other").await;
+    installation
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_business_moves_to_postgres_and_back_with_the_same_roots_and_views() {
+    let installation = business().await;
+    let business = installation.app.business("acme").await.unwrap().unwrap();
+    let (ada, bob) = (business.name("ada"), business.name("bob"));
+    for who in [ada, bob] {
+        installation.must(business, "tasks.plan", None, json!({"title": "canary", "team": "hr", "serves": who})).await;
+    }
+    installation.app.shred(business, SubjectId(ada)).await.unwrap();
+    let heads = installation.app.log.heads().await.unwrap();
+    let rows = installation.app.log.raw_rows(0, 10_000).await.unwrap();
+    installation.app.desk.attempts().flush().await;
+    let attempts = installation.app.desk.attempts().count().await.unwrap();
+    let home = installation.close().await;
+    let postgres = House::Postgres(database().await);
+    let first = moved(&folder(&home), &postgres).await.unwrap();
+    assert!(first.same && first.copied == rows.len() as u64 && first.attempts == attempts, "{first:?}");
+    assert_eq!(first.views.len(), projections::ALL.len());
+    let again = moved(&folder(&home), &postgres).await.unwrap();
+    assert!(again.same && again.copied == 0 && again.attempts == 0, "{again:?}");
+    let back = empty();
+    let second = moved(&postgres, &folder(&back)).await.unwrap();
+    assert!(second.same && second.copied == first.copied, "{second:?}");
+    let app = App::open(&config(back.path()), Handles::default()).await.unwrap();
+    assert_eq!(app.log.heads().await.unwrap(), heads);
+    let came_back = app.log.raw_rows(0, 10_000).await.unwrap();
+    let whole =
+        |rows: &[event_log::RawRow]| rows.iter().map(|r| (r.position, r.business, r.seq, r.event_id, r.leaf.clone(), r.bytes.clone())).collect::<Vec<_>>();
+    assert_eq!(whole(&came_back), whole(&rows), "every byte, id and place");
+    app.caught_up(std::time::Duration::from_secs(30)).await.unwrap();
+    let ask = "{ business(slug: \"acme\") { tasks(last: 2) { nodes { title { text } } } } }";
+    let viewer = app.viewer(server::app::operator()).await.unwrap();
+    let answer = serde_json::to_value(app.api.execute(server::app::graphql_request(ask, viewer)).await).unwrap();
+    let titles = &answer["data"]["business"]["tasks"]["nodes"];
+    assert_eq!(
+        (&titles[0]["title"]["text"], &titles[1]["title"]["text"]),
+        (&json!("forgotten"), &json!("canary")),
+        "keys moved, and the destroyed one did not come back"
+    );
+    assert!(server::verify::verify_open(&app.log).await.unwrap().fault.is_none());
+    app.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copying_goes_on_where_it_was_and_refuses_what_is_no_copy() {
+    let installation = business().await;
+    let business = installation.app.business("acme").await.unwrap().unwrap();
+    let home = installation.close().await;
+    let target = empty();
+    assert!(moved(&folder(&home), &folder(&target)).await.unwrap().same);
+    let app = App::open(&config(home.path()), Handles::default()).await.unwrap();
+    for n in 0..30 {
+        app.as_operator(&format!("later {n}"), "tasks.plan", None, &json!({"title": "later", "team": "hr"}), business).await.unwrap();
+    }
+    let locked = moved(&folder(&home), &folder(&target)).await.unwrap_err();
+    assert!(locked.contains("in use by another minutebook process"), "{locked}");
+    app.close().await;
+    let rest = moved(&folder(&home), &folder(&target)).await.unwrap();
+    assert!(rest.same && rest.copied == 30, "{rest:?}");
+    let ahead = moved(&folder(&target), &folder(&home)).await.unwrap();
+    assert!(ahead.same && ahead.copied == 0);
+    let other = Installation::at("").await;
+    other.business("strange").await;
+    let other = other.close().await;
+    for (from, to) in [(&home, &other), (&other, &home)] {
+        let refused = moved(&folder(from), &folder(to)).await.unwrap_err();
+        assert!(refused.contains("other events") || refused.contains("not a copy") || refused.contains("another keyring"), "{refused}");
+    }
+    let nothing = moved(&folder(&TempDir::new().unwrap()), &folder(&target)).await.unwrap_err();
+    assert!(nothing.contains("there is no log"), "{nothing}");
+    assert!(moved(&folder(&home), &folder(&home)).await.unwrap_err().contains("the same"));
+}
