@@ -9,6 +9,7 @@
 
 mod appender;
 pub(crate) mod attempts;
+mod consumers;
 mod keyring;
 mod plan;
 
@@ -30,6 +31,7 @@ use uuid::Uuid;
 
 use crate::envelope::Recorded;
 use crate::log::{Append, AppendError, Committed, EventLog, Head, LogError, Pending, RawRow};
+pub use consumers::PostgresConsumers;
 pub use keyring::{PostgresKeyring, chest, put_chest};
 
 /// Connections that read at once.

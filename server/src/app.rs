@@ -9,6 +9,7 @@ use commands::{Actor, Clock, CommandError, Desk, DeskParts, Submission};
 use domain::ids::{INSTALLATION, KeyId};
 use domain::{BusinessId, PrincipalId};
 use event_log::attempts::Attempts;
+use event_log::consumers::Consumers;
 use event_log::keyring::Wrapping;
 use event_log::sqlite::{FolderLock, Options};
 use event_log::{Entropy, EventLog, Keyring};
@@ -81,6 +82,8 @@ pub struct App {
     pub entropy: Entropy,
     /// How long a reader of a feed may leave what it was sent.
     pub(crate) patience: Duration,
+    /// Places of those who act on events.
+    pub consumers: Arc<dyn Consumers>,
     attempts: Arc<Attempts>,
     runner: Option<JoinHandle<()>>,
     _lock: FolderLock,
@@ -111,14 +114,25 @@ impl App {
         let Handles { clock, entropy, log: options, views_pages_max, patience } = handles;
         let patience = patience.unwrap_or(Duration::from_secs(30));
         let path = |name: &str| config.data.join(name);
-        let Stores { log, keyring, attempts } = stores::open(config, &options, &wrapping(config, &entropy)?, entropy.clone()).await?;
+        let Stores { log, keyring, attempts, consumers } = stores::open(config, &options, &wrapping(config, &entropy)?, entropy.clone()).await?;
         let (views, runner) = start_views(&path("views"), &log, &keyring, views_pages_max).await?;
         let parts = DeskParts { log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), clock, entropy: entropy.clone() };
         let desk = Arc::new(Desk::new(parts));
         let signer = Arc::new(signer(&path("signing.key"))?);
         let sources = Sources { views: views.clone(), log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), signer };
-        let app =
-            Self { log, keyring, desk, views, api: Api::new(&sources, config.introspection), entropy, patience, attempts, runner: Some(runner), _lock: lock };
+        let app = Self {
+            log,
+            keyring,
+            desk,
+            views,
+            api: Api::new(&sources, config.introspection),
+            entropy,
+            patience,
+            consumers,
+            attempts,
+            runner: Some(runner),
+            _lock: lock,
+        };
         app.ensure_operator().await?;
         Ok(app)
     }

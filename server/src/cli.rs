@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 verification found a fault.
 
+mod consumers;
 mod import;
 mod keys;
 mod proofs;
@@ -58,6 +59,15 @@ enum Verb {
         /// Address to listen on [default: 127.0.0.1:7117].
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<String>,
+        /// RabbitMQ to relay events to, such as amqp://guest:guest@127.0.0.1:5672/%2f; better in
+        /// MINUTEBOOK_AMQP when it has a password.
+        #[arg(long, value_name = "URL")]
+        amqp: Option<String>,
+    },
+    /// Those who act on events from a durable place, such as the relay to RabbitMQ.
+    Consumers {
+        #[command(subcommand)]
+        verb: consumers::Consumers,
     },
     /// Move house: copy a whole installation, verified on the way, and compare both sides at the end.
     ///
@@ -204,14 +214,15 @@ pub fn run() -> ExitCode {
 
 async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
     let Cli { global, verb } = cli;
-    let listen = if let Verb::Serve { listen } = &verb { listen.clone() } else { None };
-    let overrides = Overrides { data: global.data.clone(), log: global.log.clone(), listen };
+    let (listen, amqp) = if let Verb::Serve { listen, amqp } = &verb { (listen.clone(), amqp.clone()) } else { (None, None) };
+    let overrides = Overrides { data: global.data.clone(), log: global.log.clone(), amqp, listen };
     let config = Config::load(global.config.clone(), overrides).map_err(AppError::Other)?;
     let done = |result: Result<(), AppError>| result.map(|()| ExitCode::SUCCESS);
     let target = || Target::open(&config, global.server.as_deref(), global.key_file.as_deref());
     match verb {
         Verb::Serve { .. } => done(serve::serve(&config).await),
         Verb::Copy { from, to } => move_house(&config, &from, &to).await,
+        Verb::Consumers { verb } => done(consumers::consumers(target().await?, verb).await),
         Verb::Migrate => {
             let steps = stores::migrate(&config).await?;
             output::line(if steps == 0 { "the schema is up to date".to_owned() } else { format!("the schema is up to date: {steps} steps were made") });

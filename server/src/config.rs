@@ -21,6 +21,8 @@ pub struct Config {
     pub workers: usize,
     /// Address of the log in PostgreSQL, `postgres://…`; empty = in the data folder.
     pub log: String,
+    /// Address of RabbitMQ, `amqp://…`, that `serve` relays events to; empty = none.
+    pub amqp: String,
     /// What is written to standard error.
     pub logging: String,
     /// Whether GraphQL answers questions about its own schema.
@@ -38,6 +40,9 @@ pub struct Overrides {
     /// `--log`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// `--amqp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amqp: Option<String>,
     /// `--listen`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
@@ -56,7 +61,7 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let env = Env::prefixed("MINUTEBOOK_").only(&["data", "listen", "workers", "log", "logging", "introspection", "keyring_key_file"]);
+        let env = Env::prefixed("MINUTEBOOK_").only(&["data", "listen", "workers", "log", "amqp", "logging", "introspection", "keyring_key_file"]);
         figment.merge(env).merge(Serialized::defaults(overrides)).extract().map_err(|e| format!("settings: {e}"))
     }
 }

@@ -147,6 +147,9 @@ async fn between(source: &Stores, target: &Stores, keys: usize, progress: impl F
     }
     let copied = events(&*source.log, &*target.log, end, progress).await?;
     let attempts = attempts(&source.attempts, &target.attempts).await?;
+    for consumer in source.consumers.list().await? {
+        target.consumers.put(&consumer).await?;
+    }
     let mut streams = BTreeMap::new();
     for stores in [source, target] {
         for head in stores.log.heads().await? {

@@ -1,5 +1,6 @@
 //! The HTTP door: commands in, GraphQL out; nothing without credentials but health and the page.
 
+mod consumers;
 mod door;
 mod feed;
 mod graphiql;
@@ -20,6 +21,7 @@ use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX};
 use domain::{BusinessId, PrincipalId};
 
 use crate::app::{App, AppError};
+pub(crate) use consumers::{change_consumer, consumers_status};
 pub(crate) use door::Body as CommandBody;
 use metrics::Metrics;
 pub use problem::Problem;
@@ -116,6 +118,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/businesses/{business}/commands", web::post().to(door::business))
         .route("/v1/businesses/{business}/subjects/{subject}/key", web::delete().to(operations::shred))
         .route("/v1/imports/{format}", web::post().to(operations::import))
+        .route("/v1/consumers", web::post().to(consumers::consumers))
         .route("/v1/verification", web::post().to(operations::verify))
         .route("/v1/projections/retry", web::post().to(operations::retry))
         .route("/v1/projections/rebuild", web::post().to(operations::rebuild))

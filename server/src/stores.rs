@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use event_log::attempts::Attempts;
+use event_log::consumers::{Consumers, LocalConsumers};
 use event_log::keyring::{Chest, LocalKeyring, Wrapping};
 use event_log::sqlite::{Options, SqliteLog};
 use event_log::{Entropy, EventLog, Keyring};
@@ -16,6 +17,7 @@ pub(crate) struct Stores {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) keyring: Arc<dyn Keyring>,
     pub(crate) attempts: Arc<Attempts>,
+    pub(crate) consumers: Arc<dyn Consumers>,
 }
 
 /// Opens what the settings name.
@@ -33,6 +35,7 @@ pub(crate) fn in_folder(folder: &Path, options: &Options, wrapping: &Wrapping, e
         log: Arc::new(SqliteLog::open(folder, options)?),
         keyring: Arc::new(LocalKeyring::open(&folder.join("keys.db"), wrapping, entropy)?),
         attempts: Arc::new(Attempts::open(&folder.join("attempts.db"))?),
+        consumers: Arc::new(LocalConsumers::open(&folder.join("consumers.db"))?),
     })
 }
 
@@ -66,11 +69,12 @@ pub(crate) async fn put_postgres_chest(_: &str, _: &Chest) -> Result<(), AppErro
 /// Opens those of a database.
 #[cfg(feature = "postgres")]
 pub(crate) async fn in_postgres(url: &str, wrapping: &Wrapping, entropy: Entropy) -> Result<Stores, AppError> {
-    use event_log::postgres::{PostgresKeyring, PostgresLog};
+    use event_log::postgres::{PostgresConsumers, PostgresKeyring, PostgresLog};
     let log = PostgresLog::open(url).await?;
     let keyring = Arc::new(PostgresKeyring::open(url, wrapping, entropy).await?);
     let attempts = Arc::new(Attempts::in_postgres(&log));
-    Ok(Stores { log: Arc::new(log), keyring, attempts })
+    let consumers = Arc::new(PostgresConsumers::of(&log));
+    Ok(Stores { log: Arc::new(log), keyring, attempts, consumers })
 }
 
 #[cfg(not(feature = "postgres"))]

@@ -73,13 +73,13 @@ async fn the_official_sdk_finds_every_exported_cloud_event_valid() {
 }
 
 /// The Python packages of the drivers, outside the source.
-fn python() -> &'static Path {
-    const PINNED: &str = "gql[requests]==4.4.0";
+pub(crate) fn python() -> &'static Path {
+    const PINNED: &str = "gql[requests]==4.4.0 pika==1.4.4 cloudevents==1.11.0";
     static READY: OnceLock<PathBuf> = OnceLock::new();
     READY.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
         if std::fs::read_to_string(folder.join("installed.txt")).unwrap_or_default() != PINNED {
-            let pip = Command::new("python3").args(["-m", "pip", "install", "--quiet", "--target"]).arg(&folder).arg(PINNED).output();
+            let pip = Command::new("python3").args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"]).arg(&folder).args(PINNED.split(' ')).output();
             let pip = pip.unwrap_or_else(|e| panic!("python3 with pip is needed for the judges of others: {e}"));
             assert!(pip.status.success(), "pip install: {}", String::from_utf8_lossy(&pip.stderr));
             std::fs::write(folder.join("installed.txt"), PINNED).unwrap();

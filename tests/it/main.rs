@@ -7,6 +7,8 @@ mod approvals;
 mod bad_input;
 mod budgets;
 mod businesses;
+#[cfg(feature = "postgres")]
+mod consumers;
 mod contracts;
 #[cfg(feature = "postgres")]
 mod copying;

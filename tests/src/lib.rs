@@ -7,4 +7,6 @@ pub mod laws;
 pub mod ledger;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "amqp")]
+pub mod rabbitmq;
 pub mod samples;

@@ -13,6 +13,27 @@ fn start_logging(filter: &str) -> Result<(), AppError> {
     Ok(())
 }
 
+/// Starts the relay to RabbitMQ, where the settings name one.
+#[cfg(feature = "amqp")]
+fn relay(config: &Config, app: &Arc<App>, stop: tokio::sync::watch::Receiver<bool>) -> Result<Option<tokio::task::JoinHandle<()>>, AppError> {
+    if config.amqp.is_empty() {
+        return Ok(None);
+    }
+    if !config.amqp.starts_with("amqp://") && !config.amqp.starts_with("amqps://") {
+        return Err(AppError::other("--amqp must be an amqp:// or amqps:// address"));
+    }
+    let runner = hub::consumer::Runner { name: "amqp", owner: uuid::Uuid::now_v7(), log: Arc::clone(&app.log), consumers: Arc::clone(&app.consumers) };
+    Ok(Some(tokio::spawn(runner.run(hub::amqp::Relay::new(&config.amqp), stop))))
+}
+
+#[cfg(not(feature = "amqp"))]
+fn relay(config: &Config, _: &Arc<App>, _: tokio::sync::watch::Receiver<bool>) -> Result<Option<tokio::task::JoinHandle<()>>, AppError> {
+    if config.amqp.is_empty() {
+        return Ok(None);
+    }
+    Err(AppError::other("not supported: this program was built without RabbitMQ; build it with `--features amqp`"))
+}
+
 pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
     start_logging(&config.logging)?;
     let app = Arc::new(App::open(config, Handles::default()).await?);
@@ -21,9 +42,15 @@ pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
         let (_, secret) = app.issue_key(operator()).await?;
         output::line(format!("operator's key, shown this once: {}", secret.reveal()));
     }
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let relay = relay(config, &app, stopped)?;
     let listening = http::listen(Arc::clone(&app), &config.listen, config.workers, true)?;
     output::line(format!("minutebook listens on http://{}/  (data in {})", listening.address, config.data.display()));
     listening.server.await.map_err(AppError::other)?;
+    let _ = stop.send(true);
+    if let Some(relay) = relay {
+        let _ = relay.await;
+    }
     output::note("minutebook: shutting down; what was accepted is durable");
     match Arc::try_unwrap(app) {
         Ok(app) => app.close().await,

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Problem, Shared, State, actor, bounded, principal};
 use crate::import::{Format, Importer, Settings};
 
-async fn operator(request: &HttpRequest, state: &State) -> Result<(), Problem> {
+pub(super) async fn operator(request: &HttpRequest, state: &State) -> Result<(), Problem> {
     let actor = actor(request, state, domain::ids::INSTALLATION).await?;
     if actor.operator { Ok(()) } else { Err(Problem::new(403, "forbidden", "only operators may do that; use an operator's key")) }
 }

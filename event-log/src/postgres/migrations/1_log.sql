@@ -98,3 +98,13 @@ CREATE TABLE attempts(
   outcome      text   NOT NULL
 );
 CREATE INDEX attempts_by_business ON attempts(business, n);
+
+-- Places of those who act on events, fenced by an epoch.
+CREATE TABLE consumers(
+  name        text        PRIMARY KEY,
+  position    bigint      NOT NULL DEFAULT 0,
+  epoch       bigint      NOT NULL DEFAULT 0,
+  owner       uuid,
+  lease_until timestamptz NOT NULL DEFAULT '-infinity',
+  paused      boolean     NOT NULL DEFAULT false
+);

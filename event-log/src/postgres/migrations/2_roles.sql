@@ -37,7 +37,8 @@ GRANT SELECT ON log, events, heads, es_events, _sqlx_migrations TO minutebook_ap
 GRANT EXECUTE ON FUNCTION as_json TO minutebook_app, minutebook_auditor;
 GRANT EXECUTE ON FUNCTION append TO minutebook_app;
 GRANT SELECT, INSERT, DELETE ON attempts TO minutebook_app;
-GRANT SELECT ON attempts TO minutebook_auditor;
+GRANT SELECT ON attempts, consumers TO minutebook_auditor;
+GRANT SELECT, INSERT, UPDATE ON consumers TO minutebook_app;
 GRANT USAGE ON SCHEMA minutebook_keys TO minutebook_keys;
 GRANT SELECT, INSERT, UPDATE ON minutebook_keys.wrapping TO minutebook_keys;
 GRANT SELECT, UPDATE ON minutebook_keys.epoch TO minutebook_keys;
