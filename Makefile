@@ -3,7 +3,7 @@ CARGO ?= cargo
 DATA ?= .run
 LISTEN ?= 127.0.0.1:7117
 
-.PHONY: help run test check contracts graphiql bench torture clean
+.PHONY: help run services test check contracts graphiql bench torture clean
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -11,19 +11,22 @@ graphiql: ## Get GraphiQL's files from npm, to be compiled in
 	./infra/graphiql.sh
 
 run: graphiql ## Build (release), import three businesses at work, serve them, ask five questions
-	$(CARGO) build --release --locked -p server
+	$(CARGO) build --release --locked -p server --all-features
 	./infra/run.sh target/release/minutebook $(DATA) $(LISTEN)
 
-test: ## Every test: units, the one integration binary, 50 kills in mid-append
-	$(CARGO) test --locked --workspace
+services:
+	./infra/test-services.sh
+
+test: services ## Every test: units, the one integration binary over SQLite and PostgreSQL, kills, judges of others
+	$(CARGO) test --locked --workspace --all-features
 
 check: ## Format, lints, contracts, shape: what can be said without running much
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO) run --locked -q -p server -- contracts .
+	$(CARGO) clippy --locked --workspace --all-features --all-targets -- -D warnings
+	$(CARGO) run --locked -q -p server --all-features -- contracts .
 
 contracts: ## Write event schemas, examples and the SDL from the code
-	$(CARGO) run --locked -q -p server -- contracts . --write
+	$(CARGO) run --locked -q -p server --all-features -- contracts . --write
 
 bench: ## Measure, side by side in one run, and print ratios
 	$(CARGO) bench --locked -p tests --bench bench -- $(BENCH)

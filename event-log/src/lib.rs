@@ -3,9 +3,10 @@
 //! - [`envelope`]: the stored event, its bytes and how they are read.
 //! - [`sealing`], [`keyring`]: personal fields become ciphertext before they are hashed.
 //! - [`log`]: the trait that a store fulfils, with its laws.
-//! - [`sqlite`]: the embedded store; `postgres`: the one for several processes. [`subscription`]: catching up and going live on any store.
-//! - [`prove`]: proofs of what is in the log. [`attempts`]: who tried what, beside the log. [`consumers`]:
-//! places of those who act on it.
+//! - [`sqlite`]: the embedded store; `postgres`: the one for several processes.
+//! - [`subscription`]: catching up and going live on any store.
+//! - [`prove`]: proofs of what is in the log. [`attempts`]: who tried what, beside the log.
+//! - [`consumers`]: places of those who act on it.
 
 pub mod attempts;
 pub mod consumers;

@@ -243,3 +243,62 @@ async fn wrong_addresses_schemas_and_passwords_say_what_to_do() {
     connection.execute("CREATE ROLE stranger LOGIN").await.ok();
     assert!(says(&url.replace("postgres@", "stranger@")).await.contains("member of minutebook_app"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_follower_skips_a_row_that_is_held_back_while_others_commit() {
+    let url = database().await;
+    let mut owner = PgConnection::connect(&url).await.unwrap();
+    let hold = "CREATE FUNCTION minutebook.hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF convert_from(NEW.bytes, 'UTF8') LIKE '%held-back%' THEN
+            PERFORM pg_advisory_xact_lock(7); PERFORM pg_sleep(0.03);
+        END IF;
+        RETURN NEW; END $$;
+        CREATE TRIGGER hold BEFORE INSERT ON minutebook.events FOR EACH ROW EXECUTE FUNCTION minutebook.hold()";
+    sqlx::raw_sql(hold).execute(&mut owner).await.unwrap();
+    let (slow, quick, reader) = (open(&url).await, open(&url).await, open(&url).await);
+    let follower = tokio::spawn(async move {
+        let mut after = 0;
+        while after < 50 * 6 {
+            for recorded in reader.read_all(after, 100).await.unwrap() {
+                assert_eq!(recorded.position, after + 1, "a follower has passed over an event");
+                after = recorded.position;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    for round in 0..50 {
+        let held = slow.enqueue(append(business(1), task(1), round, 1, "held-back")).await.unwrap();
+        let mut others = Vec::new();
+        for n in 2..7 {
+            others.push(quick.enqueue(append(business(n), task(n), round, 1, "others")).await.unwrap());
+        }
+        for other in others {
+            other.done().await.unwrap();
+        }
+        held.done().await.unwrap();
+    }
+    tokio::time::timeout(Duration::from_secs(60), follower).await.expect("the follower sees everything").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_auditor_reads_history_with_psql() {
+    let url = database().await;
+    let installation = tests::installation::Installation::at(&url).await;
+    let business = installation.business("acme").await;
+    installation.must(business, "tasks.plan", None, serde_json::json!({"title": "canary", "team": "hr"})).await;
+    let mut owner = PgConnection::connect(&url).await.unwrap();
+    // The cluster is shared by tests: the role may be there.
+    owner.execute("CREATE ROLE an_auditor LOGIN").await.ok();
+    owner.execute("GRANT minutebook_auditor TO an_auditor").await.unwrap();
+    let url = url.replace("postgres@", "an_auditor@");
+    let psql = |sql: &'static str| {
+        let url = url.clone();
+        tokio::task::spawn_blocking(move || std::process::Command::new("psql").args([url.as_str(), "-XAtc", sql]).output().expect("psql is installed"))
+    };
+    let out = psql("SELECT event_type, event_version, sequence FROM minutebook.es_events WHERE aggregate_type = 'task'").await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), "tasks.planned|1|1", "{}", String::from_utf8_lossy(&out.stderr));
+    let out = psql("SELECT payload->'data'->>'title' FROM minutebook.es_events WHERE aggregate_type = 'task'").await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), "{\"$sealed\":0}", "what is personal is sealed here too");
+    let out = psql("DELETE FROM minutebook.events").await.unwrap();
+    assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains("permission denied"));
+}
