@@ -21,7 +21,7 @@ use domain::values::Digest;
 use domain::{AggregateRef, BusinessId, Event, State};
 use event_log::envelope::event_id;
 use event_log::sealing::content_digest;
-use event_log::{Append, AppendError, Chain, Committed, Entropy, EventLog, Keyring, Pending, Recorded, Stored, Unsealed, unseal};
+use event_log::{Append, AppendError, Chain, Committed, Entropy, EventLog, Keyring, LogError, Pending, Recorded, Stored, Unsealed, unseal};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
@@ -37,6 +37,8 @@ use crate::root::{Boundary, Changes, Context, Decide};
 
 /// Appends of one lane that may be in flight.
 const IN_FLIGHT_MAX: usize = 1_024;
+/// How often an answer is made anew because another process was here.
+const OLD_TRIES_MAX: u32 = 20;
 /// Rounds in which a decision may name more that it reads.
 const READ_ROUNDS_MAX: u32 = 8;
 /// Events that are read at once when an aggregate is loaded.
@@ -60,6 +62,8 @@ pub(crate) struct Job {
     /// RFC 8785 bytes of what was sent.
     pub(crate) content: Vec<u8>,
     pub(crate) tries: u32,
+    /// How often its answer rested on what another process had changed.
+    pub(crate) old: u32,
     pub(crate) answer: oneshot::Sender<Result<Receipt, CommandError>>,
     /// Its place in the desk's queue; free again when the job is gone.
     pub(crate) _place: OwnedSemaphorePermit,
@@ -179,15 +183,16 @@ impl Lane {
         let current = epoch == self.epoch;
         match outcome {
             Outcome::Again => self.again.push_back(job),
-            Outcome::Answer(result, seen) if current => {
-                if job.tries < CONFLICT_TRIES_MAX && self.shared.is_old(&job, &seen).await {
-                    job.tries += 1;
+            Outcome::Answer(result, seen) if current => match self.shared.is_old(&job, &seen).await {
+                Ok(false) => job.answer(result),
+                Ok(true) if job.old < OLD_TRIES_MAX => {
+                    job.old += 1;
                     self.drop_state();
                     self.again.push_back(job);
-                } else {
-                    job.answer(result);
                 }
-            }
+                Ok(true) => job.answer(Err(CommandError::Unavailable("others are changing the same all the time; send it again".to_owned()))),
+                Err(e) => job.answer(Err(e.into())),
+            },
             Outcome::Answer(..) => self.again.push_back(job),
             Outcome::Appended(events, result) => {
                 self.keys.remove(&job.first_id);
@@ -197,6 +202,9 @@ impl Lane {
                         job.answer(Ok(receipt));
                     }
                     Err(AppendError::ChainBroken) => {
+                        if current {
+                            self.drop_state();
+                        }
                         self.draining = true;
                         self.again.push_back(job);
                     }
@@ -357,17 +365,17 @@ impl Lane {
 impl Shared {
     /// Whether another process has moved an aggregate on, or carried out this very command: what was
     /// decided may be wrong. An append finds that out by itself.
-    async fn is_old(&self, job: &Job, seen: &Versions) -> bool {
+    async fn is_old(&self, job: &Job, seen: &Versions) -> Result<bool, LogError> {
         let business = job.submission.business;
         if !self.log.shared() || seen.is_empty() {
-            return false;
+            return Ok(false);
         }
-        if self.log.find(business, job.first_id).await.is_ok_and(|found| found.is_some()) {
-            return true;
+        if self.log.find(business, job.first_id).await?.is_some() {
+            return Ok(true);
         }
         let aggregates: Vec<AggregateRef> = seen.iter().map(|(aggregate, _)| *aggregate).collect();
-        let now = self.log.versions(business, &aggregates).await;
-        now.is_ok_and(|now| seen.iter().zip(now).any(|((_, seen), now)| *seen != now))
+        let now = self.log.versions(business, &aggregates).await?;
+        Ok(seen.iter().zip(now).any(|((_, seen), now)| *seen != now))
     }
 }
 

@@ -61,6 +61,11 @@ pub trait Keyring: Send + Sync {
     /// The key of that generation; `None` once it is destroyed.
     async fn opening_key(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError>;
 
+    /// Goes up whenever any process destroys keys; always the same where there is one process.
+    async fn epoch(&self) -> Result<u64, KeyringError> {
+        Ok(0)
+    }
+
     /// Destroys every key the subject has in that business; says how many there were.
     async fn destroy(&self, business: BusinessId, subject: SubjectId) -> Result<u32, KeyringError>;
 }

@@ -84,7 +84,13 @@ pub(crate) fn log_error(e: &sqlx::Error) -> LogError {
 /// Options of a connection that works in a role.
 fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> {
     let options = PgConnectOptions::from_str(url).map_err(|e| LogError::Storage(format!("--log is no address of PostgreSQL: {e}")))?;
-    let settings = [("statement_timeout", STATEMENT_TIMEOUT), ("lock_timeout", LOCK_TIMEOUT), ("search_path", "minutebook"), ("timezone", "UTC")];
+    let settings = [
+        ("statement_timeout", STATEMENT_TIMEOUT),
+        ("lock_timeout", LOCK_TIMEOUT),
+        ("search_path", "minutebook"),
+        ("timezone", "UTC"),
+        ("synchronous_commit", "on"),
+    ];
     let options = options.options(settings).application_name("minutebook").disable_statement_logging();
     Ok(match role {
         Some(role) => options.options([("role", role)]),
@@ -189,7 +195,8 @@ async fn follow(pool: PgPool, moved: watch::Sender<u64>) {
             }
         };
         let position = match tokio::time::timeout(POLL_EVERY, told).await {
-            Ok(Ok(Some(notification))) => notification.payload().parse().ok(),
+            // Anybody may notify: it is a reason to ask, and nothing else is believed of it.
+            Ok(Ok(Some(_))) => last_position(&pool).await.ok(),
             Ok(Ok(None) | Err(_)) => {
                 listener = None;
                 tokio::time::sleep(POLL_EVERY).await;
@@ -305,10 +312,11 @@ impl EventLog for PostgresLog {
         let mut tx = self.readers.begin().await.map_err(|e| log_error(&e))?;
         tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(|e| log_error(&e))?;
         let heads = sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business").fetch_all(&mut *tx).await.map_err(|e| log_error(&e))?;
-        let ends: (Option<i64>, i64) = sqlx::query_as("SELECT max(position) FILTER (WHERE position > 0), count(*) FILTER (WHERE position < 1) FROM events")
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(|e| log_error(&e))?;
+        let ends: (Option<i64>, i64) =
+            sqlx::query_as("SELECT (SELECT max(position) FROM events WHERE position > 0), (SELECT count(*) FROM events WHERE position < 1)")
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(|e| log_error(&e))?;
         Ok((heads.into_iter().map(head).collect::<Result<_, _>>()?, count(ends.0.unwrap_or(0)), count(ends.1)))
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Events that are acted on before the place is moved.
-const PAGE: usize = 500;
+const PAGE: usize = 100;
 /// How often somebody who waits for its turn asks.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Longest pause after something went wrong.
@@ -78,9 +78,21 @@ impl Runner {
             let Some(acted) = self.while_renewing(claim.epoch, effect.act(&page)).await else { return };
             match acted {
                 Ok(()) => match self.consumers.advance(self.name, claim.epoch, last).await {
-                    Ok(true) => (position, pause) = (last, ASK_EVERY / 4),
+                    Ok(true) => {
+                        (position, pause) = (last, ASK_EVERY / 4);
+                        // Who is paused lets go, however much there is still to do.
+                        if !self.consumers.renew(self.name, claim.epoch).await.unwrap_or(true) {
+                            return;
+                        }
+                    }
                     Ok(false) => return tracing::info!(consumer.name = self.name, consumer.epoch = claim.epoch, "another acts for this consumer now"),
-                    Err(e) => tracing::warn!(consumer.name = self.name, error = %e, "a consumer's place could not be moved; its events come again"),
+                    Err(e) => {
+                        tracing::warn!(consumer.name = self.name, error = %e, "a consumer's place could not be moved; its events come again");
+                        if !self.wait(claim.epoch, pause, std::future::pending(), stop).await {
+                            return;
+                        }
+                        pause = (pause * 2).min(PAUSE_MAX);
+                    }
                 },
                 Err(why) => {
                     tracing::warn!(consumer.name = self.name, position, why, "a consumer could not act; it tries again");

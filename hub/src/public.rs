@@ -61,11 +61,11 @@ pub fn cloud_event(recorded: &Recorded) -> Result<Option<Value>, serde_json::Err
 fn keep_public(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            members.retain(|_, member| member.get("$sealed").is_none() && member.get("digest_key").is_none());
+            members.retain(|name, member| name != "artifact_digest" && member.get("$sealed").is_none() && member.get("digest_key").is_none());
             members.values_mut().for_each(keep_public);
         }
         Value::Array(items) => {
-            items.retain(|item| item.get("$sealed").is_none());
+            items.retain(|item| item.get("$sealed").is_none() && item.get("digest_key").is_none());
             items.iter_mut().for_each(keep_public);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}

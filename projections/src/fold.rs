@@ -26,6 +26,8 @@ const WAL_TRIES_MAX: u32 = 100;
 const META: &str = "
 PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; PRAGMA cache_size = -65536;
 CREATE TABLE IF NOT EXISTS projections(name TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL, made TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS skips(
+  projection TEXT NOT NULL, business TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (projection, business, seq)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS failures(
   projection TEXT NOT NULL, business TEXT NOT NULL, seq INTEGER NOT NULL, position INTEGER NOT NULL, error TEXT NOT NULL,
   PRIMARY KEY (projection, business)) STRICT, WITHOUT ROWID;";
@@ -75,7 +77,7 @@ impl Fold {
         }
         let mut fold = Self { connection, sources: sources.clone(), positions, stopped: HashSet::new(), stale };
         if fold.purges() {
-            search::purge_forgotten(&fold.connection, &fold.sources.unsealer).map_err(|e| ViewsError::Storage(e.to_string()))?;
+            fold.purge_forgotten()?;
         }
         fold.retry()?;
         Ok(fold)
@@ -130,12 +132,19 @@ impl Fold {
         Ok(())
     }
 
+    /// Deletes the text of subjects whose keys are gone, from the WAL too.
+    pub(crate) fn purge_forgotten(&self) -> Result<(), ViewsError> {
+        let gone = search::purge_forgotten(&self.connection, &self.sources.unsealer).map_err(|e| ViewsError::Storage(e.to_string()))?;
+        if gone { self.empty_wal() } else { Ok(()) }
+    }
+
     /// Deletes a subject's text, from the WAL too.
     pub(crate) fn purge(&self, business: BusinessId, subject: SubjectId) -> Result<(), ViewsError> {
         if self.purges() {
             search::purge(&self.connection, business, subject).map_err(|e| ViewsError::Storage(e.to_string()))?;
         } else {
-            self.connection.execute_batch("DROP TABLE IF EXISTS search_text; DROP TABLE IF EXISTS search_rows")?;
+            self.connection
+                .execute_batch("DROP TABLE IF EXISTS search_text; DROP TABLE IF EXISTS search_rows; DELETE FROM projections WHERE name = 'search'")?;
         }
         self.empty_wal()
     }
@@ -205,6 +214,17 @@ impl Fold {
         for recorded in events {
             let stored = recorded.stored();
             let unreadable = |why: &dyn std::fmt::Display| ApplyError::Value(format!("the event can't be read: {why}"));
+            if let Ok(stored) = &stored
+                && recorded.business == INSTALLATION
+                && let Ok(Event::Operations(operations::Event::EventSkipped(skipped))) = stored.event()
+            {
+                // In the transaction of the checkpoint: an operator's word is not lost with a crash.
+                self.connection.prepare_cached("INSERT OR IGNORE INTO skips VALUES (?, ?, ?)")?.execute(params![
+                    skipped.projection.as_str(),
+                    skipped.business.to_string(),
+                    skipped.seq
+                ])?;
+            }
             let event = stored.as_ref().map_err(|e| unreadable(e)).and_then(|s| Ok((s, s.event().map_err(|e| unreadable(&e))?)));
             let business = recorded.business.to_string();
             for (i, projection) in ALL.iter().enumerate() {
@@ -294,6 +314,10 @@ impl Fold {
                         return Err(storage(e.to_string()));
                     }
                     tx.execute_batch("ROLLBACK TO one; RELEASE one")?;
+                    let skipped = "SELECT EXISTS (SELECT 1 FROM skips WHERE projection = ? AND business = ? AND seq = ?)";
+                    if tx.query_row(skipped, params![projection.name, business, recorded.seq], |r| r.get(0))? {
+                        continue;
+                    }
                     stuck = Some((recorded.seq, recorded.position, e.to_string()));
                     break 'stream;
                 }

@@ -86,7 +86,9 @@ impl Generations {
     pub(crate) fn flip(&mut self, generation: u64) -> io::Result<()> {
         let dropped = self.named.previous.filter(|n| *n != generation);
         self.write(Named { current: Some(generation), previous: self.named.current, building: None })?;
-        dropped.map_or(Ok(()), |n| self.remove(n))
+        // The next start deletes what could not be deleted now.
+        let _ = dropped.map(|n| self.remove(n));
+        Ok(())
     }
 
     /// Keeps the one before no longer.

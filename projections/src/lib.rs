@@ -66,6 +66,9 @@ pub enum ApplyError {
     /// A value could not be written.
     #[error("{0}")]
     Value(String),
+    /// The keyring can't be used now.
+    #[error("{0}")]
+    Keyring(String),
 }
 
 impl From<serde_json::Error> for ApplyError {
@@ -78,7 +81,11 @@ impl ApplyError {
     /// Whether the file is to blame, and not the event: the same may go well later.
     fn is_of_the_file(&self) -> bool {
         use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, OutOfMemory, ReadOnly, SystemIoFailure};
-        let code = if let Self::Sql(e) = self { e.sqlite_error_code() } else { None };
+        let code = match self {
+            Self::Sql(e) => e.sqlite_error_code(),
+            Self::Keyring(_) => return true,
+            Self::Value(_) => None,
+        };
         code.is_some_and(|c| {
             [CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, OutOfMemory, ReadOnly, SystemIoFailure].contains(&c)
         })
@@ -95,7 +102,7 @@ pub struct Unsealer {
 impl Unsealer {
     fn has_key(&self, business: domain::BusinessId, subject: domain::SubjectId, generation: u32) -> Result<bool, ApplyError> {
         let key = self.runtime.block_on(self.keyring.opening_key(business, subject, generation));
-        key.map(|k| k.is_some()).map_err(|e| ApplyError::Value(e.to_string()))
+        key.map(|k| k.is_some()).map_err(|e| ApplyError::Keyring(e.to_string()))
     }
 
     /// The text of a personal field; `None` when it is forgotten or no text.
@@ -104,7 +111,7 @@ impl Unsealer {
     /// When the keyring can't be used.
     pub fn text(&self, field: &domain::personal::SealedField) -> Result<Option<String>, ApplyError> {
         let opened = self.runtime.block_on(unseal::<serde_json::Value>(&*self.keyring, field));
-        match opened.map_err(|e| ApplyError::Value(e.to_string()))? {
+        match opened.map_err(|e| ApplyError::Keyring(e.to_string()))? {
             Unsealed::Value(serde_json::Value::String(text)) => Ok(Some(text)),
             Unsealed::Value(_) | Unsealed::Forgotten => Ok(None),
         }

@@ -30,6 +30,8 @@ const GLANCE_EVERY: Duration = Duration::from_millis(2);
 const FIRST_AUDIT_AFTER: Duration = Duration::from_secs(600);
 /// And then how often.
 const AUDIT_EVERY: Duration = Duration::from_secs(86_400);
+/// How often a process asks whether another has destroyed keys.
+const KEYS_ASKED_EVERY: Duration = Duration::from_secs(1);
 
 impl From<io::Error> for ViewsError {
     fn from(e: io::Error) -> Self {
@@ -61,6 +63,19 @@ async fn remind(requests: mpsc::WeakSender<Request>) {
     }
 }
 
+/// Says when another process has destroyed keys: what is searchable in the clear here must go too.
+async fn watch_keys(requests: mpsc::WeakSender<Request>, keyring: Arc<dyn Keyring>) {
+    let mut known = keyring.epoch().await.ok();
+    loop {
+        tokio::time::sleep(KEYS_ASKED_EVERY).await;
+        let Some(requests) = requests.upgrade() else { return };
+        let Ok(epoch) = keyring.epoch().await else { continue };
+        if known.replace(epoch) != Some(epoch) && requests.send(Request::Forgotten).await.is_err() {
+            return;
+        }
+    }
+}
+
 impl Runner {
     /// Opens the views, and runs on a thread of its own. What another version of this program made
     /// is built anew; it is read meanwhile where this program can read it. A file may have so many
@@ -75,6 +90,7 @@ impl Runner {
         let mut runner = opened.map_err(|e| ViewsError::Storage(e.to_string()))??;
         let (requests, inbox) = mpsc::channel(16);
         tokio::spawn(remind(requests.downgrade()));
+        tokio::spawn(watch_keys(requests.downgrade(), Arc::clone(&runner.sources.unsealer.keyring)));
         let views = Views { told: runner.told.clone(), position: runner.moved.subscribe(), building: runner.building.subscribe(), requests };
         let thread =
             std::thread::Builder::new().name("projections".to_owned()).spawn(move || runner.run(inbox)).map_err(|e| ViewsError::Storage(e.to_string()))?;
@@ -128,11 +144,10 @@ impl Runner {
     /// What was being built goes on; what another version made is built anew.
     fn go_on_building(&mut self) -> Result<(), ViewsError> {
         if let Some(number) = self.generations.building() {
-            let fold = Fold::open(&self.generations.path(number), &self.sources)?;
-            if fold.stale.is_empty() {
-                self.build = Some(Build::new(number, fold, Purpose::Rebuild));
-            } else {
-                self.generations.give_up(number)?;
+            match Fold::open(&self.generations.path(number), &self.sources) {
+                Ok(fold) if fold.stale.is_empty() => self.build = Some(Build::new(number, fold, Purpose::Rebuild)),
+                // Cut off while it was copied, or of yet another version.
+                Ok(_) | Err(_) => self.generations.give_up(number)?,
             }
         }
         if self.build.is_none() && !self.live.stale.is_empty() {
@@ -189,6 +204,7 @@ impl Runner {
         match request {
             Request::Stop => return false,
             Request::Tick => self.due(),
+            Request::Forgotten => self.purge_forgotten(),
             Request::Rebuild(name, answer) => {
                 let _ = answer.send(self.rebuild(name.as_deref()));
             }

@@ -47,11 +47,12 @@ pub fn purge(tx: &Connection, business: BusinessId, subject: SubjectId) -> Resul
 }
 
 /// Deletes what is about subjects whose keys are gone: a process that died between destroying a key
-/// and purging left it behind.
+/// and purging left it behind, or another process destroyed it. Says whether there was any.
 ///
 /// # Errors
 /// When the tables or the keyring can't be used.
-pub(crate) fn purge_forgotten(tx: &Connection, unsealer: &Unsealer) -> Result<(), ApplyError> {
+pub(crate) fn purge_forgotten(tx: &Connection, unsealer: &Unsealer) -> Result<bool, ApplyError> {
+    let mut gone = false;
     let known: Vec<(String, String, u32)> = tx
         .prepare("SELECT DISTINCT business, subject, generation FROM search_rows")?
         .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
@@ -61,7 +62,8 @@ pub(crate) fn purge_forgotten(tx: &Connection, unsealer: &Unsealer) -> Result<()
         let (b, s): (BusinessId, SubjectId) = (business.parse().map_err(bad)?, subject.parse().map_err(bad)?);
         if !unsealer.has_key(b, s, generation)? {
             purge(tx, b, s)?;
+            gone = true;
         }
     }
-    Ok(())
+    Ok(gone)
 }

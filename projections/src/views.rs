@@ -140,6 +140,7 @@ pub(crate) enum Request {
     Retry(oneshot::Sender<Result<(), ViewsError>>),
     Purge(BusinessId, SubjectId, oneshot::Sender<Result<(), ViewsError>>),
     Tick,
+    Forgotten,
     Stop,
 }
 

@@ -104,7 +104,7 @@ fn filter(business: &str, wanted: &MemoryFilter) -> Result<Filter> {
 
 pub(crate) async fn memory(ctx: &Context<'_>, business: &str, wanted: MemoryFilter, page: Page) -> Result<List<Memory>> {
     let filter = filter(business, &wanted)?;
-    match wanted.search.as_deref().map(words) {
+    match wanted.search.as_deref().map(words).filter(|w| !w.is_empty()) {
         None => list(ctx, filter, page).await,
         Some(words) => search(ctx, business, words, filter, page).await,
     }

@@ -188,7 +188,11 @@ fn size(page: &Page) -> Result<(usize, bool)> {
 
 /// Words as a full-text query: each quoted, so that what was typed is searched for and never run.
 pub(crate) fn words(text: &str) -> String {
-    text.split_whitespace().map(|w| format!("\"{}\"", w.replace('"', "\"\""))).collect::<Vec<_>>().join(" ")
+    text.split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|w| !w.is_empty())
+        .map(|w| format!("\"{}\"", w.replace('"', "\"\"")))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The number of all rows of a list, counted only when it is asked for.

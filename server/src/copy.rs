@@ -103,8 +103,16 @@ pub struct Moved {
 /// The key that both sides wrap their keys with.
 ///
 /// # Errors
-/// When there is none to be found.
+/// When there is none to be found, or nothing to be moved.
 pub fn wrapping(from: &House, to: &House, key_file: &Path) -> Result<Wrapping, AppError> {
+    if from == to {
+        return Err(AppError::other("source and target are the same"));
+    }
+    if let House::Folder(folder) = from
+        && !SqliteLog::file(folder).exists()
+    {
+        return Err(AppError::other(format!("there is no log in {}", folder.display())));
+    }
     if let Ok(passphrase) = std::env::var("MINUTEBOOK_KEYRING_PASSPHRASE") {
         return Ok(Wrapping::Passphrase(passphrase.into()));
     }
@@ -120,19 +128,17 @@ pub fn wrapping(from: &House, to: &House, key_file: &Path) -> Result<Wrapping, A
 /// # Errors
 /// A sentence that says what is wrong; what was copied until then stays, and the next run goes on.
 pub async fn copy(from: &House, to: &House, wrapping: &Wrapping, progress: impl Fn(u64, u64)) -> Result<Moved, AppError> {
-    if from == to {
-        return Err(AppError::other("source and target are the same"));
-    }
-    if let House::Folder(folder) = from
-        && !SqliteLog::file(folder).exists()
-    {
-        return Err(AppError::other(format!("there is no log in {}", folder.display())));
-    }
     let _locks = (from.lock()?, to.lock()?);
     let chest = from.chest().await?;
     to.put_chest(&chest).await?;
     let (source, target) = (from.open(wrapping).await?, to.open(wrapping).await?);
-    let result = between(&source, &target, chest.len(), progress).await;
+    let mut result = between(&source, &target, chest.len(), progress).await;
+    if let Ok(moved) = &mut result {
+        // A database may be in use: what was made or destroyed meanwhile is so on both sides.
+        let again = from.chest().await?;
+        to.put_chest(&again).await?;
+        moved.keys = again.len();
+    }
     for stores in [source, target] {
         stores.attempts.close().await;
         stores.log.close().await;

@@ -1,16 +1,19 @@
 //! What the command line prints: the only module that does.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is the one that prints")]
+#![allow(clippy::print_stderr, reason = "it is the one that prints")]
 
 use std::fmt::Display;
+use std::io::Write as _;
 
-/// A line of the answer, on standard output.
+/// A line of the answer, on standard output; whoever reads it may have had enough (`… | head`).
 pub(crate) fn line(text: impl Display) {
-    println!("{text}");
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
+    }
 }
 
 /// JSON, for people to read.
 pub(crate) fn json(value: &impl serde::Serialize) {
-    println!("{}", serde_json::to_string_pretty(value).unwrap_or_default());
+    line(serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
 /// A remark beside the answer, on standard error.

@@ -148,3 +148,34 @@ async fn a_reader_that_takes_nothing_is_dropped_and_others_are_not_disturbed() {
     assert!((100_000..17_000_000).contains(&taken.len()), "it got what there was room for: {}", taken.len());
     assert!(!taken.ends_with(b"0\r\n\r\n"), "it can tell that it was cut off");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_ends_when_its_key_is_revoked() {
+    let door = door().await;
+    let (business, installation) = (door.business, &door.installation);
+    let member = installation.principal(business, domain::access::PrincipalKind::Human, Some("member")).await;
+    let (key, secret) = installation.app.issue_key(member.principal).await.unwrap();
+    let mut stream = std::net::TcpStream::connect(door.url().trim_start_matches("http://")).unwrap();
+    write!(stream, "GET /v1/businesses/{business}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", secret.reveal()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut stream = tokio::task::spawn_blocking(move || {
+        read_until(&mut stream, "minutebook.");
+        stream
+    })
+    .await
+    .unwrap();
+    let revoke = json!({"key": key});
+    installation.app.as_operator("revoke", "access.revoke_key", Some(member.principal.0), &revoke, domain::ids::INSTALLATION).await.unwrap();
+    installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await;
+    let ended = tokio::task::spawn_blocking(move || {
+        let (mut buffer, mut rest) = ([0; 4096], String::new());
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(0) | Err(_) => return rest,
+                Ok(n) => rest.push_str(&String::from_utf8_lossy(&buffer[..n])),
+            }
+        }
+    });
+    let rest = tokio::time::timeout(Duration::from_secs(15), ended).await.expect("the feed ends").unwrap();
+    assert!(!rest.contains("tasks.planned"), "{rest}");
+}

@@ -142,6 +142,7 @@ pub fn chest(path: &Path) -> Result<Chest, KeyringError> {
 pub fn put_chest(path: &Path, moved: &Chest) -> Result<(), KeyringError> {
     moved.may_replace(&chest(path)?)?;
     let mut connection = Connection::open(path).map_err(storage)?;
+    connection.execute_batch(SCHEMA).map_err(storage)?;
     let tx = connection.transaction().map_err(storage)?;
     let write = || -> rusqlite::Result<()> {
         if let Some(proof) = &moved.proof {
@@ -154,7 +155,8 @@ pub fn put_chest(path: &Path, moved: &Chest) -> Result<(), KeyringError> {
         Ok(())
     };
     write().map_err(storage)?;
-    tx.commit().map_err(storage)
+    tx.commit().map_err(storage)?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(storage)
 }
 
 impl Inner {

@@ -23,6 +23,10 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 const HEADS_MAX: usize = 100_000;
 /// How long a batch whose outcome is unknown is asked for before its callers are told so.
 const DOUBT_MAX: Duration = Duration::from_secs(30);
+/// Longest that a call may take before its connection is given up: beyond the server's own limits.
+const CALL_MAX: Duration = Duration::from_secs(45);
+/// Longest that connecting may take.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Pause before a lost connection is made anew.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -41,6 +45,8 @@ fn failure(e: &sqlx::Error) -> Failure {
         return Failure::Unknown;
     };
     match (code.as_str(), code.get(..2).unwrap_or_default()) {
+        // Not accepted by what was asked, such as a pooler, or by a primary that is one no more.
+        ("25006", _) | (_, "08") => Failure::Unknown,
         ("53100", _) => Failure::Final(AppendError::DiskFull),
         // Shut down, crashed, or starting: the connection is gone.
         (_, "57") if code != "57014" => Failure::Unknown,
@@ -77,7 +83,19 @@ pub(super) async fn run(options: PgConnectOptions, mut jobs: mpsc::Receiver<Job>
                     queue.push(queued);
                 }
             }
-            if stopping || (queue.len() < BATCH_APPENDS_MAX && bytes < BATCH_BYTES_MAX) {
+            if !stopping && (queue.len() < BATCH_APPENDS_MAX && bytes < BATCH_BYTES_MAX) {
+                next = jobs.try_recv().ok();
+            }
+        }
+        appender.store(queue).await;
+    }
+    // What was queued before the end, in batches as ever.
+    while let Some(job) = jobs.recv().await {
+        let mut queue = Vec::new();
+        let mut next = Some(job);
+        while let Some(Job::Append(queued)) = next.take() {
+            queue.push(queued);
+            if queue.len() < BATCH_APPENDS_MAX / 10 {
                 next = jobs.try_recv().ok();
             }
         }
@@ -131,7 +149,7 @@ impl Appender {
     /// One call; what was answered leaves the queue.
     async fn round(&mut self, queue: &mut Vec<Queued>) -> Result<(), sqlx::Error> {
         self.learn_heads(queue).await?;
-        let plan = plan(queue, &mut self.believed);
+        let plan = plan(queue, &self.believed);
         let mut answers: HashMap<usize, Result<Committed, AppendError>> = plan.answered.iter().map(|(i, e)| (*i, Err(e.clone()))).collect();
         if !plan.placed.is_empty() {
             let rows = self.call(&plan).await?;
@@ -149,7 +167,7 @@ impl Appender {
     async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.options.connect().await?,
+            None => tokio::time::timeout(CONNECT_MAX, self.options.connect()).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))?,
         };
         Ok(self.connection.insert(connection))
     }
@@ -164,7 +182,8 @@ impl Appender {
         }
         let unknown: Vec<Uuid> = unknown.into_iter().collect();
         let sql = "SELECT business, seq, frontier FROM heads WHERE business = ANY($1)";
-        let found: Vec<(Uuid, i64, Vec<u8>)> = sqlx::query_as(sql).bind(&unknown).fetch_all(self.connection().await?).await?;
+        let asked = sqlx::query_as(sql).bind(&unknown).fetch_all(self.connection().await?);
+        let found: Vec<(Uuid, i64, Vec<u8>)> = tokio::time::timeout(CALL_MAX, asked).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))?;
         self.believed.heads.extend(unknown.into_iter().map(|b| (BusinessId(b), Frontier::default())));
         for (business, seq, frontier) in found {
             self.believe(BusinessId(business), seq, &frontier)?;
@@ -185,7 +204,9 @@ impl Appender {
         let query = query.bind(&guards.business).bind(&guards.kind).bind(&guards.id).bind(&guards.version);
         let query = query.bind(&events.business).bind(&events.seq).bind(&events.kind).bind(&events.id).bind(&events.version);
         let query = query.bind(&events.event_id).bind(&events.leaf).bind(&events.bytes);
-        query.fetch_all(self.connection().await?).await
+        let connection = self.connection().await?;
+        // A half-open connection says nothing at all.
+        tokio::time::timeout(CALL_MAX, query.fetch_all(connection)).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
     }
 
     /// Turns what the function said into answers, and into what is believed from now on.

@@ -8,6 +8,11 @@ use super::{count, log_error, number};
 use crate::attempts::Attempt;
 use crate::log::LogError;
 
+/// PostgreSQL's text has no NUL; whoever sends one must not make others' attempts be lost with his.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 /// Keeps some, and forgets the oldest beyond what is kept.
 ///
 /// # Errors
@@ -19,9 +24,9 @@ pub(crate) async fn keep(pool: &PgPool, group: &[Attempt]) -> Result<(), LogErro
         .bind(group.iter().map(|a| a.at.as_micros()).collect::<Vec<_>>())
         .bind(group.iter().map(|a| a.business.0).collect::<Vec<_>>())
         .bind(group.iter().map(|a| a.actor.0).collect::<Vec<_>>())
-        .bind(group.iter().map(|a| a.command_type.as_str()).collect::<Vec<_>>())
+        .bind(group.iter().map(|a| storable(&a.command_type)).collect::<Vec<_>>())
         .bind(group.iter().map(|a| a.target).collect::<Vec<_>>())
-        .bind(group.iter().map(|a| a.key.as_str()).collect::<Vec<_>>())
+        .bind(group.iter().map(|a| storable(&a.key)).collect::<Vec<_>>())
         .bind(group.iter().map(|a| a.outcome.as_str()).collect::<Vec<_>>());
     query.execute(pool).await.map_err(|e| log_error(&e))?;
     Ok(())

@@ -157,7 +157,9 @@ pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
             .bind(part.iter().map(|k| k.wrapped.clone()).collect::<Vec<_>>());
         query.execute(&mut *tx).await.map_err(storage)?;
     }
+    tx.execute("UPDATE minutebook_keys.epoch SET n = n + 1").await.map_err(storage)?;
     tx.commit().await.map_err(storage)?;
+    pool.execute("VACUUM minutebook_keys.keys").await.map_err(storage)?;
     pool.close().await;
     Ok(())
 }
@@ -196,6 +198,11 @@ impl Keyring for PostgresKeyring {
         self.unwrapped(&mut remembered, business.0, subject.0, generation).await
     }
 
+    async fn epoch(&self) -> Result<u64, KeyringError> {
+        let epoch: i64 = sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool).await.map_err(storage)?;
+        Ok(super::count(epoch))
+    }
+
     async fn destroy(&self, business: BusinessId, subject: SubjectId) -> Result<u32, KeyringError> {
         let mut tx = self.pool.begin().await.map_err(storage)?;
         let sql = "UPDATE minutebook_keys.keys SET nonce = NULL, wrapped = NULL WHERE business = $1 AND subject = $2 AND wrapped IS NOT NULL";
@@ -203,7 +210,9 @@ impl Keyring for PostgresKeyring {
         tx.execute("UPDATE minutebook_keys.epoch SET n = n + 1").await.map_err(storage)?;
         tx.commit().await.map_err(storage)?;
         // Until the table is vacuumed its old row version, wrapped, lies in the file; see SECURITY.md.
-        self.pool.execute("VACUUM minutebook_keys.keys").await.map_err(storage)?;
+        if let Err(e) = self.pool.execute("VACUUM minutebook_keys.keys").await {
+            tracing::warn!(error = %e, "a destroyed key still lies, wrapped, in its table's file; PostgreSQL's autovacuum will take it");
+        }
         *self.remembered.lock().await = Remembered::default();
         Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
     }

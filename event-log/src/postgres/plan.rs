@@ -106,25 +106,33 @@ enum Admitted {
 
 /// Plans as much of a queue as can go in one call, in its order. The ends of all its streams must
 /// be believed.
-pub(super) fn plan(queue: &[Queued], believed: &mut Believed) -> Plan {
+pub(super) fn plan(queue: &[Queued], believed: &Believed) -> Plan {
     let mut plan = Plan::default();
     let (mut now, mut ids) = (HashMap::new(), HashSet::new());
+    // Breaks of this plan alone: only an answer that leaves breaks a chain for good.
+    let mut broken: HashSet<(u64, u64)> = HashSet::new();
     for (queued, Queued { append, .. }) in queue.iter().enumerate() {
-        if believed.is_broken(append) {
+        if believed.is_broken(append) || append.chain.is_some_and(|c| broken.contains(&(c.lane, c.epoch))) {
             plan.answered.push((queued, AppendError::ChainBroken));
             continue;
         }
-        if append.events.iter().any(|e| ids.contains(&e.event_id)) {
+        let own: HashSet<EventId> = append.events.iter().map(|e| e.event_id).collect();
+        if own.len() < append.events.len() {
+            let twice = append.events.first().map_or(EventId(Uuid::nil()), |e| e.event_id);
+            plan.answered.push((queued, AppendError::IdTaken(twice)));
+            continue;
+        }
+        if !ids.is_disjoint(&own) {
             break;
         }
         match admit(append, &now, believed) {
             Admitted::Yes(guards, after) => {
                 now.extend(after);
-                ids.extend(append.events.iter().map(|e| e.event_id));
+                ids.extend(own);
                 plan.place(queued, append, guards, believed);
             }
             Admitted::No(error) => {
-                believed.refused(append);
+                broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
                 plan.answered.push((queued, error));
             }
             Admitted::Later => break,

@@ -14,6 +14,10 @@ use crate::{ALL, digest};
 /// How often a comparison is asked whether it is done.
 const COMPARISON_ASKED_EVERY: Duration = Duration::from_millis(20);
 
+/// How often a build that can't go on is tried again, and the first pause; each is longer.
+const FAILURES_MAX: u32 = 5;
+const FAILURE_PAUSE: Duration = Duration::from_millis(200);
+
 /// Views in the making.
 pub(super) struct Build {
     number: u64,
@@ -27,6 +31,8 @@ pub(super) struct Build {
     comparison: Option<Comparison>,
     position: u64,
     differed: Vec<String>,
+    /// How often in a row it could not go on.
+    failed: u32,
 }
 
 /// A comparison of rows on a thread of its own: both files are read as they stood at one position,
@@ -48,6 +54,7 @@ impl Build {
             comparison: None,
             position: 0,
             differed: Vec::new(),
+            failed: 0,
         }
     }
 
@@ -102,7 +109,16 @@ impl Runner {
     /// Begins a build that is compared and thrown away.
     pub(super) fn begin_audit(&mut self) -> Result<(), ViewsError> {
         let number = self.generations.next();
-        let fold = Fold::open(&self.generations.path(number), &self.sources)?;
+        self.generations.give_up(number)?;
+        let opened = Fold::open(&self.generations.path(number), &self.sources)
+            .and_then(|fold| if fold.stale.is_empty() { Ok(fold) } else { Err(ViewsError::Storage("a new file of views is not empty".to_owned())) });
+        let fold = match opened {
+            Ok(fold) => fold,
+            Err(e) => {
+                self.generations.give_up(number)?;
+                return Err(e);
+            }
+        };
         self.build = Some(Build::new(number, fold, Purpose::Audit));
         self.publish();
         Ok(())
@@ -141,6 +157,13 @@ impl Runner {
         self.build.as_ref()?;
         let advanced = self.advance();
         self.publish();
+        if let (Some(build), Err(e)) = (&mut self.build, &advanced)
+            && build.failed < FAILURES_MAX
+        {
+            tracing::warn!(error = %e, "what is built beside the views could not go on; trying again");
+            build.failed += 1;
+            return Some(FAILURE_PAUSE * build.failed);
+        }
         let pause = advanced.unwrap_or_else(|e| {
             let why = format!("{e}; what is read stayed as it was");
             tracing::error!(error = %e, "what was built beside the views is given up");
@@ -160,8 +183,16 @@ impl Runner {
                     *done = true;
                     build.differed.extend(differed);
                 }
-                // It was interrupted, for the sake of a purge: once more.
-                Ok(Err(e)) => tracing::info!(error = %e, "comparing the views begins again"),
+                // For the sake of a purge: once more.
+                Ok(Err(e)) if e.to_string().contains("interrupted") => tracing::info!("comparing the views begins again"),
+                Ok(Err(e)) if build.purpose == Purpose::Audit => return Err(e),
+                // What is read can't be read: all the more reason to take what was built.
+                Ok(Err(e)) => {
+                    tracing::error!(error = %e, "the views that are read could not be compared");
+                    build.stale_compared = true;
+                    build.compared = true;
+                    build.differed.push("unreadable".to_owned());
+                }
                 Err(_) => return Err(ViewsError::Storage("comparing the views ended early".to_owned())),
             }
         }
@@ -171,6 +202,7 @@ impl Runner {
         let up_to = if build.stale_compared { self.live.next() } else { self.live.position() };
         let began = Instant::now();
         if build.fold.step(up_to)? > 0 {
+            build.failed = 0;
             return Ok(if build.purpose == Purpose::Audit { began.elapsed() } else { Duration::ZERO });
         }
         if build.comparison.is_some() {
@@ -247,13 +279,26 @@ impl Runner {
 
     /// Deletes a subject's text from every file there is.
     pub(super) fn purge(&mut self, business: BusinessId, subject: SubjectId) -> Result<(), ViewsError> {
-        if let Some(build) = &self.build {
+        let beside = self.build.as_ref().map_or(Ok(()), |build| {
             build.interrupt();
-            build.fold.purge(business, subject)?;
-        }
-        self.live.purge(business, subject)?;
+            build.fold.purge(business, subject)
+        });
+        let live = self.live.purge(business, subject);
         self.purge_previous();
-        Ok(())
+        live.and(beside)
+    }
+
+    /// Another process has destroyed keys: what is about their subjects goes from every file.
+    pub(super) fn purge_forgotten(&mut self) {
+        let beside = self.build.as_ref().map_or(Ok(()), |build| {
+            build.interrupt();
+            build.fold.purge_forgotten()
+        });
+        let live = if self.live.purges() { self.live.purge_forgotten() } else { Ok(()) };
+        self.purge_previous();
+        if let Err(e) = live.and(beside) {
+            tracing::error!(error = %e, "text of forgotten subjects could not be deleted; a restart tries again");
+        }
     }
 
     /// Opening the earlier views deletes what nobody has a key for; when that can't be done, they

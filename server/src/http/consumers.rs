@@ -18,7 +18,10 @@ pub(crate) struct Change {
 }
 
 pub(crate) async fn change_consumer(app: &App, change: Change) -> Result<(), String> {
-    let Change { name: Some(name), rewind, paused } = change else { return Ok(()) };
+    let Change { name, rewind, paused } = change;
+    let Some(name) = name else {
+        return if rewind.is_none() && paused.is_none() { Ok(()) } else { Err("`name` is missing".to_owned()) };
+    };
     let end = *app.log.position().borrow();
     let mut found = true;
     if let Some(position) = rewind {

@@ -19,7 +19,7 @@ use super::{Problem, Shared, principal};
 use crate::app::App;
 
 /// Events that are read at once.
-const PAGE: usize = 200;
+const PAGE: usize = 100;
 /// Bytes of a chunk, unless one event alone has more …
 const CHUNK_BYTES: usize = 256 << 10;
 /// … and chunks that wait for a reader.
@@ -38,7 +38,7 @@ pub(super) struct Ask {
 
 /// Of one business.
 pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Path<BusinessId>, ask: web::Query<Ask>) -> Result<HttpResponse, Problem> {
-    let caller = principal(&request, &state).await?;
+    let (caller, key) = (principal(&request, &state).await?, key(&request));
     let business = path.into_inner();
     if !may_see(&state.app, caller, business).await? {
         return Err(Problem::new(404, "not_found", "there is no business of that id that you could see"));
@@ -49,12 +49,12 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
         Place::InBusiness(b, seq) if b == business => seq,
         Place::InBusiness(..) => return Err(bad_place("that place is of another business")),
     };
-    respond(&request, &ask, Feed { app: Arc::clone(&state.app), caller, business: Some(business), after })
+    respond(&request, &ask, Feed { app: Arc::clone(&state.app), caller, key, business: Some(business), after })
 }
 
 /// Of every business that the caller may see.
 pub(super) async fn all(request: HttpRequest, state: Shared, ask: web::Query<Ask>) -> Result<HttpResponse, Problem> {
-    let caller = principal(&request, &state).await?;
+    let (caller, key) = (principal(&request, &state).await?, key(&request));
     let after = match place(&request, &ask).await? {
         Place::Number(position) => position,
         Place::InBusiness(_, 0) => 0,
@@ -65,7 +65,13 @@ pub(super) async fn all(request: HttpRequest, state: Shared, ask: web::Query<Ask
             found.filter(|_| visible).ok_or_else(|| bad_place("there is no such event that you could see"))?
         }
     };
-    respond(&request, &ask, Feed { app: Arc::clone(&state.app), caller, business: None, after })
+    respond(&request, &ask, Feed { app: Arc::clone(&state.app), caller, key, business: None, after })
+}
+
+/// The key that a request was let in with.
+fn key(request: &HttpRequest) -> String {
+    let text = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    text.strip_prefix("Bearer ").unwrap_or_default().trim().to_owned()
 }
 
 enum Place {
@@ -79,12 +85,12 @@ fn bad_place(why: &str) -> Problem {
 
 /// Where to begin: a reader that comes back says so itself.
 async fn place(request: &HttpRequest, ask: &Ask) -> Result<Place, Problem> {
-    let again = request.headers().get("Last-Event-ID").map(|v| v.to_str().map(str::to_owned).unwrap_or_default());
+    let again = request.headers().get("Last-Event-ID").map(|v| v.to_str().map(str::to_owned).unwrap_or_default()).filter(|v| !v.is_empty());
     let Some(text) = again.or_else(|| ask.after.clone()) else { return Ok(Place::Number(0)) };
     let malformed = || bad_place(&format!("`{}` is no place", text.chars().take(60).collect::<String>()));
     match text.split_once(':') {
         Some((business, seq)) => Ok(Place::InBusiness(business.parse().map_err(|_| malformed())?, seq.parse().map_err(|_| malformed())?)),
-        None => Ok(Place::Number(text.parse().map_err(|_| malformed())?)),
+        None => Ok(Place::Number(text.parse().ok().filter(|n| i64::try_from(*n).is_ok()).ok_or_else(malformed)?)),
     }
 }
 
@@ -127,6 +133,8 @@ fn respond(request: &HttpRequest, ask: &Ask, feed: Feed) -> Result<HttpResponse,
 struct Feed {
     app: Arc<App>,
     caller: PrincipalId,
+    /// What it came in with: it may be revoked while somebody reads.
+    key: String,
     /// One business, or all.
     business: Option<BusinessId>,
     /// `seq` in that business, or position in all.
@@ -137,22 +145,31 @@ impl Feed {
     /// Sends until the reader is gone or must go; true when all that was asked for was sent.
     async fn run(mut self, chunks: &mpsc::Sender<web::Bytes>, events: bool, follow: bool) -> bool {
         let mut moved = self.app.log.position();
+        let mut silent_until = tokio::time::Instant::now() + HEARTBEAT;
         loop {
             moved.mark_unchanged();
             let ready = match self.next(events).await {
-                Ok(Some(ready)) => ready,
+                Ok(Some(ready)) if !ready.is_empty() => ready,
                 Ok(None) if !follow => return true,
-                Ok(None) => match tokio::time::timeout(HEARTBEAT, moved.changed()).await {
-                    Ok(Ok(())) => continue,
-                    Ok(Err(_)) => return false,
-                    // A comment to one kind of reader, an empty line to the other.
-                    Err(_) => vec![web::Bytes::from_static(if events { b": still here\n\n" } else { b"\n" })],
-                },
+                // Nothing yet, or nothing of it for this reader; a sign of life is due all the same.
+                Ok(_) if tokio::time::Instant::now() >= silent_until => {
+                    vec![web::Bytes::from_static(if events { b": still here\n\n" } else { b"\n" })]
+                }
+                Ok(Some(_)) => continue,
+                Ok(None) => {
+                    tokio::select! {
+                        changed = moved.changed() => if changed.is_err() { return false },
+                        () = tokio::time::sleep_until(silent_until) => {}
+                        () = chunks.closed() => return false,
+                    }
+                    continue;
+                }
                 Err(why) => {
                     tracing::warn!(error = %why, feed.after = self.after, "a feed ended");
                     return false;
                 }
             };
+            silent_until = tokio::time::Instant::now() + HEARTBEAT;
             for chunk in ready {
                 match tokio::time::timeout(self.app.patience, chunks.send(chunk)).await {
                     Ok(Ok(())) => {}
@@ -168,6 +185,10 @@ impl Feed {
 
     /// What comes next; `None` when nothing does yet, empty when nothing of it is for this reader.
     async fn next(&mut self, events: bool) -> Result<Option<Vec<web::Bytes>>, String> {
+        let known = self.app.desk.directory().principal_of(&self.key).await.map_err(|e| e.to_string())?;
+        if known != Some(self.caller) {
+            return Err("the reader's key was revoked".to_owned());
+        }
         let log = &self.app.log;
         let page = match self.business {
             Some(business) => log.read_business(business, self.after, PAGE).await,

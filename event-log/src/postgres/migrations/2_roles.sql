@@ -43,4 +43,6 @@ GRANT USAGE ON SCHEMA minutebook_keys TO minutebook_keys;
 GRANT SELECT, INSERT, UPDATE ON minutebook_keys.wrapping TO minutebook_keys;
 GRANT SELECT, UPDATE ON minutebook_keys.epoch TO minutebook_keys;
 -- Its owner: a destroyed key is vacuumed away at once.
+GRANT CREATE ON SCHEMA minutebook_keys TO minutebook_keys;
 ALTER TABLE minutebook_keys.keys OWNER TO minutebook_keys;
+REVOKE CREATE ON SCHEMA minutebook_keys FROM minutebook_keys;
