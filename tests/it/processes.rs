@@ -81,6 +81,7 @@ async fn the_same_key_at_two_servers_is_one_command() {
         };
         let (first, second) = tokio::join!(submit(&a), submit(&b));
         assert_eq!((first.events[0].event_id, first.events[0].seq, first.position), (second.events[0].event_id, second.events[0].seq, second.position));
+        b.app.views.wait_for(first.position.unwrap(), Duration::from_secs(30)).await.unwrap();
         assert_eq!(usize::from(first.repeated) + usize::from(second.repeated), 1, "one of them wrote it");
     }
     assert_eq!(b.query("{ business(slug: \"acme\") { tasks { totalCount } } }").await["business"]["tasks"]["totalCount"], json!(20));
@@ -93,7 +94,10 @@ async fn a_key_that_one_server_destroys_is_gone_at_the_next_use_at_the_other() {
     knows(&b, server::app::operator(), business).await;
     let ada = business.name("ada");
     for one in [&a, &b] {
-        one.must(business, "tasks.plan", None, json!({"title": "canary", "team": "hr", "serves": ada})).await;
+        let planned = one.must(business, "tasks.plan", None, json!({"title": "canary", "team": "hr", "serves": ada})).await;
+        for seen in [&a, &b] {
+            seen.app.views.wait_for(planned.position.unwrap(), Duration::from_secs(30)).await.unwrap();
+        }
     }
     let ask = "{ business(slug: \"acme\") { tasks { nodes { title { text } } } search(text: \"canary\") { snippet } } }";
     assert_eq!(b.query(ask).await["business"]["tasks"]["nodes"][0]["title"]["text"], "canary");
@@ -106,7 +110,8 @@ async fn a_key_that_one_server_destroys_is_gone_at_the_next_use_at_the_other() {
         assert!(began.elapsed() < Duration::from_secs(30), "what B has in the clear goes too, but for the idea of the business");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    b.must(business, "tasks.plan", None, json!({"title": "anew", "team": "hr", "serves": ada})).await;
+    let anew = b.must(business, "tasks.plan", None, json!({"title": "anew", "team": "hr", "serves": ada})).await;
+    a.app.views.wait_for(anew.position.unwrap(), Duration::from_secs(30)).await.unwrap();
     assert_eq!(a.query(ask).await["business"]["tasks"]["nodes"][2]["title"]["text"], "anew", "new data gets a new key, that both have");
 }
 
