@@ -82,6 +82,8 @@ pub struct App {
     pub entropy: Entropy,
     /// How long a reader of a feed may leave what it was sent.
     pub(crate) patience: Duration,
+    /// Readers of feeds that were dropped because they were too slow.
+    pub(crate) feeds_dropped: std::sync::atomic::AtomicU64,
     /// Places of those who act on events.
     pub consumers: Arc<dyn Consumers>,
     attempts: Arc<Attempts>,
@@ -128,6 +130,7 @@ impl App {
             api: Api::new(&sources, config.introspection),
             entropy,
             patience,
+            feeds_dropped: std::sync::atomic::AtomicU64::default(),
             consumers,
             attempts,
             runner: Some(runner),

@@ -146,7 +146,9 @@ async fn ready(state: Shared) -> HttpResponse {
 
 async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
     principal(&request, &state).await?;
-    let text = state.metrics.text(*state.app.log.position().borrow(), &state.app.views);
+    let dropped = state.app.feeds_dropped.load(std::sync::atomic::Ordering::Relaxed);
+    let text = format!("# TYPE minutebook_feeds_dropped_total counter\nminutebook_feeds_dropped_total {dropped}\n")
+        + &state.metrics.text(*state.app.log.position().borrow(), &state.app.views);
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
 }
 

@@ -133,7 +133,11 @@ async fn a_reader_that_takes_nothing_is_dropped_and_others_are_not_disturbed() {
     let path = format!("/v1/businesses/{business}/events");
     let mut idle = connect(&door, &path, "");
     assert_eq!(ndjson(&door, &format!("{path}?follow=false&after=50")).await.len(), 12, "others are not held up");
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let began = std::time::Instant::now();
+    while !door.send("GET", "/metrics", Some(door.key()), &[], "").await.body.as_str().unwrap().contains("minutebook_feeds_dropped_total 1") {
+        assert!(began.elapsed() < Duration::from_secs(60), "it is dropped");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let taken = tokio::task::spawn_blocking(move || {
         let (mut bytes, mut buffer, began) = (Vec::new(), vec![0; 1 << 16], std::time::Instant::now());
         while began.elapsed() < Duration::from_secs(60) {

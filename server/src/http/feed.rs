@@ -175,6 +175,7 @@ impl Feed {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return false,
                     Err(_) => {
+                        self.app.feeds_dropped.fetch_add(1, Ordering::Relaxed);
                         tracing::info!(feed.after = self.after, principal.id = %self.caller, "a feed's reader was too slow and is dropped");
                         return false;
                     }
