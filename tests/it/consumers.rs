@@ -177,7 +177,10 @@ mod relay {
         };
         // What was published before somebody bound a queue is gone: that is the exchange's way.
         installation.app.consumers.rewind("amqp", 0).await.unwrap();
-        assert_eq!(take(&channel, &public().await).await, public().await);
+        let mut again = take(&channel, &public().await).await;
+        // Some came by before the rewind, in front of those that came for the first time after it.
+        again.sort_unstable();
+        assert_eq!(again, public().await);
         let before = public().await.len();
         if broker.tell("stop") {
             plan(20).await;
