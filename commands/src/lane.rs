@@ -18,10 +18,10 @@ use domain::ids::{ApprovalId, EventId};
 use domain::limits::{CONFLICT_TRIES_MAX, LANE_AGGREGATES_MAX};
 use domain::personal::ContentDigest;
 use domain::values::Digest;
-use domain::{AggregateRef, BusinessId, Event, State};
+use domain::{AggregateRef, BusinessId, State};
 use event_log::envelope::event_id;
 use event_log::sealing::content_digest;
-use event_log::{Append, AppendError, Chain, Committed, Entropy, EventLog, Keyring, LogError, Pending, Recorded, Stored, Unsealed, unseal};
+use event_log::{Append, AppendError, Chain, Committed, Entropy, EventLog, Keyring, LogError, Pending, Recorded, Unsealed, unseal};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
@@ -41,8 +41,6 @@ const IN_FLIGHT_MAX: usize = 1_024;
 const OLD_TRIES_MAX: u32 = 20;
 /// Rounds in which a decision may name more that it reads.
 const READ_ROUNDS_MAX: u32 = 8;
-/// Events that are read at once when an aggregate is loaded.
-const LOAD_PAGE: usize = 1_000;
 
 /// What every lane works with.
 pub(crate) struct Shared {
@@ -298,17 +296,7 @@ impl Lane {
         if let Some(state) = self.cache.pop(&(business, aggregate)) {
             return Ok(state);
         }
-        let (mut version, mut state) = (0, State::empty(aggregate.kind));
-        loop {
-            let events = self.shared.log.read_aggregate(business, aggregate, version, LOAD_PAGE).await?;
-            for recorded in &events {
-                state.evolve(&typed(&recorded.bytes)?);
-                version += 1;
-            }
-            if events.len() < LOAD_PAGE {
-                return Ok((version, state));
-            }
-        }
+        Ok(self.shared.log.load(business, aggregate).await?)
     }
 
     /// The digest of this command as the approval would have it; `None` when its key is destroyed.
@@ -377,11 +365,6 @@ impl Shared {
         let now = self.log.versions(business, &aggregates).await?;
         Ok(seen.iter().zip(now).any(|((_, seen), now)| *seen != now))
     }
-}
-
-fn typed(bytes: &[u8]) -> Result<Event, CommandError> {
-    let corrupt = |why: String| CommandError::Unavailable(format!("a stored event can't be read: {why}; run `minutebook verify`"));
-    Stored::parse(bytes).map_err(|e| corrupt(e.to_string()))?.event().map_err(|e| corrupt(e.to_string()))
 }
 
 fn receipt(business: BusinessId, mut events: Vec<ReceiptEvent>, committed: Committed) -> Receipt {

@@ -136,7 +136,7 @@ macro_rules! names {
 
             /// The name that is stored and shown.
             #[must_use]
-            pub fn as_str(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
         }

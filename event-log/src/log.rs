@@ -14,12 +14,12 @@
 use async_trait::async_trait;
 use domain::ids::EventId;
 use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX};
-use domain::{AggregateRef, BusinessId};
+use domain::{AggregateRef, BusinessId, Event, State};
 use proof::tree::Hash;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
-use crate::envelope::Recorded;
+use crate::envelope::{Recorded, Stored};
 
 /// An event to be appended, its bytes final.
 #[derive(Debug, Clone)]
@@ -196,6 +196,19 @@ impl Pending {
     }
 }
 
+/// Events that are read at once when an aggregate is loaded.
+const LOAD_PAGE: usize = 1_000;
+
+/// The typed event in stored bytes.
+///
+/// # Errors
+/// [`LogError::Storage`] when they are none that this program knows; it says what to do.
+pub fn typed(bytes: &[u8]) -> Result<Event, LogError> {
+    let unreadable = |why: String| LogError::Storage(format!("a stored event can't be read: {why}; run `minutebook verify`"));
+    let stored = Stored::parse(bytes).map_err(|e| unreadable(e.to_string()))?;
+    stored.event().map_err(|e| unreadable(e.to_string()))
+}
+
 /// The log of one installation.
 #[async_trait]
 pub trait EventLog: Send + Sync {
@@ -212,6 +225,21 @@ pub trait EventLog: Send + Sync {
 
     /// An aggregate's events after a version, at most `limit`.
     async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
+
+    /// The version and the state of an aggregate, folded from all its events.
+    async fn load(&self, business: BusinessId, aggregate: AggregateRef) -> Result<(u64, State), LogError> {
+        let (mut version, mut state) = (0, State::empty(aggregate.kind));
+        loop {
+            let events = self.read_aggregate(business, aggregate, version, LOAD_PAGE).await?;
+            for recorded in &events {
+                state.evolve(&typed(&recorded.bytes)?);
+                version += 1;
+            }
+            if events.len() < LOAD_PAGE {
+                return Ok((version, state));
+            }
+        }
+    }
 
     /// A business's events after a `seq`, at most `limit`.
     async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;

@@ -1,12 +1,14 @@
 //! The log in PostgreSQL 15 or later, for several server processes at once.
 //!
 //! One task a process appends: what has queued up goes as one call of a function that takes the
-//! lock, checks, numbers and inserts (`migrations/1_log.sql`), so that a process that is stopped in
+//! lock, checks, numbers and inserts (`migrations/3_move.sql`), so that a process that is stopped in
 //! the middle holds no lock. What the process believes of versions and ends of streams it sends
-//! along; where that is not so the function stores nothing and says how it is, and the batch is
-//! planned anew. Positions are given under the lock and held to the commit: no reader can see one
-//! before a smaller one (law 2).
+//! along. Where a version is not so the function stores nothing and says how it is, and the batch is
+//! planned anew without what is refused; where a stream has only moved on, the events move along.
+//! Positions are given under the lock and held to the commit: no reader can see one before a smaller
+//! one (law 2).
 
+mod aggregates;
 mod appender;
 pub(crate) mod attempts;
 mod consumers;
@@ -20,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::ids::EventId;
 use domain::limits::QUEUE_MAX;
-use domain::{AggregateRef, BusinessId};
+use domain::{AggregateRef, BusinessId, State};
 use proof::tree::Frontier;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
@@ -99,7 +101,11 @@ fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> 
 }
 
 fn migrations() -> Migrator {
-    let all = [(1, "log", include_str!("postgres/migrations/1_log.sql")), (2, "roles", include_str!("postgres/migrations/2_roles.sql"))];
+    let all = [
+        (1, "log", include_str!("postgres/migrations/1_log.sql")),
+        (2, "roles", include_str!("postgres/migrations/2_roles.sql")),
+        (3, "move", include_str!("postgres/migrations/3_move.sql")),
+    ];
     let one = |(version, name, sql): (i64, &'static str, &'static str)| Migration::new(version, name.into(), MigrationType::Simple, sql.into(), false);
     Migrator { migrations: all.map(one).to_vec().into(), ..Migrator::DEFAULT }
 }
@@ -251,6 +257,10 @@ impl EventLog for PostgresLog {
         let sql = "SELECT position, business, seq, bytes FROM events WHERE business = $1 AND id = $2 AND kind = $3 AND version > $4 ORDER BY version LIMIT $5";
         let query = sqlx::query(sql).bind(business.0).bind(aggregate.id).bind(aggregate.kind.as_str()).bind(number(after)).bind(number(limit as u64));
         query.fetch_all(&self.readers).await.map_err(|e| log_error(&e))?.iter().map(recorded).collect()
+    }
+
+    async fn load(&self, business: BusinessId, aggregate: AggregateRef) -> Result<(u64, State), LogError> {
+        aggregates::load(&self.readers, business, aggregate).await
     }
 
     async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {

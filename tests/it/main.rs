@@ -30,6 +30,8 @@ mod operations;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
+mod postgres_es;
+#[cfg(feature = "postgres")]
 mod processes;
 mod proofs;
 mod questions;

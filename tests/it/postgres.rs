@@ -106,8 +106,8 @@ async fn append_inside(connection: &mut PgConnection, business: BusinessId, aggr
         sqlx::query_scalar("SELECT what FROM minutebook.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)")
             .bind(vec![business.0])
             .bind(vec![head.0])
-            .bind(vec![head.1])
             .bind(vec![head.0 + 1])
+            .bind(vec![head.1])
             .bind(vec![tree.to_bytes()])
             .bind(&none.0)
             .bind(&none.1)
@@ -278,6 +278,53 @@ async fn no_follower_skips_a_row_that_is_held_back_while_others_commit() {
         held.done().await.unwrap();
     }
     tokio::time::timeout(Duration::from_secs(60), follower).await.expect("the follower sees everything").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_another_server_moved_on_is_grown_under_the_lock() {
+    let url = database().await;
+    let (a, b) = (open(&url).await, open(&url).await);
+    let mut versions = [0, 0];
+    for round in 0..70 {
+        // Each finds the streams of both businesses elsewhere than it left them.
+        let (at, one) = if round % 2 == 0 { (0, &a) } else { (1, &b) };
+        let mut pending = Vec::new();
+        for n in 1..4 {
+            let count = 1 + round % 3;
+            pending.push((one.enqueue(append(business(n % 2), task(u128::from(at as u64) * 10 + n), versions[at], count, "x")).await.unwrap(), n));
+        }
+        for (pending, n) in pending {
+            let committed = pending.done().await.unwrap();
+            let first = one.read_business(business(n % 2), committed.first_seq - 1, 1).await.unwrap().remove(0);
+            let expected = event(business(n % 2), task(u128::from(at as u64) * 10 + n), versions[at] + 1, "x");
+            assert_eq!(first.bytes, expected.bytes, "the receipt names the place where it went");
+        }
+        versions[at] += 1 + round % 3;
+    }
+    for head in a.heads().await.unwrap() {
+        let leaves: Vec<_> = a.read_business(head.business, 0, 10_000).await.unwrap().iter().map(|r| proof::tree::leaf_hash(&r.bytes)).collect();
+        assert_eq!((head.seq, head.root), (leaves.len() as u64, proof::tree::root(&leaves)), "the tree is as proof/ makes it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_end_of_a_stream_stops_its_own_business_alone() {
+    let url = database().await;
+    let log = open(&url).await;
+    for n in 1..3 {
+        log.append(append(business(n), task(1), 0, 1, "x")).await.unwrap();
+    }
+    let mut owner = PgConnection::connect(&url).await.unwrap();
+    sqlx::query("UPDATE minutebook.heads SET frontier = '\\x07' WHERE business = $1").bind(business(1).0).execute(&mut owner).await.unwrap();
+    // Known before, and asked for anew by another server.
+    for log in [log, open(&url).await] {
+        let version = log.read_business(business(2), 0, 100).await.unwrap().len() as u64;
+        let (to_damaged, to_sound) = (append(business(1), task(1), 1, 1, "y"), append(business(2), task(1), version, 1, "y"));
+        let (damaged, sound) = (log.enqueue(to_damaged).await.unwrap(), log.enqueue(to_sound).await.unwrap());
+        let refused = damaged.done().await.unwrap_err().to_string();
+        assert!(refused.contains("is damaged") && refused.contains("verify"), "{refused}");
+        sound.done().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use domain::{AggregateRef, BusinessId, Event};
 use event_log::sealing::{SubjectKeys, content_digest};
-use event_log::{Append, Draft, NewEvent, Prepared, SealError};
+use event_log::{Append, Draft, NewEvent, Prepared, SealError, typed};
 
-use super::{Decision, Job, Shared, typed};
+use super::{Decision, Job, Shared};
 use crate::command::{CommandError, ReceiptEvent};
 use crate::root::{Boundary, Changes, Context};
 

@@ -186,21 +186,26 @@ impl Appender {
         let found: Vec<(Uuid, i64, Vec<u8>)> = tokio::time::timeout(CALL_MAX, asked).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))?;
         self.believed.heads.extend(unknown.into_iter().map(|b| (BusinessId(b), Frontier::default())));
         for (business, seq, frontier) in found {
-            self.believe(BusinessId(business), seq, &frontier)?;
+            self.believe(BusinessId(business), seq, &frontier);
         }
         Ok(())
     }
 
-    fn believe(&mut self, business: BusinessId, seq: i64, frontier: &[u8]) -> Result<(), sqlx::Error> {
-        let frontier = Frontier::from_bytes(count(seq), frontier).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
-        self.believed.heads.insert(business, frontier);
-        Ok(())
+    /// A head that is no end of a tree stops its own business, and no other.
+    fn believe(&mut self, business: BusinessId, seq: i64, frontier: &[u8]) {
+        if let Ok(frontier) = Frontier::from_bytes(count(seq), frontier) {
+            self.believed.damaged.remove(&business);
+            self.believed.heads.insert(business, frontier);
+        } else {
+            self.believed.damaged.insert(business);
+            self.believed.heads.remove(&business);
+        }
     }
 
     async fn call(&mut self, plan: &Plan) -> Result<Vec<PgRow>, sqlx::Error> {
         let sql = "SELECT what, i, n, m, b FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
         let (heads, guards, events) = (&plan.heads, &plan.guards, &plan.events);
-        let query = sqlx::query(sql).bind(&heads.business).bind(&heads.seq).bind(&heads.frontier).bind(&heads.next_seq).bind(&heads.next_frontier);
+        let query = sqlx::query(sql).bind(&heads.business).bind(&heads.seq).bind(&heads.next_seq).bind(&heads.frontier).bind(&heads.next_frontier);
         let query = query.bind(&guards.business).bind(&guards.kind).bind(&guards.id).bind(&guards.version);
         let query = query.bind(&events.business).bind(&events.seq).bind(&events.kind).bind(&events.id).bind(&events.version);
         let query = query.bind(&events.event_id).bind(&events.leaf).bind(&events.bytes);
@@ -213,11 +218,12 @@ impl Appender {
     fn understand(&mut self, plan: &Plan, queue: &[Queued], rows: &[PgRow]) -> Result<HashMap<usize, Result<Committed, AppendError>>, sqlx::Error> {
         self.believed.forget_refusal();
         let mut stored: HashMap<usize, (u64, u64, Vec<u8>)> = HashMap::new();
+        let mut ends: HashMap<BusinessId, u64> = HashMap::new();
         for row in rows {
             let (what, i, n): (&str, i64, i64) = (row.try_get("what")?, row.try_get("i")?, row.try_get("n")?);
             let at = usize::try_from(i - 1).unwrap_or_default();
             match what {
-                "done" => return Ok(self.done(plan, queue, count(n))),
+                "done" => return Ok(self.done(plan, queue, count(n), &ends)),
                 "id" => {
                     stored.insert(at, (count(n), count(row.try_get("m")?), row.try_get("b")?));
                 }
@@ -227,8 +233,9 @@ impl Appender {
                     }
                 }
                 _ => {
-                    if let Some(business) = plan.heads.business.get(at) {
-                        self.believe(BusinessId(*business), n, row.try_get("b")?)?;
+                    if let Some(business) = plan.heads.business.get(at).map(|b| BusinessId(*b)) {
+                        self.believe(business, n, row.try_get("b")?);
+                        ends.insert(business, count(n));
                     }
                 }
             }
@@ -255,16 +262,21 @@ impl Appender {
         Ok(answers)
     }
 
-    fn done(&mut self, plan: &Plan, queue: &[Queued], last: u64) -> HashMap<usize, Result<Committed, AppendError>> {
-        self.believed.heads.extend(plan.next.iter().map(|(business, head)| (*business, head.clone())));
+    /// The batch is stored; `ends` are those of streams that were elsewhere than thought.
+    fn done(&mut self, plan: &Plan, queue: &[Queued], last: u64, ends: &HashMap<BusinessId, u64>) -> HashMap<usize, Result<Committed, AppendError>> {
+        let as_planned = plan.next.iter().filter(|(business, _)| !ends.contains_key(business));
+        self.believed.heads.extend(as_planned.map(|(business, head)| (*business, head.clone())));
         // Readers are told before the callers, so that nobody waits for what is already there.
         advance(&self.moved, last);
         let before = last - plan.events.event_id.len() as u64;
-        let committed = |placed: &super::plan::Placed| {
-            let events = queue.get(placed.queued).map_or(0, |q| q.append.events.len());
-            let position = before + (placed.events_before + events) as u64;
-            (placed.queued, Ok(Committed { first_seq: placed.first_seq, position, repeated: false }))
-        };
-        plan.placed.iter().map(committed).collect()
+        let mut answers = HashMap::new();
+        for placed in &plan.placed {
+            let Some(Queued { append, .. }) = queue.get(placed.queued) else { continue };
+            let position = before + (placed.events_before + append.events.len()) as u64;
+            let planned = plan.next.get(&append.business).map_or(0, Frontier::size);
+            let end = ends.get(&append.business).copied().unwrap_or(planned);
+            answers.insert(placed.queued, Ok(Committed { first_seq: end - (planned - placed.first_seq), position, repeated: false }));
+        }
+        answers
     }
 }

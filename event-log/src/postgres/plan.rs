@@ -18,6 +18,8 @@ type Place = (BusinessId, AggregateRef);
 pub(super) struct Believed {
     /// The ends of streams.
     pub(super) heads: HashMap<BusinessId, Frontier>,
+    /// Streams whose end is none of a tree.
+    pub(super) damaged: HashSet<BusinessId>,
     /// Versions that the database named when it refused the last batch …
     pub(super) versions: HashMap<Place, u64>,
     /// … which held appends with these first events, none of them stored: an append that was not in
@@ -114,6 +116,12 @@ pub(super) fn plan(queue: &[Queued], believed: &Believed) -> Plan {
     for (queued, Queued { append, .. }) in queue.iter().enumerate() {
         if believed.is_broken(append) || append.chain.is_some_and(|c| broken.contains(&(c.lane, c.epoch))) {
             plan.answered.push((queued, AppendError::ChainBroken));
+            continue;
+        }
+        if believed.damaged.contains(&append.business) {
+            let why = format!("the end of the stream of business {} is damaged; run `minutebook verify`, then restore the last good backup", append.business);
+            broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
+            plan.answered.push((queued, AppendError::Storage(why)));
             continue;
         }
         let own: HashSet<EventId> = append.events.iter().map(|e| e.event_id).collect();
