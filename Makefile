@@ -29,7 +29,7 @@ contracts: ## Write event schemas, examples and the SDL from the code
 	$(CARGO) run --locked -q -p server --all-features -- contracts . --write
 
 bench: ## Measure, side by side in one run, and print ratios
-	$(CARGO) bench --locked -p tests --bench bench -- $(BENCH)
+	$(CARGO) bench --locked -p tests --all-features --bench bench -- $(BENCH)
 
 torture: ## Power cuts on a loop-mounted image (needs root): durable must hold, NORMAL must be caught
 	$(CARGO) build --release --locked -p tests --bin torture --bin crash-writer

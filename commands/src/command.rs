@@ -195,6 +195,7 @@ impl From<AppendError> for CommandError {
             AppendError::Conflict { aggregate, expected, actual } => Self::Conflict { aggregate: aggregate.to_string(), expected, actual },
             AppendError::IdTaken(_)
             | AppendError::ChainBroken
+            | AppendError::KeysDestroyed
             | AppendError::Empty
             | AppendError::DiskFull
             | AppendError::Closed(_)

@@ -171,7 +171,8 @@ impl Desk {
         let (answer, wait) = oneshot::channel();
         let business = submission.business;
         let first_id = event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
-        let job = Job { submission, command, target, first_id, content, tries: 0, old: 0, answer, _place: place };
+        let fresh = submission.id.is_none() && target.id == opened_id(&submission);
+        let job = Job { submission, command, target, fresh, first_id, content, tries: 0, old: 0, look: false, answer, _place: place };
         let closing = || CommandError::Unavailable("the desk is shutting down; try again".to_owned());
         self.lane(business).send(job).await.map_err(|_| closing())?;
         wait.await.unwrap_or_else(|_| Err(closing()))

@@ -39,6 +39,8 @@ use crate::root::{Boundary, Changes, Context, Decide};
 const IN_FLIGHT_MAX: usize = 1_024;
 /// How often an answer is made anew because another process was here.
 const OLD_TRIES_MAX: u32 = 20;
+/// After a command that had been carried out before, so many are looked for before they are decided.
+const REPEATS_EXPECTED: u32 = 1_000;
 /// Rounds in which a decision may name more that it reads.
 const READ_ROUNDS_MAX: u32 = 8;
 
@@ -55,6 +57,8 @@ pub(crate) struct Job {
     pub(crate) submission: Submission,
     pub(crate) command: AnyCommand,
     pub(crate) target: AggregateRef,
+    /// Whether the target's id is the command's own: it is there only if the command was carried out.
+    pub(crate) fresh: bool,
     /// The id of the first event it can make: the same for every repeat.
     pub(crate) first_id: EventId,
     /// RFC 8785 bytes of what was sent.
@@ -62,6 +66,8 @@ pub(crate) struct Job {
     pub(crate) tries: u32,
     /// How often its answer rested on what another process had changed.
     pub(crate) old: u32,
+    /// Whether there is reason to look if it was carried out before.
+    pub(crate) look: bool,
     pub(crate) answer: oneshot::Sender<Result<Receipt, CommandError>>,
     /// Its place in the desk's queue; free again when the job is gone.
     pub(crate) _place: OwnedSemaphorePermit,
@@ -106,6 +112,8 @@ pub(crate) struct Lane {
     again: VecDeque<Job>,
     epoch: u64,
     draining: bool,
+    /// Commands to come that may well have been carried out before.
+    repeats: u32,
 }
 
 impl Lane {
@@ -114,7 +122,7 @@ impl Lane {
         let (keys, again) = (HashSet::new(), VecDeque::new());
         static LANES: AtomicU64 = AtomicU64::new(1);
         let id = LANES.fetch_add(1, Ordering::Relaxed);
-        Self { id, shared, jobs, cache, in_flight: FuturesOrdered::new(), keys, again, epoch: 0, draining: false }
+        Self { id, shared, jobs, cache, in_flight: FuturesOrdered::new(), keys, again, epoch: 0, draining: false, repeats: 0 }
     }
 
     /// Works until the desk is gone and everything is answered.
@@ -146,12 +154,12 @@ impl Lane {
         }
     }
 
-    async fn process(&mut self, job: Job) {
+    async fn process(&mut self, mut job: Job) {
         let epoch = self.epoch;
         if self.keys.contains(&job.first_id) {
             return self.queue(Flight { job, epoch, outcome: Outcome::Again });
         }
-        let decision = self.decide(&job).await.unwrap_or_else(|e| Decision::Answer(Err(e), Vec::new()));
+        let decision = self.decide(&mut job).await.unwrap_or_else(|e| Decision::Answer(Err(e), Vec::new()));
         match decision {
             Decision::Answer(result, seen) => {
                 let flight = Flight { job, epoch, outcome: Outcome::Answer(result, seen) };
@@ -185,6 +193,7 @@ impl Lane {
                 Ok(false) => job.answer(result),
                 Ok(true) if job.old < OLD_TRIES_MAX => {
                     job.old += 1;
+                    job.look = true;
                     self.drop_state();
                     self.again.push_back(job);
                 }
@@ -204,6 +213,19 @@ impl Lane {
                             self.drop_state();
                         }
                         self.draining = true;
+                        self.again.push_back(job);
+                    }
+                    // Nobody had looked: a repeat is recognised by its ids.
+                    Err(AppendError::IdTaken(_)) if !job.look => {
+                        job.look = true;
+                        self.repeats = REPEATS_EXPECTED;
+                        self.drop_state();
+                        self.again.push_back(job);
+                    }
+                    Err(AppendError::KeysDestroyed) if job.old < OLD_TRIES_MAX => {
+                        job.old += 1;
+                        self.shared.keyring.ask_anew().await;
+                        self.drop_state();
                         self.again.push_back(job);
                     }
                     Err(e @ (AppendError::Conflict { .. } | AppendError::IdTaken(_))) => {
@@ -227,8 +249,14 @@ impl Lane {
         self.draining = true;
     }
 
-    async fn decide(&mut self, job: &Job) -> Result<Decision, CommandError> {
-        if let Some(first) = self.shared.log.find(job.submission.business, job.first_id).await? {
+    async fn decide(&mut self, job: &mut Job) -> Result<Decision, CommandError> {
+        // On a shared log it costs a question to another program. The append asks it anyway.
+        job.look |= !self.shared.log.shared() || self.repeats > 0;
+        self.repeats = self.repeats.saturating_sub(1);
+        if job.look
+            && let Some(first) = self.shared.log.find(job.submission.business, job.first_id).await?
+        {
+            self.repeats = REPEATS_EXPECTED;
             return self.repeat(job, &first).await.map(|r| Decision::Answer(Ok(r), Vec::new()));
         }
         let submission = &job.submission;
@@ -271,7 +299,11 @@ impl Lane {
                 break;
             }
             for aggregate in std::mem::take(&mut wanted) {
-                let state = self.load(ctx.business, aggregate).await?;
+                let state = if job.fresh && !job.look && aggregate == job.target {
+                    (0, State::empty(aggregate.kind))
+                } else {
+                    self.load(ctx.business, aggregate).await?
+                };
                 seen.0.insert(aggregate, state);
             }
         }

@@ -22,6 +22,10 @@ pub const AGE_DAYS_MAX: u64 = 400;
 /// Rows between two looks at what is too old.
 const PRUNE_EVERY: u64 = 10_000;
 
+/// How often, a second apart, keeping some is tried again while PostgreSQL is away. One whose answer got
+/// lost may be there twice: better than not at all.
+#[cfg(feature = "postgres")]
+const KEEP_TRIES_MAX: u32 = 60;
 /// How long a first row waits for others.
 const COMPANY_WAIT: std::time::Duration = std::time::Duration::from_millis(10);
 
@@ -231,6 +235,15 @@ async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receive
         }
         since_prune += group.len() as u64;
         let mut written = crate::postgres::attempts::keep(&pool, &group).await;
+        for _ in 0..KEEP_TRIES_MAX {
+            let Err(e) = &written else { break };
+            if jobs.is_closed() {
+                break;
+            }
+            tracing::warn!(error = %e, "attempts are kept again in a second");
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            written = crate::postgres::attempts::keep(&pool, &group).await;
+        }
         if written.is_ok() && since_prune >= PRUNE_EVERY {
             since_prune = 0;
             written = crate::postgres::attempts::prune(&pool, ATTEMPTS_MAX as u64, i64::try_from(AGE_MICROS_MAX).unwrap_or(i64::MAX)).await;

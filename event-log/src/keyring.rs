@@ -55,8 +55,13 @@ pub enum KeyringError {
 /// The keys of the data subjects of all businesses.
 #[async_trait]
 pub trait Keyring: Send + Sync {
-    /// The key under which new data about the subject is sealed; made, durably, if there is none.
-    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<Arc<SubjectKey>, KeyringError>;
+    /// The key under which new data about the subject is sealed; made, durably, if there is none. And
+    /// the epoch in which that is so: where several processes destroy keys, the append says it, and is
+    /// refused in a later one ([`crate::Append::keys`]).
+    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<(Arc<SubjectKey>, u64), KeyringError>;
+
+    /// Nothing is taken from memory that was known before now.
+    async fn ask_anew(&self) {}
 
     /// The key of that generation; `None` once it is destroyed.
     async fn opening_key(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError>;

@@ -45,6 +45,8 @@ pub struct Append {
     pub events: Vec<NewEvent>,
     /// What it was decided on besides what is durable; `None` when on nothing.
     pub chain: Option<Chain>,
+    /// The keyring's epoch in which its fields were sealed; `None` when none is.
+    pub keys: Option<u64>,
 }
 
 /// Appends that were decided one on another: when one of them is refused, those behind it are too,
@@ -110,6 +112,9 @@ pub enum AppendError {
     /// An append that this one was decided on was refused.
     #[error("an append before this one was refused; decide again")]
     ChainBroken,
+    /// Keys were destroyed after it was sealed, perhaps its own.
+    #[error("keys were destroyed since this was sealed; seal again")]
+    KeysDestroyed,
     /// Beyond a cap.
     #[error("{what} of {bytes} bytes is beyond the limit of {max}; send less at once")]
     TooLarge {

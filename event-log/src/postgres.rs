@@ -40,6 +40,8 @@ pub use keyring::{PostgresKeyring, chest, put_chest};
 const READERS_MAX: u32 = 8;
 /// How often the end of the log is asked for, should a notification get lost.
 const POLL_EVERY: Duration = Duration::from_millis(500);
+/// Longest that an answer is waited for, but for an append's.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(15);
 /// How long a statement, and a wait for the lock, may take on the server.
 const STATEMENT_TIMEOUT: &str = "30s";
 const LOCK_TIMEOUT: &str = "10s";
@@ -83,6 +85,17 @@ pub(crate) fn log_error(e: &sqlx::Error) -> LogError {
     })
 }
 
+/// Asks, for so long: a connection whose other end is gone says nothing at all.
+pub(crate) async fn within<T>(at_most: Duration, asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let late = |_| sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "PostgreSQL did not answer in time"));
+    tokio::time::timeout(at_most, asked).await.map_err(late)?
+}
+
+/// Asks for something that is read.
+async fn read<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, LogError> {
+    within(ANSWER_MAX, asked).await.map_err(|e| log_error(&e))
+}
+
 /// Options of a connection that works in a role.
 fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> {
     let options = PgConnectOptions::from_str(url).map_err(|e| LogError::Storage(format!("--log is no address of PostgreSQL: {e}")))?;
@@ -92,6 +105,8 @@ fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> 
         ("search_path", "minutebook"),
         ("timezone", "UTC"),
         ("synchronous_commit", "on"),
+        // A plan that was made while the tables were empty must not stay when they are not.
+        ("enable_seqscan", "off"),
     ];
     let options = options.options(settings).application_name("minutebook").disable_statement_logging();
     Ok(match role {
@@ -173,13 +188,13 @@ impl PostgresLog {
     }
 
     async fn list(&self, sql: &'static str, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let rows = sqlx::query(sql).bind(business.0).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers).await;
-        rows.map_err(|e| log_error(&e))?.iter().map(recorded).collect()
+        let rows = read(sqlx::query(sql).bind(business.0).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers)).await;
+        rows?.iter().map(recorded).collect()
     }
 }
 
 async fn last_position(pool: &PgPool) -> Result<u64, LogError> {
-    let last: i64 = sqlx::query_scalar("SELECT position FROM log").fetch_one(pool).await.map_err(|e| log_error(&e))?;
+    let last: i64 = read(sqlx::query_scalar("SELECT position FROM log").fetch_one(pool)).await?;
     Ok(count(last))
 }
 
@@ -249,14 +264,14 @@ impl EventLog for PostgresLog {
 
     async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
         let sql = "SELECT position, business, seq, bytes FROM events WHERE event_id = $1 AND business = $2";
-        let row = sqlx::query(sql).bind(id.0).bind(business.0).fetch_optional(&self.readers).await.map_err(|e| log_error(&e))?;
+        let row = read(sqlx::query(sql).bind(id.0).bind(business.0).fetch_optional(&self.readers)).await?;
         row.as_ref().map(recorded).transpose()
     }
 
     async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let sql = "SELECT position, business, seq, bytes FROM events WHERE business = $1 AND id = $2 AND kind = $3 AND version > $4 ORDER BY version LIMIT $5";
         let query = sqlx::query(sql).bind(business.0).bind(aggregate.id).bind(aggregate.kind.as_str()).bind(number(after)).bind(number(limit as u64));
-        query.fetch_all(&self.readers).await.map_err(|e| log_error(&e))?.iter().map(recorded).collect()
+        read(query.fetch_all(&self.readers)).await?.iter().map(recorded).collect()
     }
 
     async fn load(&self, business: BusinessId, aggregate: AggregateRef) -> Result<(u64, State), LogError> {
@@ -269,25 +284,26 @@ impl EventLog for PostgresLog {
 
     async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let sql = "SELECT position, business, seq, bytes FROM events WHERE position > $1 ORDER BY position LIMIT $2";
-        let rows = sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers).await;
-        rows.map_err(|e| log_error(&e))?.iter().map(recorded).collect()
+        let rows = read(sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers)).await;
+        rows?.iter().map(recorded).collect()
     }
 
     async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
-        let row = sqlx::query_as("SELECT business, seq, frontier FROM heads WHERE business = $1").bind(business.0).fetch_optional(&self.readers).await;
-        row.map_err(|e| log_error(&e))?.map(head).transpose()
+        let row = read(sqlx::query_as("SELECT business, seq, frontier FROM heads WHERE business = $1").bind(business.0).fetch_optional(&self.readers)).await?;
+        row.map(head).transpose()
     }
 
     async fn heads(&self) -> Result<Vec<Head>, LogError> {
-        let rows = sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business").fetch_all(&self.readers).await;
-        rows.map_err(|e| log_error(&e))?.into_iter().map(head).collect()
+        let rows = read(sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business").fetch_all(&self.readers)).await;
+        rows?.into_iter().map(head).collect()
     }
 
     async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
         let (kinds, ids): (Vec<&str>, Vec<Uuid>) = aggregates.iter().map(|a| (a.kind.as_str(), a.id)).unzip();
-        let sql = "SELECT coalesce((SELECT max(e.version) FROM events e WHERE e.business = $1 AND e.id = x.id AND e.kind = x.kind), 0)
+        let sql = "SELECT coalesce((SELECT e.version FROM events e WHERE e.business = $1 AND e.id = x.id AND e.kind = x.kind
+                                     ORDER BY e.business DESC, e.id DESC, e.kind DESC, e.version DESC LIMIT 1), 0)
                    FROM unnest($2::text[], $3::uuid[]) WITH ORDINALITY x(kind, id, i) ORDER BY x.i";
-        let found: Vec<i64> = sqlx::query_scalar(sql).bind(business.0).bind(kinds).bind(ids).fetch_all(&self.readers).await.map_err(|e| log_error(&e))?;
+        let found: Vec<i64> = read(sqlx::query_scalar(sql).bind(business.0).bind(kinds).bind(ids).fetch_all(&self.readers)).await?;
         Ok(found.into_iter().map(count).collect())
     }
 
@@ -301,7 +317,7 @@ impl EventLog for PostgresLog {
 
     async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
         let sql = "SELECT position, business, seq, kind, id, version, event_id, leaf, bytes FROM events WHERE position > $1 ORDER BY position LIMIT $2";
-        let rows = sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers).await.map_err(|e| log_error(&e))?;
+        let rows = read(sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers)).await?;
         let raw = |r: &PgRow| -> Result<RawRow, sqlx::Error> {
             Ok(RawRow {
                 position: count(r.try_get(0)?),

@@ -1,10 +1,12 @@
 //! Following the log: catch up from a position, then live, on any store.
 //!
+//! While there is much to catch up with, the next batch is read while somebody works on this one.
 //! At-least-once and in order. It ends only with an error; when the store closes, that is one.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::envelope::Recorded;
 use crate::log::{EventLog, LogError};
@@ -25,13 +27,15 @@ pub struct Subscription {
     after: u64,
     batch: usize,
     told: bool,
+    /// The batch after this one.
+    ahead: Option<JoinHandle<Result<Vec<Recorded>, LogError>>>,
 }
 
 impl Subscription {
     /// Follows everything after that position, in batches of at most `batch`.
     pub fn new(log: Arc<dyn EventLog>, after: u64, batch: usize) -> Self {
         let position = log.position();
-        Self { log, position, after, batch: batch.max(1), told: false }
+        Self { log, position, after, batch: batch.max(1), told: false, ahead: None }
     }
 
     /// The next update; waits for one when there is nothing new.
@@ -42,7 +46,7 @@ impl Subscription {
         loop {
             // Marked as seen before reading: what is appended in between wakes the wait below.
             let known = *self.position.borrow_and_update();
-            let events = self.log.read_all(self.after, self.batch).await?;
+            let events = self.read().await?;
             if let Some(last) = events.last() {
                 self.after = last.position;
                 self.told = false;
@@ -54,5 +58,19 @@ impl Subscription {
             }
             self.position.changed().await.map_err(|_| LogError::Storage("the log is closed".to_owned()))?;
         }
+    }
+
+    async fn read(&mut self) -> Result<Vec<Recorded>, LogError> {
+        let ready = match self.ahead.take() {
+            Some(ahead) => ahead.await.unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))?,
+            None => Vec::new(),
+        };
+        // Nothing then is not nothing now.
+        let events = if ready.is_empty() { self.log.read_all(self.after, self.batch).await? } else { ready };
+        if let Some(last) = events.last().filter(|_| events.len() == self.batch) {
+            let (log, after, batch) = (Arc::clone(&self.log), last.position, self.batch);
+            self.ahead = Some(tokio::spawn(async move { log.read_all(after, batch).await }));
+        }
+        Ok(events)
     }
 }

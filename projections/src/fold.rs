@@ -32,6 +32,9 @@ CREATE TABLE IF NOT EXISTS failures(
   projection TEXT NOT NULL, business TEXT NOT NULL, seq INTEGER NOT NULL, position INTEGER NOT NULL, error TEXT NOT NULL,
   PRIMARY KEY (projection, business)) STRICT, WITHOUT ROWID;";
 
+/// The version of searchable tables that nothing was put into yet.
+const UNFILLED: u32 = 0;
+
 /// What folds read from and open personal fields with.
 #[derive(Clone)]
 pub(crate) struct Sources {
@@ -50,6 +53,8 @@ pub(crate) struct Fold {
     stopped: HashSet<(usize, String)>,
     /// Projections whose rows another version made: they stand still.
     pub(crate) stale: Vec<usize>,
+    /// Whether the searchable tables are empty because the file began as a snapshot.
+    pub(crate) unfilled: bool,
 }
 
 impl Fold {
@@ -61,8 +66,9 @@ impl Fold {
         if sources.pages_max > 0 {
             connection.pragma_update(None, "max_page_count", sources.pages_max)?;
         }
+        fill_in(&connection)?;
         let fresh: bool = connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM projections)", [], |r| r.get(0))?;
-        let (mut positions, mut stale) = (Vec::new(), Vec::new());
+        let (mut positions, mut stale, mut unfilled) = (Vec::new(), Vec::new(), false);
         for (i, projection) in ALL.iter().enumerate() {
             if fresh {
                 make_anew(&connection, projection)?;
@@ -73,9 +79,10 @@ impl Fold {
             if known.is_none_or(|(version, _)| version != projection.version) {
                 stale.push(i);
             }
+            unfilled |= known.is_some_and(|(version, _)| version == UNFILLED);
             positions.push(known.map_or(0, |(_, position)| position));
         }
-        let mut fold = Self { connection, sources: sources.clone(), positions, stopped: HashSet::new(), stale };
+        let mut fold = Self { connection, sources: sources.clone(), positions, stopped: HashSet::new(), stale, unfilled };
         if fold.purges() {
             fold.purge_forgotten()?;
         }
@@ -85,7 +92,16 @@ impl Fold {
 
     /// The last position that every projection has applied.
     pub(crate) fn position(&self) -> u64 {
-        self.positions.iter().copied().min().unwrap_or(0)
+        self.positions.iter().enumerate().filter(|(i, _)| !self.is_unfilled(*i)).map(|(_, p)| *p).min().unwrap_or(0)
+    }
+
+    fn is_unfilled(&self, i: usize) -> bool {
+        self.unfilled && ALL.get(i).is_some_and(|p| p.name == search::PROJECTION.name)
+    }
+
+    /// Whether nothing stands still but what is to be filled.
+    pub(crate) fn is_of_this_version(&self) -> bool {
+        self.stale.iter().all(|i| self.is_unfilled(*i))
     }
 
     /// Where to read on: those that stand still don't count.
@@ -95,7 +111,7 @@ impl Fold {
 
     /// Whether its searchable text is of the form that this program can purge.
     pub(crate) fn purges(&self) -> bool {
-        !self.stale.iter().any(|i| ALL.get(*i).is_some_and(|p| p.name == search::PROJECTION.name))
+        self.unfilled || !self.stale.iter().any(|i| ALL.get(*i).is_some_and(|p| p.name == search::PROJECTION.name))
     }
 
     /// Whether this program can read the tables that another version made.
@@ -129,6 +145,7 @@ impl Fold {
             self.stopped.retain(|(n, _)| n != i);
         }
         self.stale.retain(|i| !which.contains(i));
+        self.unfilled &= self.stale.iter().any(|i| self.is_unfilled(*i));
         Ok(())
     }
 
@@ -348,8 +365,18 @@ impl Fold {
     }
 }
 
+/// A file that began as a snapshot has no searchable tables: makes them, to be filled.
+fn fill_in(connection: &Connection) -> Result<(), ViewsError> {
+    let names: (bool, bool) =
+        connection.query_row("SELECT count(*) > 0, coalesce(sum(name = 'search'), 0) = 0 FROM projections", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    if names == (true, true) {
+        make_anew(connection, &Projection { version: UNFILLED, ..search::PROJECTION })?;
+    }
+    Ok(())
+}
+
 /// The tables and views that a projection's SQL makes, in its order.
-fn made_by(projection: &Projection) -> rusqlite::Result<Vec<(String, String)>> {
+pub(crate) fn made_by(projection: &Projection) -> rusqlite::Result<Vec<(String, String)>> {
     let scratch = Connection::open_in_memory()?;
     scratch.execute_batch(projection.sql)?;
     let mut made = scratch.prepare("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY rowid")?;

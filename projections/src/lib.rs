@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod operations;
 mod runner;
 pub mod search;
+mod snapshots;
 pub mod tasks;
 mod views;
 
@@ -32,6 +33,7 @@ use rusqlite::{Connection, ToSql};
 
 pub use digest::digest;
 pub use runner::Runner;
+pub use snapshots::SharedFolder;
 pub use views::{Building, Checked, Failure, Outcome, Purpose, Status, Views, ViewsError};
 
 /// An event on its way into the tables.

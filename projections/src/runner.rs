@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::fold::{Fold, Sources};
 use crate::generations::Generations;
+use crate::snapshots::{SharedFolder, Snapshots};
 use crate::views::{Building, Purpose, Request, Told, Views, ViewsError, digests};
 use crate::{ALL, Unsealer};
 use beside::Build;
@@ -44,6 +45,7 @@ pub struct Runner {
     sources: Sources,
     generations: Generations,
     live: Fold,
+    snapshots: Option<Snapshots>,
     build: Option<Build>,
     told: Told,
     moved: watch::Sender<u64>,
@@ -78,15 +80,22 @@ async fn watch_keys(requests: mpsc::WeakSender<Request>, keyring: Arc<dyn Keyrin
 
 impl Runner {
     /// Opens the views, and runs on a thread of its own. What another version of this program made
-    /// is built anew; it is read meanwhile where this program can read it. A file may have so many
-    /// pages, 0 = no limit; that is for tests of a full disk.
+    /// is built anew; it is read meanwhile where this program can read it. Where there is nothing yet it
+    /// begins with the newest snapshot. A file may have so many pages, 0 = no limit; that is for tests
+    /// of a full disk.
     ///
     /// # Errors
     /// When the files can't be opened.
-    pub async fn start(folder: &Path, log: Arc<dyn EventLog>, keyring: Arc<dyn Keyring>, pages_max: u32) -> Result<(Views, JoinHandle<()>), ViewsError> {
+    pub async fn start(
+        folder: &Path,
+        log: Arc<dyn EventLog>,
+        keyring: Arc<dyn Keyring>,
+        shared: SharedFolder,
+        pages_max: u32,
+    ) -> Result<(Views, JoinHandle<()>), ViewsError> {
         let own = folder.to_owned();
         let sources = Sources { log, unsealer: Unsealer { keyring, runtime: Handle::current() }, pages_max };
-        let opened = tokio::task::spawn_blocking(move || Self::open(&own, sources)).await;
+        let opened = tokio::task::spawn_blocking(move || Self::open(&own, sources, Snapshots::new(shared))).await;
         let mut runner = opened.map_err(|e| ViewsError::Storage(e.to_string()))??;
         let (requests, inbox) = mpsc::channel(16);
         tokio::spawn(remind(requests.downgrade()));
@@ -114,9 +123,14 @@ impl Runner {
         digests(&fold.connection)
     }
 
-    fn open(folder: &Path, sources: Sources) -> Result<Self, ViewsError> {
+    fn open(folder: &Path, sources: Sources, snapshots: Option<Snapshots>) -> Result<Self, ViewsError> {
         let mut generations = Generations::open(folder)?;
         let mut current = generations.current().unwrap_or_else(|| generations.next());
+        if generations.current().is_none()
+            && let Some(position) = snapshots.as_ref().and_then(|s| s.adopt(&generations.path(current), &sources))
+        {
+            tracing::info!(position, "the views begin with a snapshot; what is searchable is filled from the log");
+        }
         let mut live = Fold::open(&generations.path(current), &sources)?;
         if generations.current().is_none() {
             generations.flip(current)?;
@@ -135,7 +149,7 @@ impl Runner {
         let (told, position) = (Told::default(), live.position());
         told.serve(generations.path(current));
         let (moved, building) = (watch::channel(position).0, watch::channel(None).0);
-        let mut this = Self { sources, generations, live, build: None, told, moved, building };
+        let mut this = Self { sources, generations, live, snapshots, build: None, told, moved, building };
         this.go_on_building()?;
         this.purge_previous();
         Ok(this)
@@ -176,6 +190,12 @@ impl Runner {
                     (false, Some(Duration::from_secs(1)))
                 }
             };
+            if !more
+                && self.live.stale.is_empty()
+                && let Some(snapshots) = &mut self.snapshots
+            {
+                snapshots.leave(&self.generations.path(self.generations.current().unwrap_or(0)), self.live.position(), &self.sources);
+            }
             // Requests wait for a batch, not for the end of the log.
             let request = if more {
                 inbox.try_recv().ok()

@@ -116,6 +116,8 @@ pub struct Checked {
     pub last: Option<Outcome>,
     /// Whether the ones before them are kept, for a rollback.
     pub previous: bool,
+    /// Whether they began as a snapshot, and what is searchable is still being filled.
+    pub unfilled: bool,
 }
 
 /// How far a projection is.

@@ -126,6 +126,14 @@ async fn search(ctx: &Context<'_>, business: &str, words: String, filter: Filter
     };
     let (conditions, args) = filter.into_sql();
     let sources = ctx.data::<Sources>()?.clone();
+    if sources.views.checked().unfilled {
+        let how_far = sources.views.building().map_or(String::new(), |b| format!(" (at {} of {})", b.position, b.of));
+        return Err(bad(
+            "NOT_FILLED",
+            &format!("this server is new: what is searchable is still being filled{how_far}"),
+            "try again in a moment, or ask another server",
+        ));
+    }
     let business = business.to_owned();
     let mut hits: Vec<(i64, Memory)> = blocking(move || {
         let sql = format!(

@@ -13,7 +13,7 @@ use event_log::consumers::Consumers;
 use event_log::keyring::Wrapping;
 use event_log::sqlite::{FolderLock, Options};
 use event_log::{Entropy, EventLog, Keyring};
-use projections::{Runner, Views};
+use projections::{Runner, SharedFolder, Views};
 use proof::checkpoint::Signer;
 use read_api::{Api, Sources, Viewer};
 use serde_json::json;
@@ -60,6 +60,8 @@ pub struct Handles {
     pub entropy: Entropy,
     /// How the log is opened.
     pub log: Options,
+    /// How often a snapshot of the views is left; its folder is a setting.
+    pub snapshots: SharedFolder,
     /// Pages that a file of the views may have; 0 = no limit. For tests of a full disk.
     pub views_pages_max: u32,
     /// How long a reader of a feed may leave what it was sent; 30 s when nothing is said.
@@ -113,11 +115,12 @@ impl App {
     /// Says what could not be opened and what to do.
     pub async fn open(config: &Config, handles: Handles) -> Result<Self, AppError> {
         let lock = FolderLock::take(&config.data)?;
-        let Handles { clock, entropy, log: options, views_pages_max, patience } = handles;
+        let Handles { clock, entropy, log: options, snapshots, views_pages_max, patience } = handles;
+        let snapshots = SharedFolder { folder: config.snapshots.clone(), ..snapshots };
         let patience = patience.unwrap_or(Duration::from_secs(30));
         let path = |name: &str| config.data.join(name);
         let Stores { log, keyring, attempts, consumers } = stores::open(config, &options, &wrapping(config, &entropy)?, entropy.clone()).await?;
-        let (views, runner) = start_views(&path("views"), &log, &keyring, views_pages_max).await?;
+        let (views, runner) = start_views(&path("views"), &log, &keyring, snapshots, views_pages_max).await?;
         let parts = DeskParts { log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), clock, entropy: entropy.clone() };
         let desk = Arc::new(Desk::new(parts));
         let signer = Arc::new(signer(&path("signing.key"))?);
@@ -256,8 +259,14 @@ fn signer(file: &Path) -> Result<Signer, AppError> {
 }
 
 /// Views are disposable: what can't be used is deleted and made anew.
-async fn start_views(folder: &Path, log: &Arc<dyn EventLog>, keyring: &Arc<dyn Keyring>, pages_max: u32) -> Result<(Views, JoinHandle<()>), AppError> {
-    let start = || Runner::start(folder, Arc::clone(log), Arc::clone(keyring), pages_max);
+async fn start_views(
+    folder: &Path,
+    log: &Arc<dyn EventLog>,
+    keyring: &Arc<dyn Keyring>,
+    snapshots: SharedFolder,
+    pages_max: u32,
+) -> Result<(Views, JoinHandle<()>), AppError> {
+    let start = || Runner::start(folder, Arc::clone(log), Arc::clone(keyring), snapshots.clone(), pages_max);
     match start().await {
         Ok(started) => Ok(started),
         Err(first) => {

@@ -27,6 +27,8 @@ pub struct Config {
     pub logging: String,
     /// Whether GraphQL answers questions about its own schema.
     pub introspection: bool,
+    /// Folder that several servers of one log share for snapshots of their views; empty = none.
+    pub snapshots: PathBuf,
     /// File that wraps the keyring; empty = in the data folder.
     pub keyring_key_file: PathBuf,
 }
@@ -61,7 +63,7 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let env = Env::prefixed("MINUTEBOOK_").only(&["data", "listen", "workers", "log", "amqp", "logging", "introspection", "keyring_key_file"]);
+        let env = Env::prefixed("MINUTEBOOK_").only(&["data", "listen", "workers", "log", "amqp", "logging", "introspection", "snapshots", "keyring_key_file"]);
         figment.merge(env).merge(Serialized::defaults(overrides)).extract().map_err(|e| format!("settings: {e}"))
     }
 }

@@ -256,7 +256,13 @@ fn appends(rows: &[RawRow]) -> Vec<Append> {
             }
             Some(_) | None => {
                 bytes = new.bytes.len();
-                all.push(Append { business: BusinessId(row.business), reads: Vec::new(), events: vec![new], chain: Some(Chain { lane: 0, epoch: 0 }) });
+                all.push(Append {
+                    business: BusinessId(row.business),
+                    reads: Vec::new(),
+                    events: vec![new],
+                    chain: Some(Chain { lane: 0, epoch: 0 }),
+                    keys: None,
+                });
             }
         }
     }

@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, reason = "a benchmark may")]
 
 mod dashboards;
+mod outside;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod raw;
 
 use std::fs::File;
@@ -46,8 +49,16 @@ fn folder() -> TempDir {
 
 impl Bench {
     async fn new() -> Self {
+        Self::on("").await
+    }
+
+    /// One whose log is at that address, or in its folder.
+    async fn on(log: &str) -> Self {
         let folder = folder();
-        let app = Arc::new(App::open(&config(folder.path()), Handles::default()).await.unwrap());
+        // Several processes on one log must wrap keys alike.
+        std::fs::write(folder.path().join("keyring.key"), "07".repeat(32)).unwrap();
+        let config = server::config::Config { log: log.to_owned(), ..config(folder.path()) };
+        let app = Arc::new(App::open(&config, Handles::default()).await.unwrap());
         let mut businesses = Vec::new();
         for n in 0..BUSINESSES {
             let data = json!({"slug": format!("b{n}")});
@@ -59,11 +70,9 @@ impl Bench {
     }
 
     /// The same installation with its views at rest: what is measured is the path of commands.
-    async fn without_views() -> Self {
-        let bench = Self::new().await;
-        bench.app.caught_up(Duration::from_secs(60)).await.unwrap();
-        projections::Runner::stop(&bench.app.views).await;
-        bench
+    async fn without_views(self) -> Self {
+        projections::Runner::stop(&self.app.views).await;
+        self
     }
 
     /// `n` commands from so many callers; `make` says what the i-th is.
@@ -310,9 +319,13 @@ fn main() {
     runtime.block_on(async {
         let only = std::env::args().nth(1).filter(|a| !a.starts_with("--"));
         let wanted = |part: &str| only.as_deref().is_none_or(|o| o == part);
+        #[cfg(feature = "postgres")]
+        if std::env::args().nth(1).is_some_and(|a| a == "one-of-several") {
+            return postgres::one_of_several(std::env::args().nth(2).unwrap_or_default()).await;
+        }
         disk();
         if wanted("commands") {
-            let bench = Bench::without_views().await;
+            let bench = Bench::new().await.without_views().await;
             let at_64 = spread(&bench).await;
             one_aggregate(&bench, at_64).await;
         }
@@ -324,6 +337,13 @@ fn main() {
         }
         if wanted("import") {
             import().await;
+        }
+        #[cfg(feature = "postgres")]
+        if wanted("postgres") {
+            postgres::postgres().await;
+        }
+        if wanted("outside") {
+            outside::outside().await;
         }
         if wanted("views") {
             dashboards::dashboards().await;

@@ -110,7 +110,7 @@ async fn a_process_that_dies_is_followed_and_nothing_is_left_out() {
 }
 
 #[cfg(feature = "amqp")]
-mod relay {
+pub(crate) mod relay {
     use std::io::{BufRead as _, BufReader, Read as _};
     use std::process::{Command, Stdio};
 
@@ -128,7 +128,7 @@ mod relay {
         (tokio::spawn(runner.run(hub::amqp::Relay::new(&broker.url), stopped)), stop)
     }
 
-    async fn bind(broker: &Broker) -> lapin::Channel {
+    pub(crate) async fn bind(broker: &Broker) -> lapin::Channel {
         let channel = broker.connect().await.create_channel().await.unwrap();
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
         channel.exchange_declare("minutebook".into(), lapin::ExchangeKind::Topic, durable, FieldTable::default()).await.unwrap();

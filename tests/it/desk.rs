@@ -292,7 +292,7 @@ async fn another_process_writes(installation: &Installation, business: domain::B
     let bytes = proof::canonical::to_bytes(&event).unwrap();
     let new =
         NewEvent { aggregate: domain::AggregateRef::new(domain::Kind::Task, task), version: version + 1, event_id: domain::ids::EventId(event_id), bytes };
-    installation.app.log.append(Append { business, reads: Vec::new(), events: vec![new], chain: None }).await.unwrap();
+    installation.app.log.append(Append { business, reads: Vec::new(), events: vec![new], chain: None, keys: None }).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,8 @@ mod desk;
 mod door;
 mod drivers;
 mod feed;
+#[cfg(feature = "postgres")]
+mod fleet;
 mod import;
 mod integrations;
 mod laws;
@@ -38,6 +40,8 @@ mod questions;
 mod rebuild;
 mod sealing;
 mod shape;
+#[cfg(feature = "postgres")]
+mod snapshots;
 mod sources;
 mod story;
 mod tasks;

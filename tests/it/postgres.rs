@@ -103,7 +103,7 @@ async fn append_inside(connection: &mut PgConnection, business: BusinessId, aggr
     tree.push(leaf);
     let none: (Vec<uuid::Uuid>, Vec<String>, Vec<i64>) = Default::default();
     let said: Vec<String> =
-        sqlx::query_scalar("SELECT what FROM minutebook.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)")
+        sqlx::query_scalar("SELECT what FROM minutebook.append(NULL, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)")
             .bind(vec![business.0])
             .bind(vec![head.0])
             .bind(vec![head.0 + 1])
@@ -171,7 +171,7 @@ async fn the_application_can_neither_change_nor_delete_an_event_and_the_auditor_
         ("minutebook_keys", "SELECT * FROM minutebook.events"),
         ("minutebook_auditor", "SELECT * FROM minutebook_keys.keys"),
         ("minutebook_auditor", "DELETE FROM minutebook.attempts"),
-        ("minutebook_auditor", "SELECT minutebook.append('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')"),
+        ("minutebook_auditor", "SELECT minutebook.append(0, '{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')"),
     ] {
         connection.execute(format!("SET ROLE {role}").as_str()).await.unwrap();
         let refused = connection.execute(sql).await.unwrap_err();

@@ -98,7 +98,7 @@ async fn a_keyring_opens_with_its_own_key_only_and_a_destroyed_key_is_gone_from_
     let own = Wrapping::from_file(&folder.path().join("k"), &Entropy::System).unwrap();
     let (business, subject) = (tests::samples::business(1), domain::SubjectId(uuid::Uuid::from_u128(5)));
     let keyring = LocalKeyring::open(&path, &own, Entropy::System).unwrap();
-    assert_eq!(keyring.sealing_key(business, subject).await.unwrap().generation, 1);
+    assert_eq!(keyring.sealing_key(business, subject).await.unwrap().0.generation, 1);
     drop(keyring);
     let other = Wrapping::Passphrase(String::from("guess").into());
     assert!(LocalKeyring::open(&path, &other, Entropy::System).err().unwrap().to_string().contains("does not open"));
@@ -107,7 +107,7 @@ async fn a_keyring_opens_with_its_own_key_only_and_a_destroyed_key_is_gone_from_
     assert_eq!(keyring.destroy(business, subject).await.unwrap(), 1);
     assert!(keyring.opening_key(business, subject, 1).await.unwrap().is_none());
     assert_eq!(keyring.destroy(business, subject).await.unwrap(), 0, "twice is once");
-    assert_eq!(keyring.sealing_key(business, subject).await.unwrap().generation, 2, "later data has a key of its own");
+    assert_eq!(keyring.sealing_key(business, subject).await.unwrap().0.generation, 2, "later data has a key of its own");
     drop(keyring);
     for suffix in ["", "-wal"] {
         let bytes = std::fs::read(format!("{}{suffix}", path.display())).unwrap_or_default();

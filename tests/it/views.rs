@@ -20,7 +20,7 @@ async fn write_unknown(installation: &Installation, business: domain::BusinessId
     let bytes = proof::canonical::to_bytes(&event).unwrap();
     let aggregate = domain::AggregateRef::new(domain::Kind::Task, id);
     let new = NewEvent { aggregate, version: 1, event_id: EventId(event_id), bytes };
-    installation.app.log.append(Append { business, reads: Vec::new(), events: vec![new], chain: None }).await.unwrap();
+    installation.app.log.append(Append { business, reads: Vec::new(), events: vec![new], chain: None, keys: None }).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ use domain::ids::INSTALLATION;
 use domain::{BusinessId, PrincipalId, Timestamp};
 use event_log::Entropy;
 use event_log::sqlite::Options;
+use projections::SharedFolder;
 use serde_json::{Value, json};
 use server::app::{App, Handles, operator};
 use server::config::{Config, Overrides};
@@ -89,10 +90,19 @@ impl Installation {
     /// # Panics
     /// When it can't be opened.
     pub async fn at(url: &str) -> Self {
+        Self::sharing(url, std::path::Path::new(""), SharedFolder::default()).await
+    }
+
+    /// The same, with a folder for snapshots of the views.
+    ///
+    /// # Panics
+    /// When it can't be opened.
+    pub async fn sharing(url: &str, snapshots: &std::path::Path, often: SharedFolder) -> Self {
         let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
         std::fs::write(folder.path().join("keyring.key"), "07".repeat(32)).unwrap();
-        let config = Config { log: url.to_owned(), ..config(folder.path()) };
-        let app = Arc::new(App::open(&config, handles(&clock)).await.unwrap());
+        let config = Config { log: url.to_owned(), snapshots: snapshots.to_owned(), ..config(folder.path()) };
+        let handles = Handles { snapshots: often, ..handles(&clock) };
+        let app = Arc::new(App::open(&config, handles).await.unwrap());
         // Keys of different processes must not be the same by chance.
         let keys = AtomicU64::new(u64::from(uuid::Uuid::now_v7().as_fields().1) << 32);
         Self { app, clock, folder, keys }

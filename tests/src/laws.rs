@@ -129,7 +129,7 @@ pub async fn all_or_nothing(log: Store) {
     broken.events.push(event(b, task(2), 7, "a"));
     assert!(matches!(log.append(broken).await, Err(AppendError::Conflict { .. })));
     assert_eq!(log.head(b).await.unwrap(), None);
-    assert_eq!(log.append(Append { business: b, reads: Vec::new(), events: Vec::new(), chain: None }).await, Err(AppendError::Empty));
+    assert_eq!(log.append(Append { business: b, reads: Vec::new(), events: Vec::new(), chain: None, keys: None }).await, Err(AppendError::Empty));
 }
 
 /// Law 4: the same ids again.

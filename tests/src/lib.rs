@@ -2,11 +2,14 @@
 //! suite for any store, a writer that is there to be killed, and an installation of one's own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, reason = "test code may")]
 
+#[cfg(feature = "postgres")]
+pub mod fleet;
 pub mod installation;
 pub mod laws;
 pub mod ledger;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod proxy;
 #[cfg(feature = "amqp")]
 pub mod rabbitmq;
 pub mod samples;

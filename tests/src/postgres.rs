@@ -1,34 +1,64 @@
 //! A PostgreSQL of our own for tests: made in a temporary folder on a free port, gone with this
 //! process, however it ends. `MINUTEBOOK_TEST_POSTGRES` names another one (a superuser's address).
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
-/// A cluster that runs.
-struct Cluster {
+/// A cluster that runs, and is gone with this.
+pub struct Cluster {
     url: String,
     /// It ends when the pipe to it closes.
-    _keeper: Option<Child>,
+    keeper: Option<(Child, BufReader<ChildStdout>)>,
     _folder: Option<TempDir>,
+}
+
+impl Cluster {
+    /// Stops the server as if the power of its processes were cut (`stop`: `pg_ctl stop -m
+    /// immediate`), or has it start again (`start`).
+    ///
+    /// # Panics
+    /// When it is not ours, or its keeper is gone.
+    pub fn tell(&mut self, word: &str) {
+        let (keeper, output) = self.keeper.as_mut().unwrap();
+        writeln!(keeper.stdin.as_mut().unwrap(), "{word}").unwrap();
+        let mut said = String::new();
+        output.read_line(&mut said).unwrap();
+        assert_eq!(said.trim(), word);
+    }
+
+    /// The address of a new database with our schema.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn database(&self) -> String {
+        let url = empty_in(self).await;
+        event_log::postgres::migrate(&url).await.unwrap();
+        url
+    }
 }
 
 /// Makes a cluster's folder, runs it, and takes it away when its standard input closes.
 const KEEPER: &str = r#"
 set -eu
-bin="$1" dir="$2" port="$3"
+bin="$1" dir="$2" port="$3" fsync="$4"
 as() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
 if [ "$(id -u)" = 0 ]; then chown postgres "$dir"; fi
 as "$bin/initdb" -D "$dir/data" -U postgres -A trust --no-sync -E UTF8 --locale=C >"$dir/initdb.log" 2>&1
-as "$bin/postgres" -D "$dir/data" -k "$dir" -p "$port" -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200 -c log_min_messages=fatal >"$dir/log" 2>&1 &
+start() { as "$bin/postgres" -D "$dir/data" -k "$dir" -p "$port" -c listen_addresses=127.0.0.1 -c fsync=$fsync -c max_connections=200 -c log_min_messages=fatal >>"$dir/log" 2>&1 & }
+stop() { as "$bin/pg_ctl" -D "$dir/data" stop -m immediate >/dev/null 2>&1 || true; }
+start
 echo started
-read -r _ || true
-as "$bin/pg_ctl" -D "$dir/data" stop -m immediate >/dev/null 2>&1 || true
+while read -r word; do
+  case "$word" in stop) stop ;; start) start ;; esac
+  echo "$word"
+done
+stop
 rm -rf "$dir"
 "#;
 
@@ -48,17 +78,20 @@ fn free_port() -> u16 {
 
 fn start() -> Cluster {
     if let Ok(url) = std::env::var("MINUTEBOOK_TEST_POSTGRES") {
-        return Cluster { url: url.trim_end_matches('/').to_owned(), _keeper: None, _folder: None };
+        return Cluster { url: url.trim_end_matches('/').to_owned(), keeper: None, _folder: None };
     }
-    let folder = TempDir::new().unwrap();
+    run(TempDir::new().unwrap(), "off")
+}
+
+fn run(folder: TempDir, fsync: &str) -> Cluster {
     let port = free_port();
     let mut command = Command::new("sh");
-    command.args(["-c", KEEPER, "keeper"]).arg(binaries()).arg(folder.path()).arg(port.to_string());
+    command.args(["-c", KEEPER, "keeper"]).arg(binaries()).arg(folder.path()).args([&port.to_string(), fsync]);
     let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut said = String::new();
-    BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let (mut said, mut output) = (String::new(), BufReader::new(keeper.stdout.take().unwrap()));
+    output.read_line(&mut said).unwrap();
     assert_eq!(said.trim(), "started", "PostgreSQL did not start: {}", log_of(folder.path()));
-    Cluster { url: format!("postgres://postgres@127.0.0.1:{port}"), _keeper: Some(keeper), _folder: Some(folder) }
+    Cluster { url: format!("postgres://postgres@127.0.0.1:{port}"), keeper: Some((keeper, output)), _folder: Some(folder) }
 }
 
 fn log_of(folder: &Path) -> String {
@@ -88,6 +121,10 @@ async fn connect(url: &str) -> PgConnection {
 /// When there is no PostgreSQL to be had.
 pub async fn empty_database() -> String {
     let cluster = tokio::task::spawn_blocking(cluster).await.unwrap();
+    empty_in(cluster).await
+}
+
+async fn empty_in(cluster: &Cluster) -> String {
     let name = format!("t{}", uuid::Uuid::now_v7().simple());
     let mut connection = connect(&format!("{}/postgres", cluster.url)).await;
     connection.execute(format!("CREATE DATABASE {name}").as_str()).await.unwrap();
@@ -105,4 +142,17 @@ pub async fn database() -> String {
     let _one = ROLES.lock().await;
     event_log::postgres::migrate(&url).await.unwrap();
     url
+}
+
+/// A cluster of one's own, to be stopped and started; in a folder, synced to its disk, or in a
+/// temporary one.
+///
+/// # Panics
+/// When there is no PostgreSQL to be had.
+pub async fn own(durable_in: Option<TempDir>) -> Cluster {
+    let start = || match durable_in {
+        Some(folder) => run(folder, "on"),
+        None => run(TempDir::new().unwrap(), "off"),
+    };
+    tokio::task::spawn_blocking(start).await.unwrap()
 }

@@ -30,5 +30,5 @@ pub fn event(business: BusinessId, aggregate: AggregateRef, version: u64, salt: 
 #[must_use]
 pub fn append(business: BusinessId, aggregate: AggregateRef, after: u64, count: u64, salt: &str) -> Append {
     let events = (after + 1..=after + count).map(|v| event(business, aggregate, v, salt)).collect();
-    Append { business, reads: Vec::new(), events, chain: None }
+    Append { business, reads: Vec::new(), events, chain: None, keys: None }
 }

@@ -64,7 +64,7 @@ impl Shared {
             let subject = first.prepared.subjects().next().unwrap_or_else(|| ctx.business.as_subject());
             first.prepared.set_request(content_digest(&key, &job.content), &key, subject);
         }
-        let keys = self.keys(ctx.business, &ready).await?;
+        let (keys, epoch) = self.keys(ctx.business, &ready).await?;
         let (mut events, mut receipts, mut folded) = (Vec::new(), Vec::new(), Vec::<(AggregateRef, Event)>::new());
         for Ready { receipt, aggregate, prepared } in ready {
             let bytes = prepared.seal(&keys, &self.entropy).map_err(broken)?;
@@ -75,7 +75,7 @@ impl Shared {
         }
         let read_only = |aggregate: &AggregateRef| !folded.iter().any(|(written, _)| written == aggregate);
         let reads = seen.0.iter().filter(|(a, _)| read_only(a)).map(|(a, (version, _))| (*a, *version)).collect();
-        let append = Append { business: ctx.business, reads, events, chain: None };
+        let append = Append { business: ctx.business, reads, events, chain: None, keys: epoch };
         append.check_caps()?;
         for (aggregate, event) in &folded {
             seen.evolve(*aggregate, event);
@@ -83,12 +83,15 @@ impl Shared {
         Ok(Decision::Append(receipts, append))
     }
 
-    /// A key for every subject in the events; in a fixed order, so that the same run makes the same.
-    async fn keys(&self, business: BusinessId, ready: &[Ready]) -> Result<SubjectKeys, CommandError> {
-        let mut keys = SubjectKeys::new();
+    /// A key for every subject in the events, in a fixed order, so that the same run makes the same;
+    /// and the epoch of the oldest of them.
+    async fn keys(&self, business: BusinessId, ready: &[Ready]) -> Result<(SubjectKeys, Option<u64>), CommandError> {
+        let (mut keys, mut oldest) = (SubjectKeys::new(), None::<u64>);
         for subject in ready.iter().flat_map(|r| r.prepared.subjects()).collect::<BTreeSet<_>>() {
-            keys.insert(subject, self.keyring.sealing_key(business, subject).await?);
+            let (key, epoch) = self.keyring.sealing_key(business, subject).await?;
+            keys.insert(subject, key);
+            oldest = Some(oldest.map_or(epoch, |o| o.min(epoch)));
         }
-        Ok(keys)
+        Ok((keys, oldest))
     }
 }

@@ -171,8 +171,8 @@ impl Inner {
 
 #[async_trait]
 impl Keyring for LocalKeyring {
-    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<Arc<SubjectKey>, KeyringError> {
-        self.sealing_key_now(business.0, subject.0)
+    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+        Ok((self.sealing_key_now(business.0, subject.0)?, 0))
     }
 
     async fn opening_key(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {

@@ -12,6 +12,7 @@ use postgres_es::PostgresEventRepository;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
+use super::ANSWER_MAX;
 use crate::log::{LogError, typed};
 
 /// What names a kind to postgres-es (the place `K` in [`Kind::ALL`]): it takes no command and holds
@@ -66,7 +67,9 @@ async fn events(
 pub(super) async fn load(pool: &PgPool, business: BusinessId, aggregate: AggregateRef) -> Result<(u64, State), LogError> {
     // There are no snapshots of its kind, and `get_events` asks for none.
     let repository = PostgresEventRepository::new(pool.clone()).with_tables("es_events", "es_events");
-    let events = events(&repository, business, aggregate).await.map_err(|e| LogError::Storage(format!("PostgreSQL: {e}")))?;
+    let asked = events(&repository, business, aggregate);
+    let asked = tokio::time::timeout(ANSWER_MAX, asked).await.unwrap_or_else(|_| Err(PersistenceError::ConnectionError("no answer in time".into())));
+    let events = asked.map_err(|e| LogError::Storage(format!("PostgreSQL: {e}")))?;
     let (mut version, mut state) = (0, State::empty(aggregate.kind));
     for event in events {
         state.evolve(&typed(event.payload.to_string().as_bytes())?);

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::plan::{Believed, Plan, plan};
-use super::{Job, Queued, advance, count};
+use super::{Job, Queued, advance, count, within};
 use crate::log::{AppendError, Committed};
 
 /// Appends of one call …
@@ -23,8 +23,9 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 const HEADS_MAX: usize = 100_000;
 /// How long a batch whose outcome is unknown is asked for before its callers are told so.
 const DOUBT_MAX: Duration = Duration::from_secs(30);
-/// Longest that a call may take before its connection is given up: beyond the server's own limits.
-const CALL_MAX: Duration = Duration::from_secs(45);
+/// Longest that a call may take before its connection is given up. The server may still be at it: what
+/// is sent again waits for its lock, and finds the ids stored.
+const CALL_MAX: Duration = Duration::from_secs(15);
 /// Longest that connecting may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Pause before a lost connection is made anew.
@@ -167,7 +168,7 @@ impl Appender {
     async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => tokio::time::timeout(CONNECT_MAX, self.options.connect()).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))?,
+            None => within(CONNECT_MAX, self.options.connect()).await?,
         };
         Ok(self.connection.insert(connection))
     }
@@ -183,7 +184,7 @@ impl Appender {
         let unknown: Vec<Uuid> = unknown.into_iter().collect();
         let sql = "SELECT business, seq, frontier FROM heads WHERE business = ANY($1)";
         let asked = sqlx::query_as(sql).bind(&unknown).fetch_all(self.connection().await?);
-        let found: Vec<(Uuid, i64, Vec<u8>)> = tokio::time::timeout(CALL_MAX, asked).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))?;
+        let found: Vec<(Uuid, i64, Vec<u8>)> = within(CALL_MAX, asked).await?;
         self.believed.heads.extend(unknown.into_iter().map(|b| (BusinessId(b), Frontier::default())));
         for (business, seq, frontier) in found {
             self.believe(BusinessId(business), seq, &frontier);
@@ -203,15 +204,21 @@ impl Appender {
     }
 
     async fn call(&mut self, plan: &Plan) -> Result<Vec<PgRow>, sqlx::Error> {
-        let sql = "SELECT what, i, n, m, b FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+        let sql = "SELECT what, i, n, m, b FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
         let (heads, guards, events) = (&plan.heads, &plan.guards, &plan.events);
-        let query = sqlx::query(sql).bind(&heads.business).bind(&heads.seq).bind(&heads.next_seq).bind(&heads.frontier).bind(&heads.next_frontier);
+        let query = sqlx::query(sql)
+            .bind(plan.keys.map(super::number))
+            .bind(&heads.business)
+            .bind(&heads.seq)
+            .bind(&heads.next_seq)
+            .bind(&heads.frontier)
+            .bind(&heads.next_frontier);
         let query = query.bind(&guards.business).bind(&guards.kind).bind(&guards.id).bind(&guards.version);
         let query = query.bind(&events.business).bind(&events.seq).bind(&events.kind).bind(&events.id).bind(&events.version);
         let query = query.bind(&events.event_id).bind(&events.leaf).bind(&events.bytes);
         let connection = self.connection().await?;
         // A half-open connection says nothing at all.
-        tokio::time::timeout(CALL_MAX, query.fetch_all(connection)).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
+        within(CALL_MAX, query.fetch_all(connection)).await
     }
 
     /// Turns what the function said into answers, and into what is believed from now on.
@@ -227,6 +234,7 @@ impl Appender {
                 "id" => {
                     stored.insert(at, (count(n), count(row.try_get("m")?), row.try_get("b")?));
                 }
+                "keys" => self.believed.keys = Some(count(n)),
                 "version" => {
                     if let Some(place) = plan.guards.place.get(at) {
                         self.believed.versions.insert(*place, count(n));

@@ -4,7 +4,7 @@ use domain::{BusinessId, Timestamp};
 use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
-use super::{count, log_error, number};
+use super::{count, number, read};
 use crate::attempts::Attempt;
 use crate::log::LogError;
 
@@ -28,7 +28,7 @@ pub(crate) async fn keep(pool: &PgPool, group: &[Attempt]) -> Result<(), LogErro
         .bind(group.iter().map(|a| a.target).collect::<Vec<_>>())
         .bind(group.iter().map(|a| storable(&a.key)).collect::<Vec<_>>())
         .bind(group.iter().map(|a| a.outcome.as_str()).collect::<Vec<_>>());
-    query.execute(pool).await.map_err(|e| log_error(&e))?;
+    read(query.execute(pool)).await?;
     Ok(())
 }
 
@@ -38,7 +38,7 @@ pub(crate) async fn keep(pool: &PgPool, group: &[Attempt]) -> Result<(), LogErro
 /// When they can't be written.
 pub(crate) async fn prune(pool: &PgPool, newest: u64, age_micros: i64) -> Result<(), LogError> {
     let sql = "DELETE FROM attempts WHERE n <= (SELECT max(n) FROM attempts) - $1 OR at < (SELECT max(at) FROM attempts) - $2";
-    sqlx::query(sql).bind(number(newest)).bind(age_micros).execute(pool).await.map_err(|e| log_error(&e))?;
+    read(sqlx::query(sql).bind(number(newest)).bind(age_micros).execute(pool)).await?;
     Ok(())
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn prune(pool: &PgPool, newest: u64, age_micros: i64) -> Result
 pub(crate) async fn oldest(pool: &PgPool, skip: u64, limit: usize) -> Result<Vec<Attempt>, LogError> {
     type Row = (Uuid, i64, Uuid, String, Option<Uuid>, String, String);
     let sql = "SELECT business, at, actor, command_type, target, key, outcome FROM attempts ORDER BY n OFFSET $1 LIMIT $2";
-    let rows: Vec<Row> = sqlx::query_as(sql).bind(number(skip)).bind(number(limit as u64)).fetch_all(pool).await.map_err(|e| log_error(&e))?;
+    let rows: Vec<Row> = read(sqlx::query_as(sql).bind(number(skip)).bind(number(limit as u64)).fetch_all(pool)).await?;
     let attempt = |(business, at, actor, command_type, target, key, outcome): Row| Attempt {
         at: Timestamp::from_micros(at),
         business: BusinessId(business),
@@ -67,7 +67,7 @@ pub(crate) async fn oldest(pool: &PgPool, skip: u64, limit: usize) -> Result<Vec
 /// # Errors
 /// When they can't be read.
 pub(crate) async fn all(pool: &PgPool) -> Result<u64, LogError> {
-    let n: i64 = sqlx::query_scalar("SELECT count(*) FROM attempts").fetch_one(pool).await.map_err(|e| log_error(&e))?;
+    let n: i64 = read(sqlx::query_scalar("SELECT count(*) FROM attempts").fetch_one(pool)).await?;
     Ok(count(n))
 }
 
@@ -78,15 +78,9 @@ pub(crate) async fn all(pool: &PgPool) -> Result<u64, LogError> {
 pub(crate) async fn list(pool: &PgPool, business: BusinessId, before: Option<u64>, limit: usize) -> Result<(Vec<(u64, Attempt)>, u64), LogError> {
     type Row = (i64, i64, Uuid, String, Option<Uuid>, String, String);
     let sql = "SELECT n, at, actor, command_type, target, key, outcome FROM attempts WHERE business = $1 AND n < $2 ORDER BY n DESC LIMIT $3";
-    let rows: Vec<Row> = sqlx::query_as(sql)
-        .bind(business.0)
-        .bind(before.map_or(i64::MAX, number))
-        .bind(number(limit as u64))
-        .fetch_all(pool)
-        .await
-        .map_err(|e| log_error(&e))?;
-    let total: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM attempts WHERE business = $1").bind(business.0).fetch_one(pool).await.map_err(|e| log_error(&e))?;
+    let rows = sqlx::query_as(sql).bind(business.0).bind(before.map_or(i64::MAX, number)).bind(number(limit as u64)).fetch_all(pool);
+    let rows: Vec<Row> = read(rows).await?;
+    let total: i64 = read(sqlx::query_scalar("SELECT count(*) FROM attempts WHERE business = $1").bind(business.0).fetch_one(pool)).await?;
     let attempt = |(n, at, actor, command_type, target, key, outcome): Row| {
         (count(n), Attempt { at: Timestamp::from_micros(at), business, actor: domain::PrincipalId(actor), command_type, target, key, outcome })
     };

@@ -1,8 +1,8 @@
 //! The keyring of several processes: wrapped keys in a schema and a role of their own.
 //!
-//! What a process remembers of keys is good for one epoch. Before every use it asks for the epoch;
-//! questions that wait at the same moment are asked once. So a key that another process destroyed
-//! is gone at its next use here.
+//! What a process remembers of keys is good for one epoch. Before it opens something it asks for the
+//! epoch; what it seals is appended with the epoch, and the append is refused in a later one. So a
+//! key that another process destroyed is gone at its next use here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::{ANSWER_MAX, within};
 use crate::keyring::wrapping::{Chest, ChestKey, Proof, Wrapped, Wrapper, Wrapping};
 use crate::keyring::{Keyring, KeyringError, SubjectKey};
 use crate::sealing::Entropy;
@@ -30,11 +31,19 @@ struct Remembered {
     current: HashMap<(Uuid, Uuid), u32>,
 }
 
+/// Keys to seal with, of one epoch.
+#[derive(Default)]
+struct Sealing {
+    epoch: u64,
+    keys: HashMap<(Uuid, Uuid), Arc<SubjectKey>>,
+}
+
 /// The keyring in a database.
 pub struct PostgresKeyring {
     pool: PgPool,
     wrapper: Wrapper,
     remembered: Mutex<Remembered>,
+    sealing: std::sync::Mutex<Sealing>,
 }
 
 fn storage(e: sqlx::Error) -> KeyringError {
@@ -62,7 +71,7 @@ impl PostgresKeyring {
             let known: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = sqlx::query_as(sql).fetch_optional(&pool).await.map_err(storage)?;
             if let Some((salt, n, proof)) = known {
                 let wrapper = Wrapper::open(wrapping, Proof { salt, nonce: nonce(&n)?, proof }, entropy)?;
-                return Ok(Self { pool, wrapper, remembered: Mutex::default() });
+                return Ok(Self { pool, wrapper, remembered: Mutex::default(), sealing: Default::default() });
             }
             // Two processes may be first: what one of them wrote is read by both.
             let proof = match fresh.take() {
@@ -84,11 +93,43 @@ impl PostgresKeyring {
     /// is asked for by the one who gets it, and asks again: no answer is older than its question.
     async fn current(&self) -> Result<tokio::sync::MutexGuard<'_, Remembered>, KeyringError> {
         let mut remembered = self.remembered.lock().await;
-        let epoch: i64 = sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool).await.map_err(storage)?;
+        let epoch: i64 = within(ANSWER_MAX, sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool)).await.map_err(storage)?;
         if epoch != remembered.epoch || remembered.unwrapped.len() > UNWRAPPED_MAX {
             *remembered = Remembered { epoch, ..Remembered::default() };
         }
         Ok(remembered)
+    }
+
+    fn sealing(&self) -> std::sync::MutexGuard<'_, Sealing> {
+        self.sealing.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The key to seal with, as it is now, and the epoch.
+    async fn asked_for(&self, b: Uuid, s: Uuid) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+        let mut remembered = self.current().await?;
+        let epoch = super::count(remembered.epoch);
+        if let Some(&generation) = remembered.current.get(&(b, s))
+            && let Some(key) = self.unwrapped(&mut remembered, b, s, generation).await?
+        {
+            return Ok((key, epoch));
+        }
+        loop {
+            let sql = "SELECT max(generation) FROM minutebook_keys.keys WHERE business = $1 AND subject = $2";
+            let newest: Option<i32> = within(ANSWER_MAX, sqlx::query_scalar(sql).bind(b).bind(s).fetch_one(&self.pool)).await.map_err(storage)?;
+            let newest = newest.and_then(|g| u32::try_from(g).ok());
+            if let Some(generation) = newest
+                && let Some(key) = self.unwrapped(&mut remembered, b, s, generation).await?
+            {
+                remembered.current.insert((b, s), generation);
+                return Ok((key, epoch));
+            }
+            let generation = newest.unwrap_or(0) + 1;
+            let (_, Wrapped { nonce, wrapped }) = self.wrapper.make(b, s, generation)?;
+            // Another process may have made this generation just now: then its key is the one.
+            let sql = "INSERT INTO minutebook_keys.keys VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+            let insert = sqlx::query(sql).bind(b).bind(s).bind(i32::try_from(generation).unwrap_or(i32::MAX)).bind(nonce.to_vec()).bind(wrapped.as_slice());
+            within(ANSWER_MAX, insert.execute(&self.pool)).await.map_err(storage)?;
+        }
     }
 
     async fn unwrapped(&self, remembered: &mut Remembered, b: Uuid, s: Uuid, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
@@ -97,7 +138,9 @@ impl PostgresKeyring {
         }
         let sql = "SELECT nonce, wrapped FROM minutebook_keys.keys WHERE business = $1 AND subject = $2 AND generation = $3";
         let row: Option<Kept> =
-            sqlx::query_as(sql).bind(b).bind(s).bind(i32::try_from(generation).unwrap_or(i32::MAX)).fetch_optional(&self.pool).await.map_err(storage)?;
+            within(ANSWER_MAX, sqlx::query_as(sql).bind(b).bind(s).bind(i32::try_from(generation).unwrap_or(i32::MAX)).fetch_optional(&self.pool))
+                .await
+                .map_err(storage)?;
         let Some((Some(n), Some(wrapped))) = row else { return Ok(None) };
         let key = self.wrapper.unwrap(b, s, generation, Wrapped { nonce: nonce(&n)?, wrapped: Zeroizing::new(wrapped) })?;
         remembered.unwrapped.insert((b, s, generation), Arc::clone(&key));
@@ -166,31 +209,25 @@ pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
 
 #[async_trait]
 impl Keyring for PostgresKeyring {
-    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<Arc<SubjectKey>, KeyringError> {
-        let (b, s) = (business.0, subject.0);
-        let mut remembered = self.current().await?;
-        if let Some(&generation) = remembered.current.get(&(b, s))
-            && let Some(key) = self.unwrapped(&mut remembered, b, s, generation).await?
+    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+        let place = (business.0, subject.0);
         {
-            return Ok(key);
-        }
-        loop {
-            let sql = "SELECT max(generation) FROM minutebook_keys.keys WHERE business = $1 AND subject = $2";
-            let newest: Option<i32> = sqlx::query_scalar(sql).bind(b).bind(s).fetch_one(&self.pool).await.map_err(storage)?;
-            let newest = newest.and_then(|g| u32::try_from(g).ok());
-            if let Some(generation) = newest
-                && let Some(key) = self.unwrapped(&mut remembered, b, s, generation).await?
-            {
-                remembered.current.insert((b, s), generation);
-                return Ok(key);
+            let sealing = self.sealing();
+            if let Some(key) = sealing.keys.get(&place) {
+                return Ok((Arc::clone(key), sealing.epoch));
             }
-            let generation = newest.unwrap_or(0) + 1;
-            let (_, Wrapped { nonce, wrapped }) = self.wrapper.make(b, s, generation)?;
-            // Another process may have made this generation just now: then its key is the one.
-            let sql = "INSERT INTO minutebook_keys.keys VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-            let insert = sqlx::query(sql).bind(b).bind(s).bind(i32::try_from(generation).unwrap_or(i32::MAX)).bind(nonce.to_vec()).bind(wrapped.as_slice());
-            insert.execute(&self.pool).await.map_err(storage)?;
         }
+        let (key, epoch) = self.asked_for(place.0, place.1).await?;
+        let mut sealing = self.sealing();
+        if sealing.epoch != epoch || sealing.keys.len() > UNWRAPPED_MAX {
+            *sealing = Sealing { epoch, keys: HashMap::new() };
+        }
+        sealing.keys.insert(place, Arc::clone(&key));
+        Ok((key, epoch))
+    }
+
+    async fn ask_anew(&self) {
+        *self.sealing() = Sealing::default();
     }
 
     async fn opening_key(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
@@ -199,8 +236,12 @@ impl Keyring for PostgresKeyring {
     }
 
     async fn epoch(&self) -> Result<u64, KeyringError> {
-        let epoch: i64 = sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool).await.map_err(storage)?;
-        Ok(super::count(epoch))
+        let epoch: i64 = within(ANSWER_MAX, sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool)).await.map_err(storage)?;
+        let epoch = super::count(epoch);
+        if self.sealing().epoch != epoch {
+            *self.sealing() = Sealing::default();
+        }
+        Ok(epoch)
     }
 
     async fn destroy(&self, business: BusinessId, subject: SubjectId) -> Result<u32, KeyringError> {
@@ -214,6 +255,7 @@ impl Keyring for PostgresKeyring {
             tracing::warn!(error = %e, "a destroyed key still lies, wrapped, in its table's file; PostgreSQL's autovacuum will take it");
         }
         *self.remembered.lock().await = Remembered::default();
+        self.ask_anew().await;
         Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
     }
 }

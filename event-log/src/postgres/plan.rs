@@ -20,6 +20,8 @@ pub(super) struct Believed {
     pub(super) heads: HashMap<BusinessId, Frontier>,
     /// Streams whose end is none of a tree.
     pub(super) damaged: HashSet<BusinessId>,
+    /// The epoch of the keys that the database named when it refused the last batch.
+    pub(super) keys: Option<u64>,
     /// Versions that the database named when it refused the last batch …
     pub(super) versions: HashMap<Place, u64>,
     /// … which held appends with these first events, none of them stored: an append that was not in
@@ -36,6 +38,7 @@ impl Believed {
 
     /// What the last refusal said holds no more.
     pub(super) fn forget_refusal(&mut self) {
+        self.keys = None;
         self.versions.clear();
         self.asked.clear();
     }
@@ -61,6 +64,8 @@ pub(super) struct Placed {
 pub(super) struct Plan {
     pub(super) placed: Vec<Placed>,
     pub(super) answered: Vec<(usize, AppendError)>,
+    /// The epoch of the keys that all of it was sealed in.
+    pub(super) keys: Option<u64>,
     pub(super) heads: Heads,
     pub(super) guards: Guards,
     pub(super) events: Events,
@@ -123,6 +128,17 @@ pub(super) fn plan(queue: &[Queued], believed: &Believed) -> Plan {
             broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
             plan.answered.push((queued, AppendError::Storage(why)));
             continue;
+        }
+        if let (Some(named), Some(own)) = (believed.keys, append.keys)
+            && named != own
+        {
+            broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
+            plan.answered.push((queued, AppendError::KeysDestroyed));
+            continue;
+        }
+        // One call, one epoch; which of the two is the right one it will say.
+        if plan.keys.is_some() && append.keys.is_some() && plan.keys != append.keys {
+            break;
         }
         let own: HashSet<EventId> = append.events.iter().map(|e| e.event_id).collect();
         if own.len() < append.events.len() {
@@ -187,6 +203,7 @@ impl Plan {
             self.guards.version.push(number(version));
             self.guards.place.push(place);
         }
+        self.keys = self.keys.or(append.keys);
         let head = self.next.entry(append.business).or_insert_with(|| believed.heads.get(&append.business).cloned().unwrap_or_default());
         self.placed.push(Placed { queued, first_seq: head.size() + 1, events_before: self.events.event_id.len() });
         for event in &append.events {

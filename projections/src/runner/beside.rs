@@ -198,7 +198,7 @@ impl Runner {
         }
         // Rows of another version stand still at their position: there they are compared, unless a
         // build that a restart went on with is beyond it.
-        build.stale_compared |= self.live.stale.is_empty() || build.fold.position() > self.live.position();
+        build.stale_compared |= self.live.is_of_this_version() || build.fold.position() > self.live.position();
         let up_to = if build.stale_compared { self.live.next() } else { self.live.position() };
         let began = Instant::now();
         if build.fold.step(up_to)? > 0 {
@@ -246,7 +246,11 @@ impl Runner {
         let Some(build) = &self.build else { return Ok(()) };
         self.generations.flip(build.number)?;
         let Some(build) = self.build.take() else { return Ok(()) };
-        self.live = build.fold;
+        let before = std::mem::replace(&mut self.live, build.fold);
+        if before.unfilled {
+            drop(before);
+            self.generations.forget_previous()?;
+        }
         self.told.serve(self.generations.path(build.number));
         self.moved.send_replace(self.live.position());
         Ok(())
@@ -271,7 +275,8 @@ impl Runner {
     /// Tells those outside.
     pub(super) fn publish(&self) {
         let previous = self.generations.previous().is_some();
-        self.told.note(|c| c.previous = previous);
+        let unfilled = self.live.unfilled;
+        self.told.note(|c| (c.previous, c.unfilled) = (previous, unfilled));
         let of = self.live.position();
         let now = self.build.as_ref().map(|b| Building { purpose: b.purpose, position: b.fold.position(), of });
         self.building.send_if_modified(|known| std::mem::replace(known, now.clone()) != now);

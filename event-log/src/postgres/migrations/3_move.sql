@@ -19,17 +19,22 @@ REVOKE ALL ON FUNCTION grown FROM PUBLIC;
 -- Stores a batch of appends, or nothing and says what is not as the caller thinks. VOLATILE in READ
 -- COMMITTED: its first statement waits for the lock, and each later one sees what was committed
 -- before it got it. One call, one transaction: a caller that is stopped holds no lock.
+--   k_epoch: the epoch of the keys that fields were sealed under; NULL when nothing is sealed.
 --   h_*: the streams, the end each was thought to have, and the one it gets.
 --   g_*: the aggregates that were read or are written to, and the version each was thought to have.
 --   e_*: the events, in their order.
--- Says what it found: `id` (stored already), `version` (another one), `head` (no end of a tree), each
--- of which stores nothing; else `moved` for each stream that ends elsewhere than thought, and `done`.
+-- Says what it found: `id` (stored already), `version` (another one), `keys` (some were destroyed
+-- since), `head` (no end of a tree), each of which stores nothing; else `moved` for each stream that ends elsewhere than thought, and `done`.
 CREATE FUNCTION append(
+  k_epoch bigint,
   h_business uuid[], h_seq bigint[], h_next_seq bigint[], h_frontier bytea[], h_next_frontier bytea[],
   g_business uuid[], g_kind text[], g_id uuid[], g_version bigint[],
   e_business uuid[], e_seq bigint[], e_kind text[], e_id uuid[], e_version bigint[], e_event_id uuid[], e_leaf bytea[], e_bytes bytea[])
 RETURNS TABLE(what text, i bigint, n bigint, m bigint, b bytea)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = minutebook, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = minutebook, pg_temp
+-- A plan is made once a connection, maybe while the tables are empty, and must be good when they are not:
+-- everything by its index.
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   last    bigint;
   refused boolean := false;
@@ -44,9 +49,11 @@ BEGIN
   RETURN QUERY
     SELECT 'version', x.i, v.version, 0::bigint, NULL::bytea
     FROM unnest(g_business, g_kind, g_id, g_version) WITH ORDINALITY x(business, kind, id, version, i)
-    CROSS JOIN LATERAL (SELECT coalesce(max(e.version), 0) AS version FROM events e
-                        WHERE e.business = x.business AND e.id = x.id AND e.kind = x.kind) v
+    CROSS JOIN LATERAL (SELECT coalesce((SELECT e.version FROM events e WHERE e.business = x.business AND e.id = x.id AND e.kind = x.kind
+                                         ORDER BY e.business DESC, e.id DESC, e.kind DESC, e.version DESC LIMIT 1), 0) AS version) v
     WHERE v.version <> x.version;
+  refused := refused OR FOUND;
+  RETURN QUERY SELECT 'keys', 0::bigint, k.n, 0::bigint, NULL::bytea FROM minutebook_keys.epoch k WHERE k.n <> k_epoch;
   refused := refused OR FOUND;
   FOR r IN
     SELECT x.i, coalesce(h.seq, 0) AS seq, coalesce(h.frontier, ''::bytea) AS frontier

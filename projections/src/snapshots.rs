@@ -1,0 +1,194 @@
+//! Snapshots of the views in a folder that several servers share: whoever has come far enough leaves
+//! one, and a new server begins with the newest instead of with the first event.
+//!
+//! A snapshot is one SQLite file, complete when it has its name. It never holds searchable text: that
+//! is filled again from the log, with the keys that still exist. It says which event it ends with, so
+//! that a snapshot of another log is never taken for one of this.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use domain::values::Digest;
+use rusqlite::Connection;
+use sha2::Digest as _;
+
+use crate::fold::{Sources, made_by};
+use crate::views::ViewsError;
+use crate::{ALL, search};
+
+/// Snapshots of one shape that are kept.
+const KEPT: usize = 2;
+/// What somebody was making and never finished is deleted after so long.
+const UNFINISHED_MAX: Duration = Duration::from_secs(3_600);
+
+/// Where snapshots lie, and how often one is left.
+#[derive(Debug, Clone)]
+pub struct SharedFolder {
+    /// The folder; empty = there is none.
+    pub folder: PathBuf,
+    /// Events from one snapshot to the next.
+    pub every: u64,
+    /// How often, at most, the folder is looked at.
+    pub look_every: Duration,
+}
+
+impl Default for SharedFolder {
+    fn default() -> Self {
+        Self { folder: PathBuf::new(), every: 10_000, look_every: Duration::from_secs(30) }
+    }
+}
+
+/// The snapshots that this program can read and writes.
+pub(crate) struct Snapshots {
+    shared: SharedFolder,
+    looked: Option<Instant>,
+    leaving: Option<JoinHandle<Result<u64, ViewsError>>>,
+}
+
+/// What the tables look like, but for the searchable ones: another program's may be others.
+fn shape() -> String {
+    let mut hash = sha2::Sha256::new();
+    for projection in ALL.iter().filter(|p| p.name != search::PROJECTION.name) {
+        hash.update(format!("{}\0{}\0{}\0", projection.name, projection.version, projection.sql));
+    }
+    Digest(hash.finalize().into()).to_string().split(':').next_back().unwrap_or_default().chars().take(16).collect()
+}
+
+impl Snapshots {
+    pub(crate) fn new(shared: SharedFolder) -> Option<Self> {
+        (!shared.folder.as_os_str().is_empty()).then_some(Self { shared, looked: None, leaving: None })
+    }
+
+    /// Those that this program can read, newest first.
+    fn list(&self) -> std::io::Result<Vec<(u64, PathBuf)>> {
+        let prefix = format!("views-{}-", shape());
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.shared.folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            if let Some(position) = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".db")).and_then(|n| n.parse().ok()) {
+                found.push((position, path));
+            }
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(found)
+    }
+
+    /// Puts the newest snapshot of this log there; says its position.
+    pub(crate) fn adopt(&self, to: &Path, sources: &Sources) -> Option<u64> {
+        let all = self.list().inspect_err(|e| tracing::warn!(error = %e, "the folder of snapshots can't be read")).ok()?;
+        for (position, path) in all {
+            let taken = fs::copy(&path, to).map_err(ViewsError::from).and_then(|_| check(to, position, sources));
+            match taken {
+                Ok(()) => return Some(position),
+                Err(e) => tracing::warn!(error = %e, snapshot = %path.display(), "a snapshot of the views can't be used"),
+            }
+            let _ = fs::remove_file(to);
+        }
+        None
+    }
+
+    /// Leaves a snapshot of a file of views that is that far, unless somebody has left a recent one.
+    pub(crate) fn leave(&mut self, live: &Path, at: u64, sources: &Sources) {
+        if let Some(done) = self.leaving.take_if(|l| l.is_finished()) {
+            match done.join() {
+                Ok(Ok(position)) => tracing::info!(position, "a snapshot of the views was left for others"),
+                Ok(Err(e)) => tracing::warn!(error = %e, "a snapshot of the views could not be left"),
+                Err(_) => tracing::error!("leaving a snapshot of the views ended early"),
+            }
+        }
+        if self.leaving.is_some() || at < self.shared.every || self.looked.is_some_and(|l| l.elapsed() < self.shared.look_every) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        let newest = match self.list() {
+            Ok(all) => all.first().map_or(0, |(position, _)| *position),
+            Err(e) => return tracing::warn!(error = %e, "the folder of snapshots can't be read"),
+        };
+        // One that is further is of another log, or of a time before this one was restored.
+        if newest <= at && at < newest + self.shared.every {
+            return;
+        }
+        let (live, folder, sources) = (live.to_owned(), self.shared.folder.clone(), sources.clone());
+        let write = move || {
+            let unfinished = folder.join(format!("{}.unfinished", uuid::Uuid::now_v7()));
+            let written = write(&live, &unfinished, &sources).and_then(|position| {
+                fs::File::open(&unfinished)?.sync_all()?;
+                fs::rename(&unfinished, folder.join(format!("views-{}-{position:020}.db", shape())))?;
+                Ok(position)
+            });
+            let _ = fs::remove_file(&unfinished);
+            written
+        };
+        self.leaving = std::thread::Builder::new().name("views-snapshot".to_owned()).spawn(write).ok();
+        self.tidy();
+    }
+
+    /// Deletes what is old.
+    fn tidy(&self) {
+        let old = self.list().unwrap_or_default().into_iter().skip(KEPT).map(|(_, path)| path);
+        let unfinished = fs::read_dir(&self.shared.folder).into_iter().flatten().flatten().map(|e| e.path());
+        let given_up = |path: &PathBuf| {
+            let age = path.metadata().and_then(|m| m.modified()).ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+            path.extension().is_some_and(|e| e == "unfinished") && age.is_some_and(|a| a > UNFINISHED_MAX)
+        };
+        for path in old.chain(unfinished.filter(given_up)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// The id of the event at a position of the log.
+fn event_at(position: u64, sources: &Sources) -> Result<String, ViewsError> {
+    let rows = sources.unsealer.runtime.block_on(sources.log.raw_rows(position.saturating_sub(1), 1)).map_err(|e| ViewsError::Storage(e.to_string()))?;
+    let row = rows.first().filter(|r| r.position == position);
+    row.map(|r| r.event_id.to_string()).ok_or_else(|| ViewsError::Storage(format!("the log has no event at position {position}")))
+}
+
+/// Whether a file is whole, and of this log.
+fn check(path: &Path, position: u64, sources: &Sources) -> Result<(), ViewsError> {
+    let connection = Connection::open(path)?;
+    let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
+    let origin: (u64, String) = connection.query_row("SELECT position, event_id FROM origin", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    if sound != "ok" {
+        return Err(ViewsError::Storage(sound));
+    }
+    if origin != (position, event_at(position, sources)?) {
+        return Err(ViewsError::Storage("it is of another log".to_owned()));
+    }
+    connection.execute_batch("DROP TABLE origin")?;
+    Ok(())
+}
+
+/// Writes the tables of a file of views, as they stand at one moment and without what is searchable,
+/// to a new file.
+fn write(live: &Path, to: &Path, sources: &Sources) -> Result<u64, ViewsError> {
+    let searchable: Vec<String> = made_by(&search::PROJECTION)?.into_iter().map(|(_, name)| name).collect();
+    let connection = Connection::open(to)?;
+    connection.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
+    connection.execute("ATTACH ? AS live", [format!("file:{}?mode=ro", live.display())])?;
+    let tx = connection.unchecked_transaction()?;
+    let position: u64 = tx.query_row("SELECT min(position) FROM live.projections WHERE name <> ?", [search::PROJECTION.name], |r| r.get(0))?;
+    type Object = (String, String, String, String);
+    let objects: Vec<Object> = {
+        let sql =
+            "SELECT type, name, tbl_name, sql FROM live.sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type = 'table' DESC, rowid";
+        let mut query = tx.prepare(sql)?;
+        query.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect::<Result<_, _>>()?
+    };
+    for (kind, name, table, sql) in objects.iter().filter(|(_, _, table, _)| !searchable.contains(table)) {
+        tx.execute_batch(sql)?;
+        if kind == "table" {
+            // Without columns that the file computes itself.
+            let columns: String = tx.query_row("SELECT group_concat('\"' || name || '\"') FROM pragma_table_info(?)", [name], |r| r.get(0))?;
+            tx.execute_batch(&format!("INSERT INTO main.\"{name}\" ({columns}) SELECT {columns} FROM live.\"{table}\""))?;
+        }
+    }
+    tx.execute("DELETE FROM main.projections WHERE name = ?", [search::PROJECTION.name])?;
+    tx.execute_batch("CREATE TABLE main.origin(position INTEGER NOT NULL, event_id TEXT NOT NULL) STRICT")?;
+    tx.execute("INSERT INTO main.origin VALUES (?, ?)", (position, event_at(position, sources)?))?;
+    tx.commit()?;
+    Ok(position)
+}
