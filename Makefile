@@ -32,7 +32,7 @@ bench: ## Measure, side by side in one run, and print ratios
 	$(CARGO) bench --locked -p tests --all-features --bench bench -- $(BENCH)
 
 torture: ## Power cuts on a loop-mounted image (needs root): durable must hold, NORMAL must be caught
-	$(CARGO) build --release --locked -p tests --bin torture --bin crash-writer
+	$(CARGO) build --release --locked -p tests --all-features --bin torture --bin crash-writer
 	./target/release/torture
 
 clean: ## Delete what `make run` made

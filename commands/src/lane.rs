@@ -9,13 +9,14 @@
 //! a conflict comes from another process, and is decided again a few times.
 
 mod append;
+mod finish;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::ids::{ApprovalId, EventId};
-use domain::limits::{CONFLICT_TRIES_MAX, LANE_AGGREGATES_MAX};
+use domain::limits::LANE_AGGREGATES_MAX;
 use domain::personal::ContentDigest;
 use domain::values::Digest;
 use domain::{AggregateRef, BusinessId, State};
@@ -37,8 +38,6 @@ use crate::root::{Boundary, Changes, Context, Decide};
 
 /// Appends of one lane that may be in flight.
 const IN_FLIGHT_MAX: usize = 1_024;
-/// How often an answer is made anew because another process was here.
-const OLD_TRIES_MAX: u32 = 20;
 /// After a command that had been carried out before, so many are looked for before they are decided.
 const REPEATS_EXPECTED: u32 = 1_000;
 /// Rounds in which a decision may name more that it reads.
@@ -182,65 +181,6 @@ impl Lane {
 
     fn queue(&mut self, flight: Flight) {
         self.in_flight.push_back(Box::pin(std::future::ready(flight)));
-    }
-
-    async fn finish(&mut self, flight: Flight) {
-        let Flight { mut job, epoch, outcome } = flight;
-        let current = epoch == self.epoch;
-        match outcome {
-            Outcome::Again => self.again.push_back(job),
-            Outcome::Answer(result, seen) if current => match self.shared.is_old(&job, &seen).await {
-                Ok(false) => job.answer(result),
-                Ok(true) if job.old < OLD_TRIES_MAX => {
-                    job.old += 1;
-                    job.look = true;
-                    self.drop_state();
-                    self.again.push_back(job);
-                }
-                Ok(true) => job.answer(Err(CommandError::Unavailable("others are changing the same all the time; send it again".to_owned()))),
-                Err(e) => job.answer(Err(e.into())),
-            },
-            Outcome::Answer(..) => self.again.push_back(job),
-            Outcome::Appended(events, result) => {
-                self.keys.remove(&job.first_id);
-                match result {
-                    Ok(committed) => {
-                        let receipt = receipt(job.submission.business, events, committed);
-                        job.answer(Ok(receipt));
-                    }
-                    Err(AppendError::ChainBroken) => {
-                        if current {
-                            self.drop_state();
-                        }
-                        self.draining = true;
-                        self.again.push_back(job);
-                    }
-                    // Nobody had looked: a repeat is recognised by its ids.
-                    Err(AppendError::IdTaken(_)) if !job.look => {
-                        job.look = true;
-                        self.repeats = REPEATS_EXPECTED;
-                        self.drop_state();
-                        self.again.push_back(job);
-                    }
-                    Err(AppendError::KeysDestroyed) if job.old < OLD_TRIES_MAX => {
-                        job.old += 1;
-                        self.shared.keyring.ask_anew().await;
-                        self.drop_state();
-                        self.again.push_back(job);
-                    }
-                    Err(e @ (AppendError::Conflict { .. } | AppendError::IdTaken(_))) => {
-                        // Only the first failure after a good state says that another process was here.
-                        job.tries += u32::from(current);
-                        self.drop_state();
-                        if job.tries >= CONFLICT_TRIES_MAX { job.answer(Err(e.into())) } else { self.again.push_back(job) }
-                    }
-                    Err(e) => {
-                        self.drop_state();
-                        job.answer(Err(e.into()));
-                    }
-                }
-            }
-        }
     }
 
     fn drop_state(&mut self) {
@@ -397,13 +337,6 @@ impl Shared {
         let now = self.log.versions(business, &aggregates).await?;
         Ok(seen.iter().zip(now).any(|((_, seen), now)| *seen != now))
     }
-}
-
-fn receipt(business: BusinessId, mut events: Vec<ReceiptEvent>, committed: Committed) -> Receipt {
-    for (seq, event) in (committed.first_seq..).zip(&mut events) {
-        event.seq = seq;
-    }
-    Receipt { business, events, position: Some(committed.position), repeated: committed.repeated }
 }
 
 /// The id of an aggregate whose command left it out: v5 of principal and key.

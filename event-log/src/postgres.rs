@@ -75,11 +75,15 @@ fn count(value: i64) -> u64 {
 
 /// What a database's refusal means, and what to do.
 pub(crate) fn log_error(e: &sqlx::Error) -> LogError {
+    if matches!(e, sqlx::Error::PoolTimedOut) {
+        return LogError::Storage("all connections to PostgreSQL are busy, or it can't be reached; try again".to_owned());
+    }
     let code = e.as_database_error().and_then(|d| d.code().map(std::borrow::Cow::into_owned));
     LogError::Storage(match code.as_deref() {
         Some("28P01" | "28000") => format!("PostgreSQL does not let us in: {e}; check user and password of --log"),
         Some("3D000") => format!("{e}; create the database, then run `minutebook migrate --log …`"),
         Some("42501" | "42704") => format!("{e}; run `minutebook migrate --log …` as the owner of the database, and connect as a member of minutebook_app"),
+        Some("42883") => format!("{e}; the schema was migrated under this program: start the program that migrated it"),
         Some("3F000" | "42P01") => format!("{e}; run `minutebook migrate --log …` first"),
         Some(_) | None => format!("PostgreSQL: {e}"),
     })
@@ -107,6 +111,8 @@ fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> 
         ("synchronous_commit", "on"),
         // A plan that was made while the tables were empty must not stay when they are not.
         ("enable_seqscan", "off"),
+        // What is off counts as very dear, and what is dear would be compiled, for 40 ms.
+        ("jit", "off"),
     ];
     let options = options.options(settings).application_name("minutebook").disable_statement_logging();
     Ok(match role {

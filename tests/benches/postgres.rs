@@ -342,7 +342,8 @@ async fn held(url: String, mut stop: oneshot::Receiver<()>) -> (f64, f64) {
 }
 
 pub(crate) async fn postgres() {
-    let cluster = tests::postgres::own(Some(folder())).await;
+    let place = folder();
+    let cluster = tests::postgres::own(Some(place.path()), true).await;
     let url = cluster.database().await;
     sqlx::raw_sql(SCHEMA).execute(&mut PgConnection::connect(&url).await.unwrap()).await.unwrap();
     let pool = pool(&url, 32).await;

@@ -130,7 +130,7 @@ async fn three_servers_of_which_one_is_killed_and_one_is_stopped_lose_and_double
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_that_crashes_and_comes_back_is_worked_with_again() {
-    let mut cluster = own(None).await;
+    let mut cluster = own(None, false).await;
     let log = cluster.database().await;
     let (one, key, business) = first(&log, &[]).await;
     let two = start(&log, &[]).await;

@@ -328,6 +328,21 @@ async fn a_damaged_end_of_a_stream_stops_its_own_business_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exhausted_pool_is_an_error_that_says_so_and_appends_go_on() {
+    let log = open(&database().await).await;
+    let mut held = Vec::new();
+    // The follower may have one of them.
+    while let Ok(Ok(connection)) = tokio::time::timeout(Duration::from_secs(2), log.pool().acquire()).await {
+        held.push(connection);
+    }
+    log.append(append(business(1), task(1), 0, 1, "x")).await.unwrap();
+    let refused = log.read_business(business(1), 0, 10).await.unwrap_err().to_string();
+    assert!(refused.contains("connections are busy"), "{refused}");
+    drop(held);
+    assert_eq!(log.read_business(business(1), 0, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_auditor_reads_history_with_psql() {
     let url = database().await;
     let installation = tests::installation::Installation::at(&url).await;

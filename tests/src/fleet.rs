@@ -120,7 +120,7 @@ pub fn plan(doors: &[String], key: &str, business: &str, idempotency: &str) -> V
             Answer::Said(404 | 403 | 409 | 429 | 503, _) | Answer::Nothing(_) if began.elapsed() < Duration::from_secs(60) => {
                 std::thread::sleep(Duration::from_millis(20));
             }
-            other => panic!("{other:?}"),
+            other @ (Answer::Said(..) | Answer::Nothing(_)) => panic!("{other:?}"),
         }
     }
     unreachable!()

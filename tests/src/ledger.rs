@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use domain::BusinessId;
-use event_log::EventLog as _;
-use event_log::sqlite::{Durability, FolderLock, Options, SqliteLog};
+use event_log::EventLog;
+use event_log::sqlite::{FolderLock, Options, SqliteLog};
 use proof::tree::{Frontier, leaf_hash};
 
 use crate::samples::{append, business, event, task};
@@ -22,9 +22,7 @@ const BUSINESSES: u128 = 4;
 ///
 /// # Panics
 /// When the store or the ledger can't be used.
-pub async fn write_for_ever(folder: &Path, ledger: &Path, durability: Durability) {
-    let _lock = FolderLock::take(folder).unwrap();
-    let log = Arc::new(SqliteLog::open(folder, &Options { durability, ..Options::default() }).unwrap());
+pub async fn write_for_ever(log: Arc<dyn EventLog>, ledger: &Path) {
     let ledger = Arc::new(Mutex::new(std::fs::OpenOptions::new().create(true).append(true).open(ledger).unwrap()));
     let callers = (0..BUSINESSES).map(|n| {
         let (log, ledger) = (Arc::clone(&log), Arc::clone(&ledger));
@@ -70,7 +68,11 @@ pub async fn check(folder: &Path, ledger: &Path) -> Result<u64, String> {
     result
 }
 
-async fn check_open(log: &SqliteLog, ledger: &Path) -> Result<u64, String> {
+/// The same for a log that is open.
+///
+/// # Errors
+/// What is missing or wrong.
+pub async fn check_open(log: &dyn EventLog, ledger: &Path) -> Result<u64, String> {
     let mut total = 0;
     for (n, promised) in acknowledged(ledger) {
         let b: BusinessId = business(n);

@@ -12,13 +12,35 @@ use tempfile::TempDir;
 
 /// A cluster that runs, and is gone with this.
 pub struct Cluster {
-    url: String,
+    /// Its address, without a database.
+    pub url: String,
     /// It ends when the pipe to it closes.
     keeper: Option<(Child, BufReader<ChildStdout>)>,
-    _folder: Option<TempDir>,
+    folder: Option<PathBuf>,
 }
 
 impl Cluster {
+    /// Its folder.
+    ///
+    /// # Panics
+    /// When it is not ours.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.as_ref().unwrap()
+    }
+
+    /// The processes of the server that are there now, the first of them the one that starts the others.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn processes(&self) -> Vec<String> {
+        let file = std::fs::read_to_string(self.folder().join("data/postmaster.pid")).unwrap();
+        let first = file.lines().next().unwrap().to_owned();
+        let children = Command::new("pgrep").args(["-P", &first]).output().unwrap().stdout;
+        std::iter::once(first.clone()).chain(String::from_utf8(children).unwrap().lines().map(str::to_owned)).collect()
+    }
+
     /// Stops the server as if the power of its processes were cut (`stop`: `pg_ctl stop -m
     /// immediate`), or has it start again (`start`).
     ///
@@ -49,7 +71,7 @@ set -eu
 bin="$1" dir="$2" port="$3" fsync="$4"
 as() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
 if [ "$(id -u)" = 0 ]; then chown postgres "$dir"; fi
-as "$bin/initdb" -D "$dir/data" -U postgres -A trust --no-sync -E UTF8 --locale=C >"$dir/initdb.log" 2>&1
+[ -d "$dir/data" ] || as "$bin/initdb" -D "$dir/data" -U postgres -A trust --no-sync -E UTF8 --locale=C >"$dir/initdb.log" 2>&1
 start() { as "$bin/postgres" -D "$dir/data" -k "$dir" -p "$port" -c listen_addresses=127.0.0.1 -c fsync=$fsync -c max_connections=200 -c log_min_messages=fatal >>"$dir/log" 2>&1 & }
 stop() { as "$bin/pg_ctl" -D "$dir/data" stop -m immediate >/dev/null 2>&1 || true; }
 start
@@ -78,20 +100,20 @@ fn free_port() -> u16 {
 
 fn start() -> Cluster {
     if let Ok(url) = std::env::var("MINUTEBOOK_TEST_POSTGRES") {
-        return Cluster { url: url.trim_end_matches('/').to_owned(), keeper: None, _folder: None };
+        return Cluster { url: url.trim_end_matches('/').to_owned(), keeper: None, folder: None };
     }
-    run(TempDir::new().unwrap(), "off")
+    run(TempDir::new().unwrap().keep(), "off")
 }
 
-fn run(folder: TempDir, fsync: &str) -> Cluster {
+fn run(folder: PathBuf, fsync: &str) -> Cluster {
     let port = free_port();
     let mut command = Command::new("sh");
-    command.args(["-c", KEEPER, "keeper"]).arg(binaries()).arg(folder.path()).args([&port.to_string(), fsync]);
+    command.args(["-c", KEEPER, "keeper"]).arg(binaries()).arg(&folder).args([&port.to_string(), fsync]);
     let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let (mut said, mut output) = (String::new(), BufReader::new(keeper.stdout.take().unwrap()));
     output.read_line(&mut said).unwrap();
-    assert_eq!(said.trim(), "started", "PostgreSQL did not start: {}", log_of(folder.path()));
-    Cluster { url: format!("postgres://postgres@127.0.0.1:{port}"), keeper: Some((keeper, output)), _folder: Some(folder) }
+    assert_eq!(said.trim(), "started", "PostgreSQL did not start: {}", log_of(&folder));
+    Cluster { url: format!("postgres://postgres@127.0.0.1:{port}"), keeper: Some((keeper, output)), folder: Some(folder) }
 }
 
 fn log_of(folder: &Path) -> String {
@@ -144,15 +166,29 @@ pub async fn database() -> String {
     url
 }
 
-/// A cluster of one's own, to be stopped and started; in a folder, synced to its disk, or in a
-/// temporary one.
+/// A cluster over the files of one, in that folder: after a crash it recovers.
+///
+/// # Panics
+/// When it does not start.
+pub async fn over(folder: PathBuf) -> Cluster {
+    tokio::task::spawn_blocking(|| run(folder, "on")).await.unwrap()
+}
+
+/// A cluster of one's own, to be stopped and started, in a new folder in that one or in a temporary one;
+/// whether it syncs to the disk.
 ///
 /// # Panics
 /// When there is no PostgreSQL to be had.
-pub async fn own(durable_in: Option<TempDir>) -> Cluster {
-    let start = || match durable_in {
-        Some(folder) => run(folder, "on"),
-        None => run(TempDir::new().unwrap(), "off"),
-    };
-    tokio::task::spawn_blocking(start).await.unwrap()
+pub async fn own(place: Option<&Path>, durable: bool) -> Cluster {
+    let folder = place.map_or_else(TempDir::new, TempDir::new_in).unwrap().keep();
+    tokio::task::spawn_blocking(move || run(folder, if durable { "on" } else { "off" })).await.unwrap()
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some((mut keeper, _)) = self.keeper.take() {
+            drop(keeper.stdin.take());
+            let _ = keeper.wait();
+        }
+    }
 }

@@ -34,14 +34,14 @@ RETURNS TABLE(what text, i bigint, n bigint, m bigint, b bytea)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = minutebook, pg_temp
 -- A plan is made once a connection, maybe while the tables are empty, and must be good when they are not:
 -- everything by its index.
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   last    bigint;
   refused boolean := false;
   moved   bigint[] := '{}';
   r       record;
 BEGIN
-  SELECT l.position INTO last FROM log l FOR UPDATE;
+  SELECT l.position INTO last FROM log l WHERE l.one FOR UPDATE;
   RETURN QUERY
     SELECT 'id', x.i, e.seq, e.position, e.bytes
     FROM unnest(e_event_id) WITH ORDINALITY x(event_id, i) JOIN events e ON e.event_id = x.event_id;
