@@ -17,6 +17,7 @@ use domain::{BusinessId, Event, SubjectId};
 use event_log::{EventLog, Recorded};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use crate::tables::{UNFILLED, fill_in, make_anew};
 use crate::views::{ViewsError, failures};
 use crate::{ALL, Applied, Apply, ApplyError, Projection, Unsealer, search};
 
@@ -31,9 +32,6 @@ CREATE TABLE IF NOT EXISTS skips(
 CREATE TABLE IF NOT EXISTS failures(
   projection TEXT NOT NULL, business TEXT NOT NULL, seq INTEGER NOT NULL, position INTEGER NOT NULL, error TEXT NOT NULL,
   PRIMARY KEY (projection, business)) STRICT, WITHOUT ROWID;";
-
-/// The version of searchable tables that nothing was put into yet.
-const UNFILLED: u32 = 0;
 
 /// What folds read from and open personal fields with.
 #[derive(Clone)]
@@ -79,7 +77,7 @@ impl Fold {
             if known.is_none_or(|(version, _)| version != projection.version) {
                 stale.push(i);
             }
-            unfilled |= known.is_some_and(|(version, _)| version == UNFILLED);
+            unfilled |= projection.name == search::PROJECTION.name && known.is_some_and(|(version, _)| version == UNFILLED);
             positions.push(known.map_or(0, |(_, position)| position));
         }
         let mut fold = Self { connection, sources: sources.clone(), positions, stopped: HashSet::new(), stale, unfilled };
@@ -363,39 +361,4 @@ impl Fold {
         let event = stored.event().map_err(|e| ApplyError::Value(e.to_string()))?;
         self.apply(projection, &Applied { recorded, stored: &stored, event: &event })
     }
-}
-
-/// A file that began as a snapshot has no searchable tables: makes them, to be filled.
-fn fill_in(connection: &Connection) -> Result<(), ViewsError> {
-    let names: (bool, bool) =
-        connection.query_row("SELECT count(*) > 0, coalesce(sum(name = 'search'), 0) = 0 FROM projections", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
-    if names == (true, true) {
-        make_anew(connection, &Projection { version: UNFILLED, ..search::PROJECTION })?;
-    }
-    Ok(())
-}
-
-/// The tables and views that a projection's SQL makes, in its order.
-pub(crate) fn made_by(projection: &Projection) -> rusqlite::Result<Vec<(String, String)>> {
-    let scratch = Connection::open_in_memory()?;
-    scratch.execute_batch(projection.sql)?;
-    let mut made = scratch.prepare("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY rowid")?;
-    made.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
-}
-
-/// Drops what a projection, in whatever version, made here, and makes it empty.
-fn make_anew(connection: &Connection, projection: &Projection) -> Result<(), ViewsError> {
-    let storage = |e: serde_json::Error| ViewsError::Storage(e.to_string());
-    let tx = connection.unchecked_transaction()?;
-    let before: Option<String> = tx.query_row("SELECT made FROM projections WHERE name = ?", [projection.name], |r| r.get(0)).optional()?;
-    let before: Vec<(String, String)> = before.map(|text| serde_json::from_str(&text)).transpose().map_err(storage)?.unwrap_or_default();
-    for (kind, name) in before {
-        tx.execute_batch(&format!("DROP {kind} IF EXISTS \"{name}\""))?;
-    }
-    tx.execute_batch(projection.sql)?;
-    let made = serde_json::to_string(&made_by(projection)?).map_err(storage)?;
-    tx.execute("DELETE FROM failures WHERE projection = ?", [projection.name])?;
-    tx.execute("INSERT OR REPLACE INTO projections VALUES (?, ?, 0, ?)", params![projection.name, projection.version, made])?;
-    tx.commit()?;
-    Ok(())
 }

@@ -22,6 +22,7 @@ pub mod operations;
 mod runner;
 pub mod search;
 mod snapshots;
+mod tables;
 pub mod tasks;
 mod views;
 

@@ -14,7 +14,8 @@ use domain::values::Digest;
 use rusqlite::Connection;
 use sha2::Digest as _;
 
-use crate::fold::{Sources, made_by};
+use crate::fold::Sources;
+use crate::tables::made_by;
 use crate::views::ViewsError;
 use crate::{ALL, search};
 

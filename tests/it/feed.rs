@@ -119,6 +119,22 @@ async fn a_live_feed_gives_what_comes_and_a_reader_comes_back_with_its_last_id()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_feed_of_which_nothing_comes_gives_a_sign_of_life() {
+    let door = door().await;
+    let end = door.installation.app.log.position().borrow().to_string();
+    let mut events = connect(&door, &format!("/v1/events?after={end}"), "Accept: text/event-stream\r\n");
+    let mut lines = connect(&door, &format!("/v1/events?after={end}"), "");
+    let read = tokio::task::spawn_blocking(move || {
+        for stream in [&events, &lines] {
+            stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        }
+        (read_until(&mut events, ": still here\n\n"), read_until(&mut lines, "\r\n\r\n1\r\n\n"))
+    });
+    let (events, lines) = read.await.unwrap();
+    assert!(!events.contains("data:") && !lines.contains('{'), "{events}{lines}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_takes_nothing_is_dropped_and_others_are_not_disturbed() {
     let installation = Installation::impatient().await;
     let business = installation.business("acme").await;

@@ -218,22 +218,14 @@ async fn three_processes_that_import_the_same_file_at_once_import_it_once() {
     assert_eq!(written, counted.events_written, "each was written by one of them");
 }
 
-/// The relay is in one process at a time, and goes over when that one is killed, or stopped and
-/// comes back without knowing.
+/// The broker's messages in the order they came: business, `seq`, id.
 #[cfg(feature = "amqp")]
-#[tokio::test(flavor = "multi_thread")]
-async fn the_relay_goes_over_from_a_killed_server_and_from_a_stopped_one() {
-    use event_log::EventLog as _;
-    use event_log::consumers::Consumers as _;
-    use futures_util::StreamExt as _;
+type Came = Arc<Mutex<Vec<(String, u64, String)>>>;
 
-    let mut broker = tests::rabbitmq::Broker::start();
-    let channel = crate::consumers::relay::bind(&broker).await;
-    let log = database().await;
-    let seen = event_log::postgres::PostgresLog::open(&log).await.unwrap();
-    let consumers = event_log::postgres::PostgresConsumers::of(&seen);
-    // The broker's messages, in the order they came: business, seq, id.
-    let came = Arc::new(Mutex::new(Vec::<(String, u64, String)>::new()));
+#[cfg(feature = "amqp")]
+async fn collect(channel: &lapin::Channel) -> (Came, tokio::task::JoinHandle<()>) {
+    use futures_util::StreamExt as _;
+    let came = Came::default();
     let mut messages = channel.basic_consume("all".into(), "".into(), Default::default(), Default::default()).await.unwrap();
     let reader = tokio::spawn({
         let came = Arc::clone(&came);
@@ -246,6 +238,48 @@ async fn the_relay_goes_over_from_a_killed_server_and_from_a_stopped_one() {
             }
         }
     });
+    (came, reader)
+}
+
+/// Every public event of the log came, each for the first time in the order of the log.
+#[cfg(feature = "amqp")]
+async fn everything_came_in_order(seen: &event_log::postgres::PostgresLog, came: &Came) {
+    use event_log::EventLog as _;
+    let end = *seen.position().borrow();
+    let mut wanted = Vec::new();
+    for recorded in seen.read_all(0, 100_000).await.unwrap() {
+        if hub::public::cloud_event(&recorded).unwrap().is_some() {
+            wanted.push((recorded.business.to_string(), recorded.seq));
+        }
+    }
+    let began = std::time::Instant::now();
+    loop {
+        let firsts = {
+            let mut ids = std::collections::HashSet::new();
+            came.lock().unwrap().iter().filter(|(_, _, id)| ids.insert(id.clone())).map(|(b, seq, _)| (b.clone(), *seq)).collect::<Vec<_>>()
+        };
+        if firsts.len() == wanted.len() {
+            assert_eq!(firsts, wanted, "each for the first time in the order of the log");
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{} of {} came, up to position {end}", firsts.len(), wanted.len());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The relay is in one process at a time, and goes over when that one is killed, or stopped and
+/// comes back without knowing.
+#[cfg(feature = "amqp")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_relay_goes_over_from_a_killed_server_and_from_a_stopped_one() {
+    use event_log::consumers::Consumers as _;
+
+    let mut broker = tests::rabbitmq::Broker::start();
+    let channel = crate::consumers::relay::bind(&broker).await;
+    let log = database().await;
+    let seen = event_log::postgres::PostgresLog::open(&log).await.unwrap();
+    let consumers = event_log::postgres::PostgresConsumers::of(&seen);
+    let (came, reader) = collect(&channel).await;
     let amqp: &'static [&'static str] = vec!["--amqp", &*broker.url.clone().leak()].leak();
     let (mut relaying, key, business) = first(&log, amqp).await;
     let owner = async |not: Option<uuid::Uuid>| {
@@ -289,26 +323,7 @@ async fn the_relay_goes_over_from_a_killed_server_and_from_a_stopped_one() {
     assert!(over >= 1, "a stopped server keeps the relay for ever");
     let receipts = work.end().await;
     all_is_well(&log, &receipts).await;
-    let end = *seen.position().borrow();
-    let mut wanted = Vec::new();
-    for recorded in seen.read_all(0, 100_000).await.unwrap() {
-        if hub::public::cloud_event(&recorded).unwrap().is_some() {
-            wanted.push((recorded.business.to_string(), recorded.seq));
-        }
-    }
-    let began = std::time::Instant::now();
-    loop {
-        let firsts = {
-            let mut ids = std::collections::HashSet::new();
-            came.lock().unwrap().iter().filter(|(_, _, id)| ids.insert(id.clone())).map(|(b, seq, _)| (b.clone(), *seq)).collect::<Vec<_>>()
-        };
-        if firsts.len() == wanted.len() {
-            assert_eq!(firsts, wanted, "each for the first time in the order of the log");
-            break;
-        }
-        assert!(began.elapsed() < Duration::from_secs(60), "{} of {} came, up to position {end}", firsts.len(), wanted.len());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    everything_came_in_order(&seen, &came).await;
     reader.abort();
     broker.tell("stop");
 }

@@ -34,6 +34,8 @@ mod postgres;
 #[cfg(feature = "postgres")]
 mod postgres_es;
 #[cfg(feature = "postgres")]
+mod privileges;
+#[cfg(feature = "postgres")]
 mod processes;
 mod proofs;
 mod questions;

@@ -126,7 +126,10 @@ fn cluster() -> &'static Cluster {
 }
 
 /// Connects as the superuser, once the server answers.
-async fn connect(url: &str) -> PgConnection {
+///
+/// # Panics
+/// When it does not within a minute.
+pub async fn connect(url: &str) -> PgConnection {
     let began = Instant::now();
     loop {
         match PgConnection::connect(url).await {
