@@ -28,7 +28,7 @@ check: ## Format, lints, contracts, shape: what can be said without running much
 contracts: ## Write event schemas, examples and the SDL from the code
 	$(CARGO) run --locked -q -p server --all-features -- contracts . --write
 
-bench: ## Measure, side by side in one run, and print ratios
+bench: ## Measure, side by side in one run, and print ratios (BENCH=commands, reading, import, postgres, outside, views: that part)
 	$(CARGO) bench --locked -p tests --all-features --bench bench -- $(BENCH)
 
 torture: ## Power cuts on a loop-mounted image (needs root): durable must hold, NORMAL must be caught

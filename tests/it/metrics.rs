@@ -32,6 +32,11 @@ fn figures_kpis_and_targets_follow_their_rules() {
 
 /// Takes a committed file in.
 pub(crate) async fn import(installation: &Installation, format: Format, file: &str, business: &str) -> server::import::Counts {
+    // Cases of XES are whole: they may come in side by side.
+    import_at_once(installation, format, file, business, if format == Format::Xes { 16 } else { 1 }).await
+}
+
+pub(crate) async fn import_at_once(installation: &Installation, format: Format, file: &str, business: &str, records: usize) -> server::import::Counts {
     let settings = Settings { business: business.to_owned(), currency: domain::values::Currency::USD, clear: Vec::new() };
     let importer = Importer::prepare(&installation.app, format, &settings, operator()).await.unwrap();
     let [case, activity, time, resource] =
@@ -46,16 +51,9 @@ pub(crate) async fn import(installation: &Installation, format: Format, file: &s
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file);
     let mut total = server::import::Counts::default();
     let take = async |record: std::io::Result<server::import::records::Record>| importer.record(&record.unwrap().bytes.unwrap()).await.unwrap();
-    if format == Format::Xes {
-        // Cases of XES are whole: they may come in side by side.
-        let mut under_way = futures_util::stream::iter(source::open(format, &path, &columns).unwrap()).map(take).buffered(16);
-        while let Some(counts) = under_way.next().await {
-            total.add(&counts);
-        }
-        return total;
-    }
-    for record in source::open(format, &path, &columns).unwrap() {
-        total.add(&take(record).await);
+    let mut under_way = futures_util::stream::iter(source::open(format, &path, &columns).unwrap()).map(take).buffered(records);
+    while let Some(counts) = under_way.next().await {
+        total.add(&counts);
     }
     total
 }

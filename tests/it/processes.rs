@@ -131,14 +131,15 @@ async fn every_source_gives_the_same_counts_and_roots_in_both_stores() {
         (Format::Openhands, "openhands/basic_gui_mode.json"),
         (Format::SweAgent, "swe-agent/flash.traj"),
         (Format::Csv, "process-logs/tickets.csv"),
+        (Format::Xes, "process-logs/orders.xes"),
         (Format::Documents, "documents"),
     ] {
         let (sqlite, postgres) = (Installation::at("").await, Installation::at(&database().await).await);
-        let in_sqlite = crate::metrics::import(&sqlite, format, file, "acme").await;
-        let in_postgres = crate::metrics::import(&postgres, format, file, "acme").await;
+        let in_sqlite = crate::metrics::import_at_once(&sqlite, format, file, "acme", 1).await;
+        let in_postgres = crate::metrics::import_at_once(&postgres, format, file, "acme", 1).await;
         assert_eq!(serde_json::to_value(&in_sqlite).unwrap(), serde_json::to_value(&in_postgres).unwrap(), "{file}");
         assert_eq!(sqlite.app.log.heads().await.unwrap(), postgres.app.log.heads().await.unwrap(), "{file}");
-        let again = crate::metrics::import(&postgres, format, file, "acme").await;
+        let again = crate::metrics::import_at_once(&postgres, format, file, "acme", 1).await;
         assert_eq!(again.events_written, 0, "{file}");
         postgres.views_are_rebuilt_alike().await;
         assert_eq!(sqlite.app.views.digests().unwrap().len(), postgres.app.views.digests().unwrap().len());
