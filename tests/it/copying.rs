@@ -104,3 +104,48 @@ async fn copying_goes_on_where_it_was_and_refuses_what_is_no_copy() {
     assert!(nothing.contains("there is no log"), "{nothing}");
     assert!(moved(&folder(&home), &folder(&home)).await.unwrap_err().contains("the same"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_killed_again_and_again_goes_on_and_ends_with_the_same_roots() {
+    use event_log::EventLog as _;
+    let installation = business().await;
+    let business = installation.app.business("acme").await.unwrap().unwrap();
+    let plans = (0..2_000).map(|n| {
+        let app = std::sync::Arc::clone(&installation.app);
+        async move {
+            let data = json!({"title": format!("t{n}"), "team": "hr"});
+            app.as_operator(&format!("plan {n}"), "tasks.plan", None, &data, business).await.unwrap();
+        }
+    });
+    futures_util::future::join_all(plans).await;
+    let heads = installation.app.log.heads().await.unwrap();
+    let home = installation.close().await;
+    let url = database().await;
+    let target = event_log::postgres::PostgresLog::open(&url).await.unwrap();
+    let (mut at, mut kills) = (0, 0);
+    let done = loop {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_minutebook-for-tests"));
+        command.arg("copy").arg("--from").arg(home.path()).args(["--to", &url]);
+        let mut copying = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        // Once it has written something more it is killed; a few times, and then it may end.
+        let before = at;
+        let status = loop {
+            at = target.ends().await.unwrap().1;
+            if kills < 3 && at > before {
+                copying.kill().unwrap();
+            }
+            if let Some(status) = copying.try_wait().unwrap() {
+                break status;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        };
+        if status.code().is_some() {
+            break status;
+        }
+        kills += 1;
+    };
+    assert!(done.success() && kills >= 1, "{done}, after {kills} kills");
+    assert_eq!(target.heads().await.unwrap(), heads);
+    let last = moved(&folder(&home), &House::Postgres(url)).await.unwrap();
+    assert!(last.same && last.copied == 0, "{last:?}");
+}
