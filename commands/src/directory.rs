@@ -9,7 +9,7 @@ use domain::access::Principal;
 use domain::ids::INSTALLATION;
 use domain::values::Digest;
 use domain::{BusinessId, Event, PrincipalId, access, businesses};
-use event_log::{EventLog, LogError};
+use event_log::{EventLog, LogError, is_last};
 use sha2::{Digest as _, Sha256};
 
 use crate::authorize::Actor;
@@ -84,7 +84,7 @@ impl Directory {
         loop {
             let after = self.folded.read().unwrap_or_else(PoisonError::into_inner).seq;
             let events = self.log.read_business(INSTALLATION, after, PAGE).await?;
-            let done = events.len() < PAGE;
+            let done = is_last(&events, PAGE);
             let mut folded = self.folded.write().unwrap_or_else(PoisonError::into_inner);
             for recorded in events.iter().filter(|r| r.seq > after) {
                 if recorded.seq <= folded.seq {

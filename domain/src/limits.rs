@@ -6,6 +6,10 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
 /// Largest append, in bytes of its events.
 pub const APPEND_BYTES_MAX: usize = 4 << 20;
+/// What is read of the log at once, in bytes of its events, unless one event alone has more.
+pub const PAGE_BYTES_MAX: usize = 16 << 20;
+/// Feeds that are open.
+pub const FEEDS_MAX: usize = 1_000;
 /// Deepest JSON.
 pub const DEPTH_MAX: usize = 64;
 /// Largest page.

@@ -13,7 +13,7 @@
 
 use async_trait::async_trait;
 use domain::ids::EventId;
-use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX};
+use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX, PAGE_BYTES_MAX};
 use domain::{AggregateRef, BusinessId, Event, State};
 use proof::tree::Hash;
 use tokio::sync::{oneshot, watch};
@@ -201,6 +201,13 @@ impl Pending {
     }
 }
 
+/// Whether what was read of the log, with that limit, is all there is: a page is also full when its
+/// events have [`PAGE_BYTES_MAX`] bytes together.
+#[must_use]
+pub fn is_last(page: &[Recorded], limit: usize) -> bool {
+    page.len() < limit && page.iter().map(|r| r.bytes.len()).sum::<usize>() < PAGE_BYTES_MAX
+}
+
 /// Events that are read at once when an aggregate is loaded.
 const LOAD_PAGE: usize = 1_000;
 
@@ -214,7 +221,8 @@ pub fn typed(bytes: &[u8]) -> Result<Event, LogError> {
     stored.event().map_err(|e| unreadable(e.to_string()))
 }
 
-/// The log of one installation.
+/// The log of one installation. What is read of it comes in pages: at most `limit` events, and no more
+/// once they have [`PAGE_BYTES_MAX`] bytes together.
 #[async_trait]
 pub trait EventLog: Send + Sync {
     /// Hands an append to the writer, in the order of the calls; waits while its queue is full.
@@ -240,7 +248,7 @@ pub trait EventLog: Send + Sync {
                 state.evolve(&typed(&recorded.bytes)?);
                 version += 1;
             }
-            if events.len() < LOAD_PAGE {
+            if is_last(&events, LOAD_PAGE) {
                 return Ok((version, state));
             }
         }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::ids::EventId;
-use domain::limits::QUEUE_MAX;
+use domain::limits::{PAGE_BYTES_MAX, QUEUE_MAX};
 use domain::{AggregateRef, BusinessId, State};
 use proof::tree::Frontier;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -45,6 +45,26 @@ pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(15);
 /// How long a statement, and a wait for the lock, may take on the server.
 const STATEMENT_TIMEOUT: &str = "30s";
 const LOCK_TIMEOUT: &str = "10s";
+
+/// A page of events: until they have too many bytes together.
+macro_rules! page {
+    ($columns:literal, $of:literal, $order:literal, $limit:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM (SELECT p.*, coalesce(sum(octet_length(bytes)) OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM (SELECT ",
+            $columns,
+            " FROM events WHERE ",
+            $of,
+            " ORDER BY ",
+            $order,
+            " LIMIT ",
+            $limit,
+            ") p) q WHERE before < 16777216 ORDER BY position"
+        )
+    };
+}
+const _: () = assert!(PAGE_BYTES_MAX == 16_777_216, "the number in the statement is the limit");
 
 /// An append that waits for the appender.
 struct Queued {
@@ -275,7 +295,7 @@ impl EventLog for PostgresLog {
     }
 
     async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let sql = "SELECT position, business, seq, bytes FROM events WHERE business = $1 AND id = $2 AND kind = $3 AND version > $4 ORDER BY version LIMIT $5";
+        let sql = page!("position, business, seq, bytes", "business = $1 AND id = $2 AND kind = $3 AND version > $4", "version", "$5");
         let query = sqlx::query(sql).bind(business.0).bind(aggregate.id).bind(aggregate.kind.as_str()).bind(number(after)).bind(number(limit as u64));
         read(query.fetch_all(&self.readers)).await?.iter().map(recorded).collect()
     }
@@ -285,11 +305,11 @@ impl EventLog for PostgresLog {
     }
 
     async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        self.list("SELECT position, business, seq, bytes FROM events WHERE business = $1 AND seq > $2 ORDER BY seq LIMIT $3", business, after, limit).await
+        self.list(page!("position, business, seq, bytes", "business = $1 AND seq > $2", "seq", "$3"), business, after, limit).await
     }
 
     async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let sql = "SELECT position, business, seq, bytes FROM events WHERE position > $1 ORDER BY position LIMIT $2";
+        let sql = page!("position, business, seq, bytes", "position > $1", "position", "$2");
         let rows = read(sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers)).await;
         rows?.iter().map(recorded).collect()
     }
@@ -322,7 +342,7 @@ impl EventLog for PostgresLog {
     }
 
     async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
-        let sql = "SELECT position, business, seq, kind, id, version, event_id, leaf, bytes FROM events WHERE position > $1 ORDER BY position LIMIT $2";
+        let sql = page!("position, business, seq, kind, id, version, event_id, leaf, bytes", "position > $1", "position", "$2");
         let rows = read(sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers)).await?;
         let raw = |r: &PgRow| -> Result<RawRow, sqlx::Error> {
             Ok(RawRow {

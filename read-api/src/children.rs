@@ -192,9 +192,11 @@ impl Loader<InLog> for Together {
             group.sort_by_key(|k| k.seq);
             // A page of the trail lies side by side; what lies apart is read one by one.
             for run in group.chunk_by(|a, b| b.seq == a.seq + 1) {
-                let Some(first) = run.first() else { continue };
-                for recorded in self.0.log.read_business(first.business, first.seq.saturating_sub(1), run.len()).await? {
-                    found.insert(InLog { business: recorded.business, seq: recorded.seq }, Arc::new(recorded));
+                let mut run = run;
+                while let Some(first) = run.first() {
+                    let page = self.0.log.read_business(first.business, first.seq.saturating_sub(1), run.len()).await?;
+                    run = run.get(page.len().max(1)..).unwrap_or_default();
+                    found.extend(page.into_iter().map(|r| (InLog { business: r.business, seq: r.seq }, Arc::new(r))));
                 }
             }
         }

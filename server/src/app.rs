@@ -18,6 +18,7 @@ use proof::checkpoint::Signer;
 use read_api::{Api, Sources, Viewer};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -84,6 +85,8 @@ pub struct App {
     pub entropy: Entropy,
     /// How long a reader of a feed may leave what it was sent.
     pub(crate) patience: Duration,
+    /// Room for feeds.
+    pub(crate) feeds: Arc<Semaphore>,
     /// Readers of feeds that were dropped because they were too slow.
     pub(crate) feeds_dropped: std::sync::atomic::AtomicU64,
     /// Places of those who act on events.
@@ -133,6 +136,7 @@ impl App {
             api: Api::new(&sources, config.introspection),
             entropy,
             patience,
+            feeds: Arc::new(Semaphore::new(domain::limits::FEEDS_MAX)),
             feeds_dropped: std::sync::atomic::AtomicU64::default(),
             consumers,
             attempts,

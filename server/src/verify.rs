@@ -125,7 +125,7 @@ fn verify(log: &Rows, heads: &[event_log::Head], up_to: u64) -> Result<Report, L
             }
             Err(e) => return Err(e),
         };
-        let done = rows.len() < PAGE;
+        let done = rows.is_empty();
         for row in rows.iter().take_while(|r| r.position <= up_to) {
             if let Err(why) = check(row, &mut streams) {
                 report.fault = Some(fault(row, why));

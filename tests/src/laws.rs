@@ -132,6 +132,27 @@ pub async fn all_or_nothing(log: Store) {
     assert_eq!(log.append(Append { business: b, reads: Vec::new(), events: Vec::new(), chain: None, keys: None }).await, Err(AppendError::Empty));
 }
 
+/// Law 8: a page has a limit in bytes too, and reading goes on after it.
+pub async fn pages(log: Store) {
+    let b = business(85);
+    let big = "x".repeat(EVENT_BYTES_MAX - 1_000);
+    for n in 0..18 {
+        log.append(append(b, task(9), n, 1, &big)).await.unwrap();
+    }
+    let (mut seq, mut sizes) = (0, Vec::new());
+    loop {
+        let page = log.read_business(b, seq, 100).await.unwrap();
+        let Some(last) = page.last() else { break };
+        seq = last.seq;
+        sizes.push(page.len());
+    }
+    assert_eq!(sizes, [17, 1]);
+    let from = log.read_business(b, 0, 1).await.unwrap().remove(0).position - 1;
+    assert_eq!(log.read_all(from, 100).await.unwrap().len(), 17);
+    assert_eq!(log.raw_rows(from, 100).await.unwrap().len(), 17);
+    assert_eq!(log.read_aggregate(b, task(9), 0, 100).await.unwrap().len(), 17);
+}
+
 /// Law 4: the same ids again.
 pub async fn idempotency(log: Store) {
     let b = business(70);
@@ -206,5 +227,6 @@ pub async fn all(log: Store) {
     all_or_nothing(Arc::clone(&log)).await;
     idempotency(Arc::clone(&log)).await;
     caps(Arc::clone(&log)).await;
+    pages(Arc::clone(&log)).await;
     contention(log).await;
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::ids::EventId;
+use domain::limits::PAGE_BYTES_MAX;
 use domain::{AggregateRef, BusinessId};
 use proof::tree::Frontier;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, ToSql, params};
+use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Row, ToSql, params};
 use uuid::Uuid;
 
 use super::known::Known;
@@ -36,6 +37,19 @@ fn to_head((business, seq, frontier): (Uuid, u64, Vec<u8>)) -> Result<Head, LogE
     Ok(Head { business: BusinessId(business), seq, root: frontier.root() })
 }
 
+/// Rows until they have too many bytes together; `read` says how many each has.
+fn page<T>(mut statement: CachedStatement<'_>, args: &[&dyn ToSql], read: impl Fn(&Row<'_>) -> rusqlite::Result<(usize, T)>) -> rusqlite::Result<Vec<T>> {
+    let (mut rows, mut all, mut bytes) = (statement.query(args)?, Vec::new(), 0);
+    while bytes < PAGE_BYTES_MAX
+        && let Some(row) = rows.next()?
+    {
+        let (more, value) = read(row)?;
+        bytes += more;
+        all.push(value);
+    }
+    Ok(all)
+}
+
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, idle: Arc::default() }
@@ -58,7 +72,7 @@ impl Readers {
     }
 
     fn list(&self, sql: &str, args: &[&dyn ToSql]) -> Result<Vec<Recorded>, LogError> {
-        self.with(|c| c.prepare_cached(sql)?.query_map(args, recorded)?.collect())
+        self.with(|c| page(c.prepare_cached(sql)?, args, |row| recorded(row).map(|r| (r.bytes.len(), r))))
     }
 
     pub(super) fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
@@ -122,11 +136,9 @@ impl Readers {
 
     pub(super) fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
         self.with(|c| {
-            c.prepare_cached(
-                "SELECT position, business, seq, kind, id, version, event_id, leaf, bytes FROM events WHERE position > ? ORDER BY position LIMIT ?",
-            )?
-            .query_map(params![after, limit], |r| {
-                Ok(RawRow {
+            let sql = "SELECT position, business, seq, kind, id, version, event_id, leaf, bytes FROM events WHERE position > ? ORDER BY position LIMIT ?";
+            page(c.prepare_cached(sql)?, &[&after, &limit], |r| {
+                let row = RawRow {
                     position: r.get(0)?,
                     business: r.get(1)?,
                     seq: r.get(2)?,
@@ -136,9 +148,9 @@ impl Readers {
                     event_id: r.get(6)?,
                     leaf: r.get(7)?,
                     bytes: r.get(8)?,
-                })
-            })?
-            .collect()
+                };
+                Ok((row.bytes.len(), row))
+            })
         })
     }
 

@@ -101,6 +101,8 @@ async fn may_see(app: &App, caller: PrincipalId, business: BusinessId) -> Result
 fn respond(request: &HttpRequest, ask: &Ask, feed: Feed) -> Result<HttpResponse, Problem> {
     let accepts = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let events = accepts.contains("text/event-stream");
+    let full = |_| Problem::new(503, "too_many_feeds", "too many feeds are open at this server; come back in a moment, or follow another");
+    let place = Arc::clone(&feed.app.feeds).try_acquire_owned().map_err(full)?;
     let (chunks, body) = mpsc::channel(CHUNKS_MAX);
     let follow = ask.follow.unwrap_or(true);
     let whole = Arc::new(AtomicBool::new(false));
@@ -110,7 +112,7 @@ fn respond(request: &HttpRequest, ask: &Ask, feed: Feed) -> Result<HttpResponse,
             // The channel closes only afterwards.
             let sent = feed.run(&chunks, events, follow).await;
             whole.store(sent, Ordering::Relaxed);
-            drop(chunks);
+            drop((chunks, place));
         }
     });
     let kind = if events { "text/event-stream" } else { "application/x-ndjson" };
