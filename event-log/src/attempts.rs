@@ -22,6 +22,8 @@ pub const AGE_DAYS_MAX: u64 = 400;
 /// Rows between two looks at what is too old.
 const PRUNE_EVERY: u64 = 10_000;
 
+/// Longest that somebody waits to have one kept.
+const KEEP_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(1);
 /// How often, a second apart, keeping some is tried again while PostgreSQL is away. One whose answer got
 /// lost may be there twice: better than not at all.
 #[cfg(feature = "postgres")]
@@ -105,10 +107,13 @@ impl Attempts {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps one attempt; waits while the queue is full.
+    /// Keeps one attempt; waits a moment while the queue is full. The answer to a command does not wait
+    /// for a store that is away.
     pub async fn keep(&self, attempt: Attempt) {
-        if let Some(queue) = self.queue() {
-            let _ = queue.send(Job::Keep(attempt)).await;
+        if let Some(queue) = self.queue()
+            && tokio::time::timeout(KEEP_WAIT_MAX, queue.send(Job::Keep(attempt))).await.is_err()
+        {
+            tracing::error!("an attempt was not kept: too many wait to be written");
         }
     }
 

@@ -42,6 +42,10 @@ const READERS_MAX: u32 = 8;
 const POLL_EVERY: Duration = Duration::from_millis(500);
 /// Longest that an answer is waited for, but for an append's.
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// Longest that a connection is asked whether it still works, before it goes back among the others.
+const PING_MAX: Duration = Duration::from_secs(3);
+/// How long a transaction may wait for its client: longer is a client that is gone, with its locks.
+const IDLE_IN_TRANSACTION_MAX: &str = "10s";
 /// How long a statement, and a wait for the lock, may take on the server.
 const STATEMENT_TIMEOUT: &str = "30s";
 const LOCK_TIMEOUT: &str = "10s";
@@ -126,6 +130,7 @@ fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> 
     let settings = [
         ("statement_timeout", STATEMENT_TIMEOUT),
         ("lock_timeout", LOCK_TIMEOUT),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MAX),
         ("search_path", "minutebook"),
         ("timezone", "UTC"),
         ("synchronous_commit", "on"),
@@ -139,6 +144,13 @@ fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> 
         Some(role) => options.options([("role", role)]),
         None => options,
     })
+}
+
+/// Connections at once. One that went silent in the middle of a question is not waited for when it comes
+/// back: the pool itself would, for as long as the kernel does.
+pub(crate) fn pool_of(connections: u32) -> PgPoolOptions {
+    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(10));
+    pool.after_release(|connection, _| Box::pin(async move { within(PING_MAX, connection.ping()).await.map(|()| true) }))
 }
 
 fn migrations() -> Migrator {
@@ -198,8 +210,7 @@ impl PostgresLog {
     pub async fn open(url: &str) -> Result<Self, LogError> {
         check_schema(url).await?;
         let options = options(url, Some("minutebook_app"))?;
-        let pool = PgPoolOptions::new().max_connections(READERS_MAX).acquire_timeout(Duration::from_secs(10)).connect_with(options.clone());
-        let readers = pool.await.map_err(|e| log_error(&e))?;
+        let readers = pool_of(READERS_MAX).connect_with(options.clone()).await.map_err(|e| log_error(&e))?;
         let (moved, position) = watch::channel(last_position(&readers).await?);
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let appender = tokio::spawn(appender::run(options, jobs, moved.clone()));
@@ -231,7 +242,7 @@ async fn follow(pool: PgPool, moved: watch::Sender<u64>) {
     while !moved.is_closed() {
         if listener.is_none()
             && let Ok(mut fresh) = PgListener::connect_with(&pool).await
-            && fresh.listen("minutebook").await.is_ok()
+            && within(ANSWER_MAX, fresh.listen("minutebook")).await.is_ok()
         {
             listener = Some(fresh);
         }

@@ -6,6 +6,7 @@
 //! the projection is rebuilt, and when an operator says so, it is tried again. An operator can have
 //! it passed over: that is an event of the installation, so a rebuild passes over it too.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::{ALL, Applied, Apply, ApplyError, Projection, Unsealer, search};
 /// Times that readers are waited for before the WAL is emptied.
 const WAL_TRIES_MAX: u32 = 100;
 
-const META: &str = "
+pub(crate) const META: &str = "
 PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; PRAGMA cache_size = -65536;
 CREATE TABLE IF NOT EXISTS projections(name TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL, made TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS skips(
@@ -51,6 +52,8 @@ pub(crate) struct Fold {
     stopped: HashSet<(usize, String)>,
     /// Projections whose rows another version made: they stand still.
     pub(crate) stale: Vec<usize>,
+    /// Whether deleted text may still be in the WAL.
+    unemptied: Cell<bool>,
     /// Whether the searchable tables are empty because the file began as a snapshot.
     pub(crate) unfilled: bool,
 }
@@ -80,7 +83,7 @@ impl Fold {
             unfilled |= projection.name == search::PROJECTION.name && known.is_some_and(|(version, _)| version == UNFILLED);
             positions.push(known.map_or(0, |(_, position)| position));
         }
-        let mut fold = Self { connection, sources: sources.clone(), positions, stopped: HashSet::new(), stale, unfilled };
+        let mut fold = Self { connection, sources: sources.clone(), positions, stopped: HashSet::new(), stale, unemptied: Cell::new(false), unfilled };
         if fold.purges() {
             fold.purge_forgotten()?;
         }
@@ -150,7 +153,7 @@ impl Fold {
     /// Deletes the text of subjects whose keys are gone, from the WAL too.
     pub(crate) fn purge_forgotten(&self) -> Result<(), ViewsError> {
         let gone = search::purge_forgotten(&self.connection, &self.sources.unsealer).map_err(|e| ViewsError::Storage(e.to_string()))?;
-        if gone { self.empty_wal() } else { Ok(()) }
+        if gone || self.unemptied.get() { self.empty_wal() } else { Ok(()) }
     }
 
     /// Deletes a subject's text, from the WAL too.
@@ -166,9 +169,11 @@ impl Fold {
 
     /// What was deleted must not live on in the WAL; readers of older pages are waited for.
     pub(crate) fn empty_wal(&self) -> Result<(), ViewsError> {
+        self.unemptied.set(true);
         for _ in 0..WAL_TRIES_MAX {
             let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
             if busy == 0 {
+                self.unemptied.set(false);
                 return Ok(());
             }
             std::thread::sleep(std::time::Duration::from_millis(100));

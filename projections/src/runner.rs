@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use domain::values::Digest;
 use event_log::{EventLog, Keyring};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::fold::{Fold, Sources};
 use crate::generations::Generations;
@@ -66,15 +66,20 @@ async fn remind(requests: mpsc::WeakSender<Request>) {
 }
 
 /// Says when another process has destroyed keys: what is searchable in the clear here must go too.
-async fn watch_keys(requests: mpsc::WeakSender<Request>, keyring: Arc<dyn Keyring>) {
-    let mut known = keyring.epoch().await.ok();
+/// What could not be deleted is asked for again.
+async fn watch_keys(requests: mpsc::WeakSender<Request>, keyring: Arc<dyn Keyring>, mut known: Option<u64>) {
     loop {
         tokio::time::sleep(KEYS_ASKED_EVERY).await;
         let Some(requests) = requests.upgrade() else { return };
         let Ok(epoch) = keyring.epoch().await else { continue };
-        if known.replace(epoch) != Some(epoch) && requests.send(Request::Forgotten).await.is_err() {
+        if known == Some(epoch) {
+            continue;
+        }
+        let (answer, done) = oneshot::channel();
+        if requests.send(Request::Forgotten(answer)).await.is_err() {
             return;
         }
+        known = done.await.is_ok_and(|done| done).then_some(epoch);
     }
 }
 
@@ -94,12 +99,14 @@ impl Runner {
         pages_max: u32,
     ) -> Result<(Views, JoinHandle<()>), ViewsError> {
         let own = folder.to_owned();
+        // Before anything is opened: keys that are destroyed from now on are noticed.
+        let epoch = keyring.epoch().await.ok();
         let sources = Sources { log, unsealer: Unsealer { keyring, runtime: Handle::current() }, pages_max };
         let opened = tokio::task::spawn_blocking(move || Self::open(&own, sources, Snapshots::new(shared))).await;
         let mut runner = opened.map_err(|e| ViewsError::Storage(e.to_string()))??;
         let (requests, inbox) = mpsc::channel(16);
         tokio::spawn(remind(requests.downgrade()));
-        tokio::spawn(watch_keys(requests.downgrade(), Arc::clone(&runner.sources.unsealer.keyring)));
+        tokio::spawn(watch_keys(requests.downgrade(), Arc::clone(&runner.sources.unsealer.keyring), epoch));
         let views = Views { told: runner.told.clone(), position: runner.moved.subscribe(), building: runner.building.subscribe(), requests };
         let thread =
             std::thread::Builder::new().name("projections".to_owned()).spawn(move || runner.run(inbox)).map_err(|e| ViewsError::Storage(e.to_string()))?;
@@ -224,7 +231,9 @@ impl Runner {
         match request {
             Request::Stop => return false,
             Request::Tick => self.due(),
-            Request::Forgotten => self.purge_forgotten(),
+            Request::Forgotten(answer) => {
+                let _ = answer.send(self.purge_forgotten());
+            }
             Request::Rebuild(name, answer) => {
                 let _ = answer.send(self.rebuild(name.as_deref()));
             }

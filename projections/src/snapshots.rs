@@ -7,14 +7,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use domain::values::Digest;
-use rusqlite::Connection;
+use rusqlite::{Connection, InterruptHandle};
 use sha2::Digest as _;
 
-use crate::fold::Sources;
+use crate::fold::{META, Sources};
 use crate::tables::made_by;
 use crate::views::ViewsError;
 use crate::{ALL, search};
@@ -41,45 +42,65 @@ impl Default for SharedFolder {
     }
 }
 
-/// The snapshots that this program can read and writes.
+/// The snapshots of one log that this program can read and writes.
 pub(crate) struct Snapshots {
     shared: SharedFolder,
     looked: Option<Instant>,
-    leaving: Option<JoinHandle<Result<u64, ViewsError>>>,
+    leaving: Option<JoinHandle<Result<Option<u64>, ViewsError>>>,
+    /// Stops what is being written.
+    interrupt: Arc<Mutex<Option<InterruptHandle>>>,
+}
+
+fn sha256(parts: &[&[u8]]) -> String {
+    let mut hash = sha2::Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    Digest(hash.finalize().into()).to_string().split(':').next_back().unwrap_or_default().to_owned()
 }
 
 /// What the tables look like, but for the searchable ones: another program's may be others.
 fn shape() -> String {
-    let mut hash = sha2::Sha256::new();
-    for projection in ALL.iter().filter(|p| p.name != search::PROJECTION.name) {
-        hash.update(format!("{}\0{}\0{}\0", projection.name, projection.version, projection.sql));
+    let tables = ALL.iter().filter(|p| p.name != search::PROJECTION.name).map(|p| format!("{}\0{}\0{}\0", p.name, p.version, p.sql));
+    let tables: String = std::iter::once(META.to_owned()).chain(tables).collect();
+    sha256(&[tables.as_bytes()]).chars().take(16).collect()
+}
+
+/// The SHA-256 of the event at a position. Ids are derived, and come again in another log that was told the
+/// same; its bytes have other moments and nonces.
+fn event_at(position: u64, sources: &Sources) -> Result<String, ViewsError> {
+    let rows = sources.unsealer.runtime.block_on(sources.log.raw_rows(position.saturating_sub(1), 1)).map_err(|e| ViewsError::Storage(e.to_string()))?;
+    let row = rows.first().filter(|r| r.position == position);
+    row.map(|r| sha256(&[&r.bytes])).ok_or_else(|| ViewsError::Storage(format!("the log has no event at position {position}")))
+}
+
+/// What the names of this log's snapshots begin with.
+fn prefix(sources: &Sources) -> Result<String, ViewsError> {
+    Ok(format!("views-{}-{}-", shape(), event_at(1, sources)?.chars().take(16).collect::<String>()))
+}
+
+/// Those of that name, newest first.
+fn list(folder: &Path, prefix: &str) -> std::io::Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if let Some(position) = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(".db")).and_then(|n| n.parse().ok()) {
+            found.push((position, path));
+        }
     }
-    Digest(hash.finalize().into()).to_string().split(':').next_back().unwrap_or_default().chars().take(16).collect()
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(found)
 }
 
 impl Snapshots {
     pub(crate) fn new(shared: SharedFolder) -> Option<Self> {
-        (!shared.folder.as_os_str().is_empty()).then_some(Self { shared, looked: None, leaving: None })
-    }
-
-    /// Those that this program can read, newest first.
-    fn list(&self) -> std::io::Result<Vec<(u64, PathBuf)>> {
-        let prefix = format!("views-{}-", shape());
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.shared.folder)? {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            if let Some(position) = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".db")).and_then(|n| n.parse().ok()) {
-                found.push((position, path));
-            }
-        }
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(found)
+        (!shared.folder.as_os_str().is_empty()).then_some(Self { shared, looked: None, leaving: None, interrupt: Arc::default() })
     }
 
     /// Puts the newest snapshot of this log there; says its position.
     pub(crate) fn adopt(&self, to: &Path, sources: &Sources) -> Option<u64> {
-        let all = self.list().inspect_err(|e| tracing::warn!(error = %e, "the folder of snapshots can't be read")).ok()?;
+        // An empty log has no snapshots.
+        let prefix = prefix(sources).ok()?;
+        let all = list(&self.shared.folder, &prefix).inspect_err(|e| tracing::warn!(error = %e, "the folder of snapshots can't be read")).ok()?;
         for (position, path) in all {
             let taken = fs::copy(&path, to).map_err(ViewsError::from).and_then(|_| check(to, position, sources));
             match taken {
@@ -91,11 +112,13 @@ impl Snapshots {
         None
     }
 
-    /// Leaves a snapshot of a file of views that is that far, unless somebody has left a recent one.
+    /// Leaves a snapshot of a file of views that is that far, unless somebody has left a recent one. All
+    /// that touches the folder happens on a thread of its own: the folder may be far away.
     pub(crate) fn leave(&mut self, live: &Path, at: u64, sources: &Sources) {
         if let Some(done) = self.leaving.take_if(|l| l.is_finished()) {
             match done.join() {
-                Ok(Ok(position)) => tracing::info!(position, "a snapshot of the views was left for others"),
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(position))) => tracing::info!(position, "a snapshot of the views was left for others"),
                 Ok(Err(e)) => tracing::warn!(error = %e, "a snapshot of the views could not be left"),
                 Err(_) => tracing::error!("leaving a snapshot of the views ended early"),
             }
@@ -104,55 +127,54 @@ impl Snapshots {
             return;
         }
         self.looked = Some(Instant::now());
-        let newest = match self.list() {
-            Ok(all) => all.first().map_or(0, |(position, _)| *position),
-            Err(e) => return tracing::warn!(error = %e, "the folder of snapshots can't be read"),
-        };
-        // One that is further is of another log, or of a time before this one was restored.
-        if newest <= at && at < newest + self.shared.every {
-            return;
-        }
-        let (live, folder, sources) = (live.to_owned(), self.shared.folder.clone(), sources.clone());
-        let write = move || {
-            let unfinished = folder.join(format!("{}.unfinished", uuid::Uuid::now_v7()));
-            let written = write(&live, &unfinished, &sources).and_then(|position| {
-                fs::File::open(&unfinished)?.sync_all()?;
-                fs::rename(&unfinished, folder.join(format!("views-{}-{position:020}.db", shape())))?;
-                Ok(position)
-            });
-            let _ = fs::remove_file(&unfinished);
-            written
-        };
-        self.leaving = std::thread::Builder::new().name("views-snapshot".to_owned()).spawn(write).ok();
-        self.tidy();
+        let (live, shared, sources, interrupt) = (live.to_owned(), self.shared.clone(), sources.clone(), Arc::clone(&self.interrupt));
+        let leave = move || leave(&live, at, &shared, &sources, &interrupt);
+        self.leaving = std::thread::Builder::new().name("views-snapshot".to_owned()).spawn(leave).ok();
     }
 
-    /// Deletes what is old.
-    fn tidy(&self) {
-        let old = self.list().unwrap_or_default().into_iter().skip(KEPT).map(|(_, path)| path);
-        let unfinished = fs::read_dir(&self.shared.folder).into_iter().flatten().flatten().map(|e| e.path());
-        let given_up = |path: &PathBuf| {
-            let age = path.metadata().and_then(|m| m.modified()).ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-            path.extension().is_some_and(|e| e == "unfinished") && age.is_some_and(|a| a > UNFINISHED_MAX)
-        };
-        for path in old.chain(unfinished.filter(given_up)) {
-            let _ = fs::remove_file(path);
+    /// Stops what is being written: it reads pages that are to be deleted.
+    pub(crate) fn interrupt(&self) {
+        if let Some(handle) = &*self.interrupt.lock().unwrap_or_else(PoisonError::into_inner) {
+            handle.interrupt();
         }
     }
 }
 
-/// The id of the event at a position of the log.
-fn event_at(position: u64, sources: &Sources) -> Result<String, ViewsError> {
-    let rows = sources.unsealer.runtime.block_on(sources.log.raw_rows(position.saturating_sub(1), 1)).map_err(|e| ViewsError::Storage(e.to_string()))?;
-    let row = rows.first().filter(|r| r.position == position);
-    row.map(|r| r.event_id.to_string()).ok_or_else(|| ViewsError::Storage(format!("the log has no event at position {position}")))
+fn leave(live: &Path, at: u64, shared: &SharedFolder, sources: &Sources, interrupt: &Mutex<Option<InterruptHandle>>) -> Result<Option<u64>, ViewsError> {
+    let prefix = prefix(sources)?;
+    let end = *sources.log.position().borrow();
+    // What is further than the log is of a time before the log was restored.
+    let mut there = list(&shared.folder, &prefix)?;
+    there.retain(|(position, _)| *position <= end);
+    if there.first().is_some_and(|(newest, _)| at < newest + shared.every) {
+        return Ok(None);
+    }
+    let unfinished = shared.folder.join(format!("{}.unfinished", uuid::Uuid::now_v7()));
+    let written = write(live, &unfinished, sources, interrupt).and_then(|position| {
+        fs::File::open(&unfinished)?.sync_all()?;
+        fs::rename(&unfinished, shared.folder.join(format!("{prefix}{position:020}.db")))?;
+        Ok(Some(position))
+    });
+    *interrupt.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    let _ = fs::remove_file(&unfinished);
+    // With the new one, so many are kept.
+    let old = there.into_iter().skip(KEPT - 1).map(|(_, path)| path).filter(|_| written.is_ok());
+    let others = fs::read_dir(&shared.folder)?.flatten().map(|e| e.path());
+    let given_up = |path: &PathBuf| {
+        let age = path.metadata().and_then(|m| m.modified()).ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+        path.extension().is_some_and(|e| e == "unfinished") && age.is_some_and(|a| a > UNFINISHED_MAX)
+    };
+    for path in old.chain(others.filter(given_up)) {
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 /// Whether a file is whole, and of this log.
 fn check(path: &Path, position: u64, sources: &Sources) -> Result<(), ViewsError> {
     let connection = Connection::open(path)?;
     let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
-    let origin: (u64, String) = connection.query_row("SELECT position, event_id FROM origin", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    let origin: (u64, String) = connection.query_row("SELECT position, event FROM origin", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
     if sound != "ok" {
         return Err(ViewsError::Storage(sound));
     }
@@ -165,9 +187,10 @@ fn check(path: &Path, position: u64, sources: &Sources) -> Result<(), ViewsError
 
 /// Writes the tables of a file of views, as they stand at one moment and without what is searchable,
 /// to a new file.
-fn write(live: &Path, to: &Path, sources: &Sources) -> Result<u64, ViewsError> {
+fn write(live: &Path, to: &Path, sources: &Sources, interrupt: &Mutex<Option<InterruptHandle>>) -> Result<u64, ViewsError> {
     let searchable: Vec<String> = made_by(&search::PROJECTION)?.into_iter().map(|(_, name)| name).collect();
     let connection = Connection::open(to)?;
+    *interrupt.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.get_interrupt_handle());
     connection.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     connection.execute("ATTACH ? AS live", [format!("file:{}?mode=ro", live.display())])?;
     let tx = connection.unchecked_transaction()?;
@@ -188,8 +211,9 @@ fn write(live: &Path, to: &Path, sources: &Sources) -> Result<u64, ViewsError> {
         }
     }
     tx.execute("DELETE FROM main.projections WHERE name = ?", [search::PROJECTION.name])?;
-    tx.execute_batch("CREATE TABLE main.origin(position INTEGER NOT NULL, event_id TEXT NOT NULL) STRICT")?;
-    tx.execute("INSERT INTO main.origin VALUES (?, ?)", (position, event_at(position, sources)?))?;
     tx.commit()?;
+    // The live file is let go of before the log is asked.
+    connection.execute_batch("DETACH live; CREATE TABLE origin(position INTEGER NOT NULL, event TEXT NOT NULL) STRICT")?;
+    connection.execute("INSERT INTO origin VALUES (?, ?)", (position, event_at(position, sources)?))?;
     Ok(position)
 }

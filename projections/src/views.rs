@@ -142,7 +142,7 @@ pub(crate) enum Request {
     Retry(oneshot::Sender<Result<(), ViewsError>>),
     Purge(BusinessId, SubjectId, oneshot::Sender<Result<(), ViewsError>>),
     Tick,
-    Forgotten,
+    Forgotten(oneshot::Sender<bool>),
     Stop,
 }
 

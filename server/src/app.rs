@@ -270,13 +270,14 @@ async fn start_views(
     snapshots: SharedFolder,
     pages_max: u32,
 ) -> Result<(Views, JoinHandle<()>), AppError> {
-    let start = || Runner::start(folder, Arc::clone(log), Arc::clone(keyring), snapshots.clone(), pages_max);
-    match start().await {
+    let start = |snapshots| Runner::start(folder, Arc::clone(log), Arc::clone(keyring), snapshots, pages_max);
+    match start(snapshots).await {
         Ok(started) => Ok(started),
         Err(first) => {
             tracing::warn!(error = %first, "the views could not be opened; building them anew");
             let _ = std::fs::remove_dir_all(folder);
-            Ok(start().await?)
+            // Without a snapshot, if it was that one's fault.
+            Ok(start(SharedFolder::default()).await?)
         }
     }
 }

@@ -179,6 +179,31 @@ async fn a_network_that_is_slow_resets_and_swallows_loses_and_doubles_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn readers_that_were_all_cut_off_in_the_middle_of_a_question_read_again() {
+    use event_log::EventLog as _;
+    let url = database().await;
+    let (proxy, through) = Proxy::of(&url).await;
+    let log = Arc::new(event_log::postgres::PostgresLog::open(&through).await.unwrap());
+    let business = tests::samples::business(1);
+    log.append(tests::samples::append(business, tests::samples::task(1), 0, 5, "x")).await.unwrap();
+    let readers = (0..24).map(|_| {
+        let log = Arc::clone(&log);
+        tokio::spawn(async move { while log.read_business(business, 0, 10).await.is_ok() {} })
+    });
+    let readers: Vec<_> = readers.collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    proxy.turns(Weather::HalfOpen);
+    for reader in readers {
+        tokio::time::timeout(Duration::from_secs(60), reader).await.expect("no reader waits for ever").unwrap();
+    }
+    proxy.turns(Weather::Fair);
+    let began = std::time::Instant::now();
+    while log.read_business(business, 0, 10).await.is_err() {
+        assert!(began.elapsed() < Duration::from_secs(60), "the connections that went silent are held for ever");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn three_processes_that_import_the_same_file_at_once_import_it_once() {
     let log = database().await;
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/data/tau-bench/airline-slice.json");

@@ -78,6 +78,12 @@ async fn the_stock_crate_reads_our_log_and_every_kind_loads_through_it() {
     let id = installation.must(business, "tasks.plan", None, odd).await.events[0].id;
     installation.must(business, "tasks.offer", Some(id), json!({})).await;
 
+    // More than one page of an aggregate.
+    let long = installation.must(business, "tasks.plan", None, json!({"title": "long", "team": "hr"})).await.events[0].id;
+    for n in 0..520 {
+        installation.must(business, "tasks.record_activity", Some(long), json!({"activity": format!("step {n}")})).await;
+    }
+
     let (_pool, stock) = repository(&url).await;
     let store = PersistedEventStore::<_, Task>::new_event_store(stock);
     let mut seen = store.load_aggregate(&format!("{business}/{id}")).await.unwrap();
@@ -100,6 +106,13 @@ async fn the_stock_crate_reads_our_log_and_every_kind_loads_through_it() {
         kinds.insert(aggregate.kind);
     }
     assert!(kinds.len() >= 9, "{kinds:?}");
+    assert!(log.load(business, AggregateRef::new(Kind::Task, long)).await.unwrap().0 > 500);
+    // JSON to PostgreSQL and none to serde_json: an error of that aggregate alone.
+    let mut owner = PgConnection::connect(&url).await.unwrap();
+    let spoil = "UPDATE minutebook.events SET bytes = '{\"type\":\"x\",\"n\":1e999}' WHERE id = $1";
+    sqlx::query(spoil).bind(id).execute(&mut owner).await.unwrap();
+    let refused = log.load(business, AggregateRef::new(Kind::Task, id)).await.unwrap_err().to_string();
+    assert!(refused.contains("run `minutebook verify`"), "{refused}");
     for kind in Kind::ALL {
         let nothing = AggregateRef::new(*kind, uuid::Uuid::nil());
         assert_eq!(log.load(business, nothing).await.unwrap(), (0, State::empty(*kind)));

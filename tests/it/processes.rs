@@ -171,3 +171,15 @@ async fn a_clock_that_goes_back_loses_nothing_and_changes_no_order() {
     }
     assert_eq!(a.app.views.digests().unwrap(), b.app.views.digests().unwrap());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_somebody_else_took_is_refused_as_taken_and_not_as_changing() {
+    let a = Installation::at(&database().await).await;
+    let business = a.business("acme").await;
+    let actor = a.app.operator_in(business).await.unwrap();
+    let id = event_log::envelope::event_id(business, actor.principal, "mine", u32::MAX).0;
+    a.must(business, "tasks.plan", Some(id), json!({"title": "planted", "team": "hr"})).await;
+    let data = json!({"title": "x", "team": "hr"});
+    let refused = a.app.desk.submit(commands::Submission::new(business, actor, "mine".to_owned(), "tasks.plan", None, &data)).await.unwrap_err();
+    assert!(matches!(refused, commands::CommandError::Refused(_)), "{refused}");
+}

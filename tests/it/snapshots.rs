@@ -51,9 +51,14 @@ async fn a_new_server_begins_with_the_snapshot_of_another_and_fills_what_is_sear
     second.views_are_rebuilt_alike().await;
 
     // Of another log, and not even a database: passed over.
-    let other = tests::postgres::database().await;
-    std::fs::write(snapshots()[0].with_file_name(snapshots()[0].file_name().unwrap().to_str().unwrap().replace("-0000", "-9000")), b"no database").unwrap();
-    let third = Installation::sharing(&other, shared.path(), often).await;
+    let third = Installation::sharing(&tests::postgres::database().await, shared.path(), often.clone()).await;
     third.business("elsewhere").await;
     third.views_are_rebuilt_alike().await;
+    let good = snapshots().into_iter().max().unwrap();
+    let name = good.file_name().unwrap().to_str().unwrap().to_owned();
+    let (prefix, _) = name.rsplit_once('-').unwrap();
+    std::fs::write(good.with_file_name(format!("{prefix}-{:020}.db", 9_000_000)), b"no database").unwrap();
+    let fourth = Installation::sharing(&url, shared.path(), often).await;
+    fourth.app.views.settled(Duration::from_secs(60)).await.unwrap();
+    fourth.views_are_rebuilt_alike().await;
 }

@@ -58,6 +58,8 @@ impl Lane {
                     Err(e @ (AppendError::Conflict { .. } | AppendError::IdTaken(_))) => {
                         // Only the first failure after a good state says that another process was here.
                         job.tries += u32::from(current);
+                        // Somebody may have taken the id that is this command's own.
+                        job.look = true;
                         self.drop_state();
                         if job.tries >= CONFLICT_TRIES_MAX { job.answer(Err(e.into())) } else { self.again.push_back(job) }
                     }

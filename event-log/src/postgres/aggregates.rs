@@ -15,6 +15,9 @@ use sqlx::PgPool;
 use super::ANSWER_MAX;
 use crate::log::{LogError, typed};
 
+/// Events that are read at once.
+const PAGE: u64 = 250;
+
 /// What names a kind to postgres-es (the place `K` in [`Kind::ALL`]): it takes no command and holds
 /// nothing.
 #[derive(Default, Serialize, Deserialize)]
@@ -49,31 +52,37 @@ impl<const K: usize> Aggregate for Thread<K> {
 }
 
 macro_rules! by_kind {
-    ($repository:ident, $kind:ident, $id:ident: $($k:ident)*) => {
+    ($repository:ident, $kind:expr, $id:ident: $($k:ident)*) => {
         match $kind { $(Kind::$k => $repository.get_events::<Thread<{ Kind::$k as usize }>>(&$id).await,)* }
     };
 }
 
-async fn events(
-    repository: &PostgresEventRepository,
-    business: BusinessId,
-    AggregateRef { kind, id }: AggregateRef,
-) -> Result<Vec<SerializedEvent>, PersistenceError> {
-    let id = format!("{business}/{id}");
-    by_kind!(repository, kind, id: Slug Principal Business Agent Task Decision Approval ApprovalPolicy Budget Call History Fact Document Measure Kpi Export Projection)
+/// A page of an aggregate's events after a version. The crate reads all of an aggregate at once; so it is
+/// given a part of the view for its table.
+async fn page(pool: PgPool, business: BusinessId, aggregate: AggregateRef, after: u64) -> Result<Vec<SerializedEvent>, PersistenceError> {
+    let part = format!("(SELECT * FROM es_events WHERE sequence > {after} AND sequence <= {}) part", after + PAGE);
+    // There are no snapshots of its kind, and `get_events` asks for none.
+    let repository = PostgresEventRepository::new(pool).with_tables(&part, "es_snapshots");
+    let id = format!("{business}/{}", aggregate.id);
+    by_kind!(repository, aggregate.kind, id: Slug Principal Business Agent Task Decision Approval ApprovalPolicy Budget Call History Fact Document Measure Kpi Export Projection)
 }
 
 /// The version and the state of an aggregate.
 pub(super) async fn load(pool: &PgPool, business: BusinessId, aggregate: AggregateRef) -> Result<(u64, State), LogError> {
-    // There are no snapshots of its kind, and `get_events` asks for none.
-    let repository = PostgresEventRepository::new(pool.clone()).with_tables("es_events", "es_events");
-    let asked = events(&repository, business, aggregate);
-    let asked = tokio::time::timeout(ANSWER_MAX, asked).await.unwrap_or_else(|_| Err(PersistenceError::ConnectionError("no answer in time".into())));
-    let events = asked.map_err(|e| LogError::Storage(format!("PostgreSQL: {e}")))?;
     let (mut version, mut state) = (0, State::empty(aggregate.kind));
-    for event in events {
-        state.evolve(&typed(event.payload.to_string().as_bytes())?);
-        version = event.sequence as u64;
+    loop {
+        // In a task of its own: the crate panics at JSON that PostgreSQL takes and serde_json does not.
+        let asked = tokio::spawn(tokio::time::timeout(ANSWER_MAX, page(pool.clone(), business, aggregate, version)));
+        let unreadable = |e: &dyn std::fmt::Display| LogError::Storage(format!("the events of {aggregate} can't be read: {e}; run `minutebook verify`"));
+        let late = |_| LogError::Storage("PostgreSQL did not answer in time; try again".to_owned());
+        let events = asked.await.map_err(|e| unreadable(&e))?.map_err(late)?.map_err(|e| LogError::Storage(format!("PostgreSQL: {e}")))?;
+        let last = (events.len() as u64) < PAGE;
+        for event in events {
+            state.evolve(&typed(event.payload.to_string().as_bytes())?);
+            version = event.sequence as u64;
+        }
+        if last {
+            return Ok((version, state));
+        }
     }
-    Ok((version, state))
 }

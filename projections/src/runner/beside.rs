@@ -8,6 +8,7 @@ use rusqlite::InterruptHandle;
 
 use super::Runner;
 use crate::fold::Fold;
+use crate::snapshots::Snapshots;
 use crate::views::{Building, Outcome, Purpose, ViewsError, read_only};
 use crate::{ALL, digest};
 
@@ -284,6 +285,7 @@ impl Runner {
 
     /// Deletes a subject's text from every file there is.
     pub(super) fn purge(&mut self, business: BusinessId, subject: SubjectId) -> Result<(), ViewsError> {
+        self.snapshots.iter().for_each(Snapshots::interrupt);
         let beside = self.build.as_ref().map_or(Ok(()), |build| {
             build.interrupt();
             build.fold.purge(business, subject)
@@ -294,7 +296,9 @@ impl Runner {
     }
 
     /// Another process has destroyed keys: what is about their subjects goes from every file.
-    pub(super) fn purge_forgotten(&mut self) {
+    /// False when something could not be deleted.
+    pub(super) fn purge_forgotten(&mut self) -> bool {
+        self.snapshots.iter().for_each(Snapshots::interrupt);
         let beside = self.build.as_ref().map_or(Ok(()), |build| {
             build.interrupt();
             build.fold.purge_forgotten()
@@ -302,8 +306,10 @@ impl Runner {
         let live = if self.live.purges() { self.live.purge_forgotten() } else { Ok(()) };
         self.purge_previous();
         if let Err(e) = live.and(beside) {
-            tracing::error!(error = %e, "text of forgotten subjects could not be deleted; a restart tries again");
+            tracing::error!(error = %e, "text of forgotten subjects could not be deleted; it is tried again");
+            return false;
         }
+        true
     }
 
     /// Opening the earlier views deletes what nobody has a key for; when that can't be done, they

@@ -39,6 +39,7 @@ DECLARE
   last    bigint;
   refused boolean := false;
   moved   bigint[] := '{}';
+  epoch   bigint;
   r       record;
 BEGIN
   SELECT l.position INTO last FROM log l WHERE l.one FOR UPDATE;
@@ -53,8 +54,14 @@ BEGIN
                                          ORDER BY e.business DESC, e.id DESC, e.kind DESC, e.version DESC LIMIT 1), 0) AS version) v
     WHERE v.version <> x.version;
   refused := refused OR FOUND;
-  RETURN QUERY SELECT 'keys', 0::bigint, k.n, 0::bigint, NULL::bytea FROM minutebook_keys.epoch k WHERE k.n <> k_epoch;
-  refused := refused OR FOUND;
+  IF k_epoch IS NOT NULL THEN
+    -- Held to the commit: keys are destroyed before it or after it.
+    SELECT k.n INTO epoch FROM minutebook_keys.epoch k WHERE k.one FOR SHARE;
+    IF epoch <> k_epoch THEN
+      RETURN QUERY SELECT 'keys', 0::bigint, epoch, 0::bigint, NULL::bytea;
+      refused := true;
+    END IF;
+  END IF;
   FOR r IN
     SELECT x.i, coalesce(h.seq, 0) AS seq, coalesce(h.frontier, ''::bytea) AS frontier
     FROM unnest(h_business, h_seq, h_frontier) WITH ORDINALITY x(business, seq, frontier, i)
