@@ -122,10 +122,14 @@ pub(crate) mod relay {
     use super::*;
 
     fn start(installation: &Installation, broker: &Broker) -> (tokio::task::JoinHandle<()>, watch::Sender<bool>) {
+        start_to(installation, &broker.url)
+    }
+
+    fn start_to(installation: &Installation, url: &str) -> (tokio::task::JoinHandle<()>, watch::Sender<bool>) {
         let (stop, stopped) = watch::channel(false);
         let (log, consumers) = (Arc::clone(&installation.app.log), Arc::clone(&installation.app.consumers));
         let runner = Runner { name: "amqp", owner: Uuid::now_v7(), log, consumers };
-        (tokio::spawn(runner.run(hub::amqp::Relay::new(&broker.url), stopped)), stop)
+        (tokio::spawn(runner.run(hub::amqp::Relay::new(url), stopped)), stop)
     }
 
     pub(crate) async fn bind(broker: &Broker) -> lapin::Channel {
@@ -193,6 +197,29 @@ pub(crate) mod relay {
         relay.await.unwrap();
         let consumer = installation.app.consumers.list().await.unwrap().remove(0);
         assert_eq!((consumer.owner, consumer.position), (None, installation.app.log.position().borrow().to_owned()));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_public_event_gets_through_a_network_that_is_slow_resets_and_swallows() {
+        use tests::proxy::{Proxy, Weather};
+        let broker = Broker::start();
+        let installation = Installation::new().await;
+        let business = installation.business("acme").await;
+        let channel = bind(&broker).await;
+        let (proxy, through) = Proxy::of(&broker.url).await;
+        let (relay, stop) = start_to(&installation, &through);
+        for weather in [Weather::Fair, Weather::Slow(Duration::from_millis(50)), Weather::Reset, Weather::Fair, Weather::HalfOpen, Weather::Fair] {
+            proxy.turns(weather);
+            for _ in 0..10 {
+                installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await;
+            }
+            tokio::time::sleep(Duration::from_millis(700)).await;
+        }
+        let all = installation.app.log.read_all(0, 10_000).await.unwrap();
+        let wanted: Vec<u64> = all.iter().filter(|r| hub::public::cloud_event(r).unwrap().is_some()).map(|r| r.position).collect();
+        assert_eq!(take(&channel, &wanted).await, wanted, "nothing is lost, and nothing out of order");
+        stop.send(true).unwrap();
+        relay.await.unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread")]

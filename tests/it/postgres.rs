@@ -113,7 +113,7 @@ async fn append_inside(connection: &mut PgConnection, business: BusinessId, aggr
             .bind(&none.1)
             .bind(&none.0)
             .bind(&none.2)
-            .bind(vec![business.0])
+            .bind(vec![1_i64])
             .bind(vec![head.0 + 1])
             .bind(vec![aggregate.kind.as_str()])
             .bind(vec![aggregate.id])

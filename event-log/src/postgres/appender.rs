@@ -214,7 +214,7 @@ impl Appender {
             .bind(&heads.frontier)
             .bind(&heads.next_frontier);
         let query = query.bind(&guards.business).bind(&guards.kind).bind(&guards.id).bind(&guards.version);
-        let query = query.bind(&events.business).bind(&events.seq).bind(&events.kind).bind(&events.id).bind(&events.version);
+        let query = query.bind(&events.head).bind(&events.seq).bind(&events.kind).bind(&events.id).bind(&events.version);
         let query = query.bind(&events.event_id).bind(&events.leaf).bind(&events.bytes);
         let connection = self.connection().await?;
         // A half-open connection says nothing at all.

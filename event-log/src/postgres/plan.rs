@@ -69,6 +69,8 @@ pub(super) struct Plan {
     pub(super) heads: Heads,
     pub(super) guards: Guards,
     pub(super) events: Events,
+    /// The streams in the order of their first events.
+    order: Vec<BusinessId>,
     /// The ends of the streams when it is stored.
     pub(super) next: HashMap<BusinessId, Frontier>,
 }
@@ -93,7 +95,8 @@ pub(super) struct Guards {
 
 #[derive(Default)]
 pub(super) struct Events {
-    pub(super) business: Vec<Uuid>,
+    /// Which of the streams, from 1.
+    pub(super) head: Vec<i64>,
     pub(super) seq: Vec<i64>,
     pub(super) kind: Vec<String>,
     pub(super) id: Vec<Uuid>,
@@ -162,7 +165,8 @@ pub(super) fn plan(queue: &[Queued], believed: &Believed) -> Plan {
             Admitted::Later => break,
         }
     }
-    for (business, next) in &plan.next {
+    for business in &plan.order {
+        let Some(next) = plan.next.get(business) else { continue };
         let base = believed.heads.get(business).cloned().unwrap_or_default();
         plan.heads.business.push(business.0);
         plan.heads.seq.push(number(base.size()));
@@ -204,12 +208,16 @@ impl Plan {
             self.guards.place.push(place);
         }
         self.keys = self.keys.or(append.keys);
+        let place = self.order.iter().position(|b| *b == append.business).unwrap_or_else(|| {
+            self.order.push(append.business);
+            self.order.len() - 1
+        });
         let head = self.next.entry(append.business).or_insert_with(|| believed.heads.get(&append.business).cloned().unwrap_or_default());
         self.placed.push(Placed { queued, first_seq: head.size() + 1, events_before: self.events.event_id.len() });
         for event in &append.events {
             let leaf = leaf_hash(&event.bytes);
             head.push(leaf);
-            self.events.business.push(append.business.0);
+            self.events.head.push(number(place as u64 + 1));
             self.events.seq.push(number(head.size()));
             self.events.kind.push(event.aggregate.kind.as_str().to_owned());
             self.events.id.push(event.aggregate.id);

@@ -22,14 +22,15 @@ REVOKE ALL ON FUNCTION grown FROM PUBLIC;
 --   k_epoch: the epoch of the keys that fields were sealed under; NULL when nothing is sealed.
 --   h_*: the streams, the end each was thought to have, and the one it gets.
 --   g_*: the aggregates that were read or are written to, and the version each was thought to have.
---   e_*: the events, in their order.
+--   e_*: the events, in their order; e_head says which of the streams.
 -- Says what it found: `id` (stored already), `version` (another one), `keys` (some were destroyed
--- since), `head` (no end of a tree), each of which stores nothing; else `moved` for each stream that ends elsewhere than thought, and `done`.
+-- since), `head` (no end of a tree), each of which stores nothing; else `moved` for each stream that
+-- ends elsewhere than thought, and `done`.
 CREATE FUNCTION append(
   k_epoch bigint,
   h_business uuid[], h_seq bigint[], h_next_seq bigint[], h_frontier bytea[], h_next_frontier bytea[],
   g_business uuid[], g_kind text[], g_id uuid[], g_version bigint[],
-  e_business uuid[], e_seq bigint[], e_kind text[], e_id uuid[], e_version bigint[], e_event_id uuid[], e_leaf bytea[], e_bytes bytea[])
+  e_head bigint[], e_seq bigint[], e_kind text[], e_id uuid[], e_version bigint[], e_event_id uuid[], e_leaf bytea[], e_bytes bytea[])
 RETURNS TABLE(what text, i bigint, n bigint, m bigint, b bytea)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = minutebook, pg_temp
 -- A plan is made once a connection, maybe while the tables are empty, and must be good when they are not:
@@ -41,6 +42,7 @@ DECLARE
   moved   bigint[] := '{}';
   epoch   bigint;
   r       record;
+  h       bigint;
 BEGIN
   SELECT l.position INTO last FROM log l WHERE l.one FOR UPDATE;
   RETURN QUERY
@@ -63,10 +65,10 @@ BEGIN
     END IF;
   END IF;
   FOR r IN
-    SELECT x.i, coalesce(h.seq, 0) AS seq, coalesce(h.frontier, ''::bytea) AS frontier
+    SELECT x.i, coalesce(t.seq, 0) AS seq, coalesce(t.frontier, ''::bytea) AS frontier
     FROM unnest(h_business, h_seq, h_frontier) WITH ORDINALITY x(business, seq, frontier, i)
-    LEFT JOIN heads h ON h.business = x.business
-    WHERE coalesce(h.seq, 0) <> x.seq OR coalesce(h.frontier, ''::bytea) <> x.frontier
+    LEFT JOIN heads t ON t.business = x.business
+    WHERE coalesce(t.seq, 0) <> x.seq OR coalesce(t.frontier, ''::bytea) <> x.frontier
   LOOP
     -- One hash per set bit: a head that is no end of a tree is not built upon.
     IF r.seq < 0 OR length(r.frontier) <> 32 * bit_count(int8send(r.seq)) THEN
@@ -81,22 +83,20 @@ BEGIN
     RETURN;
   END IF;
   IF moved <> '{}' THEN
-    FOR r IN
-      SELECT e.i, e.leaf, h.i AS h
-      FROM unnest(moved) m(h) JOIN unnest(h_business) WITH ORDINALITY h(business, i) ON h.i = m.h
-      JOIN unnest(e_business, e_leaf) WITH ORDINALITY e(business, leaf, i) ON e.business = h.business
-      ORDER BY e.i
-    LOOP
-      h_next_frontier[r.h] := grown(h_next_seq[r.h], h_next_frontier[r.h], r.leaf);
-      h_next_seq[r.h] := h_next_seq[r.h] + 1;
-      e_seq[r.i] := h_next_seq[r.h];
+    FOR k IN 1 .. cardinality(e_head) LOOP
+      h := e_head[k];
+      IF h = ANY (moved) THEN
+        h_next_frontier[h] := grown(h_next_seq[h], h_next_frontier[h], e_leaf[k]);
+        h_next_seq[h] := h_next_seq[h] + 1;
+        e_seq[k] := h_next_seq[h];
+      END IF;
     END LOOP;
     RETURN QUERY SELECT 'moved', x.h, h_next_seq[x.h], 0::bigint, h_next_frontier[x.h] FROM unnest(moved) x(h);
   END IF;
   INSERT INTO events
-    SELECT last + x.i, x.business, x.seq, x.kind, x.id, x.version, x.event_id, x.leaf, x.bytes
-    FROM unnest(e_business, e_seq, e_kind, e_id, e_version, e_event_id, e_leaf, e_bytes) WITH ORDINALITY
-      x(business, seq, kind, id, version, event_id, leaf, bytes, i);
+    SELECT last + x.i, h_business[x.head], x.seq, x.kind, x.id, x.version, x.event_id, x.leaf, x.bytes
+    FROM unnest(e_head, e_seq, e_kind, e_id, e_version, e_event_id, e_leaf, e_bytes) WITH ORDINALITY
+      x(head, seq, kind, id, version, event_id, leaf, bytes, i);
   INSERT INTO heads
     SELECT x.business, x.seq, x.frontier FROM unnest(h_business, h_next_seq, h_next_frontier) x(business, seq, frontier)
     ON CONFLICT (business) DO UPDATE SET seq = excluded.seq, frontier = excluded.frontier;
