@@ -152,14 +152,14 @@ impl Fold {
 
     /// Deletes the text of subjects whose keys are gone, from the WAL too.
     pub(crate) fn purge_forgotten(&self) -> Result<(), ViewsError> {
-        let gone = search::purge_forgotten(&self.connection, &self.sources.unsealer).map_err(|e| ViewsError::Storage(e.to_string()))?;
+        let gone = search::purge_forgotten(&self.connection, &self.sources.unsealer)?;
         if gone || self.unemptied.get() { self.empty_wal() } else { Ok(()) }
     }
 
     /// Deletes a subject's text, from the WAL too.
     pub(crate) fn purge(&self, business: BusinessId, subject: SubjectId) -> Result<(), ViewsError> {
         if self.purges() {
-            search::purge(&self.connection, business, subject).map_err(|e| ViewsError::Storage(e.to_string()))?;
+            search::purge(&self.connection, business, subject)?;
         } else {
             self.connection
                 .execute_batch("DROP TABLE IF EXISTS search_text; DROP TABLE IF EXISTS search_rows; DELETE FROM projections WHERE name = 'search'")?;
@@ -187,8 +187,7 @@ impl Fold {
         if after >= up_to {
             return Ok(0);
         }
-        let mut events =
-            self.sources.unsealer.runtime.block_on(self.sources.log.read_all(after, PROJECTION_BATCH_MAX)).map_err(|e| ViewsError::Storage(e.to_string()))?;
+        let mut events = self.sources.unsealer.runtime.block_on(self.sources.log.read_all(after, PROJECTION_BATCH_MAX))?;
         events.retain(|e| e.position <= up_to);
         let Some(last) = events.last().map(|e| e.position) else { return Ok(0) };
         if self.batch(&events, last, false).is_err() {
@@ -224,7 +223,7 @@ impl Fold {
             }
             Err(e) => {
                 let _ = self.connection.execute_batch("ROLLBACK");
-                Err(ViewsError::Storage(e.to_string()))
+                Err(e.into())
             }
         }
     }
@@ -321,8 +320,7 @@ impl Fold {
         let tx = self.connection.unchecked_transaction()?;
         let mut stuck = None;
         'stream: loop {
-            let events =
-                self.sources.unsealer.runtime.block_on(self.sources.log.read_business(id, after, PROJECTION_BATCH_MAX)).map_err(|e| storage(e.to_string()))?;
+            let events = self.sources.unsealer.runtime.block_on(self.sources.log.read_business(id, after, PROJECTION_BATCH_MAX))?;
             let Some(last) = events.last().map(|e| e.seq) else { break };
             for recorded in &events {
                 if recorded.position > *up_to {

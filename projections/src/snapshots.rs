@@ -67,7 +67,7 @@ fn shape() -> String {
 /// The SHA-256 of the event at a position. Ids are derived, and come again in another log that was told the
 /// same; its bytes have other moments and nonces.
 fn event_at(position: u64, sources: &Sources) -> Result<String, ViewsError> {
-    let rows = sources.unsealer.runtime.block_on(sources.log.raw_rows(position.saturating_sub(1), 1)).map_err(|e| ViewsError::Storage(e.to_string()))?;
+    let rows = sources.unsealer.runtime.block_on(sources.log.raw_rows(position.saturating_sub(1), 1))?;
     let row = rows.first().filter(|r| r.position == position);
     row.map(|r| sha256(&[&r.bytes])).ok_or_else(|| ViewsError::Storage(format!("the log has no event at position {position}")))
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
+use event_log::LogError;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::ALL;
+use crate::{ALL, ApplyError};
 
 /// Why the views could not be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum ViewsError {
     /// The file can't be read or written.
     #[error("the views could not be used: {0}; `minutebook projections rebuild` makes them anew")]
     Storage(String),
+    /// What they are made from can't be read now.
+    #[error("{0}")]
+    Source(String),
     /// They are not as far as was asked in the time there was.
     #[error("the views are at position {at}, {wanted} was asked for; try again")]
     Behind {
@@ -38,6 +42,21 @@ pub enum ViewsError {
     /// The runner stopped.
     #[error("the projections are not running")]
     Stopped,
+}
+
+impl From<ApplyError> for ViewsError {
+    fn from(e: ApplyError) -> Self {
+        match e {
+            ApplyError::Keyring(why) => Self::Source(why),
+            ApplyError::Sql(_) | ApplyError::Value(_) => Self::Storage(e.to_string()),
+        }
+    }
+}
+
+impl From<LogError> for ViewsError {
+    fn from(e: LogError) -> Self {
+        Self::Source(e.to_string())
+    }
 }
 
 impl From<rusqlite::Error> for ViewsError {

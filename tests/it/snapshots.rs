@@ -39,6 +39,7 @@ async fn a_new_server_begins_with_the_snapshot_of_another_and_fills_what_is_sear
     first.app.shred(business, domain::SubjectId(ada)).await.unwrap();
 
     let second = Installation::sharing(&url, shared.path(), often.clone()).await;
+    assert!(second.app.views.position() >= 200, "it begins where the snapshot ends, whatever is still to be filled");
     let reads = second.app.views.building();
     assert!(reads.is_some() || !second.app.views.checked().unfilled, "what is searchable is filled beside");
     second.app.views.settled(Duration::from_secs(60)).await.unwrap();

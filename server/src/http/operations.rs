@@ -51,7 +51,7 @@ fn of_views(e: &ViewsError) -> Problem {
     match e {
         ViewsError::Unknown(_) => Problem::new(404, "not_found", &e.to_string()),
         ViewsError::Busy(_) | ViewsError::NoRollback(_) => Problem::new(409, "conflict", &e.to_string()),
-        ViewsError::Storage(_) | ViewsError::Behind { .. } | ViewsError::Stopped => Problem::unavailable(e),
+        ViewsError::Storage(_) | ViewsError::Source(_) | ViewsError::Behind { .. } | ViewsError::Stopped => Problem::unavailable(e),
     }
 }
 
