@@ -2,6 +2,7 @@
 CARGO ?= cargo
 DATA ?= .run
 LISTEN ?= 127.0.0.1:7117
+KURRENTDB ?= 127.0.0.1:7119
 
 .PHONY: help run services test check contracts graphiql bench torture clean
 help: ## List the targets
@@ -12,7 +13,7 @@ graphiql: ## Get GraphiQL's files from npm, to be compiled in
 
 run: graphiql ## Build (release), import three businesses at work, serve them, ask five questions
 	$(CARGO) build --release --locked -p server --all-features
-	./infra/run.sh target/release/minutebook $(DATA) $(LISTEN)
+	./infra/run.sh target/release/minutebook $(DATA) $(LISTEN) $(KURRENTDB)
 
 services:
 	./infra/test-services.sh
@@ -28,7 +29,7 @@ check: ## Format, lints, contracts, shape: what can be said without running much
 contracts: ## Write event schemas, examples and the SDL from the code
 	$(CARGO) run --locked -q -p server --all-features -- contracts . --write
 
-bench: ## Measure, side by side in one run, and print ratios (BENCH=commands, reading, import, postgres, outside, views: that part)
+bench: ## Measure, side by side in one run, and print ratios (BENCH=commands, reading, import, postgres, outside, kurrentdb, views: that part)
 	$(CARGO) bench --locked -p tests --all-features --bench bench -- $(BENCH)
 
 torture: ## Power cuts on a loop-mounted image (needs root): durable must hold, NORMAL must be caught

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The main job on real input: import a small committed slice of real agent work, serve it, and ask
-# three questions. `make run` calls it: run.sh BINARY FOLDER ADDRESS
+# five questions. `make run` calls it: run.sh BINARY FOLDER ADDRESS ADDRESS-FOR-KURRENTDB-CLIENTS
 set -euo pipefail
-binary=$1 folder=$2 listen=$3
+binary=$1 folder=$2 listen=$3 kurrentdb=$4
 data=$folder/data key_file=$folder/operator.key url=http://$listen
 inputs=$(dirname "$0")/../tests/data
 mkdir -p "$folder"
@@ -23,7 +23,7 @@ if [ ! -s "$key_file" ]; then
   (umask 077 && "$binary" keys issue --data "$data" >"$key_file")
 fi
 
-"$binary" serve --data "$data" --listen "$listen" 2>"$folder/serve.log" &
+"$binary" serve --data "$data" --listen "$listen" --kurrentdb-listen "$kurrentdb" 2>"$folder/serve.log" &
 server=$!
 trap 'kill -TERM $server 2>/dev/null || true' INT TERM EXIT
 for _ in $(seq 100); do

@@ -198,6 +198,7 @@ impl From<AppendError> for CommandError {
             | AppendError::KeysDestroyed
             | AppendError::Empty
             | AppendError::DiskFull
+            | AppendError::OutOfPlace { .. }
             | AppendError::Closed(_)
             | AppendError::Storage(_) => Self::Unavailable(e.to_string()),
         }

@@ -3,7 +3,8 @@
 //! - [`envelope`]: the stored event, its bytes and how they are read.
 //! - [`sealing`], [`keyring`]: personal fields become ciphertext before they are hashed.
 //! - [`log`]: the trait that a store fulfils, with its laws.
-//! - [`sqlite`]: the embedded store; `postgres`: the one for several processes.
+//! - [`sqlite`]: the embedded store; `postgres`: the one for several processes; `kurrent`: the one in
+//!   a KurrentDB cluster.
 //! - [`subscription`]: catching up and going live on any store.
 //! - [`prove`]: proofs of what is in the log. [`attempts`]: who tried what, beside the log.
 //! - [`consumers`]: places of those who act on it.
@@ -12,6 +13,8 @@ pub mod attempts;
 pub mod consumers;
 pub mod envelope;
 pub mod keyring;
+#[cfg(feature = "kurrentdb")]
+pub mod kurrent;
 pub mod log;
 #[cfg(feature = "postgres")]
 pub mod postgres;

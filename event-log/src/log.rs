@@ -115,6 +115,14 @@ pub enum AppendError {
     /// Keys were destroyed after it was sealed, perhaps its own.
     #[error("keys were destroyed since this was sealed; seal again")]
     KeysDestroyed,
+    /// What is copied from another store does not follow on what is there.
+    #[error("an event has the seq {seq}, and {next} comes next")]
+    OutOfPlace {
+        /// Where it is elsewhere.
+        seq: u64,
+        /// Where the stream ends here.
+        next: u64,
+    },
     /// Beyond a cap.
     #[error("{what} of {bytes} bytes is beyond the limit of {max}; send less at once")]
     TooLarge {
@@ -259,6 +267,44 @@ pub trait EventLog: Send + Sync {
 
     /// The whole installation's events after a position, at most `limit`.
     async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
+
+    /// The whole installation's events before a position, the newest first, at most `limit`.
+    async fn read_back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let high = before.saturating_sub(1).min(*self.position().borrow());
+        let mut after = high.saturating_sub(limit as u64);
+        loop {
+            let mut page = self.read_all(after, usize::try_from(high - after).unwrap_or(limit)).await?;
+            match page.last().map(|r| r.position) {
+                // Full of bytes before it is there: what is nearest is what was asked for.
+                Some(last) if last < high => after = last,
+                Some(_) | None => {
+                    page.reverse();
+                    return Ok(page);
+                }
+            }
+        }
+    }
+
+    /// Whether somebody can have been told that position as its place: 0, or that of an event.
+    async fn is_place(&self, position: u64) -> Result<bool, LogError> {
+        // What is there may be seen before it is told.
+        Ok(position <= *self.position().borrow() || !self.read_all(position - 1, 1).await?.is_empty())
+    }
+
+    /// How many events lie after a position: positions may have gaps.
+    async fn lag(&self, position: u64) -> Result<u64, LogError> {
+        Ok(self.position().borrow().saturating_sub(position))
+    }
+
+    /// Why the store can't be reached at the moment; `None` when all is well, as far as is known.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether positions have gaps, so that they must not be counted with.
+    fn sparse(&self) -> bool {
+        false
+    }
 
     /// The end of a business's stream; `None` when it has none.
     async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError>;

@@ -84,7 +84,19 @@ struct Queued {
     append: Append,
     /// Whether neither its events nor the aggregates that it opens can be in the log.
     new: bool,
+    /// Where it goes, when that was said elsewhere.
+    placed: Option<Placed>,
     answer: oneshot::Sender<Result<crate::Committed, AppendError>>,
+}
+
+/// The places that another store gave to the events of an append that is copied here.
+pub(crate) struct Placed {
+    /// `seq` of the first.
+    pub(crate) first_seq: u64,
+    /// Position of each.
+    pub(crate) positions: Vec<u64>,
+    /// Which came together: once one can't be written, those of its batch after it are not either.
+    pub(crate) batch: u64,
 }
 
 /// The store in `FOLDER/log.db`.
@@ -130,6 +142,28 @@ impl SqliteLog {
         std::thread::Builder::new().name("log-filter".to_owned()).spawn(move || file.fill(&filling)).map_err(|e| LogError::Storage(e.to_string()))?;
         Ok(Self { queue, readers, known, position, writer: Mutex::new(Some(thread)) })
     }
+
+    /// Takes in what another store has, at the places it has there: for a mirror of it.
+    #[cfg(feature = "kurrentdb")]
+    pub(crate) async fn mirror(&self, append: Append, placed: Placed) -> Result<Pending, AppendError> {
+        let new = self.known.add_append(&append);
+        let (answer, pending) = oneshot::channel();
+        let closed = |_| AppendError::Closed("the store is shutting down".to_owned());
+        self.queue.send(Job::Append(Queued { append, new, placed: Some(placed), answer })).await.map_err(closed)?;
+        Ok(Pending(pending))
+    }
+
+    /// How many events lie after a position.
+    #[cfg(feature = "kurrentdb")]
+    pub(crate) fn count_after(&self, position: u64) -> Result<u64, LogError> {
+        self.readers.count_after(position)
+    }
+
+    /// Whether an event has that position.
+    #[cfg(feature = "kurrentdb")]
+    pub(crate) fn has(&self, position: u64) -> Result<bool, LogError> {
+        self.readers.has(position)
+    }
 }
 
 #[async_trait]
@@ -139,7 +173,7 @@ impl EventLog for SqliteLog {
         let new = self.known.add_append(&append);
         let (answer, pending) = oneshot::channel();
         let closed = |_| AppendError::Closed("the store is shutting down".to_owned());
-        self.queue.send(Job::Append(Queued { append, new, answer })).await.map_err(closed)?;
+        self.queue.send(Job::Append(Queued { append, new, placed: None, answer })).await.map_err(closed)?;
         Ok(Pending(pending))
     }
 
@@ -166,6 +200,11 @@ impl EventLog for SqliteLog {
     async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.all(after, limit)).await
+    }
+
+    async fn read_back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let readers = self.readers.clone();
+        blocking(move || readers.back(before, limit)).await
     }
 
     async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {

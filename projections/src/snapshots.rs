@@ -146,7 +146,9 @@ fn leave(live: &Path, at: u64, shared: &SharedFolder, sources: &Sources, interru
     // What is further than the log is of a time before the log was restored.
     let mut there = list(&shared.folder, &prefix)?;
     there.retain(|(position, _)| *position <= end);
-    if there.first().is_some_and(|(newest, _)| at < newest + shared.every) {
+    let newest = there.first().map_or(0, |(newest, _)| *newest);
+    let after = |position| sources.unsealer.runtime.block_on(sources.log.lag(position));
+    if after(newest)?.saturating_sub(after(at)?) < shared.every {
         return Ok(None);
     }
     let unfinished = shared.folder.join(format!("{}.unfinished", uuid::Uuid::now_v7()));

@@ -148,8 +148,6 @@ pub struct Status {
     pub version: u32,
     /// The last position it has applied.
     pub position: u64,
-    /// Events of the log that it has not seen yet, by position.
-    pub lag: u64,
     /// Businesses it stopped at.
     pub failures: Vec<Failure>,
 }
@@ -342,16 +340,15 @@ impl Views {
         self.ask(|answer| Request::Purge(business, subject, answer)).await
     }
 
-    /// How far each projection is, against the end of the log.
+    /// How far each projection is.
     ///
     /// # Errors
     /// When the file can't be read.
-    pub fn status(&self, log_position: u64) -> Result<Vec<Status>, ViewsError> {
+    pub fn status(&self) -> Result<Vec<Status>, ViewsError> {
         self.read(|c| {
             let failures = failures(c)?;
             let of = |(name, version, position): (String, u32, u64)| Status {
                 failures: failures.iter().filter(|f| f.projection == name).cloned().collect(),
-                lag: log_position.saturating_sub(position),
                 name,
                 version,
                 position,

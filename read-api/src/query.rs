@@ -168,17 +168,14 @@ impl Query {
     async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<ProjectionStatus>> {
         only_operators(ctx)?;
         let sources = ctx.data::<Sources>()?.clone();
-        let end = *sources.log.position().borrow();
-        let statuses = tokio::task::spawn_blocking(move || sources.views.status(end)).await??;
+        let log = std::sync::Arc::clone(&sources.log);
         let failure = |f: projections::Failure| ProjectionFailure { business: f.business, seq: f.seq, error: f.error };
-        let status = |s: projections::Status| ProjectionStatus {
-            name: s.name,
-            version: s.version,
-            position: s.position,
-            lag: s.lag,
-            failures: s.failures.into_iter().map(failure).collect(),
-        };
-        Ok(statuses.into_iter().map(status).collect())
+        let mut all = Vec::new();
+        for s in tokio::task::spawn_blocking(move || sources.views.status()).await?? {
+            let (lag, failures) = (log.lag(s.position).await?, s.failures.into_iter().map(failure).collect());
+            all.push(ProjectionStatus { name: s.name, version: s.version, position: s.position, lag, failures });
+        }
+        Ok(all)
     }
 
     /// The views as a whole: whether they are what the log gives, and what is built beside them;

@@ -85,6 +85,8 @@ pub struct App {
     pub entropy: Entropy,
     /// How long a reader of a feed may leave what it was sent.
     pub(crate) patience: Duration,
+    /// Says true when the process is told to stop.
+    pub(crate) stopping: tokio::sync::watch::Sender<bool>,
     /// Room for feeds.
     pub(crate) feeds: Arc<Semaphore>,
     /// Readers of feeds that were dropped because they were too slow.
@@ -136,6 +138,7 @@ impl App {
             api: Api::new(&sources, config.introspection),
             entropy,
             patience,
+            stopping: tokio::sync::watch::Sender::new(false),
             feeds: Arc::new(Semaphore::new(domain::limits::FEEDS_MAX)),
             feeds_dropped: std::sync::atomic::AtomicU64::default(),
             consumers,

@@ -6,6 +6,8 @@ mod keys;
 mod proofs;
 mod read;
 mod serve;
+mod stop;
+mod streams;
 mod target;
 
 use std::path::PathBuf;
@@ -37,10 +39,13 @@ struct Global {
     /// Folder of the log, the keyring and the views [default: minutebook-data].
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Log in PostgreSQL instead of the folder, such as postgres://minutebook@db/minutebook; better
-    /// in MINUTEBOOK_LOG when it has a password.
+    /// Log in PostgreSQL or KurrentDB instead of the folder, such as postgres://minutebook@db/minutebook
+    /// or esdb://kdb:2113; better in MINUTEBOOK_LOG when it has a password.
     #[arg(long, global = true, value_name = "URL")]
     log: Option<String>,
+    /// Keyring in PostgreSQL of a log in KurrentDB, so that several processes may serve it.
+    #[arg(long, global = true, value_name = "URL")]
+    keys: Option<String>,
     /// Talk to a running server instead, such as http://127.0.0.1:7117.
     #[arg(long, global = true, value_name = "URL", conflicts_with_all = ["data", "log"])]
     server: Option<String>,
@@ -63,7 +68,18 @@ enum Verb {
         /// MINUTEBOOK_AMQP when it has a password.
         #[arg(long, value_name = "URL")]
         amqp: Option<String>,
+        /// Address on which KurrentDB clients may read and follow businesses, such as 127.0.0.1:2113;
+        /// their password is an API key [default: not at all]. From another machine, set
+        /// MINUTEBOOK_KURRENTDB_HOST to the name that clients use.
+        #[arg(long, value_name = "ADDRESS")]
+        kurrentdb_listen: Option<String>,
     },
+    /// Serve streams of any name to KurrentDB clients, from a file of their own: --data FILE.
+    ///
+    /// For tests, for copies, and to develop programs that speak with KurrentDB. It has nothing to do
+    /// with the businesses of a log: those are read through `serve --kurrentdb-listen`.
+    /// Example: minutebook streams --data streams.db --listen 127.0.0.1:2113
+    Streams(streams::Streams),
     /// Those who act on events from a durable place, such as the relay to RabbitMQ.
     Consumers {
         #[command(subcommand)]
@@ -71,8 +87,9 @@ enum Verb {
     },
     /// Move house: copy a whole installation, verified on the way, and compare both sides at the end.
     ///
-    /// Each side is a data folder that no server holds, or postgres://… with a schema made by
-    /// `migrate`. It goes on where it was interrupted, and refuses a target that has other events.
+    /// Each side is a data folder that no server holds, postgres://… with a schema made by `migrate`, or
+    /// esdb://… (its mirror, and its keys unless --keys says where, are in --data). It goes on where it
+    /// was interrupted, and refuses a target that has other events.
     Copy {
         /// What is copied.
         #[arg(long, value_name = "DIR|URL")]
@@ -214,14 +231,20 @@ pub fn run() -> ExitCode {
 
 async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
     let Cli { global, verb } = cli;
-    let (listen, amqp) = if let Verb::Serve { listen, amqp } = &verb { (listen.clone(), amqp.clone()) } else { (None, None) };
-    let overrides = Overrides { data: global.data.clone(), log: global.log.clone(), amqp, listen };
+    let mut overrides = Overrides { data: global.data.clone(), log: global.log.clone(), keys: global.keys.clone(), ..Overrides::default() };
+    if let Verb::Serve { listen, amqp, kurrentdb_listen } = &verb {
+        (overrides.listen, overrides.amqp, overrides.kurrentdb_listen) = (listen.clone(), amqp.clone(), kurrentdb_listen.clone());
+    }
     let config = Config::load(global.config.clone(), overrides).map_err(AppError::Other)?;
     let done = |result: Result<(), AppError>| result.map(|()| ExitCode::SUCCESS);
     let target = || Target::open(&config, global.server.as_deref(), global.key_file.as_deref());
     match verb {
         Verb::Serve { .. } => done(serve::serve(&config).await),
-        Verb::Copy { from, to } => move_house(&config, &from, &to).await,
+        Verb::Streams(how) => done(streams::serve(global.data, how).await),
+        Verb::Copy { from, to } => {
+            let folder_named = global.data.is_some() || std::env::var_os("MINUTEBOOK_DATA").is_some();
+            move_house(&config, folder_named, &from, &to).await
+        }
         Verb::Consumers { verb } => done(consumers::consumers(target().await?, verb).await),
         Verb::Migrate => {
             let steps = stores::migrate(&config).await?;
@@ -252,8 +275,11 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
     }
 }
 
-async fn move_house(config: &Config, from: &str, to: &str) -> Result<ExitCode, AppError> {
-    let (from, to) = (House::named(from), House::named(to));
+async fn move_house(config: &Config, folder_named: bool, from: &str, to: &str) -> Result<ExitCode, AppError> {
+    let (from, to) = (House::named(from, config)?, House::named(to, config)?);
+    if !folder_named && [&from, &to].iter().any(|house| matches!(house, House::Kurrent { .. })) {
+        return Err(AppError::other("name the folder of the cluster's mirror, attempts and keys: --data DIR"));
+    }
     let wrapping = copy::wrapping(&from, &to, &config.keyring_key_file)?;
     let moved = copy::copy(&from, &to, &wrapping, |at, end| output::progress(format!("{at} of {end}"))).await?;
     output::progress_end();

@@ -19,10 +19,20 @@ pub struct Config {
     pub listen: String,
     /// Worker threads of the HTTP door; 0 = one a core.
     pub workers: usize,
-    /// Address of the log in PostgreSQL, `postgres://…`; empty = in the data folder.
+    /// Address of the log, `postgres://…` or `esdb://…`; empty = in the data folder.
     pub log: String,
+    /// Address of a keyring in PostgreSQL, `postgres://…`, for a log in KurrentDB; empty = beside the log.
+    pub keys: String,
     /// Address of RabbitMQ, `amqp://…`, that `serve` relays events to; empty = none.
     pub amqp: String,
+    /// Address on which KurrentDB clients may read businesses; empty = not at all.
+    pub kurrentdb_listen: String,
+    /// Certificate of that address with its chain, PEM; empty = one of its own; `none` = nothing is encrypted.
+    pub kurrentdb_certificate: PathBuf,
+    /// Key of that certificate, PEM.
+    pub kurrentdb_key: PathBuf,
+    /// Host by which clients reach that address; empty = the address itself.
+    pub kurrentdb_host: String,
     /// What is written to standard error.
     pub logging: String,
     /// Whether GraphQL answers questions about its own schema.
@@ -42,9 +52,15 @@ pub struct Overrides {
     /// `--log`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// `--keys`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<String>,
     /// `--amqp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amqp: Option<String>,
+    /// `--kurrentdb-listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kurrentdb_listen: Option<String>,
     /// `--listen`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
@@ -63,7 +79,22 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let env = Env::prefixed("MINUTEBOOK_").only(&["data", "listen", "workers", "log", "amqp", "logging", "introspection", "snapshots", "keyring_key_file"]);
+        let env = Env::prefixed("MINUTEBOOK_").only(&[
+            "data",
+            "listen",
+            "workers",
+            "log",
+            "keys",
+            "amqp",
+            "logging",
+            "introspection",
+            "snapshots",
+            "keyring_key_file",
+            "kurrentdb_listen",
+            "kurrentdb_certificate",
+            "kurrentdb_key",
+            "kurrentdb_host",
+        ]);
         figment.merge(env).merge(Serialized::defaults(overrides)).extract().map_err(|e| format!("settings: {e}"))
     }
 }

@@ -17,6 +17,7 @@ use event_log::{Append, Chain, Entropy, EventLog, Keyring, NewEvent, Pending, Ra
 use serde::Serialize;
 
 use crate::app::AppError;
+use crate::config::Config;
 use crate::stores::{self, Stores};
 use crate::verify::{Streams, check};
 
@@ -27,33 +28,64 @@ const IN_FLIGHT_MAX: usize = 64;
 /// Events of one append.
 const EVENTS_MAX: usize = 200;
 
-/// One side of a move: a data folder or a database.
+/// One side of a move: a data folder, a database or a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum House {
     /// A data folder that no server holds.
     Folder(PathBuf),
     /// An address of PostgreSQL.
     Postgres(String),
+    /// A KurrentDB cluster.
+    Kurrent {
+        /// Its address.
+        url: String,
+        /// Of its mirror, its attempts and perhaps its keys.
+        folder: PathBuf,
+        /// An address of PostgreSQL that has its keys; empty when the folder has them.
+        keys: String,
+    },
 }
 
 impl House {
     /// What a command line names.
-    #[must_use]
-    pub fn named(text: &str) -> Self {
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") { Self::Postgres(text.to_owned()) } else { Self::Folder(text.into()) }
+    ///
+    /// # Errors
+    /// When it looks like an address, and none of those that are known.
+    pub fn named(text: &str, config: &Config) -> Result<Self, AppError> {
+        Ok(if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            Self::Postgres(text.to_owned())
+        } else if text.starts_with("esdb://") || text.starts_with("esdb+discover://") {
+            Self::Kurrent { url: text.to_owned(), folder: config.data.clone(), keys: config.keys.clone() }
+        } else if text.contains("//") {
+            return Err(AppError::other(format!(
+                "`{text}` is no side of a copy: name a folder, postgres://… or esdb://… (that is also how KurrentDB's address is written)"
+            )));
+        } else {
+            Self::Folder(text.into())
+        })
+    }
+
+    /// The folder that it needs for itself.
+    fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) | Self::Kurrent { folder, .. } => Some(folder),
+            Self::Postgres(_) => None,
+        }
     }
 
     async fn chest(&self) -> Result<Chest, AppError> {
         match self {
+            Self::Kurrent { folder, keys, .. } if keys.is_empty() => Ok(local::chest(&folder.join("keys.db"))?),
             Self::Folder(folder) => Ok(local::chest(&folder.join("keys.db"))?),
-            Self::Postgres(url) => stores::postgres_chest(url).await,
+            Self::Postgres(url) | Self::Kurrent { keys: url, .. } => stores::postgres_chest(url).await,
         }
     }
 
     async fn put_chest(&self, chest: &Chest) -> Result<(), AppError> {
         match self {
+            Self::Kurrent { folder, keys, .. } if keys.is_empty() => Ok(local::put_chest(&folder.join("keys.db"), chest)?),
             Self::Folder(folder) => Ok(local::put_chest(&folder.join("keys.db"), chest)?),
-            Self::Postgres(url) => stores::put_postgres_chest(url, chest).await,
+            Self::Postgres(url) | Self::Kurrent { keys: url, .. } => stores::put_postgres_chest(url, chest).await,
         }
     }
 
@@ -61,14 +93,12 @@ impl House {
         match self {
             Self::Folder(folder) => stores::in_folder(folder, &Options::default(), wrapping, Entropy::System),
             Self::Postgres(url) => stores::in_postgres(url, wrapping, Entropy::System).await,
+            Self::Kurrent { url, folder, keys } => stores::in_kurrent(url, folder, keys, wrapping, Entropy::System).await,
         }
     }
 
     fn lock(&self) -> Result<Option<FolderLock>, AppError> {
-        match self {
-            Self::Folder(folder) => Ok(Some(FolderLock::take(folder)?)),
-            Self::Postgres(_) => Ok(None),
-        }
+        Ok(self.folder().map(FolderLock::take).transpose()?)
     }
 }
 
@@ -108,6 +138,9 @@ pub fn wrapping(from: &House, to: &House, key_file: &Path) -> Result<Wrapping, A
     if from == to {
         return Err(AppError::other("source and target are the same"));
     }
+    if from.folder().is_some() && from.folder() == to.folder() {
+        return Err(AppError::other("source and target need a folder each; name that of the cluster's mirror and keys with --data"));
+    }
     if let House::Folder(folder) = from
         && !SqliteLog::file(folder).exists()
     {
@@ -116,7 +149,7 @@ pub fn wrapping(from: &House, to: &House, key_file: &Path) -> Result<Wrapping, A
     if let Ok(passphrase) = std::env::var("MINUTEBOOK_KEYRING_PASSPHRASE") {
         return Ok(Wrapping::Passphrase(passphrase.into()));
     }
-    let own = |house: &House| if let House::Folder(folder) = house { Some(folder.join("keyring.key")) } else { None };
+    let own = |house: &House| house.folder().map(|folder| folder.join("keyring.key"));
     let named = (!key_file.as_os_str().is_empty()).then(|| key_file.to_owned());
     let found = [named, own(from), own(to)].into_iter().flatten().find(|file| file.exists());
     let found = found.ok_or_else(|| AppError::other("the key that wraps the keyring is needed: name its file in MINUTEBOOK_KEYRING_KEY_FILE"))?;
@@ -151,10 +184,12 @@ async fn between(source: &Stores, target: &Stores, keys: usize, progress: impl F
     if astray > 0 {
         return Err(AppError::other("the source has events before its first position; run `minutebook verify`"));
     }
-    let copied = events(&*source.log, &*target.log, end, progress).await?;
+    let total = source.log.heads().await?.iter().map(|head| head.seq).sum();
+    let copied = events(&*source.log, &*target.log, end, total, progress).await?;
     let attempts = attempts(&source.attempts, &target.attempts).await?;
     for consumer in source.consumers.list().await? {
-        target.consumers.put(&consumer).await?;
+        let position = translated(&*source.log, &*target.log, consumer.position).await?;
+        target.consumers.put(&event_log::consumers::Consumer { position, ..consumer }).await?;
     }
     let mut streams = BTreeMap::new();
     for stores in [source, target] {
@@ -174,22 +209,34 @@ async fn between(source: &Stores, target: &Stores, keys: usize, progress: impl F
     }
     let digests = async |stores: &Stores| -> Result<Vec<(String, domain::values::Digest)>, AppError> {
         let (log, keyring): (Arc<dyn EventLog>, Arc<dyn Keyring>) = (Arc::clone(&stores.log), Arc::clone(&stores.keyring));
+        let end = *log.position().borrow();
         let rebuilt = tokio::task::spawn_blocking(move || projections::Runner::rebuilt_digests(log, keyring, end)).await;
         Ok(rebuilt.map_err(AppError::other)??)
     };
     let views: BTreeMap<_, _> =
         digests(source).await?.into_iter().zip(digests(target).await?).map(|((name, a), (_, b))| (name, (a.to_string(), b.to_string()))).collect();
     let same = both.values().all(|(a, b)| (a.events, &a.root) == (b.events, &b.root)) && views.values().all(|(a, b)| a == b);
-    Ok(Moved { copied, events: end, keys, attempts, streams: both, views, same })
+    Ok(Moved { copied, events: total, keys, attempts, streams: both, views, same })
 }
 
-/// Copies what the target does not have; says how many.
-async fn events(source: &dyn EventLog, target: &dyn EventLog, end: u64, progress: impl Fn(u64, u64)) -> Result<u64, AppError> {
-    let (there, at, _) = target.ends().await?;
-    if at > end {
+/// A consumer's place on the other side: that of the same event.
+async fn translated(source: &dyn EventLog, target: &dyn EventLog, position: u64) -> Result<u64, AppError> {
+    let Some(last) = source.read_back(position.saturating_add(1), 1).await?.pop() else { return Ok(0) };
+    let there = target.read_business(last.business, last.seq - 1, 1).await?.pop();
+    Ok(there.ok_or_else(|| AppError::other("a consumer stands at an event that was not copied; copy again"))?.position)
+}
+
+/// Copies what the target does not have, in order; says how many. How far both are is counted in events:
+/// positions may have gaps.
+async fn events(source: &dyn EventLog, target: &dyn EventLog, end: u64, total: u64, progress: impl Fn(u64, u64)) -> Result<u64, AppError> {
+    let there = target.heads().await?;
+    let at: u64 = there.iter().map(|head| head.seq).sum();
+    if at > total {
         return Err(AppError::other("the target has more events than the source; it is not a copy of it"));
     }
-    let (mut streams, mut after, mut copied) = (Streams::default(), 0, 0);
+    // A store of many streams keeps the order between them only if each waits for the one before.
+    let in_flight_max = if target.sparse() { 1 } else { IN_FLIGHT_MAX };
+    let (mut streams, mut after, mut seen, mut copied) = (Streams::default(), 0, 0, 0);
     let mut in_flight: std::collections::VecDeque<Pending> = std::collections::VecDeque::new();
     while after < end {
         let page = source.raw_rows(after, PAGE).await?;
@@ -197,27 +244,27 @@ async fn events(source: &dyn EventLog, target: &dyn EventLog, end: u64, progress
             return Err(AppError::other(format!("the source has no event at position {}", after + 1)));
         }
         // The part that is there already ends within a page.
-        let cut = page.iter().take_while(|r| r.position <= at).count();
-        for (n, row) in page.iter().enumerate() {
-            if row.position != after + 1 {
+        let cut = usize::try_from(at.saturating_sub(seen)).unwrap_or(page.len()).min(page.len());
+        for row in &page {
+            if row.position != after + 1 && !source.sparse() {
                 return Err(AppError::other(format!("the source has no event at position {}", after + 1)));
             }
             check(row, &mut streams).map_err(|why| AppError::other(format!("the event at position {} of the source: {why}", row.position)))?;
-            after = row.position;
-            if n + 1 == cut && after == at {
+            (after, seen) = (row.position, seen + 1);
+            if seen == at {
                 same_beginning(&there, &streams)?;
             }
         }
         for append in appends(&page[cut..]) {
             copied += append.events.len() as u64;
             in_flight.push_back(target.enqueue(append).await.map_err(|e| AppError::other(format!("the target: {e}")))?);
-            while in_flight.len() >= IN_FLIGHT_MAX
+            while in_flight.len() >= in_flight_max
                 && let Some(first) = in_flight.pop_front()
             {
                 done(first).await?;
             }
         }
-        progress(after, end);
+        progress(seen, total);
     }
     for pending in in_flight {
         done(pending).await?;

@@ -26,7 +26,7 @@ pub(crate) use door::Body as CommandBody;
 use metrics::Metrics;
 pub use problem::Problem;
 
-/// Positions that the views may be behind while the process still calls itself ready.
+/// Events that the views may be behind while the process still calls itself ready.
 pub const READY_LAG_MAX: u64 = 10_000;
 
 pub(crate) struct State {
@@ -68,7 +68,7 @@ impl Listening {
 ///
 /// # Errors
 /// When the address can't be had.
-pub fn listen(app: Arc<App>, address: &str, workers: usize, signals: bool) -> Result<Listening, AppError> {
+pub fn listen(app: Arc<App>, address: &str, workers: usize) -> Result<Listening, AppError> {
     let state = web::Data::new(State { app, metrics: Metrics::default(), connections: Arc::default() });
     let mut server = HttpServer::new(move || {
         Actix::new()
@@ -89,12 +89,10 @@ pub fn listen(app: Arc<App>, address: &str, workers: usize, signals: bool) -> Re
             })
             .configure(routes)
     })
-    .shutdown_timeout(30);
+    .disable_signals()
+    .shutdown_timeout(10);
     if workers > 0 {
         server = server.workers(workers);
-    }
-    if !signals {
-        server = server.disable_signals();
     }
     let server = server.bind(address).map_err(|e| AppError::other(format!("can't listen on {address}: {e}; choose another with --listen")))?;
     let address = server.addrs().first().copied().ok_or_else(|| AppError::other("no address to listen on"))?;
@@ -135,8 +133,12 @@ async fn page() -> HttpResponse {
 }
 
 async fn ready(state: Shared) -> HttpResponse {
-    let (end, at) = (*state.app.log.position().borrow(), state.app.views.position());
-    let lag = end.saturating_sub(at);
+    let Ok(lag) = state.app.log.lag(state.app.views.position()).await else {
+        return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false}));
+    };
+    if let Some(why) = state.app.log.trouble() {
+        return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "lag": lag, "why": why}));
+    }
     if lag <= READY_LAG_MAX {
         HttpResponse::Ok().json(serde_json::json!({"ready": true, "lag": lag}))
     } else {
@@ -146,9 +148,10 @@ async fn ready(state: Shared) -> HttpResponse {
 
 async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
     principal(&request, &state).await?;
+    let lag = state.app.log.lag(state.app.views.position()).await.map_err(|e| Problem::unavailable(&e))?;
     let dropped = state.app.feeds_dropped.load(std::sync::atomic::Ordering::Relaxed);
     let text = format!("# TYPE minutebook_feeds_dropped_total counter\nminutebook_feeds_dropped_total {dropped}\n")
-        + &state.metrics.text(*state.app.log.position().borrow(), &state.app.views);
+        + &state.metrics.text(*state.app.log.position().borrow(), lag, &state.app.views);
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
 }
 

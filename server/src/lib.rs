@@ -9,6 +9,8 @@ pub mod copy;
 pub mod export;
 pub mod http;
 pub mod import;
+#[cfg(feature = "kurrentdb")]
+pub mod kurrentdb;
 mod output;
 pub mod secret;
 mod stores;

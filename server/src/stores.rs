@@ -1,4 +1,4 @@
-//! Where the log, its keys and its attempts lie: in the data folder, or in PostgreSQL.
+//! Where the log, its keys and its attempts lie: in the data folder, in PostgreSQL or in KurrentDB.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,11 @@ pub(crate) async fn open(config: &Config, options: &Options, wrapping: &Wrapping
     match config.log.split_once("://").map(|(scheme, _)| scheme) {
         None if config.log.is_empty() => in_folder(&config.data, options, wrapping, entropy),
         Some("postgres" | "postgresql") => in_postgres(&config.log, wrapping, entropy).await,
-        Some(_) | None => Err(AppError::other("not supported: --log must be a postgres:// address, or be left out for a log in the data folder")),
+        Some("esdb" | "esdb+discover") => in_kurrent(&config.log, &config.data, &config.keys, wrapping, entropy).await,
+        Some("kdb" | "kurrent" | "kurrentdb" | "eventstore" | "kdb+discover" | "kurrent+discover" | "kurrentdb+discover") => {
+            Err(AppError::other("not supported: write the address of KurrentDB as esdb://… or esdb+discover://…; it is the same server"))
+        }
+        Some(_) | None => Err(AppError::other("not supported: --log must be a postgres:// or esdb:// address, or be left out for a log in the data folder")),
     }
 }
 
@@ -82,13 +86,53 @@ pub(crate) async fn in_postgres(_: &str, _: &Wrapping, _: Entropy) -> Result<Sto
     Err(without_postgres())
 }
 
+/// Opens those of a cluster; the mirror, the attempts and, unless they are elsewhere, the keys are in a
+/// folder whose lock the caller holds.
+#[cfg(feature = "kurrentdb")]
+pub(crate) async fn in_kurrent(url: &str, folder: &Path, keys: &str, wrapping: &Wrapping, entropy: Entropy) -> Result<Stores, AppError> {
+    use event_log::kurrent::{KurrentConsumers, KurrentLog};
+    // First: its client is the one that puts the process's TLS provider there.
+    let connecting = KurrentLog::prepare(url)?;
+    let keyring: Arc<dyn Keyring> = if keys.is_empty() {
+        Arc::new(LocalKeyring::open(&folder.join("keys.db"), wrapping, entropy)?)
+    } else {
+        postgres_keyring(keys, wrapping, entropy).await?
+    };
+    let log = Arc::new(connecting.open(folder, Arc::clone(&keyring)).await?);
+    if keys.is_empty()
+        && let Err(e) = log.serve_alone().await
+    {
+        log.close().await;
+        return Err(e.into());
+    }
+    let attempts = Arc::new(Attempts::open(&folder.join("attempts.db"))?);
+    let consumers = Arc::new(KurrentConsumers::of(&log));
+    Ok(Stores { log, keyring, attempts, consumers })
+}
+
+#[cfg(not(feature = "kurrentdb"))]
+pub(crate) async fn in_kurrent(_: &str, _: &Path, _: &str, _: &Wrapping, _: Entropy) -> Result<Stores, AppError> {
+    Err(AppError::other("not supported: this program was built without KurrentDB; build it with `--features kurrentdb`"))
+}
+
+#[cfg(all(feature = "kurrentdb", feature = "postgres"))]
+async fn postgres_keyring(url: &str, wrapping: &Wrapping, entropy: Entropy) -> Result<Arc<dyn Keyring>, AppError> {
+    Ok(Arc::new(event_log::postgres::PostgresKeyring::open(url, wrapping, entropy).await?))
+}
+
+#[cfg(all(feature = "kurrentdb", not(feature = "postgres")))]
+async fn postgres_keyring(_: &str, _: &Wrapping, _: Entropy) -> Result<Arc<dyn Keyring>, AppError> {
+    Err(without_postgres())
+}
+
 /// Makes or brings up to date the schema of a log in PostgreSQL; says how many steps there were.
 pub(crate) async fn migrate(config: &Config) -> Result<usize, AppError> {
-    if !config.log.starts_with("postgres") {
-        return Err(AppError::other("there is nothing to migrate in a data folder; give --log postgres://user@host/database"));
+    let url = if config.log.starts_with("postgres") { &config.log } else { &config.keys };
+    if !url.starts_with("postgres") {
+        return Err(AppError::other("there is nothing to migrate in a data folder or in KurrentDB; give --log (or --keys) postgres://user@host/database"));
     }
     #[cfg(feature = "postgres")]
-    return Ok(event_log::postgres::migrate(&config.log).await?);
+    return Ok(event_log::postgres::migrate(url).await?);
     #[cfg(not(feature = "postgres"))]
     Err(without_postgres())
 }

@@ -176,7 +176,7 @@ fn find_unreadable(log: &Rows, mut after: u64, streams: &mut Streams, events: &m
 }
 
 fn located(log: &Rows, position: u64, why: String) -> Fault {
-    match log.page(position.saturating_sub(1), 1).ok().and_then(|rows| rows.into_iter().next()) {
+    match log.page(position.saturating_sub(1), 1).ok().filter(|_| position > 0).and_then(|rows| rows.into_iter().next()) {
         Some(row) => fault(&row, why),
         None => Fault { business: String::new(), seq: 0, event_id: String::new(), position, why },
     }

@@ -16,7 +16,7 @@ use tests::samples::{append, business, task};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-async fn keeps_its_promises(consumers: Arc<dyn Consumers>) {
+pub(crate) async fn keeps_its_promises(consumers: Arc<dyn Consumers>) {
     let (a, b) = (Uuid::now_v7(), Uuid::now_v7());
     let first = consumers.claim("x", a).await.unwrap().unwrap();
     assert_eq!(first.position, 0);

@@ -149,3 +149,74 @@ async fn a_copy_that_is_killed_again_and_again_goes_on_and_ends_with_the_same_ro
     let last = moved(&folder(&home), &House::Postgres(url)).await.unwrap();
     assert!(last.same && last.copied == 0, "{last:?}");
 }
+
+/// Round three stores, and what becomes of places on the way.
+#[cfg(feature = "kurrentdb")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_and_views() {
+    use event_log::consumers::{Consumers as _, LocalConsumers};
+    let installation = business().await;
+    let business = installation.app.business("acme").await.unwrap().unwrap();
+    installation.must(business, "tasks.plan", None, json!({"title": "canary", "team": "hr", "serves": business.name("ada")})).await;
+    installation.app.shred(business, SubjectId(business.name("ada"))).await.unwrap();
+    let (heads, rows) = (installation.app.log.heads().await.unwrap(), installation.app.log.raw_rows(0, 10_000).await.unwrap());
+    let (stands, end) = (rows[rows.len() / 2].clone(), rows.len() as u64);
+    let home = installation.close().await;
+    let local = LocalConsumers::open(&home.path().join("consumers.db")).unwrap();
+    let claim = local.claim("amqp", uuid::Uuid::now_v7()).await.unwrap().unwrap();
+    assert!(local.advance("amqp", claim.epoch, stands.position).await.unwrap());
+    drop(local);
+    let (cluster, beside, back) = (tests::streams::Cluster::start().await, empty(), empty());
+    let kurrent = House::Kurrent { url: cluster.address(), folder: beside.path().to_owned(), keys: String::new() };
+    let postgres = House::Postgres(database().await);
+    let way = [folder(&home), kurrent.clone(), postgres, folder(&back)];
+    for (n, two) in way.windows(2).enumerate() {
+        let there = moved(&two[0], &two[1]).await.unwrap();
+        assert!(there.same && there.copied == end && there.views.len() == projections::ALL.len(), "stop {n}: {there:?}");
+    }
+    let again = moved(&folder(&home), &kurrent).await.unwrap();
+    assert!(again.same && again.copied == 0, "{again:?}");
+    let other = Installation::at("").await;
+    other.business("strange").await;
+    let other = other.close().await;
+    let refused = moved(&folder(&other), &kurrent).await.unwrap_err();
+    assert!(refused.contains("other events") || refused.contains("not a copy") || refused.contains("another keyring"), "{refused}");
+    let same =
+        wrapping(&folder(&home), &House::Kurrent { url: cluster.address(), folder: home.path().to_owned(), keys: String::new() }, std::path::Path::new(""));
+    assert!(same.err().unwrap().to_string().contains("a folder each"));
+    // The cluster serves: places are its own, and a place of before is refused with the way to go on.
+    let mut settings = config(beside.path());
+    settings.log = cluster.address();
+    let app = std::sync::Arc::new(App::open(&settings, Handles::default()).await.unwrap());
+    assert_eq!(app.log.heads().await.unwrap(), heads);
+    let consumer = app.consumers.list().await.unwrap().remove(0);
+    let at = app.log.read_back(consumer.position + 1, 1).await.unwrap().remove(0);
+    assert_eq!((consumer.name.as_str(), at.bytes, at.position), ("amqp", stands.bytes.clone(), consumer.position), "it stands at the same event");
+    assert!(consumer.position > stands.position && app.log.sparse());
+    let (_, secret) = app.issue_key(server::app::operator()).await.unwrap();
+    let door = server::http::listen(std::sync::Arc::clone(&app), "127.0.0.1:0", 1).unwrap();
+    let (url, stop) = (format!("http://{}/v1/events?follow=false&after=", door.address), door.stop());
+    let serving = tokio::spawn(door.server);
+    let key = format!("Bearer {}", secret.reveal());
+    let feed = async |after: String| {
+        let (url, key) = (format!("{url}{after}"), key.clone());
+        let ask = move || ureq::get(url).config().http_status_as_error(false).build().header("Authorization", key).call().unwrap();
+        let mut answer = tokio::task::spawn_blocking(ask).await.unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    };
+    let (status, why) = feed(stands.position.to_string()).await;
+    assert!(status == 400 && why.contains("after=<business id>:<seq>"), "{status} {why}");
+    let (status, rest) = feed(format!("{}:{}", stands.business, stands.seq)).await;
+    let (by_place, same) = feed(consumer.position.to_string()).await;
+    assert!(status == 200 && by_place == 200 && !rest.is_empty() && rest == same, "by business and seq as by the new place");
+    stop.now();
+    let _ = serving.await;
+    app.log.close().await;
+    drop(app);
+    let app = App::open(&config(back.path()), Handles::default()).await.unwrap();
+    assert_eq!(app.log.heads().await.unwrap(), heads);
+    let came_back: Vec<_> = app.log.raw_rows(0, 10_000).await.unwrap().into_iter().map(|r| (r.position, r.event_id, r.bytes)).collect();
+    assert_eq!(came_back, rows.into_iter().map(|r| (r.position, r.event_id, r.bytes)).collect::<Vec<_>>(), "every byte, id and place");
+    assert_eq!(app.consumers.list().await.unwrap().remove(0).position, stands.position, "and the consumer stands where it stood");
+    app.close().await;
+}

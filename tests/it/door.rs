@@ -42,7 +42,7 @@ impl Door {
     pub(crate) async fn on(installation: Installation) -> Self {
         let business = installation.app.business("acme").await.unwrap().unwrap();
         let (_, secret) = installation.app.issue_key(server::app::operator()).await.unwrap();
-        let listening = listen(Arc::clone(&installation.app), "127.0.0.1:0", 1, false).unwrap();
+        let listening = listen(Arc::clone(&installation.app), "127.0.0.1:0", 1).unwrap();
         let (url, handle) = (format!("http://{}", listening.address), actix_handle::Handle(listening.stop()));
         tokio::spawn(listening.server);
         Self { installation, business, url, key: secret.reveal().to_owned(), handle }

@@ -12,7 +12,7 @@ use tests::installation::Installation;
 use crate::door::Door;
 
 /// The folder of the drivers with their packages in it, outside the source.
-fn drivers() -> &'static Path {
+pub(crate) fn drivers() -> &'static Path {
     static READY: OnceLock<PathBuf> = OnceLock::new();
     READY.get_or_init(|| {
         let (source, folder) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers"), Path::new(env!("CARGO_TARGET_TMPDIR")).join("drivers"));
@@ -74,7 +74,7 @@ async fn the_official_sdk_finds_every_exported_cloud_event_valid() {
 
 /// The Python packages of the drivers, outside the source.
 pub(crate) fn python() -> &'static Path {
-    const PINNED: &str = "gql[requests]==4.4.0 pika==1.4.4 cloudevents==1.11.0";
+    const PINNED: &str = "gql[requests]==4.4.0 pika==1.4.4 cloudevents==1.11.0 kurrentdbclient==1.0.4";
     static READY: OnceLock<PathBuf> = OnceLock::new();
     READY.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");

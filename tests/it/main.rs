@@ -24,6 +24,12 @@ mod feed;
 mod fleet;
 mod import;
 mod integrations;
+#[cfg(all(feature = "kurrentdb", feature = "postgres"))]
+mod kurrent;
+#[cfg(feature = "kurrentdb")]
+mod kurrentdb_door;
+#[cfg(feature = "kurrentdb")]
+mod kurrentdb_streams;
 mod laws;
 mod logs;
 mod memory;

@@ -31,7 +31,7 @@ fn sources() -> Vec<(String, String)> {
         }
     }
     let mut found = Vec::new();
-    for part in ["proof", "domain", "event-log", "commands", "projections", "read-api", "server", "tests"] {
+    for part in ["proof", "domain", "event-log", "commands", "projections", "read-api", "hub", "kurrent-protocol", "server", "tests"] {
         walk(&root().join(part), &mut found);
     }
     found.iter().map(|p| (p.strip_prefix(root()).unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(p).unwrap())).collect()
@@ -63,8 +63,9 @@ fn the_parts_depend_on_each_other_along_the_arrows_only() {
         ("commands", &["domain", "event-log", "proof"]),
         ("projections", &["domain", "event-log"]),
         ("read-api", &["domain", "event-log", "projections", "proof"]),
-        ("hub", &["commands", "domain", "event-log", "proof"]),
-        ("server", &["commands", "domain", "event-log", "hub", "projections", "proof", "read-api"]),
+        ("hub", &["commands", "domain", "event-log", "kurrent-protocol", "proof"]),
+        ("kurrent-protocol", &[]),
+        ("server", &["commands", "domain", "event-log", "hub", "kurrent-protocol", "projections", "proof", "read-api"]),
     ]);
     for (part, may) in &allowed {
         let manifest = std::fs::read_to_string(root().join(part).join("Cargo.toml")).unwrap();

@@ -108,6 +108,18 @@ impl Installation {
         Self { app, clock, folder, keys }
     }
 
+    /// One more process on a log in KurrentDB whose keyring is in PostgreSQL.
+    ///
+    /// # Panics
+    /// When it can't be opened.
+    pub async fn in_kurrentdb(url: &str, keys: &str) -> Self {
+        let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
+        std::fs::write(folder.path().join("keyring.key"), "07".repeat(32)).unwrap();
+        let config = Config { log: url.to_owned(), keys: keys.to_owned(), ..config(folder.path()) };
+        let app = Arc::new(App::open(&config, handles(&clock)).await.unwrap());
+        Self { app, clock, folder, keys: AtomicU64::new(u64::from(uuid::Uuid::now_v7().as_fields().1) << 32) }
+    }
+
     /// Closes it and opens its folder again.
     ///
     /// # Panics

@@ -82,6 +82,7 @@ async fn follow(log: Store, done: Arc<AtomicBool>) -> Vec<Recorded> {
     loop {
         let finished = done.load(Ordering::SeqCst);
         let page = log.read_all(seen.last().map_or(0, |r| r.position), 50).await.unwrap();
+        assert_eq!(page.len() % 2, 0, "an append of two is seen whole or not at all");
         if page.is_empty() && finished {
             return seen;
         }
@@ -151,6 +152,30 @@ pub async fn pages(log: Store) {
     assert_eq!(log.read_all(from, 100).await.unwrap().len(), 17);
     assert_eq!(log.raw_rows(from, 100).await.unwrap().len(), 17);
     assert_eq!(log.read_aggregate(b, task(9), 0, 100).await.unwrap().len(), 17);
+}
+
+/// What is read backwards is what is read forwards, and places are those of events.
+pub async fn backwards(log: Store) {
+    let mut newest_first = everything(&log).await;
+    newest_first.reverse();
+    let end = newest_first[0].position;
+    // What others wrote is told a moment later.
+    log.position().wait_for(|position| *position >= end).await.unwrap();
+    assert_eq!(log.lag(end).await.unwrap(), 0);
+    assert_eq!(log.lag(0).await.unwrap(), newest_first.len() as u64);
+    let (mut before, mut read) = (u64::MAX, Vec::new());
+    loop {
+        let page = log.read_back(before, 30).await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert!(page.len() <= 30);
+        before = last.position;
+        read.extend(page);
+    }
+    assert_eq!(read, newest_first, "page by page, nothing left out, nothing twice");
+    for recorded in newest_first.iter().take(20) {
+        assert!(log.is_place(recorded.position).await.unwrap());
+    }
+    assert!(log.is_place(0).await.unwrap() && !log.is_place(end + 1).await.unwrap());
 }
 
 /// Law 4: the same ids again.
@@ -228,5 +253,6 @@ pub async fn all(log: Store) {
     idempotency(Arc::clone(&log)).await;
     caps(Arc::clone(&log)).await;
     pages(Arc::clone(&log)).await;
-    contention(log).await;
+    contention(Arc::clone(&log)).await;
+    backwards(log).await;
 }

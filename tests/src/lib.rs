@@ -13,3 +13,5 @@ pub mod proxy;
 #[cfg(feature = "amqp")]
 pub mod rabbitmq;
 pub mod samples;
+#[cfg(feature = "kurrentdb")]
+pub mod streams;

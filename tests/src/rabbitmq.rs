@@ -49,7 +49,7 @@ impl Broker {
         assert!(there, "RabbitMQ is not here: install Debian's package `rabbitmq-server`, or set MINUTEBOOK_TEST_AMQP");
         let (folder, port) = (TempDir::new().unwrap(), free_port());
         let mut command = Command::new("sh");
-        command.args(["-c", KEEPER, "keeper"]).arg(folder.path()).args([port.to_string(), free_port().to_string()]);
+        command.current_dir(folder.path()).args(["-c", KEEPER, "keeper"]).arg(folder.path()).args([port.to_string(), free_port().to_string()]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { url: format!("amqp://guest:guest@127.0.0.1:{port}/%2f"), keeper: Some((child, input, output)), _folder: Some(folder) }

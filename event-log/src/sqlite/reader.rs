@@ -106,6 +106,21 @@ impl Readers {
         self.list("SELECT position, business, seq, bytes FROM events WHERE position > ? ORDER BY position LIMIT ?", &[&after, &limit])
     }
 
+    pub(super) fn back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let before = before.min(i64::MAX.cast_unsigned());
+        self.list("SELECT position, business, seq, bytes FROM events WHERE position < ? ORDER BY position DESC LIMIT ?", &[&before, &limit])
+    }
+
+    #[cfg(feature = "kurrentdb")]
+    pub(super) fn count_after(&self, position: u64) -> Result<u64, LogError> {
+        self.with(|c| c.prepare_cached("SELECT count(*) FROM events WHERE position > ?")?.query_row([position], |r| r.get(0)))
+    }
+
+    #[cfg(feature = "kurrentdb")]
+    pub(super) fn has(&self, position: u64) -> Result<bool, LogError> {
+        self.with(|c| c.prepare_cached("SELECT 1 FROM events WHERE position = ?")?.exists([position]))
+    }
+
     pub(super) fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
         let row = self.with(|c| c.prepare_cached("SELECT business, seq, frontier FROM heads WHERE business = ?")?.query_row([business.0], head).optional())?;
         row.map(to_head).transpose()

@@ -9,7 +9,7 @@ use proof::tree::{Frontier, leaf_hash};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{mpsc, watch};
 
-use super::{Durability, Job, Options, Queued, log_error};
+use super::{Durability, Job, Options, Placed, Queued, log_error};
 use crate::log::{Append, AppendError, Committed, LogError};
 
 /// A batch is committed when the queue is empty, or when it is this old …
@@ -32,6 +32,8 @@ pub(super) struct Writer {
     heads: HashMap<BusinessId, Frontier>,
     /// The last broken epoch of each lane.
     broken: HashMap<u64, u64>,
+    /// The batch of copied events of which one could not be written.
+    unwritten: Option<u64>,
 }
 
 fn append_error(e: &rusqlite::Error) -> AppendError {
@@ -63,7 +65,7 @@ impl Writer {
             Ok((connection, position.unwrap_or(0)))
         };
         let (connection, position) = open().map_err(|e| log_error(&e))?;
-        Ok(Self { connection, position, versions: HashMap::new(), heads: HashMap::new(), broken: HashMap::new() })
+        Ok(Self { connection, position, versions: HashMap::new(), heads: HashMap::new(), broken: HashMap::new(), unwritten: None })
     }
 
     pub(super) fn last_position(&self) -> u64 {
@@ -102,6 +104,11 @@ impl Writer {
             expected = batch.len();
             self.commit(batch, moved);
         }
+        // The last connection to go would do this by itself, but that is a reader. A log that was closed is
+        // whole in its one file: whoever copies that file has everything.
+        if let Err(e) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::warn!(error = %e, "the log's write-ahead file was left beside it; it belongs to a copy");
+        }
     }
 
     fn commit(&mut self, mut batch: Vec<Queued>, moved: &watch::Sender<u64>) {
@@ -128,7 +135,8 @@ impl Writer {
                 self.forget(before);
                 let error = append_error(&e);
                 tracing::error!(log.appends = batch.len(), error = %error, "appends were not stored");
-                for Queued { append, answer, .. } in batch {
+                for Queued { append, answer, placed, .. } in batch {
+                    self.unwritten = placed.map(|p| p.batch).or(self.unwritten);
                     self.broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
                     let _ = answer.send(Err(error.clone()));
                 }
@@ -152,9 +160,16 @@ impl Writer {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut touched = Vec::new();
         let mut answers = Vec::with_capacity(batch.len());
-        for Queued { append, new, .. } in batch {
+        for Queued { append, new, placed, .. } in batch {
             let broken = append.chain.is_some_and(|c| self.broken.get(&c.lane) == Some(&c.epoch));
-            let answer = if broken { Err(AppendError::ChainBroken) } else { self.write_one(append, *new)? };
+            let unwritten = placed.as_ref().is_some_and(|p| self.unwritten == Some(p.batch));
+            let answer = if broken {
+                Err(AppendError::ChainBroken)
+            } else if unwritten {
+                Err(AppendError::Storage("an event before this one could not be written".to_owned()))
+            } else {
+                self.write_one(append, *new, placed.as_ref())?
+            };
             if answer.is_err() {
                 self.broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
             }
@@ -177,7 +192,7 @@ impl Writer {
     }
 
     /// Checks first, writes then: a refused append leaves no trace in the batch.
-    fn write_one(&mut self, append: &Append, new: bool) -> rusqlite::Result<Result<Committed, AppendError>> {
+    fn write_one(&mut self, append: &Append, new: bool, placed: Option<&Placed>) -> rusqlite::Result<Result<Committed, AppendError>> {
         if !new
             && let Some(first) = append.events.first()
             && let Some(answer) = self.stored_before(append, first)?
@@ -205,10 +220,13 @@ impl Writer {
         }
         let mut head = self.head(append.business)?;
         let first_seq = head.size() + 1;
-        for event in &append.events {
+        if let Some(placed) = placed.filter(|p| p.first_seq != first_seq) {
+            return Ok(Err(AppendError::OutOfPlace { seq: placed.first_seq, next: first_seq }));
+        }
+        for (n, event) in append.events.iter().enumerate() {
             let leaf = leaf_hash(&event.bytes);
             head.push(leaf);
-            self.position += 1;
+            self.position = placed.and_then(|p| p.positions.get(n).copied()).unwrap_or(self.position + 1);
             self.connection.prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
                 self.position,
                 append.business.0,

@@ -34,6 +34,35 @@ fn relay(config: &Config, _: &Arc<App>, _: tokio::sync::watch::Receiver<bool>) -
     Err(AppError::other("not supported: this program was built without RabbitMQ; build it with `--features amqp`"))
 }
 
+/// Opens the door for KurrentDB clients, where the settings name an address.
+#[cfg(feature = "kurrentdb")]
+async fn business_door(config: &Config, app: &Arc<App>, stop: tokio::sync::watch::Receiver<bool>) -> Result<Option<kurrent_protocol::Listening>, AppError> {
+    if config.kurrentdb_listen.is_empty() {
+        return Ok(None);
+    }
+    let (listening, there) = crate::kurrentdb::listen(config, Arc::clone(app), stop).await?;
+    output::line(format!("KurrentDB clients read at kdb://key:<API key>@{there}"));
+    Ok(Some(listening))
+}
+
+#[cfg(not(feature = "kurrentdb"))]
+async fn business_door(config: &Config, _: &Arc<App>, _: tokio::sync::watch::Receiver<bool>) -> Result<Option<Never>, AppError> {
+    if config.kurrentdb_listen.is_empty() {
+        return Ok(None);
+    }
+    Err(AppError::other("not supported: this program was built without KurrentDB's protocol; build it with `--features kurrentdb`"))
+}
+
+#[cfg(not(feature = "kurrentdb"))]
+enum Never {}
+
+#[cfg(not(feature = "kurrentdb"))]
+impl Never {
+    async fn stopped(self) -> Result<(), String> {
+        match self {}
+    }
+}
+
 pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
     start_logging(&config.logging)?;
     let app = Arc::new(App::open(config, Handles::default()).await?);
@@ -43,13 +72,29 @@ pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
         output::line(format!("operator's key, shown this once: {}", secret.reveal()));
     }
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let relay = relay(config, &app, stopped)?;
-    let listening = http::listen(Arc::clone(&app), &config.listen, config.workers, true)?;
+    let relay = relay(config, &app, stopped.clone())?;
+    let door = business_door(config, &app, stopped).await?;
+    let listening = http::listen(Arc::clone(&app), &config.listen, config.workers)?;
     output::line(format!("minutebook listens on http://{}/  (data in {})", listening.address, config.data.display()));
-    listening.server.await.map_err(AppError::other)?;
+    let (handle, mut server) = (listening.server.handle(), tokio::spawn(listening.server));
+    let early = tokio::select! {
+        () = super::stop::told_to_stop() => None,
+        ended = &mut server => Some(ended),
+    };
+    // Those who follow are told first: they would be waited for.
+    app.stopping.send_replace(true);
     let _ = stop.send(true);
+    handle.stop(true).await;
+    let ended = match early {
+        Some(ended) => ended,
+        None => server.await,
+    };
+    ended.map_err(AppError::other)?.map_err(AppError::other)?;
     if let Some(relay) = relay {
         let _ = relay.await;
+    }
+    if let Some(door) = door {
+        door.stopped().await.map_err(AppError::other)?;
     }
     output::note("minutebook: shutting down; what was accepted is durable");
     match Arc::try_unwrap(app) {

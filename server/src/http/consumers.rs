@@ -37,10 +37,12 @@ pub(crate) async fn change_consumer(app: &App, change: Change) -> Result<(), Str
 }
 
 pub(crate) async fn consumers_status(app: &App) -> Result<Value, event_log::LogError> {
-    let end = *app.log.position().borrow();
-    let all = app.consumers.list().await?;
-    let one = |c: event_log::consumers::Consumer| json!({"name": c.name, "position": c.position, "lag": end.saturating_sub(c.position), "epoch": c.epoch, "owner": c.owner, "paused": c.paused});
-    Ok(all.into_iter().map(one).collect())
+    let mut all = Vec::new();
+    for c in app.consumers.list().await? {
+        let lag = app.log.lag(c.position).await?;
+        all.push(json!({"name": c.name, "position": c.position, "lag": lag, "epoch": c.epoch, "owner": c.owner, "paused": c.paused}));
+    }
+    Ok(all.into())
 }
 
 pub(super) async fn consumers(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {

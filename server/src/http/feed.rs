@@ -56,7 +56,12 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
 pub(super) async fn all(request: HttpRequest, state: Shared, ask: web::Query<Ask>) -> Result<HttpResponse, Problem> {
     let (caller, key) = (principal(&request, &state).await?, key(&request));
     let after = match place(&request, &ask).await? {
-        Place::Number(position) => position,
+        Place::Number(position) if state.app.log.is_place(position).await.map_err(|e| Problem::unavailable(&e))? => position,
+        Place::Number(position) => {
+            return Err(bad_place(&format!(
+                "no event of this log has the position {position}; if the log was moved since, go on business by business: `after=<business id>:<seq>`"
+            )));
+        }
         Place::InBusiness(_, 0) => 0,
         Place::InBusiness(business, seq) => {
             let found = state.app.log.read_business(business, seq - 1, 1).await.map_err(|e| Problem::unavailable(&e))?;
@@ -147,9 +152,13 @@ impl Feed {
     /// Sends until the reader is gone or must go; true when all that was asked for was sent.
     async fn run(mut self, chunks: &mpsc::Sender<web::Bytes>, events: bool, follow: bool) -> bool {
         let mut moved = self.app.log.position();
+        let mut stopping = self.app.stopping.subscribe();
         let mut silent_until = tokio::time::Instant::now() + HEARTBEAT;
         loop {
             moved.mark_unchanged();
+            if *stopping.borrow() {
+                return false;
+            }
             let ready = match self.next(events).await {
                 Ok(Some(ready)) if !ready.is_empty() => ready,
                 Ok(None) if !follow => return true,
@@ -163,6 +172,7 @@ impl Feed {
                         changed = moved.changed() => if changed.is_err() { return false },
                         () = tokio::time::sleep_until(silent_until) => {}
                         () = chunks.closed() => return false,
+                        _ = stopping.wait_for(|stop| *stop) => return false,
                     }
                     continue;
                 }

@@ -36,10 +36,9 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn text(&self, log_position: u64, views: &Views) -> String {
+    pub(crate) fn text(&self, log_position: u64, lag: u64, views: &Views) -> String {
         let mut out = String::new();
         let (views_position, checked) = (views.position(), views.checked());
-        let lag = log_position.saturating_sub(views_position);
         let _ = writeln!(out, "# TYPE minutebook_log_position counter\nminutebook_log_position {log_position}");
         let _ = writeln!(out, "# TYPE minutebook_views_position counter\nminutebook_views_position {views_position}");
         let _ = writeln!(out, "# TYPE minutebook_views_lag gauge\nminutebook_views_lag {lag}");

@@ -1,0 +1,201 @@
+//! The log in a KurrentDB cluster, for several server processes.
+//!
+//! A business is the stream `business-<id>`; an event is our stored bytes under our event id, its
+//! revision its `seq` − 1, its commit position our position (so positions have gaps). What is read is
+//! read from a mirror: an SQLite file that a catch-up subscription fills, and that can be deleted at
+//! any time. Nothing is acknowledged before the mirror has it.
+//!
+//! An append is checked against the mirror at a revision and appended expecting that revision, so that
+//! nobody else's event can lie between. When the cluster refuses, or does not answer, the store waits
+//! until the mirror is as far as the stream, and looks for its own ids there, before it does anything
+//! again: the same bytes at the same revision, which the cluster recognises, or a new decision.
+
+mod cluster;
+mod commit;
+mod consumers;
+mod lease;
+mod mirror;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::ids::EventId;
+use domain::limits::QUEUE_MAX;
+use domain::{AggregateRef, BusinessId};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::Keyring;
+use crate::envelope::Recorded;
+use crate::log::{Append, AppendError, EventLog, Head, LogError, Pending, RawRow};
+use cluster::Cluster;
+use commit::{Committer, Queued};
+use lease::{KeyringLease, Serving};
+use mirror::Mirror;
+
+pub use consumers::KurrentConsumers;
+
+/// Longest that opening waits for the mirror to have everything without getting any further.
+const CATCH_UP_MAX: Duration = Duration::from_secs(30);
+
+/// Longest that closing waits for what is queued.
+const CLOSE_MAX: Duration = Duration::from_secs(40);
+
+/// The store in a cluster.
+pub struct KurrentLog {
+    queue: Mutex<Option<mpsc::Sender<Queued>>>,
+    room: Arc<Semaphore>,
+    cluster: Arc<Cluster>,
+    mirror: Arc<Mirror>,
+    committing: Mutex<Option<JoinHandle<()>>>,
+    lease: Mutex<Option<KeyringLease>>,
+    serving: Arc<Serving>,
+}
+
+/// A log whose address is known, and which is not open yet.
+pub struct Connecting(Arc<Cluster>);
+
+impl Connecting {
+    /// Opens the log, with its mirror in a folder whose lock the caller holds, and waits until the
+    /// mirror has everything. `keyring` says whether keys were destroyed since an append was sealed.
+    ///
+    /// # Errors
+    /// When the cluster can't be reached, or the folder can't be used.
+    pub async fn open(self, folder: &Path, keyring: Arc<dyn Keyring>) -> Result<KurrentLog, LogError> {
+        let Self(cluster) = self;
+        let mirror = Arc::new(Mirror::open(folder, Arc::clone(&cluster)).await?);
+        if let Err(e) = mirror.caught_up(CATCH_UP_MAX).await {
+            mirror.close().await;
+            return Err(e);
+        }
+        let (queue, queued) = mpsc::channel(QUEUE_MAX);
+        let serving = Arc::new(Serving::default());
+        let committer = Committer::new(Arc::clone(&cluster), Arc::clone(&mirror), keyring, Arc::clone(&serving));
+        let committing = tokio::spawn(committer.run(queued));
+        let (queue, committing) = (Mutex::new(Some(queue)), Mutex::new(Some(committing)));
+        Ok(KurrentLog { queue, room: Arc::new(Semaphore::new(QUEUE_MAX)), cluster, mirror, committing, lease: Mutex::default(), serving })
+    }
+}
+
+impl KurrentLog {
+    /// Takes an address, `esdb://…`. This comes before anything else of the process that speaks TLS: the
+    /// client must find no TLS provider installed.
+    ///
+    /// # Errors
+    /// When the address makes no sense.
+    pub fn prepare(address: &str) -> Result<Connecting, LogError> {
+        Ok(Connecting(Arc::new(Cluster::open(address)?)))
+    }
+
+    /// Sees to it that no other process serves this log: for as long as the keys are in a file. When
+    /// that can't be kept up, nothing is appended any more.
+    ///
+    /// # Errors
+    /// A sentence that says what to do when another process serves, or when the cluster can't be reached.
+    pub async fn serve_alone(&self) -> Result<(), LogError> {
+        let lease = KeyringLease::take(Arc::clone(&self.cluster), Arc::clone(&self.serving)).await?;
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl EventLog for KurrentLog {
+    async fn enqueue(&self, append: Append) -> Result<Pending, AppendError> {
+        append.check_caps()?;
+        let closed = || AppendError::Closed("the store is shutting down".to_owned());
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
+        let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
+        let (answer, pending) = oneshot::channel();
+        queue.send(Queued { append, answer, sent: false, _place: place }).await.map_err(|_| closed())?;
+        Ok(Pending(pending))
+    }
+
+    async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
+        self.mirror.log().find(business, id).await
+    }
+
+    async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.mirror.log().read_aggregate(business, aggregate, after, limit).await
+    }
+
+    async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.mirror.log().read_business(business, after, limit).await
+    }
+
+    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.mirror.log().read_all(after, limit).await
+    }
+
+    async fn read_back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.mirror.log().read_back(before, limit).await
+    }
+
+    async fn is_place(&self, position: u64) -> Result<bool, LogError> {
+        Ok(position == 0 || self.mirror.log().has(position)?)
+    }
+
+    async fn lag(&self, position: u64) -> Result<u64, LogError> {
+        self.mirror.log().count_after(position)
+    }
+
+    fn sparse(&self) -> bool {
+        true
+    }
+
+    async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
+        self.mirror.log().head(business).await
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, LogError> {
+        self.mirror.log().heads().await
+    }
+
+    fn position(&self) -> watch::Receiver<u64> {
+        self.mirror.position()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.mirror.trouble()
+    }
+
+    fn shared(&self) -> bool {
+        true
+    }
+
+    async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
+        self.mirror.log().versions(business, aggregates).await
+    }
+
+    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+        self.mirror.log().raw_rows(after, limit).await
+    }
+
+    async fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+        self.mirror.log().ends().await
+    }
+
+    async fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
+        if let Some(why) = self.mirror.any_broken() {
+            return Ok(Some((0, why)));
+        }
+        self.mirror.log().check_indexes().await
+    }
+
+    async fn close(&self) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(committing) = committing
+            && tokio::time::timeout(CLOSE_MAX, committing).await.is_err()
+        {
+            tracing::error!("what was queued could not be appended in time; whoever sent it has no answer and may send it again");
+        }
+        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(lease) = lease {
+            lease.give_back().await;
+        }
+        self.mirror.close().await;
+    }
+}

@@ -1,0 +1,307 @@
+//! The cluster as this store needs it. Nothing else here knows which client crate is used.
+//!
+//! The client's own connection can end for good, and says so in many ways; so after every failure that
+//! may be the connection's, a client is made anew. Its first one installs the process's TLS provider,
+//! and panics when there is one already: [`Cluster::open`] must come before whoever else does that.
+
+use std::pin::Pin;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use eventstore::{
+    AppendToStreamOptions, Client, ClientSettings, CurrentRevision, Error, EventData, ExpectedRevision, Position, ReadStreamOptions, StreamMetadataBuilder,
+    StreamPosition, SubscribeToAllOptions, SubscriptionEvent, SubscriptionFilter,
+};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::log::LogError;
+
+/// Longest that a call may take.
+const CALL_MAX: Duration = Duration::from_secs(10);
+/// How often a call is sent to another node, and the wait before.
+const REDIRECTS_MAX: u32 = 20;
+const REDIRECT_PAUSE: Duration = Duration::from_millis(100);
+/// gRPC's status of a request that can't be right.
+const INVALID_ARGUMENT: i32 = 3;
+/// Events that wait for the mirror.
+const READY_MAX: usize = 64;
+
+/// An event in a stream of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) stream: String,
+    /// 0, 1, 2 …
+    pub(super) revision: u64,
+    /// The commit position.
+    pub(super) position: u64,
+    pub(super) id: Uuid,
+    pub(super) metadata: Vec<u8>,
+    pub(super) data: Vec<u8>,
+}
+
+/// An event to be appended.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    pub(super) id: Uuid,
+    pub(super) event_type: String,
+    pub(super) metadata: Value,
+    pub(super) data: Vec<u8>,
+}
+
+/// Why the cluster did not do something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ClusterError {
+    /// The stream is at another revision; `None` when it is not there.
+    #[error("the stream is at another revision")]
+    WrongRevision(Option<u64>),
+    /// It was not done, and will not be.
+    #[error("KurrentDB refused: {0}")]
+    Refused(String),
+    /// It was done or not: the answer is missing.
+    #[error("KurrentDB did not answer: {0}")]
+    Unknown(String),
+    /// It was not done: another node leads, and the client goes there by itself.
+    #[error("another node of KurrentDB leads now")]
+    Elsewhere,
+}
+
+impl From<ClusterError> for LogError {
+    fn from(e: ClusterError) -> Self {
+        Self::Storage(e.to_string())
+    }
+}
+
+fn failed(e: Error) -> ClusterError {
+    match e {
+        Error::WrongExpectedVersion { current, .. } => ClusterError::WrongRevision(match current {
+            CurrentRevision::Current(n) => Some(n),
+            CurrentRevision::NoStream => None,
+        }),
+        Error::NotLeaderException(_) => ClusterError::Elsewhere,
+        Error::AccessDenied => ClusterError::Refused("access denied; look at the user and password in the address, and at what that user may".to_owned()),
+        Error::ResourceDeleted => ClusterError::Refused("the stream was deleted for ever".to_owned()),
+        Error::UnsupportedFeature => ClusterError::Refused("the server does not know this operation".to_owned()),
+        Error::Grpc { code, message } if i32::from(code) == INVALID_ARGUMENT => ClusterError::Refused(message),
+        Error::GrpcConnectionError(_) => ClusterError::Unknown("no connection could be made".to_owned()),
+        e @ (Error::ServerError(_)
+        | Error::ConnectionClosed
+        | Error::Grpc { .. }
+        | Error::InternalParsingError(_)
+        | Error::ResourceAlreadyExists
+        | Error::ResourceNotFound
+        | Error::InternalClientError
+        | Error::DeadlineExceeded
+        | Error::InitializationError(_)
+        | Error::IllegalStateError(_)) => ClusterError::Unknown(e.to_string()),
+    }
+}
+
+/// What the mirror hears.
+pub(super) enum Heard {
+    Event(Found),
+    /// There is nothing more at the moment.
+    CaughtUp,
+    /// Still there: nothing of ours for a while.
+    Sign,
+    /// The subscription ended.
+    Ended(ClusterError),
+}
+
+/// What a call will answer.
+type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+
+pub(super) struct Cluster {
+    settings: ClientSettings,
+    /// With how often it was made.
+    client: Mutex<(u64, Client)>,
+}
+
+impl Cluster {
+    pub(super) fn open(address: &str) -> Result<Self, LogError> {
+        let settings: ClientSettings = address
+            .parse()
+            .map_err(|e| LogError::Storage(format!("the address of KurrentDB is not understood ({e}); it is like esdb://user:password@host:2113")))?;
+        // Where there is a provider already that is not its own, the first client would panic.
+        static FIRST: OnceLock<bool> = OnceLock::new();
+        if !FIRST.get_or_init(|| rustls::crypto::CryptoProvider::get_default().is_none()) {
+            return Err(LogError::Storage(
+                "KurrentDB's client must be the first in the process to speak TLS; this is a mistake in how the program is put together".to_owned(),
+            ));
+        }
+        let client = Mutex::new((0, Self::connect(&settings)?));
+        Ok(Self { settings, client })
+    }
+
+    fn connect(settings: &ClientSettings) -> Result<Client, LogError> {
+        Client::new(settings.clone()).map_err(|e| LogError::Storage(format!("KurrentDB: {e}")))
+    }
+
+    fn client(&self) -> (u64, Client) {
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        (client.0, client.1.clone())
+    }
+
+    /// Makes the client anew, unless somebody did already.
+    fn renew(&self, made: u64) {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if client.0 == made {
+            match Self::connect(&self.settings) {
+                Ok(new) => *client = (made + 1, new),
+                Err(e) => tracing::error!(error = %e, "no new client of KurrentDB could be made"),
+            }
+        }
+    }
+
+    /// Does something within [`CALL_MAX`]; a client that may have lost its connection is replaced, one
+    /// that was sent to another node is not: it remembers which.
+    async fn call<T>(&self, action: impl Fn(Client) -> Answer<T>) -> Result<T, ClusterError> {
+        for _ in 0..REDIRECTS_MAX {
+            let (made, client) = self.client();
+            let result = match tokio::time::timeout(CALL_MAX, action(client)).await {
+                Ok(result) => result.map_err(failed),
+                Err(_) => Err(ClusterError::Unknown(format!("no answer in {} s", CALL_MAX.as_secs()))),
+            };
+            match result {
+                Err(ClusterError::Elsewhere) => tokio::time::sleep(REDIRECT_PAUSE).await,
+                Err(ClusterError::Unknown(why)) => {
+                    self.renew(made);
+                    return Err(ClusterError::Unknown(why));
+                }
+                result => return result,
+            }
+        }
+        Err(ClusterError::Unknown("no node of KurrentDB leads".to_owned()))
+    }
+
+    /// Appends after a revision, `None` when there must be no stream; says the last event's position.
+    pub(super) async fn append(&self, stream: &str, after: Option<u64>, events: Vec<Given>) -> Result<u64, ClusterError> {
+        let expected = after.map_or(ExpectedRevision::NoStream, ExpectedRevision::Exact);
+        self.write(stream, expected, events).await
+    }
+
+    /// Appends wherever the stream is.
+    pub(super) async fn append_anywhere(&self, stream: &str, event: Given) -> Result<u64, ClusterError> {
+        self.write(stream, ExpectedRevision::Any, vec![event]).await
+    }
+
+    async fn write(&self, stream: &str, expected: ExpectedRevision, events: Vec<Given>) -> Result<u64, ClusterError> {
+        let options = AppendToStreamOptions::default().expected_revision(expected).requires_leader(true).deadline(CALL_MAX);
+        let events: Vec<EventData> = events.into_iter().map(event).collect();
+        let append = |client: Client| -> Answer<_> {
+            let (stream, options, events) = (stream.to_owned(), options.clone(), events.clone());
+            Box::pin(async move { client.append_to_stream(stream, &options, events).await })
+        };
+        self.call(append).await.map(|done| done.position.commit)
+    }
+
+    /// Has only the newest event of a stream kept.
+    pub(super) async fn keep_one(&self, stream: &str) -> Result<(), ClusterError> {
+        let options = AppendToStreamOptions::default().expected_revision(ExpectedRevision::Any).requires_leader(true).deadline(CALL_MAX);
+        let metadata = StreamMetadataBuilder::new().max_count(1).build();
+        let set = |client: Client| -> Answer<_> {
+            let (stream, options, metadata) = (stream.to_owned(), options.clone(), metadata.clone());
+            Box::pin(async move { client.set_stream_metadata(stream, &options, &metadata).await })
+        };
+        self.call(set).await.map(drop)
+    }
+
+    /// The newest event of a stream.
+    pub(super) async fn last(&self, stream: &str) -> Result<Option<Found>, ClusterError> {
+        let options = ReadStreamOptions::default().backwards().position(StreamPosition::End).max_count(1).requires_leader(true);
+        Ok(self.read(stream, &options).await?.pop())
+    }
+
+    /// All events of a stream that is short.
+    pub(super) async fn whole(&self, stream: &str) -> Result<Vec<Found>, ClusterError> {
+        self.read(stream, &ReadStreamOptions::default().requires_leader(true)).await
+    }
+
+    /// The event at a revision of a stream.
+    pub(super) async fn at(&self, stream: &str, revision: u64) -> Result<Option<Found>, ClusterError> {
+        let options = ReadStreamOptions::default().position(StreamPosition::Position(revision)).max_count(1).requires_leader(true);
+        Ok(self.read(stream, &options).await?.pop().filter(|e| e.revision == revision))
+    }
+
+    async fn read(&self, stream: &str, options: &ReadStreamOptions) -> Result<Vec<Found>, ClusterError> {
+        let read = |client: Client| -> Answer<_> {
+            let (stream, options) = (stream.to_owned(), options.clone());
+            Box::pin(async move {
+                match read(&client, &stream, &options).await {
+                    // There is nothing in a stream that is not there.
+                    Err(Error::ResourceNotFound) => Ok(Vec::new()),
+                    result => result,
+                }
+            })
+        };
+        self.call(read).await
+    }
+
+    /// Follows the streams of these prefixes after a position, until it ends.
+    pub(super) fn follow(&self, after: u64, prefixes: &[&str]) -> mpsc::Receiver<Heard> {
+        let (hear, heard) = mpsc::channel(READY_MAX);
+        let (made, client) = self.client();
+        let filter = prefixes.iter().fold(SubscriptionFilter::on_stream_name(), |filter, prefix| filter.add_prefix(prefix));
+        let position = if after == 0 { StreamPosition::Start } else { StreamPosition::Position(Position { commit: after, prepare: after }) };
+        let options = SubscribeToAllOptions::default().position(position).filter(filter.max(1_000)).requires_leader(false);
+        tokio::spawn(async move {
+            tracing::debug!(kurrentdb.client = made, kurrentdb.after = after, "following");
+            let mut subscription = client.subscribe_to_all(&options).await;
+            loop {
+                let next = match subscription.next_subscription_event().await {
+                    Ok(SubscriptionEvent::EventAppeared(event)) => Heard::Event(found(event.get_original_event())),
+                    Ok(SubscriptionEvent::CaughtUp) => Heard::CaughtUp,
+                    Ok(SubscriptionEvent::Checkpoint(_)) => Heard::Sign,
+                    Ok(_) => continue,
+                    Err(e) => {
+                        let _ = hear.send(Heard::Ended(failed(e))).await;
+                        return;
+                    }
+                };
+                if hear.send(next).await.is_err() {
+                    return;
+                }
+            }
+        });
+        heard
+    }
+
+    /// After a subscription has ended with its connection, or gives no sign.
+    pub(super) fn start_over(&self) {
+        let (made, _) = self.client();
+        self.renew(made);
+    }
+}
+
+async fn read(client: &Client, stream: &str, options: &ReadStreamOptions) -> Result<Vec<Found>, Error> {
+    let mut events = Vec::new();
+    let mut stream = client.read_stream(stream, options).await?;
+    while let Some(event) = stream.next().await? {
+        events.push(found(event.get_original_event()));
+    }
+    Ok(events)
+}
+
+/// Our bytes as they are: JSON goes as JSON, so that others can look into it.
+fn event(given: Given) -> EventData {
+    let json =
+        std::str::from_utf8(&given.data).ok().and_then(|text| serde_json::from_str::<&RawValue>(text).ok()).filter(|raw| raw.get().len() == given.data.len());
+    let data = match json.map(|raw| EventData::json(&given.event_type, &raw)) {
+        Some(Ok(data)) => data,
+        Some(Err(_)) | None => EventData::binary(&given.event_type, given.data.clone().into()),
+    };
+    data.id(given.id).metadata(given.metadata.to_string().into_bytes().into())
+}
+
+fn found(event: &eventstore::RecordedEvent) -> Found {
+    Found {
+        stream: event.stream_id.clone(),
+        revision: event.revision,
+        position: event.position.commit,
+        id: event.id,
+        metadata: event.custom_metadata.to_vec(),
+        data: event.data.to_vec(),
+    }
+}

@@ -1,0 +1,207 @@
+//! Places of those who act on events, as events themselves: of each consumer the stream
+//! `consumer-<name>`, of which the newest event counts and is kept. Every change expects the revision
+//! that it was decided on, so of two that change at once one is refused: that is the fence.
+//!
+//! Clocks are not compared: whoever wants to act for a consumer waits until it has seen, by its own
+//! clock, that the one who acts said nothing for the length of a lease.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::KurrentLog;
+use super::cluster::{Cluster, ClusterError, Given};
+use crate::consumers::{Claim, Consumer, Consumers, LEASE};
+use crate::log::LogError;
+
+/// How often a change is decided again when somebody else came first.
+const TRIES_MAX: u32 = 20;
+/// The stream of the consumers' names.
+const NAMES: &str = "consumers";
+/// What the stream of a consumer begins with.
+const CONSUMER: &str = "consumer-";
+/// Type of the events.
+const EVENT: &str = "minutebook.consumer.v1";
+
+/// What an event of a consumer says.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Said {
+    position: u64,
+    epoch: u64,
+    owner: Option<Uuid>,
+    paused: bool,
+}
+
+/// A consumer's newest event.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    /// `None` when there is none yet.
+    revision: Option<u64>,
+    said: Said,
+}
+
+/// The consumers of a log in a cluster.
+pub struct KurrentConsumers {
+    cluster: Arc<Cluster>,
+    prefix: &'static str,
+    /// What was last seen of each, and since when.
+    seen: Mutex<HashMap<String, (u64, Instant)>>,
+}
+
+impl KurrentConsumers {
+    /// Those of a log.
+    #[must_use]
+    pub fn of(log: &KurrentLog) -> Self {
+        Self::over(Arc::clone(&log.cluster), CONSUMER)
+    }
+
+    pub(super) fn over(cluster: Arc<Cluster>, prefix: &'static str) -> Self {
+        Self { cluster, prefix, seen: Mutex::default() }
+    }
+
+    fn stream(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    async fn known(&self, name: &str) -> Result<Known, LogError> {
+        let Some(last) = self.cluster.last(&self.stream(name)).await? else { return Ok(Known::default()) };
+        let said = serde_json::from_slice(&last.data)
+            .map_err(|e| LogError::Corrupt(format!("the stream {} has an event that is not ours: {e}", self.stream(name))))?;
+        Ok(Known { revision: Some(last.revision), said })
+    }
+
+    /// Says something new of a consumer that was so; false when it is not so any more.
+    async fn say(&self, name: &str, known: &Known, said: &Said) -> Result<bool, LogError> {
+        if known.revision.is_none() {
+            self.introduce(name).await?;
+        }
+        // The same decision on the same revision is the same event, if it is sent again.
+        let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{name} {:?} {}", known.revision, json!(said)).as_bytes());
+        let event = Given { id, event_type: EVENT.to_owned(), metadata: json!({}), data: json!(said).to_string().into_bytes() };
+        let stream = self.stream(name);
+        let mut result = self.cluster.append(&stream, known.revision, vec![event.clone()]).await;
+        if let Err(ClusterError::Unknown(_)) = result {
+            result = self.cluster.append(&stream, known.revision, vec![event]).await;
+        }
+        match result {
+            Ok(_) => Ok(true),
+            Err(ClusterError::WrongRevision(_)) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Before a consumer's first event: has only its newest kept, and its name in the list. Done again,
+    /// it changes nothing.
+    async fn introduce(&self, name: &str) -> Result<(), LogError> {
+        let stream = self.stream(name);
+        self.cluster.keep_one(&stream).await?;
+        if self.prefix == CONSUMER {
+            let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, stream.as_bytes());
+            let named = Given { id, event_type: EVENT.to_owned(), metadata: json!({}), data: json!({"name": name}).to_string().into_bytes() };
+            self.cluster.append_anywhere(NAMES, named).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes a consumer; `change` says what is new, or nothing when nothing is to be.
+    async fn change(&self, name: &str, change: impl Fn(&Known) -> Option<Said>) -> Result<Option<Said>, LogError> {
+        for _ in 0..TRIES_MAX {
+            let known = self.known(name).await?;
+            let Some(said) = change(&known) else { return Ok(None) };
+            if self.say(name, &known, &said).await? {
+                return Ok(Some(said));
+            }
+        }
+        Err(LogError::Storage(format!("the consumer {name} was changed by others {TRIES_MAX} times in between; try again")))
+    }
+
+    /// Whether nothing was heard of a consumer for the length of a lease.
+    fn silent(&self, name: &str, revision: u64) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, since) = seen.entry(name.to_owned()).or_insert_with(|| (revision, Instant::now()));
+        if *at != revision {
+            (*at, *since) = (revision, Instant::now());
+        }
+        since.elapsed() > LEASE
+    }
+
+    /// As long as somebody holds that lease.
+    async fn held(&self, name: &str, epoch: u64, said: impl Fn(&Said) -> Said) -> Result<bool, LogError> {
+        let change = |known: &Known| Some(&known.said).filter(|s| s.epoch == epoch && s.owner.is_some()).map(&said);
+        Ok(self.change(name, change).await?.is_some())
+    }
+}
+
+#[async_trait]
+impl Consumers for KurrentConsumers {
+    async fn claim(&self, name: &str, owner: Uuid) -> Result<Option<Claim>, LogError> {
+        let known = self.known(name).await?;
+        let free = match (&known.said.owner, known.revision) {
+            (None, _) | (_, None) => true,
+            (Some(other), Some(revision)) => *other == owner || self.silent(name, revision),
+        };
+        if known.said.paused {
+            return Ok(None);
+        }
+        if !free {
+            return Ok(None);
+        }
+        let said = Said { epoch: known.said.epoch + 1, owner: Some(owner), ..known.said };
+        let taken = self.say(name, &known, &said).await?;
+        Ok(taken.then_some(Claim { epoch: said.epoch, position: said.position }))
+    }
+
+    async fn renew(&self, name: &str, epoch: u64) -> Result<bool, LogError> {
+        Ok(self.change(name, |k| Some(k.said.clone()).filter(|s| s.epoch == epoch && s.owner.is_some() && !s.paused)).await?.is_some())
+    }
+
+    async fn advance(&self, name: &str, epoch: u64, position: u64) -> Result<bool, LogError> {
+        self.held(name, epoch, |s| Said { position, ..s.clone() }).await
+    }
+
+    async fn release(&self, name: &str, epoch: u64) -> Result<(), LogError> {
+        self.held(name, epoch, |s| Said { owner: None, ..s.clone() }).await.map(drop)
+    }
+
+    async fn rewind(&self, name: &str, position: u64) -> Result<bool, LogError> {
+        let change = |k: &Known| k.revision.map(|_| Said { position, epoch: k.said.epoch + 1, owner: None, ..k.said });
+        Ok(self.change(name, change).await?.is_some())
+    }
+
+    async fn pause(&self, name: &str, paused: bool) -> Result<bool, LogError> {
+        Ok(self.change(name, |k| k.revision.map(|_| Said { paused, ..k.said.clone() })).await?.is_some())
+    }
+
+    async fn list(&self) -> Result<Vec<Consumer>, LogError> {
+        #[derive(Deserialize)]
+        struct Named {
+            name: String,
+        }
+        let mut all = Vec::new();
+        for event in self.cluster.whole(NAMES).await? {
+            let Ok(Named { name }) = serde_json::from_slice(&event.data) else { continue };
+            let known = self.known(&name).await?;
+            if known.revision.is_none() {
+                continue;
+            }
+            let owner = known.said.owner.filter(|_| known.revision.is_some_and(|r| !self.silent(&name, r)));
+            all.push(Consumer { name, position: known.said.position, epoch: known.said.epoch, owner, paused: known.said.paused });
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all.dedup_by(|a, b| a.name == b.name);
+        Ok(all)
+    }
+
+    async fn put(&self, c: &Consumer) -> Result<(), LogError> {
+        let change = |k: &Known| {
+            let epoch = if k.revision.is_some() { k.said.epoch.max(c.epoch) + 1 } else { c.epoch };
+            Some(Said { position: c.position, epoch, owner: None, paused: c.paused })
+        };
+        self.change(&c.name, change).await.map(drop)
+    }
+}

@@ -1,0 +1,95 @@
+//! While the keys are in a file, only one process may serve a log in a cluster: what another one seals
+//! this one could not open, and what this one destroys the other one would still have. A lease in the
+//! cluster sees to that; nothing is appended beyond its end by this process's own clock, whatever
+//! kept the process from renewing it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::cluster::Cluster;
+use super::consumers::KurrentConsumers;
+use crate::consumers::{Consumers as _, LEASE};
+use crate::log::LogError;
+
+/// The lease's name; its stream is `lease-keyring`.
+const NAME: &str = "keyring";
+/// How often it is renewed.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// So long before others may take it nothing is sent any more.
+const MARGIN: Duration = Duration::from_millis(500);
+
+const ALREADY_SERVED: &str = "another process serves this log, and its keys are in a file: while they are, only one process may serve; stop that one, or give both a shared keyring with --keys postgres://…";
+
+/// Whether this process may append.
+#[derive(Debug, Default)]
+pub(super) struct Serving(Mutex<Option<Instant>>);
+
+impl Serving {
+    /// Says why not.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if until.is_none_or(|until| Instant::now() < until) {
+            return Ok(());
+        }
+        Err("this process can't say that it alone serves (its keys are in a file, and the lease in KurrentDB could not be kept); try again".to_owned())
+    }
+
+    fn until(&self, instant: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(instant);
+    }
+}
+
+/// The right to serve with keys in a file.
+pub(super) struct KeyringLease {
+    leases: Arc<KurrentConsumers>,
+    epoch: u64,
+    renewing: JoinHandle<()>,
+}
+
+impl KeyringLease {
+    /// Takes it; of one who is gone without giving it back only after a while. `serving` says from now on
+    /// whether it is held.
+    pub(super) async fn take(cluster: Arc<Cluster>, serving: Arc<Serving>) -> Result<Self, LogError> {
+        let leases = Arc::new(KurrentConsumers::over(cluster, "lease-"));
+        let owner = Uuid::now_v7();
+        let give_up = Instant::now() + LEASE + Duration::from_secs(2);
+        let (claim, asked) = loop {
+            let asked = Instant::now();
+            match leases.claim(NAME, owner).await? {
+                Some(claim) => break (claim, asked),
+                None if asked > give_up => return Err(LogError::Locked(ALREADY_SERVED.to_owned())),
+                None => tokio::time::sleep(Duration::from_millis(250)).await,
+            }
+        };
+        serving.until(asked + LEASE - MARGIN);
+        let (renewed, epoch) = (Arc::clone(&leases), claim.epoch);
+        let renewing = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RENEW_EVERY).await;
+                let asked = Instant::now();
+                match renewed.renew(NAME, epoch).await {
+                    Ok(true) => serving.until(asked + LEASE - MARGIN),
+                    // Away for a while: if another took it meanwhile, the next answer says so.
+                    Err(e) => tracing::warn!(error = %e, "the keyring's lease could not be renewed"),
+                    Ok(false) => {
+                        tracing::error!("the keyring's lease was taken by another process; nothing is appended any more");
+                        serving.until(asked);
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Self { leases, epoch, renewing })
+    }
+
+    /// Gives it back.
+    pub(super) async fn give_back(&self) {
+        self.renewing.abort();
+        if let Err(e) = self.leases.release(NAME, self.epoch).await {
+            tracing::warn!(error = %e, "the keyring's lease could not be given back; it runs out by itself");
+        }
+    }
+}

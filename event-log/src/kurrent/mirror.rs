@@ -1,0 +1,374 @@
+//! The mirror: the cluster's streams of businesses in an SQLite file, as a catch-up subscription gives
+//! them. It is the read path, it holds the trees, and it is worth nothing that the cluster does not
+//! have: deleted, it is filled anew; of another cluster, it is thrown away.
+//!
+//! A business whose stream has an event that is not ours stops at that event, in the mirror and for
+//! whoever appends; the others go on.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use domain::ids::EventId;
+use domain::{AggregateRef, BusinessId};
+use serde::Deserialize;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::cluster::{Cluster, ClusterError, Found, Heard};
+use crate::envelope::Stored;
+use crate::log::{Append, AppendError, EventLog, LogError, NewEvent};
+use crate::sqlite::{Durability, Options, Placed, SqliteLog};
+
+/// The streams that are mirrored: those of businesses, and that of the installation.
+const PREFIXES: [&str; 2] = ["business-", "installation"];
+/// Events that are taken in at once.
+const BATCH_MAX: usize = 1_000;
+/// Bytes that are taken in at once, unless one append alone has more.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Wait before following again after an end, and its limit.
+const AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// What an event's metadata says of its place among ours.
+#[derive(Deserialize)]
+struct Claims {
+    mbkind: String,
+    mbid: Uuid,
+    mbversion: u64,
+    /// How many events of the same append follow.
+    #[serde(default)]
+    mbmore: usize,
+}
+
+/// The metadata of an event that so many of the same append follow, with what others expect there.
+pub(super) fn metadata(event: &NewEvent, more: usize) -> (String, serde_json::Value) {
+    let stored = Stored::parse(&event.bytes).ok();
+    let event_type = stored.as_ref().map_or_else(|| "minutebook.event".to_owned(), |s| format!("minutebook.{}.v{}", s.r#type, s.schema));
+    let mut metadata = serde_json::json!({"mbkind": event.aggregate.kind.as_str(), "mbid": event.aggregate.id, "mbversion": event.version, "mbmore": more});
+    if let (Some(stored), Some(members)) = (stored, metadata.as_object_mut()) {
+        members.insert("$correlationId".to_owned(), serde_json::json!(stored.correlation));
+        members.extend(stored.causation.map(|c| ("$causationId".to_owned(), serde_json::json!(c))));
+    }
+    (event_type, metadata)
+}
+
+/// The business of a stream's name.
+fn business(stream: &str) -> Option<BusinessId> {
+    if stream == domain::ids::INSTALLATION.stream_name() {
+        return Some(domain::ids::INSTALLATION);
+    }
+    stream.strip_prefix("business-").filter(|id| id.len() == 32)?.parse().ok()
+}
+
+fn taken(found: &Found) -> Result<(NewEvent, usize), String> {
+    let claims: Claims = serde_json::from_slice(&found.metadata).map_err(|e| format!("its metadata is not ours: {e}"))?;
+    let kind = claims.mbkind.parse().map_err(|_| format!("its metadata names the kind `{}`, which is not known", claims.mbkind))?;
+    let new = NewEvent { aggregate: AggregateRef::new(kind, claims.mbid), version: claims.mbversion, event_id: EventId(found.id), bytes: found.data.clone() };
+    Ok((new, claims.mbmore))
+}
+
+pub(super) struct Mirror {
+    log: Arc<SqliteLog>,
+    cluster: Arc<Cluster>,
+    /// Businesses that stopped, and why; kept in a file beside the mirror's.
+    broken: Mutex<HashMap<BusinessId, String>>,
+    stopped_file: PathBuf,
+    /// Why nothing can go on: the cluster is not the one that the mirror is of any more.
+    other: OnceLock<String>,
+    /// How often the subscription said that there is nothing more.
+    caught_up: watch::Sender<u64>,
+    /// Signs of life while there is nothing of ours.
+    signs: watch::Sender<u64>,
+    /// The subscription is to be begun anew: it gives no sign.
+    silent: Notify,
+    /// Batches that were taken in, or tried.
+    batches: AtomicU64,
+    /// What was heard last of a subscription that could not be had.
+    trouble: Mutex<String>,
+    following: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Mirror {
+    pub(super) async fn open(folder: &Path, cluster: Arc<Cluster>) -> Result<Self, LogError> {
+        let path = folder.join("mirror");
+        let log = Arc::new(Self::file(&path, &cluster).await?);
+        let stopped_file = path.join("stopped.json");
+        let broken = std::fs::read(&stopped_file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        Ok(Self {
+            log,
+            cluster,
+            broken: Mutex::new(broken),
+            stopped_file,
+            other: OnceLock::new(),
+            caught_up: watch::Sender::new(0),
+            signs: watch::Sender::new(0),
+            silent: Notify::new(),
+            batches: AtomicU64::new(0),
+            trouble: Mutex::default(),
+            following: Mutex::new(None),
+        })
+    }
+
+    /// Opens the file; one that can't be read, or is of another cluster, is made anew.
+    async fn file(path: &PathBuf, cluster: &Cluster) -> Result<SqliteLog, LogError> {
+        let storage = |e: std::io::Error| LogError::Storage(format!("{}: {e}", path.display()));
+        let open = || {
+            std::fs::create_dir_all(path).map_err(storage)?;
+            SqliteLog::open(path, &Options { durability: Durability::Normal, ..Options::default() })
+        };
+        let why = match open() {
+            Ok(log) => match Self::same(&log, cluster).await? {
+                true => return Ok(log),
+                false => {
+                    log.close().await;
+                    "it is of another cluster".to_owned()
+                }
+            },
+            Err(e) => e.to_string(),
+        };
+        tracing::warn!(mirror = %path.display(), why, "the mirror is made anew");
+        std::fs::remove_dir_all(path).map_err(storage)?;
+        open()
+    }
+
+    /// Whether the mirror's last event is where the cluster has it.
+    async fn same(log: &SqliteLog, cluster: &Cluster) -> Result<bool, LogError> {
+        let last = *log.position().borrow();
+        if last == 0 {
+            return Ok(true);
+        }
+        let Some(ours) = log.raw_rows(last - 1, 1).await?.into_iter().next() else { return Ok(false) };
+        let theirs = cluster.at(&BusinessId(ours.business).stream_name(), ours.seq - 1).await?;
+        Ok(theirs.is_some_and(|theirs| (theirs.position, theirs.id) == (last, ours.event_id) && theirs.data == ours.bytes))
+    }
+
+    pub(super) fn log(&self) -> &SqliteLog {
+        &self.log
+    }
+
+    pub(super) fn position(&self) -> watch::Receiver<u64> {
+        self.log.position()
+    }
+
+    /// Why a business is stopped.
+    pub(super) fn broken(&self, business: BusinessId) -> Option<String> {
+        if let Some(why) = self.other.get() {
+            return Some(why.clone());
+        }
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).get(&business).cloned()
+    }
+
+    /// Why some business is stopped, when one is.
+    pub(super) fn any_broken(&self) -> Option<String> {
+        self.other.get().cloned().or_else(|| self.broken.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned())
+    }
+
+    /// Why the cluster can't be heard at the moment.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        self.other.get().cloned().or_else(|| (!trouble.is_empty()).then(|| trouble.clone()))
+    }
+
+    /// Begins to follow, and waits until everything is there; gives up when for `patience` nothing comes.
+    pub(super) async fn caught_up(self: &Arc<Self>, patience: Duration) -> Result<(), LogError> {
+        let mut caught_up = self.caught_up.subscribe();
+        let (mut position, mut signs) = (self.position(), self.signs.subscribe());
+        let following = tokio::spawn(Arc::clone(self).follow());
+        *self.following.lock().unwrap_or_else(PoisonError::into_inner) = Some(following);
+        while *caught_up.borrow_and_update() == 0 {
+            tokio::select! {
+                changed = caught_up.changed() => changed.map_err(|_| LogError::Storage("the mirror stopped".to_owned()))?,
+                _ = signs.changed() => {}
+                moved = position.changed() => moved.map_err(|_| LogError::Storage("the mirror is closed".to_owned()))?,
+                () = tokio::time::sleep(patience) => {
+                    let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    return Err(LogError::Storage(format!(
+                        "KurrentDB can't be followed: {trouble}; is the address right (without TLS it ends with `?tls=false`), and the server running and at least 23.10?"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the mirror has so much of a business, or is stopped there.
+    pub(super) async fn reach(&self, business: BusinessId, seq: u64, patience: Duration) -> Result<(), LogError> {
+        let mut position = self.position();
+        let wait = async {
+            loop {
+                position.borrow_and_update();
+                if self.broken(business).is_some() || self.log.head(business).await?.map_or(0, |h| h.seq) >= seq {
+                    return Ok(());
+                }
+                let moved = tokio::time::timeout(Duration::from_millis(500), position.changed()).await;
+                if let Ok(Err(_)) = moved {
+                    return Err(LogError::Storage("the mirror is closed".to_owned()));
+                }
+            }
+        };
+        match tokio::time::timeout(patience, wait).await {
+            Ok(result) => result,
+            Err(_) => {
+                // A subscription that gives no sign is as good as none.
+                self.silent.notify_one();
+                Err(LogError::Storage(format!("the mirror did not hear of an event in {} s", patience.as_secs())))
+            }
+        }
+    }
+
+    async fn follow(self: Arc<Self>) {
+        let mut pause = AGAIN_AFTER.0;
+        loop {
+            let after = *self.position().borrow();
+            let mut heard = self.cluster.follow(after, &PREFIXES);
+            let (got, ended) = self.listen(&mut heard).await;
+            drop(heard);
+            tracing::warn!(error = %ended, "the subscription ended; following again");
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = ended.to_string();
+            if let ClusterError::Unknown(_) = ended {
+                self.cluster.start_over();
+            }
+            pause = if got { AGAIN_AFTER.0 } else { (pause * 2).min(AGAIN_AFTER.1) };
+            tokio::time::sleep(pause).await;
+            // It may have been restored meanwhile, or be another one behind the same address.
+            while let Err(e) = self.check_cluster().await {
+                tracing::warn!(error = %e, "KurrentDB can't be asked; again soon");
+                tokio::time::sleep(AGAIN_AFTER.1).await;
+            }
+            if self.other.get().is_some() {
+                return;
+            }
+        }
+    }
+
+    async fn check_cluster(&self) -> Result<(), LogError> {
+        if !Self::same(&self.log, &self.cluster).await? {
+            let why = "the cluster is not what it was: it does not have the last event that was read from it; stop the server, delete `mirror` and `views` in its folder, and start it again";
+            tracing::error!("{why}");
+            let _ = self.other.set(why.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Takes in what comes until the subscription ends; says whether anything came, and how it ended.
+    async fn listen(&self, heard: &mut mpsc::Receiver<Heard>) -> (bool, ClusterError) {
+        let gone = || ClusterError::Unknown("the subscription is gone".to_owned());
+        let (mut got, mut held) = (false, Vec::new());
+        loop {
+            let first = tokio::select! {
+                first = heard.recv() => match first {
+                    Some(first) => first,
+                    None => return (got, gone()),
+                },
+                () = self.silent.notified() => return (got, ClusterError::Unknown("it gave no sign".to_owned())),
+            };
+            let (mut events, mut caught_up, mut ended, mut next) = (std::mem::take(&mut held), false, None, Some(first));
+            let mut bytes = 0;
+            while let Some(one) = next.take() {
+                match one {
+                    Heard::Event(found) => {
+                        bytes += found.data.len();
+                        events.push(found);
+                    }
+                    Heard::CaughtUp => caught_up = true,
+                    Heard::Sign => self.signs.send_modify(|n| *n += 1),
+                    Heard::Ended(why) => ended = Some(why),
+                }
+                if events.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX && ended.is_none() {
+                    next = heard.try_recv().ok();
+                }
+            }
+            if caught_up || !events.is_empty() {
+                got = true;
+                self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
+            // Of an append that is not whole yet nothing is shown.
+            let whole = events.iter().rposition(|e| taken(e).map_or(true, |(_, more)| more == 0)).map_or(0, |n| n + 1);
+            held = events.split_off(whole);
+            if let Err(e) = self.take_in(events).await {
+                return (got, ClusterError::Refused(e.to_string()));
+            }
+            if caught_up {
+                self.caught_up.send_modify(|n| *n += 1);
+            }
+            if let Some(why) = ended {
+                return (got, why);
+            }
+        }
+    }
+
+    /// Puts events into the file, in order; what is there already is left out. Where that fails nothing
+    /// after it is put there: the subscription begins anew at the end of what there is.
+    async fn take_in(&self, events: Vec<Found>) -> Result<(), LogError> {
+        let after = *self.position().borrow();
+        let batch = self.batches.fetch_add(1, Ordering::Relaxed);
+        let mut pending = Vec::new();
+        for (append, placed) in self.appends(events, after, batch) {
+            let (business, seq) = (append.business, placed.first_seq);
+            let queued = self.log.mirror(append, placed).await.map_err(|e| LogError::Storage(e.to_string()))?;
+            pending.push((business, seq, queued));
+        }
+        let mut result = Ok(());
+        for (business, seq, queued) in pending {
+            match queued.done().await {
+                Ok(_) => {}
+                Err(e @ (AppendError::Conflict { .. } | AppendError::IdTaken(_) | AppendError::OutOfPlace { .. })) => self.stop(business, seq, &e.to_string()),
+                Err(e) => result = Err(LogError::Storage(format!("the mirror could not be written: {e}"))),
+            }
+        }
+        result
+    }
+
+    /// Append by append, as they were made.
+    fn appends(&self, events: Vec<Found>, after: u64, batch: u64) -> Vec<(Append, Placed)> {
+        let mut all: Vec<(Append, Placed)> = Vec::new();
+        let mut open = false;
+        for found in events.into_iter().filter(|f| f.position > after) {
+            let Some(business) = business(&found.stream).filter(|b| self.broken(*b).is_none()) else { continue };
+            let (new, more) = match taken(&found) {
+                Ok(taken) => taken,
+                Err(why) => {
+                    self.stop(business, found.revision + 1, &why);
+                    open = false;
+                    continue;
+                }
+            };
+            match all.last_mut() {
+                Some((append, placed)) if open && append.business == business && placed.first_seq + append.events.len() as u64 == found.revision + 1 => {
+                    append.events.push(new);
+                    placed.positions.push(found.position);
+                }
+                Some(_) | None => {
+                    let append = Append { business, reads: Vec::new(), events: vec![new], chain: None, keys: None };
+                    all.push((append, Placed { first_seq: found.revision + 1, positions: vec![found.position], batch }));
+                }
+            }
+            open = more > 0;
+        }
+        all
+    }
+
+    fn stop(&self, business: BusinessId, seq: u64, why: &str) {
+        let sentence = format!("the stream {} has an event at revision {} that this installation did not write ({why})", business.stream_name(), seq - 1);
+        tracing::error!(business.id = %business, "{sentence}; the business is stopped");
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.insert(business, sentence);
+        // The mirror has passed that event: after a restart nothing else would tell.
+        let written = serde_json::to_vec(&*broken).map_err(std::io::Error::from).and_then(|text| std::fs::write(&self.stopped_file, text));
+        if let Err(e) = written {
+            tracing::error!(error = %e, "that a business is stopped could not be written down");
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(following) = following {
+            following.abort();
+            let _ = following.await;
+        }
+        self.log.close().await;
+    }
+}

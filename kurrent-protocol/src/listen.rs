@@ -1,0 +1,174 @@
+//! The listener: gRPC over HTTP/2 with or without TLS, and `/health/live` for whoever asks.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tonic::transport::Server;
+use uuid::Uuid;
+
+use crate::MESSAGE_BYTES_MAX;
+use crate::model::Store;
+use crate::prompt::Prompt;
+use crate::service::Service;
+use crate::wire::gossip::gossip_server::GossipServer;
+use crate::wire::persistent_subscriptions::persistent_subscriptions_server::PersistentSubscriptionsServer;
+use crate::wire::server_features::server_features_server::ServerFeaturesServer;
+use crate::wire::streams::streams_server::StreamsServer;
+
+/// Longest that a TLS handshake may take.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// Handshakes at once; who comes when there is no room is let go.
+const HANDSHAKES_MAX: usize = 1_024;
+/// Connections that shook hands and wait to be served.
+const SHAKEN_MAX: usize = 64;
+/// Readers at once, of all connections.
+const READERS_MAX: usize = 2_000;
+/// A sign of life is asked of a silent peer that often …
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// … and it is gone when it gives none for that long.
+const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(15);
+/// Longest that a stop waits for those who are connected.
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
+/// Calls at once on one connection.
+const CALLS_MAX: u32 = 1_000;
+
+/// A certificate with its chain, and its key; PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, then those it is signed with.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl Tls {
+    fn acceptor(&self) -> Result<TlsAcceptor, String> {
+        let named = |file: &PathBuf, e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&self.certificate).and_then(Iterator::collect);
+        let chain = chain.map_err(|e| named(&self.certificate, &e))?;
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| named(&self.key, &e))?;
+        // Not the process's default provider: others may have chosen that, or nobody.
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
+        let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(|e| named(&self.certificate, &e))?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+/// A listener that serves.
+pub struct Listening {
+    /// Where: the port is chosen here when 0 was asked for.
+    pub address: SocketAddr,
+    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Listening {
+    /// Waits until it is stopped.
+    ///
+    /// # Errors
+    /// When it could not go on.
+    pub async fn stopped(mut self) -> Result<(), String> {
+        let _ = self.stop.wait_for(|stop| *stop).await;
+        match tokio::time::timeout(FAREWELL_MAX, self.serving).await {
+            Ok(done) => done.map_err(|e| e.to_string())?.map_err(|e| e.to_string()),
+            // Somebody does not take what it is sent, and so does not hear that this is the end.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Serves a store at an address until `stop` says true. `advertised` is the host that gossip names;
+/// that of the address when empty.
+///
+/// # Errors
+/// When the address can't be had or the certificate can't be read.
+pub async fn listen<S: Store>(store: Arc<S>, address: &str, advertised: &str, tls: Option<&Tls>, stop: watch::Receiver<bool>) -> Result<Listening, String> {
+    let acceptor = tls.map(Tls::acceptor).transpose()?;
+    let named = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let listener = TcpListener::bind(address).await.map_err(|e| format!("can't listen on {address}: {e}; choose another address"))?;
+    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    let host = if advertised.is_empty() { named } else { advertised };
+    let service = Service {
+        store,
+        host: host.to_owned(),
+        port: address.port(),
+        instance: Uuid::now_v7(),
+        stop: stop.clone(),
+        readers: Arc::new(Semaphore::new(READERS_MAX)),
+    };
+    // What is read has more around it than what was written.
+    let streams = StreamsServer::new(service.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX + (1 << 20));
+    let mut routes = tonic::service::Routes::new(streams);
+    routes = routes.add_service(GossipServer::new(service.clone())).add_service(ServerFeaturesServer::new(service.clone()));
+    routes = routes.add_service(PersistentSubscriptionsServer::new(service));
+    let health = axum::routing::get(|| async { axum::http::StatusCode::NO_CONTENT });
+    let routes = tonic::service::Routes::from(routes.into_axum_router().route("/health/live", health));
+    let server = Server::builder()
+        .accept_http1(true)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX))
+        .max_concurrent_streams(Some(CALLS_MAX))
+        .tcp_nodelay(true)
+        .add_routes(routes);
+    let (mut stop, stopped) = (stop.clone(), stop);
+    let stopping = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    let serving = match acceptor {
+        None => tokio::spawn(server.serve_with_incoming_shutdown(plain(listener), stopping)),
+        Some(acceptor) => tokio::spawn(server.serve_with_incoming_shutdown(secured(listener, acceptor), stopping)),
+    };
+    Ok(Listening { address, serving, stop: stopped })
+}
+
+/// Connections as they come; one that failed while it was accepted is no reason to stop.
+fn plain(listener: TcpListener) -> impl Stream<Item = Result<Prompt, std::io::Error>> {
+    async_stream::stream! {
+        loop {
+            match listener.accept().await {
+                Ok((connection, _)) => {
+                    let _ = connection.set_nodelay(true);
+                    yield Ok(Prompt(connection));
+                }
+                Err(e) => {
+                    tracing::warn!(error = %e, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Those among them that shake hands in time, each in a task of its own.
+fn secured(listener: TcpListener, acceptor: TlsAcceptor) -> impl Stream<Item = Result<tokio_rustls::server::TlsStream<Prompt>, std::io::Error>> {
+    let (shaken, served) = mpsc::channel(SHAKEN_MAX);
+    let room = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    tokio::spawn(async move {
+        let mut connections = std::pin::pin!(plain(listener));
+        while let Some(Ok(connection)) = connections.next().await {
+            let (acceptor, shaken) = (acceptor.clone(), shaken.clone());
+            if shaken.is_closed() {
+                return;
+            }
+            let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+            tokio::spawn(async move {
+                if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(connection)).await {
+                    let _ = shaken.send(Ok(connection)).await;
+                }
+                drop(place);
+            });
+        }
+    });
+    tokio_stream::wrappers::ReceiverStream::new(served)
+}
