@@ -330,12 +330,9 @@ impl Shared {
         if !self.log.shared() || seen.is_empty() {
             return Ok(false);
         }
-        if self.log.find(business, job.first_id).await?.is_some() {
-            return Ok(true);
-        }
         let aggregates: Vec<AggregateRef> = seen.iter().map(|(aggregate, _)| *aggregate).collect();
         let now = self.log.versions(business, &aggregates).await?;
-        Ok(seen.iter().zip(now).any(|((_, seen), now)| *seen != now))
+        Ok(seen.iter().zip(now).any(|((_, seen), now)| *seen != now) || self.log.find(business, job.first_id).await?.is_some())
     }
 }
 

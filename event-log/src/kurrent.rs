@@ -166,6 +166,9 @@ impl EventLog for KurrentLog {
     }
 
     async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
+        // What another process appended may not have been heard of here.
+        let last = self.cluster.last(&business.stream_name()).await?;
+        self.mirror.reach(business, last.map_or(0, |e| e.revision + 1), commit::HEAR_MAX).await?;
         self.mirror.log().versions(business, aggregates).await
     }
 

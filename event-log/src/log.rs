@@ -320,7 +320,8 @@ pub trait EventLog: Send + Sync {
         false
     }
 
-    /// The versions of these aggregates now, 0 for one that is not there.
+    /// The versions of these aggregates now, 0 for one that is not there: everything that any process has
+    /// appended before this call is counted, and from then on is found by [`EventLog::find`] too.
     async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError>;
 
     /// Every row as it lies in the store, after a position: for verification.

@@ -11,14 +11,16 @@ use tests::installation::Installation;
 use tests::postgres::database;
 
 /// Does something with two servers on one log in PostgreSQL, and with two on one in KurrentDB whose
-/// keyring is in PostgreSQL.
+/// keyring is in PostgreSQL; there the second hears of everything a little later.
 async fn with_two(test: impl AsyncFn(Installation, Installation)) {
     let url = database().await;
     test(Installation::at(&url).await, Installation::at(&url).await).await;
     #[cfg(feature = "kurrentdb")]
     {
         let (cluster, keys) = (tests::streams::Cluster::start().await, database().await);
-        test(Installation::in_kurrentdb(&cluster.address(), &keys).await, Installation::in_kurrentdb(&cluster.address(), &keys).await).await;
+        let (slow, through) = tests::proxy::Proxy::of(&cluster.address()).await;
+        slow.turns(tests::proxy::Weather::Slow(Duration::from_millis(20)));
+        test(Installation::in_kurrentdb(&cluster.address(), &keys).await, Installation::in_kurrentdb(&through, &keys).await).await;
     }
 }
 

@@ -21,7 +21,7 @@ const AROUND_BYTES: usize = 512;
 /// Appends of one call.
 const CALL_APPENDS_MAX: usize = 500;
 /// Longest that the mirror may take to hear of what was appended.
-const HEAR_MAX: Duration = Duration::from_secs(15);
+pub(super) const HEAR_MAX: Duration = Duration::from_secs(15);
 /// Longest that an append is tried.
 const TRY_MAX: Duration = Duration::from_secs(30);
 /// How often another writer may come in between.
