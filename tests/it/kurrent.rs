@@ -35,7 +35,7 @@ async fn agree(logs: &[Arc<KurrentLog>], events: u64) {
     let b = business(1);
     let mut all = Vec::new();
     for log in logs {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(60);
         while log.head(b).await.unwrap().map_or(0, |h| h.seq) < events && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
