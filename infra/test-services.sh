@@ -8,7 +8,7 @@ missing=""
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     # shellcheck disable=SC2086
-    apt-get install -y --no-install-recommends $missing || apt-get update && apt-get install -y --no-install-recommends $missing
+    apt-get install -y --no-install-recommends $missing || { apt-get update && apt-get install -y --no-install-recommends $missing; }
 else
     echo "the tests need$missing: install Debian's packages, or set MINUTEBOOK_TEST_POSTGRES and MINUTEBOOK_TEST_AMQP" >&2
     exit 1

@@ -13,6 +13,7 @@
 mod cluster;
 mod commit;
 mod consumers;
+mod form;
 mod lease;
 mod mirror;
 
@@ -39,6 +40,9 @@ pub use consumers::KurrentConsumers;
 
 /// Longest that opening waits for the mirror to have everything without getting any further.
 const CATCH_UP_MAX: Duration = Duration::from_secs(30);
+
+/// Longest that a place is waited for that may be on its way.
+const PLACE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Longest that closing waits for what is queued.
 const CLOSE_MAX: Duration = Duration::from_secs(40);
@@ -89,12 +93,22 @@ impl KurrentLog {
         Ok(Connecting(Arc::new(Cluster::open(address)?)))
     }
 
-    /// Sees to it that no other process serves this log: for as long as the keys are in a file. When
-    /// that can't be kept up, nothing is appended any more.
+    /// Says that the keys of this log are in a keyring that several processes share, for good.
     ///
     /// # Errors
-    /// A sentence that says what to do when another process serves, or when the cluster can't be reached.
+    /// A sentence that says what to do when they are in a file, or when the cluster can't be reached.
+    pub async fn serve_together(&self) -> Result<(), LogError> {
+        lease::keep(&self.cluster, lease::Kept::Shared).await
+    }
+
+    /// Sees to it that no other process serves this log, whose keys are in a file for good. When that can't
+    /// be kept up, nothing is appended any more.
+    ///
+    /// # Errors
+    /// A sentence that says what to do when another process serves, when the keys are in a shared keyring, or
+    /// when the cluster can't be reached.
     pub async fn serve_alone(&self) -> Result<(), LogError> {
+        lease::keep(&self.cluster, lease::Kept::File).await?;
         let lease = KeyringLease::take(Arc::clone(&self.cluster), Arc::clone(&self.serving)).await?;
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
         Ok(())
@@ -134,6 +148,9 @@ impl EventLog for KurrentLog {
     }
 
     async fn is_place(&self, position: u64) -> Result<bool, LogError> {
+        // Who was told a place by another server may be here before the event is.
+        let mut heard = self.mirror.position();
+        let _ = tokio::time::timeout(PLACE_WAIT_MAX, heard.wait_for(|at| *at >= position)).await;
         Ok(position == 0 || self.mirror.log().has(position)?)
     }
 
@@ -157,8 +174,12 @@ impl EventLog for KurrentLog {
         self.mirror.position()
     }
 
+    fn keys_elsewhere(&self) -> Option<String> {
+        self.serving.check().err()
+    }
+
     fn trouble(&self) -> Option<String> {
-        self.mirror.trouble()
+        self.serving.check().err().or_else(|| self.mirror.trouble())
     }
 
     fn shared(&self) -> bool {
@@ -166,9 +187,17 @@ impl EventLog for KurrentLog {
     }
 
     async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
+        let cant_say = |why| LogError::Storage(format!("what others did can't be heard of: {why}"));
+        // Who asks waits, and others behind it: not for what is known not to answer.
+        if let Some(why) = self.mirror.trouble() {
+            return Err(cant_say(why));
+        }
         // What another process appended may not have been heard of here.
         let last = self.cluster.last(&business.stream_name()).await?;
         self.mirror.reach(business, last.map_or(0, |e| e.revision + 1), commit::HEAR_MAX).await?;
+        if let Some(why) = self.mirror.broken(business) {
+            return Err(cant_say(why));
+        }
         self.mirror.log().versions(business, aggregates).await
     }
 

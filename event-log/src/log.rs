@@ -315,6 +315,11 @@ pub trait EventLog: Send + Sync {
     /// The last position that is durable, as it moves.
     fn position(&self) -> watch::Receiver<u64>;
 
+    /// Why another process may have other keys for this log than this one: then none may be destroyed here.
+    fn keys_elsewhere(&self) -> Option<String> {
+        None
+    }
+
     /// Whether other processes append too: what is remembered of an aggregate may be old.
     fn shared(&self) -> bool {
         false

@@ -14,6 +14,7 @@ pub(crate) mod attempts;
 mod consumers;
 mod keyring;
 mod plan;
+mod schema;
 
 use std::str::FromStr as _;
 use std::sync::Mutex;
@@ -24,8 +25,7 @@ use domain::ids::EventId;
 use domain::limits::{PAGE_BYTES_MAX, QUEUE_MAX};
 use domain::{AggregateRef, BusinessId, State};
 use proof::tree::Frontier;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -35,6 +35,7 @@ use crate::envelope::Recorded;
 use crate::log::{Append, AppendError, Committed, EventLog, Head, LogError, Pending, RawRow};
 pub use consumers::PostgresConsumers;
 pub use keyring::{PostgresKeyring, chest, put_chest};
+pub use schema::migrate;
 
 /// Connections that read at once.
 const READERS_MAX: u32 = 8;
@@ -153,62 +154,13 @@ pub(crate) fn pool_of(connections: u32) -> PgPoolOptions {
     pool.after_release(|connection, _| Box::pin(async move { within(PING_MAX, connection.ping()).await.map(|()| true) }))
 }
 
-fn migrations() -> Migrator {
-    let all = [
-        (1, "log", include_str!("postgres/migrations/1_log.sql")),
-        (2, "roles", include_str!("postgres/migrations/2_roles.sql")),
-        (3, "move", include_str!("postgres/migrations/3_move.sql")),
-    ];
-    let one = |(version, name, sql): (i64, &'static str, &'static str)| Migration::new(version, name.into(), MigrationType::Simple, sql.into(), false);
-    Migrator { migrations: all.map(one).to_vec().into(), ..Migrator::DEFAULT }
-}
-
-/// Makes or brings up to date the schema of a database; says how many steps there were.
-///
-/// # Errors
-/// When the database can't be reached, or the one who asks may not.
-pub async fn migrate(url: &str) -> Result<usize, LogError> {
-    let mut connection = PgConnection::connect_with(&options(url, None)?).await.map_err(|e| log_error(&e))?;
-    let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(&mut connection).await.map_err(|e| log_error(&e))?;
-    if version < 150_000 {
-        return Err(LogError::Storage(format!("PostgreSQL {} is too old: 15 or later is needed", version / 10_000)));
-    }
-    connection.execute("CREATE SCHEMA IF NOT EXISTS minutebook").await.map_err(|e| log_error(&e))?;
-    let before = applied(&mut connection).await.unwrap_or_default().len();
-    migrations().run_direct(&mut connection).await.map_err(|e| LogError::Storage(format!("the schema could not be made: {e}")))?;
-    let steps = migrations().migrations.len() - before;
-    let _ = connection.close().await;
-    Ok(steps)
-}
-
-async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
-    sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all(connection).await
-}
-
-/// Whether the schema is the one that this program knows.
-async fn check_schema(url: &str) -> Result<(), LogError> {
-    let mut connection = PgConnection::connect_with(&options(url, Some("minutebook_app"))?).await.map_err(|e| log_error(&e))?;
-    let there = applied(&mut connection).await.map_err(|e| log_error(&e))?;
-    let known: Vec<i64> = migrations().migrations.iter().map(|m| m.version).collect();
-    let _ = connection.close().await;
-    if there == known {
-        return Ok(());
-    }
-    let what = if there.last() > known.last() {
-        "newer than this program: start a newer minutebook"
-    } else {
-        "older than this program: run `minutebook migrate --log …`"
-    };
-    Err(LogError::Storage(format!("the schema in PostgreSQL is {what}")))
-}
-
 impl PostgresLog {
     /// Opens the log of a database whose schema was made by [`migrate`].
     ///
     /// # Errors
     /// When it can't be reached or is not ours; the sentence says what to do.
     pub async fn open(url: &str) -> Result<Self, LogError> {
-        check_schema(url).await?;
+        schema::check(url).await?;
         let options = options(url, Some("minutebook_app"))?;
         let readers = pool_of(READERS_MAX).connect_with(options.clone()).await.map_err(|e| log_error(&e))?;
         let (moved, position) = watch::channel(last_position(&readers).await?);
@@ -336,6 +288,9 @@ impl EventLog for PostgresLog {
     }
 
     async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
+        if aggregates.is_empty() {
+            return Ok(Vec::new());
+        }
         let (kinds, ids): (Vec<&str>, Vec<Uuid>) = aggregates.iter().map(|a| (a.kind.as_str(), a.id)).unzip();
         let sql = "SELECT coalesce((SELECT e.version FROM events e WHERE e.business = $1 AND e.id = x.id AND e.kind = x.kind
                                      ORDER BY e.business DESC, e.id DESC, e.kind DESC, e.version DESC LIMIT 1), 0)
@@ -372,14 +327,14 @@ impl EventLog for PostgresLog {
     }
 
     async fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
-        let mut tx = self.readers.begin().await.map_err(|e| log_error(&e))?;
-        tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(|e| log_error(&e))?;
-        let heads = sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business").fetch_all(&mut *tx).await.map_err(|e| log_error(&e))?;
-        let ends: (Option<i64>, i64) =
-            sqlx::query_as("SELECT (SELECT max(position) FROM events WHERE position > 0), (SELECT count(*) FROM events WHERE position < 1)")
-                .fetch_one(&mut *tx)
-                .await
-                .map_err(|e| log_error(&e))?;
+        let asked = async {
+            let mut tx = self.readers.begin().await?;
+            tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            let heads = sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business").fetch_all(&mut *tx).await?;
+            let ends = "SELECT (SELECT max(position) FROM events WHERE position > 0), (SELECT count(*) FROM events WHERE position < 1)";
+            Ok((heads, sqlx::query_as(ends).fetch_one(&mut *tx).await?))
+        };
+        let (heads, ends): (Vec<_>, (Option<i64>, i64)) = read(asked).await?;
         Ok((heads.into_iter().map(head).collect::<Result<_, _>>()?, count(ends.0.unwrap_or(0)), count(ends.1)))
     }
 

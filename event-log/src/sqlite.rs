@@ -133,9 +133,10 @@ impl SqliteLog {
         let writer = writer::Writer::open(&path, options)?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let (moved, position) = watch::channel(writer.last_position());
+        let count = writer.count()?;
         let thread =
             std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || writer.run(jobs, &moved)).map_err(|e| LogError::Storage(e.to_string()))?;
-        let known = Arc::new(Known::with_room_for(*position.borrow()));
+        let known = Arc::new(Known::with_room_for(count));
         let (readers, filling) = (Readers::new(path), Arc::clone(&known));
         let file = readers.clone();
         // Until it is done, and if it fails, the filter only says "maybe".

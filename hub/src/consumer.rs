@@ -13,6 +13,9 @@ use uuid::Uuid;
 const PAGE: usize = 100;
 /// How often somebody who waits for its turn asks.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+// Promised: who dies is followed within ten seconds. A store that does not know since when a lease stands
+// counts from the first look at it.
+const _: () = assert!(LEASE.as_secs() + 2 * ASK_EVERY.as_secs() <= 10);
 /// Longest pause after something went wrong.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 

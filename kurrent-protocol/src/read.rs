@@ -150,7 +150,7 @@ impl<S: Store> Reading<S> {
                 (Some(page), _) if self.compatibility > 0 && let Some(first) = self.begins_later(page) => {
                     yield said(Content::FirstStreamPosition(first));
                 }
-                _ => {}
+                (None, Of::All) | (Some(_), Of::Stream(_) | Of::All) => {}
             }
             while let Some(page) = now.take().filter(|_| left > 0) {
                 let enough = self.filter.is_none() && page.events.len() as u64 >= left;

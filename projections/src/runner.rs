@@ -66,13 +66,15 @@ async fn remind(requests: mpsc::WeakSender<Request>) {
 }
 
 /// Says when another process has destroyed keys: what is searchable in the clear here must go too.
-/// What could not be deleted is asked for again.
-async fn watch_keys(requests: mpsc::WeakSender<Request>, keyring: Arc<dyn Keyring>, mut known: Option<u64>) {
+/// What could not be deleted is asked for again. Says each time when it was known that nothing must go.
+async fn watch_keys(requests: mpsc::WeakSender<Request>, keyring: Arc<dyn Keyring>, mut known: Option<u64>, purged: watch::Sender<Instant>) {
     loop {
         tokio::time::sleep(KEYS_ASKED_EVERY).await;
         let Some(requests) = requests.upgrade() else { return };
+        let asked = Instant::now();
         let Ok(epoch) = keyring.epoch().await else { continue };
         if known == Some(epoch) {
+            purged.send_replace(asked);
             continue;
         }
         let (answer, done) = oneshot::channel();
@@ -106,8 +108,9 @@ impl Runner {
         let mut runner = opened.map_err(|e| ViewsError::Storage(e.to_string()))??;
         let (requests, inbox) = mpsc::channel(16);
         tokio::spawn(remind(requests.downgrade()));
-        tokio::spawn(watch_keys(requests.downgrade(), Arc::clone(&runner.sources.unsealer.keyring), epoch));
-        let views = Views { told: runner.told.clone(), position: runner.moved.subscribe(), building: runner.building.subscribe(), requests };
+        let (purged, text) = watch::channel(Instant::now());
+        tokio::spawn(watch_keys(requests.downgrade(), Arc::clone(&runner.sources.unsealer.keyring), epoch, purged));
+        let views = Views { told: runner.told.clone(), position: runner.moved.subscribe(), building: runner.building.subscribe(), text, requests };
         let thread =
             std::thread::Builder::new().name("projections".to_owned()).spawn(move || runner.run(inbox)).map_err(|e| ViewsError::Storage(e.to_string()))?;
         Ok((views, thread))
@@ -154,6 +157,9 @@ impl Runner {
             }
         }
         let (told, position) = (Told::default(), live.position());
+        if !sources.unsealer.runtime.block_on(sources.log.is_place(position))? {
+            return Err(ViewsError::Storage(format!("they are of position {position}, at which this log has no event: it was put back to an earlier day")));
+        }
         told.serve(generations.path(current));
         let (moved, building) = (watch::channel(position).0, watch::channel(None).0);
         let mut this = Self { sources, generations, live, snapshots, build: None, told, moved, building };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
@@ -198,16 +198,28 @@ pub(crate) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// How long text that is searchable in the clear is shown without knowing that no key of it was destroyed.
+const TEXT_AGE_MAX: Duration = Duration::from_secs(30);
+
 /// The views of this process.
 #[derive(Clone)]
 pub struct Views {
     pub(crate) told: Told,
     pub(crate) position: watch::Receiver<u64>,
     pub(crate) building: watch::Receiver<Option<Building>>,
+    /// When it was last known that nothing searchable is of a destroyed key.
+    pub(crate) text: watch::Receiver<Instant>,
     pub(crate) requests: mpsc::Sender<Request>,
 }
 
 impl Views {
+    /// Whether what is searchable in the clear may be shown: for a while nobody could say whether another
+    /// process has destroyed keys, or what is of such a key could not be deleted.
+    #[must_use]
+    pub fn may_show_text(&self) -> bool {
+        self.text.borrow().elapsed() < TEXT_AGE_MAX
+    }
+
     /// Reads with a connection of its own; call it where blocking is allowed.
     ///
     /// # Errors

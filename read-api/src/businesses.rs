@@ -235,7 +235,10 @@ impl Business {
         let filter = filter.and("recorded_at >= ?", time(recorded_from.as_ref())?).and("recorded_at < ?", time(recorded_before.as_ref())?);
         let filter = match search.as_deref().map(words).filter(|w| !w.is_empty()) {
             Some(_) if !ctx.data::<Viewer>()?.may_open(self.id()?) => return Err(may_not_search()),
-            Some(words) => filter.all(crate::audit::WITH_TEXT.to_owned(), vec![words, self.business.clone()]),
+            Some(words) => {
+                crate::memory::searchable(&ctx.data::<Sources>()?.views)?;
+                filter.all(crate::audit::WITH_TEXT.to_owned(), vec![words, self.business.clone()])
+            }
             None => filter,
         };
         list(ctx, filter, Page { first, after, last, before }).await
@@ -310,6 +313,7 @@ impl Business {
             return Ok(Vec::new());
         }
         let (sources, business) = (ctx.data::<Sources>()?.clone(), self.business.clone());
+        crate::memory::searchable(&sources.views)?;
         blocking(move || {
             sources.views.read(|c| {
                 c.prepare_cached(

@@ -110,6 +110,22 @@ pub(crate) async fn memory(ctx: &Context<'_>, business: &str, wanted: MemoryFilt
     }
 }
 
+/// Whether what is searchable is there, and may be shown.
+pub(crate) fn searchable(views: &projections::Views) -> Result<()> {
+    if views.checked().unfilled {
+        let how_far = views.building().map_or(String::new(), |b| format!(" (at {} of {})", b.position, b.of));
+        return Err(bad(
+            "NOT_FILLED",
+            &format!("this server is new: what is searchable is still being filled{how_far}"),
+            "try again in a moment, or ask another server",
+        ));
+    }
+    if !views.may_show_text() {
+        return Err(bad("UNAVAILABLE", "the keyring can't be asked whether keys were destroyed elsewhere, so no text is shown", "try again in a moment"));
+    }
+    Ok(())
+}
+
 /// Best match first; a cursor is a place in this ranking, which new memories may move.
 async fn search(ctx: &Context<'_>, business: &str, words: String, filter: Filter, page: Page) -> Result<List<Memory>> {
     let id: domain::BusinessId = business.parse()?;
@@ -126,14 +142,7 @@ async fn search(ctx: &Context<'_>, business: &str, words: String, filter: Filter
     };
     let (conditions, args) = filter.into_sql();
     let sources = ctx.data::<Sources>()?.clone();
-    if sources.views.checked().unfilled {
-        let how_far = sources.views.building().map_or(String::new(), |b| format!(" (at {} of {})", b.position, b.of));
-        return Err(bad(
-            "NOT_FILLED",
-            &format!("this server is new: what is searchable is still being filled{how_far}"),
-            "try again in a moment, or ask another server",
-        ));
-    }
+    searchable(&sources.views)?;
     let business = business.to_owned();
     let mut hits: Vec<(i64, Memory)> = blocking(move || {
         let sql = format!(

@@ -230,6 +230,9 @@ impl App {
     /// # Errors
     /// When the keyring or the views can't be written.
     pub async fn shred(&self, business: BusinessId, subject: domain::SubjectId) -> Result<u32, AppError> {
+        if let Some(why) = self.log.keys_elsewhere() {
+            return Err(AppError::Other(why));
+        }
         let keys = self.keyring.destroy(business, subject).await?;
         self.views.purge(business, subject).await?;
         // What the runner read before the key was gone may still be on its way into the tables.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// The commented defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
-/// The settings.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// The settings. Addresses may have passwords in them: they are never printed.
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Folder of the log, the keyring, the attempts and the views.
@@ -44,7 +44,7 @@ pub struct Config {
 }
 
 /// What flags override.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Clone, Default, Serialize)]
 pub struct Overrides {
     /// `--data`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,5 @@
 //! The committed contracts, made from the code: a JSON Schema and a golden example per event
-//! version, and the GraphQL SDL. `make contracts` writes them, a test compares.
+//! version, what of each event is public, and the GraphQL SDL. `make contracts` writes them, a test compares.
 //!
 //! Examples are made from the schemas, so that adding an event needs no file by hand. A version
 //! that is committed never changes: writing refuses to touch one that says something else.
@@ -22,8 +22,32 @@ pub struct Contract {
     pub path: PathBuf,
     /// What.
     pub text: String,
-    /// Whether it may change: the SDL may grow, an event's version may not.
-    pub frozen: bool,
+    /// What may become of it.
+    pub may: May,
+}
+
+/// How a contract may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum May {
+    /// Not at all: a version of an event.
+    Stay,
+    /// Lines may come, none may go: what those outside were told.
+    Grow,
+    /// As whoever looks at the difference thinks right: the SDL.
+    Change,
+}
+
+impl May {
+    /// Why one text may not take the place of another.
+    fn forbids(self, committed: &str, now: &str) -> Option<&'static str> {
+        match self {
+            Self::Stay => Some("is promised and must not change: give the event a new version and an upcaster"),
+            Self::Grow if committed.lines().any(|line| !now.lines().any(|l| l == line)) => {
+                Some("is promised and must not lose anything: raise `hub::public::FORM`, and say in docs/public-events.md what is different")
+            }
+            Self::Grow | Self::Change => None,
+        }
+    }
 }
 
 fn classify(schema: &mut Value) {
@@ -142,13 +166,36 @@ pub fn contracts() -> Vec<Contract> {
             let folder = Path::new("event-schemas").join(context);
             let file = |suffix: &str| folder.join(format!("{name}.v{}.{suffix}", event.schema));
             [
-                Contract { path: file("json"), text: pretty(&schema_of(event)), frozen: true },
-                Contract { path: file("example.json"), text: pretty(&example_of(event)), frozen: true },
+                Contract { path: file("json"), text: pretty(&schema_of(event)), may: May::Stay },
+                Contract { path: file("example.json"), text: pretty(&example_of(event)), may: May::Stay },
             ]
         })
         .collect();
-    all.push(Contract { path: PathBuf::from("read-api/schema.graphql"), text: read_api::sdl(), frozen: false });
+    all.push(Contract { path: PathBuf::from("read-api/schema.graphql"), text: read_api::sdl(), may: May::Change });
+    all.push(Contract { path: format!("hub/public-form-{}.txt", hub::public::FORM).into(), text: public_form(), may: May::Grow });
     all
+}
+
+/// Every field that leaves the house, a line each: of which event and version, and where in its data.
+fn public_form() -> String {
+    let mut lines = Vec::new();
+    for event in Event::types().filter(|event| hub::public::is_public(event.name)) {
+        let mut data = example_of(event)["data"].take();
+        hub::public::keep_public(&mut data);
+        let name = format!("{}.v{}", event.name, event.schema);
+        lines.push(format!("{name}\n"));
+        leaves(&data, "", &mut |pointer| lines.push(format!("{name} {pointer}\n")));
+    }
+    lines.sort_unstable();
+    lines.concat()
+}
+
+fn leaves(value: &Value, pointer: &str, found: &mut impl FnMut(&str)) {
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, member)| leaves(member, &format!("{pointer}/{name}"), found)),
+        Value::Array(items) => items.iter().for_each(|item| leaves(item, &format!("{pointer}/*"), found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => found(pointer),
+    }
 }
 
 /// Compares the committed contracts with the code, and writes what is missing; true when all agree
@@ -164,13 +211,10 @@ pub fn run(root: &Path, write: bool) -> Result<bool, AppError> {
         if committed.as_deref() == Some(&contract.text) {
             continue;
         }
-        let may_write = write && (committed.is_none() || !contract.frozen);
-        if !may_write {
+        let forbidden = committed.and_then(|committed| contract.may.forbids(&committed, &contract.text));
+        if forbidden.is_some() || !write {
             same = false;
-            let why = match (&committed, contract.frozen) {
-                (Some(_), true) => "is promised and must not change: give the event a new version and an upcaster",
-                (Some(_), false) | (None, _) => "is not what the code says: run `make contracts` and look at the difference",
-            };
+            let why = forbidden.unwrap_or("is not what the code says: run `make contracts` and look at the difference");
             output::note(format!("{} {why}", contract.path.display()));
             continue;
         }

@@ -29,7 +29,7 @@ const IN_FLIGHT_MAX: usize = 64;
 const EVENTS_MAX: usize = 200;
 
 /// One side of a move: a data folder, a database or a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum House {
     /// A data folder that no server holds.
     Folder(PathBuf),
@@ -56,9 +56,10 @@ impl House {
             Self::Postgres(text.to_owned())
         } else if text.starts_with("esdb://") || text.starts_with("esdb+discover://") {
             Self::Kurrent { url: text.to_owned(), folder: config.data.clone(), keys: config.keys.clone() }
-        } else if text.contains("//") {
+        } else if let Some((scheme, _)) = text.split_once("://") {
+            // The rest may have a password in it.
             return Err(AppError::other(format!(
-                "`{text}` is no side of a copy: name a folder, postgres://… or esdb://… (that is also how KurrentDB's address is written)"
+                "`{scheme}://…` is no side of a copy: name a folder, postgres://… or esdb://… (that is also how KurrentDB's address is written)"
             )));
         } else {
             Self::Folder(text.into())

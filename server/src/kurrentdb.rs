@@ -145,7 +145,7 @@ impl Store for BusinessDoor {
             // Who goes on from a place had the business before: it must not wait for ever.
             return match (direction, from) {
                 (Direction::Forwards, Cursor::At(1..)) => Err(Refusal::AccessDenied("there is no such business that this key may see (any more)".to_owned())),
-                _ => Ok(None),
+                (Direction::Forwards, Cursor::Start | Cursor::At(0) | Cursor::End) | (Direction::Backwards, _) => Ok(None),
             };
         };
         let Some(head) = self.0.log.head(business).await.map_err(|e| unavailable(&e))? else { return Ok(None) };

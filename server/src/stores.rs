@@ -99,9 +99,8 @@ pub(crate) async fn in_kurrent(url: &str, folder: &Path, keys: &str, wrapping: &
         postgres_keyring(keys, wrapping, entropy).await?
     };
     let log = Arc::new(connecting.open(folder, Arc::clone(&keyring)).await?);
-    if keys.is_empty()
-        && let Err(e) = log.serve_alone().await
-    {
+    let serving = if keys.is_empty() { log.serve_alone().await } else { log.serve_together().await };
+    if let Err(e) = serving {
         log.close().await;
         return Err(e.into());
     }

@@ -148,7 +148,12 @@ async fn commands(sqlite: &Bench) {
     let cluster = Cluster::start_in(folder()).await;
     let kurrent = Bench::on(&cluster.address()).await.without_views().await;
     #[cfg(feature = "postgres")]
-    let postgres = Bench::on(&tests::postgres::database().await).await.without_views().await;
+    #[cfg(feature = "postgres")]
+    let place = folder();
+    #[cfg(feature = "postgres")]
+    let own = tests::postgres::own(Some(place.path()), true).await;
+    #[cfg(feature = "postgres")]
+    let postgres = Bench::on(&own.database().await).await.without_views().await;
     for (callers, n) in [(1, 500), (16, 4_000), (64, 16_000), (256, 16_000)] {
         let (ours, other) = (kurrent.run(callers, n, plan).await, sqlite.run(callers, n, plan).await);
         let p99 = ours.p99.as_secs_f64() * 1e3;

@@ -68,10 +68,14 @@ async function door(wrong, stream, count) {
     prefixes: ["nothing."],
     checkpointInterval: 1,
     maxSearchWindow: 2,
-    checkpointReached: (_, position) => checkpoints.push(position.commit),
+    checkpointReached: (_, position) => checkpoints.push(position),
   });
   await untilCaughtUp(client.subscribeToAll({ filter }));
   assert.ok(checkpoints.length >= Math.floor(everything.length / 2) - 1, `${checkpoints.length} checkpoints`);
+  const place = checkpoints[Math.floor(checkpoints.length / 2)];
+  const rest = everything.filter((e) => e.position.commit > place.commit);
+  assert.ok(rest.length > 0 && rest.length < everything.length);
+  assert.deepEqual(ids(await untilCaughtUp(client.subscribeToAll({ fromPosition: place }))), ids(rest), "from a checkpoint nothing is left out");
   const live = client.subscribeToStream(stream, { fromRevision: events.at(-1).revision });
   await once(live, "caughtUp");
   console.log("following");

@@ -51,6 +51,24 @@ def door(uri, wrong, stream, count):
                 break
             seen.append(event.id)
     assert seen == [e.id for e in everything if e.commit_position > middle.commit_position], "resumed without a gap or a repeat"
+    # A filter that lets nothing through still says how far it looked: from there nothing is left out.
+    with client.subscribe_to_all(filter_include=["nothing"], include_checkpoints=True, include_caught_up=True, window_size=1, checkpoint_interval_multiplier=1) as following:
+        places = []
+        for told in following:
+            if type(told).__name__ == "CaughtUp":
+                break
+            places.append(told.commit_position)
+    place = places[len(places) // 2]
+    rest = [e.id for e in everything if e.commit_position > place]
+    assert 0 < len(rest) < len(everything), (place, len(rest), len(everything))
+    assert [e.id for e in client.read_all(commit_position=place)][-len(rest):] == rest
+    with client.subscribe_to_all(commit_position=place, include_caught_up=True) as following:
+        resumed = []
+        for event in following:
+            if type(event).__name__ == "CaughtUp":
+                break
+            resumed.append(event.id)
+    assert resumed == rest, "resumed from a checkpoint"
     with client.subscribe_to_stream(stream, stream_position=events[-1].stream_position) as following:
         print("following", flush=True)
         sys.stdin.readline()

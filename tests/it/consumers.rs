@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use event_log::consumers::{Consumers, LEASE, LocalConsumers};
+use event_log::consumers::{Consumers, LocalConsumers};
 use event_log::postgres::{PostgresConsumers, PostgresLog};
 use event_log::{EventLog, Recorded};
 use hub::consumer::{Effect, Runner};

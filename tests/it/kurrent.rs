@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use event_log::kurrent::{KurrentConsumers, KurrentLog};
+use event_log::sqlite::{Options, SqliteLog};
 use event_log::{AppendError, EventLog};
 use futures_util::future::join_all;
 use kurrent_protocol::{Appended, Credentials, Cursor, Direction, Expected, Page, Proposed, Refusal, Store as Protocol};
@@ -89,6 +90,7 @@ async fn two_processes_on_one_business_lose_nothing_and_see_the_same() {
         if let Ok(committed) = two {
             assert!(committed.first_seq < seq(&changed), "it was decided before the change");
         }
+        assert!(logs[1].is_place(changed.position).await.unwrap(), "a place that another process told is waited for");
         assert_eq!(logs[1].versions(business(1), &[task(100)]).await.unwrap(), [n + 1], "as they are in the cluster, not as the mirror has heard");
     }
 }
@@ -162,6 +164,7 @@ async fn an_event_that_is_not_ours_stops_its_business_and_no_other() {
     let error = log.append(append(business(1), task(1), 1, 1, "a")).await.unwrap_err().to_string();
     assert!(error.contains("at revision 1 that this installation did not write"), "{error}");
     log.append(append(business(2), task(1), 0, 1, "a")).await.unwrap();
+    assert!(log.versions(business(1), &[task(1)]).await.unwrap_err().to_string().contains("at revision 1"), "nothing is refused as if all were known");
     assert_eq!(log.head(business(1)).await.unwrap().unwrap().seq, 1, "what was there before is still read");
     log.close().await;
     let log = open(&cluster.address(), &folder).await;
@@ -188,11 +191,31 @@ async fn a_cluster_that_is_put_back_to_an_earlier_day_is_noticed() {
             break error;
         }
     };
-    assert!(error.contains("delete `mirror` and `views`"), "{error}");
+    assert!(error.contains("start the server again"), "{error}");
     log.close().await;
     let log = open(&address(process.port), &folder).await;
-    assert_eq!(log.raw_rows(0, 10).await.unwrap().len(), 0, "a mirror of another cluster is thrown away");
+    assert_eq!(log.raw_rows(0, 10).await.unwrap().len(), 0, "it is read anew");
     write(&log, 1, 5).await;
+    let aside = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).find(|p| p.to_string_lossy().contains("mirror-put-aside-")).unwrap();
+    let kept = SqliteLog::open(&aside, &Options::default()).unwrap();
+    assert_eq!(kept.head(business(1)).await.unwrap().unwrap().seq, 5, "what only the mirror had is still there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_stream_that_somebody_deleted_the_mirror_keeps_what_it_has() {
+    let (cluster, folder) = (Cluster::start().await, TempDir::new().unwrap());
+    for forever in [false, true] {
+        let log = open(&cluster.address(), &folder).await;
+        let b = business(u128::from(forever));
+        log.append(append(b, task(1), 0, 3, "a")).await.unwrap();
+        cluster.streams.delete(&(), &b.stream_name(), Expected::Any, forever).await.unwrap();
+        log.close().await;
+        let log = open(&cluster.address(), &folder).await;
+        assert_eq!(log.head(b).await.unwrap().unwrap().seq, 3, "for ever: {forever}");
+        log.append(append(business(7), task(1), u64::from(forever), 1, "a")).await.unwrap();
+        log.close().await;
+    }
+    assert!(!std::fs::read_dir(folder.path()).unwrap().any(|e| e.unwrap().path().to_string_lossy().contains("put-aside")));
 }
 
 /// A cluster in which everything is always otherwise.
@@ -260,4 +283,57 @@ async fn with_keys_in_a_file_only_one_process_serves() {
     for wrong in ["esdb://", "esdb://host:port?tls=false", "esdb:nothing"] {
         assert!(try_open(wrong, &folders[0]).await.err().unwrap().to_string().contains("address of KurrentDB"), "{wrong}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_server_with_keys_in_a_file_does_not_start() {
+    let (cluster, folders) = (Cluster::start().await, [TempDir::new().unwrap(), TempDir::new().unwrap()]);
+    let keys = tests::postgres::database().await;
+    let serve = async |folder: &TempDir| {
+        let config = server::config::Config { log: cluster.address(), ..tests::installation::config(folder.path()) };
+        server::app::App::open(&config, server::app::Handles::default()).await
+    };
+    let first = serve(&folders[0]).await.unwrap();
+    let refused = serve(&folders[1]).await.err().unwrap().to_string();
+    assert!(refused.contains("only one process may serve") && refused.contains("--keys postgres://"), "{refused}");
+    first.close().await;
+    serve(&folders[1]).await.unwrap().close().await;
+    // Sealed under one keyring, read with another: that must not begin.
+    let shared = |url: String| server::config::Config { log: url, keys: keys.clone(), ..tests::installation::config(folders[1].path()) };
+    let other = server::app::App::open(&shared(cluster.address()), server::app::Handles::default()).await.err().unwrap().to_string();
+    assert!(other.contains("are in a file of the server that made it") && other.contains("copy the log to PostgreSQL"), "{other}");
+    let together = Cluster::start().await;
+    server::app::App::open(&shared(together.address()), server::app::Handles::default()).await.unwrap().close().await;
+    let alone = server::config::Config { log: together.address(), ..tests::installation::config(folders[0].path()) };
+    let alone = server::app::App::open(&alone, server::app::Handles::default()).await.err().unwrap().to_string();
+    assert!(alone.contains("are in a shared keyring: give --keys"), "{alone}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_lost_the_lease_of_the_keyring_appends_nothing_any_more() {
+    let (cluster, folder) = (Cluster::start().await, TempDir::new().unwrap());
+    let log = open(&cluster.address(), &folder).await;
+    log.serve_alone().await.unwrap();
+    log.append(append(business(1), task(1), 0, 1, "a")).await.unwrap();
+    // Another process took it while this one stood still.
+    let taken = serde_json::json!({"position": 0, "epoch": 1_000, "owner": uuid::Uuid::now_v7(), "paused": false});
+    let taken = Proposed {
+        id: uuid::Uuid::now_v7(),
+        event_type: "minutebook.consumer.v1".to_owned(),
+        content_type: "application/json".to_owned(),
+        metadata: Default::default(),
+        data: taken.to_string().into_bytes().into(),
+    };
+    cluster.streams.append(&(), "lease-keyring", Expected::Any, vec![taken]).await.unwrap();
+    let (began, mut version) = (Instant::now(), 1);
+    let refused = loop {
+        match log.append(append(business(1), task(1), version, 1, "a")).await {
+            Ok(_) => version += 1,
+            Err(e) => break e.to_string(),
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "it goes on without the lease");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(refused.contains("can't say that it alone serves"), "{refused}");
+    assert!(log.keys_elsewhere().is_some() && log.trouble().is_some(), "nor does it destroy keys, and it is not ready");
 }

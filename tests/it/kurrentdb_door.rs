@@ -265,6 +265,11 @@ async fn the_rust_client_writes_streams_as_to_the_real_server() {
         .unwrap();
     assert_eq!(places(&all(client.read_stream("s", &Default::default()).await.unwrap()).await).iter().map(|p| p.1).collect::<Vec<_>>(), [1, 2]);
     assert!(matches!(client.get_stream_metadata("s", &Default::default()).await.unwrap(), StreamMetadataResult::Success(_)));
+    client.delete_stream("s", &DeleteStreamOptions::default()).await.unwrap();
+    let deleted = client.read_stream("s", &Default::default()).await.unwrap().next().await;
+    assert!(matches!(deleted, Err(Error::ResourceNotFound)), "{deleted:?}");
+    let revived = client.append_to_stream("s", &state(StreamState::Any), events(5).split_off(4)).await.unwrap();
+    assert_eq!(revived.next_expected_version, 3, "numbers go on");
     client.tombstone_stream("s", &TombstoneStreamOptions::default()).await.unwrap();
     let gone = client.append_to_stream("s", &state(StreamState::Any), events(1)).await;
     assert!(matches!(gone, Err(Error::ResourceDeleted)), "{gone:?}");

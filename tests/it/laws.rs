@@ -78,3 +78,18 @@ async fn a_full_disk_refuses_whole_appends_and_recovers() {
     assert_eq!(log.head(b).await.unwrap().unwrap().seq, stored, "what was acknowledged is there, and no more");
     log.append(append(b, task(1), stored, 1, "small")).await.unwrap();
 }
+
+#[tokio::test]
+async fn places_far_apart_cost_no_room() {
+    let folder = TempDir::new().unwrap();
+    let (lock, log) = open(&folder, &Options::default());
+    let id = log.append(append(business(1), task(1), 0, 1, "a")).await.map(|_| append(business(1), task(1), 0, 1, "a").events[0].event_id).unwrap();
+    log.close().await;
+    drop((lock, log));
+    // As a mirror of a cluster has them, where a place is an offset in bytes.
+    let file = rusqlite::Connection::open(SqliteLog::file(folder.path())).unwrap();
+    file.execute("UPDATE events SET position = 10000000000000", []).unwrap();
+    drop(file);
+    let (_lock, log) = open(&folder, &Options::default());
+    assert_eq!(log.find(business(1), id).await.unwrap().unwrap().position, 10_000_000_000_000);
+}

@@ -35,6 +35,7 @@ mod logs;
 mod memory;
 mod metrics;
 mod operations;
+mod operators;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
@@ -46,6 +47,8 @@ mod processes;
 mod proofs;
 mod questions;
 mod rebuild;
+#[cfg(feature = "postgres")]
+mod schema;
 mod sealing;
 mod shape;
 #[cfg(feature = "postgres")]

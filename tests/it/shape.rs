@@ -129,7 +129,7 @@ fn no_match_on_our_enums_has_a_catch_all() {
     // Clippy's wildcard_enum_match_arm says no in the whole workspace; whoever allows it says why.
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("wildcard_enum_match_arm = \"warn\""));
-    for part in ["proof", "domain", "event-log", "commands", "projections", "read-api", "hub", "server"] {
+    for part in ["proof", "domain", "event-log", "commands", "projections", "read-api", "hub", "kurrent-protocol", "server"] {
         assert!(std::fs::read_to_string(root().join(part).join("Cargo.toml")).unwrap().contains("[lints]\nworkspace = true"), "{part}");
     }
     for (file, text) in sources().iter().filter(|(f, _)| !f.starts_with("tests/")) {

@@ -108,6 +108,25 @@ async fn min_position_waits_for_what_was_just_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn views_of_a_log_that_was_put_back_to_an_earlier_day_are_made_anew() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let earlier = tempfile::TempDir::new().unwrap();
+    let kept = earlier.path().join("log.db");
+    let installation = installation.reopen_after(|folder| std::fs::copy(folder.join("log.db"), &kept).map(|_| 0).unwrap()).await;
+    for _ in 0..5 {
+        installation.must(business, "tasks.plan", None, json!({"title": "it never was", "team": "hr"})).await;
+    }
+    installation.app.caught_up(Duration::from_secs(60)).await.unwrap();
+    let installation = installation.reopen_after(|folder| std::fs::copy(&kept, folder.join("log.db")).map(|_| 0).unwrap()).await;
+    installation.must(business, "tasks.plan", None, json!({"title": "it is", "team": "hr"})).await;
+    installation.app.caught_up(Duration::from_secs(60)).await.unwrap();
+    let tasks = installation.query("{ business(slug: \"acme\") { tasks { nodes { title { text } } } } }").await;
+    assert_eq!(tasks["business"]["tasks"]["nodes"], json!([{"title": {"text": "it is"}}]));
+    installation.views_are_rebuilt_alike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_follow_one_another_and_stay_while_the_stream_grows() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;

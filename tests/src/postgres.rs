@@ -1,5 +1,6 @@
 //! A PostgreSQL of our own for tests: made in a temporary folder on a free port, gone with this
-//! process, however it ends. `MINUTEBOOK_TEST_POSTGRES` names another one (a superuser's address).
+//! process, however it ends. Everybody is let in without a password but the role `guarded`.
+//! `MINUTEBOOK_TEST_POSTGRES` names another one (a superuser's address).
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -72,6 +73,7 @@ bin="$1" dir="$2" port="$3" fsync="$4"
 as() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
 if [ "$(id -u)" = 0 ]; then chown postgres "$dir"; fi
 [ -d "$dir/data" ] || as "$bin/initdb" -D "$dir/data" -U postgres -A trust --no-sync -E UTF8 --locale=C >"$dir/initdb.log" 2>&1
+grep -q guarded "$dir/data/pg_hba.conf" || sed -i '1i host all guarded 127.0.0.1/32 scram-sha-256' "$dir/data/pg_hba.conf"
 start() { as "$bin/postgres" -D "$dir/data" -k "$dir" -p "$port" -c listen_addresses=127.0.0.1 -c fsync=$fsync -c max_connections=200 -c log_min_messages=fatal >>"$dir/log" 2>&1 & }
 stop() { as "$bin/pg_ctl" -D "$dir/data" stop -m immediate >/dev/null 2>&1 || true; }
 start

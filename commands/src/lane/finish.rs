@@ -16,6 +16,8 @@ impl Lane {
         let current = epoch == self.epoch;
         match outcome {
             Outcome::Again => self.again.push_back(job),
+            // Nobody waits for it: it is not worth a question to another program.
+            Outcome::Answer(..) if job.answer.is_closed() => {}
             Outcome::Answer(result, seen) if current => match self.shared.is_old(&job, &seen).await {
                 Ok(false) => job.answer(result),
                 Ok(true) if job.old < OLD_TRIES_MAX => {

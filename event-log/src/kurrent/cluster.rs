@@ -9,8 +9,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use eventstore::{
-    AppendToStreamOptions, Client, ClientSettings, CurrentRevision, Error, EventData, ExpectedRevision, Position, ReadStreamOptions, StreamMetadataBuilder,
-    StreamPosition, SubscribeToAllOptions, SubscriptionEvent, SubscriptionFilter,
+    AppendToStreamOptions, Client, ClientSettings, CurrentRevision, Error, EventData, ExpectedRevision, Position, ReadAllOptions, ReadStreamOptions,
+    StreamMetadataBuilder, StreamPosition, SubscribeToAllOptions, SubscriptionEvent, SubscriptionFilter,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -223,6 +223,18 @@ impl Cluster {
     pub(super) async fn at(&self, stream: &str, revision: u64) -> Result<Option<Found>, ClusterError> {
         let options = ReadStreamOptions::default().position(StreamPosition::Position(revision)).max_count(1).requires_leader(true);
         Ok(self.read(stream, &options).await?.pop().filter(|e| e.revision == revision))
+    }
+
+    /// The position of the newest event of all streams, 0 when there is none.
+    pub(super) async fn end(&self) -> Result<u64, ClusterError> {
+        let read = |client: Client| -> Answer<_> {
+            Box::pin(async move {
+                let options = ReadAllOptions::default().backwards().position(StreamPosition::End).max_count(1).requires_leader(true);
+                let newest = client.read_all(&options).await?.next().await?;
+                Ok(newest.map_or(0, |e| e.get_original_event().position.commit))
+            })
+        };
+        self.call(read).await
     }
 
     async fn read(&self, stream: &str, options: &ReadStreamOptions) -> Result<Vec<Found>, ClusterError> {

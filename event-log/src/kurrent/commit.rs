@@ -9,8 +9,9 @@ use domain::{AggregateRef, BusinessId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::cluster::{Cluster, ClusterError, Given};
+use super::form::metadata;
 use super::lease::Serving;
-use super::mirror::{Mirror, metadata};
+use super::mirror::Mirror;
 use crate::Keyring;
 use crate::log::{Append, AppendError, Committed, EventLog, LogError};
 

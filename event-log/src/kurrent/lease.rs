@@ -6,10 +6,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, ClusterError, Given};
 use super::consumers::KurrentConsumers;
 use crate::consumers::{Consumers as _, LEASE};
 use crate::log::LogError;
@@ -21,7 +22,47 @@ const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// So long before others may take it nothing is sent any more.
 const MARGIN: Duration = Duration::from_millis(500);
 
-const ALREADY_SERVED: &str = "another process serves this log, and its keys are in a file: while they are, only one process may serve; stop that one, or give both a shared keyring with --keys postgres://…";
+/// The stream that says where the keys of this log are kept.
+const KEPT: &str = "keyring";
+
+const ALREADY_SERVED: &str = "another process serves this log, and its keys are in a file: so only one process may serve; stop that one. A log that several serve is made with a shared keyring, --keys postgres://…";
+const KEPT_IN_A_FILE: &str = "the keys of this log are in a file of the server that made it, and what is sealed under them could not be read with those of --keys: leave --keys out, or copy the log to PostgreSQL and from there to a new cluster with --keys";
+const KEPT_TOGETHER: &str = "the keys of this log are in a shared keyring: give --keys postgres://… as the other servers have it";
+
+/// Where the keys of a log are kept, from its first server on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kept {
+    /// In a file beside the one server.
+    File,
+    /// In a keyring that all servers share.
+    Shared,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Said {
+    keys: Kept,
+}
+
+/// Says where the keys are kept, if nobody has; refuses if they are kept elsewhere.
+pub(super) async fn keep(cluster: &Cluster, keys: Kept) -> Result<(), LogError> {
+    let data = serde_json::to_vec(&Said { keys }).map_err(|e| LogError::Storage(e.to_string()))?;
+    let said = Given { id: Uuid::now_v7(), event_type: "minutebook.keyring.v1".to_owned(), metadata: serde_json::json!({}), data };
+    let kept = match cluster.append(KEPT, None, vec![said]).await {
+        Ok(_) => keys,
+        // Somebody had, or just did.
+        Err(ClusterError::WrongRevision(_)) => {
+            let last = cluster.last(KEPT).await?.ok_or_else(|| LogError::Corrupt(format!("the stream {KEPT} is gone")))?;
+            serde_json::from_slice::<Said>(&last.data).map_err(|e| LogError::Corrupt(format!("the stream {KEPT} has an event that is not ours: {e}")))?.keys
+        }
+        Err(e) => return Err(e.into()),
+    };
+    match kept {
+        _ if kept == keys => Ok(()),
+        Kept::File => Err(LogError::Locked(KEPT_IN_A_FILE.to_owned())),
+        Kept::Shared => Err(LogError::Locked(KEPT_TOGETHER.to_owned())),
+    }
+}
 
 /// Whether this process may append.
 #[derive(Debug, Default)]

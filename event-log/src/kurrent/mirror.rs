@@ -6,21 +6,20 @@
 //! whoever appends; the others go on.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use domain::ids::EventId;
-use domain::{AggregateRef, BusinessId};
-use serde::Deserialize;
-use tokio::sync::{Notify, mpsc, watch};
+use domain::BusinessId;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::cluster::{Cluster, ClusterError, Found, Heard};
-use crate::envelope::Stored;
-use crate::log::{Append, AppendError, EventLog, LogError, NewEvent};
+use super::form::{business, taken};
+use crate::log::{Append, AppendError, EventLog, LogError};
 use crate::sqlite::{Durability, Options, Placed, SqliteLog};
 
 /// The streams that are mirrored: those of businesses, and that of the installation.
@@ -31,44 +30,6 @@ const BATCH_MAX: usize = 1_000;
 const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Wait before following again after an end, and its limit.
 const AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-
-/// What an event's metadata says of its place among ours.
-#[derive(Deserialize)]
-struct Claims {
-    mbkind: String,
-    mbid: Uuid,
-    mbversion: u64,
-    /// How many events of the same append follow.
-    #[serde(default)]
-    mbmore: usize,
-}
-
-/// The metadata of an event that so many of the same append follow, with what others expect there.
-pub(super) fn metadata(event: &NewEvent, more: usize) -> (String, serde_json::Value) {
-    let stored = Stored::parse(&event.bytes).ok();
-    let event_type = stored.as_ref().map_or_else(|| "minutebook.event".to_owned(), |s| format!("minutebook.{}.v{}", s.r#type, s.schema));
-    let mut metadata = serde_json::json!({"mbkind": event.aggregate.kind.as_str(), "mbid": event.aggregate.id, "mbversion": event.version, "mbmore": more});
-    if let (Some(stored), Some(members)) = (stored, metadata.as_object_mut()) {
-        members.insert("$correlationId".to_owned(), serde_json::json!(stored.correlation));
-        members.extend(stored.causation.map(|c| ("$causationId".to_owned(), serde_json::json!(c))));
-    }
-    (event_type, metadata)
-}
-
-/// The business of a stream's name.
-fn business(stream: &str) -> Option<BusinessId> {
-    if stream == domain::ids::INSTALLATION.stream_name() {
-        return Some(domain::ids::INSTALLATION);
-    }
-    stream.strip_prefix("business-").filter(|id| id.len() == 32)?.parse().ok()
-}
-
-fn taken(found: &Found) -> Result<(NewEvent, usize), String> {
-    let claims: Claims = serde_json::from_slice(&found.metadata).map_err(|e| format!("its metadata is not ours: {e}"))?;
-    let kind = claims.mbkind.parse().map_err(|_| format!("its metadata names the kind `{}`, which is not known", claims.mbkind))?;
-    let new = NewEvent { aggregate: AggregateRef::new(kind, claims.mbid), version: claims.mbversion, event_id: EventId(found.id), bytes: found.data.clone() };
-    Ok((new, claims.mbmore))
-}
 
 pub(super) struct Mirror {
     log: Arc<SqliteLog>,
@@ -82,8 +43,10 @@ pub(super) struct Mirror {
     caught_up: watch::Sender<u64>,
     /// Signs of life while there is nothing of ours.
     signs: watch::Sender<u64>,
-    /// The subscription is to be begun anew: it gives no sign.
-    silent: Notify,
+    /// How many subscriptions were begun.
+    begun: AtomicU64,
+    /// The last of them that gave no sign, and is to be begun anew.
+    silent: watch::Sender<u64>,
     /// Batches that were taken in, or tried.
     batches: AtomicU64,
     /// What was heard last of a subscription that could not be had.
@@ -105,7 +68,8 @@ impl Mirror {
             other: OnceLock::new(),
             caught_up: watch::Sender::new(0),
             signs: watch::Sender::new(0),
-            silent: Notify::new(),
+            begun: AtomicU64::new(0),
+            silent: watch::Sender::new(0),
             batches: AtomicU64::new(0),
             trouble: Mutex::default(),
             following: Mutex::new(None),
@@ -124,25 +88,38 @@ impl Mirror {
                 true => return Ok(log),
                 false => {
                     log.close().await;
-                    "it is of another cluster".to_owned()
+                    "it is of another cluster, or of a later day of this one".to_owned()
                 }
             },
             Err(e) => e.to_string(),
         };
-        tracing::warn!(mirror = %path.display(), why, "the mirror is made anew");
-        std::fs::remove_dir_all(path).map_err(storage)?;
+        // It may be all that is left of what the cluster lost.
+        let aside = path.with_file_name(format!("mirror-put-aside-{}", Uuid::now_v7()));
+        tracing::warn!(why, aside = %aside.display(), "the mirror is made anew; the old one was put aside");
+        std::fs::rename(path, &aside).map_err(storage)?;
         open()
     }
 
-    /// Whether the mirror's last event is where the cluster has it.
+    /// Whether the mirror's last event is where the cluster has it. Of a stream that somebody deleted or cut
+    /// off the mirror has more than the cluster, and keeps it.
     async fn same(log: &SqliteLog, cluster: &Cluster) -> Result<bool, LogError> {
         let last = *log.position().borrow();
         if last == 0 {
             return Ok(true);
         }
         let Some(ours) = log.raw_rows(last - 1, 1).await?.into_iter().next() else { return Ok(false) };
-        let theirs = cluster.at(&BusinessId(ours.business).stream_name(), ours.seq - 1).await?;
-        Ok(theirs.is_some_and(|theirs| (theirs.position, theirs.id) == (last, ours.event_id) && theirs.data == ours.bytes))
+        let stream = BusinessId(ours.business).stream_name();
+        match cluster.at(&stream, ours.seq - 1).await {
+            Ok(Some(theirs)) => Ok((theirs.position, theirs.id) == (last, ours.event_id) && theirs.data == ours.bytes),
+            Ok(None) | Err(ClusterError::Refused(_)) => {
+                let later = cluster.end().await? >= last;
+                if later {
+                    tracing::warn!(stream, revision = ours.seq - 1, "the cluster does not have this event any more; the mirror does");
+                }
+                Ok(later)
+            }
+            Err(e) => Err(e.into()),
+        }
     }
 
     pub(super) fn log(&self) -> &SqliteLog {
@@ -197,6 +174,7 @@ impl Mirror {
     /// Waits until the mirror has so much of a business, or is stopped there.
     pub(super) async fn reach(&self, business: BusinessId, seq: u64, patience: Duration) -> Result<(), LogError> {
         let mut position = self.position();
+        let (begun, at, signs) = (self.begun.load(Ordering::Relaxed), *position.borrow(), *self.signs.borrow());
         let wait = async {
             loop {
                 position.borrow_and_update();
@@ -212,8 +190,10 @@ impl Mirror {
         match tokio::time::timeout(patience, wait).await {
             Ok(result) => result,
             Err(_) => {
-                // A subscription that gives no sign is as good as none.
-                self.silent.notify_one();
+                // A subscription that gives no sign is as good as none; one that is only behind goes on.
+                if (*self.position().borrow(), *self.signs.borrow()) == (at, signs) {
+                    self.silent.send_if_modified(|last| std::mem::replace(last, begun.max(*last)) < begun);
+                }
                 Err(LogError::Storage(format!("the mirror did not hear of an event in {} s", patience.as_secs())))
             }
         }
@@ -246,7 +226,7 @@ impl Mirror {
 
     async fn check_cluster(&self) -> Result<(), LogError> {
         if !Self::same(&self.log, &self.cluster).await? {
-            let why = "the cluster is not what it was: it does not have the last event that was read from it; stop the server, delete `mirror` and `views` in its folder, and start it again";
+            let why = "the cluster is not what it was: it does not have the last event that was read from it; start the server again: what was read is put aside, and everything is read anew";
             tracing::error!("{why}");
             let _ = self.other.set(why.to_owned());
         }
@@ -257,13 +237,15 @@ impl Mirror {
     async fn listen(&self, heard: &mut mpsc::Receiver<Heard>) -> (bool, ClusterError) {
         let gone = || ClusterError::Unknown("the subscription is gone".to_owned());
         let (mut got, mut held) = (false, Vec::new());
+        let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut silent = self.silent.subscribe();
         loop {
             let first = tokio::select! {
                 first = heard.recv() => match first {
                     Some(first) => first,
                     None => return (got, gone()),
                 },
-                () = self.silent.notified() => return (got, ClusterError::Unknown("it gave no sign".to_owned())),
+                _ = silent.wait_for(|last| *last >= begun) => return (got, ClusterError::Unknown("it gave no sign".to_owned())),
             };
             let (mut events, mut caught_up, mut ended, mut next) = (std::mem::take(&mut held), false, None, Some(first));
             let mut bytes = 0;
@@ -357,7 +339,14 @@ impl Mirror {
         let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
         broken.insert(business, sentence);
         // The mirror has passed that event: after a restart nothing else would tell.
-        let written = serde_json::to_vec(&*broken).map_err(std::io::Error::from).and_then(|text| std::fs::write(&self.stopped_file, text));
+        let new = self.stopped_file.with_extension("new");
+        let write = |text: Vec<u8>| {
+            let mut file = std::fs::File::create(&new)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            std::fs::rename(&new, &self.stopped_file)
+        };
+        let written = serde_json::to_vec(&*broken).map_err(std::io::Error::from).and_then(write);
         if let Err(e) = written {
             tracing::error!(error = %e, "that a business is stopped could not be written down");
         }

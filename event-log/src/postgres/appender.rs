@@ -240,12 +240,13 @@ impl Appender {
                         self.believed.versions.insert(*place, count(n));
                     }
                 }
-                _ => {
+                "head" | "moved" => {
                     if let Some(business) = plan.heads.business.get(at).map(|b| BusinessId(*b)) {
                         self.believe(business, n, row.try_get("b")?);
                         ends.insert(business, count(n));
                     }
                 }
+                other => return Err(sqlx::Error::Protocol(format!("append() said `{other}`"))),
             }
         }
         let mut answers = HashMap::new();

@@ -56,6 +56,10 @@ fn nonce(bytes: &[u8]) -> Result<[u8; 12], KeyringError> {
     bytes.try_into().map_err(|_| KeyringError::Broken("a nonce has the wrong length".to_owned()))
 }
 
+async fn asked<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, KeyringError> {
+    within(ANSWER_MAX, asked).await.map_err(storage)
+}
+
 impl PostgresKeyring {
     /// Opens the keyring of a database, or makes it.
     ///
@@ -67,7 +71,7 @@ impl PostgresKeyring {
         let mut fresh = None;
         loop {
             let sql = "SELECT salt, nonce, proof FROM minutebook_keys.wrapping";
-            let known: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = sqlx::query_as(sql).fetch_optional(&pool).await.map_err(storage)?;
+            let known: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = asked(sqlx::query_as(sql).fetch_optional(&pool)).await?;
             if let Some((salt, n, proof)) = known {
                 let wrapper = Wrapper::open(wrapping, Proof { salt, nonce: nonce(&n)?, proof }, entropy)?;
                 return Ok(Self { pool, wrapper, remembered: Mutex::default(), sealing: Default::default() });
@@ -78,7 +82,7 @@ impl PostgresKeyring {
                 None => Wrapper::fresh(wrapping, entropy.clone())?.1,
             };
             let sql = "INSERT INTO minutebook_keys.wrapping(salt, nonce, proof) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-            sqlx::query(sql).bind(&proof.salt).bind(proof.nonce.to_vec()).bind(&proof.proof).execute(&pool).await.map_err(storage)?;
+            asked(sqlx::query(sql).bind(&proof.salt).bind(proof.nonce.to_vec()).bind(&proof.proof).execute(&pool)).await?;
             fresh = Some(proof);
         }
     }
@@ -92,7 +96,7 @@ impl PostgresKeyring {
     /// is asked for by the one who gets it, and asks again: no answer is older than its question.
     async fn current(&self) -> Result<tokio::sync::MutexGuard<'_, Remembered>, KeyringError> {
         let mut remembered = self.remembered.lock().await;
-        let epoch: i64 = within(ANSWER_MAX, sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool)).await.map_err(storage)?;
+        let epoch: i64 = asked(sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool)).await?;
         if epoch != remembered.epoch || remembered.unwrapped.len() > UNWRAPPED_MAX {
             *remembered = Remembered { epoch, ..Remembered::default() };
         }
@@ -114,7 +118,7 @@ impl PostgresKeyring {
         }
         loop {
             let sql = "SELECT max(generation) FROM minutebook_keys.keys WHERE business = $1 AND subject = $2";
-            let newest: Option<i32> = within(ANSWER_MAX, sqlx::query_scalar(sql).bind(b).bind(s).fetch_one(&self.pool)).await.map_err(storage)?;
+            let newest: Option<i32> = asked(sqlx::query_scalar(sql).bind(b).bind(s).fetch_one(&self.pool)).await?;
             let newest = newest.and_then(|g| u32::try_from(g).ok());
             if let Some(generation) = newest
                 && let Some(key) = self.unwrapped(&mut remembered, b, s, generation).await?
@@ -127,7 +131,7 @@ impl PostgresKeyring {
             // Another process may have made this generation just now: then its key is the one.
             let sql = "INSERT INTO minutebook_keys.keys VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
             let insert = sqlx::query(sql).bind(b).bind(s).bind(i32::try_from(generation).unwrap_or(i32::MAX)).bind(nonce.to_vec()).bind(wrapped.as_slice());
-            within(ANSWER_MAX, insert.execute(&self.pool)).await.map_err(storage)?;
+            asked(insert.execute(&self.pool)).await?;
         }
     }
 
@@ -137,9 +141,7 @@ impl PostgresKeyring {
         }
         let sql = "SELECT nonce, wrapped FROM minutebook_keys.keys WHERE business = $1 AND subject = $2 AND generation = $3";
         let row: Option<Kept> =
-            within(ANSWER_MAX, sqlx::query_as(sql).bind(b).bind(s).bind(i32::try_from(generation).unwrap_or(i32::MAX)).fetch_optional(&self.pool))
-                .await
-                .map_err(storage)?;
+            asked(sqlx::query_as(sql).bind(b).bind(s).bind(i32::try_from(generation).unwrap_or(i32::MAX)).fetch_optional(&self.pool)).await?;
         let Some((Some(n), Some(wrapped))) = row else { return Ok(None) };
         let key = self.wrapper.unwrap(b, s, generation, Wrapped { nonce: nonce(&n)?, wrapped: Zeroizing::new(wrapped) })?;
         remembered.unwrapped.insert((b, s, generation), Arc::clone(&key));
@@ -149,7 +151,7 @@ impl PostgresKeyring {
 
 async fn pool(url: &str) -> Result<PgPool, KeyringError> {
     let options = super::options(url, Some("minutebook_keys")).map_err(|e| KeyringError::Storage(e.to_string()))?;
-    super::pool_of(4).connect_with(options).await.map_err(storage)
+    asked(super::pool_of(4).connect_with(options)).await
 }
 
 /// Everything in the keyring of a database.
@@ -159,11 +161,10 @@ async fn pool(url: &str) -> Result<PgPool, KeyringError> {
 pub async fn chest(url: &str) -> Result<Chest, KeyringError> {
     let pool = pool(url).await?;
     let proof: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> =
-        sqlx::query_as("SELECT salt, nonce, proof FROM minutebook_keys.wrapping").fetch_optional(&pool).await.map_err(storage)?;
+        asked(sqlx::query_as("SELECT salt, nonce, proof FROM minutebook_keys.wrapping").fetch_optional(&pool)).await?;
     let proof = proof.map(|(salt, n, proof)| Ok::<_, KeyringError>(Proof { salt, nonce: nonce(&n)?, proof })).transpose()?;
     type Row = (Uuid, Uuid, i32, Option<Vec<u8>>, Option<Vec<u8>>);
-    let rows: Vec<Row> =
-        sqlx::query_as("SELECT business, subject, generation, nonce, wrapped FROM minutebook_keys.keys").fetch_all(&pool).await.map_err(storage)?;
+    let rows: Vec<Row> = asked(sqlx::query_as("SELECT business, subject, generation, nonce, wrapped FROM minutebook_keys.keys").fetch_all(&pool)).await?;
     pool.close().await;
     let key = |(business, subject, generation, nonce, wrapped): Row| ChestKey {
         business,
@@ -182,11 +183,11 @@ pub async fn chest(url: &str) -> Result<Chest, KeyringError> {
 pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
     moved.may_replace(&chest(url).await?)?;
     let pool = pool(url).await?;
-    let mut tx = pool.begin().await.map_err(storage)?;
+    let mut tx = asked(pool.begin()).await?;
     if let Some(proof) = &moved.proof {
         let sql = "INSERT INTO minutebook_keys.wrapping(salt, nonce, proof) VALUES ($1, $2, $3)
                    ON CONFLICT (one) DO UPDATE SET salt = excluded.salt, nonce = excluded.nonce, proof = excluded.proof";
-        sqlx::query(sql).bind(&proof.salt).bind(proof.nonce.to_vec()).bind(&proof.proof).execute(&mut *tx).await.map_err(storage)?;
+        asked(sqlx::query(sql).bind(&proof.salt).bind(proof.nonce.to_vec()).bind(&proof.proof).execute(&mut *tx)).await?;
     }
     let sql = "INSERT INTO minutebook_keys.keys SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bytea[], $5::bytea[])
                ON CONFLICT (business, subject, generation) DO UPDATE SET nonce = NULL, wrapped = NULL WHERE excluded.wrapped IS NULL";
@@ -197,11 +198,11 @@ pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
             .bind(part.iter().map(|k| i32::try_from(k.generation).unwrap_or(i32::MAX)).collect::<Vec<_>>())
             .bind(part.iter().map(|k| k.nonce.clone()).collect::<Vec<_>>())
             .bind(part.iter().map(|k| k.wrapped.clone()).collect::<Vec<_>>());
-        query.execute(&mut *tx).await.map_err(storage)?;
+        asked(query.execute(&mut *tx)).await?;
     }
-    tx.execute("UPDATE minutebook_keys.epoch SET n = n + 1").await.map_err(storage)?;
-    tx.commit().await.map_err(storage)?;
-    pool.execute("VACUUM minutebook_keys.keys").await.map_err(storage)?;
+    asked(tx.execute("UPDATE minutebook_keys.epoch SET n = n + 1")).await?;
+    asked(tx.commit()).await?;
+    asked(pool.execute("VACUUM minutebook_keys.keys")).await?;
     pool.close().await;
     Ok(())
 }
@@ -235,7 +236,7 @@ impl Keyring for PostgresKeyring {
     }
 
     async fn epoch(&self) -> Result<u64, KeyringError> {
-        let epoch: i64 = within(ANSWER_MAX, sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool)).await.map_err(storage)?;
+        let epoch: i64 = asked(sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool)).await?;
         let epoch = super::count(epoch);
         if self.sealing().epoch != epoch {
             *self.sealing() = Sealing::default();
@@ -248,10 +249,10 @@ impl Keyring for PostgresKeyring {
         let sql = "WITH gone AS (UPDATE minutebook_keys.keys SET nonce = NULL, wrapped = NULL WHERE business = $1 AND subject = $2 AND wrapped IS NOT NULL RETURNING 1),
                    epoch AS (UPDATE minutebook_keys.epoch SET n = n + 1)
                    SELECT count(*) FROM gone";
-        let asked = sqlx::query_scalar(sql).bind(business.0).bind(subject.0).fetch_one(&self.pool);
-        let destroyed: i64 = within(ANSWER_MAX, asked).await.map_err(storage)?;
+        let destroying = sqlx::query_scalar(sql).bind(business.0).bind(subject.0).fetch_one(&self.pool);
+        let destroyed: i64 = asked(destroying).await?;
         // Until the table is vacuumed its old row version, wrapped, lies in the file; see SECURITY.md.
-        if let Err(e) = within(ANSWER_MAX, self.pool.execute("VACUUM minutebook_keys.keys")).await {
+        if let Err(e) = asked(self.pool.execute("VACUUM minutebook_keys.keys")).await {
             tracing::warn!(error = %e, "a destroyed key still lies, wrapped, in its table's file; PostgreSQL's autovacuum will take it");
         }
         *self.remembered.lock().await = Remembered::default();

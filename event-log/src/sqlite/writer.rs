@@ -72,6 +72,11 @@ impl Writer {
         self.position
     }
 
+    /// How many events there are; of a mirror that is not what the positions say.
+    pub(super) fn count(&self) -> Result<u64, LogError> {
+        self.connection.query_row("SELECT coalesce(sum(seq), 0) FROM heads", [], |r| r.get(0)).map_err(|e| log_error(&e))
+    }
+
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>, moved: &watch::Sender<u64>) {
         let (mut stopping, mut expected) = (false, 1);
         while !stopping {

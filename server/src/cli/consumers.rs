@@ -49,7 +49,7 @@ async fn ask(target: &Target, change: Option<Value>) -> Result<Value, AppError> 
         Target::Local(app) => {
             if let Some(change) = change {
                 let change = serde_json::from_value(change).map_err(AppError::other)?;
-                crate::http::change_consumer(app, change).await.map_err(AppError::Other)?;
+                crate::http::change_consumer(app, change).await.map_err(AppError::other)?;
             }
             crate::http::consumers_status(app).await.map_err(AppError::from)
         }

@@ -1,6 +1,7 @@
 //! Those who act on events: how far they are, rewinding and pausing; for operators.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use event_log::LogError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,26 +18,49 @@ pub(crate) struct Change {
     paused: Option<bool>,
 }
 
-pub(crate) async fn change_consumer(app: &App, change: Change) -> Result<(), String> {
-    let Change { name, rewind, paused } = change;
-    let Some(name) = name else {
-        return if rewind.is_none() && paused.is_none() { Ok(()) } else { Err("`name` is missing".to_owned()) };
-    };
-    let end = *app.log.position().borrow();
-    let mut found = true;
-    if let Some(position) = rewind {
-        if position > end {
-            return Err(format!("position {position} is beyond the end of the log, which is {end}"));
-        }
-        found &= app.consumers.rewind(&name, position).await.map_err(|e| e.to_string())?;
-    }
-    if let Some(paused) = paused {
-        found &= app.consumers.pause(&name, paused).await.map_err(|e| e.to_string())?;
-    }
-    if found { Ok(()) } else { Err(format!("there is no consumer `{name}`; `minutebook consumers status` lists them")) }
+/// Why a consumer is as it was.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeError {
+    /// What is asked for makes no sense.
+    #[error("{0}")]
+    Refused(String),
+    /// The places can't be reached.
+    #[error(transparent)]
+    Store(#[from] LogError),
 }
 
-pub(crate) async fn consumers_status(app: &App) -> Result<Value, event_log::LogError> {
+pub(crate) async fn change_consumer(app: &App, change: Change) -> Result<(), ChangeError> {
+    let Change { name, rewind, paused } = change;
+    let Some(name) = name else {
+        return if rewind.is_none() && paused.is_none() { Ok(()) } else { Err(ChangeError::Refused("`name` is missing".to_owned())) };
+    };
+    let mut found = true;
+    if let Some(position) = rewind {
+        check_place(app, position).await?;
+        found &= app.consumers.rewind(&name, position).await?;
+    }
+    if let Some(paused) = paused {
+        found &= app.consumers.pause(&name, paused).await?;
+    }
+    if found { Ok(()) } else { Err(ChangeError::Refused(format!("there is no consumer `{name}`; `minutebook consumers status` lists them"))) }
+}
+
+/// A place is that of an event, or the beginning: one of before a move to another store is none.
+async fn check_place(app: &App, position: u64) -> Result<(), ChangeError> {
+    if app.log.is_place(position).await? {
+        return Ok(());
+    }
+    let end = *app.log.position().borrow();
+    Err(ChangeError::Refused(if position > end {
+        format!("position {position} is beyond the end of the log, which is {end}")
+    } else {
+        format!(
+            "no event is at position {position}: it may be of before the log was moved; take the `mbposition` of the event after which to go on from the feed"
+        )
+    }))
+}
+
+pub(crate) async fn consumers_status(app: &App) -> Result<Value, LogError> {
     let mut all = Vec::new();
     for c in app.consumers.list().await? {
         let lag = app.log.lag(c.position).await?;
@@ -48,6 +72,9 @@ pub(crate) async fn consumers_status(app: &App) -> Result<Value, event_log::LogE
 pub(super) async fn consumers(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {
     operator(&request, &state).await?;
     let change: Change = serde_json::from_slice(&body).map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
-    change_consumer(&state.app, change).await.map_err(|why| Problem::new(422, "no_such_place", &why))?;
+    change_consumer(&state.app, change).await.map_err(|e| match e {
+        ChangeError::Refused(why) => Problem::new(422, "no_such_place", &why),
+        ChangeError::Store(e) => Problem::unavailable(&e),
+    })?;
     Ok(HttpResponse::Ok().json(consumers_status(&state.app).await.map_err(|e| Problem::unavailable(&e))?))
 }
