@@ -25,7 +25,7 @@ use event_log::sealing::content_digest;
 use event_log::{Append, AppendError, Chain, Committed, Entropy, EventLog, Keyring, LogError, Pending, Recorded, Unsealed, unseal};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use lru::LruCache;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
@@ -86,6 +86,13 @@ enum Outcome {
     Again,
 }
 
+/// An answer whose turn has come, and whether what it rests on was changed by another process.
+struct Checked {
+    job: Job,
+    result: Result<Receipt, CommandError>,
+    old: Result<bool, LogError>,
+}
+
 struct Flight {
     job: Job,
     epoch: u64,
@@ -107,6 +114,8 @@ pub(crate) struct Lane {
     jobs: mpsc::Receiver<Job>,
     cache: LruCache<(BusinessId, AggregateRef), (u64, State)>,
     in_flight: FuturesOrdered<BoxFuture<'static, Flight>>,
+    /// Questions to another program about answers: nobody else waits for them.
+    checks: FuturesUnordered<BoxFuture<'static, Checked>>,
     keys: HashSet<EventId>,
     again: VecDeque<Job>,
     epoch: u64,
@@ -121,7 +130,8 @@ impl Lane {
         let (keys, again) = (HashSet::new(), VecDeque::new());
         static LANES: AtomicU64 = AtomicU64::new(1);
         let id = LANES.fetch_add(1, Ordering::Relaxed);
-        Self { id, shared, jobs, cache, in_flight: FuturesOrdered::new(), keys, again, epoch: 0, draining: false, repeats: 0 }
+        let (in_flight, checks) = (FuturesOrdered::new(), FuturesUnordered::new());
+        Self { id, shared, jobs, cache, in_flight, checks, keys, again, epoch: 0, draining: false, repeats: 0 }
     }
 
     /// Works until the desk is gone and everything is answered.
@@ -144,10 +154,18 @@ impl Lane {
             tokio::select! {
                 biased;
                 Some(flight) = self.in_flight.next(), if !self.in_flight.is_empty() => self.finish(flight).await,
+                Some(checked) = self.checks.next(), if !self.checks.is_empty() => self.checked(checked),
                 job = self.jobs.recv(), if room => match job {
                     Some(job) => self.process(job).await,
-                    None if self.in_flight.is_empty() => return,
-                    None => while let Some(flight) = self.in_flight.next().await { self.finish(flight).await },
+                    None if self.in_flight.is_empty() && self.checks.is_empty() => return,
+                    None => {
+                        while let Some(flight) = self.in_flight.next().await {
+                            self.finish(flight).await;
+                        }
+                        while let Some(checked) = self.checks.next().await {
+                            self.checked(checked);
+                        }
+                    }
                 },
             }
         }
@@ -327,9 +345,6 @@ impl Shared {
     /// decided may be wrong. An append finds that out by itself.
     async fn is_old(&self, job: &Job, seen: &Versions) -> Result<bool, LogError> {
         let business = job.submission.business;
-        if !self.log.shared() || seen.is_empty() {
-            return Ok(false);
-        }
         let aggregates: Vec<AggregateRef> = seen.iter().map(|(aggregate, _)| *aggregate).collect();
         let now = self.log.versions(business, &aggregates).await?;
         Ok(seen.iter().zip(now).any(|((_, seen), now)| *seen != now) || self.log.find(business, job.first_id).await?.is_some())

@@ -198,6 +198,8 @@ pub(crate) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Connections that are kept for the next who reads.
+const IDLE_MAX: usize = 64;
 /// How long text that is searchable in the clear is shown without knowing that no key of it was destroyed.
 const TEXT_AGE_MAX: Duration = Duration::from_secs(30);
 
@@ -234,7 +236,7 @@ impl Views {
         let connection = idle.map_or_else(|| read_only(&path), Ok)?;
         let result = read(&connection);
         let mut served = served();
-        if served.path == path {
+        if served.path == path && served.idle.len() < IDLE_MAX {
             served.idle.push(connection);
         }
         result

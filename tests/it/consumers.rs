@@ -191,6 +191,8 @@ pub(crate) mod relay {
             let channel = bind(&broker).await;
             let wanted = public().await.split_off(before);
             assert_eq!(take(&channel, &wanted).await, wanted, "nothing is lost, and nothing out of order");
+        } else {
+            eprintln!("the broker is not stopped: MINUTEBOOK_TEST_AMQP is somebody else's");
         }
         stop.send(true).unwrap();
         relay.await.unwrap();

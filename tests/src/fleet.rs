@@ -117,7 +117,7 @@ pub fn plan(doors: &[String], key: &str, business: &str, idempotency: &str) -> V
         match post(&format!("{door}/v1/businesses/{business}/commands"), key, Some(idempotency), &body, Duration::from_secs(3)) {
             Answer::Said(200 | 201, receipt) => return receipt,
             // Not now (the store is away, a role is not known here yet): the same again, elsewhere.
-            Answer::Said(404 | 403 | 409 | 429 | 503, _) | Answer::Nothing(_) if began.elapsed() < Duration::from_secs(60) => {
+            Answer::Said(403 | 404 | 408 | 409 | 429 | 503, _) | Answer::Nothing(_) if began.elapsed() < Duration::from_secs(60) => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             other @ (Answer::Said(..) | Answer::Nothing(_)) => panic!("{other:?}"),

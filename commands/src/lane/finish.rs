@@ -1,10 +1,12 @@
 //! What becomes of a command when its append is durable or refused, or its answer's turn has come.
 
+use std::sync::Arc;
+
 use domain::BusinessId;
 use domain::limits::CONFLICT_TRIES_MAX;
 use event_log::{AppendError, Committed};
 
-use super::{Flight, Lane, Outcome, REPEATS_EXPECTED};
+use super::{Checked, Flight, Lane, Outcome, REPEATS_EXPECTED};
 use crate::command::{CommandError, Receipt, ReceiptEvent};
 
 /// How often an answer is made anew because another process was here.
@@ -18,17 +20,16 @@ impl Lane {
             Outcome::Again => self.again.push_back(job),
             // Nobody waits for it: it is not worth a question to another program.
             Outcome::Answer(..) if job.answer.is_closed() => {}
-            Outcome::Answer(result, seen) if current => match self.shared.is_old(&job, &seen).await {
-                Ok(false) => job.answer(result),
-                Ok(true) if job.old < OLD_TRIES_MAX => {
-                    job.old += 1;
-                    job.look = true;
-                    self.drop_state();
-                    self.again.push_back(job);
+            Outcome::Answer(result, seen) if current => {
+                if !self.shared.log.shared() || seen.is_empty() {
+                    return job.answer(result);
                 }
-                Ok(true) => job.answer(Err(CommandError::Unavailable("others are changing the same all the time; send it again".to_owned()))),
-                Err(e) => job.answer(Err(e.into())),
-            },
+                let shared = Arc::clone(&self.shared);
+                self.checks.push(Box::pin(async move {
+                    let old = shared.is_old(&job, &seen).await;
+                    Checked { job, result, old }
+                }));
+            }
             Outcome::Answer(..) => self.again.push_back(job),
             Outcome::Appended(events, result) => {
                 self.keys.remove(&job.first_id);
@@ -71,6 +72,23 @@ impl Lane {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Lane {
+    /// Gives an answer that stands; one that rests on what another process has changed is made anew.
+    pub(super) fn checked(&mut self, Checked { mut job, result, old }: Checked) {
+        match old {
+            Ok(false) => job.answer(result),
+            Ok(true) if job.old < OLD_TRIES_MAX => {
+                job.old += 1;
+                job.look = true;
+                self.drop_state();
+                self.again.push_back(job);
+            }
+            Ok(true) => job.answer(Err(CommandError::Unavailable("others are changing the same all the time; send it again".to_owned()))),
+            Err(e) => job.answer(Err(e.into())),
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::log::{Head, LogError, RawRow};
 
 /// Bytes of the file that a reader maps instead of reading page by page.
 const MAPPED_BYTES_MAX: u64 = 1 << 32;
+/// Connections that are kept for the next who reads.
+const IDLE_MAX: usize = 32;
 
 #[derive(Clone)]
 pub(super) struct Readers {
@@ -67,7 +69,10 @@ impl Readers {
             }
         };
         let result = read(&connection).map_err(|e| log_error(&e));
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(connection);
+        }
         result
     }
 

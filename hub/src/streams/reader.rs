@@ -14,6 +14,9 @@ use super::{connect_to_read, storage};
 /// Bytes of a page, unless one event alone has more.
 const PAGE_BYTES_MAX: usize = 4 << 20;
 
+/// Connections that are kept for the next who reads.
+const IDLE_MAX: usize = 32;
+
 /// Names of streams that a connection remembers.
 const NAMES_MAX: usize = 50_000;
 
@@ -151,7 +154,10 @@ impl Readers {
             None => Reader { connection: connect_to_read(&self.path).map_err(|e| storage(&e))?, names: HashMap::new() },
         };
         let result = read(&mut reader).map_err(|e| storage(&e));
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(reader);
+        }
         result
     }
 
