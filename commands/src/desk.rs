@@ -145,10 +145,8 @@ impl Desk {
         // Before anything is claimed for it: a stream that is open is somebody else's, unless this
         // very command opened it.
         let first = event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
-        if self.shared.log.shared() {
-            // Another process may have opened it, and this one not have heard.
-            self.shared.log.versions(business, &[]).await?;
-        }
+        // Another process may have opened it, and this one not have heard.
+        self.shared.log.catch_up(business).await?;
         let taken = self.shared.log.head(business).await?.is_some() && self.shared.log.find(business, first).await?.is_none();
         if taken { Err(Refusal::Exists { what: "business" }.into()) } else { Ok(()) }
     }

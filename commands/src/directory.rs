@@ -81,10 +81,8 @@ impl Directory {
     /// # Errors
     /// When the log can't be read.
     pub async fn refresh(&self) -> Result<(), LogError> {
-        if self.log.shared() {
-            // Everything that others have said by now, or no answer: a key that was taken away must not work on.
-            self.log.versions(INSTALLATION, &[]).await?;
-        }
+        // Everything that others have said by now, or no answer: a key that was taken away must not work on.
+        self.log.catch_up(INSTALLATION).await?;
         loop {
             let after = self.folded.read().unwrap_or_else(PoisonError::into_inner).seq;
             let events = self.log.read_business(INSTALLATION, after, PAGE).await?;

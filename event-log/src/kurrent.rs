@@ -186,18 +186,20 @@ impl EventLog for KurrentLog {
         true
     }
 
-    async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
+    async fn catch_up(&self, business: BusinessId) -> Result<(), LogError> {
         let cant_say = |why| LogError::Storage(format!("what others did can't be heard of: {why}"));
-        // Who asks waits, and others behind it: not for what is known not to answer.
+        // Nobody waits for what is known not to answer.
         if let Some(why) = self.mirror.trouble() {
             return Err(cant_say(why));
         }
         // What another process appended may not have been heard of here.
         let last = self.cluster.last(&business.stream_name()).await?;
         self.mirror.reach(business, last.map_or(0, |e| e.revision + 1), commit::HEAR_MAX).await?;
-        if let Some(why) = self.mirror.broken(business) {
-            return Err(cant_say(why));
-        }
+        self.mirror.broken(business).map_or(Ok(()), |why| Err(cant_say(why)))
+    }
+
+    async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
+        self.catch_up(business).await?;
         self.mirror.log().versions(business, aggregates).await
     }
 

@@ -325,6 +325,12 @@ pub trait EventLog: Send + Sync {
         false
     }
 
+    /// Waits until everything that any process has appended to a business before this call is what is read
+    /// here: for a store that reads from a copy.
+    async fn catch_up(&self, _business: BusinessId) -> Result<(), LogError> {
+        Ok(())
+    }
+
     /// The versions of these aggregates now, 0 for one that is not there: everything that any process has
     /// appended before this call is counted, and from then on is found by [`EventLog::find`] too.
     async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError>;

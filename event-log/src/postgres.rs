@@ -288,9 +288,6 @@ impl EventLog for PostgresLog {
     }
 
     async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
-        if aggregates.is_empty() {
-            return Ok(Vec::new());
-        }
         let (kinds, ids): (Vec<&str>, Vec<Uuid>) = aggregates.iter().map(|a| (a.kind.as_str(), a.id)).unzip();
         let sql = "SELECT coalesce((SELECT e.version FROM events e WHERE e.business = $1 AND e.id = x.id AND e.kind = x.kind
                                      ORDER BY e.business DESC, e.id DESC, e.kind DESC, e.version DESC LIMIT 1), 0)

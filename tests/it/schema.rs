@@ -71,10 +71,15 @@ async fn followers_are_told_once_a_batch_and_find_by_themselves_what_nobody_told
     let log = Arc::new(PostgresLog::open(&url).await.unwrap());
     let mut listening = sqlx::postgres::PgListener::connect(&url).await.unwrap();
     listening.listen("minutebook").await.unwrap();
+    // Nobody gets any further while they queue up: what the first call leaves goes in the second.
+    let mut other = connect(&url).await;
+    other.execute("BEGIN").await.unwrap();
+    other.execute("SELECT position FROM minutebook.log FOR UPDATE").await.unwrap();
     let mut pending = Vec::new();
     for n in 0..200 {
         pending.push(log.enqueue(append(business(n), task(1), 0, 1, "a")).await.unwrap());
     }
+    other.execute("COMMIT").await.unwrap();
     for one in pending {
         one.done().await.unwrap();
     }
@@ -83,7 +88,7 @@ async fn followers_are_told_once_a_batch_and_find_by_themselves_what_nobody_told
         let next = tokio::time::timeout(Duration::from_secs(60), listening.recv()).await.expect("they are told").unwrap();
         told.push(next.payload().parse::<u64>().unwrap());
     }
-    assert!(told.is_sorted() && told.len() < 100, "one word for many: {told:?}");
+    assert!(told.is_sorted() && told.len() <= 3, "one word for many: {told:?}");
 
     // As if the word had got lost: written by somebody who tells nobody.
     let mut silent = connect(&url).await;
