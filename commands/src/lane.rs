@@ -227,7 +227,8 @@ impl Lane {
             presented: None,
             seed: [0; 32],
         };
-        self.shared.entropy.fill(&mut ctx.seed);
+        let entropy = self.shared.entropy.labelled(job.first_id.0.as_bytes());
+        entropy.fill(&mut ctx.seed);
         let mut seen = Boundary::default();
         let decided = self.decide_on(job, &mut ctx, &mut seen).await;
         let versions = || seen.0.iter().map(|(aggregate, (version, _))| (*aggregate, *version)).collect();
@@ -236,7 +237,7 @@ impl Lane {
                 let receipt = Receipt { business: job.submission.business, events: Vec::new(), position: None, repeated: false };
                 Ok(Decision::Answer(Ok(receipt), versions()))
             }
-            Ok(changes) => self.shared.to_append(job, &ctx, &mut seen, changes).await,
+            Ok(changes) => self.shared.to_append(job, &ctx, &mut seen, changes, &entropy).await,
             Err(e) => Ok(Decision::Answer(Err(e), versions())),
         };
         for (aggregate, state) in seen.0 {

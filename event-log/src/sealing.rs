@@ -30,10 +30,27 @@ pub enum Entropy {
     #[default]
     System,
     /// The same bytes in every run: for tests that compare whole streams.
-    Seeded(Arc<AtomicU64>),
+    Seeded(Arc<Seed>),
+}
+
+/// Where seeded bytes come from: a label, and how often it was drawn from.
+#[derive(Debug, Default)]
+pub struct Seed {
+    label: Vec<u8>,
+    drawn: AtomicU64,
 }
 
 impl Entropy {
+    /// The entropy of one command or one key, named by `label`. Seeded bytes then depend on the label
+    /// alone: a command that draws once more, or another order of commands, moves nothing else.
+    #[must_use]
+    pub fn labelled(&self, label: &[u8]) -> Self {
+        match self {
+            Self::System => Self::System,
+            Self::Seeded(_) => Self::Seeded(Arc::new(Seed { label: label.to_vec(), drawn: AtomicU64::default() })),
+        }
+    }
+
     /// Fills with random bytes.
     ///
     /// # Panics
@@ -42,9 +59,10 @@ impl Entropy {
     pub fn fill(&self, bytes: &mut [u8]) {
         match self {
             Self::System => rand::fill(bytes).expect("the operating system gives random bytes"),
-            Self::Seeded(counter) => {
+            Self::Seeded(seed) => {
                 for chunk in bytes.chunks_mut(32) {
-                    let block = Sha256::digest(counter.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+                    let drawn = seed.drawn.fetch_add(1, Ordering::Relaxed);
+                    let block = Sha256::new_with_prefix(&seed.label).chain_update(drawn.to_be_bytes()).finalize();
                     chunk.copy_from_slice(block.get(..chunk.len()).unwrap_or_default());
                 }
             }

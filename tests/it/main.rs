@@ -22,6 +22,7 @@ mod drivers;
 mod feed;
 #[cfg(feature = "postgres")]
 mod fleet;
+mod golden_imports;
 mod import;
 mod integrations;
 #[cfg(all(feature = "kurrentdb", feature = "postgres"))]

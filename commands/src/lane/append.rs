@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::{AggregateRef, BusinessId, Event};
 use event_log::sealing::{SubjectKeys, content_digest};
-use event_log::{Append, Draft, NewEvent, Prepared, SealError, typed};
+use event_log::{Append, Draft, Entropy, NewEvent, Prepared, SealError, typed};
 
 use super::{Decision, Job, Shared};
 use crate::command::{CommandError, ReceiptEvent};
@@ -56,18 +56,18 @@ fn envelopes(job: &Job, ctx: &Context, seen: &Boundary, changes: Changes) -> Res
 
 impl Shared {
     /// Seals the events, folds them in as they are stored, and makes the append.
-    pub(super) async fn to_append(&self, job: &Job, ctx: &Context, seen: &mut Boundary, changes: Changes) -> Result<Decision, CommandError> {
+    pub(super) async fn to_append(&self, job: &Job, ctx: &Context, seen: &mut Boundary, changes: Changes, entropy: &Entropy) -> Result<Decision, CommandError> {
         let mut ready = envelopes(job, ctx, seen, changes)?;
         if let Some(first) = ready.first_mut() {
             let mut key = [0; 32];
-            self.entropy.fill(&mut key);
+            entropy.fill(&mut key);
             let subject = first.prepared.subjects().next().unwrap_or_else(|| ctx.business.as_subject());
             first.prepared.set_request(content_digest(&key, &job.content), &key, subject);
         }
         let (keys, epoch) = self.keys(ctx.business, &ready).await?;
         let (mut events, mut receipts, mut folded) = (Vec::new(), Vec::new(), Vec::<(AggregateRef, Event)>::new());
         for Ready { receipt, aggregate, prepared } in ready {
-            let bytes = prepared.seal(&keys, &self.entropy).map_err(broken)?;
+            let bytes = prepared.seal(&keys, entropy).map_err(broken)?;
             // Folded from the bytes: live state is what a replay would give, by construction.
             folded.push((aggregate, typed(&bytes)?));
             events.push(NewEvent { aggregate, version: receipt.version, event_id: receipt.event_id, bytes });

@@ -154,8 +154,9 @@ impl Wrapper {
     /// A new key, and how it is kept.
     pub(crate) fn make(&self, b: Uuid, s: Uuid, generation: u32) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
         let (mut bytes, mut nonce) = (Zeroizing::new([0; 32]), [0; 12]);
-        self.entropy.fill(&mut *bytes);
-        self.entropy.fill(&mut nonce);
+        let entropy = self.entropy.labelled(aad(b, s, generation).as_bytes());
+        entropy.fill(&mut *bytes);
+        entropy.fill(&mut nonce);
         let mut wrapped = Zeroizing::new(bytes.to_vec());
         self.key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad(b, s, generation)), &mut *wrapped)

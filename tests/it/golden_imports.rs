@@ -1,0 +1,63 @@
+//! What every committed import has always given: counts, event types and root, in a seeded
+//! installation whose clock stands still. A change of the rules that moves any of them is seen here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use server::import::Format;
+use tests::installation::Installation;
+
+use crate::metrics::import_at_once;
+
+/// Every committed source with its format.
+const SOURCES: &[(Format, &str)] = &[
+    (Format::Transcript, "tau-bench/airline-slice.json"),
+    (Format::Langfuse, "langfuse/crewai-2025-07-11.trace.json"),
+    (Format::Langfuse, "langfuse/langgraph-python-2025-08-22.trace.json"),
+    (Format::Langfuse, "langfuse/llamaindex-2025-06-05.trace.json"),
+    (Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json"),
+    (Format::Langfuse, "langfuse/pydantic-ai-tools-2025-06-06.trace.json"),
+    (Format::Langfuse, "langfuse/vercel-aisdk-2025-11-17.trace.json"),
+    (Format::Langfuse, "langfuse/vertex-ai-2025-08-01.trace.json"),
+    (Format::Openhands, "openhands/basic_gui_mode.json"),
+    (Format::SweAgent, "swe-agent/flash.traj"),
+    (Format::Xes, "process-logs/orders.xes"),
+    (Format::Csv, "process-logs/tickets.csv"),
+    (Format::Documents, "documents"),
+];
+
+fn committed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/imports.golden.json")
+}
+
+/// Imports one source, record by record so that the order is always the same.
+async fn golden(format: Format, file: &str) -> Value {
+    let installation = Installation::new().await;
+    let counts = import_at_once(&installation, format, file, "acme", 1).await;
+    let business = installation.app.business("acme").await.unwrap().unwrap();
+    let mut types: BTreeMap<String, u64> = BTreeMap::new();
+    for recorded in installation.app.log.read_business(business, 0, 100_000).await.unwrap() {
+        *types.entry(recorded.stored().unwrap().r#type.to_string()).or_default() += 1;
+    }
+    let head = installation.app.log.head(business).await.unwrap().unwrap();
+    json!({"counts": counts, "types": types, "root": domain::values::Digest(head.root).to_string()})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_committed_import_gives_what_it_always_gave() {
+    let mut found = serde_json::Map::new();
+    for (format, file) in SOURCES {
+        found.insert((*file).to_owned(), golden(*format, file).await);
+    }
+    let text = format!("{}\n", serde_json::to_string_pretty(&found).unwrap());
+    if std::env::var_os("MINUTEBOOK_WRITE_GOLDEN").is_some() {
+        std::fs::write(committed(), text).unwrap();
+        return;
+    }
+    let was: serde_json::Map<String, Value> = serde_json::from_slice(&std::fs::read(committed()).unwrap()).unwrap();
+    for (file, now) in &found {
+        assert_eq!(now, &was[file], "{file}: `MINUTEBOOK_WRITE_GOLDEN=1 cargo test golden_imports` writes it anew, if that is meant");
+    }
+    assert_eq!(found.len(), was.len());
+}
