@@ -1,6 +1,7 @@
 //! Access: principals, their roles and keys, in the installation stream.
 
 use domain::access::{KeyIssued, KeyRevoked, PrincipalAdded, PrincipalKind, RoleGranted, RoleRevoked};
+use domain::approvals::Said;
 use domain::ids::KeyId;
 use domain::personal::Text;
 use domain::values::{Digest, Role};
@@ -9,127 +10,108 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Refusal;
-use crate::registry::commands;
-use crate::root::{Boundary, Changes, Context, Decide};
+use crate::registry::{ContextRules, Target, commands};
+use crate::root::{Boundary, Changes, Context};
 
 /// Working keys a principal may have: two, so that one can replace the other.
 pub const KEYS_MAX: usize = 2;
 
 commands!("access" {
     /// Lets somebody authenticate.
-    AddPrincipal = "add_principal" opens Principal,
+    AddPrincipal = "add_principal" sets Principal {
+        from: [Operator] of Installation,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// What sort of actor.
+        kind: PrincipalKind,
+        /// The name that people see.
+        display_name: Text,
+        /// Whether it runs the installation.
+        #[serde(default)]
+        operator: bool,
+    }
+
     /// Gives a role in a business.
-    GrantRole = "grant_role" on Principal,
+    GrantRole = "grant_role" acts Principal {
+        from: [Operator] of Installation,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// In which business.
+        business: BusinessId,
+        /// Which role.
+        role: Role,
+    }
+
     /// Takes a role in a business away.
-    RevokeRole = "revoke_role" on Principal,
-    /// Registers a key by its hash.
-    IssueKey = "issue_key" on Principal,
+    RevokeRole = "revoke_role" acts Principal {
+        from: [Operator] of Installation,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// In which business.
+        business: BusinessId,
+        /// Which role.
+        role: Role,
+    }
+
+    /// Registers a key by its hash; the secret never comes here.
+    IssueKey = "issue_key" acts Principal {
+        from: [Operator] of Installation,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// The key's id.
+        key: KeyId,
+        /// SHA-256 of the secret.
+        hash: Digest,
+    }
+
     /// Makes a key worthless.
-    RevokeKey = "revoke_key" on Principal,
+    RevokeKey = "revoke_key" acts Principal {
+        from: [Operator] of Installation,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// The key's id.
+        key: KeyId,
+    }
 });
 
-/// Lets somebody authenticate.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AddPrincipal {
-    /// What sort of actor.
-    pub kind: PrincipalKind,
-    /// The name that people see.
-    pub display_name: Text,
-    /// Whether it runs the installation.
-    #[serde(default)]
-    pub operator: bool,
-}
-
-/// Gives a role in a business.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GrantRole {
-    /// In which business.
-    pub business: BusinessId,
-    /// Which role.
-    pub role: Role,
-}
-
-/// Takes a role in a business away.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RevokeRole {
-    /// In which business.
-    pub business: BusinessId,
-    /// Which role.
-    pub role: Role,
-}
-
-/// Registers a key by its hash; the secret never comes here.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IssueKey {
-    /// The key's id.
-    pub key: KeyId,
-    /// SHA-256 of the secret.
-    pub hash: Digest,
-}
-
-/// Makes a key worthless.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RevokeKey {
-    /// The key's id.
-    pub key: KeyId,
-}
-
-impl Decide for Command {
-    fn reads(&self, ctx: &Context, _: &Boundary) -> Vec<AggregateRef> {
-        vec![PrincipalId(ctx.target).into()]
+impl ContextRules for Command {
+    fn reads(&self, _: &Context, _: &Boundary) -> Vec<AggregateRef> {
+        Vec::new()
     }
+
+    fn say(&self, _: &mut Said) {}
 
     fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
         let id = PrincipalId(ctx.target);
-        let principal = seen.principal(id);
-        let one = |event: domain::Event| Ok(vec![(id.into(), event)]);
-        if let Self::AddPrincipal(c) = self {
-            if principal.kind == Some(c.kind) {
-                return Ok(Vec::new());
+        let principal = seen.get(id)?;
+        let has = |business, role| principal.roles.get(&business).is_some_and(|r| r.contains(&role));
+        let event: Option<domain::Event> = match self {
+            Self::AddPrincipal(c) if principal.kind == Some(c.kind) => None,
+            Self::AddPrincipal(_) if principal.kind.is_some() => return Err(Refusal::Exists { what: "principal" }),
+            Self::AddPrincipal(c) => {
+                let display_name = c.display_name.clone().about(id.as_subject());
+                Some(PrincipalAdded { principal: id, kind: c.kind, display_name, operator: c.operator }.into())
             }
-            if principal.kind.is_some() {
-                return Err(Refusal::Exists { what: "principal" });
-            }
-            let display_name = c.display_name.clone().about(id.as_subject());
-            return one(PrincipalAdded { principal: id, kind: c.kind, display_name, operator: c.operator }.into());
-        }
-        if principal.kind.is_none() {
-            return Err(Refusal::Unknown { what: "principal" });
-        }
-        match self {
-            Self::AddPrincipal(_) => Ok(Vec::new()),
-            Self::GrantRole(c) => {
-                if principal.roles.get(&c.business).is_some_and(|r| r.contains(&c.role)) {
-                    return Ok(Vec::new());
-                }
-                one(RoleGranted { business: c.business, role: c.role }.into())
-            }
-            Self::RevokeRole(c) => {
-                if !principal.roles.get(&c.business).is_some_and(|r| r.contains(&c.role)) {
-                    return Ok(Vec::new());
-                }
-                one(RoleRevoked { business: c.business, role: c.role }.into())
-            }
-            Self::IssueKey(c) => {
-                if principal.keys.contains(&(c.key, c.hash)) {
-                    return Ok(Vec::new());
-                }
-                if principal.keys.len() >= KEYS_MAX {
-                    return Err(Refusal::TooManyKeys);
-                }
-                one(KeyIssued { key: c.key, hash: c.hash }.into())
-            }
+            Self::GrantRole(c) => (!has(c.business, c.role)).then(|| RoleGranted { business: c.business, role: c.role }.into()),
+            Self::RevokeRole(c) => has(c.business, c.role).then(|| RoleRevoked { business: c.business, role: c.role }.into()),
+            Self::IssueKey(c) if principal.keys.contains(&(c.key, c.hash)) => None,
+            Self::IssueKey(_) if principal.keys.len() >= KEYS_MAX => return Err(Refusal::TooManyKeys),
+            Self::IssueKey(c) => Some(KeyIssued { key: c.key, hash: c.hash }.into()),
             Self::RevokeKey(c) => {
-                if !principal.keys.iter().any(|(key, _)| *key == c.key) {
-                    return Ok(Vec::new());
-                }
-                one(KeyRevoked { key: c.key }.into())
+                let known = principal.keys.iter().any(|(key, _)| *key == c.key);
+                known.then(|| KeyRevoked { key: c.key }.into())
             }
-        }
+        };
+        Ok(event.into_iter().map(|event| (id.into(), event)).collect())
     }
 }

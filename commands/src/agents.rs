@@ -1,119 +1,201 @@
 //! Agents: enrolled into a team, changed, suspended, resumed, retired.
 
+use std::collections::BTreeSet;
+
 use domain::access::PrincipalKind;
 use domain::agents::{Agent, AgentRole, AgentStatus, Changed, Enrolled, Permissions, Resumed, Retired, Runtime, Suspended};
-use domain::approvals::ActionFacts;
+use domain::approvals::Said;
 use domain::ids::AgentId;
 use domain::personal::Text;
-use domain::values::{Name, Team};
+use domain::values::{Name, Role, Team};
 use domain::{AggregateRef, PrincipalId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Refusal;
-use crate::registry::commands;
-use crate::root::{Boundary, Changes, Context, Decide};
+use crate::registry::{ContextRules, Target, When, commands};
+use crate::root::{Boundary, Changes, Context};
 
 commands!("agents" {
     /// Takes an agent into a team.
-    Enrol = "enrol" opens Agent,
-    /// Changes what it is or may use.
-    Change = "change" on Agent,
+    Enrol = "enrol" opens Agent {
+        from: [Owner] of Business,
+        target: Target::Derived(|c, business| AgentId::of(business, c.principal).0),
+        carries: [Permissions],
+        when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+    } with {
+        /// Its name.
+        name: Name,
+        /// Its team.
+        team: Team,
+        /// Producer or QA.
+        role: AgentRole,
+        /// What it is good at.
+        #[serde(default)]
+        skills: Vec<Name>,
+        /// Model and prompt version.
+        runtime: Runtime,
+        /// The human who answers for it; the business's owner when it is left out.
+        #[serde(default)]
+        owner: Option<PrincipalId>,
+        /// The credentials it acts with.
+        principal: PrincipalId,
+        /// What it may use; nothing when it is left out.
+        #[serde(default)]
+        permissions: Permissions,
+        /// How many tasks it may hold at once; 1 when it is left out.
+        #[serde(default)]
+        concurrency: Option<u16>,
+    }
+
+    /// Changes what it is or may use; what is left out stays.
+    Change = "change" acts Agent {
+        from: [Owner] of Business,
+        target: Target::Sent,
+        carries: [Permissions],
+        when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+    } with {
+        /// What it is good at.
+        #[serde(default)]
+        skills: Option<Vec<Name>>,
+        /// Model and prompt version.
+        #[serde(default)]
+        runtime: Option<Runtime>,
+        /// What it may use.
+        #[serde(default)]
+        permissions: Option<Permissions>,
+        /// How many tasks it may hold at once.
+        #[serde(default)]
+        concurrency: Option<u16>,
+    }
+
     /// Stops it for now.
-    Suspend = "suspend" on Agent,
+    Suspend = "suspend" acts Agent {
+        from: [Owner, Member, Operator] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// Why.
+        #[serde(default)]
+        reason: Option<Text>,
+    }
+
     /// Lets it work again.
-    Resume = "resume" on Agent,
+    Resume = "resume" acts Agent {
+        from: [Owner] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+    } with {}
+
     /// Ends it for good.
-    Retire = "retire" on Agent,
+    Retire = "retire" acts Agent {
+        from: [Owner] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {}
 });
 
-/// Takes an agent into a team.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Enrol {
-    /// Its name.
-    pub name: Name,
-    /// Its team.
-    pub team: Team,
-    /// Producer or QA.
-    pub role: AgentRole,
-    /// What it is good at.
-    #[serde(default)]
-    pub skills: Vec<Name>,
-    /// Model and prompt version.
-    pub runtime: Runtime,
-    /// The human who answers for it; the business's owner when it is left out.
-    #[serde(default)]
-    pub owner: Option<PrincipalId>,
-    /// The credentials it acts with.
-    pub principal: PrincipalId,
-    /// What it may use; nothing when it is left out.
-    #[serde(default)]
-    pub permissions: Permissions,
-    /// How many tasks it may hold at once; 1 when it is left out.
-    #[serde(default)]
-    pub concurrency: Option<u16>,
+/// Whether an agent in that state may do what is asked: the command's declaration says so.
+fn standing(ctx: &Context, id: AgentId, agent: &Agent) -> Result<(), Refusal> {
+    let allowed = match agent.status {
+        None => return Err(Refusal::Unknown { what: "agent" }),
+        Some(AgentStatus::Active) => When::Allowed,
+        Some(AgentStatus::Suspended) => ctx.command.when_suspended,
+        Some(AgentStatus::Retired) => ctx.command.when_retired,
+    };
+    match allowed {
+        When::Allowed => Ok(()),
+        When::Refused => Err(Refusal::AgentInactive { agent: id }),
+    }
 }
 
-/// Changes what it is or may use; what is left out stays.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Change {
-    /// What it is good at.
-    #[serde(default)]
-    pub skills: Option<Vec<Name>>,
-    /// Model and prompt version.
-    #[serde(default)]
-    pub runtime: Option<Runtime>,
-    /// What it may use.
-    #[serde(default)]
-    pub permissions: Option<Permissions>,
-    /// How many tasks it may hold at once.
-    #[serde(default)]
-    pub concurrency: Option<u16>,
+/// Checks the agent that the actor's own credentials stand for, whatever the command names. One that
+/// was enrolled before ids followed from credentials must name itself.
+pub(crate) fn own_standing(ctx: &Context, seen: &Boundary, names_an_agent: bool) -> Result<(), Refusal> {
+    let Some(id) = ctx.own_agent() else { return Ok(()) };
+    let agent = seen.get(id)?;
+    if agent.status.is_none() {
+        return if names_an_agent { Ok(()) } else { Err(Refusal::AgentUnnamed) };
+    }
+    standing(ctx, id, agent)
 }
-
-/// Stops it for now.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Suspend {
-    /// Why.
-    #[serde(default)]
-    pub reason: Option<Text>,
-}
-
-/// Lets it work again.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Resume {}
-
-/// Ends it for good.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Retire {}
 
 /// Lets the actor act as this agent: an agent only with its own credentials; a service or a human
 /// stands for others openly, and stays on record as the actor.
-pub(crate) fn acting_as(ctx: &Context, id: AgentId, agent: &Agent) -> Result<(), Refusal> {
-    match agent.status {
-        None => return Err(Refusal::Unknown { what: "agent" }),
-        Some(AgentStatus::Suspended | AgentStatus::Retired) => return Err(Refusal::AgentInactive { agent: id }),
-        Some(AgentStatus::Active) => {}
-    }
-    own_credentials(ctx, id, agent)
-}
-
-/// Refuses an agent that acts for another one, whatever that other's state.
-pub(crate) fn own_credentials(ctx: &Context, id: AgentId, agent: &Agent) -> Result<(), Refusal> {
+pub(crate) fn acting_as<'a>(ctx: &Context, seen: &'a Boundary, id: AgentId) -> Result<&'a Agent, Refusal> {
+    let agent = seen.get(id)?;
+    standing(ctx, id, agent)?;
     if ctx.actor.kind == PrincipalKind::Agent && ctx.actor.principal != agent.principal {
         return Err(Refusal::NotTheAgent { agent: id });
     }
-    Ok(())
+    Ok(agent)
 }
 
-/// The agent that is named; an agent must name itself, so that nothing of its rules is passed by.
-pub(crate) fn named(ctx: &Context, agent: Option<AgentId>) -> Result<Option<AgentId>, Refusal> {
-    if agent.is_none() && ctx.actor.kind == PrincipalKind::Agent { Err(Refusal::AgentUnnamed) } else { Ok(agent) }
+/// The agent on whose work a command is: the one it names, which must be the actor's own where the
+/// actor is an agent.
+pub(crate) fn at_work(ctx: &Context, seen: &Boundary, named: Option<AgentId>) -> Result<Option<AgentId>, Refusal> {
+    match named {
+        Some(id) => acting_as(ctx, seen, id).map(|_| Some(id)),
+        None if ctx.actor.kind == PrincipalKind::Agent => Err(Refusal::AgentUnnamed),
+        None => Ok(None),
+    }
+}
+
+/// Refuses an agent what belongs to another team than its own; others are not held to teams.
+pub(crate) fn own_team(ctx: &Context, seen: &Boundary, named: Option<AgentId>, team: Option<Team>) -> Result<(), Refusal> {
+    if ctx.actor.kind != PrincipalKind::Agent {
+        return Ok(());
+    }
+    let Some(id) = named.or(ctx.own_agent()) else { return Ok(()) };
+    if seen.get(id)?.team == team { Ok(()) } else { Err(Refusal::NotYours { who: "an agent of its team" }) }
+}
+
+/// Refuses what somebody else recorded: an owner may change everything, an agent what it or its team
+/// recorded, everybody else what is their own.
+pub(crate) fn own_record(ctx: &Context, seen: &Boundary, recorded_by: PrincipalId, agent: Option<AgentId>) -> Result<(), Refusal> {
+    if ctx.by_owner() || recorded_by == ctx.actor.principal {
+        return Ok(());
+    }
+    if let (Some(own), Some(other)) = (ctx.own_agent(), agent) {
+        let team = seen.get(other)?.team;
+        if team.is_some() && seen.get(own)?.team == team {
+            return Ok(());
+        }
+    }
+    Err(Refusal::NotYours { who: "whoever recorded it, an agent of the same team, or an owner" })
+}
+
+fn enrol(c: &Enrol, ctx: &Context, seen: &Boundary) -> Result<Enrolled, Refusal> {
+    let concurrency = checked(c.concurrency.unwrap_or(1))?;
+    let owner = c.owner.unwrap_or(seen.get(ctx.business)?.owner);
+    // Work that was done elsewhere names agents that never act here: their credentials have no key.
+    let principal = ctx.people.principal(c.principal);
+    if principal.is_none_or(|p| p.kind != Some(PrincipalKind::Agent)) {
+        return Err(Refusal::PrincipalNoAgent { principal: c.principal });
+    }
+    if !ctx.actor.historic {
+        if !ctx.people.has_role(c.principal, ctx.business, &BTreeSet::from([Role::Agent])) {
+            return Err(Refusal::PrincipalNoAgent { principal: c.principal });
+        }
+        let human = ctx.people.principal(owner).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
+        if !human || !ctx.people.is_known_in(owner, ctx.business) {
+            return Err(Refusal::OwnerUnknown);
+        }
+    }
+    Ok(Enrolled {
+        name: c.name.clone(),
+        team: c.team,
+        role: c.role,
+        skills: c.skills.clone(),
+        runtime: c.runtime.clone(),
+        owner,
+        principal: c.principal,
+        permissions: c.permissions.clone(),
+        concurrency,
+    })
 }
 
 fn changed(c: &Change, agent: &Agent) -> Option<Changed> {
@@ -129,73 +211,52 @@ fn checked(concurrency: u16) -> Result<u16, Refusal> {
     if (1..=100).contains(&concurrency) { Ok(concurrency) } else { Err(Refusal::OutOfRange { field: "concurrency", rule: "1 to 100" }) }
 }
 
-impl Decide for Command {
+/// What is done to an agent that must not be retired for it.
+fn working(agent: &Agent) -> Result<(), Refusal> {
+    match agent.status {
+        Some(AgentStatus::Active | AgentStatus::Suspended) => Ok(()),
+        Some(AgentStatus::Retired) | None => Err(Refusal::WrongStatus { what: "agent", status: "retired", wanted: "active or suspended" }),
+    }
+}
+
+impl ContextRules for Command {
     fn reads(&self, ctx: &Context, _: &Boundary) -> Vec<AggregateRef> {
-        vec![AgentId(ctx.target).into(), ctx.business.into()]
+        vec![ctx.business.into()]
     }
 
-    fn facts(&self, facts: &mut ActionFacts) {
-        if let Self::Change(c) = self {
-            facts.permissions = c.permissions.is_some();
+    fn say(&self, said: &mut Said) {
+        match self {
+            Self::Enrol(c) => said.permissions = Some(c.permissions != Permissions::default()),
+            Self::Change(c) => said.permissions = Some(c.permissions.is_some()),
+            Self::Suspend(_) | Self::Resume(_) | Self::Retire(_) => {}
         }
     }
 
     fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
         let id = AgentId(ctx.target);
-        let agent = seen.agent(id);
-        let one = |event: domain::Event| Ok(vec![(id.into(), event)]);
-        if let Self::Enrol(c) = self {
-            if agent.status.is_some() {
-                return Err(Refusal::Exists { what: "agent" });
-            }
-            let owner = c.owner.unwrap_or(seen.business(ctx.business).owner);
-            let concurrency = checked(c.concurrency.unwrap_or(1))?;
-            return one(Enrolled {
-                name: c.name.clone(),
-                team: c.team,
-                role: c.role,
-                skills: c.skills.clone(),
-                runtime: c.runtime.clone(),
-                owner,
-                principal: c.principal,
-                permissions: c.permissions.clone(),
-                concurrency,
-            }
-            .into());
-        }
-        let Some(status) = agent.status else { return Err(Refusal::Unknown { what: "agent" }) };
-        if status == AgentStatus::Retired && !matches!(self, Self::Retire(_)) {
-            return Err(Refusal::WrongStatus { what: "agent", status: "retired", wanted: "active or suspended" });
-        }
-        match self {
-            Self::Enrol(_) => Ok(Vec::new()),
+        let agent = seen.get(id)?;
+        let is = |status| agent.status == Some(status);
+        let event: Option<domain::Event> = match self {
+            Self::Enrol(c) => Some(enrol(c, ctx, seen)?.into()),
             Self::Change(c) => {
-                if let Some(concurrency) = c.concurrency {
-                    checked(concurrency)?;
-                }
-                changed(c, &agent).map_or(Ok(Vec::new()), |event| one(event.into()))
+                working(agent)?;
+                c.concurrency.map_or(Ok(1), checked)?;
+                changed(c, agent).map(Into::into)
             }
+            Self::Suspend(_) if is(AgentStatus::Suspended) => None,
             Self::Suspend(c) => {
-                if status == AgentStatus::Suspended {
-                    return Ok(Vec::new());
-                }
+                working(agent)?;
                 let subject = ctx.business.as_subject();
-                one(Suspended { reason: c.reason.clone().map(|t| t.about(subject)), subject }.into())
+                Some(Suspended { reason: c.reason.clone().map(|t| t.about(subject)), subject }.into())
             }
+            Self::Resume(_) if is(AgentStatus::Active) => None,
             Self::Resume(_) => {
-                if status == AgentStatus::Active {
-                    Ok(Vec::new())
-                } else {
-                    one(Resumed {}.into())
-                }
+                working(agent)?;
+                Some(Resumed {}.into())
             }
-            Self::Retire(_) => {
-                if status == AgentStatus::Retired {
-                    Ok(Vec::new())
-                } else {
-                    one(Retired {}.into())
-                }
-            }
-        }
+            Self::Retire(_) if is(AgentStatus::Retired) => None,
+            Self::Retire(_) => Some(Retired {}.into()),
+        };
+        Ok(event.into_iter().map(|event| (id.into(), event)).collect())
     }
 }

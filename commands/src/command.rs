@@ -136,7 +136,7 @@ pub enum CommandError {
     Forbidden(String),
     /// A rule said no.
     #[error("{0}")]
-    Refused(#[from] Refusal),
+    Refused(Refusal),
     /// The idempotency key was used for something else.
     #[error("the idempotency key `{0}` was used for another command; take a new key for a new command")]
     KeyReused(String),
@@ -185,6 +185,13 @@ impl CommandError {
             Self::TooLarge(_) => "too_large",
             Self::Unavailable(_) => "unavailable",
         }
+    }
+}
+
+impl From<Refusal> for CommandError {
+    fn from(refusal: Refusal) -> Self {
+        // A fault of ours is no rule that the caller could mind.
+        if matches!(refusal, Refusal::Undeclared { .. }) { Self::Unavailable(refusal.to_string()) } else { Self::Refused(refusal) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Decisions: recorded once, later superseded, reversed, or judged by what came of them.
 
-use domain::approvals::ActionFacts;
-use domain::decisions::{DecisionStatus, OutcomeObserved, Recorded, Reversed, Superseded};
+use domain::approvals::Said;
+use domain::decisions::{Decision, DecisionStatus, OutcomeObserved, Recorded, Reversed, Superseded};
 use domain::ids::{AgentId, DecisionId, EventId, TaskId};
 use domain::personal::Text;
 use domain::values::{Ratio, RiskTier};
@@ -10,89 +10,93 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Refusal;
-use crate::agents::{acting_as, named};
+use crate::agents::{at_work, own_record, own_team};
+use crate::budgets::{self, Spending};
 use crate::cost::CostInput;
-use crate::registry::commands;
-use crate::root::{Boundary, Changes, Context, Decide};
+use crate::registry::{ContextRules, Target, commands};
+use crate::root::{Boundary, Changes, Context};
 
 /// Most options and pieces of evidence of one decision.
 const LIST_MAX: usize = 100;
 
 commands!("decisions" {
     /// Puts a choice on record.
-    Record = "record" opens Decision,
+    Record = "record" opens Decision {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [Amount, Risk, Confidence],
+        when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+    } with {
+        /// The task it was made for.
+        #[serde(default)]
+        task: Option<TaskId>,
+        /// The agent that made it; left out when a human did.
+        #[serde(default)]
+        agent: Option<AgentId>,
+        /// What was asked.
+        #[serde(default)]
+        question: Option<Text>,
+        /// What else could have been chosen.
+        #[serde(default)]
+        options: Vec<Text>,
+        /// What was chosen.
+        choice: Text,
+        /// Why.
+        #[serde(default)]
+        rationale: Option<Text>,
+        /// How sure the decider was, 0 to 1.
+        #[serde(default)]
+        confidence: Option<Ratio>,
+        /// How much harm a wrong choice would do; low when it is left out.
+        #[serde(default)]
+        risk: Option<RiskTier>,
+        /// Events it rested on.
+        #[serde(default)]
+        evidence: Vec<EventId>,
+        /// What it used.
+        #[serde(default)]
+        usage: Option<Usage>,
+        /// What deciding cost.
+        #[serde(default)]
+        cost: Option<CostInput>,
+    }
+
     /// Says that another decision took its place.
-    Supersede = "supersede" on Decision,
+    Supersede = "supersede" acts Decision {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+    } with {
+        /// Which one.
+        by: DecisionId,
+    }
+
     /// Takes it back.
-    Reverse = "reverse" on Decision,
+    Reverse = "reverse" acts Decision {
+        from: [Owner, Member] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+    } with {
+        /// Why.
+        reason: Text,
+    }
+
     /// Says what came of it.
-    ObserveOutcome = "observe_outcome" on Decision,
+    ObserveOutcome = "observe_outcome" acts Decision {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// What was seen.
+        outcome: Text,
+        /// Whether it was what was wanted.
+        #[serde(default)]
+        as_wanted: Option<bool>,
+    }
 });
-
-/// Puts a choice on record.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Record {
-    /// The task it was made for.
-    #[serde(default)]
-    pub task: Option<TaskId>,
-    /// The agent that made it; left out when a human did.
-    #[serde(default)]
-    pub agent: Option<AgentId>,
-    /// What was asked.
-    #[serde(default)]
-    pub question: Option<Text>,
-    /// What else could have been chosen.
-    #[serde(default)]
-    pub options: Vec<Text>,
-    /// What was chosen.
-    pub choice: Text,
-    /// Why.
-    #[serde(default)]
-    pub rationale: Option<Text>,
-    /// How sure the decider was, 0 to 1.
-    #[serde(default)]
-    pub confidence: Option<Ratio>,
-    /// How much harm a wrong choice would do; low when it is left out.
-    #[serde(default)]
-    pub risk: Option<RiskTier>,
-    /// Events it rested on.
-    #[serde(default)]
-    pub evidence: Vec<EventId>,
-    /// What it used.
-    #[serde(default)]
-    pub usage: Option<Usage>,
-    /// What deciding cost.
-    #[serde(default)]
-    pub cost: Option<CostInput>,
-}
-
-/// Says that another decision took its place.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Supersede {
-    /// Which one.
-    pub by: DecisionId,
-}
-
-/// Takes it back.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Reverse {
-    /// Why.
-    pub reason: Text,
-}
-
-/// Says what came of it.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ObserveOutcome {
-    /// What was seen.
-    pub outcome: Text,
-    /// Whether it was what was wanted.
-    #[serde(default)]
-    pub as_wanted: Option<bool>,
-}
 
 fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusal> {
     if c.options.len() > LIST_MAX || c.evidence.len() > LIST_MAX {
@@ -100,17 +104,16 @@ fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusa
     }
     let subject = match c.task {
         Some(id) => {
-            let task = seen.task(id);
+            let task = seen.get(id)?;
             if task.status.is_none() {
                 return Err(Refusal::Unknown { what: "task" });
             }
+            own_team(ctx, seen, c.agent, task.team)?;
             task.subject
         }
         None => ctx.business.as_subject(),
     };
-    if let Some(id) = named(ctx, c.agent)? {
-        acting_as(ctx, id, &seen.agent(id))?;
-    }
+    at_work(ctx, seen, c.agent)?;
     let text = |t: &Text| t.clone().about(subject);
     Ok(Recorded {
         task: c.task,
@@ -128,68 +131,99 @@ fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusa
     })
 }
 
-impl Decide for Command {
-    fn reads(&self, ctx: &Context, _: &Boundary) -> Vec<AggregateRef> {
-        let mut reads = vec![DecisionId(ctx.target).into()];
+/// What deciding cost is spent whether or not it was set aside.
+fn spent(c: &Record, recorded: &Recorded, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    match &recorded.cost {
+        Some(cost) => budgets::charge(ctx, seen, &c.spending(seen), cost.money()),
+        None => Ok(Changes::new()),
+    }
+}
+
+impl Record {
+    fn spending(&self, seen: &Boundary) -> Spending {
+        Spending::of(seen, self.agent, self.task, None)
+    }
+}
+
+fn standing(decision: &Decision) -> Result<(), Refusal> {
+    match decision.status {
+        Some(DecisionStatus::Standing) => Ok(()),
+        Some(status @ (DecisionStatus::Superseded | DecisionStatus::Reversed)) => {
+            Err(Refusal::WrongStatus { what: "decision", status: status.as_str(), wanted: "standing" })
+        }
+        None => Err(Refusal::Unknown { what: "decision" }),
+    }
+}
+
+impl ContextRules for Command {
+    fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
+        let recorder = || seen.loaded(DecisionId(ctx.target)).and_then(|d| d.agent).map(AggregateRef::from);
         match self {
             Self::Record(c) => {
-                reads.extend(c.task.map(AggregateRef::from));
+                let mut reads: Vec<AggregateRef> = c.task.map(AggregateRef::from).into_iter().collect();
                 reads.extend(c.agent.map(AggregateRef::from));
+                if c.cost.is_some() {
+                    reads.extend(c.spending(seen).charge_reads(ctx, seen));
+                }
+                reads
             }
-            Self::Supersede(c) => reads.push(c.by.into()),
-            Self::Reverse(_) | Self::ObserveOutcome(_) => {}
+            Self::Supersede(c) => recorder().into_iter().chain([c.by.into()]).collect(),
+            Self::Reverse(_) | Self::ObserveOutcome(_) => recorder().into_iter().collect(),
         }
-        reads
     }
 
-    fn facts(&self, facts: &mut ActionFacts) {
-        if let Self::Record(c) = self {
-            facts.risk = Some(c.risk.unwrap_or(RiskTier::Low));
-            facts.confidence = c.confidence;
-            facts.amount = c.cost.as_ref().and_then(CostInput::money);
-            facts.amount_unsaid = c.cost.is_none();
-            facts.confidence_unsaid = c.confidence.is_none();
+    fn task(&self, _: &Context) -> Option<TaskId> {
+        match self {
+            Self::Record(c) => c.task,
+            Self::Supersede(_) | Self::Reverse(_) | Self::ObserveOutcome(_) => None,
+        }
+    }
+
+    fn say(&self, said: &mut Said) {
+        match self {
+            Self::Record(c) => {
+                said.risk = c.risk;
+                said.confidence = c.confidence;
+                said.amount = c.cost.as_ref().and_then(CostInput::money);
+                said.in_the_name_of_an_agent = c.agent.is_some();
+            }
+            Self::Supersede(_) | Self::Reverse(_) | Self::ObserveOutcome(_) => {}
         }
     }
 
     fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
         let id = DecisionId(ctx.target);
-        let decision = seen.decision(id);
-        let one = |event: domain::Event| Ok(vec![(id.into(), event)]);
-        if let Self::Record(c) = self {
-            if decision.status.is_some() {
-                return Err(Refusal::Exists { what: "decision" });
+        let decision = seen.get(id)?;
+        let (status, subject) = (decision.status, decision.subject);
+        let event: Option<domain::Event> = match self {
+            Self::Record(c) => {
+                let recorded = record(c, ctx, seen)?;
+                let spent = spent(c, &recorded, ctx, seen)?;
+                return Ok(std::iter::once((id.into(), recorded.into())).chain(spent).collect());
             }
-            return one(record(c, ctx, seen)?.into());
-        }
-        let Some(status) = decision.status else { return Err(Refusal::Unknown { what: "decision" }) };
-        let standing = || match status {
-            DecisionStatus::Standing => Ok(()),
-            DecisionStatus::Superseded | DecisionStatus::Reversed => {
-                Err(Refusal::WrongStatus { what: "decision", status: status.as_str(), wanted: "standing" })
-            }
-        };
-        let subject = decision.subject;
-        match self {
-            Self::Record(_) => Ok(Vec::new()),
+            Self::Supersede(c) if decision.superseded_by == Some(c.by) => None,
             Self::Supersede(c) => {
-                if decision.superseded_by == Some(c.by) {
-                    return Ok(Vec::new());
-                }
-                standing()?;
-                if c.by == id || seen.decision(c.by).status.is_none() {
+                own_record(ctx, seen, decision.recorded_by, decision.agent)?;
+                standing(decision)?;
+                if c.by == id || seen.get(c.by)?.status.is_none() {
                     return Err(Refusal::Unknown { what: "decision to take its place" });
                 }
-                one(Superseded { by: c.by }.into())
+                Some(Superseded { by: c.by }.into())
             }
+            Self::Reverse(_) if status == Some(DecisionStatus::Reversed) => None,
             Self::Reverse(c) => {
-                if status == DecisionStatus::Reversed {
-                    return Ok(Vec::new());
-                }
-                standing()?;
-                one(Reversed { reason: c.reason.clone().about(subject), subject }.into())
+                own_record(ctx, seen, decision.recorded_by, decision.agent)?;
+                standing(decision)?;
+                Some(Reversed { reason: c.reason.clone().about(subject), subject }.into())
             }
-            Self::ObserveOutcome(c) => one(OutcomeObserved { outcome: c.outcome.clone().about(subject), as_wanted: c.as_wanted, subject }.into()),
-        }
+            // Agents judge their own team's decisions; what came of one is no secret of who made it.
+            Self::ObserveOutcome(c) => {
+                if ctx.own_agent().is_some() {
+                    own_record(ctx, seen, decision.recorded_by, decision.agent)?;
+                }
+                Some(OutcomeObserved { outcome: c.outcome.clone().about(subject), as_wanted: c.as_wanted, subject }.into())
+            }
+        };
+        Ok(event.into_iter().map(|event| (id.into(), event)).collect())
     }
 }

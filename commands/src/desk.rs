@@ -8,21 +8,23 @@ use std::sync::Arc;
 use domain::access::PrincipalKind;
 use domain::ids::INSTALLATION;
 use domain::limits::{BODY_BYTES_MAX, KEY_CHARS_MAX, QUEUE_MAX};
-use domain::{AggregateRef, BusinessId};
+use domain::{AggregateRef, BusinessId, State};
 use event_log::attempts::{Attempt, Attempts};
 use event_log::{Entropy, EventLog, Keyring};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 use crate::authorize::authorize;
 use crate::clock::Clock;
 use crate::command::{CommandError, Receipt, Submission};
 use crate::directory::Directory;
 use crate::lane::{Job, Lane, Shared, opened_id};
-use crate::registry::AnyCommand;
-use crate::{Refusal, approvals, businesses};
+use crate::leases::OpenLeases;
+use crate::registrations::Registrations;
+use crate::registry::{AnyCommand, Verb};
+use crate::root::{Boundary, Context, Decide as _};
+use crate::{Refusal, businesses};
 
 /// Commands that may wait in one lane.
 const LANE_QUEUE_MAX: usize = 1_024;
@@ -41,6 +43,10 @@ pub struct DeskParts {
     pub clock: Clock,
     /// Where randomness comes from.
     pub entropy: Entropy,
+    /// Who can tell which tasks an agent holds.
+    pub leases: Arc<dyn OpenLeases>,
+    /// Businesses that somebody who does not run the installation may register in 24 hours.
+    pub registrations_per_day: u32,
 }
 
 /// The one path of all commands.
@@ -50,6 +56,7 @@ pub struct Desk {
     directory: Arc<Directory>,
     lanes: [mpsc::Sender<Job>; LANES],
     places: Arc<Semaphore>,
+    registrations: Registrations,
 }
 
 impl Desk {
@@ -57,13 +64,14 @@ impl Desk {
     #[must_use]
     pub fn new(parts: DeskParts) -> Self {
         let directory = Arc::new(Directory::new(Arc::clone(&parts.log)));
-        let shared = Arc::new(Shared { log: parts.log, keyring: parts.keyring, clock: parts.clock, entropy: parts.entropy });
+        let DeskParts { log, keyring, attempts, clock, entropy, leases, registrations_per_day } = parts;
+        let shared = Arc::new(Shared { log, keyring, clock, entropy, directory: Arc::clone(&directory), leases });
         let lanes = std::array::from_fn(|_| {
             let (sender, jobs) = mpsc::channel(LANE_QUEUE_MAX);
             tokio::spawn(Lane::new(Arc::clone(&shared), jobs).run());
             sender
         });
-        Self { shared, attempts: parts.attempts, directory, lanes, places: Arc::new(Semaphore::new(QUEUE_MAX)) }
+        Self { shared, attempts, directory, lanes, places: Arc::new(Semaphore::new(QUEUE_MAX)), registrations: Registrations::new(registrations_per_day) }
     }
 
     /// Who may come in.
@@ -91,7 +99,8 @@ impl Desk {
     pub async fn submit(&self, submission: Submission) -> Result<Receipt, CommandError> {
         let mut attempt = Attempt {
             at: self.shared.clock.now(),
-            business: submission.business,
+            // A stranger writes into no business's list: its attempts are kept with the installation's.
+            business: if submission.actor.may_see() { submission.business } else { INSTALLATION },
             actor: submission.actor.principal,
             command_type: submission.r#type.chars().take(KEY_CHARS_MAX).collect(),
             target: submission.id,
@@ -113,18 +122,16 @@ impl Desk {
 
     async fn take(&self, mut submission: Submission) -> Result<Receipt, CommandError> {
         check_form(&submission)?;
-        authorize(&submission.actor, submission.business, &submission.r#type)?;
-        let speaks_for_others = submission.actor.operator || submission.actor.kind == PrincipalKind::Service;
-        if !speaks_for_others && submission.on_behalf_of.is_some_and(|p| p != submission.actor.principal) {
-            return Err(CommandError::Forbidden("on_behalf_of somebody else".to_owned()));
-        }
+        let fixed = AnyCommand::known(&submission.r#type).map_err(CommandError::Malformed)?;
+        authorize(&submission.actor, submission.business, fixed)?;
+        self.may_speak_for(&submission).await?;
         let command = AnyCommand::parse(&submission.r#type, &submission.data).map_err(CommandError::Malformed)?;
         if let AnyCommand::Businesses(businesses::Command::Register(register)) = &command {
-            self.place_business(&mut submission).await?;
+            self.place_business(&mut submission, &command).await?;
             self.claim_slug(&submission, register).await?;
         }
         let installation = submission.business == INSTALLATION;
-        let receipt = self.through_lane(submission, command).await;
+        let receipt = self.through_lane(submission, command, None).await;
         if installation && let Err(e) = self.directory.refresh().await {
             // What was done stays done: the next who asks reads it.
             tracing::warn!(error = %e, "what was done to the installation is not known here yet");
@@ -132,9 +139,19 @@ impl Desk {
         receipt
     }
 
+    /// Services and operators speak for others, who must belong to the business.
+    async fn may_speak_for(&self, submission: &Submission) -> Result<(), CommandError> {
+        let actor = &submission.actor;
+        let Some(other) = submission.on_behalf_of.filter(|p| *p != actor.principal) else { return Ok(()) };
+        if !actor.operator && actor.kind != PrincipalKind::Service {
+            return Err(CommandError::Forbidden("on_behalf_of somebody else".to_owned()));
+        }
+        if self.directory.roster().await?.is_known_in(other, submission.business) { Ok(()) } else { Err(Refusal::PrincipalUnknown { principal: other }.into()) }
+    }
+
     /// Where a business will open: a place that is nobody's yet. Who runs the installation may
     /// choose it; for everybody else it follows from who asks under which key.
-    async fn place_business(&self, submission: &mut Submission) -> Result<(), CommandError> {
+    async fn place_business(&self, submission: &mut Submission, command: &AnyCommand) -> Result<(), CommandError> {
         let derived = BusinessId(event_log::envelope::event_id(INSTALLATION, submission.actor.principal, &submission.key, u32::MAX).0);
         let chosen = Some(submission.business).filter(|b| *b != INSTALLATION).or(submission.id.map(BusinessId));
         let business = chosen.unwrap_or(derived);
@@ -147,8 +164,38 @@ impl Desk {
         let first = event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
         // Another process may have opened it, and this one not have heard.
         self.shared.log.catch_up(business).await?;
-        let taken = self.shared.log.head(business).await?.is_some() && self.shared.log.find(business, first).await?.is_none();
-        if taken { Err(Refusal::Exists { what: "business" }.into()) } else { Ok(()) }
+        if self.shared.log.find(business, first).await?.is_some() {
+            return Ok(());
+        }
+        if self.shared.log.head(business).await?.is_some() {
+            return Err(Refusal::Exists { what: "business" }.into());
+        }
+        self.registrations.check(&submission.actor, &self.directory, self.shared.clock.now()).await?;
+        // What the business would refuse is refused before its slug is claimed.
+        let ctx = self.opening(submission, command).await?;
+        let mut nothing = Boundary::default();
+        for aggregate in command.reads(&ctx, &nothing) {
+            nothing.0.insert(aggregate, (0, State::empty(aggregate.kind)));
+        }
+        command.decide(&ctx, &nothing)?;
+        Ok(())
+    }
+
+    async fn opening(&self, submission: &Submission, command: &AnyCommand) -> Result<Context, CommandError> {
+        Ok(Context {
+            business: submission.business,
+            target: submission.business.0,
+            command: command.command_type(),
+            now: self.shared.clock.now(),
+            actor: submission.actor.clone(),
+            approval: None,
+            presented: None,
+            backdated: submission.occurred_at.is_some(),
+            seed: [0; 32],
+            people: self.directory.roster().await?,
+            leases: std::collections::BTreeSet::new(),
+            unopened: None,
+        })
     }
 
     /// The slug first, so that no two businesses open under one.
@@ -162,12 +209,22 @@ impl Desk {
         let mut claim = Submission::new(INSTALLATION, submission.actor.clone(), submission.key.clone(), "businesses.claim_slug", id, &data);
         claim.correlation = submission.correlation;
         let command = AnyCommand::parse(&claim.r#type, &claim.data).map_err(CommandError::Malformed)?;
-        self.through_lane(claim, command).await?;
+        let slug = register.slug.to_string();
+        let holder = self.directory.slug(&slug).await?;
+        let unopened = match holder {
+            Some(other) if other != submission.business && self.shared.log.head(other).await?.is_none() => Some(other),
+            Some(_) | None => None,
+        };
+        if let Err(e) = self.through_lane(claim, command, unopened).await {
+            self.registrations.failed(submission.actor.principal, self.shared.clock.now());
+            return Err(e);
+        }
         self.directory.refresh().await?;
-        Ok(())
+        // A claim that lapsed may have gone to somebody else since this one was made.
+        if self.directory.slug(&slug).await? == Some(submission.business) { Ok(()) } else { Err(Refusal::SlugTaken { slug }.into()) }
     }
 
-    async fn through_lane(&self, submission: Submission, command: AnyCommand) -> Result<Receipt, CommandError> {
+    async fn through_lane(&self, submission: Submission, command: AnyCommand, unopened: Option<BusinessId>) -> Result<Receipt, CommandError> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| CommandError::Busy)?;
         let target = target(&submission, &command)?;
         let content = submission.content().map_err(|e| CommandError::Malformed(e.to_string()))?;
@@ -175,7 +232,7 @@ impl Desk {
         let business = submission.business;
         let first_id = event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
         let fresh = submission.id.is_none() && target.id == opened_id(&submission);
-        let job = Job { submission, command, target, fresh, first_id, content, tries: 0, old: 0, look: false, answer, _place: place };
+        let job = Job { submission, command, target, unopened, fresh, first_id, content, tries: 0, old: 0, look: false, answer, _place: place };
         let closing = || CommandError::Unavailable("the desk is shutting down; try again".to_owned());
         self.lane(business).send(job).await.map_err(|_| closing())?;
         wait.await.unwrap_or_else(|_| Err(closing()))
@@ -204,34 +261,22 @@ fn check_form(submission: &Submission) -> Result<(), CommandError> {
     proof::canonical::gate(submission.data.get().as_bytes()).map_err(|e| CommandError::Malformed(format!("`data`: {e}")))
 }
 
-/// The aggregate a command is for; some contexts have but one, or say themselves which it is.
+/// The aggregate a command is for: where its id comes from stands in the command's declaration.
 fn target(submission: &Submission, command: &AnyCommand) -> Result<AggregateRef, CommandError> {
     let malformed = |why: String| Err(CommandError::Malformed(why));
-    let Some(kind) = AnyCommand::type_named(&submission.r#type) else { return malformed(format!("there is no command `{}`", submission.r#type)) };
-    let fixed: Option<Uuid> = match command {
-        AnyCommand::Businesses(businesses::Command::ClaimSlug(c)) => Some(businesses::slug_id(&c.slug)),
-        AnyCommand::Businesses(_) | AnyCommand::Approvals(approvals::Command::DefinePolicy(_)) => Some(submission.business.0),
-        AnyCommand::Budgets(crate::budgets::Command::Set(c)) => Some(domain::ids::BudgetId::of(submission.business, &c.scope, c.window).0),
-        AnyCommand::Operations(crate::operations::Command::SkipEvent(c)) => Some(domain::ids::ProjectionId::of(c.business, c.projection.as_str()).0),
-        AnyCommand::Metrics(crate::metrics::Command::DefineKpi(c)) => Some(domain::ids::KpiId::of(submission.business, c.kpi.as_str()).0),
-        AnyCommand::Metrics(crate::metrics::Command::SetTarget(c)) => Some(domain::ids::KpiId::of(submission.business, c.kpi.as_str()).0),
-        AnyCommand::Access(_)
-        | AnyCommand::Agents(_)
-        | AnyCommand::Tasks(_)
-        | AnyCommand::Decisions(_)
-        | AnyCommand::Approvals(_)
-        | AnyCommand::Budgets(_)
-        | AnyCommand::Integrations(_)
-        | AnyCommand::Memory(_)
-        | AnyCommand::Operations(crate::operations::Command::RecordExport(_))
-        | AnyCommand::Metrics(crate::metrics::Command::Report(_)) => None,
-    };
-    let id = match (submission.id, fixed) {
-        (Some(id), Some(fixed)) if id != fixed => return malformed(format!("the id of this {} is {fixed}; leave `id` out or send that one", kind.kind)),
-        (_, Some(fixed)) => fixed,
+    let fixed = command.command_type();
+    // Agents of other people's records have ids of their own, made of what the source calls them.
+    let derived = command.fixed_target(submission.business).filter(|_| !submission.actor.historic);
+    let id = match (submission.id, derived) {
+        (Some(id), Some(derived)) if id != derived => {
+            return malformed(format!("the id of this {} is {derived}; leave `id` out or send that one", fixed.kind));
+        }
+        (_, Some(derived)) => derived,
         (Some(id), None) => id,
-        (None, None) if kind.opens => opened_id(submission),
-        (None, None) => return malformed(format!("`id` is missing: {} needs the id of its {}", submission.r#type, kind.kind)),
+        (None, None) if fixed.verb == Verb::acts => {
+            return malformed(format!("`id` is missing: {} needs the id of its {}", fixed.name, fixed.kind));
+        }
+        (None, None) => opened_id(submission),
     };
-    Ok(AggregateRef { kind: kind.kind, id })
+    Ok(AggregateRef { kind: fixed.kind, id })
 }

@@ -1,14 +1,14 @@
 //! Who may come in, and which slug is which business: the installation stream, folded in memory.
 //! It is at most [`AGE_MAX`] old; what this process appends there is in it at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use domain::access::Principal;
+use domain::access::{Principal, PrincipalKind};
 use domain::ids::INSTALLATION;
-use domain::values::Digest;
-use domain::{BusinessId, Event, PrincipalId, access, businesses};
+use domain::values::{Digest, Role};
+use domain::{BusinessId, Event, Meta, PrincipalId, Timestamp, access, businesses};
 use event_log::{EventLog, LogError, is_last};
 use sha2::{Digest as _, Sha256};
 
@@ -16,16 +16,90 @@ use crate::authorize::Actor;
 
 /// Oldest that the directory may be.
 const AGE_MAX: Duration = Duration::from_secs(1);
+/// Registrations of one principal that are remembered: more than a day may have.
+const REGISTRATIONS_REMEMBERED_MAX: usize = 1_000;
 /// Events that are read at once.
 const PAGE: usize = 1_000;
+
+/// For how long whoever lost a role still counts as there: nobody becomes the only one by taking
+/// a role away.
+const LOST_ROLE_COUNTS_SECONDS: u64 = 7 * 86_400;
+
+/// Every principal with its roles, as the installation stream says it.
+#[derive(Debug, Clone, Default)]
+pub struct Roster {
+    principals: HashMap<PrincipalId, Arc<Principal>>,
+    operators: BTreeSet<PrincipalId>,
+    staff: HashMap<BusinessId, BTreeSet<PrincipalId>>,
+}
+
+impl Roster {
+    /// A principal's state; `None` when it was never added.
+    #[must_use]
+    pub fn principal(&self, id: PrincipalId) -> Option<&Principal> {
+        self.principals.get(&id).map(Arc::as_ref)
+    }
+
+    /// Whether a principal has one of these roles in a business.
+    #[must_use]
+    pub fn has_role(&self, id: PrincipalId, business: BusinessId, roles: &BTreeSet<Role>) -> bool {
+        self.principal(id).and_then(|p| p.roles.get(&business)).is_some_and(|has| !has.is_disjoint(roles))
+    }
+
+    /// Whether a principal belongs to a business, or runs the installation.
+    #[must_use]
+    pub fn is_known_in(&self, id: PrincipalId, business: BusinessId) -> bool {
+        self.principal(id).is_some_and(|p| p.operator || p.roles.get(&business).is_some_and(|roles| !roles.is_empty()))
+    }
+
+    /// The humans who can say yes to what no approval policy lets go without: owners and approvers of
+    /// the business, with those who were until [`LOST_ROLE_COUNTS_SECONDS`] ago, and the operators.
+    #[must_use]
+    pub fn second_humans(&self, business: BusinessId, now: Timestamp) -> BTreeSet<PrincipalId> {
+        let there = |p: &Principal| {
+            let has = p.roles.get(&business).is_some_and(|r| r.contains(&Role::Owner) || r.contains(&Role::Approver));
+            let had = p.lost.get(&business).is_some_and(|lost| {
+                let of = |role| lost.get(&role).is_some_and(|at| now.seconds_since(*at) < LOST_ROLE_COUNTS_SECONDS);
+                of(Role::Owner) || of(Role::Approver)
+            });
+            p.kind == Some(PrincipalKind::Human) && (p.operator || has || had)
+        };
+        let candidates = self.operators.iter().chain(self.staff.get(&business).into_iter().flatten());
+        candidates.filter(|id| self.principal(**id).is_some_and(there)).copied().collect()
+    }
+
+    /// How many humans have one of these roles in a business, besides one.
+    #[must_use]
+    pub fn voters_besides(&self, business: BusinessId, roles: &BTreeSet<Role>, besides: PrincipalId) -> usize {
+        let staff = self.staff.get(&business).into_iter().flatten();
+        let human = |id: PrincipalId| self.principal(id).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
+        staff.filter(|id| **id != besides && human(**id) && self.has_role(**id, business, roles)).count()
+    }
+
+    /// Folds one event of a principal in.
+    pub fn apply(&mut self, id: PrincipalId, meta: &Meta, event: &access::Event) {
+        match event {
+            access::Event::PrincipalAdded(e) if e.operator => {
+                self.operators.insert(id);
+            }
+            access::Event::RoleGranted(e) => {
+                self.staff.entry(e.business).or_default().insert(id);
+            }
+            access::Event::PrincipalAdded(_) | access::Event::RoleRevoked(_) | access::Event::KeyIssued(_) | access::Event::KeyRevoked(_) => {}
+        }
+        Arc::make_mut(self.principals.entry(id).or_default()).evolve(meta, event);
+    }
+}
 
 #[derive(Default)]
 struct Folded {
     seq: u64,
     refreshed: Option<Instant>,
-    principals: HashMap<PrincipalId, Arc<Principal>>,
+    roster: Arc<Roster>,
     keys: HashMap<Digest, PrincipalId>,
     slugs: HashMap<String, BusinessId>,
+    /// When each principal last registered businesses, newest last, at most [`REGISTRATIONS_REMEMBERED_MAX`].
+    registrations: HashMap<PrincipalId, VecDeque<Timestamp>>,
 }
 
 /// The installation stream, folded.
@@ -35,10 +109,15 @@ pub struct Directory {
 }
 
 impl Folded {
-    fn apply(&mut self, id: PrincipalId, event: &Event) {
+    fn apply(&mut self, id: PrincipalId, meta: &Meta, event: &Event) {
         match event {
             Event::Businesses(businesses::Event::SlugClaimed(e)) => {
                 self.slugs.insert(e.slug.to_string(), e.business);
+                let times = self.registrations.entry(meta.actor).or_default();
+                times.push_back(meta.recorded_at);
+                if times.len() > REGISTRATIONS_REMEMBERED_MAX {
+                    times.pop_front();
+                }
             }
             Event::Access(e) => {
                 match e {
@@ -46,14 +125,14 @@ impl Folded {
                         self.keys.insert(k.hash, id);
                     }
                     access::Event::KeyRevoked(k) => {
-                        let hash = self.principals.get(&id).and_then(|p| p.keys.iter().find(|(key, _)| *key == k.key)).map(|(_, hash)| *hash);
+                        let hash = self.roster.principal(id).and_then(|p| p.keys.iter().find(|(key, _)| *key == k.key)).map(|(_, hash)| *hash);
                         if let Some(hash) = hash {
                             self.keys.remove(&hash);
                         }
                     }
                     access::Event::PrincipalAdded(_) | access::Event::RoleGranted(_) | access::Event::RoleRevoked(_) => {}
                 }
-                Arc::make_mut(self.principals.entry(id).or_default()).evolve(e);
+                Arc::make_mut(&mut self.roster).apply(id, meta, e);
             }
             Event::Businesses(businesses::Event::Registered(_) | businesses::Event::Advanced(_))
             | Event::Agents(_)
@@ -95,7 +174,7 @@ impl Directory {
                 let stored = recorded.stored().map_err(|e| LogError::Corrupt(e.to_string()))?;
                 // Not passed over: what can't be read may take a key or a role away.
                 let event = stored.event().map_err(|e| LogError::Corrupt(e.to_string()))?;
-                folded.apply(PrincipalId(stored.id), &event);
+                folded.apply(PrincipalId(stored.id), &stored.meta(), &event);
                 folded.seq = recorded.seq;
             }
             if done {
@@ -130,7 +209,7 @@ impl Directory {
     /// When the log can't be read.
     pub async fn actor(&self, principal: PrincipalId, business: BusinessId) -> Result<Option<Actor>, LogError> {
         self.fresh().await?;
-        Ok(self.read(|f| Actor::of(principal, f.principals.get(&principal)?, business)))
+        Ok(self.read(|f| Actor::of(principal, f.roster.principal(principal)?, business)))
     }
 
     /// A principal's state; `None` when it was never added.
@@ -139,7 +218,25 @@ impl Directory {
     /// When the log can't be read.
     pub async fn principal(&self, principal: PrincipalId) -> Result<Option<Arc<Principal>>, LogError> {
         self.fresh().await?;
-        Ok(self.read(|f| f.principals.get(&principal).cloned()))
+        Ok(self.read(|f| f.roster.principals.get(&principal).cloned()))
+    }
+
+    /// Every principal with its roles.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn roster(&self) -> Result<Arc<Roster>, LogError> {
+        self.fresh().await?;
+        Ok(self.read(|f| Arc::clone(&f.roster)))
+    }
+
+    /// When a principal claimed slugs for businesses, as far as is remembered.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn registrations_of(&self, principal: PrincipalId) -> Result<VecDeque<Timestamp>, LogError> {
+        self.fresh().await?;
+        Ok(self.read(|f| f.registrations.get(&principal).cloned().unwrap_or_default()))
     }
 
     /// The business of a slug.

@@ -1,8 +1,8 @@
 //! Integrations: a call is intended (and paid for) before it is made, and its outcome reported once.
 
-use domain::approvals::ActionFacts;
-use domain::ids::{AgentId, CallId, DecisionId, ReservationId, TaskId};
-use domain::integrations::{Call, CallAmbiguous, CallFailed, CallIntended, CallStatus, CallSucceeded, OperationClass};
+use domain::approvals::Said;
+use domain::ids::{AgentId, BudgetId, CallId, DecisionId, ReservationId, TaskId};
+use domain::integrations::{Call, CallAmbiguous, CallFailed, CallIntended, CallStatus, CallSucceeded, DataClass, OperationClass};
 use domain::personal::Text;
 use domain::values::Name;
 use domain::{AggregateRef, Cost, Money, Personal, Usage};
@@ -11,132 +11,188 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Refusal;
-use crate::agents::{acting_as, named, own_credentials};
-use crate::budgets::{self, Purpose};
+use crate::agents::{acting_as, at_work, own_team};
+use crate::budgets::{self, Aside, Spending};
 use crate::cost::CostInput;
-use crate::registry::commands;
-use crate::root::{Boundary, Changes, Context, Decide};
+use crate::operation_classes;
+use crate::registry::{ContextRules, Target, commands};
+use crate::root::{Boundary, Changes, Context};
 
 commands!("integrations" {
     /// Says that a call is about to be made.
-    IntendCall = "intend_call" opens Call,
+    IntendCall = "intend_call" opens Call {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [Amount, Class, Connector, DataClass],
+        when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+    } with {
+        /// The outside service.
+        connector: Name,
+        /// What it is asked to do.
+        operation: Name,
+        /// What that does to the world, where it is more than the tables of operations say.
+        class: OperationClass,
+        /// How secret the data is that it touches, where it is more than the tables say.
+        #[serde(default)]
+        data_class: Option<DataClass>,
+        /// The agent on whose work it is.
+        #[serde(default)]
+        agent: Option<AgentId>,
+        /// The task it is for.
+        #[serde(default)]
+        task: Option<TaskId>,
+        /// The decision that led to it.
+        #[serde(default)]
+        decision: Option<DecisionId>,
+        /// Its arguments, any JSON.
+        arguments: Personal<Value>,
+        /// The most it may cost; set aside in every budget that matches.
+        #[serde(default)]
+        cost_max: Option<Money>,
+    }
+
     /// Says that it is done.
-    SucceedCall = "succeed_call" on Call,
+    SucceedCall = "succeed_call" acts Call {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [Amount],
+        when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: true,
+    } with {
+        /// The service's status code.
+        #[serde(default)]
+        status: Option<u16>,
+        /// How long it took.
+        #[serde(default)]
+        latency_ms: Option<u32>,
+        /// What it answered.
+        #[serde(default)]
+        result: Option<Text>,
+        /// What a model behind it used.
+        #[serde(default)]
+        usage: Option<Usage>,
+        /// What it cost; all that was set aside when it is left out.
+        #[serde(default)]
+        cost: Option<CostInput>,
+    }
+
     /// Says that it is not done.
-    FailCall = "fail_call" on Call,
+    FailCall = "fail_call" acts Call {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [Amount],
+        when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: true,
+    } with {
+        /// The service's status code.
+        #[serde(default)]
+        status: Option<u16>,
+        /// How long it took.
+        #[serde(default)]
+        latency_ms: Option<u32>,
+        /// What went wrong.
+        error: Text,
+        /// What a model behind it used all the same.
+        #[serde(default)]
+        usage: Option<Usage>,
+        /// What it cost all the same; nothing when it is left out.
+        #[serde(default)]
+        cost: Option<CostInput>,
+    }
+
     /// Says that nobody knows.
-    MarkCallAmbiguous = "mark_call_ambiguous" on Call,
+    MarkCallAmbiguous = "mark_call_ambiguous" acts Call {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: true,
+    } with {
+        /// What was seen.
+        reason: Text,
+    }
 });
 
-/// Says that a call is about to be made.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IntendCall {
-    /// The outside service.
-    pub connector: Name,
-    /// What it is asked to do.
-    pub operation: Name,
-    /// What that does to the world.
-    pub class: OperationClass,
-    /// The agent on whose work it is.
-    #[serde(default)]
-    pub agent: Option<AgentId>,
-    /// The task it is for.
-    #[serde(default)]
-    pub task: Option<TaskId>,
-    /// The decision that led to it.
-    #[serde(default)]
-    pub decision: Option<DecisionId>,
-    /// Its arguments, any JSON.
-    pub arguments: Personal<Value>,
-    /// The most it may cost; set aside in every budget that matches.
-    #[serde(default)]
-    pub cost_max: Option<Money>,
+/// What the operation does and with which data, as the tables have it; the caller can only make it
+/// more. Work that was done elsewhere is what its source says.
+fn classes(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<(OperationClass, DataClass), Refusal> {
+    if ctx.actor.historic {
+        return Ok((c.class, c.data_class.unwrap_or(DataClass::Restricted)));
+    }
+    let (class, data) = operation_classes::of(seen.get(ctx.business.approval_policy())?, &c.connector, &c.operation);
+    Ok((class.max(c.class), c.data_class.map_or(data, |said| data.max(said))))
 }
 
-/// Says that it is done.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SucceedCall {
-    /// The service's status code.
-    #[serde(default)]
-    pub status: Option<u16>,
-    /// How long it took.
-    #[serde(default)]
-    pub latency_ms: Option<u32>,
-    /// What it answered.
-    #[serde(default)]
-    pub result: Option<Text>,
-    /// What a model behind it used.
-    #[serde(default)]
-    pub usage: Option<Usage>,
-    /// What it cost; all that was set aside when it is left out.
-    #[serde(default)]
-    pub cost: Option<CostInput>,
+/// What an approval rule looks at in a call, with its classes as the tables have them.
+pub(crate) fn raise_classes(c: &IntendCall, ctx: &Context, seen: &Boundary, said: &mut Said) -> Result<(), Refusal> {
+    let (class, data) = classes(c, ctx, seen)?;
+    (said.class, said.data_class) = (Some(class), Some(data));
+    Ok(())
 }
 
-/// Says that it is not done.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FailCall {
-    /// The service's status code.
-    #[serde(default)]
-    pub status: Option<u16>,
-    /// How long it took.
-    #[serde(default)]
-    pub latency_ms: Option<u32>,
-    /// What went wrong.
-    pub error: Text,
-    /// What a model behind it used all the same.
-    #[serde(default)]
-    pub usage: Option<Usage>,
-    /// What it cost all the same; nothing when it is left out.
-    #[serde(default)]
-    pub cost: Option<CostInput>,
+impl IntendCall {
+    fn spending(&self, seen: &Boundary) -> Spending {
+        Spending::of(seen, self.agent, self.task, Some(self.connector.clone()))
+    }
 }
 
-/// Says that nobody knows.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MarkCallAmbiguous {
-    /// What was seen.
-    pub reason: Text,
+/// Whether the agent's permissions have the connector, the operation (among its tools) and the data.
+fn permitted(c: &IntendCall, id: AgentId, data: DataClass, seen: &Boundary) -> Result<(), Refusal> {
+    let permissions = &seen.get(id)?.permissions;
+    if !permissions.connectors.contains(&c.connector) {
+        return Err(Refusal::ConnectorNotAllowed { agent: id, connector: c.connector.to_string() });
+    }
+    if !permissions.tools.contains(&c.operation) {
+        return Err(Refusal::OperationNotAllowed { agent: id, operation: c.operation.to_string() });
+    }
+    if !permissions.data_classes.iter().any(|name| name.as_str() == data.as_str()) {
+        return Err(Refusal::DataClassNotAllowed { agent: id, data_class: data.as_str() });
+    }
+    Ok(())
 }
 
-fn purpose(c: &IntendCall, seen: &Boundary) -> Purpose {
-    Purpose { team: c.agent.and_then(|id| seen.agent(id).team), agent: c.agent, task: c.task, connector: Some(c.connector.clone()) }
+/// Sets aside what the call may cost; where a budget counts it, it must say how much that is.
+fn set_aside(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<(Vec<BudgetId>, Changes), Refusal> {
+    let spending = c.spending(seen);
+    match c.cost_max {
+        _ if ctx.actor.historic => Ok((Vec::new(), Changes::new())),
+        Some(amount) => {
+            let aside = Aside { reservation: ReservationId(ctx.target), agent: spending.agent, expires_at: None };
+            budgets::reserve(ctx, seen, &spending, &aside, amount)
+        }
+        None if spending.is_counted(ctx, seen)? => Err(Refusal::CostMaxMissing),
+        None => Ok((Vec::new(), Changes::new())),
+    }
 }
 
 fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
     let id = CallId(ctx.target);
-    if let Some(agent_id) = named(ctx, c.agent)? {
-        let agent = seen.agent(agent_id);
-        acting_as(ctx, agent_id, &agent)?;
-        if !agent.permissions.connectors.contains(&c.connector) {
-            return Err(Refusal::ConnectorNotAllowed { agent: agent_id, connector: c.connector.to_string() });
-        }
+    let (class, data_class) = classes(c, ctx, seen)?;
+    if let Some(agent) = at_work(ctx, seen, c.agent)?
+        && !ctx.actor.historic
+    {
+        permitted(c, agent, data_class, seen)?;
     }
     let subject = match c.task {
-        Some(task) if seen.task(task).status.is_none() => return Err(Refusal::Unknown { what: "task" }),
-        Some(task) => seen.task(task).subject,
+        Some(task) => {
+            let task = seen.get(task)?;
+            if task.status.is_none() {
+                return Err(Refusal::Unknown { what: "task" });
+            }
+            own_team(ctx, seen, c.agent, task.team)?;
+            task.subject
+        }
         None => ctx.business.as_subject(),
     };
-    let reservation = ReservationId(ctx.target);
-    let (budgets, mut changes) = match c.cost_max {
-        Some(amount) => budgets::reserve(ctx, seen, &budgets::candidates(ctx.business, &purpose(c, seen)), reservation, amount)?,
-        None => (Vec::new(), Changes::new()),
-    };
+    let (budgets, mut changes) = set_aside(c, ctx, seen)?;
     let arguments = c.arguments.clear().cloned().unwrap_or_default();
     let intended = CallIntended {
         connector: c.connector.clone(),
         operation: c.operation.clone(),
-        class: c.class,
+        class,
         agent: c.agent,
         task: c.task,
         decision: c.decision,
         arguments_digest: ctx.content_digest(0, subject, &arguments)?,
         arguments: Text::new(subject, arguments.to_string()),
-        reservation: (!budgets.is_empty()).then_some(reservation),
+        reservation: (!budgets.is_empty()).then_some(ReservationId(ctx.target)),
         cost_max: c.cost_max,
         budgets,
         subject,
@@ -145,97 +201,129 @@ fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Ref
     Ok(changes)
 }
 
-/// What becomes of the money set aside: spent as said, else in full or not at all.
-fn pay(ctx: &Context, seen: &Boundary, call: &Call, cost: Option<Money>, spent_if_unsaid: bool) -> Result<Changes, Refusal> {
-    let Some(reservation) = call.reservation else { return Ok(Changes::new()) };
-    match cost.or(call.cost_max.filter(|_| spent_if_unsaid)) {
-        Some(spent) => budgets::settle(ctx, seen, &call.budgets, reservation, spent),
-        None => Ok(budgets::release(seen, &call.budgets, reservation)),
+/// What becomes of the money: settled where it was set aside, else counted in every budget that
+/// matches now.
+fn pay(ctx: &Context, seen: &Boundary, call: &Call, cost: Option<Money>) -> Result<Changes, Refusal> {
+    match (call.reservation, cost) {
+        (Some(reservation), Some(spent)) => budgets::settle(ctx, seen, &call.budgets, reservation, spent),
+        (Some(reservation), None) => budgets::release(seen, &call.budgets, reservation),
+        (None, Some(spent)) => budgets::charge(ctx, seen, &spending_of(call, seen), spent),
+        (None, None) => Ok(Changes::new()),
     }
 }
 
-fn open(call: &Call, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
-    if let Some(agent) = call.agent {
-        own_credentials(ctx, agent, &seen.agent(agent))?;
+fn spending_of(call: &Call, seen: &Boundary) -> Spending {
+    Spending::of(seen, call.agent, call.task, call.connector.clone())
+}
+
+/// A call whose outcome the actor may report: who said that it would be made, the agent on whose work
+/// it is, or an owner.
+fn reportable(call: &Call, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
+    let agents_own = match call.agent {
+        Some(agent) => ctx.own_agent().is_some() && acting_as(ctx, seen, agent).is_ok(),
+        None => false,
+    };
+    if call.intended_by != ctx.actor.principal && !agents_own && !ctx.by_owner() {
+        return Err(Refusal::NotYours { who: "who said that the call would be made, its agent, or an owner" });
     }
     match call.status {
-        None => Err(Refusal::Unknown { what: "call" }),
         Some(CallStatus::Intended | CallStatus::Ambiguous) => Ok(()),
         Some(status @ (CallStatus::Succeeded | CallStatus::Failed)) => {
             Err(Refusal::WrongStatus { what: "call", status: status.as_str(), wanted: "intended or ambiguous" })
         }
+        None => Err(Refusal::Unknown { what: "call" }),
     }
 }
 
-impl Decide for Command {
+fn succeed(c: &SucceedCall, call: &Call, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    reportable(call, ctx, seen)?;
+    let subject = call.subject;
+    let result_digest = match c.result.as_ref().and_then(|t| t.clear()) {
+        Some(text) => Some(ctx.content_digest(0, subject, text)?),
+        None => None,
+    };
+    let result = c.result.clone().map(|t| t.about(subject));
+    // What was set aside counts where nothing is said: in the budgets and in the figures alike.
+    let set_aside = || call.reservation.and(call.cost_max).map(|m| Cost { amount: m.amount, currency: m.currency, source_text: None });
+    let cost = c.cost.as_ref().map(CostInput::cost).transpose()?.or_else(set_aside);
+    let spent = cost.as_ref().map(Cost::money);
+    let event = CallSucceeded { status: c.status, latency_ms: c.latency_ms, result, result_digest, usage: c.usage.clone(), cost, subject };
+    Ok(std::iter::once((CallId(ctx.target).into(), event.into())).chain(pay(ctx, seen, call, spent)?).collect())
+}
+
+fn fail(c: &FailCall, call: &Call, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    reportable(call, ctx, seen)?;
+    let subject = call.subject;
+    let error = c.error.clone().about(subject);
+    let cost = c.cost.as_ref().map(CostInput::cost).transpose()?;
+    let spent = cost.as_ref().map(Cost::money);
+    let event = CallFailed { status: c.status, latency_ms: c.latency_ms, error, usage: c.usage.clone(), cost, subject };
+    Ok(std::iter::once((CallId(ctx.target).into(), event.into())).chain(pay(ctx, seen, call, spent)?).collect())
+}
+
+impl ContextRules for Command {
     fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
-        let id = CallId(ctx.target);
-        let mut reads = vec![id.into()];
+        let outcome = |costs: bool| {
+            let Some(call) = seen.loaded(CallId(ctx.target)) else { return Vec::new() };
+            let mut reads: Vec<AggregateRef> = call.agent.map(AggregateRef::from).into_iter().collect();
+            match call.reservation {
+                Some(reservation) => reads.extend(budgets::settle_reads(ctx, seen, &call.budgets, reservation)),
+                None if costs => {
+                    reads.extend(call.task.map(AggregateRef::from));
+                    reads.extend(spending_of(call, seen).charge_reads(ctx, seen));
+                }
+                None => {}
+            }
+            reads
+        };
         match self {
             Self::IntendCall(c) => {
+                let mut reads = vec![ctx.business.approval_policy().into()];
                 reads.extend(c.agent.map(AggregateRef::from));
                 reads.extend(c.task.map(AggregateRef::from));
-                if c.cost_max.is_some() {
-                    reads.extend(budgets::candidates(ctx.business, &purpose(c, seen)).into_iter().map(AggregateRef::from));
+                if !ctx.actor.historic {
+                    reads.extend(c.spending(seen).reads(ctx));
                 }
+                reads
             }
-            Self::SucceedCall(_) | Self::FailCall(_) => {
-                let call = seen.call(id);
-                reads.extend(call.agent.map(AggregateRef::from));
-                if let Some(reservation) = call.reservation {
-                    reads.extend(budgets::settle_reads(ctx.business, &call.budgets, reservation));
-                }
-            }
-            Self::MarkCallAmbiguous(_) => reads.extend(seen.call(id).agent.map(AggregateRef::from)),
+            Self::SucceedCall(c) => outcome(c.cost.is_some()),
+            Self::FailCall(c) => outcome(c.cost.is_some()),
+            Self::MarkCallAmbiguous(_) => outcome(false),
         }
-        reads
     }
 
-    fn facts(&self, facts: &mut ActionFacts) {
-        if let Self::IntendCall(c) = self {
-            facts.operation_class = Some(c.class);
-            facts.connector = Some(c.connector.clone());
-            facts.amount = c.cost_max;
-            facts.amount_unsaid = c.cost_max.is_none();
+    fn task(&self, _: &Context) -> Option<TaskId> {
+        match self {
+            Self::IntendCall(c) => c.task,
+            Self::SucceedCall(_) | Self::FailCall(_) | Self::MarkCallAmbiguous(_) => None,
+        }
+    }
+
+    fn say(&self, said: &mut Said) {
+        match self {
+            // The classes are not the caller's to say: the approval check takes them from the tables.
+            Self::IntendCall(c) => {
+                said.connector = Some(c.connector.clone());
+                said.amount = c.cost_max;
+                said.in_the_name_of_an_agent = c.agent.is_some();
+            }
+            Self::SucceedCall(c) => said.amount = c.cost.as_ref().and_then(CostInput::money),
+            Self::FailCall(c) => said.amount = c.cost.as_ref().and_then(CostInput::money),
+            Self::MarkCallAmbiguous(_) => {}
         }
     }
 
     fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
         let id = CallId(ctx.target);
-        let call = seen.call(id);
-        let subject = call.subject;
+        let call = seen.get(id)?;
         match self {
-            Self::IntendCall(_) if call.status.is_some() => Err(Refusal::Exists { what: "call" }),
             Self::IntendCall(c) => intend(c, ctx, seen),
-            Self::SucceedCall(c) => {
-                open(&call, ctx, seen)?;
-                let result_digest = match c.result.as_ref().and_then(|t| t.clear()) {
-                    Some(text) => Some(ctx.content_digest(0, subject, text)?),
-                    None => None,
-                };
-                let result = c.result.clone().map(|t| t.about(subject));
-                let cost = c.cost.as_ref().map(CostInput::cost).transpose()?;
-                let spent = cost.as_ref().map(Cost::money);
-                let event = CallSucceeded { status: c.status, latency_ms: c.latency_ms, result, result_digest, usage: c.usage.clone(), cost, subject };
-                let mut changes: Changes = vec![(id.into(), event.into())];
-                changes.extend(pay(ctx, seen, &call, spent, true)?);
-                Ok(changes)
-            }
-            Self::FailCall(c) => {
-                open(&call, ctx, seen)?;
-                let error = c.error.clone().about(subject);
-                let cost = c.cost.as_ref().map(CostInput::cost).transpose()?;
-                let spent = cost.as_ref().map(Cost::money);
-                let event = CallFailed { status: c.status, latency_ms: c.latency_ms, error, usage: c.usage.clone(), cost, subject };
-                let mut changes: Changes = vec![(id.into(), event.into())];
-                changes.extend(pay(ctx, seen, &call, spent, false)?);
-                Ok(changes)
-            }
+            Self::SucceedCall(c) => succeed(c, call, ctx, seen),
+            Self::FailCall(c) => fail(c, call, ctx, seen),
+            Self::MarkCallAmbiguous(_) if call.status == Some(CallStatus::Ambiguous) => Ok(Changes::new()),
             Self::MarkCallAmbiguous(c) => {
-                if call.status == Some(CallStatus::Ambiguous) {
-                    return Ok(Changes::new());
-                }
-                open(&call, ctx, seen)?;
+                reportable(call, ctx, seen)?;
+                let subject = call.subject;
                 Ok(vec![(id.into(), CallAmbiguous { reason: c.reason.clone().about(subject), subject }.into())])
             }
         }

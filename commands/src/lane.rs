@@ -11,11 +11,11 @@
 mod append;
 mod finish;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::ids::{ApprovalId, EventId};
+use domain::ids::{ApprovalId, EventId, TaskId};
 use domain::limits::LANE_AGGREGATES_MAX;
 use domain::personal::ContentDigest;
 use domain::values::Digest;
@@ -30,9 +30,11 @@ use lru::LruCache;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
+use crate::approval_check;
 use crate::clock::Clock;
 use crate::command::{CommandError, Receipt, ReceiptEvent, Submission};
-use crate::gate;
+use crate::directory::Directory;
+use crate::leases::{Leases, OpenLeases};
 use crate::registry::AnyCommand;
 use crate::root::{Boundary, Changes, Context, Decide};
 
@@ -49,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) keyring: Arc<dyn Keyring>,
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) leases: Arc<dyn OpenLeases>,
 }
 
 /// A command on its way through a lane.
@@ -56,6 +60,8 @@ pub(crate) struct Job {
     pub(crate) submission: Submission,
     pub(crate) command: AnyCommand,
     pub(crate) target: AggregateRef,
+    /// For `businesses.claim_slug`: a business that claimed the slug and was never opened.
+    pub(crate) unopened: Option<BusinessId>,
     /// Whether the target's id is the command's own: it is there only if the command was carried out.
     pub(crate) fresh: bool,
     /// The id of the first event it can make: the same for every repeat.
@@ -117,6 +123,7 @@ pub(crate) struct Lane {
     /// Questions to another program about answers: nobody else waits for them.
     checks: FuturesUnordered<BoxFuture<'static, Checked>>,
     keys: HashSet<EventId>,
+    leases: Leases,
     again: VecDeque<Job>,
     epoch: u64,
     draining: bool,
@@ -131,7 +138,8 @@ impl Lane {
         static LANES: AtomicU64 = AtomicU64::new(1);
         let id = LANES.fetch_add(1, Ordering::Relaxed);
         let (in_flight, checks) = (FuturesOrdered::new(), FuturesUnordered::new());
-        Self { id, shared, jobs, cache, in_flight, checks, keys, again, epoch: 0, draining: false, repeats: 0 }
+        let leases = Leases::new();
+        Self { id, shared, jobs, cache, in_flight, checks, keys, leases, again, epoch: 0, draining: false, repeats: 0 }
     }
 
     /// Works until the desk is gone and everything is answered.
@@ -221,11 +229,16 @@ impl Lane {
         let mut ctx = Context {
             business: job.submission.business,
             target: job.target.id,
+            command: job.command.command_type(),
             now: self.shared.clock.now(),
             actor: submission.actor.clone(),
             approval: submission.approval_id,
             presented: None,
+            backdated: submission.occurred_at.is_some(),
             seed: [0; 32],
+            people: self.shared.directory.roster().await?,
+            leases: self.leases_for(job).await?,
+            unopened: job.unopened,
         };
         let entropy = self.shared.entropy.labelled(job.first_id.0.as_bytes());
         entropy.fill(&mut ctx.seed);
@@ -240,6 +253,7 @@ impl Lane {
             Ok(changes) => self.shared.to_append(job, &ctx, &mut seen, changes, &entropy).await,
             Err(e) => Ok(Decision::Answer(Err(e), versions())),
         };
+        self.leases.note(&job.command, ctx.business, &seen);
         for (aggregate, state) in seen.0 {
             self.cache.put((ctx.business, aggregate), state);
         }
@@ -247,7 +261,7 @@ impl Lane {
     }
 
     async fn decide_on(&mut self, job: &Job, ctx: &mut Context, seen: &mut Boundary) -> Result<Changes, CommandError> {
-        let mut wanted = gate::reads(ctx);
+        let mut wanted = approval_check::reads(ctx);
         if job.submission.if_match.is_some() {
             wanted.push(job.target);
         }
@@ -275,12 +289,18 @@ impl Lane {
         if let Some(approval) = ctx.approval {
             ctx.presented = self.presented(job, approval, seen).await?;
         }
-        let consumed = gate::check(&job.command, &job.submission.r#type, ctx, seen)?;
+        let consumed = approval_check::check(&job.command, ctx, seen)?;
         let mut changes = job.command.decide(ctx, seen)?;
         if !changes.is_empty() {
             changes.extend(consumed);
         }
         Ok(changes)
+    }
+
+    async fn leases_for(&mut self, job: &Job) -> Result<BTreeSet<TaskId>, CommandError> {
+        let business = job.submission.business;
+        let found = self.leases.of(&job.command, business, &*self.shared.leases, self.shared.log.shared()).await;
+        found.map_err(|why| CommandError::Unavailable(format!("nobody can tell which tasks the agent holds: {why}")))
     }
 
     async fn load(&mut self, business: BusinessId, aggregate: AggregateRef) -> Result<(u64, State), CommandError> {
@@ -292,13 +312,19 @@ impl Lane {
 
     /// The digest of this command as the approval would have it; `None` when its key is destroyed.
     async fn presented(&mut self, job: &Job, id: ApprovalId, seen: &Boundary) -> Result<Option<Digest>, CommandError> {
-        let approval = seen.approval(id);
+        let approval = seen.get(id)?;
         let Some(stored) = &approval.command_digest else { return Ok(None) };
         let Some(key) = self.digest_key(stored).await? else { return Ok(None) };
         let malformed = |e: serde_json::Error| CommandError::Malformed(e.to_string());
         let data = serde_json::from_str(job.submission.data.get()).map_err(malformed)?;
-        let intended =
-            gate::intended(job.submission.business, &job.submission.r#type, job.target.id, &data, approval.approval_policy_version, approval.expires_at);
+        let intended = approval_check::intended(
+            job.submission.business,
+            &job.submission.r#type,
+            job.target.id,
+            &data,
+            approval.approval_policy_version,
+            approval.expires_at,
+        );
         Ok(Some(content_digest(&key, &proof::canonical::to_bytes(&intended).map_err(malformed)?)))
     }
 

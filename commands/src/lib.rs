@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod agents;
+mod approval_check;
 pub mod approvals;
 pub mod authorize;
 pub mod budgets;
@@ -16,23 +17,26 @@ pub mod cost;
 pub mod decisions;
 mod desk;
 mod directory;
-mod gate;
 pub mod integrations;
 mod lane;
+mod leases;
 pub mod memory;
 pub mod metrics;
+mod operation_classes;
 pub mod operations;
 mod refusal;
+mod registrations;
 mod registry;
 mod root;
 pub mod tasks;
 
+pub use approval_check::intended;
 pub use authorize::Actor;
 pub use clock::Clock;
 pub use command::{CommandError, Receipt, ReceiptEvent, Submission};
 pub use desk::{Desk, DeskParts};
-pub use directory::Directory;
-pub use gate::intended;
+pub use directory::{Directory, Roster};
+pub use leases::{NoLeases, OpenLeases};
 pub use refusal::Refusal;
-pub use registry::{AnyCommand, CommandType};
+pub use registry::{AnyCommand, CommandType, Sender, Stream, Verb, When};
 pub use root::{Boundary, Change, Changes, Context, Decide, Root};

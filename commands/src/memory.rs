@@ -3,8 +3,9 @@
 
 mod chunks;
 
+use domain::approvals::Said;
 use domain::ids::{AgentId, DocumentId, EventId, FactId};
-use domain::memory::{DocumentAdded, DocumentRetracted, Fact, FactKind, FactRecorded, FactRetracted, FactRevised, FactStatus, FactSuperseded};
+use domain::memory::{Document, DocumentAdded, DocumentRetracted, Fact, FactKind, FactRecorded, FactRetracted, FactRevised, FactStatus, FactSuperseded};
 use domain::personal::Text;
 use domain::values::{Name, Ratio};
 use domain::{AggregateRef, Personal, SubjectId, Timestamp};
@@ -13,126 +14,131 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Refusal;
-use crate::agents::{acting_as, named};
-use crate::registry::commands;
-use crate::root::{Boundary, Changes, Context, Decide};
+use crate::agents::{at_work, own_record};
+use crate::registry::{ContextRules, Target, commands};
+use crate::root::{Boundary, Changes, Context};
 
 /// Most events that one fact is known from.
 const SOURCES_MAX: usize = 100;
 
 commands!("memory" {
     /// Says what is known, and from where.
-    RecordFact = "record_fact" opens Fact,
-    /// Says it better.
-    ReviseFact = "revise_fact" on Fact,
+    RecordFact = "record_fact" opens Fact {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+    } with {
+        /// What sort of thing.
+        fact_kind: FactKind,
+        /// What, in a sentence.
+        statement: Text,
+        /// The same as any JSON, for programs.
+        #[serde(default)]
+        value: Option<Personal<Value>>,
+        /// What it is about, such as a connector or a process.
+        #[serde(default)]
+        topic: Option<Name>,
+        /// The agent that learned it; left out when a human did.
+        #[serde(default)]
+        agent: Option<AgentId>,
+        /// The person it is about; the business when it is left out.
+        #[serde(default)]
+        about: Option<SubjectId>,
+        /// Since when it holds in the world.
+        #[serde(default)]
+        valid_from: Option<Timestamp>,
+        /// Until when.
+        #[serde(default)]
+        valid_to: Option<Timestamp>,
+        /// How sure, 0 to 1.
+        #[serde(default)]
+        confidence: Option<Ratio>,
+        /// Events it is known from.
+        #[serde(default)]
+        sources: Vec<EventId>,
+    }
+
+    /// Says it better: everything is said anew.
+    ReviseFact = "revise_fact" acts Fact {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+    } with {
+        /// What, in a sentence.
+        statement: Text,
+        /// The same as any JSON, for programs.
+        #[serde(default)]
+        value: Option<Personal<Value>>,
+        /// Since when it holds in the world.
+        #[serde(default)]
+        valid_from: Option<Timestamp>,
+        /// Until when.
+        #[serde(default)]
+        valid_to: Option<Timestamp>,
+        /// How sure, 0 to 1.
+        #[serde(default)]
+        confidence: Option<Ratio>,
+        /// Events it is known from.
+        #[serde(default)]
+        sources: Vec<EventId>,
+    }
+
     /// Says that it is not held to be true any more.
-    RetractFact = "retract_fact" on Fact,
+    RetractFact = "retract_fact" acts Fact {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+    } with {
+        /// Why.
+        #[serde(default)]
+        reason: Option<Text>,
+    }
+
     /// Says that another fact took its place.
-    SupersedeFact = "supersede_fact" on Fact,
+    SupersedeFact = "supersede_fact" acts Fact {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+    } with {
+        /// Which one.
+        by: FactId,
+    }
+
     /// Brings in a document.
-    AddDocument = "add_document" opens Document,
+    AddDocument = "add_document" opens Document {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+    } with {
+        /// What sort of knowledge is in it; domain expertise when it is left out.
+        #[serde(default)]
+        fact_kind: Option<FactKind>,
+        /// Its title.
+        title: Text,
+        /// Its markdown.
+        text: Text,
+        /// Where it comes from, such as a file's name.
+        #[serde(default)]
+        source: Option<Name>,
+    }
+
     /// Says that a document is not held to be true any more.
-    RetractDocument = "retract_document" on Document,
+    RetractDocument = "retract_document" acts Document {
+        from: [Owner, Member] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+    } with {
+        /// Why.
+        #[serde(default)]
+        reason: Option<Text>,
+    }
 });
-
-/// Says what is known, and from where.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RecordFact {
-    /// What sort of thing.
-    pub fact_kind: FactKind,
-    /// What, in a sentence.
-    pub statement: Text,
-    /// The same as any JSON, for programs.
-    #[serde(default)]
-    pub value: Option<Personal<Value>>,
-    /// What it is about, such as a connector or a process.
-    #[serde(default)]
-    pub topic: Option<Name>,
-    /// The agent that learned it; left out when a human did.
-    #[serde(default)]
-    pub agent: Option<AgentId>,
-    /// The person it is about; the business when it is left out.
-    #[serde(default)]
-    pub about: Option<SubjectId>,
-    /// Since when it holds in the world.
-    #[serde(default)]
-    pub valid_from: Option<Timestamp>,
-    /// Until when.
-    #[serde(default)]
-    pub valid_to: Option<Timestamp>,
-    /// How sure, 0 to 1.
-    #[serde(default)]
-    pub confidence: Option<Ratio>,
-    /// Events it is known from.
-    #[serde(default)]
-    pub sources: Vec<EventId>,
-}
-
-/// Says it better: everything is said anew.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReviseFact {
-    /// What, in a sentence.
-    pub statement: Text,
-    /// The same as any JSON, for programs.
-    #[serde(default)]
-    pub value: Option<Personal<Value>>,
-    /// Since when it holds in the world.
-    #[serde(default)]
-    pub valid_from: Option<Timestamp>,
-    /// Until when.
-    #[serde(default)]
-    pub valid_to: Option<Timestamp>,
-    /// How sure, 0 to 1.
-    #[serde(default)]
-    pub confidence: Option<Ratio>,
-    /// Events it is known from.
-    #[serde(default)]
-    pub sources: Vec<EventId>,
-}
-
-/// Says that it is not held to be true any more.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RetractFact {
-    /// Why.
-    #[serde(default)]
-    pub reason: Option<Text>,
-}
-
-/// Says that another fact took its place.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SupersedeFact {
-    /// Which one.
-    pub by: FactId,
-}
-
-/// Brings in a document.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AddDocument {
-    /// What sort of knowledge is in it; domain expertise when it is left out.
-    #[serde(default)]
-    pub fact_kind: Option<FactKind>,
-    /// Its title.
-    pub title: Text,
-    /// Its markdown.
-    pub text: Text,
-    /// Where it comes from, such as a file's name.
-    #[serde(default)]
-    pub source: Option<Name>,
-}
-
-/// Says that a document is not held to be true any more.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RetractDocument {
-    /// Why.
-    #[serde(default)]
-    pub reason: Option<Text>,
-}
 
 fn check_validity(from: Option<Timestamp>, to: Option<Timestamp>, sources: usize) -> Result<(), Refusal> {
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
@@ -147,9 +153,7 @@ fn as_text(value: Option<&Personal<Value>>, subject: SubjectId) -> Option<Text> 
 
 fn record(c: &RecordFact, ctx: &Context, seen: &Boundary) -> Result<FactRecorded, Refusal> {
     check_validity(c.valid_from, c.valid_to, c.sources.len())?;
-    if let Some(id) = named(ctx, c.agent)? {
-        acting_as(ctx, id, &seen.agent(id))?;
-    }
+    at_work(ctx, seen, c.agent)?;
     let subject = c.about.unwrap_or_else(|| ctx.business.as_subject());
     Ok(FactRecorded {
         fact_kind: c.fact_kind,
@@ -200,49 +204,68 @@ fn add(c: &AddDocument, ctx: &Context) -> Result<DocumentAdded, Refusal> {
     })
 }
 
-impl Decide for Command {
-    fn reads(&self, ctx: &Context, _: &Boundary) -> Vec<AggregateRef> {
-        let fact = FactId(ctx.target).into();
+/// A fact that still stands and that the actor may change.
+fn own_standing_fact(ctx: &Context, seen: &Boundary, fact: &Fact) -> Result<(), Refusal> {
+    own_record(ctx, seen, fact.recorded_by, fact.agent)?;
+    standing("fact", fact.status)
+}
+
+fn on_document(c: &RetractDocument, document: &Document, ctx: &Context, seen: &Boundary) -> Result<Option<DocumentRetracted>, Refusal> {
+    own_record(ctx, seen, document.added_by, None)?;
+    if document.status == Some(FactStatus::Retracted) {
+        return Ok(None);
+    }
+    standing("document", document.status)?;
+    Ok(Some(DocumentRetracted { reason: c.reason.clone().map(|t| t.about(document.subject)), subject: document.subject }))
+}
+
+impl ContextRules for Command {
+    fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
+        let recorder = || seen.loaded(FactId(ctx.target)).and_then(|fact| fact.agent).map(AggregateRef::from);
         match self {
-            Self::RecordFact(c) => std::iter::once(fact).chain(c.agent.map(AggregateRef::from)).collect(),
-            Self::SupersedeFact(c) => vec![fact, c.by.into()],
-            Self::ReviseFact(_) | Self::RetractFact(_) => vec![fact],
-            Self::AddDocument(_) | Self::RetractDocument(_) => vec![DocumentId(ctx.target).into()],
+            Self::RecordFact(c) => c.agent.map(AggregateRef::from).into_iter().collect(),
+            Self::SupersedeFact(c) => recorder().into_iter().chain([c.by.into()]).collect(),
+            Self::ReviseFact(_) | Self::RetractFact(_) => recorder().into_iter().collect(),
+            Self::AddDocument(_) | Self::RetractDocument(_) => Vec::new(),
+        }
+    }
+
+    fn say(&self, said: &mut Said) {
+        match self {
+            Self::RecordFact(c) => said.in_the_name_of_an_agent = c.agent.is_some(),
+            Self::ReviseFact(_) | Self::RetractFact(_) | Self::SupersedeFact(_) | Self::AddDocument(_) | Self::RetractDocument(_) => {}
         }
     }
 
     fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
-        let (id, document_id) = (FactId(ctx.target), DocumentId(ctx.target));
-        let (fact, document) = (seen.fact(id), seen.document(document_id));
-        let one = |event: domain::Event| Ok(vec![(id.into(), event)]);
-        let of_document = |event: domain::Event| Ok(vec![(document_id.into(), event)]);
-        match self {
-            Self::RecordFact(_) if fact.status.is_some() => Err(Refusal::Exists { what: "fact" }),
-            Self::RecordFact(c) => one(record(c, ctx, seen)?.into()),
+        let (id, document) = (FactId(ctx.target), DocumentId(ctx.target));
+        let event: Option<domain::Event> = match self {
+            Self::RecordFact(c) => Some(record(c, ctx, seen)?.into()),
             Self::ReviseFact(c) => {
-                standing("fact", fact.status)?;
-                one(revise(c, &fact)?.into())
+                let fact = seen.get(id)?;
+                own_standing_fact(ctx, seen, fact)?;
+                Some(revise(c, fact)?.into())
             }
-            Self::RetractFact(_) if fact.status == Some(FactStatus::Retracted) => Ok(Changes::new()),
+            Self::RetractFact(_) if seen.get(id)?.status == Some(FactStatus::Retracted) => None,
             Self::RetractFact(c) => {
-                standing("fact", fact.status)?;
-                one(FactRetracted { reason: c.reason.clone().map(|t| t.about(fact.subject)), subject: fact.subject }.into())
+                let fact = seen.get(id)?;
+                own_standing_fact(ctx, seen, fact)?;
+                Some(FactRetracted { reason: c.reason.clone().map(|t| t.about(fact.subject)), subject: fact.subject }.into())
             }
-            Self::SupersedeFact(c) if fact.superseded_by == Some(c.by) => Ok(Changes::new()),
+            Self::SupersedeFact(c) if seen.get(id)?.superseded_by == Some(c.by) => None,
             Self::SupersedeFact(c) => {
-                standing("fact", fact.status)?;
-                if c.by == id || seen.fact(c.by).status.is_none() {
+                own_standing_fact(ctx, seen, seen.get(id)?)?;
+                if c.by == id || seen.get(c.by)?.status.is_none() {
                     return Err(Refusal::Unknown { what: "fact to take its place" });
                 }
-                one(FactSuperseded { by: c.by }.into())
+                Some(FactSuperseded { by: c.by }.into())
             }
-            Self::AddDocument(_) if document.status.is_some() => Err(Refusal::Exists { what: "document" }),
-            Self::AddDocument(c) => of_document(add(c, ctx)?.into()),
-            Self::RetractDocument(_) if document.status == Some(FactStatus::Retracted) => Ok(Changes::new()),
+            Self::AddDocument(c) => return Ok(vec![(document.into(), add(c, ctx)?.into())]),
             Self::RetractDocument(c) => {
-                standing("document", document.status)?;
-                of_document(DocumentRetracted { reason: c.reason.clone().map(|t| t.about(document.subject)), subject: document.subject }.into())
+                let event = on_document(c, seen.get(document)?, ctx, seen)?;
+                return Ok(event.into_iter().map(|event| (document.into(), event.into())).collect());
             }
-        }
+        };
+        Ok(event.into_iter().map(|event| (id.into(), event)).collect())
     }
 }

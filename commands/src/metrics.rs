@@ -1,114 +1,128 @@
 //! Metrics: figures are reported once, a business defines KPIs over them and sets targets.
 
 use domain::AggregateRef;
+use domain::approvals::Said;
 use domain::ids::{KpiId, MeasureId};
-use domain::metrics::{Aggregation, Direction, KpiDefined, Measured, TargetSet};
+use domain::metrics::{Aggregation, Direction, Kpi, KpiDefined, Measured, TargetSet};
 use domain::values::{Amount, Name};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Refusal;
-use crate::registry::commands;
-use crate::root::{Boundary, Changes, Context, Decide};
+use crate::registry::{ContextRules, Target, commands};
+use crate::root::{Boundary, Changes, Context};
 
 commands!("metrics" {
-    /// Reports a figure.
-    Report = "report" opens Measure,
-    /// Defines a KPI over reported figures.
-    DefineKpi = "define_kpi" on Kpi,
-    /// Says what a KPI should reach.
-    SetTarget = "set_target" on Kpi,
+    /// Reports a figure; `occurred_at` of the command says when it held.
+    Report = "report" opens Measure {
+        from: [Owner, Member, Agent, Service] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Refused, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// What of, such as `revenue`.
+        measure: Name,
+        /// The figure.
+        value: Amount,
+        /// Its unit: ISO 4217 for money, else a word.
+        unit: Name,
+        /// What it was for, such as a plan or a channel.
+        #[serde(default)]
+        dimension: Option<Name>,
+    }
+
+    /// Defines a KPI over reported figures; the same again changes nothing, another one is a new version.
+    DefineKpi = "define_kpi" sets Kpi {
+        from: [Owner] of Business,
+        target: Target::Derived(|c, business| KpiId::of(business, c.kpi.as_str()).0),
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+    } with {
+        /// Its name; the names of the built-in KPIs are taken.
+        kpi: Name,
+        /// What it says, in a sentence.
+        text: Name,
+        /// The figures it is made of.
+        measure: Name,
+        /// How.
+        aggregation: Aggregation,
+        /// Unit of the result.
+        unit: Name,
+        /// Which way is better.
+        direction: Direction,
+    }
+
+    /// Says what a KPI, built-in or own, should reach.
+    SetTarget = "set_target" sets Kpi {
+        from: [Owner] of Business,
+        target: Target::Derived(|c, business| KpiId::of(business, c.kpi.as_str()).0),
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+    } with {
+        /// Which KPI.
+        kpi: Name,
+        /// What it should reach.
+        target: Amount,
+    }
 });
 
-/// Reports a figure; `occurred_at` of the command says when it held.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Report {
-    /// What of, such as `revenue`.
-    pub measure: Name,
-    /// The figure.
-    pub value: Amount,
-    /// Its unit: ISO 4217 for money, else a word.
-    pub unit: Name,
-    /// What it was for, such as a plan or a channel.
-    #[serde(default)]
-    pub dimension: Option<Name>,
-}
-
-/// Defines a KPI over reported figures; the same again changes nothing, another one is a new version.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DefineKpi {
-    /// Its name; the names of the built-in KPIs are taken.
-    pub kpi: Name,
-    /// What it says, in a sentence.
-    pub text: Name,
-    /// The figures it is made of.
-    pub measure: Name,
-    /// How.
-    pub aggregation: Aggregation,
-    /// Unit of the result.
-    pub unit: Name,
-    /// Which way is better.
-    pub direction: Direction,
-}
-
-/// Says what a KPI, built-in or own, should reach.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SetTarget {
-    /// Which KPI.
-    pub kpi: Name,
-    /// What it should reach.
-    pub target: Amount,
-}
-
-impl Decide for Command {
-    fn reads(&self, ctx: &Context, _: &Boundary) -> Vec<AggregateRef> {
-        match self {
-            Self::Report(_) => vec![MeasureId(ctx.target).into()],
-            Self::DefineKpi(_) | Self::SetTarget(_) => vec![KpiId(ctx.target).into()],
-        }
+fn define(c: &DefineKpi, kpi: &Kpi) -> Result<Option<KpiDefined>, Refusal> {
+    if domain::metrics::BUILT_IN.contains(&c.kpi.as_str()) {
+        return Err(Refusal::Exists { what: "KPI" });
     }
+    let same = (c.measure.clone(), c.aggregation, c.unit.clone(), c.direction, c.text.clone());
+    if kpi.definition.as_ref() == Some(&same) {
+        return Ok(None);
+    }
+    Ok(Some(KpiDefined {
+        kpi: c.kpi.clone(),
+        definition_version: kpi.definition_version + 1,
+        text: c.text.clone(),
+        measure: c.measure.clone(),
+        aggregation: c.aggregation,
+        unit: c.unit.clone(),
+        direction: c.direction,
+    }))
+}
+
+/// An agent reports the figures that its permissions name, as the tool `report:<measure>`, and says
+/// nothing of another time than now.
+fn may_report(c: &Report, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
+    let Some(id) = ctx.own_agent() else { return Ok(()) };
+    let tool = format!("report:{}", c.measure);
+    if !seen.get(id)?.permissions.tools.iter().any(|t| t.as_str() == tool) {
+        return Err(Refusal::MeasureNotAllowed { agent: id, measure: c.measure.to_string() });
+    }
+    if ctx.backdated {
+        return Err(Refusal::NotYours { who: "a human or a service" });
+    }
+    Ok(())
+}
+
+impl ContextRules for Command {
+    fn reads(&self, _: &Context, _: &Boundary) -> Vec<AggregateRef> {
+        Vec::new()
+    }
+
+    fn say(&self, _: &mut Said) {}
 
     fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
         let id = KpiId(ctx.target);
-        match self {
-            Self::Report(_) if seen.measure(MeasureId(ctx.target)).reported => Err(Refusal::Exists { what: "figure" }),
+        let event: Option<domain::Event> = match self {
             Self::Report(c) => {
+                may_report(c, ctx, seen)?;
                 let event = Measured { measure: c.measure.clone(), value: c.value, unit: c.unit.clone(), dimension: c.dimension.clone() };
-                Ok(vec![(MeasureId(ctx.target).into(), event.into())])
+                return Ok(vec![(MeasureId(ctx.target).into(), event.into())]);
             }
-            Self::DefineKpi(c) => {
-                if domain::metrics::BUILT_IN.contains(&c.kpi.as_str()) {
-                    return Err(Refusal::Exists { what: "KPI" });
-                }
-                let kpi = seen.kpi(id);
-                let same = (c.measure.clone(), c.aggregation, c.unit.clone(), c.direction, c.text.clone());
-                if kpi.definition.as_ref() == Some(&same) {
-                    return Ok(Changes::new());
-                }
-                let event = KpiDefined {
-                    kpi: c.kpi.clone(),
-                    definition_version: kpi.definition_version + 1,
-                    text: c.text.clone(),
-                    measure: c.measure.clone(),
-                    aggregation: c.aggregation,
-                    unit: c.unit.clone(),
-                    direction: c.direction,
-                };
-                Ok(vec![(id.into(), event.into())])
-            }
+            Self::DefineKpi(c) => define(c, seen.get(id)?)?.map(Into::into),
             Self::SetTarget(c) => {
-                let kpi = seen.kpi(id);
+                let kpi = seen.get(id)?;
                 if kpi.definition_version == 0 && !domain::metrics::BUILT_IN.contains(&c.kpi.as_str()) {
                     return Err(Refusal::Unknown { what: "KPI" });
                 }
-                if kpi.target == Some(c.target) {
-                    return Ok(Changes::new());
-                }
-                Ok(vec![(id.into(), TargetSet { kpi: c.kpi.clone(), target: c.target }.into())])
+                (kpi.target != Some(c.target)).then(|| TargetSet { kpi: c.kpi.clone(), target: c.target }.into())
             }
-        }
+        };
+        Ok(event.into_iter().map(|event| (id.into(), event)).collect())
     }
 }

@@ -1,6 +1,7 @@
 //! Operations: what was exported is on record, with the digest of what left.
 
-use domain::ids::{ExportId, INSTALLATION, ProjectionId};
+use domain::approvals::Said;
+use domain::ids::{ExportId, ProjectionId};
 use domain::operations::{EventSkipped, ExportFormat, Exported};
 use domain::personal::Text;
 use domain::values::{Digest, Name};
@@ -9,65 +10,61 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Refusal;
-use crate::registry::commands;
-use crate::root::{Boundary, Changes, Context, Decide};
+use crate::registry::{ContextRules, Target, commands};
+use crate::root::{Boundary, Changes, Context};
 
 commands!("operations" {
     /// Says that a copy of the record was taken away.
-    RecordExport = "record_export" opens Export,
-    /// Tells a projection to pass over an event that it can't apply.
-    SkipEvent = "skip_event" on Projection,
-});
-
-/// Says that a copy of the record was taken away.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RecordExport {
-    /// As what.
-    pub format: ExportFormat,
-    /// How many events, from the first on.
-    pub events: u64,
-    /// SHA-256 of the file.
-    pub digest: Digest,
-    /// Root of the stream's Merkle tree with the last of them.
-    pub root: Digest,
-}
-
-/// Tells a projection to pass over an event that it can't apply; of the installation.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SkipEvent {
-    /// Which projection.
-    pub projection: Name,
-    /// Of which business.
-    pub business: BusinessId,
-    /// Which of its events: the one it stopped at.
-    pub seq: u64,
-    /// Why.
-    pub reason: Text,
-}
-
-impl Decide for Command {
-    fn reads(&self, ctx: &Context, _: &Boundary) -> Vec<AggregateRef> {
-        match self {
-            Self::RecordExport(_) => vec![ExportId(ctx.target).into()],
-            Self::SkipEvent(_) => vec![ProjectionId(ctx.target).into()],
-        }
+    RecordExport = "record_export" opens Export {
+        from: [Owner, Member, Auditor, Operator] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// As what.
+        format: ExportFormat,
+        /// How many events, from the first on.
+        events: u64,
+        /// SHA-256 of the file.
+        digest: Digest,
+        /// Root of the stream's Merkle tree with the last of them.
+        root: Digest,
     }
 
+    /// Tells a projection to pass over an event that it can't apply; of the installation.
+    SkipEvent = "skip_event" sets Projection {
+        from: [Operator] of Installation,
+        target: Target::Derived(|c, _| ProjectionId::of(c.business, c.projection.as_str()).0),
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// Which projection.
+        projection: Name,
+        /// Of which business.
+        business: BusinessId,
+        /// Which of its events: the one it stopped at.
+        seq: u64,
+        /// Why.
+        reason: Text,
+    }
+});
+
+impl ContextRules for Command {
+    fn reads(&self, _: &Context, _: &Boundary) -> Vec<AggregateRef> {
+        Vec::new()
+    }
+
+    fn say(&self, _: &mut Said) {}
+
     fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
-        let id = ExportId(ctx.target);
         match self {
-            Self::RecordExport(_) if seen.export(id).recorded => Err(Refusal::Exists { what: "export" }),
             Self::RecordExport(c) => {
                 let event = Exported { format: c.format, events: c.events, digest: c.digest, root: c.root };
-                Ok(vec![(id.into(), event.into())])
+                Ok(vec![(ExportId(ctx.target).into(), event.into())])
             }
-            // Views stand above businesses: what they pass over is no business's own affair.
-            Self::SkipEvent(_) if ctx.business != INSTALLATION => Err(Refusal::Unknown { what: "projection in a business; send it to the installation" }),
             Self::SkipEvent(c) => {
                 let id = ProjectionId(ctx.target);
-                if seen.projection(id).skipped.contains(&c.seq) {
+                if seen.get(id)?.skipped.contains(&c.seq) {
                     return Ok(Changes::new());
                 }
                 let subject = ctx.business.as_subject();

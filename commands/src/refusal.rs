@@ -2,7 +2,7 @@
 
 use domain::ids::{AgentId, ApprovalId, BudgetId, ReservationId, TaskId};
 use domain::values::{Currency, Digest};
-use domain::{Money, Timestamp};
+use domain::{Money, PrincipalId, Timestamp};
 
 /// Gives each refusal its stored name beside its sentence.
 macro_rules! refusals {
@@ -37,6 +37,14 @@ refusals! {
     OutOfRange { field: &'static str, rule: &'static str } = "out_of_range",
     #[error("the id of this {what} is {expected}; leave `id` out or send that one")]
     WrongId { what: &'static str, expected: uuid::Uuid } = "wrong_id",
+    #[error("the decision did not say that it reads {aggregate}; this is a fault of the program, please report it")]
+    Undeclared { aggregate: domain::AggregateRef } = "undeclared",
+    #[error("there is no principal {principal} in this business; the operator adds it with access.add_principal and access.grant_role")]
+    PrincipalUnknown { principal: PrincipalId } = "principal_unknown",
+    #[error("that is not yours: only {who} may do that")]
+    NotYours { who: &'static str } = "not_yours",
+    #[error("it is too early for that: wait until {at}")]
+    TooEarly { at: Timestamp } = "too_early",
     // businesses
     #[error("the business is wound up; nothing more can happen in it")]
     WoundUp = "wound_up",
@@ -44,8 +52,10 @@ refusals! {
     NotRegistered = "not_registered",
     #[error("after {from} comes {next}; advance to that first")]
     PhaseOrder { from: &'static str, next: &'static str } = "phase_order",
-    #[error("the slug `{slug}` is taken; choose another")]
+    #[error("the slug `{slug}` can't be had; choose another")]
     SlugTaken { slug: String } = "slug_taken",
+    #[error("you may register at most {per_day} businesses in 24 hours; ask the operator, or try again tomorrow")]
+    TooManyRegistrations { per_day: u32 } = "too_many_registrations",
     #[error("the owner must be a known human principal; add them with access.add_principal first")]
     OwnerUnknown = "owner_unknown",
     // access
@@ -58,8 +68,18 @@ refusals! {
     NotTheAgent { agent: AgentId } = "not_the_agent",
     #[error("agent {agent} may not use the connector {connector}; ask for agents.change of its permissions")]
     ConnectorNotAllowed { agent: AgentId, connector: String } = "connector_not_allowed",
+    #[error("agent {agent} may not use the operation {operation}; ask for agents.change of its permissions (`tools`)")]
+    OperationNotAllowed { agent: AgentId, operation: String } = "operation_not_allowed",
+    #[error("agent {agent} may not touch {data_class} data; ask for agents.change of its permissions (`data_classes`)")]
+    DataClassNotAllowed { agent: AgentId, data_class: &'static str } = "data_class_not_allowed",
+    #[error("agent {agent} may not report {measure}; ask for agents.change of its permissions (the tool `report:{measure}`)")]
+    MeasureNotAllowed { agent: AgentId, measure: String } = "measure_not_allowed",
+    #[error("agent {agent} holds {held} tasks and may hold no more at once; finish or release one first")]
+    TooManyLeases { agent: AgentId, held: usize } = "too_many_leases",
     #[error("an agent says which agent it is: send `agent`")]
     AgentUnnamed = "agent_unnamed",
+    #[error("the principal {principal} is no agent of this business; the operator adds it (kind agent) and grants it the role agent first")]
+    PrincipalNoAgent { principal: PrincipalId } = "principal_no_agent",
     // tasks
     #[error("the lease is lost: token {token} is no longer valid, the current one is {current}; take the task again if it is offered")]
     LeaseLost { token: u32, current: u32 } = "lease_lost",
@@ -73,13 +93,23 @@ refusals! {
     StaleArtifact { named: Digest, at_hand: Digest } = "stale_artifact",
     #[error("agent {agent} belongs to another team or role; this needs a {wanted} of the task's team")]
     WrongTeam { agent: AgentId, wanted: &'static str } = "wrong_team",
+    #[error("agent {agent} never held the lease {token} of this task; only who held it hands in its result")]
+    NeverHeld { agent: AgentId, token: u32 } = "never_held",
+    #[error("the task waits for a human with the role {role}; ask one of them")]
+    NotEscalatedToYou { role: &'static str } = "not_escalated_to_you",
     #[error("there is no result at hand; resolve to offered, failed or cancelled instead")]
     NothingSubmitted = "nothing_submitted",
     #[error("only a human may do that")]
     HumanOnly = "human_only",
     // approvals
-    #[error("the rule `{rule}` asks for approval; send approvals.request with this command, then repeat it with approval_id and the same id and data")]
-    ApprovalRequired { rule: String } = "approval_required",
+    #[error("the rule `{rule}` asks for approval; send approvals.request with this command and its id {id}, then repeat it with approval_id, that id and the same data")]
+    ApprovalRequired { rule: String, id: uuid::Uuid } = "approval_required",
+    #[error("your roles do not allow {command}, so an approval of it would be of no use to you; ask somebody who may send it")]
+    RequesterMayNot { command: &'static str } = "requester_may_not",
+    #[error("the command would change nothing; there is nothing to approve")]
+    NothingToApprove = "nothing_to_approve",
+    #[error("rule `{rule}`: {fault}")]
+    RuleFaulty { rule: String, fault: String } = "rule_faulty",
     #[error("the rule `{rule}` forbids this command")]
     Forbidden { rule: String } = "forbidden_by_approval_policy",
     #[error("approval {approval} was given for another command; send exactly the one that was approved")]
@@ -96,7 +126,7 @@ refusals! {
     OwnRequest = "own_request",
     #[error("you may not vote on this; it needs one of: {roles}")]
     NotAnApprover { roles: String } = "not_an_approver",
-    #[error("you voted otherwise before; a vote can't be changed")]
+    #[error("you have a part in a vote on this already, by your own or a delegated right; another human must vote")]
     VotedAlready = "voted_already",
     #[error("its time has not run out: it is open until {expires_at}")]
     NotYetExpired { expires_at: Timestamp } = "not_yet_expired",
@@ -111,6 +141,10 @@ refusals! {
     ReservationUnknown { reservation: ReservationId } = "reservation_unknown",
     #[error("reservation {reservation} belongs to a call; report the call's outcome instead")]
     ReservationOfCall { reservation: ReservationId } = "reservation_of_call",
+    #[error("budget {budget} is used up in this window; ask for budgets.raise, or wait for its next window")]
+    BudgetUsedUp { budget: BudgetId } = "budget_exceeded",
+    #[error("a budget matches this call; say with cost_max what it may cost at most")]
+    CostMaxMissing = "cost_max_missing",
     #[error("no budget matches; set one with budgets.set first")]
     NoBudget = "no_budget",
     #[error("the budget's limit is {limit}; to raise it ask for budgets.raise")]

@@ -5,33 +5,25 @@
 //! TestFramework and by any cqrs-es store; the desk folds the same boundary itself, because
 //! `CqrsFramework::execute` gives nothing back.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use cqrs_es::event_sink::EventSink;
-use domain::access::{Principal, PrincipalKind};
-use domain::agents::Agent;
-use domain::approvals::{ActionFacts, Approval, ApprovalPolicy};
-use domain::budgets::Budget;
-use domain::businesses::{Business, SlugClaim};
-use domain::decisions::Decision;
-use domain::ids::{AgentId, ApprovalId, BudgetId, CallId, DecisionId, DocumentId, ExportId, FactId, HistoryId, KpiId, MeasureId, ProjectionId, TaskId};
-use domain::integrations::Call;
-use domain::memory::{Document, Fact};
-use domain::metrics::{Kpi, Measure};
-use domain::operations::{Export, Projection};
+use domain::access::PrincipalKind;
+use domain::ids::{AgentId, ApprovalId, EventId, TaskId};
 use domain::personal::{ContentDigest, Text};
-use domain::tasks::{History, Task};
 use domain::values::Digest;
-use domain::{AggregateRef, BusinessId, Event, Kind, PrincipalId, State, SubjectId, Timestamp};
+use domain::{AggregateId, AggregateRef, BusinessId, Event, Meta, State, SubjectId, Timestamp};
 use event_log::sealing::content_digest;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::authorize::Actor;
+use crate::directory::Roster;
 use crate::refusal::Refusal;
+use crate::registry::CommandType;
 
 /// What a decision makes: events, each with its aggregate, in order.
 pub type Changes = Vec<(AggregateRef, Event)>;
@@ -43,6 +35,8 @@ pub struct Context {
     pub business: BusinessId,
     /// The aggregate that the command is for.
     pub target: Uuid,
+    /// What is fixed about the command's type.
+    pub command: &'static CommandType,
     /// Now.
     pub now: Timestamp,
     /// Who asks.
@@ -51,8 +45,16 @@ pub struct Context {
     pub approval: Option<ApprovalId>,
     /// Digest of the command under that approval's own key, where it can be had.
     pub presented: Option<Digest>,
+    /// Whether the command says that it happened in the world at another time than now.
+    pub backdated: bool,
     /// Random bytes, for digest keys.
     pub seed: [u8; 32],
+    /// The installation's principals with their roles, at most a second old.
+    pub people: Arc<Roster>,
+    /// For `tasks.lease`: tasks that the agent may hold now; what it does hold is in their state.
+    pub leases: BTreeSet<TaskId>,
+    /// For `businesses.claim_slug`: a business that claimed a slug and was never opened.
+    pub unopened: Option<BusinessId>,
 }
 
 impl Context {
@@ -67,6 +69,24 @@ impl Context {
         Ok(ContentDigest { digest: content_digest(&key.0, &bytes), digest_key: Text::new(subject, key.to_string()) })
     }
 
+    /// What the envelope of its events would say, without the ids that the command bus gives.
+    #[must_use]
+    pub fn meta(&self) -> Meta {
+        Meta { event_id: EventId::default(), correlation: Uuid::nil(), actor: self.actor.principal, on_behalf_of: None, recorded_at: self.now }
+    }
+
+    /// The agent that these credentials stand for; `None` when the actor is no agent.
+    #[must_use]
+    pub fn own_agent(&self) -> Option<AgentId> {
+        (self.actor.kind == PrincipalKind::Agent).then(|| AgentId::of(self.business, self.actor.principal))
+    }
+
+    /// Whether the actor is an owner of the business.
+    #[must_use]
+    pub fn by_owner(&self) -> bool {
+        self.actor.roles.contains(&domain::values::Role::Owner)
+    }
+
     /// Whether the actor is a human.
     #[must_use]
     pub fn by_human(&self) -> bool {
@@ -78,55 +98,47 @@ impl Context {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Boundary(pub BTreeMap<AggregateRef, (u64, State)>);
 
-/// Typed look-ups; an aggregate that has no events yet is its empty state.
-macro_rules! typed {
-    ($($fn:ident($id:ident) -> $state:ident,)*) => {$(
-        #[doc = concat!("The ", stringify!($fn), " of that id.")]
-        #[must_use]
-        pub fn $fn(&self, id: $id) -> Cow<'_, $state> {
-            match self.0.get(&AggregateRef { kind: Kind::$state, id: id.into() }) {
-                Some((_, State::$state(state))) => Cow::Borrowed(state),
-                _ => Cow::Owned($state::default()),
-            }
-        }
-    )*};
-}
-
-#[allow(clippy::wildcard_enum_match_arm, reason = "a look-up by kind finds that kind or nothing")]
 impl Boundary {
-    typed! {
-        business(BusinessId) -> Business,
-        principal(PrincipalId) -> Principal,
-        agent(AgentId) -> Agent,
-        task(TaskId) -> Task,
-        decision(DecisionId) -> Decision,
-        approval(ApprovalId) -> Approval,
-        budget(BudgetId) -> Budget,
-        call(CallId) -> Call,
-        history(HistoryId) -> History,
-        fact(FactId) -> Fact,
-        document(DocumentId) -> Document,
-        measure(MeasureId) -> Measure,
-        kpi(KpiId) -> Kpi,
-        export(ExportId) -> Export,
-        projection(ProjectionId) -> Projection,
-        approval_policy(BusinessId) -> ApprovalPolicy,
+    /// An aggregate that the decision declared to read.
+    ///
+    /// # Errors
+    /// [`Refusal::Undeclared`] when it did not: what was not read may be anything.
+    pub fn get<I: AggregateId>(&self, id: I) -> Result<&I::State, Refusal> {
+        self.loaded(id).ok_or(Refusal::Undeclared { aggregate: id.into() })
     }
 
-    /// Who has that slug.
+    /// The same while it is still being said what is read: `None` before it is loaded.
     #[must_use]
-    pub fn slug(&self, id: Uuid) -> Cow<'_, SlugClaim> {
-        match self.0.get(&AggregateRef { kind: Kind::Slug, id }) {
-            Some((_, State::Slug(state))) => Cow::Borrowed(state),
-            _ => Cow::Owned(SlugClaim::default()),
+    pub fn loaded<I: AggregateId>(&self, id: I) -> Option<&I::State> {
+        self.0.get(&id.into()).and_then(|(_, state)| I::state_in(state))
+    }
+
+    /// Whether an aggregate has events.
+    ///
+    /// # Errors
+    /// [`Refusal::Undeclared`], as for [`Boundary::get`].
+    pub fn exists(&self, aggregate: AggregateRef) -> Result<bool, Refusal> {
+        self.0.get(&aggregate).map(|(version, _)| *version > 0).ok_or(Refusal::Undeclared { aggregate })
+    }
+
+    /// The same where everything that happened is in it: what a command declares to read and is not
+    /// there has no events.
+    #[must_use]
+    pub fn with_declared<D: Decide>(mut self, command: &D, ctx: &Context) -> Self {
+        loop {
+            let missing: Vec<AggregateRef> = command.reads(ctx, &self).into_iter().filter(|a| !self.0.contains_key(a)).collect();
+            if missing.is_empty() {
+                return self;
+            }
+            self.0.extend(missing.into_iter().map(|a| (a, (0, State::empty(a.kind)))));
         }
     }
 
     /// Folds one event in.
-    pub fn evolve(&mut self, aggregate: AggregateRef, event: &Event) {
+    pub fn evolve(&mut self, aggregate: AggregateRef, meta: &Meta, event: &Event) {
         let (version, state) = self.0.entry(aggregate).or_insert_with(|| (0, State::empty(aggregate.kind)));
         *version += 1;
-        state.evolve(event);
+        state.evolve(meta, event);
     }
 }
 
@@ -135,11 +147,6 @@ pub trait Decide: fmt::Debug + Send + Sync + Sized + 'static {
     /// Which aggregates the decision reads. It is asked again with what was loaded, until it names
     /// nothing new; so what is read may depend on what was read.
     fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef>;
-
-    /// What an approval rule looks at.
-    fn facts(&self, facts: &mut ActionFacts) {
-        let _ = facts;
-    }
 
     /// The events that the command makes, or why not. No events: it is so already.
     ///
@@ -153,6 +160,8 @@ pub trait Decide: fmt::Debug + Send + Sync + Sized + 'static {
 pub struct Change {
     /// The aggregate it belongs to.
     pub aggregate: AggregateRef,
+    /// Who made it, and when.
+    pub meta: Meta,
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
@@ -202,17 +211,18 @@ impl<D: Decide> cqrs_es::Aggregate for Root<D> {
     type Services = Context;
 
     async fn handle(&mut self, command: D, ctx: &Context, sink: &EventSink<Self>) -> Result<(), Refusal> {
-        let changes = command.decide(ctx, &self.boundary)?;
+        let changes = command.decide(ctx, &self.boundary.clone().with_declared(&command, ctx))?;
+        let meta = ctx.meta();
         // `EventSink::write` applies each event to the aggregate it is given, and the snapshot
         // stores of cqrs-es 0.5 apply them once more at commit. A scratch clone takes the first.
         let mut scratch = Self { boundary: self.boundary.clone(), decide: PhantomData };
         for (aggregate, event) in changes {
-            sink.write(Change { aggregate, event }, &mut scratch).await;
+            sink.write(Change { aggregate, meta, event }, &mut scratch).await;
         }
         Ok(())
     }
 
     fn apply(&mut self, fact: Change) {
-        self.boundary.evolve(fact.aggregate, &fact.event);
+        self.boundary.evolve(fact.aggregate, &fact.meta, &fact.event);
     }
 }

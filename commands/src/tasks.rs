@@ -9,23 +9,29 @@
 
 mod commands;
 mod history;
+mod lease;
 mod review;
 
 pub use commands::*;
 use domain::agents::AgentRole;
-use domain::ids::{AgentId, HistoryId, TaskId};
+use domain::approvals::Said;
+use domain::ids::{AgentId, TaskId};
 use domain::personal::{ContentDigest, Text};
 use domain::tasks::{
-    AttemptFailed, Cancelled, Completed, Escalated, EscalationReason, Failed, FailureReason, LateResultRecorded, LeaseExpired, LeaseExtended, Leased, Offered,
-    Planned, Quarantined, Released, Resolution, Resolved, Status, Submitted, Task,
+    AttemptFailed, Cancelled, Completed, Escalated, EscalationReason, Failed, FailureReason, LateResultRecorded, Offered, Planned, Quarantined, Released,
+    Resolution, Resolved, Status, Submitted, Task,
 };
 use domain::values::{Role, Team};
 use domain::{AggregateRef, Event, Personal, SubjectId};
 
+use self::lease::holds;
 use crate::Refusal;
-use crate::agents::{acting_as, own_credentials};
+
+use crate::agents::{acting_as, own_team};
+use crate::budgets::{self, Spending};
 use crate::cost::CostInput;
-use crate::root::{Boundary, Changes, Context, Decide};
+use crate::registry::ContextRules;
+use crate::root::{Boundary, Changes, Context};
 
 /// Lengths a lease may have, in seconds.
 pub const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 120..=86_400;
@@ -42,18 +48,8 @@ fn wrong(status: Status, wanted: &'static str) -> Refusal {
     Refusal::WrongStatus { what: "task", status: status.as_str(), wanted }
 }
 
-/// The holder's token, or `lease_lost`.
-fn holds(task: &Task, token: u32, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
-    match task.lease {
-        // A token is a small number that anybody can guess; who holds it is known.
-        Some(lease) if task.fencing_token == token => own_credentials(ctx, lease.agent, &seen.agent(lease.agent)),
-        Some(_) | None => Err(Refusal::LeaseLost { token, current: task.fencing_token }),
-    }
-}
-
 fn team_member(ctx: &Context, seen: &Boundary, id: AgentId, role: AgentRole, team: Option<Team>) -> Result<(), Refusal> {
-    let agent = seen.agent(id);
-    acting_as(ctx, id, &agent)?;
+    let agent = acting_as(ctx, seen, id)?;
     if agent.role == Some(role) && agent.team == team { Ok(()) } else { Err(Refusal::WrongTeam { agent: id, wanted: role.as_str() }) }
 }
 
@@ -65,8 +61,10 @@ fn plan(c: &Plan, ctx: &Context, seen: &Boundary) -> Decided {
         return Err(Refusal::OutOfRange { field: "depends_on", rule: "at most 100 tasks" });
     }
     // Only what exists can be waited for, and this task does not yet: so there is never a circle.
-    if c.depends_on.iter().any(|id| seen.task(*id).status.is_none()) {
-        return Err(Refusal::Unknown { what: "task to wait for" });
+    for id in &c.depends_on {
+        if seen.get(*id)?.status.is_none() {
+            return Err(Refusal::Unknown { what: "task to wait for" });
+        }
     }
     let attempts_max = c.attempts_max.unwrap_or(ATTEMPTS_DEFAULT);
     let rework_rounds_max = c.rework_rounds_max.unwrap_or(REWORK_ROUNDS_DEFAULT);
@@ -89,7 +87,8 @@ fn plan(c: &Plan, ctx: &Context, seen: &Boundary) -> Decided {
     ])
 }
 
-fn offer(task: &Task, status: Status, seen: &Boundary) -> Decided {
+fn offer(task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided {
+    own_team(ctx, seen, None, task.team)?;
     match status {
         Status::Offered => return Ok(Vec::new()),
         Status::Planned => {}
@@ -97,53 +96,12 @@ fn offer(task: &Task, status: Status, seen: &Boundary) -> Decided {
             return Err(wrong(status, "planned"));
         }
     }
-    if let Some(task) = task.depends_on.iter().find(|id| seen.task(**id).status != Some(Status::Completed)) {
-        return Err(Refusal::Waiting { task: *task });
+    for id in &task.depends_on {
+        if seen.get(*id)?.status != Some(Status::Completed) {
+            return Err(Refusal::Waiting { task: *id });
+        }
     }
     Ok(vec![Offered { team: task.team.unwrap_or(Team::Operations), revision: 1 }.into()])
-}
-
-fn lease(c: &Lease, task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided {
-    let lease_seconds = c.lease_seconds.unwrap_or(LEASE_SECONDS_DEFAULT);
-    if !LEASE_SECONDS.contains(&lease_seconds) {
-        return Err(Refusal::OutOfRange { field: "lease_seconds", rule: "120 to 86400" });
-    }
-    team_member(ctx, seen, c.agent, AgentRole::Producer, task.team)?;
-    let mut events = Vec::new();
-    match (status, task.lease) {
-        (Status::Offered, _) => {}
-        // Nobody has to wait for the policy that expires leases: who wants the task may do it too.
-        (Status::Leased, Some(held)) if held.expires_at <= ctx.now => {
-            events.push(LeaseExpired { fencing_token: task.fencing_token, expired_at: held.expires_at }.into());
-        }
-        (Status::Leased, Some(held)) => return Err(Refusal::LeaseHeld { expires_at: held.expires_at }),
-        (
-            Status::Planned
-            | Status::Leased
-            | Status::Submitted
-            | Status::Escalated
-            | Status::Quarantined
-            | Status::Completed
-            | Status::Failed
-            | Status::Cancelled,
-            _,
-        ) => {
-            return Err(wrong(status, "offered"));
-        }
-    }
-    let expires_at = ctx.now.plus_seconds(u64::from(lease_seconds));
-    events.push(Leased { agent: c.agent, fencing_token: task.fencing_token + 1, lease_seconds, expires_at }.into());
-    Ok(events)
-}
-
-fn heartbeat(c: &Heartbeat, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
-    holds(task, c.fencing_token, ctx, seen)?;
-    let Some(lease) = task.lease else { return Ok(Vec::new()) };
-    if lease.expires_at.seconds_since(ctx.now) * 3 >= u64::from(lease.lease_seconds) {
-        return Ok(Vec::new());
-    }
-    let expires_at = ctx.now.plus_seconds(u64::from(lease.lease_seconds));
-    Ok(vec![LeaseExtended { fencing_token: c.fencing_token, expires_at }.into()])
 }
 
 /// Digest over what was made: what a review must name.
@@ -152,7 +110,7 @@ fn artifact_digest(ctx: &Context, subject: SubjectId, artifacts: &[domain::tasks
 }
 
 fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
-    acting_as(ctx, c.agent, &seen.agent(c.agent))?;
+    acting_as(ctx, seen, c.agent)?;
     let cost = c.cost.as_ref().map(CostInput::cost).transpose()?;
     let result = c.result.clone().map(|t| t.about(task.subject));
     let current = task.fencing_token;
@@ -161,6 +119,10 @@ fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
     }
     let holder = task.lease.filter(|l| l.agent == c.agent && c.fencing_token == current);
     if holder.is_none() {
+        let held_by = usize::try_from(c.fencing_token - 1).ok().and_then(|n| task.holders.get(n));
+        if held_by != Some(&c.agent) {
+            return Err(Refusal::NeverHeld { agent: c.agent, token: c.fencing_token });
+        }
         return Ok(vec![LateResultRecorded { agent: c.agent, fencing_token: c.fencing_token, current_token: current, result, subject: task.subject }.into()]);
     }
     Ok(vec![
@@ -196,10 +158,10 @@ fn escalate(c: &Escalate, task: &Task, status: Status, ctx: &Context, seen: &Bou
     let mut left = None;
     match status {
         Status::Escalated => return Ok(Vec::new()),
-        Status::Offered | Status::Submitted => {}
+        Status::Offered | Status::Submitted => own_team(ctx, seen, None, task.team)?,
         Status::Leased => {
-            holds(task, c.fencing_token.unwrap_or(0), ctx, seen)?;
-            if let Some(lease) = task.lease.filter(|_| c.result.is_some()) {
+            let lease = holds(task, c.fencing_token.unwrap_or(0), ctx, seen)?;
+            if c.result.is_some() {
                 let result = c.result.clone().map(|t| t.about(task.subject));
                 left = Some((artifact_digest(ctx, task.subject, &[], result.as_ref())?, lease.agent));
             }
@@ -224,10 +186,21 @@ fn escalate(c: &Escalate, task: &Task, status: Status, ctx: &Context, seen: &Bou
     ])
 }
 
-fn resolve(c: &Resolve, task: &Task, status: Status, ctx: &Context) -> Decided {
-    if ctx.actor.kind == domain::access::PrincipalKind::Agent {
+/// A human of the role that the task was escalated to, or an owner; work that was done elsewhere is
+/// resolved as its source says.
+fn may_resolve(task: &Task, ctx: &Context) -> Result<(), Refusal> {
+    if ctx.actor.historic {
+        return Ok(());
+    }
+    if !ctx.by_human() {
         return Err(Refusal::HumanOnly);
     }
+    let role = task.escalated_to.unwrap_or(Role::Owner);
+    if ctx.by_owner() || ctx.actor.roles.contains(&role) { Ok(()) } else { Err(Refusal::NotEscalatedToYou { role: role.as_str() }) }
+}
+
+fn resolve(c: &Resolve, task: &Task, status: Status, ctx: &Context) -> Decided {
+    may_resolve(task, ctx)?;
     match status {
         Status::Escalated | Status::Quarantined => {}
         Status::Planned | Status::Offered | Status::Leased | Status::Submitted | Status::Completed | Status::Failed | Status::Cancelled => {
@@ -249,14 +222,58 @@ fn resolve(c: &Resolve, task: &Task, status: Status, ctx: &Context) -> Decided {
     Ok(events)
 }
 
+/// An owner cancels every task, a member what they planned.
+fn cancel(c: &Cancel, task: &Task, status: Status, ctx: &Context) -> Decided {
+    if !ctx.by_owner() && task.planned_by != ctx.actor.principal {
+        return Err(Refusal::NotYours { who: "whoever planned it, or an owner" });
+    }
+    if status == Status::Cancelled {
+        return Ok(Vec::new());
+    }
+    if !status.is_open() {
+        return Err(wrong(status, "open"));
+    }
+    Ok(vec![Cancelled { reason: c.reason.clone().map(|t| t.about(task.subject)), subject: task.subject }.into()])
+}
+
+/// What an activity or a result cost is spent, whether or not it was set aside.
+fn spent(cost: Option<&CostInput>, agent: Option<AgentId>, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    match cost {
+        Some(cost) => budgets::charge(ctx, seen, &Spending::of(seen, agent, Some(TaskId(ctx.target)), None), cost.cost()?.money()),
+        None => Ok(Changes::new()),
+    }
+}
+
 impl Command {
+    /// What the command says was spent, and by which agent.
+    fn cost(&self) -> (Option<&CostInput>, Option<AgentId>) {
+        match self {
+            Self::Submit(c) => (c.cost.as_ref(), Some(c.agent)),
+            Self::RecordActivity(c) => (c.cost.as_ref(), None),
+            Self::Plan(_)
+            | Self::Offer(_)
+            | Self::Lease(_)
+            | Self::Heartbeat(_)
+            | Self::Release(_)
+            | Self::Review(_)
+            | Self::Escalate(_)
+            | Self::Resolve(_)
+            | Self::Fail(_)
+            | Self::Quarantine(_)
+            | Self::Cancel(_)
+            | Self::Expire(_)
+            | Self::OpenHistory(_)
+            | Self::CloseHistory(_) => (None, None),
+        }
+    }
+
     fn on_task(&self, task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided {
         let subject = task.subject;
         match self {
-            Self::Plan(_) => Err(Refusal::Exists { what: "task" }),
-            Self::Offer(_) => offer(task, status, seen),
-            Self::Lease(c) => lease(c, task, status, ctx, seen),
-            Self::Heartbeat(c) => heartbeat(c, task, ctx, seen),
+            Self::Plan(c) => plan(c, ctx, seen),
+            Self::Offer(_) => offer(task, status, ctx, seen),
+            Self::Lease(c) => lease::lease(c, task, status, ctx, seen),
+            Self::Heartbeat(c) => lease::heartbeat(c, task, ctx, seen),
             Self::Release(c) => {
                 holds(task, c.fencing_token, ctx, seen)?;
                 let reason = c.reason.clone().map(|t| t.about(subject));
@@ -271,55 +288,96 @@ impl Command {
                 holds(task, c.fencing_token, ctx, seen)?;
                 Ok(vec![Quarantined { fencing_token: c.fencing_token, reason: c.reason.clone().about(subject), subject }.into()])
             }
-            Self::Cancel(_) if status == Status::Cancelled => Ok(Vec::new()),
-            Self::Cancel(c) if status.is_open() => Ok(vec![Cancelled { reason: c.reason.clone().map(|t| t.about(subject)), subject }.into()]),
-            Self::Cancel(_) => Err(wrong(status, "open")),
-            Self::Expire(_) => match task.lease {
-                Some(lease) if lease.expires_at <= ctx.now => Ok(vec![LeaseExpired { fencing_token: task.fencing_token, expired_at: lease.expires_at }.into()]),
-                Some(lease) => Err(Refusal::LeaseHeld { expires_at: lease.expires_at }),
-                None if status == Status::Offered => Ok(Vec::new()),
-                None => Err(wrong(status, "leased")),
-            },
-            Self::RecordActivity(c) => history::record_activity(c, task),
-            Self::OpenHistory(_) => Err(Refusal::WrongId { what: "history", expected: ctx.target }),
+            Self::Cancel(c) => cancel(c, task, status, ctx),
+            Self::Expire(_) => lease::expire(task, status, ctx),
+            Self::RecordActivity(c) => {
+                own_team(ctx, seen, None, task.team)?;
+                history::record_activity(c, task)
+            }
             Self::CloseHistory(c) => history::close(c, task, status),
+            Self::OpenHistory(_) => Err(Refusal::Unknown { what: "task" }),
         }
     }
 }
 
-impl Decide for Command {
+impl ContextRules for Command {
     fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
         let id = TaskId(ctx.target);
-        let mut reads = vec![id.into()];
-        match self {
-            Self::Plan(c) => reads.extend(c.depends_on.iter().map(|id| AggregateRef::from(*id))),
-            Self::Offer(_) => reads.extend(seen.task(id).depends_on.iter().map(|id| AggregateRef::from(*id))),
-            Self::Lease(c) => reads.push(c.agent.into()),
-            Self::Submit(c) => reads.push(c.agent.into()),
+        let task = || seen.loaded(id);
+        let waits_for = |ids: &[TaskId]| ids.iter().map(|id| AggregateRef::from(*id)).collect::<Vec<_>>();
+        let mut reads = match self {
+            Self::Plan(c) => waits_for(&c.depends_on),
+            Self::Offer(_) => task().map_or_else(Vec::new, |t| waits_for(&t.depends_on)),
+            Self::Lease(c) => {
+                let mut reads = waits_for(&ctx.leases.iter().copied().collect::<Vec<_>>());
+                reads.extend(c.spending(id, seen).reads(ctx));
+                reads
+            }
+            Self::Submit(c) => vec![c.agent.into()],
             Self::Review(c) => {
-                reads.push(c.reviewer.into());
-                reads.extend(seen.task(id).submission.map(|s| AggregateRef::from(s.producer)));
+                let producer = task().and_then(|t| t.submission).map(|s| AggregateRef::from(s.producer));
+                producer.into_iter().chain([c.reviewer.into()]).collect()
             }
             Self::Heartbeat(_) | Self::Release(_) | Self::Escalate(_) | Self::Fail(_) | Self::Quarantine(_) => {
-                reads.extend(seen.task(id).lease.map(|l| AggregateRef::from(l.agent)));
+                task().and_then(|t| t.lease).map(|l| AggregateRef::from(l.agent)).into_iter().collect()
             }
-            Self::OpenHistory(_) => return vec![HistoryId(ctx.target).into()],
-            Self::Resolve(_) | Self::Cancel(_) | Self::Expire(_) | Self::RecordActivity(_) | Self::CloseHistory(_) => {}
+            Self::OpenHistory(_) | Self::Resolve(_) | Self::Cancel(_) | Self::Expire(_) | Self::RecordActivity(_) | Self::CloseHistory(_) => Vec::new(),
+        };
+        if let (Some(_), agent) = self.cost() {
+            reads.extend(Spending::of(seen, agent, Some(id), None).charge_reads(ctx, seen));
         }
         reads
     }
 
+    fn task(&self, ctx: &Context) -> Option<TaskId> {
+        match self {
+            Self::OpenHistory(_) => None,
+            Self::Plan(_)
+            | Self::Offer(_)
+            | Self::Lease(_)
+            | Self::Heartbeat(_)
+            | Self::Release(_)
+            | Self::Submit(_)
+            | Self::Review(_)
+            | Self::Escalate(_)
+            | Self::Resolve(_)
+            | Self::Fail(_)
+            | Self::Quarantine(_)
+            | Self::Cancel(_)
+            | Self::Expire(_)
+            | Self::RecordActivity(_)
+            | Self::CloseHistory(_) => Some(TaskId(ctx.target)),
+        }
+    }
+
+    fn say(&self, said: &mut Said) {
+        said.amount = self.cost().0.and_then(CostInput::money);
+        said.in_the_name_of_an_agent = match self {
+            Self::Lease(_) | Self::Heartbeat(_) | Self::Release(_) | Self::Submit(_) | Self::Review(_) | Self::Fail(_) | Self::Quarantine(_) => true,
+            Self::Escalate(c) => c.fencing_token.is_some(),
+            Self::Plan(_)
+            | Self::Offer(_)
+            | Self::Resolve(_)
+            | Self::Cancel(_)
+            | Self::Expire(_)
+            | Self::RecordActivity(_)
+            | Self::OpenHistory(_)
+            | Self::CloseHistory(_) => false,
+        };
+    }
+
     fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
         if let Self::OpenHistory(c) = self {
-            return history::open(c, ctx, seen);
+            return Ok(history::open(c, ctx));
         }
         let id = TaskId(ctx.target);
-        let task = seen.task(id);
-        let events = match (self, task.status) {
-            (Self::Plan(c), None) => plan(c, ctx, seen),
-            (_, None) => Err(Refusal::Unknown { what: "task" }),
-            (command, Some(status)) => command.on_task(&task, status, ctx, seen),
-        }?;
-        Ok(events.into_iter().map(|event| (id.into(), event)).collect())
+        let task = seen.get(id)?;
+        let status = task.status.unwrap_or(Status::Planned);
+        let events = self.on_task(task, status, ctx, seen)?;
+        let (cost, agent) = self.cost();
+        // A late result changes nothing of the task, and so spends nothing for it.
+        let late = matches!(events.first(), Some(Event::Tasks(domain::tasks::Event::LateResultRecorded(_))));
+        let spent = if late { Changes::new() } else { spent(cost, agent, ctx, seen)? };
+        Ok(events.into_iter().map(|e| (id.into(), e)).chain(spent).collect())
     }
 }

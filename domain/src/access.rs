@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Meta;
 use crate::event::events;
 use crate::ids::{BusinessId, KeyId, PrincipalId, names};
 use crate::personal::Text;
-use crate::values::{Digest, Role};
+use crate::values::{Digest, Role, Timestamp};
 
 names! {
     /// What sort of actor a principal is.
@@ -24,70 +25,49 @@ names! {
 
 events!("access" {
     /// Somebody may authenticate from now on.
-    PrincipalAdded = "principal_added" v 1 on Principal,
+    PrincipalAdded = "principal_added" v 1 on Principal, Private {
+        /// Who.
+        principal: PrincipalId,
+        /// What sort of actor.
+        kind: PrincipalKind,
+        /// The name that people see.
+        #[schemars(extend("x-subject" = "principal"))]
+        display_name: Text,
+        /// Whether it runs the installation.
+        operator: bool,
+    }
+
     /// A principal got a role in a business.
-    RoleGranted = "role_granted" v 1 on Principal,
+    RoleGranted = "role_granted" v 1 on Principal, Private {
+        /// In which business.
+        business: BusinessId,
+        /// Which role.
+        role: Role,
+    }
+
     /// A principal lost a role in a business.
-    RoleRevoked = "role_revoked" v 1 on Principal,
+    RoleRevoked = "role_revoked" v 1 on Principal, Private {
+        /// In which business.
+        business: BusinessId,
+        /// Which role.
+        role: Role,
+    }
+
     /// A key was made; only its hash is known.
-    KeyIssued = "key_issued" v 1 on Principal,
+    KeyIssued = "key_issued" v 1 on Principal, Private {
+        /// Which key.
+        key: KeyId,
+        /// SHA-256 of the secret, which has 256 bits of its own.
+        #[schemars(extend("x-class" = "restricted"))]
+        hash: Digest,
+    }
+
     /// A key opens nothing any more.
-    KeyRevoked = "key_revoked" v 1 on Principal,
+    KeyRevoked = "key_revoked" v 1 on Principal, Private {
+        /// Which key.
+        key: KeyId,
+    }
 });
-
-/// Somebody may authenticate from now on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PrincipalAdded {
-    /// Who.
-    pub principal: PrincipalId,
-    /// What sort of actor.
-    pub kind: PrincipalKind,
-    /// The name that people see.
-    #[schemars(extend("x-subject" = "principal"))]
-    pub display_name: Text,
-    /// Whether it runs the installation.
-    pub operator: bool,
-}
-
-/// A principal got a role in a business.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RoleGranted {
-    /// In which business.
-    pub business: BusinessId,
-    /// Which role.
-    pub role: Role,
-}
-
-/// A principal lost a role in a business.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RoleRevoked {
-    /// In which business.
-    pub business: BusinessId,
-    /// Which role.
-    pub role: Role,
-}
-
-/// A key was made; only its hash is known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KeyIssued {
-    /// Which key.
-    pub key: KeyId,
-    /// SHA-256 of the secret, which has 256 bits of its own.
-    #[schemars(extend("x-class" = "restricted"))]
-    pub hash: Digest,
-}
-
-/// A key opens nothing any more.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KeyRevoked {
-    /// Which key.
-    pub key: KeyId,
-}
 
 /// A principal as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -98,13 +78,16 @@ pub struct Principal {
     pub operator: bool,
     /// Its roles by business.
     pub roles: BTreeMap<BusinessId, BTreeSet<Role>>,
+    /// Roles that were taken away, by business, with the time of the last one: whoever lost a role
+    /// still counts as there for a while, so that nobody becomes the only one by a revocation.
+    pub lost: BTreeMap<BusinessId, BTreeMap<Role, Timestamp>>,
     /// Its working keys, oldest first, with their hashes.
     pub keys: Vec<(KeyId, Digest)>,
 }
 
 impl Principal {
     /// Folds one event in.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, meta: &Meta, event: &Event) {
         match event {
             Event::PrincipalAdded(e) => {
                 self.kind = Some(e.kind);
@@ -117,6 +100,7 @@ impl Principal {
                 if let Some(roles) = self.roles.get_mut(&e.business) {
                     roles.remove(&e.role);
                 }
+                self.lost.entry(e.business).or_default().insert(e.role, meta.recorded_at);
             }
             Event::KeyIssued(e) => self.keys.push((e.key, e.hash)),
             Event::KeyRevoked(e) => self.keys.retain(|(key, _)| *key != e.key),

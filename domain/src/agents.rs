@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Meta;
 use crate::event::events;
-use crate::ids::{PrincipalId, SubjectId, names};
+use crate::ids::{AgentId, BusinessId, PrincipalId, SubjectId, names};
 use crate::personal::Text;
 use crate::values::{Name, Team};
 
@@ -43,79 +44,58 @@ pub struct Runtime {
 
 events!("agents" {
     /// An agent joined a team.
-    Enrolled = "enrolled" v 2 on Agent,
-    /// Its skills, runtime, permissions or concurrency changed.
-    Changed = "changed" v 1 on Agent,
+    Enrolled = "enrolled" v 2 on Agent, Public {
+        /// Its name.
+        name: Name,
+        /// Its team.
+        team: Team,
+        /// Producer or QA.
+        role: AgentRole,
+        /// What it is good at.
+        skills: Vec<Name>,
+        /// Model and prompt version.
+        runtime: Runtime,
+        /// The human who answers for it.
+        owner: PrincipalId,
+        /// The credentials it acts with.
+        principal: PrincipalId,
+        /// What it may use.
+        permissions: Permissions,
+        /// How many tasks it may hold at once.
+        concurrency: u16,
+    }
+
+    /// Its skills, runtime, permissions or concurrency changed; what is absent stays.
+    Changed = "changed" v 1 on Agent, Public {
+        /// What it is good at.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        skills: Option<Vec<Name>>,
+        /// Model and prompt version.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        runtime: Option<Runtime>,
+        /// What it may use.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        permissions: Option<Permissions>,
+        /// How many tasks it may hold at once.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        concurrency: Option<u16>,
+    }
+
     /// It may not take or finish work for now.
-    Suspended = "suspended" v 1 on Agent,
+    Suspended = "suspended" v 1 on Agent, Public {
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<Text>,
+        /// Whom the reason is about.
+        subject: SubjectId,
+    }
+
     /// It may work again.
-    Resumed = "resumed" v 1 on Agent,
+    Resumed = "resumed" v 1 on Agent, Public {}
+
     /// It left for good.
-    Retired = "retired" v 1 on Agent,
+    Retired = "retired" v 1 on Agent, Public {}
 });
-
-/// An agent joined a team.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Enrolled {
-    /// Its name.
-    pub name: Name,
-    /// Its team.
-    pub team: Team,
-    /// Producer or QA.
-    pub role: AgentRole,
-    /// What it is good at.
-    pub skills: Vec<Name>,
-    /// Model and prompt version.
-    pub runtime: Runtime,
-    /// The human who answers for it.
-    pub owner: PrincipalId,
-    /// The credentials it acts with.
-    pub principal: PrincipalId,
-    /// What it may use.
-    pub permissions: Permissions,
-    /// How many tasks it may hold at once.
-    pub concurrency: u16,
-}
-
-/// Its skills, runtime, permissions or concurrency changed; what is absent stays.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Changed {
-    /// What it is good at.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub skills: Option<Vec<Name>>,
-    /// Model and prompt version.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub runtime: Option<Runtime>,
-    /// What it may use.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub permissions: Option<Permissions>,
-    /// How many tasks it may hold at once.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u16>,
-}
-
-/// It may not take or finish work for now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Suspended {
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Text>,
-    /// Whom the reason is about.
-    pub subject: SubjectId,
-}
-
-/// It may work again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Resumed {}
-
-/// It left for good.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Retired {}
 
 names! {
     /// Whether an agent may work.
@@ -152,9 +132,19 @@ pub struct Agent {
     pub runtime: Option<Runtime>,
 }
 
+impl AgentId {
+    /// The id of the agent that acts with these credentials: a principal serves one agent of a
+    /// business, by construction. Agents that were enrolled before this rule, and those that come in
+    /// with other people's records, have ids of their own.
+    #[must_use]
+    pub fn of(business: BusinessId, principal: PrincipalId) -> Self {
+        Self(business.name(&format!("agent:{principal}")))
+    }
+}
+
 impl Agent {
     /// Folds one event in.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, _: &Meta, event: &Event) {
         match event {
             Event::Enrolled(e) => {
                 *self = Self {

@@ -6,5 +6,5 @@ mod policy;
 mod state;
 
 pub use events::*;
-pub use policy::{ActionFacts, ApprovalPolicy, ApprovalRule, Matcher, shipped_rules};
+pub use policy::{ApprovalInputs, ApprovalPolicy, ApprovalRule, Carries, Matcher, OperationRule, Said, shipped_rules};
 pub use state::{Approval, Vote};

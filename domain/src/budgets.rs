@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Meta;
 use crate::event::events;
-use crate::ids::{AgentId, ApprovalId, BudgetId, BusinessId, ReservationId, TaskId, names};
+use crate::ids::{AgentId, ApprovalId, BudgetId, BusinessId, PrincipalId, ReservationId, TaskId, names};
 use crate::values::{Amount, Currency, Money, Name, Team, Timestamp};
 
 /// What a budget is for.
@@ -76,89 +77,70 @@ impl BudgetId {
 
 events!("budgets" {
     /// A scope got a limit.
-    LimitSet = "limit_set" v 1 on Budget,
+    LimitSet = "limit_set" v 1 on Budget, Public {
+        /// What it is for.
+        #[schemars(extend("x-class" = "internal"))]
+        scope: Scope,
+        /// How long it must last.
+        window: Window,
+        /// How much.
+        limit: Money,
+    }
+
     /// The limit grew.
-    Raised = "raised" v 1 on Budget,
+    Raised = "raised" v 1 on Budget, Public {
+        /// By how much.
+        by: Money,
+        /// To how much.
+        limit: Money,
+    }
+
     /// Money was set aside.
-    Reserved = "reserved" v 1 on Budget,
+    Reserved = "reserved" v 2 on Budget, Public {
+        /// Under this id.
+        reservation: ReservationId,
+        /// How much.
+        amount: Money,
+        /// In which period of the window.
+        #[schemars(extend("x-class" = "internal"))]
+        period: String,
+        /// Every budget it is set aside in, this one among them.
+        budgets: Vec<BudgetId>,
+        /// The agent on whose work it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        agent: Option<AgentId>,
+        /// From then on anybody who may release may free it; absent = never.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+    }
+
     /// What was set aside was spent, in whole or in part.
-    Settled = "settled" v 1 on Budget,
+    Settled = "settled" v 1 on Budget, Public {
+        /// Which reservation.
+        reservation: ReservationId,
+        /// What was spent.
+        amount: Money,
+    }
+
     /// What was set aside is free again.
-    Released = "released" v 1 on Budget,
+    Released = "released" v 1 on Budget, Public {
+        /// Which reservation.
+        reservation: ReservationId,
+    }
+
     /// More was spent than was set aside.
-    Overrun = "overrun" v 1 on Budget,
+    Overrun = "overrun" v 1 on Budget, Public {
+        /// Which reservation.
+        reservation: ReservationId,
+        /// What was set aside.
+        reserved: Money,
+        /// What was spent.
+        spent: Money,
+        /// The approval that was asked for to raise the budget, where the approval policy wants one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        approval: Option<ApprovalId>,
+    }
 });
-
-/// A scope got a limit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LimitSet {
-    /// What it is for.
-    #[schemars(extend("x-class" = "internal"))]
-    pub scope: Scope,
-    /// How long it must last.
-    pub window: Window,
-    /// How much.
-    pub limit: Money,
-}
-
-/// The limit grew.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Raised {
-    /// By how much.
-    pub by: Money,
-    /// To how much.
-    pub limit: Money,
-}
-
-/// Money was set aside.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Reserved {
-    /// Under this id.
-    pub reservation: ReservationId,
-    /// How much.
-    pub amount: Money,
-    /// In which period of the window.
-    #[schemars(extend("x-class" = "internal"))]
-    pub period: String,
-    /// Every budget it is set aside in, this one among them.
-    pub budgets: Vec<BudgetId>,
-}
-
-/// What was set aside was spent, in whole or in part.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settled {
-    /// Which reservation.
-    pub reservation: ReservationId,
-    /// What was spent.
-    pub amount: Money,
-}
-
-/// What was set aside is free again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Released {
-    /// Which reservation.
-    pub reservation: ReservationId,
-}
-
-/// More was spent than was set aside.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Overrun {
-    /// Which reservation.
-    pub reservation: ReservationId,
-    /// What was set aside.
-    pub reserved: Money,
-    /// What was spent.
-    pub spent: Money,
-    /// The approval that was asked for to raise the budget, where the approval policy wants one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub approval: Option<ApprovalId>,
-}
 
 /// What is set aside under one id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +151,12 @@ pub struct Reservation {
     pub period: String,
     /// Every budget it is set aside in.
     pub budgets: Vec<BudgetId>,
+    /// The principal that set it aside; with the owners and the owner of its agent it alone closes it.
+    pub holder: PrincipalId,
+    /// The agent on whose work it is.
+    pub agent: Option<AgentId>,
+    /// From then on anybody who may release may free it.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A budget as the rules see it.
@@ -208,7 +196,7 @@ impl Budget {
     }
 
     /// Folds one event in.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, meta: &Meta, event: &Event) {
         match event {
             Event::LimitSet(e) => {
                 self.limit = Some(e.limit);
@@ -219,7 +207,17 @@ impl Budget {
             Event::Reserved(e) => {
                 let used = self.used_in(&e.period);
                 self.used.insert(e.period.clone(), used.plus(e.amount.amount).unwrap_or(used));
-                self.reservations.insert(e.reservation, Reservation { amount: e.amount.amount, period: e.period.clone(), budgets: e.budgets.clone() });
+                self.reservations.insert(
+                    e.reservation,
+                    Reservation {
+                        amount: e.amount.amount,
+                        period: e.period.clone(),
+                        budgets: e.budgets.clone(),
+                        holder: meta.actor,
+                        agent: e.agent,
+                        expires_at: e.expires_at,
+                    },
+                );
             }
             Event::Settled(e) => self.close(e.reservation, e.amount.amount),
             Event::Released(e) => self.close(e.reservation, Amount::ZERO),

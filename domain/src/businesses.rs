@@ -4,10 +4,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Meta;
 use crate::event::events;
 use crate::ids::{BusinessId, PrincipalId, SubjectId, names};
 use crate::personal::Text;
-use crate::values::{Currency, Name, Slug};
+use crate::values::{Currency, Name, Slug, Timestamp};
 
 names! {
     /// How far a business has come.
@@ -44,59 +45,46 @@ impl Phase {
 
 events!("businesses" {
     /// A slug was taken for a business that is about to open.
-    SlugClaimed = "slug_claimed" v 1 on Slug,
+    SlugClaimed = "slug_claimed" v 1 on Slug, Private {
+        /// The slug.
+        slug: Slug,
+        /// For whom.
+        business: BusinessId,
+    }
+
     /// The business exists: the first event of its stream.
-    Registered = "registered" v 1 on Business,
+    Registered = "registered" v 1 on Business, Public {
+        /// Its name in addresses.
+        slug: Slug,
+        /// Its name for people.
+        #[schemars(extend("x-class" = "public"))]
+        name: Name,
+        /// What it is meant to be.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        idea: Option<Text>,
+        /// Where its data is at home.
+        home_region: Name,
+        /// The currency it reckons in.
+        currency: Currency,
+        /// The accountable human.
+        owner: PrincipalId,
+        /// Whom the idea's text is about: the business itself.
+        subject: SubjectId,
+    }
+
     /// It came into its next phase.
-    Advanced = "advanced" v 1 on Business,
+    Advanced = "advanced" v 1 on Business, Public {
+        /// Where it was.
+        from: Phase,
+        /// Where it is now.
+        to: Phase,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<Text>,
+        /// Whom the note is about.
+        subject: SubjectId,
+    }
 });
-
-/// A slug was taken for a business that is about to open.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SlugClaimed {
-    /// The slug.
-    pub slug: Slug,
-    /// For whom.
-    pub business: BusinessId,
-}
-
-/// The business exists: the first event of its stream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Registered {
-    /// Its name in addresses.
-    pub slug: Slug,
-    /// Its name for people.
-    #[schemars(extend("x-class" = "public"))]
-    pub name: Name,
-    /// What it is meant to be.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idea: Option<Text>,
-    /// Where its data is at home.
-    pub home_region: Name,
-    /// The currency it reckons in.
-    pub currency: Currency,
-    /// The accountable human.
-    pub owner: PrincipalId,
-    /// Whom the idea's text is about: the business itself.
-    pub subject: SubjectId,
-}
-
-/// It came into its next phase.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Advanced {
-    /// Where it was.
-    pub from: Phase,
-    /// Where it is now.
-    pub to: Phase,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<Text>,
-    /// Whom the note is about.
-    pub subject: SubjectId,
-}
 
 /// A business as its own rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -111,7 +99,7 @@ pub struct Business {
 
 impl Business {
     /// Folds one event in.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, _: &Meta, event: &Event) {
         match event {
             Event::SlugClaimed(_) => {}
             Event::Registered(e) => {
@@ -129,13 +117,18 @@ impl Business {
 pub struct SlugClaim {
     /// Whose it is.
     pub business: Option<BusinessId>,
+    /// Since when.
+    pub claimed_at: Option<Timestamp>,
 }
 
 impl SlugClaim {
     /// Folds one event in.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, meta: &Meta, event: &Event) {
         match event {
-            Event::SlugClaimed(e) => self.business = Some(e.business),
+            Event::SlugClaimed(e) => {
+                self.business = Some(e.business);
+                self.claimed_at = Some(meta.recorded_at);
+            }
             Event::Registered(_) | Event::Advanced(_) => {}
         }
     }

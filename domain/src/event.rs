@@ -7,7 +7,17 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::ids::Kind;
+use crate::with_contexts;
 use crate::{access, agents, approvals, budgets, businesses, decisions, integrations, memory, metrics, operations, tasks, upcast};
+
+/// Whether an event has a public form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It has: subscribers outside the installation read it, without what is sealed.
+    Public,
+    /// It has none: it says how the installation is run, or holds nothing but personal text.
+    Private,
+}
 
 /// What is fixed about an event's type.
 #[derive(Debug, Clone, Copy)]
@@ -16,8 +26,12 @@ pub struct EventType {
     pub name: &'static str,
     /// Version of its schema that is written today.
     pub schema: u16,
+    /// What it says, in a sentence.
+    pub sentence: &'static str,
     /// The kind of aggregate it belongs to.
     pub kind: Kind,
+    /// Whether it has a public form.
+    pub reach: Reach,
     /// JSON Schema of its `data`.
     pub json_schema: fn() -> Schema,
 }
@@ -45,21 +59,37 @@ pub enum DecodeError {
     },
 }
 
-/// Declares the events of one context: payload structs of the same names stand in the same module.
+/// Declares the events of one context, each with all that is fixed about it:
+/// `Variant = "name" v <schema version> on <Kind>, <Reach> { fields }` below its sentence.
 macro_rules! events {
-    ($context:literal { $($(#[$doc:meta])* $variant:ident = $name:literal v $schema:literal on $kind:ident,)* }) => {
+    ($context:literal { $(
+        $(#[doc = $doc:literal])+
+        $variant:ident = $name:literal v $schema:literal on $kind:ident, $reach:ident {
+            $($(#[$field_meta:meta])* $field:ident: $type:ty,)*
+        }
+    )* }) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+            #[serde(deny_unknown_fields)]
+            pub struct $variant {
+                $($(#[$field_meta])* pub $field: $type,)*
+            }
+        )*
         /// The events of this context.
         #[derive(Debug, Clone, PartialEq)]
         #[allow(clippy::large_enum_variant, reason = "events are short-lived and few at a time")]
         pub enum Event {
-            $($(#[$doc])* $variant($variant),)*
+            $($(#[doc = $doc])+ $variant($variant),)*
         }
         impl Event {
             /// What is fixed about each of them.
             pub const TYPES: &'static [$crate::EventType] = &[$($crate::EventType {
                 name: concat!($context, ".", $name),
                 schema: $schema,
+                sentence: concat!($($doc),+),
                 kind: $crate::Kind::$kind,
+                reach: $crate::Reach::$reach,
                 json_schema: || schemars::schema_for!($variant),
             },)*];
 
@@ -134,19 +164,7 @@ macro_rules! contexts {
     };
 }
 
-contexts! {
-    Businesses = businesses,
-    Access = access,
-    Agents = agents,
-    Tasks = tasks,
-    Decisions = decisions,
-    Approvals = approvals,
-    Budgets = budgets,
-    Integrations = integrations,
-    Memory = memory,
-    Metrics = metrics,
-    Operations = operations,
-}
+with_contexts!(contexts);
 
 /// The `data` of an event, to be serialised.
 pub struct Data<'a>(&'a Event);
@@ -156,6 +174,12 @@ impl Event {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.event_type().name
+    }
+
+    /// The type of that name.
+    #[must_use]
+    pub fn type_named(name: &str) -> Option<&'static EventType> {
+        Self::types().find(|t| t.name == name)
     }
 
     /// Its `data` alone.

@@ -7,6 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::with_aggregates;
+
 /// Declares id types; each is a UUID that can't be taken for another.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -89,6 +91,10 @@ ids! {
     ExportId;
     /// A projection of one business.
     ProjectionId;
+    /// A claimed slug.
+    SlugId;
+    /// A business's approval policy: there is one a business, under the business's own id.
+    ApprovalPolicyId;
 }
 
 /// The stream above all businesses has the nil UUID as its business.
@@ -105,6 +111,12 @@ impl BusinessId {
     #[must_use]
     pub fn as_subject(self) -> SubjectId {
         SubjectId(self.0)
+    }
+
+    /// The id of its approval policy.
+    #[must_use]
+    pub fn approval_policy(self) -> ApprovalPolicyId {
+        ApprovalPolicyId(self.0)
     }
 
     /// The name of its stream wherever a stream name is needed.
@@ -158,45 +170,28 @@ macro_rules! names {
 }
 pub(crate) use names;
 
-names! {
-    /// The kind of an aggregate: a thread inside a business's stream.
-    Kind {
-        /// A claimed slug (installation).
-        Slug = "slug",
-        /// A principal with its roles and keys (installation).
-        Principal = "principal",
-        /// The business itself.
-        Business = "business",
-        /// An agent.
-        Agent = "agent",
-        /// A task.
-        Task = "task",
-        /// A decision.
-        Decision = "decision",
-        /// A request for approval.
-        Approval = "approval",
-        /// The business's approval policy.
-        ApprovalPolicy = "approval_policy",
-        /// A budget.
-        Budget = "budget",
-        /// A call to an outside service.
-        Call = "call",
-        /// A log of work done elsewhere.
-        History = "history",
-        /// Something known.
-        Fact = "fact",
-        /// A document.
-        Document = "document",
-        /// One reported figure.
-        Measure = "measure",
-        /// A KPI's own definition or target.
-        Kpi = "kpi",
-        /// A copy of the record that somebody took away.
-        Export = "export",
-        /// A projection of one business (installation).
-        Projection = "projection",
-    }
+/// Makes the kinds of aggregates from their table.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $state:ident of $context:ident,)*) => {
+        names! {
+            /// The kind of an aggregate: a thread inside a business's stream.
+            Kind { $($(#[$doc])* $kind = $name,)* }
+        }
+        $(
+            impl From<$id> for AggregateRef {
+                fn from(id: $id) -> Self {
+                    Self { kind: Kind::$kind, id: id.0 }
+                }
+            }
+            impl From<$id> for Uuid {
+                fn from(id: $id) -> Self {
+                    id.0
+                }
+            }
+        )*
+    };
 }
+with_aggregates!(kinds);
 
 /// One aggregate inside a business.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -220,22 +215,3 @@ impl fmt::Display for AggregateRef {
         write!(f, "{} {}", self.kind, self.id)
     }
 }
-
-/// Ids of aggregates name their kind, so that a reference is made without repeating it.
-macro_rules! refs {
-    ($($id:ident => $kind:ident),*) => {$(
-        impl From<$id> for AggregateRef {
-            fn from(id: $id) -> Self {
-                Self { kind: Kind::$kind, id: id.0 }
-            }
-        }
-        impl From<$id> for Uuid {
-            fn from(id: $id) -> Self {
-                id.0
-            }
-        }
-    )*};
-}
-refs!(BusinessId => Business, PrincipalId => Principal, AgentId => Agent, TaskId => Task,
-      DecisionId => Decision, ApprovalId => Approval, BudgetId => Budget, CallId => Call, HistoryId => History,
-      FactId => Fact, DocumentId => Document, MeasureId => Measure, KpiId => Kpi, ExportId => Export, ProjectionId => Projection);

@@ -3,9 +3,11 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use crate::Meta;
 use crate::event::events;
-use crate::ids::{AgentId, BudgetId, DecisionId, ReservationId, SubjectId, TaskId, names};
+use crate::ids::{AgentId, BudgetId, DecisionId, PrincipalId, ReservationId, SubjectId, TaskId, names};
 use crate::personal::{ContentDigest, Text};
 use crate::usage::{Cost, Usage};
 use crate::values::{Money, Name};
@@ -28,109 +30,106 @@ names! {
     }
 }
 
+names! {
+    /// How secret the data is that an operation touches, from the least to the most.
+    DataClass {
+        /// Anybody may know it.
+        Public = "public",
+        /// Known inside the business.
+        Internal = "internal",
+        /// Known to those who need it.
+        Confidential = "confidential",
+        /// Known to as few as can be.
+        Restricted = "restricted",
+    }
+}
+
 events!("integrations" {
     /// A call is about to be made.
-    CallIntended = "call_intended" v 1 on Call,
+    CallIntended = "call_intended" v 1 on Call, Public {
+        /// The outside service.
+        connector: Name,
+        /// What it is asked to do.
+        operation: Name,
+        /// What that does to the world.
+        class: OperationClass,
+        /// The agent on whose work it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        agent: Option<AgentId>,
+        /// The task it is for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        task: Option<TaskId>,
+        /// The decision that led to it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        decision: Option<DecisionId>,
+        /// JSON of the arguments.
+        arguments: Text,
+        /// Digest of the arguments.
+        arguments_digest: ContentDigest,
+        /// Money set aside for it in budgets.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reservation: Option<ReservationId>,
+        /// The most it may cost.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cost_max: Option<Money>,
+        /// The budgets in which it is set aside.
+        budgets: Vec<BudgetId>,
+        /// Whom the texts are about.
+        subject: SubjectId,
+    }
+
     /// The service answered that it is done.
-    CallSucceeded = "call_succeeded" v 2 on Call,
+    CallSucceeded = "call_succeeded" v 2 on Call, Public {
+        /// The service's status code.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// How long it took.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        latency_ms: Option<u32>,
+        /// What it answered.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result: Option<Text>,
+        /// Digest of the answer.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result_digest: Option<ContentDigest>,
+        /// What a model behind it used.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
+        /// What it cost.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cost: Option<Cost>,
+        /// Whom the texts are about.
+        subject: SubjectId,
+    }
+
     /// The service answered that it is not done.
-    CallFailed = "call_failed" v 2 on Call,
+    CallFailed = "call_failed" v 2 on Call, Public {
+        /// The service's status code.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// How long it took.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        latency_ms: Option<u32>,
+        /// What went wrong.
+        error: Text,
+        /// What a model behind it used all the same.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
+        /// What it cost all the same.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cost: Option<Cost>,
+        /// Whom the texts are about.
+        subject: SubjectId,
+    }
+
     /// Nobody knows whether it is done.
-    CallAmbiguous = "call_ambiguous" v 1 on Call,
+    CallAmbiguous = "call_ambiguous" v 1 on Call, Public {
+        /// What was seen.
+        reason: Text,
+        /// Whom the text is about.
+        subject: SubjectId,
+    }
 });
-
-/// A call is about to be made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CallIntended {
-    /// The outside service.
-    pub connector: Name,
-    /// What it is asked to do.
-    pub operation: Name,
-    /// What that does to the world.
-    pub class: OperationClass,
-    /// The agent on whose work it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent: Option<AgentId>,
-    /// The task it is for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub task: Option<TaskId>,
-    /// The decision that led to it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decision: Option<DecisionId>,
-    /// JSON of the arguments.
-    pub arguments: Text,
-    /// Digest of the arguments.
-    pub arguments_digest: ContentDigest,
-    /// Money set aside for it in budgets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reservation: Option<ReservationId>,
-    /// The most it may cost.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost_max: Option<Money>,
-    /// The budgets in which it is set aside.
-    pub budgets: Vec<BudgetId>,
-    /// Whom the texts are about.
-    pub subject: SubjectId,
-}
-
-/// The service answered that it is done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CallSucceeded {
-    /// The service's status code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// How long it took.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub latency_ms: Option<u32>,
-    /// What it answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub result: Option<Text>,
-    /// Digest of the answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub result_digest: Option<ContentDigest>,
-    /// What a model behind it used.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Usage>,
-    /// What it cost.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost: Option<Cost>,
-    /// Whom the texts are about.
-    pub subject: SubjectId,
-}
-
-/// The service answered that it is not done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CallFailed {
-    /// The service's status code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// How long it took.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub latency_ms: Option<u32>,
-    /// What went wrong.
-    pub error: Text,
-    /// What a model behind it used all the same.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Usage>,
-    /// What it cost all the same.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost: Option<Cost>,
-    /// Whom the texts are about.
-    pub subject: SubjectId,
-}
-
-/// Nobody knows whether it is done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CallAmbiguous {
-    /// What was seen.
-    pub reason: Text,
-    /// Whom the text is about.
-    pub subject: SubjectId,
-}
 
 names! {
     /// Where a call stands.
@@ -153,8 +152,16 @@ pub struct Call {
     pub status: Option<CallStatus>,
     /// Whom its texts are about.
     pub subject: SubjectId,
+    /// What else belongs to it; its outcome carries it on.
+    pub correlation: Uuid,
+    /// The principal that said it would be made, and so reports what became of it.
+    pub intended_by: PrincipalId,
     /// The agent on whose work it is.
     pub agent: Option<AgentId>,
+    /// The task it is for.
+    pub task: Option<TaskId>,
+    /// The outside service.
+    pub connector: Option<Name>,
     /// Money set aside for it.
     pub reservation: Option<ReservationId>,
     /// The budgets in which it is set aside.
@@ -165,13 +172,17 @@ pub struct Call {
 
 impl Call {
     /// Folds one event in.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, meta: &Meta, event: &Event) {
         match event {
             Event::CallIntended(e) => {
                 *self = Self {
                     status: Some(CallStatus::Intended),
                     subject: e.subject,
+                    correlation: meta.correlation,
+                    intended_by: meta.actor,
                     agent: e.agent,
+                    task: e.task,
+                    connector: Some(e.connector.clone()),
                     reservation: e.reservation,
                     budgets: e.budgets.clone(),
                     cost_max: e.cost_max,

@@ -5,6 +5,8 @@
 //! rules; rules live in `commands`.
 #![warn(missing_docs)]
 
+mod aggregates;
+
 pub mod access;
 pub mod agents;
 pub mod approvals;
@@ -25,9 +27,9 @@ pub mod upcast;
 mod usage;
 pub mod values;
 
-pub use event::{DecodeError, Event, EventType};
+pub use event::{DecodeError, Event, EventType, Reach};
 pub use ids::{AggregateRef, BusinessId, Kind, PrincipalId, SubjectId};
 pub use personal::Personal;
-pub use state::State;
+pub use state::{AggregateId, Meta, State};
 pub use usage::{Cost, Usage};
 pub use values::{Money, Timestamp};

@@ -40,8 +40,14 @@ pub const CONFLICT_TRIES_MAX: u32 = 3;
 pub const LANE_AGGREGATES_MAX: usize = 50_000;
 /// Longest idempotency key, in characters.
 pub const KEY_CHARS_MAX: usize = 200;
-/// Attempts that are kept, newest first.
-pub const ATTEMPTS_MAX: usize = 1_000_000;
+/// Longest idea of a business, in characters.
+pub const IDEA_CHARS_MAX: usize = 100_000;
+/// Businesses that a human without a role may register in 24 hours, unless the operator says otherwise.
+pub const REGISTRATIONS_PER_DAY_MAX: u32 = 5;
+/// Attempts that are kept of one business, newest first.
+pub const ATTEMPTS_PER_BUSINESS_MAX: usize = 200_000;
+/// Refused attempts that are kept of one principal in one business, newest first.
+pub const ATTEMPTS_PER_PRINCIPAL_MAX: usize = 10_000;
 /// Events that a projection applies in one transaction.
 pub const PROJECTION_BATCH_MAX: usize = 500;
 /// Records of an import that are under way at once.
@@ -69,7 +75,10 @@ pub const ALL: &[(&str, u64, &str)] = &[
     ("conflict tries", CONFLICT_TRIES_MAX as u64, "a command"),
     ("lane cache", LANE_AGGREGATES_MAX as u64, "aggregates"),
     ("idempotency key", KEY_CHARS_MAX as u64, "characters"),
-    ("attempts kept", ATTEMPTS_MAX as u64, "rows"),
+    ("idea of a business", IDEA_CHARS_MAX as u64, "characters"),
+    ("registrations without a role", REGISTRATIONS_PER_DAY_MAX as u64, "a day"),
+    ("attempts kept", ATTEMPTS_PER_BUSINESS_MAX as u64, "a business"),
+    ("refused attempts kept", ATTEMPTS_PER_PRINCIPAL_MAX as u64, "a principal and business"),
     ("projection batch", PROJECTION_BATCH_MAX as u64, "events"),
     ("import in flight", IMPORT_RECORDS_MAX as u64, "records"),
     ("import record", IMPORT_RECORD_BYTES_MAX as u64, "bytes"),

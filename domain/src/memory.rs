@@ -5,8 +5,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Meta;
 use crate::event::events;
-use crate::ids::{AgentId, DocumentId, EventId, FactId, SubjectId, names};
+use crate::ids::{AgentId, DocumentId, EventId, FactId, PrincipalId, SubjectId, names};
 use crate::personal::Text;
 use crate::values::{Name, Ratio, Timestamp};
 
@@ -26,123 +27,98 @@ names! {
 
 events!("memory" {
     /// Something became known.
-    FactRecorded = "fact_recorded" v 1 on Fact,
+    FactRecorded = "fact_recorded" v 1 on Fact, Public {
+        /// What sort of thing.
+        fact_kind: FactKind,
+        /// What, in a sentence.
+        statement: Text,
+        /// The same as JSON, for programs.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value: Option<Text>,
+        /// What it is about, such as a connector or a process.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic: Option<Name>,
+        /// The agent that learned it; absent when a human did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        agent: Option<AgentId>,
+        /// Since when it holds in the world; absent = always.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        valid_from: Option<Timestamp>,
+        /// Until when; absent = until further notice.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        valid_to: Option<Timestamp>,
+        /// How sure.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        confidence: Option<Ratio>,
+        /// Events it is known from.
+        sources: Vec<EventId>,
+        /// Whom its texts are about.
+        subject: SubjectId,
+    }
+
     /// It is known better now.
-    FactRevised = "fact_revised" v 1 on Fact,
+    FactRevised = "fact_revised" v 1 on Fact, Public {
+        /// 2, 3, 4 …: the first is what was recorded.
+        revision: u32,
+        /// What, in a sentence.
+        statement: Text,
+        /// The same as JSON, for programs.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value: Option<Text>,
+        /// Since when it holds in the world; absent = always.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        valid_from: Option<Timestamp>,
+        /// Until when; absent = until further notice.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        valid_to: Option<Timestamp>,
+        /// How sure.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        confidence: Option<Ratio>,
+        /// Events it is known from.
+        sources: Vec<EventId>,
+        /// Whom its texts are about.
+        subject: SubjectId,
+    }
+
     /// It is not held to be true any more.
-    FactRetracted = "fact_retracted" v 1 on Fact,
+    FactRetracted = "fact_retracted" v 1 on Fact, Public {
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<Text>,
+        /// Whom the reason is about.
+        subject: SubjectId,
+    }
+
     /// Another fact took its place.
-    FactSuperseded = "fact_superseded" v 1 on Fact,
+    FactSuperseded = "fact_superseded" v 1 on Fact, Public {
+        /// Which one.
+        by: FactId,
+    }
+
     /// A document came in.
-    DocumentAdded = "document_added" v 1 on Document,
+    DocumentAdded = "document_added" v 1 on Document, Public {
+        /// What sort of knowledge is in it.
+        fact_kind: FactKind,
+        /// Its title.
+        title: Text,
+        /// Its markdown, cut at headings; put together again they are the whole text.
+        chunks: Vec<Text>,
+        /// Where it comes from, such as a file's name.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        source: Option<Name>,
+        /// Whom its texts are about.
+        subject: SubjectId,
+    }
+
     /// A document is not held to be true any more.
-    DocumentRetracted = "document_retracted" v 1 on Document,
+    DocumentRetracted = "document_retracted" v 1 on Document, Public {
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<Text>,
+        /// Whom the reason is about.
+        subject: SubjectId,
+    }
 });
-
-/// Something became known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FactRecorded {
-    /// What sort of thing.
-    pub fact_kind: FactKind,
-    /// What, in a sentence.
-    pub statement: Text,
-    /// The same as JSON, for programs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<Text>,
-    /// What it is about, such as a connector or a process.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub topic: Option<Name>,
-    /// The agent that learned it; absent when a human did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent: Option<AgentId>,
-    /// Since when it holds in the world; absent = always.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_from: Option<Timestamp>,
-    /// Until when; absent = until further notice.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_to: Option<Timestamp>,
-    /// How sure.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub confidence: Option<Ratio>,
-    /// Events it is known from.
-    pub sources: Vec<EventId>,
-    /// Whom its texts are about.
-    pub subject: SubjectId,
-}
-
-/// It is known better now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FactRevised {
-    /// 2, 3, 4 …: the first is what was recorded.
-    pub revision: u32,
-    /// What, in a sentence.
-    pub statement: Text,
-    /// The same as JSON, for programs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<Text>,
-    /// Since when it holds in the world; absent = always.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_from: Option<Timestamp>,
-    /// Until when; absent = until further notice.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_to: Option<Timestamp>,
-    /// How sure.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub confidence: Option<Ratio>,
-    /// Events it is known from.
-    pub sources: Vec<EventId>,
-    /// Whom its texts are about.
-    pub subject: SubjectId,
-}
-
-/// It is not held to be true any more.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FactRetracted {
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Text>,
-    /// Whom the reason is about.
-    pub subject: SubjectId,
-}
-
-/// Another fact took its place.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FactSuperseded {
-    /// Which one.
-    pub by: FactId,
-}
-
-/// A document came in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DocumentAdded {
-    /// What sort of knowledge is in it.
-    pub fact_kind: FactKind,
-    /// Its title.
-    pub title: Text,
-    /// Its markdown, cut at headings; put together again they are the whole text.
-    pub chunks: Vec<Text>,
-    /// Where it comes from, such as a file's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<Name>,
-    /// Whom its texts are about.
-    pub subject: SubjectId,
-}
-
-/// A document is not held to be true any more.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DocumentRetracted {
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Text>,
-    /// Whom the reason is about.
-    pub subject: SubjectId,
-}
 
 names! {
     /// Whether something known still stands.
@@ -165,18 +141,24 @@ pub struct Fact {
     pub revision: u32,
     /// Whom its texts are about.
     pub subject: SubjectId,
+    /// The principal that recorded it.
+    pub recorded_by: PrincipalId,
+    /// The agent that learned it; `None` when a human did.
+    pub agent: Option<AgentId>,
     /// The fact that took its place.
     pub superseded_by: Option<FactId>,
 }
 
 impl Fact {
     /// Folds one event in; the events of documents are not its own.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, meta: &Meta, event: &Event) {
         match event {
             Event::FactRecorded(e) => {
                 self.status = Some(FactStatus::Standing);
                 self.revision = 1;
                 self.subject = e.subject;
+                self.recorded_by = meta.actor;
+                self.agent = e.agent;
             }
             Event::FactRevised(e) => self.revision = e.revision,
             Event::FactRetracted(_) => self.status = Some(FactStatus::Retracted),
@@ -196,15 +178,18 @@ pub struct Document {
     pub status: Option<FactStatus>,
     /// Whom its texts are about.
     pub subject: SubjectId,
+    /// The principal that added it.
+    pub added_by: PrincipalId,
 }
 
 impl Document {
     /// Folds one event in; the events of facts are not its own.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, meta: &Meta, event: &Event) {
         match event {
             Event::DocumentAdded(e) => {
                 self.status = Some(FactStatus::Standing);
                 self.subject = e.subject;
+                self.added_by = meta.actor;
             }
             Event::DocumentRetracted(_) => self.status = Some(FactStatus::Retracted),
             Event::FactRecorded(_) | Event::FactRevised(_) | Event::FactRetracted(_) | Event::FactSuperseded(_) => {}

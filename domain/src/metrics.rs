@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Meta;
 use crate::event::events;
 use crate::ids::{KpiId, names};
 use crate::values::{Amount, Name};
@@ -63,57 +64,44 @@ pub const BUILT_IN: &[&str] = &[
 
 events!("metrics" {
     /// Somebody reported a figure.
-    Measured = "measured" v 1 on Measure,
+    Measured = "measured" v 1 on Measure, Public {
+        /// What of, such as `revenue` or `nps_answer`.
+        measure: Name,
+        /// The figure.
+        value: Amount,
+        /// Its unit: ISO 4217 for money, else a word.
+        unit: Name,
+        /// What it was for, such as a plan or a channel.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dimension: Option<Name>,
+    }
+
     /// A KPI over reported figures was defined.
-    KpiDefined = "kpi_defined" v 1 on Kpi,
+    KpiDefined = "kpi_defined" v 1 on Kpi, Public {
+        /// Its name.
+        kpi: Name,
+        /// 1, 2, 3 …: a new one counts all of history anew.
+        definition_version: u32,
+        /// What it says, in a sentence.
+        text: Name,
+        /// The figures it is made of.
+        measure: Name,
+        /// How.
+        aggregation: Aggregation,
+        /// Unit of the result.
+        unit: Name,
+        /// Which way is better.
+        direction: Direction,
+    }
+
     /// What a KPI should reach was set.
-    TargetSet = "target_set" v 1 on Kpi,
+    TargetSet = "target_set" v 1 on Kpi, Public {
+        /// Which KPI.
+        kpi: Name,
+        /// What it should reach.
+        target: Amount,
+    }
 });
-
-/// Somebody reported a figure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Measured {
-    /// What of, such as `revenue` or `nps_answer`.
-    pub measure: Name,
-    /// The figure.
-    pub value: Amount,
-    /// Its unit: ISO 4217 for money, else a word.
-    pub unit: Name,
-    /// What it was for, such as a plan or a channel.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dimension: Option<Name>,
-}
-
-/// A KPI over reported figures was defined.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KpiDefined {
-    /// Its name.
-    pub kpi: Name,
-    /// 1, 2, 3 …: a new one counts all of history anew.
-    pub definition_version: u32,
-    /// What it says, in a sentence.
-    pub text: Name,
-    /// The figures it is made of.
-    pub measure: Name,
-    /// How.
-    pub aggregation: Aggregation,
-    /// Unit of the result.
-    pub unit: Name,
-    /// Which way is better.
-    pub direction: Direction,
-}
-
-/// What a KPI should reach was set.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TargetSet {
-    /// Which KPI.
-    pub kpi: Name,
-    /// What it should reach.
-    pub target: Amount,
-}
 
 /// A reported figure as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -124,7 +112,7 @@ pub struct Measure {
 
 impl Measure {
     /// Folds one event in; those of KPIs are not its own.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, _: &Meta, event: &Event) {
         self.reported |= matches!(event, Event::Measured(_));
     }
 }
@@ -142,7 +130,7 @@ pub struct Kpi {
 
 impl Kpi {
     /// Folds one event in; reported figures are not its own.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, _: &Meta, event: &Event) {
         match event {
             Event::Measured(_) => {}
             Event::KpiDefined(e) => {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Meta;
 use crate::event::events;
 use crate::ids::{BusinessId, ProjectionId, SubjectId, names};
 use crate::personal::Text;
@@ -25,40 +26,31 @@ names! {
 
 events!("operations" {
     /// Somebody took a copy of the record away.
-    Exported = "exported" v 1 on Export,
+    Exported = "exported" v 1 on Export, Private {
+        /// As what.
+        format: ExportFormat,
+        /// How many events, the first of the stream to this one.
+        events: u64,
+        /// SHA-256 of the file.
+        digest: Digest,
+        /// Root of the stream's Merkle tree with the last of them.
+        root: Digest,
+    }
+
     /// A projection was told to pass over an event that it can't apply.
-    EventSkipped = "event_skipped" v 1 on Projection,
+    EventSkipped = "event_skipped" v 1 on Projection, Private {
+        /// Which projection.
+        projection: Name,
+        /// Of which business.
+        business: BusinessId,
+        /// Which of its events.
+        seq: u64,
+        /// Why.
+        reason: Text,
+        /// Whom the reason is about.
+        subject: SubjectId,
+    }
 });
-
-/// Somebody took a copy of the record away.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Exported {
-    /// As what.
-    pub format: ExportFormat,
-    /// How many events, the first of the stream to this one.
-    pub events: u64,
-    /// SHA-256 of the file.
-    pub digest: Digest,
-    /// Root of the stream's Merkle tree with the last of them.
-    pub root: Digest,
-}
-
-/// A projection was told to pass over an event that it can't apply.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EventSkipped {
-    /// Which projection.
-    pub projection: Name,
-    /// Of which business.
-    pub business: BusinessId,
-    /// Which of its events.
-    pub seq: u64,
-    /// Why.
-    pub reason: Text,
-    /// Whom the reason is about.
-    pub subject: SubjectId,
-}
 
 /// An export as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -69,7 +61,7 @@ pub struct Export {
 
 impl Export {
     /// Folds one event in; those of projections are not its own.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, _: &Meta, event: &Event) {
         self.recorded |= matches!(event, Event::Exported(_));
     }
 }
@@ -83,7 +75,7 @@ pub struct Projection {
 
 impl Projection {
     /// Folds one event in; those of exports are not its own.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, _: &Meta, event: &Event) {
         match event {
             Event::EventSkipped(e) => {
                 self.skipped.insert(e.seq);

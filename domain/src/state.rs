@@ -1,28 +1,49 @@
 //! The state of any aggregate: what its events fold into.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::Event;
 use crate::access::Principal;
 use crate::agents::Agent;
 use crate::approvals::{Approval, ApprovalPolicy};
 use crate::budgets::Budget;
 use crate::businesses::{Business, SlugClaim};
 use crate::decisions::Decision;
-use crate::ids::Kind;
+use crate::ids::{
+    AgentId, ApprovalId, ApprovalPolicyId, BudgetId, BusinessId, CallId, DecisionId, DocumentId, EventId, ExportId, FactId, HistoryId, Kind, KpiId, MeasureId,
+    PrincipalId, ProjectionId, SlugId, TaskId,
+};
 use crate::integrations::Call;
 use crate::memory::{Document, Fact};
 use crate::metrics::{Kpi, Measure};
 use crate::operations::{Export, Projection};
 use crate::tasks::{History, Task};
+use crate::values::Timestamp;
+use crate::{Event, with_aggregates};
+
+/// What the envelope of an event says of who made it and when: rules compare it, so that no event
+/// has to repeat it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The event's id.
+    pub event_id: EventId,
+    /// What else belongs to it.
+    pub correlation: Uuid,
+    /// The principal that authenticated.
+    pub actor: PrincipalId,
+    /// The principal in whose name it acted, where that is another one.
+    pub on_behalf_of: Option<PrincipalId>,
+    /// When the log took it, by our clock.
+    pub recorded_at: Timestamp,
+}
 
 /// Gives each kind its state and the context whose events it folds.
 macro_rules! states {
-    ($($kind:ident($state:ident) = $context:ident,)*) => {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $state:ident of $context:ident,)*) => {
         /// The folded state of one aggregate, by its kind.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub enum State {
-            $(#[doc = concat!("Of the kind `", stringify!($kind), "`.")] $kind($state),)*
+            $($(#[$doc])* $kind($state),)*
         }
         impl State {
             /// The state before the first event.
@@ -32,29 +53,36 @@ macro_rules! states {
             }
 
             /// Folds one event in; an event of another context changes nothing.
-            pub fn evolve(&mut self, event: &Event) {
-                match self { $(Self::$kind(state) => if let Event::$context(e) = event { state.evolve(e) },)* }
+            pub fn evolve(&mut self, meta: &Meta, event: &Event) {
+                match self { $(Self::$kind(state) => if let Event::$context(e) = event { state.evolve(meta, e) },)* }
             }
         }
     };
 }
+with_aggregates!(states);
 
-states! {
-    Slug(SlugClaim) = Businesses,
-    Principal(Principal) = Access,
-    Business(Business) = Businesses,
-    Agent(Agent) = Agents,
-    Task(Task) = Tasks,
-    Decision(Decision) = Decisions,
-    Approval(Approval) = Approvals,
-    ApprovalPolicy(ApprovalPolicy) = Approvals,
-    Budget(Budget) = Budgets,
-    Call(Call) = Integrations,
-    History(History) = Tasks,
-    Fact(Fact) = Memory,
-    Document(Document) = Memory,
-    Measure(Measure) = Metrics,
-    Kpi(Kpi) = Metrics,
-    Export(Export) = Operations,
-    Projection(Projection) = Operations,
+/// The id of an aggregate, which says what state that aggregate folds into.
+pub trait AggregateId: Copy + Into<crate::AggregateRef> {
+    /// The state.
+    type State: Default;
+
+    /// The state of that type, if this is one.
+    fn state_in(state: &State) -> Option<&Self::State>;
 }
+
+/// Gives each id its state.
+macro_rules! ids_of_states {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $state:ident of $context:ident,)*) => {$(
+        impl AggregateId for $id {
+            type State = $state;
+            #[allow(clippy::wildcard_enum_match_arm, reason = "a look-up by kind finds that kind or nothing")]
+            fn state_in(state: &State) -> Option<&$state> {
+                match state {
+                    State::$kind(state) => Some(state),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+with_aggregates!(ids_of_states);

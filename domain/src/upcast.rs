@@ -22,6 +22,10 @@ type Upcaster = fn(&mut Map<String, Value>);
 /// From (type, version) to the next version.
 const STEPS: &[(&str, u16, Upcaster)] = &[
     ("agents.enrolled", 1, agents_enrolled_v1),
+    ("approvals.granted", 1, only_more),
+    ("approvals.policy_defined", 1, only_more),
+    ("approvals.requested", 1, only_more),
+    ("budgets.reserved", 1, only_more),
     ("decisions.recorded", 1, only_more),
     ("integrations.call_failed", 1, only_more),
     ("integrations.call_succeeded", 1, only_more),

@@ -2,14 +2,16 @@
 //! stranger must not be able to grow a business's proof). Never the command's data.
 //!
 //! A file of its own with one writing thread, or a table in the log's own database. Rows are written
-//! in groups without waiting for the disk; the newest [`ATTEMPTS_MAX`] are kept, at most
-//! [`AGE_DAYS_MAX`] days.
+//! in groups without waiting for the disk. What is kept is bounded by age and number, apart for each
+//! business, and apart for what was accepted and what was refused: nobody can push out another's
+//! attempts, and refused commands push out no evidence of what was done.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use domain::limits::{ATTEMPTS_MAX, QUEUE_MAX};
+use domain::limits::{ATTEMPTS_PER_BUSINESS_MAX, ATTEMPTS_PER_PRINCIPAL_MAX, QUEUE_MAX};
 use domain::{BusinessId, PrincipalId, Timestamp};
 use rusqlite::{Connection, OpenFlags, params};
 use tokio::sync::{mpsc, oneshot};
@@ -19,8 +21,22 @@ use crate::log::LogError;
 
 /// Days that an attempt is kept.
 pub const AGE_DAYS_MAX: u64 = 400;
-/// Rows between two looks at what is too old.
-const PRUNE_EVERY: u64 = 10_000;
+/// How many attempts are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Caps {
+    /// Of one business: so many that were accepted, and as many that were refused.
+    pub per_business: usize,
+    /// Refused ones of one principal in one business.
+    pub per_principal: usize,
+    /// New rows between two looks at what is too many or too old.
+    pub prune_every: u64,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self { per_business: ATTEMPTS_PER_BUSINESS_MAX, per_principal: ATTEMPTS_PER_PRINCIPAL_MAX, prune_every: 10_000 }
+    }
+}
 
 /// Longest that somebody waits to have one kept.
 const KEEP_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(1);
@@ -84,12 +100,20 @@ impl Attempts {
     /// # Errors
     /// When it can't be opened.
     pub fn open(path: &Path) -> Result<Self, LogError> {
+        Self::with(path, Caps::default())
+    }
+
+    /// The same with caps of one's own, for tests at their edges.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub fn with(path: &Path, caps: Caps) -> Result<Self, LogError> {
         let writer = Connection::open(path).map_err(|e| storage(&e))?;
         writer.execute_batch(SCHEMA).map_err(|e| storage(&e))?;
         let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|e| storage(&e))?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let thread =
-            std::thread::Builder::new().name("attempts".to_owned()).spawn(move || write(writer, jobs)).map_err(|e| LogError::Storage(e.to_string()))?;
+            std::thread::Builder::new().name("attempts".to_owned()).spawn(move || write(writer, jobs, caps)).map_err(|e| LogError::Storage(e.to_string()))?;
         Ok(Self { queue: Mutex::new(Some(queue)), kept: Kept::File(Arc::new(Mutex::new(reader)), Mutex::new(Some(thread))) })
     }
 
@@ -223,7 +247,7 @@ const AGE_MICROS_MAX: u64 = AGE_DAYS_MAX * 86_400_000_000;
 
 #[cfg(feature = "postgres")]
 async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receiver<Job>) {
-    let mut since_prune = 0;
+    let (mut since_prune, mut touched, caps) = (0, BTreeSet::new(), Caps::default());
     while let Some(first) = jobs.recv().await {
         if matches!(first, Job::Keep(_)) && !jobs.is_closed() {
             tokio::time::sleep(COMPANY_WAIT).await;
@@ -239,6 +263,7 @@ async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receive
             }
         }
         since_prune += group.len() as u64;
+        touched.extend(group.iter().map(|a| a.business));
         let mut written = crate::postgres::attempts::keep(&pool, &group).await;
         for _ in 0..KEEP_TRIES_MAX {
             let Err(e) = &written else { break };
@@ -249,9 +274,10 @@ async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receive
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             written = crate::postgres::attempts::keep(&pool, &group).await;
         }
-        if written.is_ok() && since_prune >= PRUNE_EVERY {
+        if written.is_ok() && since_prune >= caps.prune_every {
             since_prune = 0;
-            written = crate::postgres::attempts::prune(&pool, ATTEMPTS_MAX as u64, i64::try_from(AGE_MICROS_MAX).unwrap_or(i64::MAX)).await;
+            written = crate::postgres::attempts::prune(&pool, &touched, caps, i64::try_from(AGE_MICROS_MAX).unwrap_or(i64::MAX)).await;
+            touched.clear();
         }
         if let Err(e) = written {
             tracing::error!(error = %e, "attempts were not kept");
@@ -262,8 +288,26 @@ async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receive
     }
 }
 
-fn write(connection: Connection, mut jobs: mpsc::Receiver<Job>) {
-    let mut since_prune = 0;
+/// Forgets of one business what is beyond its caps: ?1 the business, ?2 for all, ?3 for one principal.
+pub(crate) const PRUNE: &str = "
+DELETE FROM attempts WHERE n IN (
+  SELECT n FROM (
+    SELECT n, refused, row_number() OVER (PARTITION BY refused ORDER BY n DESC) AS of_all,
+           row_number() OVER (PARTITION BY actor, refused ORDER BY n DESC) AS of_actor
+    FROM (SELECT n, actor, outcome NOT IN ('accepted', 'repeated', 'unchanged') AS refused FROM attempts WHERE business = ?1) a) b
+  WHERE of_all > ?2 OR (refused AND of_actor > ?3))";
+
+fn prune(connection: &Connection, touched: &BTreeSet<BusinessId>, caps: Caps) -> rusqlite::Result<()> {
+    for business in touched {
+        connection.prepare_cached(PRUNE)?.execute(params![business.0, caps.per_business, caps.per_principal])?;
+    }
+    let age = i64::try_from(AGE_MICROS_MAX).unwrap_or(i64::MAX);
+    connection.execute("DELETE FROM attempts WHERE at < (SELECT max(at) FROM attempts) - ?", [age])?;
+    Ok(())
+}
+
+fn write(connection: Connection, mut jobs: mpsc::Receiver<Job>, caps: Caps) {
+    let (mut since_prune, mut touched) = (0, BTreeSet::new());
     while let Some(first) = jobs.blocking_recv() {
         // Nobody waits for these but who asks to: a moment's company saves most transactions.
         if matches!(first, Job::Keep(_)) && !jobs.is_closed() {
@@ -279,19 +323,19 @@ fn write(connection: Connection, mut jobs: mpsc::Receiver<Job>) {
                 match job {
                     Job::Keep(a) => {
                         insert.execute(params![a.at.as_micros(), a.business.0, a.actor.0, a.command_type, a.target, a.key, a.outcome])?;
+                        touched.insert(a.business);
                         since_prune += 1;
                     }
                     Job::Flush(done) => flushes.push(done),
                 }
-                if since_prune < PRUNE_EVERY {
+                if since_prune < caps.prune_every {
                     next = jobs.try_recv().ok();
                 }
             }
-            if since_prune >= PRUNE_EVERY {
+            if since_prune >= caps.prune_every {
                 since_prune = 0;
-                let age = i64::try_from(AGE_MICROS_MAX).unwrap_or(i64::MAX);
-                connection.execute("DELETE FROM attempts WHERE n <= (SELECT max(n) FROM attempts) - ?", [ATTEMPTS_MAX])?;
-                connection.execute("DELETE FROM attempts WHERE at < (SELECT max(at) FROM attempts) - ?", [age])?;
+                prune(&connection, &touched, caps)?;
+                touched.clear();
             }
             connection.execute_batch("COMMIT")
         };

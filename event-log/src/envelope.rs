@@ -12,7 +12,7 @@ use std::sync::Arc;
 use domain::ids::EventId;
 use domain::personal::{ContentDigest, Plaintext, SealedField, collect, resolve};
 use domain::values::Digest;
-use domain::{AggregateRef, BusinessId, DecodeError, Event, Kind, PrincipalId, SubjectId, Timestamp};
+use domain::{AggregateRef, BusinessId, DecodeError, Event, Kind, Meta, PrincipalId, SubjectId, Timestamp};
 use proof::canonical;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -253,6 +253,12 @@ impl<'a> Stored<'a> {
     #[must_use]
     pub fn aggregate(&self) -> AggregateRef {
         AggregateRef { kind: self.kind, id: self.id }
+    }
+
+    /// What rules compare of the envelope.
+    #[must_use]
+    pub fn meta(&self) -> Meta {
+        Meta { event_id: self.event_id, correlation: self.correlation, actor: self.actor, on_behalf_of: self.on_behalf_of, recorded_at: self.recorded_at }
     }
 
     /// When it happened: the world's clock where it is known, else ours.

@@ -26,5 +26,5 @@ pub mod subscription;
 pub use envelope::{Draft, Prepared, Recorded, RequestDigest, SealError, Stored};
 pub use keyring::{Keyring, KeyringError, SubjectKey};
 pub use log::{Append, AppendError, Chain, Committed, EventLog, Head, LogError, NewEvent, Pending, RawRow, is_last, typed};
-pub use sealing::{Entropy, Unsealed, unseal};
+pub use sealing::{Entropy, Seed, Unsealed, unseal};
 pub use subscription::{Subscription, Update};

@@ -14,7 +14,7 @@
 use async_trait::async_trait;
 use domain::ids::EventId;
 use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX, PAGE_BYTES_MAX};
-use domain::{AggregateRef, BusinessId, Event, State};
+use domain::{AggregateRef, BusinessId, Event, Meta, State};
 use proof::tree::Hash;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
@@ -219,14 +219,14 @@ pub fn is_last(page: &[Recorded], limit: usize) -> bool {
 /// Events that are read at once when an aggregate is loaded.
 const LOAD_PAGE: usize = 1_000;
 
-/// The typed event in stored bytes.
+/// The typed event in stored bytes, with what rules compare of its envelope.
 ///
 /// # Errors
 /// [`LogError::Storage`] when they are none that this program knows; it says what to do.
-pub fn typed(bytes: &[u8]) -> Result<Event, LogError> {
+pub fn typed(bytes: &[u8]) -> Result<(Meta, Event), LogError> {
     let unreadable = |why: String| LogError::Storage(format!("a stored event can't be read: {why}; run `minutebook verify`"));
     let stored = Stored::parse(bytes).map_err(|e| unreadable(e.to_string()))?;
-    stored.event().map_err(|e| unreadable(e.to_string()))
+    Ok((stored.meta(), stored.event().map_err(|e| unreadable(e.to_string()))?))
 }
 
 /// The log of one installation. What is read of it comes in pages: at most `limit` events, and no more
@@ -253,7 +253,8 @@ pub trait EventLog: Send + Sync {
         loop {
             let events = self.read_aggregate(business, aggregate, version, LOAD_PAGE).await?;
             for recorded in &events {
-                state.evolve(&typed(&recorded.bytes)?);
+                let (meta, event) = typed(&recorded.bytes)?;
+                state.evolve(&meta, &event);
                 version += 1;
             }
             if is_last(&events, LOAD_PAGE) {

@@ -38,16 +38,38 @@ pub enum Entropy {
 pub struct Seed {
     label: Vec<u8>,
     drawn: AtomicU64,
+    /// Whether every command and every key has bytes of its own.
+    apart: bool,
+}
+
+impl Seed {
+    /// A seed from which every command and every key draws bytes of its own: one draw more, or another
+    /// order of commands, moves nothing else.
+    #[must_use]
+    pub fn apart() -> Self {
+        Self { apart: true, ..Self::default() }
+    }
+
+    /// How often it was drawn from.
+    #[must_use]
+    pub fn drawn(&self) -> u64 {
+        self.drawn.load(Ordering::Relaxed)
+    }
+
+    /// Goes back to where it was, so that the next draw gives the same bytes again.
+    pub fn back_to(&self, drawn: u64) {
+        self.drawn.store(drawn, Ordering::Relaxed);
+    }
 }
 
 impl Entropy {
-    /// The entropy of one command or one key, named by `label`. Seeded bytes then depend on the label
-    /// alone: a command that draws once more, or another order of commands, moves nothing else.
+    /// The entropy of one command or one key, named by `label`: seeded apart, its bytes depend on that
+    /// alone.
     #[must_use]
     pub fn labelled(&self, label: &[u8]) -> Self {
         match self {
-            Self::System => Self::System,
-            Self::Seeded(_) => Self::Seeded(Arc::new(Seed { label: label.to_vec(), drawn: AtomicU64::default() })),
+            Self::Seeded(seed) if seed.apart => Self::Seeded(Arc::new(Seed { label: label.to_vec(), ..Seed::default() })),
+            Self::System | Self::Seeded(_) => self.clone(),
         }
     }
 

@@ -4,24 +4,17 @@
 //! some events stay inside altogether, and of the others every sealed (personal) field and every
 //! digest over one does. `mbform` says which version of these rules was applied.
 
+use domain::{Event, Reach};
 use event_log::Recorded;
 use serde_json::{Map, Value, json};
 
 /// Version of the rules.
 pub const FORM: &str = "1";
 
-/// Contexts whose events have a public form.
-const CONTEXTS: [&str; 9] = ["agents", "approvals", "budgets", "businesses", "decisions", "integrations", "memory", "metrics", "tasks"];
-
-/// Events of those contexts that stay inside: they say how the house is run, or have nothing but
-/// personal text.
-const PRIVATE: [&str; 4] = ["approvals.policy_defined", "approvals.commented", "businesses.slug_claimed", "tasks.history_opened"];
-
-/// Whether events of this type have a public form.
+/// Whether events of this type have a public form: their declaration says so.
 #[must_use]
 pub fn is_public(event_type: &str) -> bool {
-    let context = event_type.split('.').next().unwrap_or_default();
-    CONTEXTS.contains(&context) && !PRIVATE.contains(&event_type)
+    Event::type_named(event_type).is_some_and(|t| t.reach == Reach::Public)
 }
 
 /// The public form of an event; `None` when it has none.

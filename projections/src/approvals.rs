@@ -1,7 +1,10 @@
 //! Requests for approval, votes, and the approval policy in force.
 
 use domain::Event;
-use domain::approvals::{ApprovalStatus, Event as Approvals, Requested};
+use std::collections::BTreeSet;
+
+use domain::approvals::{ApprovalStatus, Escalated, Event as Approvals, Requested};
+use domain::values::Role;
 use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
@@ -9,7 +12,7 @@ use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
 /// The projection.
 pub const PROJECTION: Projection = Projection {
     name: "approvals",
-    version: 1,
+    version: 2,
     sql: include_str!("approvals.sql"),
     tables: &[("approvals", "business, id"), ("votes", "business, seq"), ("approval_policies", "business")],
     apply: Apply::Sealed(apply),
@@ -19,7 +22,7 @@ fn requested(tx: &Connection, a: &Applied<'_>, e: &Requested) -> Result<(), Appl
     let (amount, currency) = e.amount.map(|m| (m.amount.to_string(), m.currency.to_string())).unzip();
     run(
         tx,
-        "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, NULL, NULL)",
+        "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, NULL, NULL, ?, ?, ?, 0)",
         &[
             &a.business(),
             &a.id(),
@@ -30,7 +33,7 @@ fn requested(tx: &Connection, a: &Applied<'_>, e: &Requested) -> Result<(), Appl
             &e.rule.as_str(),
             &e.approval_policy_version,
             &e.quorum,
-            &serde_json::to_string(&e.roles)?,
+            &serde_json::to_string(&e.roles.iter().collect::<BTreeSet<_>>())?,
             &amount,
             &currency,
             &e.risk.map(|r| r.as_str()),
@@ -38,8 +41,20 @@ fn requested(tx: &Connection, a: &Applied<'_>, e: &Requested) -> Result<(), Appl
             &ApprovalStatus::Requested.as_str(),
             &a.at(),
             &e.expires_at.to_string(),
+            &e.built_in,
+            &serde_json::to_string(&e.effects)?,
+            &e.task.map(|t| t.to_string()),
         ],
     )
+}
+
+/// An escalation lets others vote too; those who might before still may.
+fn escalated(tx: &Connection, a: &Applied<'_>, e: &Escalated) -> Result<(), ApplyError> {
+    let before: String = tx.prepare_cached("SELECT roles FROM approvals WHERE business = ? AND id = ?")?.query_row([a.business(), a.id()], |r| r.get(0))?;
+    let mut roles: BTreeSet<Role> = serde_json::from_str(&before)?;
+    roles.extend(&e.to_roles);
+    let roles = serde_json::to_string(&roles)?;
+    run(tx, "UPDATE approvals SET escalated = 1, roles = ? WHERE business = ? AND id = ?", &[&roles, &a.business(), &a.id()])
 }
 
 fn close(tx: &Connection, a: &Applied<'_>, status: ApprovalStatus) -> Result<(), ApplyError> {
@@ -51,8 +66,8 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
     match event {
         Approvals::PolicyDefined(e) => run(
             tx,
-            "INSERT OR REPLACE INTO approval_policies VALUES (?, ?, ?, ?)",
-            &[&a.business(), &e.approval_policy_version, &serde_json::to_string(&e.rules)?, &a.at()],
+            "INSERT OR REPLACE INTO approval_policies VALUES (?, ?, ?, ?, ?)",
+            &[&a.business(), &e.approval_policy_version, &serde_json::to_string(&e.rules)?, &serde_json::to_string(&e.operation_classes)?, &a.at()],
         ),
         Approvals::Requested(e) => requested(tx, a, e),
         Approvals::Voted(e) => run(
@@ -70,11 +85,11 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
             ],
         ),
         Approvals::Commented(_) | Approvals::Delegated(_) | Approvals::DelegationRevoked(_) => Ok(()),
-        Approvals::Escalated(e) => {
-            let roles = serde_json::to_string(&e.to_roles)?;
-            run(tx, "UPDATE approvals SET escalated = 1, roles = ? WHERE business = ? AND id = ?", &[&roles, &a.business(), &a.id()])
+        Approvals::Escalated(e) => escalated(tx, a, e),
+        Approvals::Granted(e) => {
+            run(tx, "UPDATE approvals SET alone = ? WHERE business = ? AND id = ?", &[&e.alone, &a.business(), &a.id()])?;
+            close(tx, a, ApprovalStatus::Granted)
         }
-        Approvals::Granted(_) => close(tx, a, ApprovalStatus::Granted),
         Approvals::Rejected(_) => close(tx, a, ApprovalStatus::Rejected),
         Approvals::Expired(_) => close(tx, a, ApprovalStatus::Expired),
         Approvals::Withdrawn(_) => close(tx, a, ApprovalStatus::Withdrawn),

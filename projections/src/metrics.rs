@@ -14,7 +14,7 @@ use crate::{Applied, Apply, ApplyError, Projection, run};
 /// The projection.
 pub const PROJECTION: Projection = Projection {
     name: "metrics",
-    version: 2,
+    version: 3,
     sql: include_str!("metrics.sql"),
     tables: &[
         ("samples", "business, sample, seq, n"),

@@ -1,16 +1,18 @@
 //! Tasks: where each stands, who acts next, what reviewers said.
 
-use domain::Event;
+use domain::ids::{AgentId, TaskId};
 use domain::tasks::{ActivityRecorded, Escalated, Event as Tasks, Offered, Planned, Resolution, Reviewed, SourceMoney, Status, Submitted, Verdict};
+use domain::{BusinessId, Event};
 use rusqlite::{Connection, ToSql};
 use rust_decimal::Decimal;
 
+use crate::Views;
 use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
 
 /// The projection.
 pub const PROJECTION: Projection = Projection {
     name: "tasks",
-    version: 3,
+    version: 4,
     sql: include_str!("tasks.sql"),
     tables: &[
         ("tasks", "business, id"),
@@ -21,6 +23,19 @@ pub const PROJECTION: Projection = Projection {
     ],
     apply: Apply::Sealed(apply),
 };
+
+/// The tasks that an agent holds, as far as the views show.
+///
+/// # Errors
+/// When the views can't be read.
+pub fn held_by(views: &Views, business: BusinessId, agent: AgentId) -> Result<Vec<TaskId>, rusqlite::Error> {
+    let ids = views.read(|c| {
+        let mut query = c.prepare_cached("SELECT id FROM tasks WHERE business = ? AND lease_agent = ?")?;
+        let ids = query.query_map([business.to_string(), agent.to_string()], |r| r.get::<_, String>(0))?;
+        ids.collect::<rusqlite::Result<Vec<_>>>()
+    })?;
+    Ok(ids.into_iter().filter_map(|id| id.parse().ok()).collect())
+}
 
 /// Who acts next, from the row alone; a planned task waits for the first open one it depends on.
 const NEXT_ACTOR: &str = "UPDATE tasks SET next_actor = CASE status
@@ -173,7 +188,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Tasks::LeaseExtended(e) => set(tx, a, "lease_expires_at = ?", &[&e.expires_at.to_string()])?,
         Tasks::Released(_) | Tasks::LeaseExpired(_) => enter(tx, a, Status::Offered)?,
         Tasks::Submitted(e) => submitted(tx, a, e)?,
-        Tasks::LateResultRecorded(_) => {}
+        Tasks::LateResultRecorded(_) | Tasks::HumanIntervened(_) => {}
         Tasks::Reviewed(e) => reviewed(tx, a, e)?,
         Tasks::Completed(e) => {
             enter(tx, a, Status::Completed)?;

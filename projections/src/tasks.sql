@@ -10,6 +10,7 @@ CREATE TABLE tasks(
 CREATE UNIQUE INDEX tasks_by_seq ON tasks(business, seq);
 CREATE INDEX tasks_by_status ON tasks(business, status, seq);
 CREATE INDEX tasks_by_producer ON tasks(business, producer, seq) WHERE producer IS NOT NULL;
+CREATE INDEX tasks_by_holder ON tasks(business, lease_agent) WHERE lease_agent IS NOT NULL;
 CREATE TABLE task_dependencies(
   business TEXT NOT NULL, task TEXT NOT NULL, n INTEGER NOT NULL, depends_on TEXT NOT NULL,
   PRIMARY KEY (business, task, n)) STRICT, WITHOUT ROWID;

@@ -41,6 +41,14 @@ node! {
         closed_at: Option<String>,
         /// When it was used.
         consumed_at: Option<String>,
+        /// Whether a rule that no approval policy removes asked for it; an operator may vote too then.
+        built_in: bool,
+        /// Types of the events that the command would write, as things stood.
+        effects: JsonValue,
+        /// The task that the command is for.
+        task: Option<String>,
+        /// Whether one human did alone what should take two, because there was no second one.
+        alone: bool,
     } money {
         /// What the command may cost.
         amount = "amount", "currency";

@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
+use crate::open_leases::LeasesInViews;
 use crate::secret::Secret;
 use crate::stores::{self, Stores};
 
@@ -126,7 +127,15 @@ impl App {
         let path = |name: &str| config.data.join(name);
         let Stores { log, keyring, attempts, consumers } = stores::open(config, &options, &wrapping(config, &entropy)?, entropy.clone()).await?;
         let (views, runner) = start_views(&path("views"), &log, &keyring, snapshots, views_pages_max).await?;
-        let parts = DeskParts { log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), clock, entropy: entropy.clone() };
+        let parts = DeskParts {
+            log: Arc::clone(&log),
+            keyring: Arc::clone(&keyring),
+            attempts: Arc::clone(&attempts),
+            clock,
+            entropy: entropy.clone(),
+            leases: Arc::new(LeasesInViews::new(views.clone(), *log.position().borrow())),
+            registrations_per_day: config.registrations_per_day,
+        };
         let desk = Arc::new(Desk::new(parts));
         let signer = Arc::new(signer(&path("signing.key"))?);
         let sources = Sources { views: views.clone(), log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), signer };
@@ -166,7 +175,13 @@ impl App {
     /// When the log can't be read.
     pub async fn operator_in(&self, business: BusinessId) -> Result<Actor, AppError> {
         let known = self.desk.directory().actor(operator(), business).await?;
-        Ok(known.unwrap_or(Actor { principal: operator(), kind: domain::access::PrincipalKind::Human, operator: true, roles: Default::default() }))
+        Ok(known.unwrap_or(Actor {
+            principal: operator(),
+            kind: domain::access::PrincipalKind::Human,
+            operator: true,
+            historic: false,
+            roles: Default::default(),
+        }))
     }
 
     /// Submits a command as the operator.

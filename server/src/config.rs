@@ -33,6 +33,8 @@ pub struct Config {
     pub kurrentdb_key: PathBuf,
     /// Host by which clients reach that address; empty = the address itself.
     pub kurrentdb_host: String,
+    /// Businesses that somebody who does not run the installation may register in 24 hours; 0 = none.
+    pub registrations_per_day: u32,
     /// What is written to standard error.
     pub logging: String,
     /// Whether GraphQL answers questions about its own schema.
@@ -87,6 +89,7 @@ impl Config {
             "keys",
             "amqp",
             "logging",
+            "registrations_per_day",
             "introspection",
             "snapshots",
             "keyring_key_file",

@@ -29,23 +29,50 @@ pub struct Contract {
 /// How a contract may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum May {
-    /// Not at all: a version of an event.
+    /// Not at all: the example of a version of an event.
     Stay,
+    /// In its descriptions: the schema of a version of an event.
+    Reword,
     /// Lines may come, none may go: what those outside were told.
     Grow,
     /// As whoever looks at the difference thinks right: the SDL.
     Change,
 }
 
+const PROMISED: &str = "is promised and must not change: give the event a new version and an upcaster";
+
+/// A schema without the sentences in it.
+fn reworded(text: &str) -> Option<Value> {
+    let mut schema = serde_json::from_str(text).ok()?;
+    without_descriptions(&mut schema);
+    Some(schema)
+}
+
+/// Takes the sentences out of a schema: they may be mended, nothing else may.
+fn without_descriptions(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            // A property may be called so; the description of a schema is a string.
+            if map.get("description").is_some_and(Value::is_string) {
+                map.remove("description");
+            }
+            map.values_mut().for_each(without_descriptions);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_descriptions),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 impl May {
     /// Why one text may not take the place of another.
     fn forbids(self, committed: &str, now: &str) -> Option<&'static str> {
         match self {
-            Self::Stay => Some("is promised and must not change: give the event a new version and an upcaster"),
+            Self::Stay => Some(PROMISED),
+            Self::Reword if reworded(committed) != reworded(now) => Some(PROMISED),
             Self::Grow if committed.lines().any(|line| !now.lines().any(|l| l == line)) => {
-                Some("is promised and must not lose anything: raise `hub::public::FORM`, and say in docs/public-events.md what is different")
+                Some("is promised and must not lose a line: a changed event is a new version; a field that leaves no more raises `hub::public::FORM`")
             }
-            Self::Grow | Self::Change => None,
+            Self::Reword | Self::Grow | Self::Change => None,
         }
     }
 }
@@ -157,34 +184,79 @@ fn pretty(value: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default())
 }
 
-/// Every contract as the code has it now.
+/// Every contract as the code has it now; `root` is where the committed ones are.
 #[must_use]
-pub fn contracts() -> Vec<Contract> {
+pub fn contracts(root: &Path) -> Vec<Contract> {
     let mut all: Vec<Contract> = Event::types()
         .flat_map(|event| {
             let (context, name) = event.name.split_once('.').unwrap_or((event.name, ""));
             let folder = Path::new("event-schemas").join(context);
             let file = |suffix: &str| folder.join(format!("{name}.v{}.{suffix}", event.schema));
             [
-                Contract { path: file("json"), text: pretty(&schema_of(event)), may: May::Stay },
+                Contract { path: file("json"), text: pretty(&schema_of(event)), may: May::Reword },
                 Contract { path: file("example.json"), text: pretty(&example_of(event)), may: May::Stay },
             ]
         })
         .collect();
     all.push(Contract { path: PathBuf::from("read-api/schema.graphql"), text: read_api::sdl(), may: May::Change });
-    all.push(Contract { path: format!("hub/public-form-{}.txt", hub::public::FORM).into(), text: public_form(), may: May::Grow });
+    all.push(Contract { path: format!("hub/public-form-{}.txt", hub::public::FORM).into(), text: public_form(root), may: May::Grow });
+    all.push(Contract { path: PathBuf::from("docs/permissions.md"), text: crate::documents::permissions(), may: May::Change });
+    all.push(Contract { path: PathBuf::from("docs/public-events.md"), text: crate::documents::public_events(root), may: May::Change });
+    all.push(Contract { path: PathBuf::from("event-schemas/LOCK"), text: lock(root), may: May::Grow });
     all
 }
 
+/// The golden examples of versions that are no longer written: events of them are in logs for ever.
+fn old_examples(root: &Path) -> Vec<Value> {
+    let mut found = Vec::new();
+    for event in Event::types() {
+        let (context, name) = event.name.split_once('.').unwrap_or((event.name, ""));
+        for version in 1..event.schema {
+            let path = root.join("event-schemas").join(context).join(format!("{name}.v{version}.example.json"));
+            let example = std::fs::read(path).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+            found.extend(example);
+        }
+    }
+    found
+}
+
 /// Every field that leaves the house, a line each: of which event and version, and where in its data.
-fn public_form() -> String {
+fn public_form(root: &Path) -> String {
     let mut lines = Vec::new();
-    for event in Event::types().filter(|event| hub::public::is_public(event.name)) {
-        let mut data = example_of(event)["data"].take();
+    for mut example in old_examples(root).into_iter().chain(Event::types().map(example_of)) {
+        let (name, schema) = (example["type"].as_str().unwrap_or_default().to_owned(), example["schema"].clone());
+        if !hub::public::is_public(&name) {
+            continue;
+        }
+        let mut data = example["data"].take();
         hub::public::keep_public(&mut data);
-        let name = format!("{}.v{}", event.name, event.schema);
+        let name = format!("{name}.v{schema}");
         lines.push(format!("{name}\n"));
         leaves(&data, "", &mut |pointer| lines.push(format!("{name} {pointer}\n")));
+    }
+    lines.sort_unstable();
+    lines.concat()
+}
+
+/// The digests of every committed version: of its schema without descriptions, and of its example. Words
+/// may be mended; a field, its class, its subject or whether it must be there may not.
+fn lock(root: &Path) -> String {
+    let digest = |value: &Value| {
+        let bytes = proof::canonical::to_bytes(value).unwrap_or_default();
+        domain::values::Digest(<sha2::Sha256 as sha2::Digest>::digest(bytes).into())
+    };
+    let line = |name: &str, schema: &Value, example: &Value| {
+        let mut schema = schema.clone();
+        without_descriptions(&mut schema);
+        format!("{name} {} {}\n", digest(&schema), digest(example))
+    };
+    let mut lines: Vec<String> = Event::types().map(|e| line(&format!("{}.v{}", e.name, e.schema), &schema_of(e), &example_of(e))).collect();
+    for example in old_examples(root) {
+        let name = format!("{}.v{}", example["type"].as_str().unwrap_or_default(), example["schema"]);
+        let (context, file) = name.split_once('.').unwrap_or((&name, ""));
+        let path = root.join("event-schemas").join(context).join(format!("{file}.json"));
+        let schema = std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        lines.push(line(&name, &schema, &example));
     }
     lines.sort_unstable();
     lines.concat()
@@ -205,7 +277,7 @@ fn leaves(value: &Value, pointer: &str, found: &mut impl FnMut(&str)) {
 /// When a file can't be written.
 pub fn run(root: &Path, write: bool) -> Result<bool, AppError> {
     let mut same = true;
-    for contract in contracts() {
+    for contract in contracts(root) {
         let path = root.join(&contract.path);
         let committed = std::fs::read_to_string(&path).ok();
         if committed.as_deref() == Some(&contract.text) {

@@ -6,11 +6,13 @@ mod client;
 pub mod config;
 pub mod contracts;
 pub mod copy;
+mod documents;
 pub mod export;
 pub mod http;
 pub mod import;
 #[cfg(feature = "kurrentdb")]
 pub mod kurrentdb;
+mod open_leases;
 mod output;
 pub mod secret;
 mod stores;

@@ -5,17 +5,17 @@ use domain::values::Role;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::story::{Story, actor, id};
+use crate::story::{Story, actor, agent_of, id};
 
 pub(crate) fn enrol(role: &str, principal: u128) -> serde_json::Value {
     json!({
         "name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": id(principal),
-        "permissions": {"tools": [], "connectors": ["crm"], "data_classes": []},
+        "permissions": {"tools": ["search"], "connectors": ["crm"], "data_classes": ["restricted"]},
     })
 }
 
 fn agent() -> Uuid {
-    id(100)
+    agent_of(50)
 }
 
 #[test]

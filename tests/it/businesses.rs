@@ -22,7 +22,7 @@ fn phases_follow_one_another_and_none_is_left_out() {
     assert_eq!(advance(&story, "idea"), Err("phase_order"));
     assert_eq!(advance(&story, "approved"), Ok(vec!["businesses.advanced"]));
     assert_eq!(advance(&story, "wound_up"), Ok(vec!["businesses.advanced"]), "it can be wound up from anywhere");
-    assert_eq!(advance(&Story::empty(), "planning"), Err("not_registered"));
+    assert_eq!(advance(&Story::empty(), "planning"), Err("unknown"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +32,9 @@ async fn a_slug_is_one_businesss_and_a_wound_up_business_does_nothing_more() {
     let operator = installation.app.operator_in(acme).await.unwrap();
     let taken = installation.submit(&operator, domain::ids::INSTALLATION, "businesses.register", None, json!({"slug": "acme"})).await;
     assert_eq!(taken.unwrap_err().name(), "slug_taken");
-    installation.must(acme, "businesses.advance", None, json!({"to": "wound_up"})).await;
+    let alone = installation.submit(&operator, acme, "businesses.advance", None, json!({"to": "wound_up"})).await;
+    assert_eq!(alone.unwrap_err().name(), "approval_required", "no policy has to say so");
+    installation.approved(acme, "businesses.advance", acme.0, json!({"to": "wound_up"})).await;
     let dead = installation.submit(&operator, acme, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await;
     assert_eq!(dead.unwrap_err().name(), "wound_up");
     let answer = installation.query("{ businesses { slug phase currency idea { text } members { role kind displayName { text } } } }").await;
@@ -40,7 +42,7 @@ async fn a_slug_is_one_businesss_and_a_wound_up_business_does_nothing_more() {
         answer["businesses"][0],
         json!({
             "slug": "acme", "phase": "wound_up", "currency": "EUR", "idea": {"text": "canary-idea"},
-            "members": [{"role": "owner", "kind": "human", "displayName": {"text": null}}],
+            "members": [{"role": "owner", "kind": "human", "displayName": {"text": null}}, {"role": "approver", "kind": "human", "displayName": {"text": null}}],
         }),
         "the name of a principal belongs to the installation, where the reader has no role"
     );

@@ -13,7 +13,7 @@ fn root() -> PathBuf {
 
 #[test]
 fn the_committed_contracts_are_what_the_code_says() {
-    for contract in contracts() {
+    for contract in contracts(&root()) {
         let committed = std::fs::read_to_string(root().join(&contract.path)).unwrap_or_default();
         assert!(committed == contract.text, "{} differs: run `make contracts`; a promised version must not change", contract.path.display());
     }
@@ -22,8 +22,9 @@ fn the_committed_contracts_are_what_the_code_says() {
 #[test]
 fn every_committed_version_decodes_for_ever() {
     let mut old = 0;
-    for context in std::fs::read_dir(root().join("event-schemas")).unwrap() {
-        for file in std::fs::read_dir(context.unwrap().path()).unwrap() {
+    let contexts = std::fs::read_dir(root().join("event-schemas")).unwrap().map(|c| c.unwrap().path());
+    for context in contexts.filter(|c| c.is_dir()) {
+        for file in std::fs::read_dir(context).unwrap() {
             let path = file.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             if !name.ends_with(".example.json") {

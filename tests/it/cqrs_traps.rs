@@ -112,6 +112,7 @@ async fn raised(store: fn(&'static Memory) -> Store<Root<AnyCommand>>) -> Result
     let m = memory();
     let actor = actor(1, PrincipalKind::Human, &[Role::Owner]);
     let run = async |command: &str, data: Value| {
+        let parsed = AnyCommand::parse(command, &serde_json::value::to_raw_value(&data).unwrap()).unwrap();
         let ctx = commands::Context {
             business: BUSINESS,
             target: BUSINESS.0,
@@ -119,9 +120,13 @@ async fn raised(store: fn(&'static Memory) -> Store<Root<AnyCommand>>) -> Result
             actor: actor.clone(),
             approval: None,
             presented: None,
+            backdated: false,
             seed: [0; 32],
+            command: parsed.command_type(),
+            people: std::sync::Arc::default(),
+            leases: std::collections::BTreeSet::default(),
+            unopened: None,
         };
-        let parsed = AnyCommand::parse(command, &serde_json::value::to_raw_value(&data).unwrap()).unwrap();
         CqrsFramework::new(store(m), vec![], ctx).execute_with_metadata("b", parsed, HashMap::new()).await
     };
     // No personal text in these: what is clear can't be written outside the sealer, not even here.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use commands::{AnyCommand, CommandError, Submission};
+use commands::{AnyCommand, CommandError, Refusal, Submission};
+use domain::ids::INSTALLATION;
 use domain::limits::CONFLICT_TRIES_MAX;
 use event_log::{Append, NewEvent};
 use futures_util::future::join_all;
@@ -19,11 +20,22 @@ struct Script<'a> {
 
 impl Script<'_> {
     async fn send(&mut self, actor: &commands::Actor, command: &str, id: Option<Uuid>, data: Value) {
+        self.send_approved(actor, command, id, data, None).await;
+    }
+
+    /// Sends a command with an approval; one that lacks it asks for one first.
+    async fn send_approved(&mut self, actor: &commands::Actor, command: &str, id: Option<Uuid>, data: Value, approval: Option<Uuid>) {
         let mut submission = Submission::new(self.business, actor.clone(), self.installation.key(), command, id, &data);
-        if command == "budgets.raise" {
-            submission.approval_id = Some(domain::ids::ApprovalId(self::id(12)));
+        submission.approval_id = approval.map(domain::ids::ApprovalId);
+        let desk = &self.installation.app.desk;
+        let mut receipt = desk.submit(submission.clone()).await;
+        if let Err(CommandError::Refused(Refusal::ApprovalRequired { id, .. })) = receipt {
+            submission.key = self.installation.key();
+            submission.id = Some(id);
+            submission.approval_id = Some(domain::ids::ApprovalId(self.installation.approval_of(self.business, command, id, &data).await));
+            receipt = desk.submit(submission.clone()).await;
         }
-        let receipt = self.installation.app.desk.submit(submission.clone()).await.unwrap_or_else(|e| panic!("{command}: {e}"));
+        let receipt = receipt.unwrap_or_else(|e| panic!("{command}: {e}"));
         assert!(!receipt.events.is_empty(), "{command}");
         self.done.push((submission, receipt));
     }
@@ -48,26 +60,37 @@ async fn every_command(installation: &Installation, business: domain::BusinessId
     decisions_calls_and_money(&mut script, &operator).await;
     memory_and_metrics(&mut script, &operator).await;
     approvals(&mut script, &operator).await;
-    script.all(&operator, vec![("agents.retire", Some(id(2)), json!({}))]).await;
+    script.all(&operator, vec![("agents.retire", Some(agent_of(business, "qa")), json!({}))]).await;
     script.done
 }
 
 async fn business_and_agents(script: &mut Script<'_>, operator: &commands::Actor) {
-    let agent = |role: &str, p: u128| json!({"name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": id(p), "permissions": {"tools": [], "connectors": ["crm"], "data_classes": []}});
+    let installation = script.installation;
+    installation.lets_crm_be_asked(script.business, &["o"]).await;
+    for role in ["producer", "qa"] {
+        let id = Some(principal(script.business, role));
+        installation.must(INSTALLATION, "access.add_principal", id, json!({"kind": "agent", "display_name": role})).await;
+        installation.must(INSTALLATION, "access.grant_role", id, json!({"business": script.business, "role": "agent"})).await;
+    }
+    let agent = |role: &str| {
+        json!({"name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": principal(script.business, role),
+            "permissions": {"tools": ["o"], "connectors": ["crm"], "data_classes": ["restricted"]}})
+    };
+    let (a, q) = (agent_of(script.business, "producer"), agent_of(script.business, "qa"));
     let steps = vec![
         ("businesses.advance", None, json!({"to": "planning", "note": "go"})),
-        ("agents.enrol", Some(id(1)), agent("producer", 50)),
-        ("agents.enrol", Some(id(2)), agent("qa", 51)),
-        ("agents.change", Some(id(1)), json!({"concurrency": 3})),
-        ("agents.suspend", Some(id(1)), json!({"reason": "x"})),
-        ("agents.resume", Some(id(1)), json!({})),
+        ("agents.enrol", Some(a), agent("producer")),
+        ("agents.enrol", Some(q), agent("qa")),
+        ("agents.change", Some(a), json!({"concurrency": 3})),
+        ("agents.suspend", Some(a), json!({"reason": "x"})),
+        ("agents.resume", Some(a), json!({})),
         ("budgets.set", None, json!({"scope": {"business": {}}, "window": "month", "limit": eur("50")})),
     ];
     script.all(operator, steps).await;
 }
 
 async fn work(script: &mut Script<'_>, operator: &commands::Actor) {
-    let (a, q, t, t2) = (id(1), id(2), id(3), id(4));
+    let (a, q, t, t2) = (agent_of(script.business, "producer"), agent_of(script.business, "qa"), id(3), id(4));
     let lease = json!({"agent": a, "lease_seconds": 120});
     let token = |n: u32| json!({"fencing_token": n});
     let steps = vec![
@@ -103,17 +126,20 @@ async fn work(script: &mut Script<'_>, operator: &commands::Actor) {
         ("tasks.cancel", Some(t), json!({})),
         ("tasks.plan", Some(t2), json!({"title": "t", "team": "sales", "depends_on": [t]})),
         ("tasks.record_activity", Some(t2), json!({"activity": "x"})),
+    ];
+    script.all(operator, steps).await;
+    let steps = vec![
         ("tasks.open_history", Some(id(20)), json!({"format": "xes", "header": "{}"})),
         ("tasks.close_history", Some(t2), json!({"completed": true, "history": id(20), "place": 1})),
     ];
-    script.all(operator, steps).await;
+    script.all(&commands::Actor { historic: true, ..operator.clone() }, steps).await;
 }
 
 async fn decisions_calls_and_money(script: &mut Script<'_>, operator: &commands::Actor) {
     let (d, d2, c, c2, budget) = (id(5), id(6), id(7), id(8), month(script.business));
     let call = |class: &str| json!({"connector": "crm", "operation": "o", "class": class, "arguments": [1, {"a": null}], "cost_max": eur("1")});
     let steps = vec![
-        ("decisions.record", Some(d), json!({"choice": "x", "task": id(3), "agent": id(1)})),
+        ("decisions.record", Some(d), json!({"choice": "x", "task": id(3), "agent": agent_of(script.business, "producer")})),
         ("decisions.record", Some(d2), json!({"choice": "y"})),
         ("decisions.supersede", Some(d), json!({"by": d2})),
         ("decisions.reverse", Some(d2), json!({"reason": "x"})),
@@ -158,7 +184,7 @@ async fn approvals(script: &mut Script<'_>, operator: &commands::Actor) {
     let budget = month(script.business);
     let approver = script.installation.principal(script.business, domain::access::PrincipalKind::Human, Some("approver")).await;
     let request = json!({"command": {"type": "budgets.raise", "id": budget, "data": {"by": eur("5")}}});
-    let deputy = Uuid::now_v7();
+    let deputy = script.installation.principal(script.business, domain::access::PrincipalKind::Human, Some("member")).await.principal;
     let steps = vec![
         ("approvals.request", Some(id(11)), request.clone()),
         ("approvals.comment", Some(id(11)), json!({"comment": "x"})),
@@ -173,8 +199,8 @@ async fn approvals(script: &mut Script<'_>, operator: &commands::Actor) {
         ("approvals.vote", Some(id(12)), json!({"choice": "approve"})),
     ];
     script.all(&approver, steps).await;
-    let steps = vec![("budgets.raise", Some(budget), json!({"by": eur("5")})), ("approvals.request", Some(id(13)), request)];
-    script.all(operator, steps).await;
+    script.send_approved(operator, "budgets.raise", Some(budget), json!({"by": eur("5")}), Some(id(12))).await;
+    script.all(operator, vec![("approvals.request", Some(id(13)), request)]).await;
     script.installation.clock.advance_seconds(7 * 86_400);
     let steps = vec![("approvals.expire", Some(id(13)), json!({})), ("approvals.define_policy", None, json!({"rules": []}))];
     script.all(operator, steps).await;
@@ -186,6 +212,14 @@ fn month(business: domain::BusinessId) -> Uuid {
 
 fn id(n: u128) -> Uuid {
     Uuid::from_u128(0xd000 + n)
+}
+
+fn principal(business: domain::BusinessId, name: &str) -> Uuid {
+    business.name(name)
+}
+
+fn agent_of(business: domain::BusinessId, name: &str) -> Uuid {
+    domain::ids::AgentId::of(business, domain::PrincipalId(principal(business, name))).0
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use event_log::Seed;
 use serde_json::{Value, json};
 use server::import::Format;
 use tests::installation::Installation;
@@ -33,7 +35,7 @@ fn committed() -> PathBuf {
 
 /// Imports one source, record by record so that the order is always the same.
 async fn golden(format: Format, file: &str) -> Value {
-    let installation = Installation::new().await;
+    let installation = Installation::seeded(&Arc::new(Seed::apart())).await;
     let counts = import_at_once(&installation, format, file, "acme", 1).await;
     let business = installation.app.business("acme").await.unwrap().unwrap();
     let mut types: BTreeMap<String, u64> = BTreeMap::new();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::agents::enrol;
-use crate::story::{BUSINESS, Story, id};
+use crate::story::{BUSINESS, Story, agent_of, id};
 
 fn eur(amount: &str) -> Value {
     json!({"amount": amount, "currency": "EUR"})
@@ -19,10 +19,14 @@ fn call() -> Uuid {
 }
 fn story() -> Story {
     let limit = json!({"scope": {"business": {}}, "window": "lifetime", "limit": eur("10")});
-    Story::new().given("budgets.set", whole(), limit).given("agents.enrol", id(100), enrol("producer", 50))
+    unpaid().given("budgets.set", whole(), limit)
+}
+/// A business without a budget, with an agent that may search the CRM.
+fn unpaid() -> Story {
+    Story::new().given("agents.enrol", agent_of(50), enrol("producer", 50))
 }
 fn intend(cost: Option<&str>) -> Value {
-    let mut data = json!({"connector": "crm", "operation": "search", "class": "read", "agent": id(100), "arguments": {"q": "Ada"}});
+    let mut data = json!({"connector": "crm", "operation": "search", "class": "read", "agent": agent_of(50), "arguments": {"q": "Ada"}});
     if let Some(cost) = cost {
         data["cost_max"] = eur(cost);
     }
@@ -31,10 +35,11 @@ fn intend(cost: Option<&str>) -> Value {
 
 #[test]
 fn a_call_is_paid_for_in_the_append_that_intends_it() {
-    assert_eq!(story().when("integrations.intend_call", call(), intend(None)), Ok(vec!["integrations.call_intended"]));
+    assert_eq!(unpaid().when("integrations.intend_call", call(), intend(None)), Ok(vec!["integrations.call_intended"]));
+    assert_eq!(story().when("integrations.intend_call", call(), intend(None)), Err("cost_max_missing"), "a budget counts it");
     assert_eq!(story().when("integrations.intend_call", call(), intend(Some("10"))), Ok(vec!["integrations.call_intended", "budgets.reserved"]));
     assert_eq!(story().when("integrations.intend_call", call(), intend(Some("11"))), Err("budget_exceeded"));
-    let twice = story().given("integrations.intend_call", call(), intend(None));
+    let twice = unpaid().given("integrations.intend_call", call(), intend(None));
     assert_eq!(twice.when("integrations.intend_call", call(), intend(None)), Err("exists"));
 }
 
@@ -42,7 +47,13 @@ fn a_call_is_paid_for_in_the_append_that_intends_it() {
 fn an_agent_calls_only_what_it_may() {
     let mut other = intend(None);
     other["connector"] = json!("bank");
-    assert_eq!(story().when("integrations.intend_call", call(), other), Err("connector_not_allowed"));
+    assert_eq!(unpaid().when("integrations.intend_call", call(), other), Err("connector_not_allowed"));
+    let mut other = intend(None);
+    other["operation"] = json!("delete_everything");
+    assert_eq!(unpaid().when("integrations.intend_call", call(), other), Err("operation_not_allowed"));
+    let public = json!({"permissions": {"tools": ["search"], "connectors": ["crm"], "data_classes": ["public"]}});
+    let narrowed = unpaid().given("agents.change", agent_of(50), public);
+    assert_eq!(narrowed.when("integrations.intend_call", call(), intend(None)), Err("data_class_not_allowed"), "what nobody classified is restricted");
 }
 
 #[test]
@@ -54,8 +65,8 @@ fn an_agent_says_which_it_is_and_reports_its_own_calls_only() {
     let agent = |n| crate::story::actor(n, PrincipalKind::Agent, &[Role::Agent]);
     assert_eq!(story().by(agent(50)).when("integrations.intend_call", call(), unnamed), Err("agent_unnamed"));
     assert_eq!(story().by(agent(50)).when("decisions.record", id(1), json!({"choice": "x"})), Err("agent_unnamed"));
-    let intended = story().given("integrations.intend_call", call(), intend(None));
-    assert_eq!(intended.clone().by(agent(51)).when("integrations.succeed_call", call(), json!({})), Err("not_the_agent"));
+    let intended = unpaid().given("agents.enrol", agent_of(51), enrol("producer", 51)).given("integrations.intend_call", call(), intend(None));
+    assert_eq!(intended.clone().by(agent(51)).when("integrations.succeed_call", call(), json!({})), Err("not_yours"));
     assert_eq!(intended.by(agent(50)).when("integrations.succeed_call", call(), json!({})), Ok(vec!["integrations.call_succeeded"]));
 }
 

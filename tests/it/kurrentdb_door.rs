@@ -41,7 +41,7 @@ impl BusinessDoor {
         installation.business("secret").await;
         let business = installation.app.business("airline").await.unwrap().unwrap();
         // One that has no public form.
-        installation.must(business, "approvals.define_policy", None, json!({"rules": []})).await;
+        installation.must(business, "approvals.define_policy", None, json!({"rules": domain::approvals::shipped_rules()})).await;
         let member = installation.principal(business, PrincipalKind::Human, Some("member")).await.principal;
         let (member, owner) = (key(&installation, member).await, key(&installation, server::app::operator()).await);
         let (stop, stopped) = watch::channel(false);

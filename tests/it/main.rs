@@ -51,6 +51,7 @@ mod rebuild;
 #[cfg(feature = "postgres")]
 mod schema;
 mod sealing;
+mod second_human;
 mod shape;
 #[cfg(feature = "postgres")]
 mod snapshots;

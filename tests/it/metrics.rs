@@ -223,6 +223,7 @@ async fn a_call_that_was_ambiguous_and_turned_out_well_is_no_error() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
     let intend = json!({"connector": "crm", "operation": "o", "class": "read", "arguments": {}});
+    installation.lets_crm_be_asked(business, &["o"]).await;
     let call = installation.must(business, "integrations.intend_call", None, intend).await.events[0].id;
     installation.must(business, "integrations.mark_call_ambiguous", Some(call), json!({"reason": "no answer"})).await;
     assert_eq!(kpis(&installation, "acme").await["call_error_rate"].0, Some(Decimal::ONE));

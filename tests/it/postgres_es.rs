@@ -98,7 +98,7 @@ async fn the_stock_crate_reads_our_log_and_every_kind_loads_through_it() {
         let stored = recorded.stored().unwrap();
         let aggregate = AggregateRef { kind: stored.kind, id: stored.id };
         let (version, state) = folded.entry((recorded.business, aggregate)).or_insert_with(|| (0, State::empty(stored.kind)));
-        state.evolve(&stored.event().unwrap());
+        state.evolve(&stored.meta(), &stored.event().unwrap());
         *version += 1;
     }
     for ((business, aggregate), state) in &folded {

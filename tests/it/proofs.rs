@@ -1,11 +1,12 @@
 //! The Merkle tree against the vectors of others and two other implementations; the golden vector.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::values::Digest;
-use event_log::Stored;
+use event_log::{Seed, Stored};
 use proof::tree::{self, Frontier, Hash};
 use serde_json::{Value, json};
 use tests::installation::Installation;
@@ -107,14 +108,37 @@ fn two_other_implementations_agree_for_every_size_to_256() {
     }
 }
 
+/// Enrols an agent as the vector has it, whose ids and permissions were the caller's own then: only
+/// what was done elsewhere still comes in like that.
+async fn enrolled_as_then(installation: &Installation, seed: &Seed, business: domain::BusinessId, role: &str, name: &str) -> uuid::Uuid {
+    let operator = installation.app.operator_in(business).await.unwrap();
+    let above = installation.app.operator_in(domain::ids::INSTALLATION).await.unwrap();
+    let (drawn, principal) = (seed.drawn(), business.name(name));
+    let add = json!({"kind": "agent", "display_name": name});
+    let add = commands::Submission::new(domain::ids::INSTALLATION, above, format!("add-{name}"), "access.add_principal", Some(principal), &add);
+    installation.app.desk.submit(add).await.unwrap();
+    seed.back_to(drawn);
+    let key = installation.key();
+    let id = event_log::envelope::event_id(business, operator.principal, &key, u32::MAX).0;
+    let data = json!({
+        "name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": principal,
+        "permissions": {"tools": [], "connectors": ["crm"], "data_classes": []},
+    });
+    let actor = commands::Actor { historic: true, ..operator };
+    // The vector's command had no id, and what was asked is in its digest.
+    let enrol = commands::Submission { id: None, ..commands::Submission::new(business, actor, key, "agents.enrol", Some(id), &data) };
+    installation.app.desk.submit(enrol).await.unwrap().events[0].id
+}
+
 /// Ten events of one business, made with a fixed clock and fixed randomness: once committed, their
 /// bytes, leaf hashes and roots never change.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_golden_vector_stays_what_it_is() {
-    let installation = Installation::new().await;
+    let seed = Arc::new(Seed::default());
+    let installation = Installation::seeded(&seed).await;
     let business = installation.business("golden").await;
-    let producer = installation.agent_named(business, "producer", "p").await;
-    let qa = installation.agent_named(business, "qa", "q").await;
+    let producer = enrolled_as_then(&installation, &seed, business, "producer", "p").await;
+    let qa = enrolled_as_then(&installation, &seed, business, "qa", "q").await;
     let plan = json!({"title": "Write the offer — für Zoë", "team": "sales", "serves": business.name("customer")});
     let task = installation.must(business, "tasks.plan", None, plan).await.events[0].id;
     installation.must(business, "tasks.offer", Some(task), json!({})).await;

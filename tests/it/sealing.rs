@@ -19,6 +19,7 @@ async fn no_file_but_the_searchable_tables_holds_personal_text() {
     let plan = json!({"title": "canary-task", "instructions": "canary-instructions", "team": "sales"});
     installation.must(business, "tasks.plan", None, plan).await;
     let call = json!({"connector": "crm", "operation": "o", "class": "read", "arguments": {"who": "canary-arguments"}});
+    installation.lets_crm_be_asked(business, &["o"]).await;
     installation.must(business, "integrations.intend_call", None, call).await;
     installation.principal(business, domain::access::PrincipalKind::Human, Some("member")).await;
     installation.app.caught_up(std::time::Duration::from_secs(10)).await.unwrap();

@@ -2,12 +2,14 @@
 //! TestFramework, without log, clock or keys.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use commands::{Actor, AnyCommand, Boundary, Change, Context, Decide as _, Refusal, Root};
+use commands::{Actor, AnyCommand, Boundary, Change, CommandType, Context, Decide as _, Refusal, Root, Roster};
 use cqrs_es::test::TestFramework;
-use domain::access::PrincipalKind;
+use domain::access::{self, PrincipalKind};
+use domain::ids::{EventId, TaskId};
 use domain::values::Role;
-use domain::{BusinessId, Event, PrincipalId, Timestamp};
+use domain::{BusinessId, Event, Meta, PrincipalId, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -15,6 +17,7 @@ use uuid::Uuid;
 #[derive(Clone)]
 pub(crate) struct Story {
     facts: Vec<Change>,
+    people: Roster,
     pub(crate) now: Timestamp,
     pub(crate) actor: Actor,
 }
@@ -26,7 +29,12 @@ pub(crate) fn id(n: u128) -> Uuid {
 }
 
 pub(crate) fn actor(n: u128, kind: PrincipalKind, roles: &[Role]) -> Actor {
-    Actor { principal: PrincipalId(id(n)), kind, operator: false, roles: roles.iter().copied().collect::<BTreeSet<_>>() }
+    Actor { principal: PrincipalId(id(n)), kind, operator: false, historic: false, roles: roles.iter().copied().collect::<BTreeSet<_>>() }
+}
+
+/// The agent whose credentials are the principal `n`.
+pub(crate) fn agent_of(n: u128) -> Uuid {
+    domain::ids::AgentId::of(BUSINESS, PrincipalId(id(n))).0
 }
 
 /// Names of the events a command made.
@@ -36,7 +44,11 @@ impl Story {
     /// An owner in a business that is just registered.
     pub(crate) fn new() -> Self {
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
-        let story = Self { facts: Vec::new(), now, actor: actor(1, PrincipalKind::Human, &[Role::Owner]) };
+        let owner = actor(1, PrincipalKind::Human, &[Role::Owner]);
+        let mut story = Self { facts: Vec::new(), people: Roster::default(), now, actor: owner.clone() }.by(owner);
+        for n in 50..60 {
+            story.know(&actor(n, PrincipalKind::Agent, &[Role::Agent]));
+        }
         story.given("businesses.register", BUSINESS.0, json!({"slug": "acme"}))
     }
 
@@ -48,7 +60,27 @@ impl Story {
     }
 
     pub(crate) fn by(mut self, actor: Actor) -> Self {
+        self.know(&actor);
         self.actor = actor;
+        self
+    }
+
+    /// Adds somebody with their roles to those whom the installation knows.
+    pub(crate) fn know(&mut self, actor: &Actor) {
+        let meta = Meta { event_id: EventId::default(), correlation: Uuid::nil(), actor: actor.principal, on_behalf_of: None, recorded_at: self.now };
+        let (principal, subject) = (actor.principal, domain::SubjectId(actor.principal.0));
+        let display_name = domain::personal::Text::new(subject, String::new());
+        let added = access::PrincipalAdded { principal, kind: actor.kind, display_name, operator: actor.operator };
+        self.people.apply(principal, &meta, &added.into());
+        for role in &actor.roles {
+            self.people.apply(principal, &meta, &access::RoleGranted { business: BUSINESS, role: *role }.into());
+        }
+    }
+
+    /// Takes a role away from somebody.
+    pub(crate) fn without(mut self, n: u128, role: Role) -> Self {
+        let meta = Meta { recorded_at: self.now, ..self.context(Uuid::nil(), AnyCommand::type_named("tasks.plan").unwrap()).meta() };
+        self.people.apply(PrincipalId(id(n)), &meta, &access::RoleRevoked { business: BUSINESS, role }.into());
         self
     }
 
@@ -57,15 +89,33 @@ impl Story {
         self
     }
 
-    fn context(&self, target: Uuid) -> Context {
-        Context { business: BUSINESS, target, now: self.now, actor: self.actor.clone(), approval: None, presented: None, seed: [7; 32] }
+    fn context(&self, target: Uuid, command: &'static CommandType) -> Context {
+        Context {
+            business: BUSINESS,
+            target,
+            command,
+            now: self.now,
+            actor: self.actor.clone(),
+            approval: None,
+            presented: None,
+            backdated: false,
+            seed: [7; 32],
+            people: Arc::new(self.people.clone()),
+            leases: self.leases(),
+            unopened: None,
+        }
+    }
+
+    /// Every task there is: the rule looks at their state.
+    fn leases(&self) -> BTreeSet<TaskId> {
+        self.facts.iter().filter(|f| f.aggregate.kind == domain::Kind::Task).map(|f| TaskId(f.aggregate.id)).collect()
     }
 
     /// The events that a command would make now.
     pub(crate) fn events(&self, command: &str, target: Uuid, data: Value) -> Result<Vec<Change>, Refusal> {
         let raw = serde_json::value::to_raw_value(&data).unwrap();
         let parsed = AnyCommand::parse(command, &raw).unwrap_or_else(|e| panic!("{e}"));
-        let ctx = self.context(target);
+        let ctx = self.context(target, parsed.command_type());
         self.nothing_undeclared_is_read(&parsed, &ctx);
         TestFramework::<Root<AnyCommand>>::with(ctx).given(self.facts.clone()).when(parsed).inspect_result()
     }
@@ -75,7 +125,7 @@ impl Story {
     fn nothing_undeclared_is_read(&self, command: &AnyCommand, ctx: &Context) {
         let mut all = Boundary::default();
         for fact in &self.facts {
-            all.evolve(fact.aggregate, &fact.event);
+            all.evolve(fact.aggregate, &fact.meta, &fact.event);
         }
         let mut declared = Boundary::default();
         loop {
@@ -89,6 +139,7 @@ impl Story {
                 declared.0.insert(aggregate, state);
             }
         }
+        let all = all.with_declared(command, ctx);
         for (aggregate, _) in command.decide(ctx, &all).into_iter().flatten() {
             assert!(declared.0.contains_key(&aggregate), "{command:?} writes {aggregate} without reading it");
         }

@@ -8,8 +8,8 @@ use commands::{Actor, Clock, CommandError, Receipt, Submission};
 use domain::access::PrincipalKind;
 use domain::ids::INSTALLATION;
 use domain::{BusinessId, PrincipalId, Timestamp};
-use event_log::Entropy;
 use event_log::sqlite::Options;
+use event_log::{Entropy, Seed};
 use projections::SharedFolder;
 use serde_json::{Value, json};
 use server::app::{App, Handles, operator};
@@ -65,6 +65,17 @@ impl Installation {
     pub async fn with(log: Options) -> Self {
         let clock = Clock::manual(BEGIN.parse::<Timestamp>().unwrap());
         Self::on(TempDir::new().unwrap(), clock, log).await
+    }
+
+    /// A new one whose randomness comes from that seed.
+    ///
+    /// # Panics
+    /// When it can't be opened.
+    pub async fn seeded(seed: &Arc<Seed>) -> Self {
+        let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
+        let handles = Handles { entropy: Entropy::Seeded(Arc::clone(seed)), ..handles(&clock) };
+        let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
+        Self { app, clock, folder, keys: AtomicU64::new(0) }
     }
 
     async fn on(folder: TempDir, clock: Clock, log: Options) -> Self {
@@ -197,6 +208,46 @@ impl Installation {
         self.app.desk.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
     }
 
+    /// A second human who may approve in a business: the same one every time.
+    ///
+    /// # Panics
+    /// When it can't be added.
+    pub async fn approver(&self, business: BusinessId) -> Actor {
+        let id = business.name("approver of tests");
+        let known = self.app.desk.directory().actor(PrincipalId(id), business).await.unwrap();
+        if let Some(known) = known.filter(|a| !a.roles.is_empty()) {
+            return known;
+        }
+        let add = json!({"kind": "human", "display_name": "canary-approver"});
+        self.must(INSTALLATION, "access.add_principal", Some(id), add).await;
+        self.must(INSTALLATION, "access.grant_role", Some(id), json!({"business": business, "role": "approver"})).await;
+        self.app.desk.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
+    }
+
+    /// Asks for approval of a command as the operator and has it granted; the approval's id.
+    ///
+    /// # Panics
+    /// When that does not work.
+    pub async fn approval_of(&self, business: BusinessId, command: &str, id: Uuid, data: &Value) -> Uuid {
+        let request = json!({"command": {"type": command, "id": id, "data": data}});
+        let approval = self.must(business, "approvals.request", None, request).await.events[0].id;
+        let approver = self.approver(business).await;
+        self.submit(&approver, business, "approvals.vote", Some(approval), json!({"choice": "approve"})).await.unwrap();
+        approval
+    }
+
+    /// Sends as the operator what needs approval, with an approval that was asked for and granted.
+    ///
+    /// # Panics
+    /// When that does not work.
+    pub async fn approved(&self, business: BusinessId, command: &str, id: Uuid, data: Value) -> Receipt {
+        let approval = self.approval_of(business, command, id, &data).await;
+        let actor = self.app.operator_in(business).await.unwrap();
+        let mut submission = Submission::new(business, actor, self.key(), command, Some(id), &data);
+        submission.approval_id = Some(domain::ids::ApprovalId(approval));
+        self.app.desk.submit(submission).await.unwrap_or_else(|e| panic!("{command}: {e}"))
+    }
+
     /// Enrols an agent with credentials of its own, and gives its id.
     pub async fn agent(&self, business: BusinessId, role: &str) -> Uuid {
         self.agent_named(business, role, &Uuid::now_v7().to_string()).await
@@ -204,11 +255,26 @@ impl Installation {
 
     /// Enrols an agent whose credentials follow from a name, and gives its id.
     pub async fn agent_named(&self, business: BusinessId, role: &str, name: &str) -> Uuid {
-        let data = json!({
-            "name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": business.name(name),
-            "permissions": {"tools": [], "connectors": ["crm"], "data_classes": []},
-        });
+        let principal = business.name(name);
+        self.must(INSTALLATION, "access.add_principal", Some(principal), json!({"kind": "agent", "display_name": name})).await;
+        self.must(INSTALLATION, "access.grant_role", Some(principal), json!({"business": business, "role": "agent"})).await;
+        let data = json!({"name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": principal, "concurrency": 100});
         self.must(business, "agents.enrol", None, data).await.events[0].id
+    }
+
+    /// Says in the business's approval policy that these operations of `crm` only read: nobody has to
+    /// approve calls of them.
+    pub async fn lets_crm_be_asked(&self, business: BusinessId, operations: &[&str]) {
+        let class = |operation: &&str| json!({"connector": "crm", "operation": operation, "class": "read", "data_class": "restricted"});
+        let classes: Vec<Value> = operations.iter().map(class).collect();
+        let policy = json!({"rules": domain::approvals::shipped_rules(), "operation_classes": classes});
+        self.approved(business, "approvals.define_policy", business.0, policy).await;
+    }
+
+    /// Lets an agent call `crm`, with these operations and any data.
+    pub async fn permit(&self, business: BusinessId, agent: Uuid, operations: &[&str]) {
+        let permissions = json!({"tools": operations, "connectors": ["crm"], "data_classes": ["restricted"]});
+        self.approved(business, "agents.change", agent, json!({"permissions": permissions})).await;
     }
 
     /// Asks GraphQL as the operator, after the views have caught up.

@@ -1,6 +1,6 @@
 //! What can be asked of approvals.
 
-use domain::approvals::{ApprovalRule, Choice};
+use domain::approvals::{ApprovalRule, Choice, OperationRule};
 use domain::ids::EventId;
 use domain::personal::Text;
 use domain::values::Name;
@@ -10,36 +10,116 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::registry::commands;
+use crate::registry::{Target, commands};
 
 commands!("approvals" {
     /// Lays down what needs approval, and whose.
-    DefinePolicy = "define_policy" opens ApprovalPolicy,
-    /// Asks for approval of one exact command.
-    Request = "request" opens Approval,
-    /// Says yes or no.
-    Vote = "vote" on Approval,
-    /// Says something without voting.
-    Comment = "comment" on Approval,
-    /// Lets another vote for a time.
-    Delegate = "delegate" on Approval,
-    /// Takes that back.
-    RevokeDelegation = "revoke_delegation" on Approval,
-    /// Lets others vote too.
-    Escalate = "escalate" on Approval,
-    /// Says that it is not wanted any more.
-    Withdraw = "withdraw" on Approval,
-    /// Ends it when its time ran out.
-    Expire = "expire" on Approval,
-});
+    DefinePolicy = "define_policy" sets ApprovalPolicy {
+        from: [Owner, Operator] of Business,
+        target: Target::Business,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+    } with {
+        /// The first rule that matches a command counts.
+        rules: Vec<ApprovalRule>,
+        /// What operations of outside services do to the world, and with which data.
+        #[serde(default)]
+        operation_classes: Vec<OperationRule>,
+    }
 
-/// Lays down what needs approval, and whose.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DefinePolicy {
-    /// The first rule that matches a command counts.
-    pub rules: Vec<ApprovalRule>,
-}
+    /// Asks for approval of one exact command.
+    Request = "request" opens Approval {
+        from: [Owner, Member, Agent, Service, Operator] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Refused, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// The command.
+        command: IntendedCommand,
+        /// Events it rests on.
+        #[serde(default)]
+        evidence: Vec<EventId>,
+        /// The person it is about; the business when it is left out.
+        #[serde(default)]
+        serves: Option<SubjectId>,
+    }
+
+    /// Says yes or no.
+    Vote = "vote" acts Approval {
+        from: [Owner, Approver, Member, Operator] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// Yes or no.
+        choice: Choice,
+        /// Why.
+        #[serde(default)]
+        comment: Option<Text>,
+        /// Whose delegated right is used.
+        #[serde(default)]
+        delegated_by: Option<PrincipalId>,
+    }
+
+    /// Says something without voting.
+    Comment = "comment" acts Approval {
+        from: [Owner, Member, Approver, Agent, Service, Operator] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// What.
+        comment: Text,
+    }
+
+    /// Lets another vote for a time.
+    Delegate = "delegate" acts Approval {
+        from: [Owner, Approver] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+    } with {
+        /// Who.
+        to: PrincipalId,
+        /// Until when.
+        until: Timestamp,
+    }
+
+    /// Takes that back.
+    RevokeDelegation = "revoke_delegation" acts Approval {
+        from: [Owner, Approver, Member] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {
+        /// Who.
+        to: PrincipalId,
+    }
+
+    /// Lets others vote too.
+    Escalate = "escalate" acts Approval {
+        from: [Owner, Member, Approver] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+    } with {}
+
+    /// Says that it is not wanted any more.
+    Withdraw = "withdraw" acts Approval {
+        from: [Owner, Member, Agent, Service, Operator] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {}
+
+    /// Ends it when its time ran out.
+    Expire = "expire" acts Approval {
+        from: [Owner, Member, Approver, Service] of Business,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {}
+});
 
 /// A command that somebody intends to send.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -52,72 +132,3 @@ pub struct IntendedCommand {
     /// Its data, exactly as it will be sent.
     pub data: Personal<Value>,
 }
-
-/// Asks for approval of one exact command.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    /// The command.
-    pub command: IntendedCommand,
-    /// Events it rests on.
-    #[serde(default)]
-    pub evidence: Vec<EventId>,
-    /// The person it is about; the business when it is left out.
-    #[serde(default)]
-    pub serves: Option<SubjectId>,
-}
-
-/// Says yes or no.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Vote {
-    /// Yes or no.
-    pub choice: Choice,
-    /// Why.
-    #[serde(default)]
-    pub comment: Option<Text>,
-    /// Whose delegated right is used.
-    #[serde(default)]
-    pub delegated_by: Option<PrincipalId>,
-}
-
-/// Says something without voting.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Comment {
-    /// What.
-    pub comment: Text,
-}
-
-/// Lets another vote for a time.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Delegate {
-    /// Who.
-    pub to: PrincipalId,
-    /// Until when.
-    pub until: Timestamp,
-}
-
-/// Takes that back.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RevokeDelegation {
-    /// Who.
-    pub to: PrincipalId,
-}
-
-/// Lets others vote too.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Escalate {}
-
-/// Says that it is not wanted any more.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Withdraw {}
-
-/// Ends it when its time ran out.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Expire {}

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use domain::{AggregateRef, BusinessId, Event};
+use domain::{AggregateRef, BusinessId, Event, Meta};
 use event_log::sealing::{SubjectKeys, content_digest};
 use event_log::{Append, Draft, Entropy, NewEvent, Prepared, SealError, typed};
+
+use domain::ids::{ApprovalId, CallId, EventId};
+use uuid::Uuid;
 
 use super::{Decision, Job, Shared};
 use crate::command::{CommandError, ReceiptEvent};
@@ -21,10 +24,33 @@ fn broken(e: SealError) -> CommandError {
     CommandError::Unavailable(e.to_string())
 }
 
+/// What a command belongs to, where its sender did not say: an approved command goes on where its
+/// approval was asked for and names the grant as its cause; a vote and an outcome go on where the
+/// request and the call began. So one question shows request, votes, command and outcome.
+struct Thread {
+    causation: Option<EventId>,
+    correlation: Uuid,
+}
+
+impl Thread {
+    fn of(job: &Job, ctx: &Context, seen: &Boundary) -> Self {
+        let approval = ctx.approval.and_then(|id| seen.loaded(id)).filter(|a| a.status.is_some());
+        let asked = seen.loaded(ApprovalId(ctx.target)).filter(|a| a.status.is_some()).map(|a| a.correlation);
+        let called = seen.loaded(CallId(ctx.target)).filter(|c| c.status.is_some()).map(|c| c.correlation);
+        let began = approval.map(|a| a.correlation).or(asked).or(called);
+        let submission = &job.submission;
+        Self {
+            causation: submission.causation.or_else(|| approval.and_then(|a| a.granted)),
+            correlation: submission.correlation.or(began).unwrap_or(job.first_id.0),
+        }
+    }
+}
+
 /// Gives each event its version, its id and its envelope.
 fn envelopes(job: &Job, ctx: &Context, seen: &Boundary, changes: Changes) -> Result<Vec<Ready>, CommandError> {
     let submission = &job.submission;
     let mut ready: Vec<Ready> = Vec::with_capacity(changes.len());
+    let thread = Thread::of(job, ctx, seen);
     for (index, (aggregate, event)) in (0..).zip(changes) {
         let Some((read, _)) = seen.0.get(&aggregate) else {
             return Err(CommandError::Unavailable(format!("{} decided on {aggregate} without reading it", submission.r#type)));
@@ -43,8 +69,8 @@ fn envelopes(job: &Job, ctx: &Context, seen: &Boundary, changes: Changes) -> Res
             access_policy: None,
             command_id: submission.key.clone(),
             index,
-            causation: submission.causation,
-            correlation: submission.correlation.unwrap_or(job.first_id.0),
+            causation: thread.causation,
+            correlation: thread.correlation,
         };
         let name = draft.event.name().to_owned();
         let prepared = draft.prepare().map_err(broken)?;
@@ -65,20 +91,21 @@ impl Shared {
             first.prepared.set_request(content_digest(&key, &job.content), &key, subject);
         }
         let (keys, epoch) = self.keys(ctx.business, &ready).await?;
-        let (mut events, mut receipts, mut folded) = (Vec::new(), Vec::new(), Vec::<(AggregateRef, Event)>::new());
+        let (mut events, mut receipts, mut folded) = (Vec::new(), Vec::new(), Vec::<(AggregateRef, Meta, Event)>::new());
         for Ready { receipt, aggregate, prepared } in ready {
             let bytes = prepared.seal(&keys, entropy).map_err(broken)?;
             // Folded from the bytes: live state is what a replay would give, by construction.
-            folded.push((aggregate, typed(&bytes)?));
+            let (meta, event) = typed(&bytes)?;
+            folded.push((aggregate, meta, event));
             events.push(NewEvent { aggregate, version: receipt.version, event_id: receipt.event_id, bytes });
             receipts.push(receipt);
         }
-        let read_only = |aggregate: &AggregateRef| !folded.iter().any(|(written, _)| written == aggregate);
+        let read_only = |aggregate: &AggregateRef| !folded.iter().any(|(written, ..)| written == aggregate);
         let reads = seen.0.iter().filter(|(a, _)| read_only(a)).map(|(a, (version, _))| (*a, *version)).collect();
         let append = Append { business: ctx.business, reads, events, chain: None, keys: epoch };
         append.check_caps()?;
-        for (aggregate, event) in &folded {
-            seen.evolve(*aggregate, event);
+        for (aggregate, meta, event) in &folded {
+            seen.evolve(*aggregate, meta, event);
         }
         Ok(Decision::Append(receipts, append))
     }

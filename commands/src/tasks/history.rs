@@ -7,7 +7,7 @@ use domain::{Personal, SubjectId};
 use super::{CloseHistory, Decided, OpenHistory, RecordActivity, SourceCost, wrong};
 use crate::Refusal;
 use crate::cost::CostInput;
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context};
 
 /// Attributes of one record, those of attributes too.
 const ATTRIBUTES_MAX: usize = 2_000;
@@ -51,13 +51,10 @@ pub(super) fn record_activity(c: &RecordActivity, task: &Task) -> Decided {
     ])
 }
 
-pub(super) fn open(c: &OpenHistory, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
-    let id = HistoryId(ctx.target);
-    if seen.history(id).opened {
-        return Err(Refusal::Exists { what: "history" });
-    }
+pub(super) fn open(c: &OpenHistory, ctx: &Context) -> Changes {
     let subject = ctx.business.as_subject();
-    Ok(vec![(id.into(), HistoryOpened { format: c.format.clone(), header: c.header.clone().about(subject), subject }.into())])
+    let opened = HistoryOpened { format: c.format.clone(), header: c.header.clone().about(subject), subject };
+    vec![(HistoryId(ctx.target).into(), opened.into())]
 }
 
 pub(super) fn close(c: &CloseHistory, task: &Task, status: Status) -> Decided {

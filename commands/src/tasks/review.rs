@@ -2,7 +2,7 @@
 
 use domain::Event;
 use domain::agents::AgentRole;
-use domain::tasks::{Completed, Escalated, EscalationReason, Failed, FailureReason, Offered, Reviewed, Status, Task, Verdict};
+use domain::tasks::{Completed, Escalated, EscalationReason, Failed, FailureReason, HumanIntervened, Intervention, Offered, Reviewed, Status, Task, Verdict};
 use domain::values::{Role, Team};
 
 use super::commands::Review;
@@ -11,16 +11,19 @@ use crate::Refusal;
 use crate::root::{Boundary, Context};
 
 pub(super) fn review(c: &Review, task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided {
-    let submission = match (status, task.submission) {
-        (Status::Submitted, Some(submission)) => submission,
-        _ => return Err(wrong(status, "submitted")),
-    };
+    let Some(submission) = task.submission.filter(|_| status == Status::Submitted) else { return Err(wrong(status, "submitted")) };
     team_member(ctx, seen, c.reviewer, AgentRole::Qa, task.team)?;
     if c.reviewer == submission.producer {
         return Err(Refusal::SelfReview { why: "it is the same agent" });
     }
-    if seen.agent(c.reviewer).principal == seen.agent(submission.producer).principal {
+    if seen.get(c.reviewer)?.principal == seen.get(submission.producer)?.principal {
         return Err(Refusal::SelfReview { why: "both agents use the same credentials" });
+    }
+    // A service or an agent that hands in one result and reviews it is one reviewer, whatever agents
+    // it names; an owner or an importer stands for many openly.
+    let stands_for_many = ctx.actor.historic || (ctx.by_human() && (ctx.by_owner() || ctx.actor.operator));
+    if submission.submitted_by == ctx.actor.principal && !stands_for_many {
+        return Err(Refusal::SelfReview { why: "the same credentials handed it in" });
     }
     if c.artifact_digest != submission.artifact_digest {
         return Err(Refusal::StaleArtifact { named: c.artifact_digest, at_hand: submission.artifact_digest });
@@ -34,7 +37,10 @@ pub(super) fn review(c: &Review, task: &Task, status: Status, ctx: &Context, see
         findings: c.findings.clone().map(|t| t.about(task.subject)),
         subject: task.subject,
     };
-    Ok(vec![reviewed.into(), outcome(c, task, ctx)])
+    // A human who only accepts is in the outcome itself; who asks for changes has edited the work.
+    let by_human = ctx.by_human() && c.verdict == Verdict::ChangesRequested && !task.human_involved;
+    let intervened = by_human.then(|| HumanIntervened { how: Intervention::Review, approval: None }.into());
+    Ok(std::iter::once(reviewed.into()).chain(intervened).chain([outcome(c, task, ctx)]).collect())
 }
 
 fn outcome(c: &Review, task: &Task, ctx: &Context) -> Event {

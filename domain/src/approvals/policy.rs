@@ -3,9 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Meta;
+
 use super::events::Event;
 use crate::access::PrincipalKind;
-use crate::integrations::OperationClass;
+use crate::ids::names;
+use crate::integrations::{DataClass, OperationClass};
 use crate::values::{Money, Name, Ratio, RiskTier, Role};
 
 /// When a rule applies. Every list that is not empty and every value that is present must fit.
@@ -38,60 +41,150 @@ pub struct Matcher {
     pub data_classes: Vec<Name>,
 }
 
-/// What a rule looks at in a command.
+names! {
+    /// What a command can carry that rules look at.
+    Carries {
+        /// The phase that it leads to.
+        Phase = "phase",
+        /// A change of what an agent may use.
+        Permissions = "permissions",
+        /// The class of an operation.
+        Class = "class",
+        /// An outside service.
+        Connector = "connector",
+        /// What it costs.
+        Amount = "amount",
+        /// How much harm it may do.
+        Risk = "risk",
+        /// How sure the actor is.
+        Confidence = "confidence",
+        /// The class of the data it touches.
+        DataClass = "data_class",
+    }
+}
+
+/// What a command says of what it carries; what it leaves out counts as the highest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ActionFacts {
-    /// Its type.
-    pub command_type: String,
+pub struct Said {
     /// The phase it leads to.
     pub phase: Option<crate::businesses::Phase>,
     /// Whether it changes permissions.
-    pub permissions: bool,
+    pub permissions: Option<bool>,
     /// The class of its operation.
-    pub operation_class: Option<OperationClass>,
+    pub class: Option<OperationClass>,
     /// The outside service.
     pub connector: Option<Name>,
-    /// Who asks.
-    pub actor_kind: Option<PrincipalKind>,
     /// What it may cost.
     pub amount: Option<Money>,
-    /// True when it could have said what it may cost, and did not.
-    pub amount_unsaid: bool,
     /// How much harm it may do.
     pub risk: Option<RiskTier>,
-    /// True when it could have said how sure the actor is, and did not.
-    pub confidence_unsaid: bool,
     /// How sure the actor is.
     pub confidence: Option<Ratio>,
-    /// Classes of data it touches.
-    pub data_classes: Vec<Name>,
+    /// The class of the data it touches.
+    pub data_class: Option<DataClass>,
+    /// True when it is sent in the name of an agent, by whomever.
+    pub in_the_name_of_an_agent: bool,
 }
 
-fn one_of<T: PartialEq>(wanted: &[T], value: Option<&T>) -> bool {
-    wanted.is_empty() || value.is_some_and(|v| wanted.contains(v))
+/// What approval rules look at in a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalInputs<'a> {
+    /// Its type.
+    pub command_type: &'a str,
+    /// What it can carry, by its declaration: a rule on anything else never applies to it.
+    pub carries: &'a [Carries],
+    /// What kind of actor sends it.
+    pub actor_kind: PrincipalKind,
+    /// What it says of what it carries.
+    pub said: Said,
+}
+
+impl ApprovalInputs<'_> {
+    /// Whether what is carried is `such`; what could have been said and was not is taken to be.
+    fn carried<T>(&self, what: Carries, said: Option<&T>, such: impl FnOnce(&T) -> bool) -> bool {
+        self.carries.contains(&what) && said.is_none_or(such)
+    }
 }
 
 impl Matcher {
+    /// What a command must carry for the rule to apply to it.
+    #[must_use]
+    pub fn looks_at(&self) -> Vec<Carries> {
+        let looks = [
+            (Carries::Phase, !self.phases.is_empty()),
+            (Carries::Permissions, self.permissions),
+            (Carries::Class, !self.operation_classes.is_empty()),
+            (Carries::Connector, !self.connectors.is_empty()),
+            (Carries::Amount, self.amount_at_least.is_some()),
+            (Carries::Risk, self.risk_at_least.is_some()),
+            (Carries::Confidence, self.confidence_below.is_some()),
+            (Carries::DataClass, !self.data_classes.is_empty()),
+        ];
+        looks.into_iter().filter_map(|(what, looks)| looks.then_some(what)).collect()
+    }
+
+    /// Whether the rule applies to everything that another one applies to.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        fn wider<T: PartialEq>(list: &[T], other: &[T]) -> bool {
+            list.is_empty() || (!other.is_empty() && other.iter().all(|v| list.contains(v)))
+        }
+        let amount = match (self.amount_at_least, other.amount_at_least) {
+            (None, _) => true,
+            (Some(own), Some(other)) => own.currency == other.currency && own.amount <= other.amount,
+            (Some(_), None) => false,
+        };
+        wider(&self.command_types, &other.command_types)
+            && wider(&self.phases, &other.phases)
+            && (!self.permissions || other.permissions)
+            && wider(&self.operation_classes, &other.operation_classes)
+            && wider(&self.connectors, &other.connectors)
+            && wider(&self.actor_kinds, &other.actor_kinds)
+            && amount
+            && self.risk_at_least.is_none_or(|own| other.risk_at_least.is_some_and(|o| own <= o))
+            && self.confidence_below.is_none_or(|own| other.confidence_below.is_some_and(|o| own >= o))
+            && wider(&self.data_classes, &other.data_classes)
+    }
+
     /// Whether the rule applies to this command.
     #[must_use]
-    pub fn matches(&self, facts: &ActionFacts) -> bool {
-        let types = self.command_types.is_empty() || self.command_types.iter().any(|t| t.as_str() == facts.command_type);
-        let amount = self.amount_at_least.is_none_or(|least| {
-            // What is not said, or in another currency, can't be compared: approval is asked for.
-            facts.amount_unsaid || facts.amount.is_some_and(|a| a.currency != least.currency || a.amount >= least.amount)
-        });
-        let classes = self.data_classes.is_empty() || facts.data_classes.iter().any(|c| self.data_classes.contains(c));
-        types
-            && (!self.permissions || facts.permissions)
-            && one_of(&self.phases, facts.phase.as_ref())
-            && one_of(&self.operation_classes, facts.operation_class.as_ref())
-            && one_of(&self.connectors, facts.connector.as_ref())
-            && one_of(&self.actor_kinds, facts.actor_kind.as_ref())
-            && amount
-            && self.risk_at_least.is_none_or(|least| facts.risk.is_some_and(|r| r >= least))
-            && self.confidence_below.is_none_or(|below| facts.confidence_unsaid || facts.confidence.is_some_and(|c| c < below))
-            && classes
+    pub fn matches(&self, inputs: &ApprovalInputs<'_>) -> bool {
+        let named = self.command_types.is_empty() || self.command_types.iter().any(|t| t.as_str() == inputs.command_type);
+        let agents = inputs.said.in_the_name_of_an_agent && self.actor_kinds.contains(&PrincipalKind::Agent);
+        let actor = self.actor_kinds.is_empty() || agents || self.actor_kinds.contains(&inputs.actor_kind);
+        named && actor && self.looks_at().into_iter().all(|what| self.fits(what, inputs))
     }
+
+    fn fits(&self, what: Carries, inputs: &ApprovalInputs<'_>) -> bool {
+        let said = &inputs.said;
+        match what {
+            Carries::Phase => inputs.carried(what, said.phase.as_ref(), |p| self.phases.contains(p)),
+            Carries::Permissions => inputs.carried(what, said.permissions.as_ref(), |changes| *changes),
+            Carries::Class => inputs.carried(what, said.class.as_ref(), |c| self.operation_classes.contains(c)),
+            Carries::Connector => inputs.carried(what, said.connector.as_ref(), |c| self.connectors.contains(c)),
+            // An amount in another currency can't be compared: approval is asked for.
+            Carries::Amount => inputs
+                .carried(what, said.amount.as_ref(), |a| self.amount_at_least.is_none_or(|least| a.currency != least.currency || a.amount >= least.amount)),
+            Carries::Risk => inputs.carried(what, said.risk.as_ref(), |r| self.risk_at_least.is_none_or(|least| *r >= least)),
+            Carries::Confidence => inputs.carried(what, said.confidence.as_ref(), |c| self.confidence_below.is_none_or(|below| *c < below)),
+            Carries::DataClass => inputs.carried(what, said.data_class.as_ref(), |d| self.data_classes.iter().any(|name| name.as_str() == d.as_str())),
+        }
+    }
+}
+
+/// What an operation of an outside service does to the world, and with which data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OperationRule {
+    /// The outside service.
+    pub connector: Name,
+    /// The operation.
+    pub operation: Name,
+    /// What it does to the world.
+    pub class: OperationClass,
+    /// The data it touches; restricted when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_class: Option<DataClass>,
 }
 
 /// One rule: what it applies to, and what it asks for.
@@ -121,27 +214,30 @@ pub struct ApprovalPolicy {
     pub version: u32,
     /// The first rule that matches a command counts.
     pub rules: Vec<ApprovalRule>,
+    /// What the business itself says of operations.
+    pub operation_classes: Vec<OperationRule>,
 }
 
 impl Default for ApprovalPolicy {
     fn default() -> Self {
-        Self { version: 0, rules: shipped_rules() }
+        Self { version: 0, rules: shipped_rules(), operation_classes: Vec::new() }
     }
 }
 
 impl ApprovalPolicy {
     /// The rule that applies to this command.
     #[must_use]
-    pub fn rule_for(&self, facts: &ActionFacts) -> Option<&ApprovalRule> {
-        self.rules.iter().find(|rule| rule.when.matches(facts))
+    pub fn rule_for(&self, inputs: &ApprovalInputs<'_>) -> Option<&ApprovalRule> {
+        self.rules.iter().find(|rule| rule.when.matches(inputs))
     }
 
     /// Folds one event in.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, _: &Meta, event: &Event) {
         match event {
             Event::PolicyDefined(e) => {
                 self.version = e.approval_policy_version;
                 self.rules.clone_from(&e.rules);
+                self.operation_classes.clone_from(&e.operation_classes);
             }
             Event::Requested(_)
             | Event::Voted(_)
@@ -180,6 +276,7 @@ pub fn shipped_rules() -> Vec<ApprovalRule> {
         rule("outward call", "integrations.intend_call", Matcher { operation_classes: outward, ..Matcher::default() }),
         rule("more money", "budgets.raise", Matcher::default()),
         rule("agent permissions", "agents.change", Matcher { permissions: true, ..Matcher::default() }),
+        rule("new agent with permissions", "agents.enrol", Matcher { permissions: true, ..Matcher::default() }),
     ]
     .into_iter()
     .flatten()

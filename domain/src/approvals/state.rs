@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Meta;
+
 use super::events::{ApprovalStatus, Choice, Event};
-use crate::ids::{PrincipalId, SubjectId};
+use crate::ids::{EventId, PrincipalId, SubjectId, TaskId};
 use crate::personal::ContentDigest;
 use crate::values::{Name, Role, Timestamp};
 
@@ -42,6 +44,18 @@ pub struct Approval {
     pub separation_of_duties: bool,
     /// Who asked.
     pub requested_by: PrincipalId,
+    /// In whose name, where that is another one.
+    pub requested_for: Option<PrincipalId>,
+    /// When.
+    pub requested_at: Option<Timestamp>,
+    /// What else belongs to the request; the approved command carries it on.
+    pub correlation: Uuid,
+    /// The event that granted it: the cause of the approved command.
+    pub granted: Option<EventId>,
+    /// True when a rule that no approval policy removes asked for it: an operator may vote too.
+    pub built_in: bool,
+    /// The task that the command is for.
+    pub task: Option<TaskId>,
     /// Until when it can be granted and used.
     pub expires_at: Timestamp,
     /// Whom its texts are about.
@@ -55,14 +69,21 @@ pub struct Approval {
 }
 
 impl Approval {
-    /// How many said yes.
+    /// How many people said yes: nobody counts twice, not even with somebody else's right.
     #[must_use]
     pub fn approvals(&self) -> usize {
-        self.votes.values().filter(|v| v.choice == Choice::Approve).count()
+        let yes = self.votes.values().filter(|v| v.choice == Choice::Approve);
+        yes.map(|v| v.voter).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Whether that person has a part in a vote that was cast, as the voter or by its right.
+    #[must_use]
+    pub fn has_part_in_a_vote(&self, person: PrincipalId) -> bool {
+        self.votes.iter().any(|(right, vote)| *right == person || vote.voter == person)
     }
 
     /// Folds one event in.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, meta: &Meta, event: &Event) {
         match event {
             Event::PolicyDefined(_) | Event::Commented(_) => {}
             Event::Requested(e) => {
@@ -77,6 +98,11 @@ impl Approval {
                     escalate_to: e.escalate_to.iter().copied().collect(),
                     separation_of_duties: e.separation_of_duties,
                     requested_by: e.requested_by,
+                    requested_for: meta.on_behalf_of,
+                    requested_at: Some(meta.recorded_at),
+                    correlation: meta.correlation,
+                    built_in: e.built_in,
+                    task: e.task,
                     expires_at: e.expires_at,
                     subject: e.subject,
                     ..Self::default()
@@ -95,7 +121,10 @@ impl Approval {
                 self.escalated = true;
                 self.roles.extend(e.to_roles.iter().copied());
             }
-            Event::Granted(_) => self.status = Some(ApprovalStatus::Granted),
+            Event::Granted(_) => {
+                self.status = Some(ApprovalStatus::Granted);
+                self.granted = Some(meta.event_id);
+            }
             Event::Rejected(_) => self.status = Some(ApprovalStatus::Rejected),
             Event::Expired(_) => self.status = Some(ApprovalStatus::Expired),
             Event::Withdrawn(_) => self.status = Some(ApprovalStatus::Withdrawn),

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Meta;
+
 use super::events::{Event, Resolution, Status, Verdict};
-use crate::ids::{AgentId, SubjectId, TaskId};
+use crate::ids::{AgentId, PrincipalId, SubjectId, TaskId};
 use crate::values::{Digest, Role, Team, Timestamp};
 
 /// Who holds a task, and until when.
@@ -22,6 +24,8 @@ pub struct Lease {
 pub struct Submission {
     /// Who made it.
     pub producer: AgentId,
+    /// The principal that handed it in: the credentials a reviewer must not share.
+    pub submitted_by: PrincipalId,
     /// What a review must name.
     pub artifact_digest: Digest,
 }
@@ -35,6 +39,8 @@ pub struct Task {
     pub team: Option<Team>,
     /// Whom its texts are about.
     pub subject: SubjectId,
+    /// The principal that planned it.
+    pub planned_by: PrincipalId,
     /// What must be completed first.
     pub depends_on: Vec<TaskId>,
     /// The revision being made, or made last; 0 before the first offer.
@@ -43,6 +49,8 @@ pub struct Task {
     pub fencing_token: u32,
     /// Who holds it.
     pub lease: Option<Lease>,
+    /// Who held it under which token: the n-th lease has the token n.
+    pub holders: Vec<AgentId>,
     /// The result at hand.
     pub submission: Option<Submission>,
     /// How often reviewers asked for changes.
@@ -63,12 +71,13 @@ pub struct Task {
 
 impl Task {
     /// Folds one event in.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, meta: &Meta, event: &Event) {
         match event {
             Event::Planned(e) => {
                 self.status = Some(Status::Planned);
                 self.team = Some(e.team);
                 self.subject = e.subject;
+                self.planned_by = meta.actor;
                 self.depends_on.clone_from(&e.depends_on);
                 self.rework_rounds_max = e.rework_rounds_max;
                 self.attempts_max = e.attempts_max;
@@ -84,6 +93,7 @@ impl Task {
             Event::Leased(e) => {
                 self.enter(Status::Leased);
                 self.fencing_token = e.fencing_token;
+                self.holders.push(e.agent);
                 self.lease = Some(Lease { agent: e.agent, lease_seconds: e.lease_seconds, expires_at: e.expires_at });
             }
             Event::LeaseExtended(e) => {
@@ -95,8 +105,9 @@ impl Task {
             Event::Submitted(e) => {
                 self.enter(Status::Submitted);
                 self.human_involved |= e.by_human;
-                self.submission = Some(Submission { producer: e.agent, artifact_digest: e.artifact.digest });
+                self.submission = Some(Submission { producer: e.agent, submitted_by: meta.actor, artifact_digest: e.artifact.digest });
             }
+            Event::HumanIntervened(_) => self.human_involved = true,
             Event::LateResultRecorded(_) | Event::HistoryOpened(_) => {}
             Event::Reviewed(e) => {
                 if e.verdict == Verdict::ChangesRequested {
@@ -114,18 +125,12 @@ impl Task {
                 self.escalated_to = Some(e.to_role);
                 self.human_involved = true;
                 if let (Some(artifact), Some(producer)) = (&e.artifact, e.producer) {
-                    self.submission = Some(Submission { producer, artifact_digest: artifact.digest });
+                    self.submission = Some(Submission { producer, submitted_by: meta.actor, artifact_digest: artifact.digest });
                 }
             }
             Event::Resolved(e) => {
                 self.human_involved = true;
-                self.enter(match e.resolution {
-                    Resolution::Offered => Status::Offered,
-                    Resolution::Submitted => Status::Submitted,
-                    Resolution::Completed => Status::Completed,
-                    Resolution::Failed => Status::Failed,
-                    Resolution::Cancelled => Status::Cancelled,
-                });
+                self.enter(resolved(e.resolution));
             }
             Event::Quarantined(_) => self.enter(Status::Quarantined),
             Event::Cancelled(_) => self.enter(Status::Cancelled),
@@ -138,20 +143,15 @@ impl Task {
         self.status = Some(status);
         self.lease = None;
     }
+}
 
-    /// Who has to act next; `None` once the task is closed (or before it is planned).
-    #[must_use]
-    pub fn next_actor(&self) -> Option<String> {
-        let team = self.team.map_or("operations", Team::as_str);
-        match self.status? {
-            Status::Planned => Some(self.depends_on.first().map_or_else(|| "human:owner".to_owned(), |id| format!("waiting:{id}"))),
-            Status::Offered => Some(format!("team:{team}/producer")),
-            Status::Leased => self.lease.map(|l| format!("agent:{}", l.agent)),
-            Status::Submitted => Some(format!("team:{team}/qa")),
-            Status::Escalated => Some(format!("human:{}", self.escalated_to.unwrap_or(Role::Owner))),
-            Status::Quarantined => Some("human:owner".to_owned()),
-            Status::Completed | Status::Failed | Status::Cancelled => None,
-        }
+fn resolved(resolution: Resolution) -> Status {
+    match resolution {
+        Resolution::Offered => Status::Offered,
+        Resolution::Submitted => Status::Submitted,
+        Resolution::Completed => Status::Completed,
+        Resolution::Failed => Status::Failed,
+        Resolution::Cancelled => Status::Cancelled,
     }
 }
 
@@ -164,7 +164,7 @@ pub struct History {
 
 impl History {
     /// Folds one event in; the events of tasks are not its own.
-    pub fn evolve(&mut self, event: &Event) {
+    pub fn evolve(&mut self, _: &Meta, event: &Event) {
         self.opened |= matches!(event, Event::HistoryOpened(_));
     }
 }

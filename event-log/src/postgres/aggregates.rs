@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::{PersistedEventRepository as _, PersistenceError, SerializedEvent};
 use cqrs_es::{Aggregate, DomainEvent};
-use domain::{AggregateRef, BusinessId, Kind, State};
+use domain::{AggregateRef, BusinessId, Kind, State, with_aggregates};
 use postgres_es::PostgresEventRepository;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -51,11 +51,15 @@ impl<const K: usize> Aggregate for Thread<K> {
     }
 }
 
-macro_rules! by_kind {
-    ($repository:ident, $kind:expr, $id:ident: $($k:ident)*) => {
-        match $kind { $(Kind::$k => $repository.get_events::<Thread<{ Kind::$k as usize }>>(&$id).await,)* }
+/// Makes the loader from the table of aggregates: each kind has its own marker.
+macro_rules! loaders {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $state:ident of $context:ident,)*) => {
+        async fn events_of(repository: &PostgresEventRepository, kind: Kind, id: &str) -> Result<Vec<SerializedEvent>, PersistenceError> {
+            match kind { $(Kind::$kind => repository.get_events::<Thread<{ Kind::$kind as usize }>>(id).await,)* }
+        }
     };
 }
+with_aggregates!(loaders);
 
 /// A page of an aggregate's events after a version. The crate reads all of an aggregate at once; so it is
 /// given a part of the view for its table.
@@ -64,7 +68,7 @@ async fn page(pool: PgPool, business: BusinessId, aggregate: AggregateRef, after
     // There are no snapshots of its kind, and `get_events` asks for none.
     let repository = PostgresEventRepository::new(pool).with_tables(&part, "es_snapshots");
     let id = format!("{business}/{}", aggregate.id);
-    by_kind!(repository, aggregate.kind, id: Slug Principal Business Agent Task Decision Approval ApprovalPolicy Budget Call History Fact Document Measure Kpi Export Projection)
+    events_of(&repository, aggregate.kind, &id).await
 }
 
 /// The version and the state of an aggregate.
@@ -78,7 +82,8 @@ pub(super) async fn load(pool: &PgPool, business: BusinessId, aggregate: Aggrega
         let events = asked.await.map_err(|e| unreadable(&e))?.map_err(late)?.map_err(|e| LogError::Storage(format!("PostgreSQL: {e}")))?;
         let last = (events.len() as u64) < PAGE;
         for event in events {
-            state.evolve(&typed(event.payload.to_string().as_bytes())?);
+            let (meta, typed) = typed(event.payload.to_string().as_bytes())?;
+            state.evolve(&meta, &typed);
             version = event.sequence as u64;
         }
         if last {

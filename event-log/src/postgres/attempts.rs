@@ -1,11 +1,13 @@
 //! Attempts in the log's own database: every process sees those of all.
 
+use std::collections::BTreeSet;
+
 use domain::{BusinessId, Timestamp};
 use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 use super::{count, number, read};
-use crate::attempts::Attempt;
+use crate::attempts::{Attempt, Caps, PRUNE};
 use crate::log::LogError;
 
 /// PostgreSQL's text has no NUL; whoever sends one must not make others' attempts be lost with his.
@@ -38,9 +40,14 @@ pub(crate) async fn keep(pool: &PgPool, group: &[Attempt]) -> Result<(), LogErro
 ///
 /// # Errors
 /// When they can't be written.
-pub(crate) async fn prune(pool: &PgPool, newest: u64, age_micros: i64) -> Result<(), LogError> {
-    let sql = "DELETE FROM attempts WHERE n <= (SELECT max(n) FROM attempts) - $1 OR at < (SELECT max(at) FROM attempts) - $2";
-    read(sqlx::query(sql).bind(number(newest)).bind(age_micros).execute(pool)).await?;
+pub(crate) async fn prune(pool: &PgPool, touched: &BTreeSet<BusinessId>, caps: Caps, age_micros: i64) -> Result<(), LogError> {
+    let sql = PRUNE.replace('?', "$");
+    let cap = |n: usize| number(n as u64);
+    for business in touched {
+        read(sqlx::query(&sql).bind(business.0).bind(cap(caps.per_business)).bind(cap(caps.per_principal)).execute(pool)).await?;
+    }
+    let sql = "DELETE FROM attempts WHERE at < (SELECT max(at) FROM attempts) - $1";
+    read(sqlx::query(sql).bind(age_micros).execute(pool)).await?;
     Ok(())
 }
 

@@ -219,7 +219,7 @@ pub(super) fn tasks(tx: &Connection, a: &Applied<'_>, event: &Tasks) -> Result<(
         Tasks::Reviewed(e) => reviewed(tx, a, e.verdict == Verdict::Passed),
         Tasks::Completed(e) => closed(tx, a, Some(e.without_human)),
         Tasks::Failed(_) | Tasks::Cancelled(_) => closed(tx, a, None),
-        Tasks::Escalated(_) | Tasks::Quarantined(_) | Tasks::Resolved(_) => set(tx, a, "human = 1"),
+        Tasks::Escalated(_) | Tasks::Quarantined(_) | Tasks::Resolved(_) | Tasks::HumanIntervened(_) => set(tx, a, "human = 1"),
         Tasks::ActivityRecorded(e) => {
             let task = task(tx, a)?;
             Writer::new(tx, a, Dimensions { model: String::new(), ..task.about }).spent(e.usage.as_ref(), e.cost.as_ref())?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
-use commands::AnyCommand;
+use commands::{AnyCommand, Verb};
 use domain::ids::INSTALLATION;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -54,7 +54,7 @@ pub(crate) async fn query(target: Target, graphql: &str, variables: Option<&str>
 
 pub(crate) fn list_commands() -> Result<(), AppError> {
     for command in AnyCommand::types() {
-        output::json(&json!({"type": command.name, "kind": command.kind, "opens": command.opens, "data": (command.json_schema)()}));
+        output::json(&json!({"type": command.name, "kind": command.kind, "opens": command.verb == Verb::opens, "data": (command.json_schema)()}));
     }
     Ok(())
 }

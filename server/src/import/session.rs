@@ -53,6 +53,8 @@ impl Session {
             actor = directory.actor(importer, business).await?;
         }
         let actor = actor.ok_or_else(|| AppError::other("the importer's principal could not be added"))?;
+        // What comes in happened: no approval undoes it. No door says this of an actor, only this code.
+        let actor = Actor { historic: true, ..actor };
         let operator = app.operator_in(INSTALLATION).await?;
         let (desk, settings) = (Arc::clone(&app.desk), settings.clone());
         Ok(Self { desk, business, settings, format, actor, operator, on_behalf_of: caller, principals: Mutex::default() })
@@ -70,9 +72,11 @@ impl Session {
     /// What the desk says.
     pub async fn enrol(&self, name: &str, role: &str, model: &str, connector: &str) -> Result<AgentId, CommandError> {
         let id = self.agent(name);
+        let principal = PrincipalId(self.business.name(&format!("{}:principal:{name}", self.format)));
+        // The credentials it would act with have no key and no role: it never acts here.
+        self.add_principal(principal, "agent", name).await?;
         let data = json!({
-            "name": name, "team": "operations", "role": role, "runtime": {"model": model},
-            "principal": self.business.name(&format!("{}:principal:{name}", self.format)),
+            "name": name, "team": "operations", "role": role, "runtime": {"model": model}, "principal": principal,
             "permissions": {"tools": [], "connectors": [connector], "data_classes": []}, "concurrency": 100,
         });
         // Without `on_behalf_of`: whoever imports next must get the same receipt. What the first
@@ -94,12 +98,16 @@ impl Session {
             return Ok(*known);
         }
         let id = PrincipalId(self.business.name(name));
-        let data = json!({"kind": "human", "display_name": name});
-        let add =
-            Submission::new(INSTALLATION, self.operator.clone(), format!("import:{}:resource:{id}", self.business), "access.add_principal", Some(id.0), &data);
-        self.desk.submit(add).await?;
+        self.add_principal(id, "human", name).await?;
         self.principals.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), id);
         Ok(id)
+    }
+
+    async fn add_principal(&self, id: PrincipalId, kind: &str, name: &str) -> Result<(), CommandError> {
+        let data = json!({"kind": kind, "display_name": name});
+        let key = format!("import:{}:resource:{id}", self.business);
+        let add = Submission::new(INSTALLATION, self.operator.clone(), key, "access.add_principal", Some(id.0), &data);
+        self.desk.submit(add).await.map(|_| ())
     }
 
     /// The first event of a receipt, as it is stored.

@@ -1,0 +1,185 @@
+//! The check before every command of a business: does the business still take it, and does a rule ask
+//! for approval? A command that comes with an approval consumes it in its own append.
+//!
+//! Two kinds of rules ask: those of the approval policy, and a few that are built in, which no policy
+//! removes: changing the policy itself and winding the business up take the vote of a second human.
+
+use std::collections::BTreeSet;
+
+use domain::approvals::{Approval, ApprovalInputs, ApprovalRule, ApprovalStatus, Consumed, Matcher, Said};
+use domain::businesses::Phase;
+use domain::ids::{ApprovalId, INSTALLATION};
+use domain::values::Role;
+use domain::{AggregateRef, BusinessId, Event, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::registry::{AnyCommand, CommandType, Stream, When};
+use crate::root::{Boundary, Context};
+use crate::{Refusal, approvals, businesses, integrations};
+
+/// How long a request that a built-in rule asked for stays open, in seconds.
+const BUILT_IN_EXPIRES_SECONDS: u32 = 7 * 86_400;
+
+/// What an approval's digest is over.
+#[must_use]
+pub fn intended(business: BusinessId, command_type: &str, id: Uuid, data: &Value, approval_policy_version: u32, expires_at: Timestamp) -> Value {
+    json!({
+        "business": business, "type": command_type, "id": id, "data": data,
+        "approval_policy_version": approval_policy_version, "expires_at": expires_at,
+    })
+}
+
+/// A rule that asks for approval of a command.
+pub(crate) struct Asked {
+    pub(crate) rule: ApprovalRule,
+    /// True when an operator may vote too, because a built-in rule alone asks.
+    pub(crate) built_in: bool,
+}
+
+/// What the check reads, besides what the command reads.
+pub(crate) fn reads(ctx: &Context) -> Vec<AggregateRef> {
+    if ctx.business == INSTALLATION {
+        return Vec::new();
+    }
+    let mut reads = vec![ctx.business.into(), ctx.business.approval_policy().into()];
+    reads.extend(ctx.approval.map(AggregateRef::from));
+    reads
+}
+
+/// Whether no rule ever holds a command up: one of the installation, or one without which nothing could
+/// be approved.
+pub(crate) fn is_never_gated(fixed: &CommandType) -> bool {
+    let approves = fixed.name.starts_with("approvals.") && fixed.name != "approvals.define_policy";
+    approves || fixed.stream == Stream::Installation || fixed.name == "businesses.register" || fixed.from.is_empty()
+}
+
+/// The rule that is built in for a command, where one is.
+fn built_in(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Result<Option<ApprovalRule>, Refusal> {
+    let name = match command {
+        AnyCommand::Approvals(approvals::Command::DefinePolicy(c)) => {
+            // The first policy may be laid down without a second human while it is no laxer than the
+            // one that is shipped.
+            let first = seen.get(ctx.business.approval_policy())?.version == 0;
+            if first && approvals::covers_shipped(&c.rules) && c.operation_classes.is_empty() {
+                return Ok(None);
+            }
+            "built in: another approval policy"
+        }
+        AnyCommand::Businesses(businesses::Command::Advance(c)) if c.to == Phase::WoundUp => "built in: winding up",
+        AnyCommand::Businesses(_)
+        | AnyCommand::Access(_)
+        | AnyCommand::Agents(_)
+        | AnyCommand::Tasks(_)
+        | AnyCommand::Decisions(_)
+        | AnyCommand::Approvals(_)
+        | AnyCommand::Budgets(_)
+        | AnyCommand::Integrations(_)
+        | AnyCommand::Memory(_)
+        | AnyCommand::Metrics(_)
+        | AnyCommand::Operations(_) => return Ok(None),
+    };
+    Ok(name.parse().ok().map(|name| ApprovalRule {
+        name,
+        when: Matcher::default(),
+        quorum: 1,
+        roles: vec![Role::Owner, Role::Approver],
+        separation_of_duties: true,
+        expires_after_seconds: BUILT_IN_EXPIRES_SECONDS,
+        escalate_to: Vec::new(),
+    }))
+}
+
+/// What approval rules look at in a command, with the classes of a call as the tables have them.
+fn inputs<'a>(command: &AnyCommand, ctx: &'a Context, seen: &Boundary) -> Result<ApprovalInputs<'a>, Refusal> {
+    let mut said = Said::default();
+    command.say(&mut said);
+    if let AnyCommand::Integrations(integrations::Command::IntendCall(c)) = command {
+        integrations::raise_classes(c, ctx, seen, &mut said)?;
+    }
+    Ok(ApprovalInputs { command_type: ctx.command.name, carries: ctx.command.carries, actor_kind: ctx.actor.kind, said })
+}
+
+/// The rule that asks for approval of a command; `None` when none does.
+pub(crate) fn asked(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Result<Option<Asked>, Refusal> {
+    if is_never_gated(ctx.command) || ctx.actor.historic {
+        return Ok(None);
+    }
+    let built_in = built_in(command, ctx, seen)?;
+    let policy = seen.get(ctx.business.approval_policy())?;
+    // A policy must not stand in the way of its own repair: what an operator mends is held up by the
+    // built-in rule alone.
+    let mends = built_in.is_some() && ctx.actor.operator && !ctx.by_owner();
+    let inputs = inputs(command, ctx, seen)?;
+    let of_policy = policy.rule_for(&inputs).filter(|_| !mends);
+    Ok(match (of_policy, built_in) {
+        // Its voters are a part of those of the built-in rule.
+        (Some(rule), Some(_)) => Some(Asked { rule: ApprovalRule { separation_of_duties: true, ..rule.clone() }, built_in: false }),
+        (Some(rule), None) => Some(Asked { rule: rule.clone(), built_in: false }),
+        (None, Some(rule)) => Some(Asked { rule, built_in: true }),
+        (None, None) => None,
+    })
+}
+
+/// Whether the business takes such a command in its phase.
+pub(crate) fn business_allows(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
+    match seen.get(ctx.business)?.phase {
+        None if matches!(command, AnyCommand::Businesses(businesses::Command::Register(_))) => Ok(()),
+        None => Err(Refusal::NotRegistered),
+        Some(Phase::WoundUp) if ctx.command.after_end == When::Refused => Err(Refusal::WoundUp),
+        Some(Phase::Idea | Phase::Planning | Phase::Approved | Phase::Building | Phase::Operating | Phase::WoundUp) => Ok(()),
+    }
+}
+
+/// Lets a command through, with the event that consumes its approval; or says what it lacks.
+pub(crate) fn check(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Result<Option<(AggregateRef, Event)>, Refusal> {
+    if ctx.business == INSTALLATION {
+        return Ok(None);
+    }
+    business_allows(command, ctx, seen)?;
+    let asked = asked(command, ctx, seen)?;
+    if let Some(asked) = asked.as_ref().filter(|a| a.rule.quorum == 0) {
+        return Err(Refusal::Forbidden { rule: asked.rule.name.to_string() });
+    }
+    let Some(id) = ctx.approval else {
+        return match asked {
+            Some(asked) => Err(Refusal::ApprovalRequired { rule: asked.rule.name.to_string(), id: ctx.target }),
+            None => Ok(None),
+        };
+    };
+    let approval = seen.get(id)?;
+    usable(id, approval, ctx)?;
+    let Some(presented) = ctx.presented else { return Err(Refusal::ApprovalForgotten { approval: id }) };
+    if approval.command_digest.as_ref().map(|d| d.digest) != Some(presented) {
+        return Err(Refusal::ApprovalMismatch { approval: id });
+    }
+    if asked.is_some_and(|asked| !is_enough(approval, &asked)) {
+        return Err(Refusal::ApprovalOutdated { approval: id });
+    }
+    let command_type = ctx.command.name.parse().map_err(|_| Refusal::Unknown { what: "command" })?;
+    Ok(Some((id.into(), Consumed { command_type, target: ctx.target }.into())))
+}
+
+/// Whether an approval is granted and its time has not run out.
+fn usable(id: ApprovalId, approval: &Approval, ctx: &Context) -> Result<(), Refusal> {
+    let expired = Refusal::ApprovalExpired { approval: id, expires_at: approval.expires_at };
+    match approval.status {
+        None => Err(Refusal::Unknown { what: "approval" }),
+        Some(ApprovalStatus::Granted) if ctx.now >= approval.expires_at => Err(expired),
+        Some(ApprovalStatus::Granted) => Ok(()),
+        Some(ApprovalStatus::Expired) => Err(expired),
+        Some(status @ (ApprovalStatus::Requested | ApprovalStatus::Rejected | ApprovalStatus::Withdrawn | ApprovalStatus::Consumed)) => {
+            Err(Refusal::WrongStatus { what: "approval", status: status.as_str(), wanted: "granted" })
+        }
+    }
+}
+
+/// Whether the rule that applies now asks for no more than was given, whoever presents it.
+fn is_enough(approval: &Approval, asked: &Asked) -> bool {
+    let rule = &asked.rule;
+    let voters: BTreeSet<_> = rule.roles.iter().chain(&rule.escalate_to).collect();
+    approval.approvals() >= usize::from(rule.quorum)
+        && approval.roles.iter().all(|role| voters.contains(role))
+        && (approval.separation_of_duties || !rule.separation_of_duties)
+        && (asked.built_in || !approval.built_in)
+}

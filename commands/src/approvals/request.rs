@@ -1,0 +1,116 @@
+//! Requests for approval: of one exact command, which is tried first. What would be refused when it is
+//! sent is refused before anybody is asked to approve it.
+
+use domain::approvals::{Requested, Said};
+use domain::personal::Text;
+use domain::values::Name;
+use domain::{AggregateRef, SubjectId};
+use serde_json::Value;
+
+use super::{IntendedCommand, Request};
+use crate::Refusal;
+use crate::approval_check::{self, Asked, intended};
+use crate::registry::{AnyCommand, Stream};
+use crate::root::{Boundary, Changes, Context, Decide as _};
+
+fn parse(command: &IntendedCommand) -> Result<AnyCommand, Refusal> {
+    let data = command.data.clear().cloned().unwrap_or_default();
+    let raw = serde_json::value::to_raw_value(&data).unwrap_or_default();
+    let sendable = |_| Refusal::OutOfRange { field: "command", rule: "one that could be sent as it is" };
+    AnyCommand::parse(command.r#type.as_str(), &raw).map_err(sendable)
+}
+
+/// What the command would find if it were sent now.
+fn sent(command: &AnyCommand, intended: &IntendedCommand, ctx: &Context) -> Context {
+    Context { target: intended.id, command: command.command_type(), approval: None, presented: None, ..ctx.clone() }
+}
+
+/// What the request reads: the approval policy, and what its command would read.
+pub(super) fn reads(c: &Request, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
+    let mut reads = vec![ctx.business.approval_policy().into(), ctx.business.into()];
+    if let Ok(command) = parse(&c.command) {
+        reads.extend(command.reads(&sent(&command, &c.command, ctx), seen));
+    }
+    reads
+}
+
+pub(super) fn request(c: &Request, ctx: &Context, seen: &Boundary) -> Result<Requested, Refusal> {
+    let command = parse(&c.command)?;
+    let ctx_sent = sent(&command, &c.command, ctx);
+    let fixed = command.command_type();
+    if fixed.stream == Stream::Installation || !fixed.is_allowed_to(&ctx.actor) {
+        return Err(Refusal::RequesterMayNot { command: fixed.name });
+    }
+    if let Some(expected) = command.fixed_target(ctx.business).filter(|id| *id != c.command.id) {
+        return Err(Refusal::WrongId { what: fixed.kind.as_str(), expected });
+    }
+    approval_check::business_allows(&command, &ctx_sent, seen)?;
+    let asked = approval_check::asked(&command, &ctx_sent, seen)?.ok_or(Refusal::NoApprovalNeeded)?;
+    let changes = command.decide(&ctx_sent, seen)?;
+    if changes.is_empty() {
+        return Err(Refusal::NothingToApprove);
+    }
+    let task = command.task(&ctx_sent);
+    // Whom the command is about is known once its task is: a preview must not outlive that person.
+    let of_task = task.and_then(|id| seen.loaded(id)).filter(|t| t.status.is_some()).map(|t| t.subject);
+    let subject = c.serves.or(of_task).unwrap_or_else(|| ctx.business.as_subject());
+    let mut said = Said::default();
+    command.say(&mut said);
+    let opened = Opened { asked, said, subject, effects: effects(&changes) };
+    let requested = open(ctx, seen, 0, &c.command, opened)?;
+    Ok(Requested { evidence: c.evidence.clone(), task, ..requested })
+}
+
+/// The event that opens a request which a rule makes by itself, in the append of what it is about.
+pub(crate) fn request_of_a_rule(ctx: &Context, seen: &Boundary, n: u8, command: &IntendedCommand) -> Result<Requested, Refusal> {
+    let parsed = parse(command)?;
+    let asked = approval_check::asked(&parsed, &sent(&parsed, command, ctx), seen)?.ok_or(Refusal::NoApprovalNeeded)?;
+    let mut said = Said::default();
+    parsed.say(&mut said);
+    let effects = "budgets.raised".parse().into_iter().collect();
+    open(ctx, seen, n, command, Opened { asked, said, subject: ctx.business.as_subject(), effects })
+}
+
+fn effects(changes: &Changes) -> Vec<Name> {
+    changes.iter().filter_map(|(_, event)| event.name().parse().ok()).collect()
+}
+
+/// What is known of a request before it is put on record.
+struct Opened {
+    asked: Asked,
+    said: Said,
+    subject: SubjectId,
+    effects: Vec<Name>,
+}
+
+fn open(ctx: &Context, seen: &Boundary, n: u8, command: &IntendedCommand, opened: Opened) -> Result<Requested, Refusal> {
+    let Opened { asked: Asked { rule, built_in }, said, subject, effects } = opened;
+    if rule.quorum == 0 {
+        return Err(Refusal::Forbidden { rule: rule.name.to_string() });
+    }
+    let version = seen.get(ctx.business.approval_policy())?.version;
+    let data: Value = command.data.clear().cloned().unwrap_or_default();
+    let expires_at = ctx.now.plus_seconds(u64::from(rule.expires_after_seconds));
+    let intended = intended(ctx.business, command.r#type.as_str(), command.id, &data, version, expires_at);
+    Ok(Requested {
+        command_type: command.r#type.clone(),
+        target: command.id,
+        command_digest: ctx.content_digest(n, subject, &intended)?,
+        preview: Text::new(subject, data.to_string()),
+        approval_policy_version: version,
+        rule: rule.name.clone(),
+        quorum: rule.quorum,
+        roles: rule.roles.clone(),
+        separation_of_duties: rule.separation_of_duties,
+        escalate_to: rule.escalate_to.clone(),
+        amount: said.amount,
+        risk: said.risk,
+        evidence: Vec::new(),
+        requested_by: ctx.actor.principal,
+        expires_at,
+        built_in,
+        effects,
+        task: None,
+        subject,
+    })
+}

@@ -1,0 +1,77 @@
+//! Votes: by humans with the right to it, each of whom counts once, and never for what they asked.
+
+use domain::access::PrincipalKind;
+use domain::approvals::{Approval, Choice, Granted, Rejected, Voted};
+use domain::ids::ApprovalId;
+use domain::tasks::{HumanIntervened, Intervention};
+use domain::{AggregateRef, Event, PrincipalId};
+
+use super::{Vote, in_time, is_approver, not_an_approver};
+use crate::Refusal;
+use crate::root::{Boundary, Changes, Context};
+
+/// After this time the only human there may do alone what should take two.
+const ALONE_AFTER_SECONDS: u64 = 3_600;
+
+/// Whether whoever votes does it alone, as the only human who could say yes to what a built-in rule
+/// asks for; `None`: it is another human's request.
+fn alone(approval: &Approval, right: PrincipalId, ctx: &Context) -> Result<bool, Refusal> {
+    let voter = ctx.actor.principal;
+    let asked = |person| person == approval.requested_by || Some(person) == approval.requested_for;
+    let own = asked(voter) || asked(right);
+    if !own || !(approval.separation_of_duties || approval.built_in) {
+        return Ok(false);
+    }
+    let others = ctx.people.second_humans(ctx.business, ctx.now).into_iter().any(|person| person != voter);
+    if !approval.built_in || others || right != voter {
+        return Err(Refusal::OwnRequest);
+    }
+    let at = approval.requested_at.unwrap_or(ctx.now).plus_seconds(ALONE_AFTER_SECONDS);
+    if ctx.now < at { Err(Refusal::TooEarly { at }) } else { Ok(true) }
+}
+
+/// The right that is used: the voter's own, or one that was delegated by somebody who still has it.
+fn may_vote(c: &Vote, approval: &Approval, ctx: &Context) -> Result<(), Refusal> {
+    let allowed = match c.delegated_by {
+        Some(from) => {
+            let delegated = approval.delegations.get(&(from, ctx.actor.principal)).is_some_and(|until| ctx.now < *until);
+            let human = ctx.people.principal(from).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
+            delegated && human && ctx.people.has_role(from, ctx.business, &approval.roles)
+        }
+        None => is_approver(approval, ctx),
+    };
+    if allowed { Ok(()) } else { Err(not_an_approver(approval)) }
+}
+
+pub(super) fn vote(c: &Vote, approval: &Approval, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    let (id, voter) = (ApprovalId(ctx.target), ctx.actor.principal);
+    let right = c.delegated_by.unwrap_or(voter);
+    if approval.votes.get(&right).is_some_and(|v| v.choice == c.choice && v.voter == voter) {
+        return Ok(Changes::new());
+    }
+    in_time(approval, ctx)?;
+    if !ctx.by_human() {
+        return Err(Refusal::HumanOnly);
+    }
+    let alone = alone(approval, right, ctx)?;
+    may_vote(c, approval, ctx)?;
+    if approval.has_part_in_a_vote(voter) || approval.has_part_in_a_vote(right) {
+        return Err(Refusal::VotedAlready);
+    }
+    let comment = c.comment.clone().map(|t| t.about(approval.subject));
+    let mut events: Vec<Event> = vec![Voted { voter, delegated_by: c.delegated_by, choice: c.choice, comment, subject: approval.subject }.into()];
+    let yes = u8::try_from(approval.approvals() + 1).unwrap_or(u8::MAX);
+    match c.choice {
+        Choice::Reject => events.push(Rejected { by: voter }.into()),
+        Choice::Approve if yes >= approval.quorum => events.push(Granted { votes: yes, alone }.into()),
+        Choice::Approve => {}
+    }
+    let mut changes: Changes = events.into_iter().map(|event| (AggregateRef::from(id), event)).collect();
+    if let Some(task) = approval.task {
+        let state = seen.get(task)?;
+        if !state.human_involved && state.status.is_some_and(domain::tasks::Status::is_open) {
+            changes.push((task.into(), HumanIntervened { how: Intervention::Vote, approval: Some(id) }.into()));
+        }
+    }
+    Ok(changes)
+}

@@ -1,0 +1,241 @@
+//! Money on its way: set aside, spent, freed, in every budget that it counts in, in the append of
+//! what it is for.
+
+use std::collections::BTreeSet;
+
+use domain::approvals::Requested;
+use domain::budgets::{Budget, Overrun, Released, Reserved, Scope, Settled, Window};
+use domain::ids::{AgentId, ApprovalId, BudgetId, ReservationId, TaskId};
+use domain::values::{Amount, Name, Team};
+use domain::{AggregateRef, BusinessId, Money, Timestamp};
+
+use crate::Refusal;
+use crate::approvals;
+use crate::root::{Boundary, Changes, Context};
+
+/// Expired reservations of one budget that one new reservation clears away.
+const EXPIRED_MAX: usize = 100;
+
+/// What money is spent for: each part brings its budgets in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Spending {
+    /// The agent's team and the task's.
+    pub(crate) teams: BTreeSet<Team>,
+    pub(crate) agent: Option<AgentId>,
+    pub(crate) task: Option<TaskId>,
+    pub(crate) connector: Option<Name>,
+}
+
+impl Spending {
+    /// The teams follow from the agent and the task, as far as these are loaded; who holds the task
+    /// is the agent where none is named.
+    pub(crate) fn of(seen: &Boundary, agent: Option<AgentId>, task: Option<TaskId>, connector: Option<Name>) -> Self {
+        let at_task = task.and_then(|id| seen.loaded(id));
+        let agent = agent.or(at_task.and_then(|t| t.lease).map(|lease| lease.agent));
+        let of_agent = agent.and_then(|id| seen.loaded(id)).and_then(|a| a.team);
+        let teams = of_agent.into_iter().chain(at_task.and_then(|t| t.team)).collect();
+        Self { teams, agent, task, connector }
+    }
+
+    /// Every budget that could match: the business and what is named, in each window.
+    pub(crate) fn budgets(&self, business: BusinessId) -> Vec<BudgetId> {
+        let mut scopes = vec![Scope::Business {}];
+        scopes.extend(self.teams.iter().copied().map(Scope::Team));
+        scopes.extend(self.agent.map(Scope::Agent));
+        scopes.extend(self.task.map(Scope::Task));
+        scopes.extend(self.connector.clone().map(Scope::Connector));
+        scopes.iter().flat_map(|scope| Window::ALL.iter().map(|w| BudgetId::of(business, scope, *w))).collect()
+    }
+
+    /// What must be read to set money aside for it.
+    pub(crate) fn reads(&self, ctx: &Context) -> Vec<AggregateRef> {
+        let budgets = self.budgets(ctx.business).into_iter().map(AggregateRef::from);
+        budgets.chain(self.agent.map(AggregateRef::from)).collect()
+    }
+
+    /// What must be read to spend money for it that was not set aside.
+    pub(crate) fn charge_reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
+        let reservation = ReservationId(ctx.target);
+        let mut reads = settle_reads(ctx, seen, &self.budgets(ctx.business), reservation);
+        reads.extend(self.agent.map(AggregateRef::from));
+        reads
+    }
+
+    /// Those of the budgets that are set.
+    fn set<'a>(&self, ctx: &Context, seen: &'a Boundary) -> Result<Vec<(BudgetId, &'a Budget, Money, Window)>, Refusal> {
+        let mut set = Vec::new();
+        for id in self.budgets(ctx.business) {
+            let budget = seen.get(id)?;
+            if let (Some(limit), Some(window)) = (budget.limit, budget.window) {
+                set.push((id, budget, limit, window));
+            }
+        }
+        Ok(set)
+    }
+
+    /// Whether any budget counts it.
+    pub(crate) fn is_counted(&self, ctx: &Context, seen: &Boundary) -> Result<bool, Refusal> {
+        self.set(ctx, seen).map(|set| !set.is_empty())
+    }
+}
+
+/// Money that is set aside.
+pub(crate) struct Aside {
+    pub(crate) reservation: ReservationId,
+    pub(crate) agent: Option<AgentId>,
+    /// `None`: until the call that it is for has its outcome.
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+pub(crate) fn positive(field: &'static str, money: Money) -> Result<(), Refusal> {
+    if money.amount > Amount::ZERO { Ok(()) } else { Err(Refusal::OutOfRange { field, rule: "more than zero" }) }
+}
+
+/// The approval that an overrun of this reservation in this budget would ask for, as the budget
+/// stands: the same for the same overrun, another for the next one.
+fn overrun_approval(reservation: ReservationId, id: BudgetId, budget: &Budget) -> ApprovalId {
+    let used: Vec<String> = budget.used.iter().map(|(period, amount)| format!("{period}={amount}")).collect();
+    ApprovalId(uuid::Uuid::new_v5(&reservation.0, format!("{id} {}", used.join(" ")).as_bytes()))
+}
+
+/// What settling reads: the budgets, the approvals it may open, and the approval policy.
+pub(crate) fn settle_reads(ctx: &Context, seen: &Boundary, ids: &[BudgetId], reservation: ReservationId) -> Vec<AggregateRef> {
+    let approval = |id: &BudgetId| seen.loaded(*id).map(|budget| overrun_approval(reservation, *id, budget).into());
+    let each = ids.iter().flat_map(|id| [Some(AggregateRef::from(*id)), approval(id)]);
+    each.flatten().chain([ctx.business.approval_policy().into()]).collect()
+}
+
+/// Refuses new work of a scope whose budget is used up: spent and set aside reach the limit.
+pub(crate) fn used_up(ctx: &Context, seen: &Boundary, spending: &Spending) -> Result<(), Refusal> {
+    for (id, budget, limit, window) in spending.set(ctx, seen)? {
+        if budget.used_in(&window.period(ctx.now)) >= limit.amount {
+            return Err(Refusal::BudgetUsedUp { budget: id });
+        }
+    }
+    Ok(())
+}
+
+/// Sets money aside in each of the budgets that is set; in none when it does not fit one. What has
+/// expired there is freed first.
+pub(crate) fn reserve(ctx: &Context, seen: &Boundary, spending: &Spending, aside: &Aside, amount: Money) -> Result<(Vec<BudgetId>, Changes), Refusal> {
+    positive("amount", amount)?;
+    let set = spending.set(ctx, seen)?;
+    let budgets: Vec<BudgetId> = set.iter().map(|(id, ..)| *id).collect();
+    let mut changes = Changes::new();
+    for (id, budget, limit, window) in set {
+        if limit.currency != amount.currency {
+            return Err(Refusal::WrongCurrency { budget: limit.currency, given: amount.currency });
+        }
+        if budget.reservations.contains_key(&aside.reservation) {
+            return Err(Refusal::Exists { what: "reservation" });
+        }
+        let period = window.period(ctx.now);
+        let mut used = budget.used_in(&period);
+        // Each is freed in this budget; in its other ones the next reservation there does it.
+        let expired = budget.reservations.iter().filter(|(_, r)| r.expires_at.is_some_and(|at| at <= ctx.now));
+        for (reservation, open) in expired.take(EXPIRED_MAX) {
+            if open.period == period {
+                used = used.minus(open.amount).unwrap_or(used);
+            }
+            changes.push((id.into(), Released { reservation: *reservation }.into()));
+        }
+        let left = limit.amount.minus(used).unwrap_or_default();
+        if used >= limit.amount {
+            return Err(Refusal::BudgetUsedUp { budget: id });
+        }
+        if amount.amount > left {
+            return Err(Refusal::BudgetExceeded { budget: id, left: Money { amount: left, ..limit }, wanted: amount });
+        }
+        let (reservation, agent, expires_at) = (aside.reservation, aside.agent, aside.expires_at);
+        changes.push((id.into(), Reserved { reservation, amount, period, budgets: budgets.clone(), agent, expires_at }.into()));
+    }
+    Ok((budgets, changes))
+}
+
+/// Closes a reservation with what was spent; beyond what was set aside, an overrun is put on record
+/// and, where the approval policy wants it, approval of a raise is asked for.
+pub(crate) fn settle(ctx: &Context, seen: &Boundary, ids: &[BudgetId], reservation: ReservationId, spent: Money) -> Result<Changes, Refusal> {
+    if spent.is_negative() {
+        return Err(Refusal::OutOfRange { field: "amount", rule: "zero or more" });
+    }
+    let mut changes = Changes::new();
+    for (n, id) in (1..).zip(ids) {
+        let budget = seen.get(*id)?;
+        // A reservation that expired may be freed in one of its budgets and still stand in another.
+        let (Some(open), Some(limit)) = (budget.reservations.get(&reservation), budget.limit) else { continue };
+        if limit.currency != spent.currency {
+            return Err(Refusal::WrongCurrency { budget: limit.currency, given: spent.currency });
+        }
+        changes.push(((*id).into(), Settled { reservation, amount: spent }.into()));
+        if let Some(over) = spent.amount.minus(open.amount).filter(|over| *over > Amount::ZERO) {
+            let reserved = Money { amount: open.amount, ..limit };
+            changes.extend(overrun(ctx, seen, n, *id, Overran { reservation, reserved, spent, over })?);
+        }
+    }
+    if changes.is_empty() { Err(Refusal::ReservationUnknown { reservation }) } else { Ok(changes) }
+}
+
+/// Counts money that was spent without having been set aside, in every budget that it belongs to:
+/// what fits is as if it had been set aside, what does not is an overrun.
+pub(crate) fn charge(ctx: &Context, seen: &Boundary, spending: &Spending, spent: Money) -> Result<Changes, Refusal> {
+    if ctx.actor.historic || spent.amount == Amount::ZERO {
+        return Ok(Changes::new());
+    }
+    let reservation = ReservationId(ctx.target);
+    let set = spending.set(ctx, seen)?;
+    let budgets: Vec<BudgetId> = set.iter().map(|(id, ..)| *id).collect();
+    let mut changes = Changes::new();
+    for (n, (id, budget, limit, window)) in (1..).zip(set) {
+        if limit.currency != spent.currency {
+            return Err(Refusal::WrongCurrency { budget: limit.currency, given: spent.currency });
+        }
+        let period = window.period(ctx.now);
+        let left = limit.amount.minus(budget.used_in(&period)).filter(|left| *left > Amount::ZERO).unwrap_or(Amount::ZERO);
+        let amount = Money { amount: spent.amount.min(left), ..limit };
+        changes.push((id.into(), Reserved { reservation, amount, period, budgets: budgets.clone(), agent: spending.agent, expires_at: None }.into()));
+        changes.push((id.into(), Settled { reservation, amount: spent }.into()));
+        if let Some(over) = spent.amount.minus(amount.amount).filter(|over| *over > Amount::ZERO) {
+            changes.extend(overrun(ctx, seen, n, id, Overran { reservation, reserved: amount, spent, over })?);
+        }
+    }
+    Ok(changes)
+}
+
+/// How far a reservation was overrun.
+struct Overran {
+    reservation: ReservationId,
+    reserved: Money,
+    spent: Money,
+    over: Amount,
+}
+
+fn overrun(ctx: &Context, seen: &Boundary, n: u8, id: BudgetId, overran: Overran) -> Result<Changes, Refusal> {
+    let Overran { reservation, reserved, spent, over } = overran;
+    let by = Money { amount: over, currency: spent.currency };
+    let raise = approvals::IntendedCommand {
+        r#type: "budgets.raise".parse().map_err(|_| Refusal::Unknown { what: "command" })?,
+        id: id.0,
+        data: serde_json::json!({"by": by}).into(),
+    };
+    let approval = overrun_approval(reservation, id, seen.get(id)?);
+    let request: Option<Requested> = match approvals::request_of_a_rule(ctx, seen, n, &raise) {
+        Ok(event) => Some(event),
+        Err(Refusal::NoApprovalNeeded | Refusal::Forbidden { .. }) => None,
+        Err(other) => return Err(other),
+    };
+    let asked = request.is_some().then_some(approval);
+    let mut changes: Changes = vec![(id.into(), Overrun { reservation, reserved, spent, approval: asked }.into())];
+    changes.extend(request.map(|event| (approval.into(), event.into())));
+    Ok(changes)
+}
+
+/// Frees what is set aside; what is not there any more is passed over.
+pub(crate) fn release(seen: &Boundary, ids: &[BudgetId], reservation: ReservationId) -> Result<Changes, Refusal> {
+    let mut changes = Changes::new();
+    for id in ids {
+        if seen.get(*id)?.reservations.contains_key(&reservation) {
+            changes.push(((*id).into(), Released { reservation }.into()));
+        }
+    }
+    Ok(changes)
+}

@@ -1,0 +1,143 @@
+//! What takes a second human, whatever the approval policy says: with one, two and three of them, and
+//! with one whose role was just taken away.
+
+use domain::access::PrincipalKind;
+use domain::values::Role;
+use serde_json::{Value, json};
+
+use crate::story::{BUSINESS, Outcome, Story, actor, id};
+
+const HOUR: u64 = 3_600;
+const WEEK: u64 = 7 * 86_400;
+
+fn policy() -> Value {
+    json!({"rules": []})
+}
+fn wind_up() -> Value {
+    json!({"type": "businesses.advance", "id": BUSINESS.0, "data": {"to": "wound_up"}})
+}
+/// The owner, number 1, asked to wind the business up.
+fn asked(story: Story) -> Story {
+    story.given("approvals.request", id(1), json!({"command": wind_up()}))
+}
+fn vote(story: &Story) -> Outcome {
+    story.when("approvals.vote", id(1), json!({"choice": "approve"}))
+}
+fn human(n: u128, roles: &[Role]) -> commands::Actor {
+    actor(n, PrincipalKind::Human, roles)
+}
+fn operator(n: u128) -> commands::Actor {
+    commands::Actor { operator: true, ..human(n, &[]) }
+}
+fn with(mut story: Story, others: &[commands::Actor]) -> Story {
+    others.iter().for_each(|other| story.know(other));
+    story
+}
+
+#[test]
+fn the_only_human_may_alone_after_an_hour_and_the_event_says_so() {
+    let story = asked(Story::new());
+    assert_eq!(vote(&story), Err("too_early"));
+    let later = story.later(HOUR);
+    assert_eq!(vote(&later), Ok(vec!["approvals.voted", "approvals.granted"]));
+    let granted = later.given("approvals.vote", id(1), json!({"choice": "approve"}));
+    let domain::Event::Approvals(domain::approvals::Event::Granted(granted)) = granted.last("approvals.granted") else { panic!() };
+    assert!(granted.alone);
+}
+
+#[test]
+fn with_two_humans_the_other_one_votes_and_nobody_is_alone() {
+    for second in [human(2, &[Role::Approver]), human(2, &[Role::Owner]), operator(2)] {
+        let story = asked(with(Story::new(), std::slice::from_ref(&second))).later(HOUR);
+        assert_eq!(vote(&story), Err("own_request"), "there is a second one: {second:?}");
+        let voted = story.by(second);
+        assert_eq!(vote(&voted), Ok(vec!["approvals.voted", "approvals.granted"]));
+        let granted = voted.given("approvals.vote", id(1), json!({"choice": "approve"}));
+        let domain::Event::Approvals(domain::approvals::Event::Granted(granted)) = granted.last("approvals.granted") else { panic!() };
+        assert!(!granted.alone);
+    }
+}
+
+#[test]
+fn with_three_humans_any_of_the_others_will_do() {
+    let story = asked(with(Story::new(), &[human(2, &[Role::Approver]), operator(3)])).later(HOUR);
+    assert_eq!(vote(&story), Err("own_request"));
+    assert!(vote(&story.clone().by(human(2, &[Role::Approver]))).is_ok());
+    assert!(vote(&story.by(operator(3))).is_ok());
+}
+
+#[test]
+fn taking_the_second_ones_role_away_makes_nobody_the_only_one_for_a_week() {
+    let story = asked(with(Story::new(), &[human(2, &[Role::Approver])]).without(2, Role::Approver)).later(HOUR);
+    assert_eq!(vote(&story), Err("own_request"), "who lost the role still counts as there");
+    assert_eq!(vote(&story.clone().by(human(2, &[]))), Err("not_an_approver"), "but can't vote any more");
+    assert!(vote(&story.clone().by(operator(3))).is_ok(), "then the operator is the second one");
+    // A request of a week later is not held up by who left before.
+    let story = with(Story::new(), &[human(2, &[Role::Approver])]).without(2, Role::Approver).later(WEEK);
+    assert!(vote(&asked(story).later(HOUR)).is_ok());
+}
+
+#[test]
+fn an_operator_has_no_vote_in_what_a_policy_asks_for() {
+    let story = ["planning", "approved", "building"].into_iter().fold(Story::new(), |s, to| s.given("businesses.advance", BUSINESS.0, json!({"to": to})));
+    let launch = json!({"type": "businesses.advance", "id": BUSINESS.0, "data": {"to": "operating"}});
+    let story = story.given("approvals.request", id(1), json!({"command": launch})).by(operator(3));
+    assert_eq!(vote(&story), Err("not_an_approver"));
+}
+
+#[test]
+fn a_machine_or_a_delegate_of_who_asked_is_no_second_human() {
+    let story = asked(with(Story::new(), &[human(2, &[Role::Approver]), human(3, &[Role::Member])]));
+    assert_eq!(vote(&story.clone().by(actor(4, PrincipalKind::Service, &[Role::Owner]))), Err("human_only"));
+    let delegated = story.given("approvals.delegate", id(1), json!({"to": id(3), "until": "2026-11-29T12:00:00Z"}));
+    let by_delegate = delegated.by(human(3, &[Role::Member])).when("approvals.vote", id(1), json!({"choice": "approve", "delegated_by": id(1)}));
+    assert_eq!(by_delegate, Err("own_request"));
+}
+
+#[test]
+fn a_first_policy_that_is_no_laxer_than_the_shipped_one_needs_nobody() {
+    let request =
+        |rules: Value| Story::new().when("approvals.request", id(1), json!({"command": {"type": "approvals.define_policy", "id": BUSINESS.0, "data": rules}}));
+    let shipped = json!(domain::approvals::shipped_rules());
+    assert_eq!(request(json!({"rules": shipped})), Err("no_approval_needed"));
+    let mut stricter = shipped.clone();
+    stricter[0]["quorum"] = json!(2);
+    stricter[1]["quorum"] = json!(0);
+    assert_eq!(request(json!({"rules": stricter})), Err("no_approval_needed"));
+    let mut laxer = shipped.clone();
+    laxer[0]["separation_of_duties"] = json!(false);
+    let mut without = shipped.as_array().unwrap().clone();
+    without.pop();
+    let mut before = vec![json!({"name": "first", "when": {"command_types": ["budgets.raise"]}, "quorum": 1, "roles": ["owner"],
+        "separation_of_duties": false, "expires_after_seconds": 60, "escalate_to": []})];
+    before.extend(shipped.as_array().unwrap().clone());
+    for rules in [policy()["rules"].clone(), laxer, json!(without), json!(before)] {
+        assert_eq!(request(json!({"rules": rules})), Ok(vec!["approvals.requested"]), "{rules}");
+    }
+    let classes = json!([{"connector": "bank", "operation": "pay", "class": "read"}]);
+    assert_eq!(request(json!({"rules": shipped, "operation_classes": classes})), Ok(vec!["approvals.requested"]), "calling spending reading is laxer");
+}
+
+#[test]
+fn rules_that_block_their_own_repair_or_never_apply_are_refused() {
+    let rule = |when: Value, quorum: u8, roles: Value| json!({"rules": [{"name": "r", "when": when, "quorum": quorum, "roles": roles, "separation_of_duties": true, "expires_after_seconds": 3600, "escalate_to": []}]});
+    let define = |story: &Story, rules: Value| story.when("approvals.define_policy", BUSINESS.0, rules);
+    let both = json!(["owner", "approver"]);
+    for (why, when, quorum, roles) in [
+        ("gates everything", json!({}), 1, both.clone()),
+        ("gates every agent", json!({"actor_kinds": ["agent"]}), 1, both.clone()),
+        ("misspelt", json!({"command_types": ["budgets.rise"]}), 1, both.clone()),
+        ("never carries a risk", json!({"command_types": ["budgets.raise"], "risk_at_least": "high"}), 1, both.clone()),
+        ("no command carries both", json!({"phases": ["operating"], "risk_at_least": "high"}), 1, both.clone()),
+        ("members can't vote", json!({"command_types": ["budgets.raise"]}), 1, json!(["member"])),
+        ("approvals are never gated", json!({"command_types": ["approvals.vote"]}), 1, both.clone()),
+        ("forbids its own repair", json!({"command_types": ["approvals.define_policy"]}), 0, json!([])),
+        ("more votes than there are humans", json!({"command_types": ["approvals.define_policy"]}), 1, both.clone()),
+        ("no such class of data", json!({"command_types": ["integrations.intend_call"], "data_classes": ["secret"]}), 1, both.clone()),
+    ] {
+        assert_eq!(define(&Story::new(), rule(when, quorum, roles)), Err("rule_faulty"), "{why}");
+    }
+    let two = with(Story::new(), &[human(2, &[Role::Approver])]);
+    assert!(define(&two, rule(json!({"command_types": ["approvals.define_policy"]}), 1, both.clone())).is_ok(), "there is somebody to vote");
+    assert!(define(&two, rule(json!({"data_classes": ["restricted"]}), 1, both)).is_ok(), "calls carry classes of data");
+}
