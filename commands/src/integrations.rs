@@ -112,18 +112,18 @@ commands!("integrations" {
 
 /// What the operation does and with which data, as the tables have it; the caller can only make it
 /// more. Work that was done elsewhere is what its source says.
-fn classes(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<(OperationClass, DataClass), Refusal> {
+fn classes(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<(OperationClass, Option<DataClass>), Refusal> {
     if ctx.actor.historic {
-        return Ok((c.class, c.data_class.unwrap_or(DataClass::Restricted)));
+        return Ok((c.class, c.data_class));
     }
     let (class, data) = operation_classes::of(seen.get(ctx.business.approval_policy())?, &c.connector, &c.operation);
-    Ok((class.max(c.class), c.data_class.map_or(data, |said| data.max(said))))
+    Ok((class.max(c.class), Some(c.data_class.map_or(data, |said| data.max(said)))))
 }
 
 /// What an approval rule looks at in a call, with its classes as the tables have them.
 pub(crate) fn raise_classes(c: &IntendCall, ctx: &Context, seen: &Boundary, said: &mut Said) -> Result<(), Refusal> {
     let (class, data) = classes(c, ctx, seen)?;
-    (said.class, said.data_class) = (Some(class), Some(data));
+    (said.class, said.data_class) = (Some(class), data);
     Ok(())
 }
 
@@ -134,7 +134,7 @@ impl IntendCall {
 }
 
 /// Whether the agent's permissions have the connector, the operation (among its tools) and the data.
-fn permitted(c: &IntendCall, id: AgentId, data: DataClass, seen: &Boundary) -> Result<(), Refusal> {
+fn permitted(c: &IntendCall, id: AgentId, data: Option<DataClass>, seen: &Boundary) -> Result<(), Refusal> {
     let permissions = &seen.get(id)?.permissions;
     if !permissions.connectors.contains(&c.connector) {
         return Err(Refusal::ConnectorNotAllowed { agent: id, connector: c.connector.to_string() });
@@ -142,6 +142,7 @@ fn permitted(c: &IntendCall, id: AgentId, data: DataClass, seen: &Boundary) -> R
     if !permissions.tools.contains(&c.operation) {
         return Err(Refusal::OperationNotAllowed { agent: id, operation: c.operation.to_string() });
     }
+    let data = data.unwrap_or(DataClass::Restricted);
     if !permissions.data_classes.iter().any(|name| name.as_str() == data.as_str()) {
         return Err(Refusal::DataClassNotAllowed { agent: id, data_class: data.as_str() });
     }
@@ -187,6 +188,7 @@ fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Ref
         connector: c.connector.clone(),
         operation: c.operation.clone(),
         class,
+        data_class,
         agent: c.agent,
         task: c.task,
         decision: c.decision,

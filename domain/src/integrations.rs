@@ -46,13 +46,16 @@ names! {
 
 events!("integrations" {
     /// A call is about to be made.
-    CallIntended = "call_intended" v 1 on Call, Public {
+    CallIntended = "call_intended" v 2 on Call, Public {
         /// The outside service.
         connector: Name,
         /// What it is asked to do.
         operation: Name,
         /// What that does to the world.
         class: OperationClass,
+        /// How secret the data is that it touches.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data_class: Option<DataClass>,
         /// The agent on whose work it is.
         #[serde(skip_serializing_if = "Option::is_none")]
         agent: Option<AgentId>,

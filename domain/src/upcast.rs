@@ -28,6 +28,7 @@ const STEPS: &[(&str, u16, Upcaster)] = &[
     ("budgets.reserved", 1, only_more),
     ("decisions.recorded", 1, only_more),
     ("integrations.call_failed", 1, only_more),
+    ("integrations.call_intended", 1, only_more),
     ("integrations.call_succeeded", 1, only_more),
     ("tasks.activity_recorded", 1, only_more),
     ("tasks.history_closed", 1, only_more),

@@ -8,7 +8,7 @@ use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, s
 
 /// The projection.
 pub const PROJECTION: Projection =
-    Projection { name: "integrations", version: 2, sql: include_str!("integrations.sql"), tables: &[("calls", "business, id")], apply: Apply::Sealed(apply) };
+    Projection { name: "integrations", version: 3, sql: include_str!("integrations.sql"), tables: &[("calls", "business, id")], apply: Apply::Sealed(apply) };
 
 fn parts(money: Option<Money>) -> (Option<String>, Option<String>) {
     money.map(|m| (m.amount.to_string(), m.currency.to_string())).unzip()
@@ -18,7 +18,7 @@ fn intended(tx: &Connection, a: &Applied<'_>, e: &CallIntended) -> Result<(), Ap
     let (cost_max, currency) = parts(e.cost_max);
     run(
         tx,
-        "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL, NULL, NULL, ?, NULL)",
+        "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL, NULL, NULL, ?, NULL, ?)",
         &[
             &a.business(),
             &a.id(),
@@ -35,6 +35,7 @@ fn intended(tx: &Connection, a: &Applied<'_>, e: &CallIntended) -> Result<(), Ap
             &currency,
             &CallStatus::Intended.as_str(),
             &a.at(),
+            &e.data_class.map(|d| d.as_str()),
         ],
     )
 }
