@@ -2,7 +2,8 @@
 //! for approval? A command that comes with an approval consumes it in its own append.
 //!
 //! Two kinds of rules ask: those of the approval policy, and a few that are built in, which no policy
-//! removes: changing the policy itself and winding the business up take the vote of a second human.
+//! removes: changing the policy itself, winding the business up and destroying the key of its own texts
+//! take the vote of a second human.
 
 use std::collections::BTreeSet;
 
@@ -67,6 +68,7 @@ fn built_in(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Result<Opti
             "built in: another approval policy"
         }
         AnyCommand::Businesses(businesses::Command::Advance(c)) if c.to == Phase::WoundUp => "built in: winding up",
+        AnyCommand::Businesses(businesses::Command::Forget(_)) => "built in: forgetting the business's own texts",
         AnyCommand::Businesses(_)
         | AnyCommand::Access(_)
         | AnyCommand::Agents(_)

@@ -74,6 +74,14 @@ commands!("businesses" {
         #[serde(default)]
         note: Option<Text>,
     }
+
+    /// Destroys the key of the business's own texts, for good.
+    Forget = "forget" acts Business {
+        from: [Owner, Operator] of Business,
+        target: Target::Business,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+    } with {}
 });
 
 /// The id of a slug's aggregate.
@@ -138,14 +146,14 @@ impl ContextRules for Command {
     fn reads(&self, ctx: &Context, _: &Boundary) -> Vec<AggregateRef> {
         match self {
             Self::ClaimSlug(c) => vec![c.owner.into()],
-            Self::Register(_) | Self::Advance(_) => vec![ctx.business.into()],
+            Self::Register(_) | Self::Advance(_) | Self::Forget(_) => vec![ctx.business.into()],
         }
     }
 
     fn say(&self, said: &mut Said) {
         match self {
             Self::Advance(c) => said.phase = Some(c.to),
-            Self::ClaimSlug(_) | Self::Register(_) => {}
+            Self::ClaimSlug(_) | Self::Register(_) | Self::Forget(_) => {}
         }
     }
 
@@ -154,6 +162,8 @@ impl ContextRules for Command {
             Self::ClaimSlug(c) => return claim(c, ctx, seen),
             Self::Register(c) => Some(register(c, ctx)?.into()),
             Self::Advance(c) => advance(c, seen.get(ctx.business)?, ctx)?.map(Into::into),
+            // What is on record is that its approval was used; the key is not the log's.
+            Self::Forget(_) => None,
         };
         Ok(event.into_iter().map(|event| (ctx.business.into(), event)).collect())
     }

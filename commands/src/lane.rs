@@ -291,9 +291,8 @@ impl Lane {
         }
         let consumed = approval_check::check(&job.command, ctx, seen)?;
         let mut changes = job.command.decide(ctx, seen)?;
-        if !changes.is_empty() {
-            changes.extend(consumed);
-        }
+        // An approval that comes with a command is used, also where nothing was left to do.
+        changes.extend(consumed);
         Ok(changes)
     }
 

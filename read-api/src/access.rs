@@ -8,7 +8,7 @@ use crate::personal::PersonalText;
 
 node! {
     /// A role that a principal has in a business.
-    Member in "roles JOIN principals USING (principal)" sorted by "principal" {
+    Member in "roles JOIN principals USING (principal)" sorted by "principal", agents see Never {
         /// Who.
         principal: String,
         /// owner, member, approver, auditor, agent or service.

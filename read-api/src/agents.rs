@@ -9,7 +9,7 @@ use crate::tasks::Task;
 
 node! {
     /// An agent of a business.
-    Agent in "agents" by "seq" {
+    Agent in "agents" by "seq", agents see OfTeam {
         /// Its id.
         id: String,
         /// Its name.

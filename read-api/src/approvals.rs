@@ -8,7 +8,7 @@ use crate::personal::PersonalText;
 
 node! {
     /// A request for approval of one exact command.
-    Approval in "approvals" by "seq" {
+    Approval in "approvals" by "seq", agents see AskedFor {
         /// Its id.
         id: String,
         /// The command's type.
@@ -57,7 +57,7 @@ node! {
 
 node! {
     /// A vote.
-    Vote in "votes" by "seq" {
+    Vote in "votes" by "seq", agents see OfAskedFor {
         /// Who voted.
         voter: String,
         /// Whose delegated right was used.

@@ -10,11 +10,12 @@ use rusqlite::OptionalExtension as _;
 use crate::children;
 use crate::node::{JsonValue, Node as _, node};
 use crate::page::{List, Page, bad, blocking, cost};
+use crate::sight::Sight;
 use crate::{Sources, Viewer};
 
 node! {
     /// A stored event.
-    Event in "events" by "seq" {
+    Event in "events" by "seq", agents see OfWhatIsSeen {
         /// Its id.
         event_id: String,
         /// Its place in the business: 1, 2, 3 …
@@ -68,10 +69,11 @@ impl Event {
     #[graphql(complexity = "5 + 5 * child_complexity")]
     async fn causes(&self, ctx: &Context<'_>) -> Result<Vec<Event>> {
         let (sources, business) = (ctx.data::<Sources>()?.clone(), self.business.clone());
+        let seen = Sight::of(ctx, &business)?.and::<Self>();
         let mut next = self.causation.clone();
         blocking(move || {
             sources.views.read(|c| {
-                let sql = format!("SELECT {} FROM events WHERE event_id = ? AND business = ?", Event::COLUMNS);
+                let sql = format!("SELECT {} FROM events WHERE event_id = ? AND business = ?{seen}", Event::COLUMNS);
                 let mut query = c.prepare_cached(&sql)?;
                 let mut chain: Vec<Event> = Vec::new();
                 while let Some(id) = next.take().filter(|_| chain.len() < CAUSES_MAX) {
@@ -155,6 +157,9 @@ pub(crate) struct AttemptPage {
 }
 
 pub(crate) async fn attempts(ctx: &Context<'_>, business: BusinessId, first: usize, before: Option<u64>) -> Result<AttemptPage> {
+    if !ctx.data::<Viewer>()?.reads_attempts(business) {
+        return Err(bad("FORBIDDEN", "only owners, auditors and operators may see who tried what", "ask the owner"));
+    }
     let attempts = Arc::clone(&ctx.data::<Sources>()?.attempts);
     attempts.flush().await;
     let (rows, total_count) = attempts.list(business, before, first).await?;

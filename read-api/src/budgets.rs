@@ -7,7 +7,7 @@ use crate::node::node;
 
 node! {
     /// The money that one scope may spend in one window.
-    Budget in "budgets" by "seq" {
+    Budget in "budgets" by "seq", agents see Never {
         /// Its id.
         id: String,
         /// business, team:…, agent:…, task:… or connector:….
@@ -24,7 +24,7 @@ node! {
 
 node! {
     /// What is reserved and spent of a budget in one period; amounts in the budget's currency.
-    BudgetPeriod in "budget_periods" sorted by "period" {
+    BudgetPeriod in "budget_periods" sorted by "period", agents see Never {
         /// The period: lifetime, 2026-11-22, 2026-W47 or 2026-11.
         period: String,
         /// Set aside now.

@@ -16,12 +16,13 @@ use crate::node::node;
 use crate::operations::{Export, InclusionProof, SignedCheckpoint, inclusion_proof, signed_checkpoint};
 use crate::page::{Filter, List, Page, bad, blocking, cost, first_rows, list, time, words};
 use crate::personal::PersonalText;
+use crate::sight::Sight;
 use crate::tasks::Task;
 use crate::{Sources, Viewer};
 
 node! {
     /// A business: one stream, and everything in it.
-    Business in "businesses" by "business" {
+    Business in "businesses" by "business", agents see Always {
         /// Its name in addresses.
         slug: String,
         /// Its name for people.
@@ -96,6 +97,9 @@ impl Business {
     /// Who has a role in it.
     #[graphql(complexity = "1 + 20 * child_complexity")]
     async fn members(&self, ctx: &Context<'_>) -> Result<Vec<Member>> {
+        if !ctx.data::<Viewer>()?.reads_members(self.id()?) {
+            return Err(bad("FORBIDDEN", "agents and services do not see who works here", "ask with a human's key"));
+        }
         members(ctx, &self.business).await
     }
 
@@ -313,15 +317,19 @@ impl Business {
             return Ok(Vec::new());
         }
         let (sources, business) = (ctx.data::<Sources>()?.clone(), self.business.clone());
+        let seen = Sight::of(ctx, &business)?.condition::<Event>();
+        let seen =
+            seen.map(|c| format!(" AND EXISTS (SELECT 1 FROM (SELECT kind, id FROM events e WHERE e.business = r.business AND e.seq = r.seq) WHERE {c})"));
+        let sql = format!(
+            "SELECT r.seq, r.pointer, r.kind, r.id, snippet(search_text, 0, '[', ']', '…', 12) FROM search_text
+             JOIN search_rows r ON r.n = search_text.rowid WHERE search_text MATCH ? AND r.business = ?{} ORDER BY rank LIMIT 50",
+            seen.unwrap_or_default()
+        );
         crate::memory::searchable(&sources.views)?;
         blocking(move || {
             sources.views.read(|c| {
-                c.prepare_cached(
-                    "SELECT r.seq, r.pointer, r.kind, r.id, snippet(search_text, 0, '[', ']', '…', 12) FROM search_text
-                     JOIN search_rows r ON r.n = search_text.rowid WHERE search_text MATCH ? AND r.business = ? ORDER BY rank LIMIT 50",
-                )?
-                .query_map([words, business], |r| Ok(SearchHit { seq: r.get(0)?, pointer: r.get(1)?, kind: r.get(2)?, id: r.get(3)?, snippet: r.get(4)? }))?
-                .collect()
+                let hit = |r: &rusqlite::Row<'_>| Ok(SearchHit { seq: r.get(0)?, pointer: r.get(1)?, kind: r.get(2)?, id: r.get(3)?, snippet: r.get(4)? });
+                c.prepare_cached(&sql)?.query_map([words, business], hit)?.collect()
             })
         })
         .await

@@ -19,6 +19,7 @@ use crate::Sources;
 use crate::node::Node;
 use crate::page::{List, Page, Slice, Total, blocking, encode};
 use crate::row::Row;
+use crate::sight::Sight;
 
 /// What reads for many at once.
 pub(crate) struct Together(Sources);
@@ -34,6 +35,15 @@ pub(crate) struct Of {
     business: String,
     column: &'static str,
     value: String,
+    /// What the one who asks sees: rows for one reader are not those for another.
+    seen: String,
+}
+
+impl Of {
+    fn new<N: Node>(ctx: &Context<'_>, business: &str, column: &'static str, value: &str) -> Result<Self> {
+        let seen = Sight::of(ctx, business)?.and::<N>();
+        Ok(Self { business: business.to_owned(), column, value: value.to_owned(), seen })
+    }
 }
 
 /// A slice of the rows of `N`.
@@ -101,16 +111,16 @@ impl<N: Node> Loader<Rows<N>> for Together {
     type Error = async_graphql::Error;
     async fn load(&self, keys: &[Rows<N>]) -> Result<HashMap<Rows<N>, Self::Value>> {
         let mut found = HashMap::new();
-        for group in grouped(keys, |k| (k.of.business.clone(), k.of.column, k.slice)) {
+        for group in grouped(keys, |k| (k.of.business.clone(), k.of.column, k.of.seen.clone(), k.slice)) {
             let Some(first) = group.first().cloned() else { continue };
             let (table, key, column) = (N::TABLE, N::KEY, first.of.column);
-            let (bounds, order) = (first.slice.bounds(key), first.slice.order());
+            let (bounds, order, seen) = (first.slice.bounds(key), first.slice.order(), &first.of.seen);
             // Each value's own slice is a walk along the index that ends at the limit. An ORDER BY
             // here, or leaving the order of the join open, has SQLite walk through all of a business.
             let sql = format!(
                 "WITH v(wanted) AS (SELECT value FROM json_each(?1))
                  SELECT {column}, {key}, {} FROM v CROSS JOIN {table} t ON t.business = ?2 AND t.{column} = wanted
-                 AND t.{key} IN (SELECT {key} FROM {table} WHERE business = ?2 AND {column} = wanted{bounds} ORDER BY {key} {order} LIMIT {})",
+                 AND t.{key} IN (SELECT {key} FROM {table} WHERE business = ?2 AND {column} = wanted{bounds}{seen} ORDER BY {key} {order} LIMIT {})",
                 N::COLUMNS,
                 first.slice.limit()
             );
@@ -141,11 +151,13 @@ impl Loader<Count> for Together {
     type Error = async_graphql::Error;
     async fn load(&self, keys: &[Count]) -> Result<HashMap<Count, i64>> {
         let mut found = HashMap::new();
-        for group in grouped(keys, |k| (k.table, k.of.business.clone(), k.of.column)) {
+        for group in grouped(keys, |k| (k.table, k.of.business.clone(), k.of.column, k.of.seen.clone())) {
             let Some(first) = group.first().cloned() else { continue };
-            let column = first.of.column;
-            let sql =
-                format!("SELECT {column}, count(*) FROM {} WHERE business = ? AND {column} IN (SELECT value FROM json_each(?)) GROUP BY {column}", first.table);
+            let (column, seen) = (first.of.column, &first.of.seen);
+            let sql = format!(
+                "SELECT {column}, count(*) FROM {} WHERE business = ? AND {column} IN (SELECT value FROM json_each(?)){seen} GROUP BY {column}",
+                first.table
+            );
             let (sources, values) = (self.0.clone(), json(group.iter().map(|k| &k.of.value)));
             let counts: HashMap<String, i64> = blocking(move || {
                 sources.views.read(|c| c.prepare_cached(&sql)?.query_map([&first.of.business, &values], |r| Ok((r.get(0)?, r.get(1)?)))?.collect())
@@ -211,7 +223,7 @@ fn together<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<Together>> {
 /// A page of the rows of `N` whose `column` has that value.
 pub(crate) async fn list<N: Node + OutputType>(ctx: &Context<'_>, business: &str, column: &'static str, value: &str, page: Page) -> Result<List<N>> {
     let slice = Slice::of(&page, N::TABLE)?;
-    let of = Of { business: business.to_owned(), column, value: value.to_owned() };
+    let of = Of::new::<N>(ctx, business, column, value)?;
     let rows = together(ctx)?.load_one(Rows { of: of.clone(), slice, node: PhantomData::<fn() -> N> }).await?.unwrap_or_default();
     let mut rows: Vec<(i64, N)> = rows.to_vec();
     let (has_previous, has_next) = slice.trim(&mut rows);
@@ -223,7 +235,7 @@ pub(crate) async fn list<N: Node + OutputType>(ctx: &Context<'_>, business: &str
 
 /// All of them, where there are few.
 pub(crate) async fn all<N: Node>(ctx: &Context<'_>, business: &str, column: &'static str, value: &str) -> Result<Vec<N>> {
-    let of = Of { business: business.to_owned(), column, value: value.to_owned() };
+    let of = Of::new::<N>(ctx, business, column, value)?;
     let rows = together(ctx)?.load_one(Rows { of, slice: Slice::whole(), node: PhantomData::<fn() -> N> }).await?.unwrap_or_default();
     Ok(rows.iter().map(|(_, node)| node.clone()).collect())
 }

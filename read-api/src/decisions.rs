@@ -9,7 +9,7 @@ use crate::personal::PersonalText;
 
 node! {
     /// A choice on record.
-    Decision in "decisions" by "seq" {
+    Decision in "decisions" by "seq", agents see Own {
         /// Its id.
         id: String,
         /// The task it was made for.

@@ -7,7 +7,7 @@ use crate::personal::PersonalText;
 
 node! {
     /// A call to an outside service.
-    Call in "calls" by "seq" {
+    Call in "calls" by "seq", agents see Own {
         /// Its id.
         id: String,
         /// The outside service.

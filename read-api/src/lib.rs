@@ -22,6 +22,7 @@ mod page;
 mod personal;
 mod query;
 mod row;
+mod sight;
 mod subscription;
 mod tasks;
 
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use async_graphql::EmptyMutation;
 use domain::access::Principal;
+use domain::values::Role;
 use domain::{BusinessId, PrincipalId};
 use event_log::attempts::Attempts;
 use event_log::{EventLog, Keyring};
@@ -79,10 +81,39 @@ impl Viewer {
         self.operator() || self.may_open(business)
     }
 
-    /// Whether it may read personal text there: running the installation is not enough.
+    /// Whether it may read personal text there, of what it sees: running the installation is not enough.
     #[must_use]
     pub fn may_open(&self, business: BusinessId) -> bool {
         self.known.roles.get(&business).is_some_and(|roles| !roles.is_empty())
+    }
+
+    fn has(&self, business: BusinessId, roles: &[Role]) -> bool {
+        self.known.roles.get(&business).is_some_and(|has| roles.iter().any(|role| has.contains(role)))
+    }
+
+    /// Whether it sees everything there. An agent sees what its work needs: what it belongs to is said
+    /// with each object.
+    #[must_use]
+    pub fn reads_all(&self, business: BusinessId) -> bool {
+        self.operator() || self.has(business, &[Role::Owner, Role::Member, Role::Approver, Role::Auditor, Role::Service])
+    }
+
+    /// Whether it sees who works there.
+    #[must_use]
+    pub fn reads_members(&self, business: BusinessId) -> bool {
+        self.operator() || self.has(business, &[Role::Owner, Role::Member, Role::Approver, Role::Auditor])
+    }
+
+    /// Whether it sees who tried what there.
+    #[must_use]
+    pub fn reads_attempts(&self, business: BusinessId) -> bool {
+        self.operator() || self.has(business, &[Role::Owner, Role::Auditor])
+    }
+
+    /// Whether there is a business that it sees all of.
+    #[must_use]
+    pub fn reads_any(&self) -> bool {
+        self.operator() || self.known.roles.keys().any(|business| self.reads_all(*business))
     }
 }
 

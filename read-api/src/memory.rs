@@ -15,7 +15,7 @@ const HITS_MAX: usize = 1_000;
 
 node! {
     /// A fact as it was known from one event on, or a chunk of a document.
-    Memory in "memory_items" by "place" {
+    Memory in "memory_items" by "place", agents see OfDataClass {
         /// Id of the fact or document.
         id: String,
         /// fact or document.
@@ -140,7 +140,7 @@ async fn search(ctx: &Context<'_>, business: &str, words: String, filter: Filter
         Some(cursor) => usize::try_from(crate::page::decode("memory_ranking", cursor)?).unwrap_or(0),
         None => 0,
     };
-    let (conditions, args) = filter.into_sql();
+    let (conditions, args) = filter.into_sql::<Memory>(ctx)?;
     let sources = ctx.data::<Sources>()?.clone();
     searchable(&sources.views)?;
     let business = business.to_owned();

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use serde::{Deserialize, Serialize};
 
 use crate::row::Column;
+use crate::sight::{Seen, Sight};
 
 /// A row that can stand in a list.
 pub(crate) trait Node: Clone + Send + Sync + Sized + 'static {
@@ -20,6 +21,8 @@ pub(crate) trait Node: Clone + Send + Sync + Sized + 'static {
     const TABLE: &'static str;
     /// The column that orders it and that cursors hold.
     const KEY: &'static str;
+    /// What agents see of its rows.
+    const SEEN: Seen;
     /// The columns it is read from.
     const COLUMNS: &'static str;
     /// Reads it from those columns, the first of them at `at`.
@@ -101,18 +104,18 @@ pub(crate) struct Money {
 /// Declares a node: its table, its plain columns, and columns that come in pairs of money. What is
 /// `by` a column has an id among all there are; what is only `sorted by` one has not.
 macro_rules! node {
-    ($(#[$doc:meta])* $name:ident in $table:literal by $key:literal { $($columns:tt)* } money { $($money:tt)* }) => {
-        $crate::node::node! { @make $(#[$doc])* $name in $table by $key
+    ($(#[$doc:meta])* $name:ident in $table:literal by $key:literal, agents see $seen:ident { $($columns:tt)* } money { $($money:tt)* }) => {
+        $crate::node::node! { @make $(#[$doc])* $name in $table by $key, $seen
             [/// Its id among all there are, for `node(id:)`.
              node_id: NodeId,]
             { $($columns)* } money { $($money)* } }
         impl $crate::node::Identified for $name {}
     };
-    ($(#[$doc:meta])* $name:ident in $table:literal sorted by $key:literal { $($columns:tt)* } money { $($money:tt)* }) => {
-        $crate::node::node! { @make $(#[$doc])* $name in $table by $key [] { $($columns)* } money { $($money)* } }
+    ($(#[$doc:meta])* $name:ident in $table:literal sorted by $key:literal, agents see $seen:ident { $($columns:tt)* } money { $($money:tt)* }) => {
+        $crate::node::node! { @make $(#[$doc])* $name in $table by $key, $seen [] { $($columns)* } money { $($money)* } }
     };
     (@make
-        $(#[$doc:meta])* $name:ident in $table:literal by $key:literal [$($(#[$iddoc:meta])* $id:ident: NodeId,)?] {
+        $(#[$doc:meta])* $name:ident in $table:literal by $key:literal, $seen:ident [$($(#[$iddoc:meta])* $id:ident: NodeId,)?] {
             $($(#[$fdoc:meta])* $field:ident: $ty:ty,)*
         } money { $($(#[$mdoc:meta])* $money:ident = $amount:literal, $currency:literal;)* }
     ) => {
@@ -130,6 +133,7 @@ macro_rules! node {
         impl $crate::node::Node for $name {
             const TABLE: &'static str = $table;
             const KEY: &'static str = $key;
+            const SEEN: $crate::sight::Seen = $crate::sight::Seen::$seen;
             const COLUMNS: &'static str = concat!("business, ", $key, $(", ", stringify!($field),)* $(", ", $amount, ", ", $currency,)*);
             #[allow(unused_assignments, unused_mut, unused_variables, reason = "the last step has no successor")]
             fn from_row(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Self> {
@@ -181,9 +185,9 @@ pub(crate) enum AnyNode {
 }
 
 /// The node of that id; `None` when there is none.
-pub(crate) fn read(c: &Connection, ty: &str, business: BusinessId, key: i64) -> rusqlite::Result<Option<AnyNode>> {
-    fn one<N: Identified + Into<AnyNode>>(c: &Connection, business: BusinessId, key: i64) -> rusqlite::Result<Option<AnyNode>> {
-        let sql = format!("SELECT {} FROM {} WHERE business = ? AND {} = ?", N::COLUMNS, N::TABLE, N::KEY);
+pub(crate) fn read(c: &Connection, sight: &Sight, ty: &str, business: BusinessId, key: i64) -> rusqlite::Result<Option<AnyNode>> {
+    fn one<N: Identified + Into<AnyNode>>(c: &Connection, sight: &Sight, business: BusinessId, key: i64) -> rusqlite::Result<Option<AnyNode>> {
+        let sql = format!("SELECT {} FROM {} WHERE business = ? AND {} = ?{}", N::COLUMNS, N::TABLE, N::KEY, sight.and::<N>());
         c.prepare_cached(&sql)?.query_row((business.to_string(), key), |r| N::from_row(r, 0).map(Into::into)).optional()
     }
     match ty {
@@ -191,18 +195,18 @@ pub(crate) fn read(c: &Connection, ty: &str, business: BusinessId, key: i64) -> 
             let sql = format!("SELECT {} FROM businesses WHERE business = ?", crate::businesses::Business::COLUMNS);
             c.prepare_cached(&sql)?.query_row([business.to_string()], |r| crate::businesses::Business::from_row(r, 0).map(Into::into)).optional()
         }
-        "Agent" => one::<crate::agents::Agent>(c, business, key),
-        "Task" => one::<crate::tasks::Task>(c, business, key),
-        "Review" => one::<crate::tasks::Review>(c, business, key),
-        "Activity" => one::<crate::tasks::Activity>(c, business, key),
-        "Decision" => one::<crate::decisions::Decision>(c, business, key),
-        "Approval" => one::<crate::approvals::Approval>(c, business, key),
-        "Vote" => one::<crate::approvals::Vote>(c, business, key),
-        "Budget" => one::<crate::budgets::Budget>(c, business, key),
-        "Call" => one::<crate::integrations::Call>(c, business, key),
-        "Memory" => one::<crate::memory::Memory>(c, business, key),
-        "Export" => one::<crate::operations::Export>(c, business, key),
-        "Event" => one::<crate::audit::Event>(c, business, key),
+        "Agent" => one::<crate::agents::Agent>(c, sight, business, key),
+        "Task" => one::<crate::tasks::Task>(c, sight, business, key),
+        "Review" => one::<crate::tasks::Review>(c, sight, business, key),
+        "Activity" => one::<crate::tasks::Activity>(c, sight, business, key),
+        "Decision" => one::<crate::decisions::Decision>(c, sight, business, key),
+        "Approval" => one::<crate::approvals::Approval>(c, sight, business, key),
+        "Vote" => one::<crate::approvals::Vote>(c, sight, business, key),
+        "Budget" => one::<crate::budgets::Budget>(c, sight, business, key),
+        "Call" => one::<crate::integrations::Call>(c, sight, business, key),
+        "Memory" => one::<crate::memory::Memory>(c, sight, business, key),
+        "Export" => one::<crate::operations::Export>(c, sight, business, key),
+        "Event" => one::<crate::audit::Event>(c, sight, business, key),
         _ => Ok(None),
     }
 }

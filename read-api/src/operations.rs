@@ -5,12 +5,14 @@ use domain::BusinessId;
 use event_log::prove;
 
 use crate::Sources;
+use crate::audit::Event;
 use crate::node::node;
-use crate::page::bad;
+use crate::page::{bad, here};
+use crate::sight::Sight;
 
 node! {
     /// A copy of the record that somebody took away.
-    Export in "exports" by "seq" {
+    Export in "exports" by "seq", agents see Never {
         /// Its id.
         id: String,
         /// The event that says so.
@@ -76,6 +78,14 @@ pub(crate) async fn signed_checkpoint(ctx: &Context<'_>, business: BusinessId) -
 pub(crate) async fn inclusion_proof(ctx: &Context<'_>, business: BusinessId, event: &str) -> Result<Option<InclusionProof>> {
     let sources = ctx.data::<Sources>()?;
     let id = event.parse().map_err(|_| bad("BAD_ARGUMENT", &format!("`{event}` is no event id"), "take it from events { nodes { eventId } }"))?;
+    // A proof holds the event's bytes: who does not see the event gets none.
+    let seen = Sight::of(ctx, &business.to_string())?.and::<Event>();
+    let sql = format!("SELECT 1 FROM events WHERE event_id = ? AND business = ?{seen}");
+    let args = [event.to_owned(), business.to_string()];
+    let visible = seen.is_empty() || here(|| sources.views.read(|c| c.prepare_cached(&sql)?.exists(args)))?;
+    if !visible {
+        return Ok(None);
+    }
     let Some(proof) = prove::event(&*sources.log, &sources.signer, business, id).await? else { return Ok(None) };
     let bundle = serde_json::to_string(&proof)?;
     Ok(Some(InclusionProof { seq: proof.seq, path: proof.path, checkpoint: proof.checkpoint, vkey: proof.vkey, bundle }))

@@ -12,6 +12,7 @@ use rusqlite::ToSql;
 use crate::Sources;
 use crate::node::Node;
 use crate::row::Row;
+use crate::sight::Sight;
 
 /// A list with its total.
 pub(crate) type List<N> = Connection<String, Row<N>, Total>;
@@ -20,8 +21,8 @@ pub(crate) type List<N> = Connection<String, Row<N>, Total>;
 pub(crate) type Arg = Box<dyn ToSql + Send + Sync>;
 
 /// What a list is restricted to.
-#[derive(Default)]
 pub(crate) struct Filter {
+    business: String,
     conditions: Vec<String>,
     args: Vec<Arg>,
 }
@@ -29,7 +30,8 @@ pub(crate) struct Filter {
 impl Filter {
     /// Rows of one business.
     pub(crate) fn of(business: &str) -> Self {
-        Self::default().and("business = ?", Some(business.to_owned()))
+        let none = Self { business: business.to_owned(), conditions: Vec::new(), args: Vec::new() };
+        none.and("business = ?", Some(business.to_owned()))
     }
 
     /// A condition with one `?`, where there is a value for it.
@@ -48,9 +50,17 @@ impl Filter {
         self
     }
 
-    /// Conditions and the values of their `?`.
-    pub(crate) fn into_sql(self) -> (String, Vec<Arg>) {
-        (self.sql(), self.args)
+    /// Only what the one who asks sees.
+    fn seen<N: Node>(mut self, ctx: &Context<'_>) -> Result<Self> {
+        let condition = Sight::of(ctx, &self.business)?.condition::<N>();
+        self.conditions.extend(condition.map(|c| format!("({c})")));
+        Ok(self)
+    }
+
+    /// Conditions on rows of `N`, with what the one who asks sees of them, and the values of their `?`.
+    pub(crate) fn into_sql<N: Node>(self, ctx: &Context<'_>) -> Result<(String, Vec<Arg>)> {
+        let seen = self.seen::<N>(ctx)?;
+        Ok((seen.sql(), seen.args))
     }
 
     fn sql(&self) -> String {
@@ -241,7 +251,7 @@ pub(crate) fn here<T>(read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T> {
 
 /// A page of a list.
 pub(crate) async fn list<N: Node + OutputType>(ctx: &Context<'_>, filter: Filter, page: Page) -> Result<List<N>> {
-    let slice = Slice::of(&page, N::TABLE)?;
+    let (slice, filter) = (Slice::of(&page, N::TABLE)?, filter.seen::<N>(ctx)?);
     let (key, conditions) = (N::KEY, filter.sql());
     // A business's rows in the order of the stream are what every table is indexed by.
     let indexed = filter.conditions.len() <= 1;
@@ -265,6 +275,7 @@ pub(crate) async fn list<N: Node + OutputType>(ctx: &Context<'_>, filter: Filter
 
 /// All rows of a short list, in order.
 pub(crate) async fn all<N: Node>(ctx: &Context<'_>, filter: Filter) -> Result<Vec<N>> {
+    let filter = filter.seen::<N>(ctx)?;
     let sql = format!("SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {PAGE_MAX}", N::COLUMNS, N::TABLE, filter.sql(), N::KEY);
     let sources = ctx.data::<Sources>()?.clone();
     blocking(move || {

@@ -10,6 +10,7 @@ use crate::businesses::Business;
 use crate::metrics::Portfolio;
 use crate::node::{AnyNode, Node as _, NodeId};
 use crate::page::{bad, blocking, business_by, here};
+use crate::sight::Sight;
 use crate::{Sources, Viewer};
 
 /// How far a projection is.
@@ -146,7 +147,8 @@ impl Query {
             return Ok(None);
         }
         let sources = ctx.data::<Sources>()?;
-        here(|| sources.views.read(|c| crate::node::read(c, &ty, business, key)))
+        let sight = Sight::of(ctx, &business.to_string())?;
+        here(|| sources.views.read(|c| crate::node::read(c, &sight, &ty, business, key)))
     }
 
     /// Every business you may see, as one; at most 200.

@@ -18,6 +18,7 @@ use crate::audit::Event;
 use crate::metrics::{Kpi, KpiFilter, kpis_of};
 use crate::node::Node;
 use crate::page::{bad, business_by, here};
+use crate::sight::Sight;
 use crate::tasks::Task;
 use crate::{Sources, Viewer};
 
@@ -56,6 +57,7 @@ struct Place {
     sources: Sources,
     business: String,
     currency: String,
+    sight: Sight,
     after: i64,
     moved: watch::Receiver<u64>,
 }
@@ -72,21 +74,22 @@ impl Place {
         let visible = found.filter(|(b, _)| b.parse().is_ok_and(|id| viewer.may_see(id)));
         let (business, currency) =
             visible.ok_or_else(|| bad("NOT_FOUND", "there is no business of that name that you could see", "businesses { slug } lists yours"))?;
+        let sight = Sight::of_viewer(viewer, &sources, &business)?;
         let moved = sources.views.moved();
         let end: i64 = here(|| {
             let sql = "SELECT coalesce(max(seq), 0) FROM events WHERE business = ?";
             sources.views.read(|c| c.prepare_cached(sql)?.query_row([&business], |r| r.get(0)))
         })?;
         let after = after.map_or(end, |a| i64::try_from(a).unwrap_or(i64::MAX));
-        Ok(Self { sources, business, currency, after, moved })
+        Ok(Self { sources, business, currency, sight, after, moved })
     }
 
     /// Waits until `read` finds something; reads again whenever the views moved.
-    async fn next<T>(&mut self, read: impl Fn(&rusqlite::Connection, &str, i64) -> rusqlite::Result<Vec<T>>) -> Result<Vec<T>> {
+    async fn next<T>(&mut self, read: impl Fn(&rusqlite::Connection, &Self) -> rusqlite::Result<Vec<T>>) -> Result<Vec<T>> {
         loop {
             // Marked as seen before reading: what comes in between wakes the wait below.
             self.moved.mark_unchanged();
-            let found = here(|| self.sources.views.read(|c| read(c, &self.business, self.after)))?;
+            let found = here(|| self.sources.views.read(|c| read(c, self)))?;
             if !found.is_empty() {
                 return Ok(found);
             }
@@ -95,22 +98,25 @@ impl Place {
     }
 }
 
-fn page<N: Node>(c: &rusqlite::Connection, business: &str, after: i64) -> rusqlite::Result<Vec<(i64, N)>> {
-    let (table, key) = (N::TABLE, N::KEY);
-    let sql = format!("SELECT {key}, {} FROM {table} WHERE business = ? AND {key} > ? ORDER BY {key} LIMIT {PAGE_MAX}", N::COLUMNS);
-    c.prepare_cached(&sql)?.query_map(params![business, after], |r| Ok((r.get(0)?, N::from_row(r, 1)?)))?.collect()
+fn page<N: Node>(c: &rusqlite::Connection, place: &Place) -> rusqlite::Result<Vec<(i64, N)>> {
+    let (table, key, seen) = (N::TABLE, N::KEY, place.sight.and::<N>());
+    let sql = format!("SELECT {key}, {} FROM {table} WHERE business = ? AND {key} > ?{seen} ORDER BY {key} LIMIT {PAGE_MAX}", N::COLUMNS);
+    c.prepare_cached(&sql)?.query_map(params![place.business, place.after], |r| Ok((r.get(0)?, N::from_row(r, 1)?)))?.collect()
 }
 
 /// Aggregates of a kind that changed, in the order of their last change, as they stand now.
-fn changed<N: Node>(c: &rusqlite::Connection, kind: &str, business: &str, after: i64) -> rusqlite::Result<Vec<(i64, N)>> {
+fn changed<N: Node>(c: &rusqlite::Connection, kind: &str, place: &Place) -> rusqlite::Result<Vec<(i64, N)>> {
+    let seen = place.sight.condition::<N>();
+    let seen = seen.map_or_else(String::new, |s| format!(" AND id IN (SELECT id FROM {} WHERE business = ?1 AND ({s}))", N::TABLE));
     let sql = format!(
-        "SELECT max(seq), id FROM (SELECT seq, id FROM events WHERE business = ? AND seq > ? AND kind = ? ORDER BY seq LIMIT {PAGE_MAX}) GROUP BY id ORDER BY 1"
+        "SELECT max(seq), id FROM (SELECT seq, id FROM events WHERE business = ?1 AND seq > ?2 AND kind = ?3{seen} ORDER BY seq LIMIT {PAGE_MAX})
+         GROUP BY id ORDER BY 1"
     );
-    let ids: Vec<(i64, String)> =
-        c.prepare_cached(&sql)?.query_map(params![business, after, kind], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    let args = params![place.business, place.after, kind];
+    let ids: Vec<(i64, String)> = c.prepare_cached(&sql)?.query_map(args, |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
     let sql = format!("SELECT {} FROM {} WHERE business = ? AND id = ?", N::COLUMNS, N::TABLE);
     let mut query = c.prepare_cached(&sql)?;
-    ids.into_iter().map(|(seq, id)| Ok((seq, query.query_row(params![business, id], |r| N::from_row(r, 0))?))).collect()
+    ids.into_iter().map(|(seq, id)| Ok((seq, query.query_row(params![place.business, id], |r| N::from_row(r, 0))?))).collect()
 }
 
 type Follow<T> = (Place, std::vec::IntoIter<(i64, T)>);
@@ -118,7 +124,7 @@ type Follow<T> = (Place, std::vec::IntoIter<(i64, T)>);
 /// One change after another; the place moves with what was given.
 fn follow<T: Send + 'static>(
     place: Place,
-    read: impl Fn(&rusqlite::Connection, &str, i64) -> rusqlite::Result<Vec<(i64, T)>> + Clone + Send + Sync + 'static,
+    read: impl Fn(&rusqlite::Connection, &Place) -> rusqlite::Result<Vec<(i64, T)>> + Clone + Send + Sync + 'static,
 ) -> impl Stream<Item = Result<(i64, T)>> {
     let begin: Option<Follow<T>> = Some((place, Vec::new().into_iter()));
     stream::unfold(begin, move |state| {
@@ -166,7 +172,7 @@ impl Subscription {
         after: Option<u64>,
     ) -> Result<impl Stream<Item = Result<TaskChange>> + use<>> {
         let place = Place::open(ctx, slug, id, after)?;
-        let changes = follow(place, |c: &rusqlite::Connection, business: &str, after| changed::<Task>(c, "task", business, after));
+        let changes = follow(place, |c: &rusqlite::Connection, place: &Place| changed::<Task>(c, "task", place));
         Ok(futures_util::StreamExt::map(changes, |r| r.map(|(seq, task)| TaskChange { seq, task })))
     }
 
@@ -179,7 +185,7 @@ impl Subscription {
         after: Option<u64>,
     ) -> Result<impl Stream<Item = Result<ApprovalChange>> + use<>> {
         let place = Place::open(ctx, slug, id, after)?;
-        let changes = follow(place, |c: &rusqlite::Connection, business: &str, after| changed::<Approval>(c, "approval", business, after));
+        let changes = follow(place, |c: &rusqlite::Connection, place: &Place| changed::<Approval>(c, "approval", place));
         Ok(futures_util::StreamExt::map(changes, |r| r.map(|(seq, approval)| ApprovalChange { seq, approval })))
     }
 
@@ -201,10 +207,10 @@ impl Subscription {
             async move {
                 let (mut place, mut known) = state?;
                 loop {
-                    let end = |c: &rusqlite::Connection, business: &str, after: i64| -> rusqlite::Result<Vec<i64>> {
+                    let end = |c: &rusqlite::Connection, place: &Place| -> rusqlite::Result<Vec<i64>> {
                         let sql = "SELECT coalesce(max(seq), 0) FROM events WHERE business = ?";
-                        let end: i64 = c.prepare_cached(sql)?.query_row([business], |r| r.get(0))?;
-                        Ok(Some(end).filter(|end| *end > after).into_iter().collect())
+                        let end: i64 = c.prepare_cached(sql)?.query_row([&place.business], |r| r.get(0))?;
+                        Ok(Some(end).filter(|end| *end > place.after).into_iter().collect())
                     };
                     match place.next(end).await {
                         Ok(found) => place.after = found.last().copied().unwrap_or(place.after),

@@ -11,7 +11,7 @@ use crate::personal::PersonalText;
 
 node! {
     /// A piece of work.
-    Task in "tasks" by "seq" {
+    Task in "tasks" by "seq", agents see OfTeam {
         /// Its id.
         id: String,
         /// What is to be done, in a line.
@@ -72,7 +72,7 @@ node! {
 
 node! {
     /// What a reviewer said of one revision.
-    Review in "reviews" by "seq" {
+    Review in "reviews" by "seq", agents see OfTeamsTask {
         /// Which revision.
         revision: i64,
         /// The reviewing agent.
@@ -90,7 +90,7 @@ node! {
 
 node! {
     /// Something that was done elsewhere.
-    Activity in "activities" by "seq" {
+    Activity in "activities" by "seq", agents see OfTeamsTask {
         /// The event that says so.
         seq: i64,
         /// The task it was done for.

@@ -200,6 +200,22 @@ impl App {
         Ok(self.desk.submit(Submission::new(business, actor, key, command, id, data)).await?)
     }
 
+    /// Takes a command to its receipt, and does what the command asks for beyond the log.
+    ///
+    /// # Errors
+    /// What the desk says; that a key could not be destroyed is said with what to do.
+    pub async fn submit(&self, submission: Submission) -> Result<commands::Receipt, CommandError> {
+        let forgets = submission.r#type == "businesses.forget";
+        let receipt = self.desk.submit(submission).await?;
+        if forgets {
+            let business = receipt.business;
+            // The approval is used up by then; the same command under the same key goes on from here.
+            let failed = |e: AppError| CommandError::Unavailable(format!("the approval is on record, the key is not yet destroyed: {e}; send it again"));
+            self.shred(business, business.as_subject()).await.map_err(failed)?;
+        }
+        Ok(receipt)
+    }
+
     /// Makes a key for a principal; it is shown this once.
     ///
     /// # Errors
@@ -238,6 +254,18 @@ impl App {
     pub async fn caught_up(&self, at_most: Duration) -> Result<(), AppError> {
         let end = *self.log.position().borrow();
         Ok(self.views.wait_for(end, at_most).await?)
+    }
+
+    /// Destroys the keys of a person and purges what is searchable about them; says how many keys. The
+    /// business's own texts are forgotten by `businesses.forget`, which takes a second human.
+    ///
+    /// # Errors
+    /// When the subject is the business itself, or the keyring or the views can't be written.
+    pub async fn forget(&self, business: BusinessId, subject: domain::SubjectId) -> Result<u32, AppError> {
+        if subject == business.as_subject() {
+            return Err(AppError::other("that is the business itself: send businesses.forget, with the approval of a second human"));
+        }
+        self.shred(business, subject).await
     }
 
     /// Destroys the keys of a subject and purges what is searchable about it; says how many keys.

@@ -159,6 +159,9 @@ enum Verb {
         /// The key to believe, such as minutebook.local/…+…+…; else the one in the file.
         #[arg(long, value_name = "VKEY")]
         vkey: Option<String>,
+        /// Slug or id of a business: its stream alone. Owners and auditors may ask a server for that.
+        #[arg(long, conflicts_with_all = ["file", "proof"])]
+        business: Option<String>,
         /// Print the report as JSON.
         #[arg(long)]
         json: bool,
@@ -260,7 +263,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
         Verb::Replay { business, from } => done(read::replay(target().await?, &business, from).await),
         Verb::Verify { file: Some(file), vkey, .. } => proofs::verify_file(&file, vkey.as_deref()),
         Verb::Verify { proof: Some(file), vkey, .. } => proofs::verify_proof(&file, vkey.as_deref()),
-        Verb::Verify { json, .. } => read::verify(target().await?, json).await,
+        Verb::Verify { json, business, .. } => read::verify(target().await?, business.as_deref(), json).await,
         Verb::Prove { event, business, out } => done(proofs::prove(target().await?, &business, &event, out.as_deref()).await),
         Verb::Export { business, format, out } => done(proofs::export(target().await?, &business, format, &out).await),
         Verb::Projections { verb } => done(read::projections(target().await?, verb).await),

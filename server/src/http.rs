@@ -117,6 +117,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/businesses/{business}/subjects/{subject}/key", web::delete().to(operations::shred))
         .route("/v1/imports/{format}", web::post().to(operations::import))
         .route("/v1/consumers", web::post().to(consumers::consumers))
+        .route("/v1/businesses/{business}/verification", web::post().to(operations::verify_business))
         .route("/v1/verification", web::post().to(operations::verify))
         .route("/v1/projections/retry", web::post().to(operations::retry))
         .route("/v1/projections/rebuild", web::post().to(operations::rebuild))
@@ -147,7 +148,7 @@ async fn ready(state: Shared) -> HttpResponse {
 }
 
 async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
-    principal(&request, &state).await?;
+    operations::operator(&request, &state).await?;
     let lag = state.app.log.lag(state.app.views.position()).await.map_err(|e| Problem::unavailable(&e))?;
     let dropped = state.app.feeds_dropped.load(std::sync::atomic::Ordering::Relaxed);
     let text = format!("# TYPE minutebook_feeds_dropped_total counter\nminutebook_feeds_dropped_total {dropped}\n")

@@ -141,7 +141,7 @@ impl Store for BusinessDoor {
     }
 
     async fn stream(&self, reader: &Reader, name: &str, from: Cursor, direction: Direction, limit: usize) -> Result<Option<Page>, Refusal> {
-        let Some(business) = business(name).filter(|b| reader.0.may_see(*b)) else {
+        let Some(business) = business(name).filter(|b| reader.0.reads_all(*b)) else {
             // Who goes on from a place had the business before: it must not wait for ever.
             return match (direction, from) {
                 (Direction::Forwards, Cursor::At(1..)) => Err(Refusal::AccessDenied("there is no such business that this key may see (any more)".to_owned())),
@@ -192,7 +192,7 @@ impl Store for BusinessDoor {
             Some(end) => Some(end).filter(|_| !is_last(&found, limit)),
             None => None,
         };
-        let page = page(reader, &found, |b| reader.0.may_see(b).then(|| b.stream_name().into()))?;
+        let page = page(reader, &found, |b| reader.0.reads_all(b).then(|| b.stream_name().into()))?;
         Ok(Page { next, resume: end.map_or(at, |end| end + 1), ..page })
     }
 

@@ -60,6 +60,7 @@ async fn every_command(installation: &Installation, business: domain::BusinessId
     decisions_calls_and_money(&mut script, &operator).await;
     memory_and_metrics(&mut script, &operator).await;
     approvals(&mut script, &operator).await;
+    script.all(&operator, vec![("businesses.forget", None, json!({}))]).await;
     script.all(&operator, vec![("agents.retire", Some(agent_of(business, "qa")), json!({}))]).await;
     script.done
 }

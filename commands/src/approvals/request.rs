@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{IntendedCommand, Request};
 use crate::Refusal;
 use crate::approval_check::{self, Asked, intended};
+use crate::businesses;
 use crate::registry::{AnyCommand, Stream};
 use crate::root::{Boundary, Changes, Context, Decide as _};
 
@@ -47,7 +48,8 @@ pub(super) fn request(c: &Request, ctx: &Context, seen: &Boundary) -> Result<Req
     approval_check::business_allows(&command, &ctx_sent, seen)?;
     let asked = approval_check::asked(&command, &ctx_sent, seen)?.ok_or(Refusal::NoApprovalNeeded)?;
     let changes = command.decide(&ctx_sent, seen)?;
-    if changes.is_empty() {
+    let beyond_the_log = matches!(command, AnyCommand::Businesses(businesses::Command::Forget(_)));
+    if changes.is_empty() && !beyond_the_log {
         return Err(Refusal::NothingToApprove);
     }
     let task = command.task(&ctx_sent);

@@ -136,5 +136,5 @@ async fn shred(target: &Target, business: &str, subject: SubjectId) -> Result<()
 
 async fn shred_local(app: &App, business: &str, subject: SubjectId) -> Result<u64, AppError> {
     let id = app.business(business).await?.ok_or_else(|| AppError::other(format!("there is no business `{business}`")))?;
-    Ok(u64::from(app.shred(id, subject).await?))
+    Ok(u64::from(app.forget(id, subject).await?))
 }

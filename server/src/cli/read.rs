@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::target::{Target, blocking, by};
-use crate::app::AppError;
+use crate::app::{App, AppError};
 use crate::output;
 
 #[derive(Subcommand)]
@@ -93,7 +93,7 @@ pub(super) async fn send(target: &Target, command: &str, business: Option<&str>,
                 Ok(business) => {
                     let body = crate::http::CommandBody::parse(command.as_bytes()).map_err(|e| AppError::other(format!("no command: {e}")))?;
                     let actor = app.operator_in(business).await?;
-                    let receipt = app.desk.submit(body.into_submission(business, actor, key, if_match)).await;
+                    let receipt = app.submit(body.into_submission(business, actor, key, if_match)).await;
                     receipt.map_err(|e| AppError::other(format!("{}: {e}", e.name()))).and_then(|r| serde_json::to_value(r).map_err(AppError::other))
                 }
             }
@@ -151,12 +151,24 @@ async fn replay_remote(target: &Target, business: &str, from: u64) -> Result<(),
     }
 }
 
-pub(crate) async fn verify(target: Target, as_json: bool) -> Result<ExitCode, AppError> {
+async fn verified_here(app: &App, business: Option<&str>) -> Result<Value, AppError> {
+    let report = match business {
+        Some(name) => {
+            let business = app.business(name).await?.ok_or_else(|| AppError::other(format!("there is no business `{name}`")))?;
+            crate::verify::verify_business(&app.log, business).await?
+        }
+        None => crate::verify::verify_open(&app.log).await?,
+    };
+    serde_json::to_value(report).map_err(AppError::other)
+}
+
+pub(crate) async fn verify(target: Target, business: Option<&str>, as_json: bool) -> Result<ExitCode, AppError> {
     let report = match &target {
-        Target::Local(app) => crate::verify::verify_open(&app.log).await.map_err(AppError::from).and_then(|r| serde_json::to_value(r).map_err(AppError::other)),
+        Target::Local(app) => verified_here(app, business).await,
         Target::Remote(remote) => {
+            let path = business.map_or_else(|| "/v1/verification".to_owned(), |b| format!("/v1/businesses/{b}/verification"));
             let remote = remote.clone();
-            blocking(move || remote.post("/v1/verification", &json!({}), &[])).await
+            blocking(move || remote.post(&path, &json!({}), &[])).await
         }
     };
     target.close().await;

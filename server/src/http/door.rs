@@ -71,6 +71,6 @@ async fn submit(request: HttpRequest, state: Shared, business: BusinessId, body:
     })?;
     let if_match = if_match(&request)?;
     let body = Body::parse(&body).map_err(|e| Problem::new(400, "malformed", &format!("no command: {e}")))?;
-    let receipt = state.app.desk.submit(body.into_submission(business, actor, key, if_match)).await?;
+    let receipt = state.app.submit(body.into_submission(business, actor, key, if_match)).await?;
     Ok(HttpResponse::Ok().json(receipt))
 }

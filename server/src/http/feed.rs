@@ -41,7 +41,7 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
     let (caller, key) = (principal(&request, &state).await?, key(&request));
     let business = path.into_inner();
     if !may_see(&state.app, caller, business).await? {
-        return Err(Problem::new(404, "not_found", "there is no business of that id that you could see"));
+        return Err(Problem::new(404, "not_found", "there is no business of that id whose stream you could follow"));
     }
     let after = place(&request, &ask).await?;
     let after = match after {
@@ -55,6 +55,10 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
 /// Of every business that the caller may see.
 pub(super) async fn all(request: HttpRequest, state: Shared, ask: web::Query<Ask>) -> Result<HttpResponse, Problem> {
     let (caller, key) = (principal(&request, &state).await?, key(&request));
+    // Who sees no business whole learns not even which positions there are.
+    if !state.app.viewer(caller).await.map_err(|e| Problem::unavailable(&e))?.reads_any() {
+        return Err(Problem::new(403, "forbidden", "there is no business whose stream you could follow; agents follow their work over GraphQL"));
+    }
     let after = match place(&request, &ask).await? {
         Place::Number(position) if state.app.log.is_place(position).await.map_err(|e| Problem::unavailable(&e))? => position,
         Place::Number(position) => {
@@ -100,7 +104,7 @@ async fn place(request: &HttpRequest, ask: &Ask) -> Result<Place, Problem> {
 }
 
 async fn may_see(app: &App, caller: PrincipalId, business: BusinessId) -> Result<bool, Problem> {
-    Ok(app.viewer(caller).await.map_err(|e| Problem::unavailable(&e))?.may_see(business))
+    Ok(app.viewer(caller).await.map_err(|e| Problem::unavailable(&e))?.reads_all(business))
 }
 
 fn respond(request: &HttpRequest, ask: &Ask, feed: Feed) -> Result<HttpResponse, Problem> {
@@ -213,7 +217,7 @@ impl Feed {
         // Roles may be taken away while somebody reads.
         let viewer = self.app.viewer(self.caller).await.map_err(|e| e.to_string())?;
         let (mut ready, mut text) = (Vec::new(), String::new());
-        for recorded in page.iter().filter(|r| viewer.may_see(r.business)) {
+        for recorded in page.iter().filter(|r| viewer.reads_all(r.business)) {
             if let Some(event) = hub::public::cloud_event(recorded).map_err(|e| e.to_string())? {
                 self.write(&mut text, recorded, &event, events);
             }
@@ -221,7 +225,7 @@ impl Feed {
                 ready.push(std::mem::take(&mut text).into());
             }
         }
-        if self.business.is_some_and(|b| !viewer.may_see(b)) {
+        if self.business.is_some_and(|b| !viewer.reads_all(b)) {
             return Err("the reader's roles changed".to_owned());
         }
         if !text.is_empty() {

@@ -22,6 +22,22 @@ pub(super) async fn verify(request: HttpRequest, state: Shared) -> Result<HttpRe
     Ok(HttpResponse::Ok().json(report))
 }
 
+/// One business's stream, for those who answer for it and those who audit it.
+pub(super) async fn verify_business(request: HttpRequest, state: Shared, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let caller = principal(&request, &state).await?;
+    let hidden = || Problem::new(404, "not_found", "there is no business of that name that you could see");
+    let business = state.app.business(&path).await.map_err(|e| Problem::unavailable(&e))?.ok_or_else(hidden)?;
+    let viewer = state.app.viewer(caller).await.map_err(|e| Problem::unavailable(&e))?;
+    if !viewer.may_see(business) {
+        return Err(hidden());
+    }
+    if !viewer.reads_attempts(business) {
+        return Err(Problem::new(403, "forbidden", "only owners, auditors and operators may verify a business; ask the owner for the role auditor"));
+    }
+    let report = crate::verify::verify_business(&state.app.log, business).await.map_err(|e| Problem::unavailable(&e))?;
+    Ok(HttpResponse::Ok().json(report))
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rebuild {
@@ -70,7 +86,11 @@ pub(super) async fn shred(request: HttpRequest, state: Shared, path: web::Path<(
     if !actor.operator && !actor.roles.contains(&Role::Owner) {
         return Err(Problem::new(403, "forbidden", "only the owner or an operator may destroy a subject's keys"));
     }
-    let keys = state.app.shred(business, subject).await.map_err(|e| Problem::unavailable(&e))?;
+    if subject == business.as_subject() {
+        let what = "that is the business itself: send businesses.forget, with the approval of a second human";
+        return Err(Problem::new(422, "approval_required", what));
+    }
+    let keys = state.app.forget(business, subject).await.map_err(|e| Problem::unavailable(&e))?;
     Ok(HttpResponse::Ok().json(json!({"keys_destroyed": keys})))
 }
 

@@ -1,0 +1,128 @@
+//! What a reader sees of a business: all of it, or, for an agent, what its work needs. Every object
+//! says in its declaration what agents see of it, and every way to an object asks here.
+
+use async_graphql::{Context, Result};
+use domain::BusinessId;
+use domain::agents::Permissions;
+use domain::ids::AgentId;
+use domain::integrations::DataClass;
+use domain::values::Team;
+use rusqlite::OptionalExtension as _;
+
+use crate::node::Node;
+use crate::page::here;
+use crate::{Sources, Viewer};
+
+/// What agents see of the objects of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// All of them.
+    Always,
+    /// None of them.
+    Never,
+    /// Those whose column `team` is the agent's.
+    OfTeam,
+    /// Those whose column `task` is a task of the agent's team.
+    OfTeamsTask,
+    /// Those whose column `agent` is the agent.
+    Own,
+    /// Those that its credentials asked for.
+    AskedFor,
+    /// Those whose column `approval` it asked for.
+    OfAskedFor,
+    /// Those whose text is of a class of data that the agent may touch.
+    OfDataClass,
+    /// Events of what it sees.
+    OfWhatIsSeen,
+}
+
+/// What one reader sees of one business.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Sight {
+    /// Everything.
+    Whole,
+    /// What an agent needs; `None` for credentials that stand for no agent.
+    Agent { business: BusinessId, principal: domain::PrincipalId, agent: Option<(AgentId, Team, Option<DataClass>)> },
+}
+
+impl Sight {
+    /// What the one who asks sees of a business that it may know of.
+    pub(crate) fn of(ctx: &Context<'_>, business: &str) -> Result<Self> {
+        Self::of_viewer(ctx.data::<Viewer>()?, ctx.data::<Sources>()?, business)
+    }
+
+    pub(crate) fn of_viewer(viewer: &Viewer, sources: &Sources, business: &str) -> Result<Self> {
+        let business: BusinessId = business.parse()?;
+        if viewer.reads_all(business) {
+            return Ok(Self::Whole);
+        }
+        let (principal, sql) =
+            (viewer.principal, "SELECT id, team, permissions FROM agents WHERE business = ? AND principal = ? AND status <> 'retired' LIMIT 1");
+        let row: Option<(String, String, String)> = here(|| {
+            sources.views.read(|c| {
+                let row = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?));
+                c.prepare_cached(sql)?.query_row([business.to_string(), principal.to_string()], row).optional()
+            })
+        })?;
+        let agent = row.and_then(|(id, team, permissions)| Some((id.parse().ok()?, team.parse().ok()?, clearance(&permissions))));
+        Ok(Self::Agent { business, principal, agent })
+    }
+
+    /// The condition that rows of a table meet, as SQL over its columns; `None` when all do. Ids, teams
+    /// and classes are typed, so that nothing of what somebody wrote is in it.
+    pub(crate) fn condition<N: Node>(&self) -> Option<String> {
+        match self {
+            Self::Whole => None,
+            Self::Agent { business, principal, agent } => Some(of_agent(N::SEEN, *business, *principal, *agent)),
+        }
+    }
+
+    /// The same as a part of a longer condition.
+    pub(crate) fn and<N: Node>(&self) -> String {
+        self.condition::<N>().map(|c| format!(" AND ({c})")).unwrap_or_default()
+    }
+}
+
+/// The most secret class of data that an agent's permissions name.
+fn clearance(permissions: &str) -> Option<DataClass> {
+    let permissions: Permissions = serde_json::from_str(permissions).ok()?;
+    permissions.data_classes.iter().filter_map(|name| name.as_str().parse().ok()).max()
+}
+
+type Of = Option<(AgentId, Team, Option<DataClass>)>;
+
+fn of_agent(seen: Seen, business: BusinessId, principal: domain::PrincipalId, agent: Of) -> String {
+    let within = |table: &str, condition: String| format!("(SELECT id FROM {table} WHERE business = '{business}' AND {condition})");
+    let never = || "0".to_owned();
+    let team = || agent.map(|(_, team, _)| format!("team = '{team}'"));
+    match seen {
+        Seen::Always => "1".to_owned(),
+        Seen::Never => never(),
+        Seen::OfTeam => team().unwrap_or_else(never),
+        Seen::OfTeamsTask => team().map_or_else(never, |team| format!("task IN {}", within("tasks", team))),
+        Seen::Own => agent.map_or_else(never, |(id, ..)| format!("agent = '{id}'")),
+        Seen::AskedFor => format!("requested_by = '{principal}'"),
+        Seen::OfAskedFor => format!("approval IN {}", within("approvals", format!("requested_by = '{principal}'"))),
+        // What is about the business itself is confidential, what is about a person restricted.
+        Seen::OfDataClass => match agent.and_then(|(_, _, clearance)| clearance) {
+            Some(DataClass::Restricted) => "1".to_owned(),
+            Some(DataClass::Confidential) => format!("json_extract(text, '$.\"$sealed\".subject') = '{business}'"),
+            Some(DataClass::Public | DataClass::Internal) | None => never(),
+        },
+        Seen::OfWhatIsSeen => {
+            let Some((id, ..)) = agent else { return never() };
+            let of = |kind: &str, table: &str, seen| format!("kind = '{kind}' AND id IN {}", within(table, of_agent(seen, business, principal, agent)));
+            [
+                "kind IN ('business', 'kpi', 'measure')".to_owned(),
+                format!("kind = 'agent' AND id = '{id}'"),
+                of("task", "tasks", Seen::OfTeam),
+                of("decision", "decisions", Seen::Own),
+                of("call", "calls", Seen::Own),
+                of("approval", "approvals", Seen::AskedFor),
+                of("fact", "memory", Seen::OfDataClass),
+                of("document", "memory", Seen::OfDataClass),
+            ]
+            .join(" OR ")
+        }
+    }
+}
