@@ -143,7 +143,7 @@ fn permitted(c: &IntendCall, id: AgentId, data: Option<DataClass>, seen: &Bounda
         return Err(Refusal::OperationNotAllowed { agent: id, operation: c.operation.to_string() });
     }
     let data = data.unwrap_or(DataClass::Restricted);
-    if !permissions.data_classes.iter().any(|name| name.as_str() == data.as_str()) {
+    if permissions.clearance().is_none_or(|clearance| clearance < data) {
         return Err(Refusal::DataClassNotAllowed { agent: id, data_class: data.as_str() });
     }
     Ok(())

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::Meta;
 use crate::event::events;
 use crate::ids::{AgentId, BusinessId, PrincipalId, SubjectId, names};
+use crate::integrations::DataClass;
 use crate::personal::Text;
 use crate::values::{Name, Team};
 
@@ -29,6 +30,15 @@ pub struct Permissions {
     pub connectors: Vec<Name>,
     /// Classes of data by name.
     pub data_classes: Vec<Name>,
+}
+
+impl Permissions {
+    /// The most secret class of data that it may touch; what is less secret it may touch too. A name
+    /// that is no class of data allows nothing.
+    #[must_use]
+    pub fn clearance(&self) -> Option<DataClass> {
+        self.data_classes.iter().filter_map(|name| name.as_str().parse().ok()).max()
+    }
 }
 
 /// What an agent runs on.

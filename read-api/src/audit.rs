@@ -15,7 +15,7 @@ use crate::{Sources, Viewer};
 
 node! {
     /// A stored event.
-    Event in "events" by "seq", agents see OfWhatIsSeen {
+    Event in "events" by "seq", agents see Trail {
         /// Its id.
         event_id: String,
         /// Its place in the business: 1, 2, 3 …

@@ -33,7 +33,7 @@ pub(crate) enum Seen {
     /// Those whose text is of a class of data that the agent may touch.
     OfDataClass,
     /// Events of what it sees.
-    OfWhatIsSeen,
+    Trail,
 }
 
 /// What one reader sees of one business.
@@ -85,8 +85,7 @@ impl Sight {
 
 /// The most secret class of data that an agent's permissions name.
 fn clearance(permissions: &str) -> Option<DataClass> {
-    let permissions: Permissions = serde_json::from_str(permissions).ok()?;
-    permissions.data_classes.iter().filter_map(|name| name.as_str().parse().ok()).max()
+    serde_json::from_str::<Permissions>(permissions).ok()?.clearance()
 }
 
 type Of = Option<(AgentId, Team, Option<DataClass>)>;
@@ -109,7 +108,7 @@ fn of_agent(seen: Seen, business: BusinessId, principal: domain::PrincipalId, ag
             Some(DataClass::Confidential) => format!("json_extract(text, '$.\"$sealed\".subject') = '{business}'"),
             Some(DataClass::Public | DataClass::Internal) | None => never(),
         },
-        Seen::OfWhatIsSeen => {
+        Seen::Trail => {
             let Some((id, ..)) = agent else { return never() };
             let of = |kind: &str, table: &str, seen| format!("kind = '{kind}' AND id IN {}", within(table, of_agent(seen, business, principal, agent)));
             [

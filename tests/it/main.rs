@@ -37,6 +37,7 @@ mod memory;
 mod metrics;
 mod operations;
 mod operators;
+mod permissions;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
