@@ -121,9 +121,16 @@ impl Attempts {
     #[cfg(feature = "postgres")]
     #[must_use]
     pub fn in_postgres(log: &crate::postgres::PostgresLog) -> Self {
+        Self::in_postgres_with(log, Caps::default())
+    }
+
+    /// The same with caps of one's own, for tests at their edges.
+    #[cfg(feature = "postgres")]
+    #[must_use]
+    pub fn in_postgres_with(log: &crate::postgres::PostgresLog, caps: Caps) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let pool = log.pool().clone();
-        let task = tokio::spawn(write_to_postgres(pool.clone(), jobs));
+        let task = tokio::spawn(write_to_postgres(pool.clone(), jobs, caps));
         Self { queue: Mutex::new(Some(queue)), kept: Kept::Postgres(pool, Mutex::new(Some(task))) }
     }
 
@@ -246,8 +253,8 @@ fn attempt(r: &rusqlite::Row<'_>, business: BusinessId) -> rusqlite::Result<Atte
 const AGE_MICROS_MAX: u64 = AGE_DAYS_MAX * 86_400_000_000;
 
 #[cfg(feature = "postgres")]
-async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receiver<Job>) {
-    let (mut since_prune, mut touched, caps) = (0, BTreeSet::new(), Caps::default());
+async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receiver<Job>, caps: Caps) {
+    let (mut since_prune, mut touched) = (0, BTreeSet::new());
     while let Some(first) = jobs.recv().await {
         if matches!(first, Job::Keep(_)) && !jobs.is_closed() {
             tokio::time::sleep(COMPANY_WAIT).await;

@@ -208,3 +208,118 @@ async fn many_who_present_one_approval_use_it_once() {
     let written: usize = all.iter().filter_map(|r| r.as_ref().ok()).map(|r| r.events.len()).sum();
     assert_eq!(written, 2, "one advanced, one consumed: {all:?}");
 }
+
+#[test]
+fn nobody_counts_twice_whatever_rights_they_were_given() {
+    let three = json!({"rules": [{"name": "three", "when": {"command_types": ["businesses.advance"]}, "quorum": 3, "roles": ["approver"],
+        "separation_of_duties": true, "expires_after_seconds": 3600, "escalate_to": []}]});
+    let story = built().given("approvals.define_policy", BUSINESS.0, three).given("approvals.request", id(1), json!({"command": launch()}));
+    let until = |to: u128| json!({"to": id(to), "until": "2026-11-22T12:30:00Z"});
+    // 2 and 3 each let the other vote, and 4 lets 2.
+    let mut story = story.by(approver(4)).by(approver(3)).by(approver(2));
+    story = story.given("approvals.delegate", id(1), until(3)).by(approver(3)).given("approvals.delegate", id(1), until(2));
+    story = story.by(approver(4)).given("approvals.delegate", id(1), until(2)).by(approver(2)).given("approvals.vote", id(1), json!({"choice": "approve"}));
+    let by = |s: &Story, n: u128, right: Option<u128>| {
+        s.clone().by(approver(n)).when("approvals.vote", id(1), json!({"choice": "approve", "delegated_by": right.map(id)}))
+    };
+    assert_eq!(by(&story, 2, Some(4)), Err("voted_already"), "2 voted, and fills no second place with the right of 4");
+    assert_eq!(by(&story, 3, Some(2)), Err("voted_already"), "the right of 2 is used");
+    let story = story.by(approver(3)).given("approvals.vote", id(1), json!({"choice": "approve"}));
+    assert_eq!(by(&story, 4, None), Ok(vec!["approvals.voted", "approvals.granted"]), "the third person");
+}
+
+#[test]
+fn a_delegation_dies_with_the_right_that_was_delegated() {
+    let mut story = requested().by(approver(2));
+    story.know(&actor(3, PrincipalKind::Human, &[Role::Member]));
+    let story = story.given("approvals.delegate", id(1), json!({"to": id(3), "until": "2026-11-22T13:00:00Z"}));
+    let vote = |s: &Story| {
+        s.clone().by(actor(3, PrincipalKind::Human, &[Role::Member])).when("approvals.vote", id(1), json!({"choice": "approve", "delegated_by": id(2)}))
+    };
+    assert!(vote(&story).is_ok());
+    assert_eq!(vote(&story.without(2, Role::Approver)), Err("not_an_approver"));
+}
+
+#[test]
+fn what_could_be_said_and_is_not_counts_as_the_highest_and_what_is_never_carried_matches_nothing() {
+    use domain::approvals::{ApprovalInputs, Carries, Matcher, Said};
+    let million = serde_json::from_value(json!({"amount": "1000000", "currency": "EUR"})).unwrap();
+    let large = Matcher { amount_at_least: Some(million), ..Matcher::default() };
+    let risky = Matcher { risk_at_least: Some(domain::values::RiskTier::Critical), ..Matcher::default() };
+    let inputs = |carries: &'static [Carries], said: Said| ApprovalInputs { command_type: "x.y", carries, actor_kind: PrincipalKind::Human, said };
+    assert!(large.matches(&inputs(&[Carries::Amount], Said::default())));
+    assert!(risky.matches(&inputs(&[Carries::Risk], Said::default())));
+    assert!(!large.matches(&inputs(&[Carries::Risk], Said::default())));
+    assert!(!risky.matches(&inputs(&[Carries::Amount], Said::default())));
+    let agents = Matcher { command_types: vec!["x.y".parse().unwrap()], actor_kinds: vec![PrincipalKind::Agent], ..Matcher::default() };
+    let said = Said { in_the_name_of_an_agent: true, ..Said::default() };
+    let service = |said| ApprovalInputs { actor_kind: PrincipalKind::Service, ..inputs(&[], said) };
+    assert!(agents.matches(&service(said)), "a service that stands for an agent is no way around a rule for agents");
+    assert!(!agents.matches(&service(Said::default())));
+}
+
+#[test]
+fn an_approval_is_not_asked_for_what_would_be_refused_anyway() {
+    use crate::story::agent_of;
+    let eur = |n: &str| json!({"amount": n, "currency": "EUR"});
+    let budget = domain::ids::BudgetId::of(BUSINESS, &domain::budgets::Scope::Business {}, domain::budgets::Window::Lifetime).0;
+    let limit = json!({"scope": {"business": {}}, "window": "lifetime", "limit": eur("500")});
+    let story = Story::new().given("budgets.set", budget, limit).given("agents.enrol", agent_of(50), crate::agents::enrol("producer", 50));
+    let pay = |amount: &str, connector: &str| {
+        json!({"command": {"type": "integrations.intend_call", "id": id(5), "data": {"connector": connector, "operation": "search", "class": "spending",
+            "agent": agent_of(50), "arguments": {}, "cost_max": eur(amount)}}})
+    };
+    assert_eq!(story.when("approvals.request", id(1), pay("10000", "crm")), Err("budget_exceeded"));
+    assert_eq!(story.when("approvals.request", id(1), pay("10", "bank")), Err("connector_not_allowed"));
+    let asked = story.given("approvals.request", id(1), pay("10", "crm"));
+    let domain::Event::Approvals(domain::approvals::Event::Requested(e)) = asked.last("approvals.requested") else { panic!() };
+    assert_eq!(e.effects.iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["integrations.call_intended", "budgets.reserved"]);
+    assert_eq!(e.amount.unwrap().amount.to_string(), "10");
+    let raise = json!({"command": {"type": "budgets.raise", "id": budget, "data": {"by": eur("5")}}});
+    let agent = asked.by(actor(50, PrincipalKind::Agent, &[Role::Agent]));
+    assert_eq!(agent.when("approvals.request", id(2), raise), Err("requester_may_not"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_question_shows_request_votes_command_and_outcome() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let operator = installation.app.operator_in(business).await.unwrap();
+    let pay = json!({"connector": "bank", "operation": "pay", "class": "read", "arguments": {}});
+    let call = Uuid::now_v7();
+    let refused = installation.submit(&operator, business, "integrations.intend_call", Some(call), pay.clone()).await.unwrap_err();
+    assert!(refused.to_string().contains(&call.to_string()), "the refusal names the id to send: {refused}");
+    installation.approved(business, "integrations.intend_call", call, pay).await;
+    installation.must(business, "integrations.succeed_call", Some(call), json!({})).await;
+    let query = "{ business(slug: \"acme\") { events(type: \"approvals.requested\", first: 1) { nodes { correlated(first: 20) { nodes { eventId type causation } } } } } }";
+    let thread = installation.query(query).await["business"]["events"]["nodes"][0]["correlated"]["nodes"].clone();
+    let types: Vec<_> = thread.as_array().unwrap().iter().map(|e| e["type"].as_str().unwrap()).collect();
+    assert_eq!(
+        types,
+        ["approvals.requested", "approvals.voted", "approvals.granted", "integrations.call_intended", "approvals.consumed", "integrations.call_succeeded"]
+    );
+    assert_eq!(thread[3]["causation"], thread[2]["eventId"], "the grant is the cause of the command");
+    let stored = installation.query("{ business(slug: \"acme\") { calls { nodes { class dataClass } } } }").await;
+    assert_eq!(stored["business"]["calls"]["nodes"][0], json!({"class": "spending", "dataClass": "restricted"}), "what the caller called reading");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forgetting_the_business_itself_takes_a_second_human() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let operator = installation.app.operator_in(business).await.unwrap();
+    let alone = installation.app.forget(business, business.as_subject()).await.unwrap_err();
+    assert!(alone.to_string().contains("businesses.forget"), "{alone}");
+    let refused = installation.submit(&operator, business, "businesses.forget", None, json!({})).await.unwrap_err();
+    assert_eq!(refused.name(), "approval_required");
+    let idea = "{ business(slug: \"acme\") { idea { text } } }";
+    assert_eq!(installation.query(idea).await["business"]["idea"]["text"], "canary-idea");
+    let approval = installation.approval_of(business, "businesses.forget", business.0, &json!({})).await;
+    let mut forget = Submission::new(business, operator, installation.key(), "businesses.forget", Some(business.0), &json!({}));
+    forget.approval_id = Some(domain::ids::ApprovalId(approval));
+    let receipt = installation.app.submit(forget.clone()).await.unwrap();
+    assert_eq!(receipt.events[0].r#type, "approvals.consumed");
+    assert_eq!(installation.query(idea).await["business"]["idea"]["text"], "forgotten");
+    assert!(installation.app.submit(forget).await.unwrap().repeated);
+    installation.must(business, "tasks.plan", None, json!({"title": "work goes on", "team": "hr"})).await;
+}

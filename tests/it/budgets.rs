@@ -145,3 +145,83 @@ proptest! {
         }
     }
 }
+
+fn spent_and_reserved(story: &Story) -> (String, usize) {
+    let domain::State::Budget(budget) = story.state(domain::AggregateRef::new(domain::Kind::Budget, whole())) else { panic!() };
+    (budget.used_in("lifetime").to_string(), budget.reservations.len())
+}
+
+#[test]
+fn what_was_not_set_aside_is_charged_all_the_same() {
+    use crate::agents::enrol;
+    use crate::story::agent_of;
+    let story = with_hundred().given("agents.enrol", agent_of(50), enrol("producer", 50));
+    let decided = story.clone().given("decisions.record", id(1), json!({"choice": "x", "cost": eur("30")}));
+    assert_eq!(spent_and_reserved(&decided), ("30".to_owned(), 0));
+    let acted = decided.given("tasks.plan", id(2), json!({"title": "t", "team": "sales"})).given("tasks.offer", id(2), json!({}));
+    let acted = acted.given("tasks.record_activity", id(2), json!({"activity": "x", "cost": eur("20")}));
+    assert_eq!(spent_and_reserved(&acted), ("50".to_owned(), 0));
+    let leased = acted.given("tasks.lease", id(2), json!({"agent": agent_of(50)}));
+    let submit = json!({"agent": agent_of(50), "fencing_token": 1, "result": "r", "cost": eur("60")});
+    let outcome = leased.when("tasks.submit", id(2), submit.clone());
+    assert_eq!(outcome, Ok(vec!["tasks.submitted", "budgets.reserved", "budgets.settled", "budgets.overrun", "approvals.requested"]));
+    let over = leased.given("tasks.submit", id(2), submit);
+    assert_eq!(spent_and_reserved(&over), ("110".to_owned(), 0));
+    // Spent and set aside reach the limit: nothing new of that scope is begun or set aside.
+    let over = over.given("tasks.plan", id(3), json!({"title": "t", "team": "sales"})).given("tasks.offer", id(3), json!({}));
+    assert_eq!(over.when("tasks.lease", id(3), json!({"agent": agent_of(50)})), Err("budget_exceeded"));
+    assert_eq!(over.when("budgets.reserve", id(4), json!({"amount": eur("0.01")})), Err("budget_exceeded"));
+    assert_eq!(
+        over.given("budgets.raise", whole(), json!({"by": eur("50")})).when("tasks.lease", id(3), json!({"agent": agent_of(50)})),
+        Ok(vec!["tasks.leased"])
+    );
+}
+
+#[test]
+fn what_a_call_costs_is_the_same_in_its_event_and_in_the_budget() {
+    use crate::agents::enrol;
+    use crate::story::agent_of;
+    let story = with_hundred().given("agents.enrol", agent_of(50), enrol("producer", 50));
+    let call = json!({"connector": "crm", "operation": "search", "class": "read", "agent": agent_of(50), "arguments": {}, "cost_max": eur("10")});
+    let silent = story.given("integrations.intend_call", id(1), call).given("integrations.succeed_call", id(1), json!({}));
+    let domain::Event::Integrations(domain::integrations::Event::CallSucceeded(e)) = silent.last("integrations.call_succeeded") else { panic!() };
+    assert_eq!(e.cost.unwrap().amount.to_string(), "10", "what nobody says counts at what was set aside, in both");
+    assert_eq!(spent_and_reserved(&silent), ("10".to_owned(), 0));
+}
+
+#[test]
+fn a_reservation_is_its_holders_until_it_expires() {
+    use domain::access::PrincipalKind;
+    use domain::values::Role;
+    let member = |n| crate::story::actor(n, PrincipalKind::Human, &[Role::Member]);
+    let reserve = json!({"amount": eur("100"), "expires_after_seconds": 3600});
+    let held = with_hundred().by(member(2)).given("budgets.reserve", id(1), reserve);
+    let release = json!({"reservation": id(1)});
+    let settle = json!({"reservation": id(1), "amount": eur("1")});
+    assert_eq!(held.clone().by(member(3)).when("budgets.release", whole(), release.clone()), Err("not_yours"));
+    assert_eq!(held.clone().by(member(3)).when("budgets.settle", whole(), settle.clone()), Err("not_yours"));
+    assert_eq!(held.when("budgets.settle", whole(), settle), Ok(vec!["budgets.settled"]));
+    let owner = held.clone().by(crate::story::actor(1, PrincipalKind::Human, &[Role::Owner]));
+    assert_eq!(owner.when("budgets.release", whole(), release.clone()), Ok(vec!["budgets.released"]));
+    let late = held.later(3_600);
+    assert_eq!(late.clone().by(member(3)).when("budgets.release", whole(), release), Ok(vec!["budgets.released"]));
+    assert_eq!(
+        late.by(member(3)).when("budgets.reserve", id(2), json!({"amount": eur("100")})),
+        Ok(vec!["budgets.released", "budgets.reserved"]),
+        "what expired is in nobody's way"
+    );
+}
+
+#[test]
+fn an_agents_team_follows_from_its_credentials_and_not_from_what_it_says() {
+    use crate::agents::enrol;
+    use crate::story::agent_of;
+    use domain::access::PrincipalKind;
+    use domain::values::Role;
+    let team = budget(&Scope::Team(domain::values::Team::Sales), Window::Lifetime);
+    let story =
+        Story::new().given("budgets.set", team, set(json!({"team": "sales"}), "lifetime", "10")).given("agents.enrol", agent_of(50), enrol("producer", 50));
+    let agent = story.by(crate::story::actor(50, PrincipalKind::Agent, &[Role::Agent]));
+    let elsewhere = json!({"amount": eur("11"), "purpose": {"team": "hr"}});
+    assert_eq!(agent.when("budgets.reserve", id(1), elsewhere), Err("budget_exceeded"), "its own team's budget is asked, whatever it names");
+}

@@ -48,3 +48,80 @@ async fn a_slug_is_one_businesss_and_a_wound_up_business_does_nothing_more() {
     );
     installation.views_are_rebuilt_alike().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_no_operator_registers_so_many_a_day_and_a_taken_slug_counts() {
+    use domain::ids::INSTALLATION;
+    let installation = Installation::new().await;
+    let acme = installation.business("acme").await;
+    let stranger = installation.principal(acme, domain::access::PrincipalKind::Human, None).await;
+    let register = async |slug: &str| installation.submit(&stranger, INSTALLATION, "businesses.register", None, json!({"slug": slug})).await;
+    for n in 0..3 {
+        register(&format!("own-{n}")).await.unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(register("acme").await.unwrap_err().name(), "slug_taken");
+    }
+    let probed = register("own-9").await.unwrap_err();
+    assert_eq!(probed.name(), "too_many_registrations", "two looks at what exists were two of the five");
+    assert_eq!(register("acme").await.unwrap_err().name(), "too_many_registrations", "what exists is not told any more");
+    installation.clock.advance_seconds(86_400);
+    register("own-9").await.unwrap();
+    let operator = installation.app.operator_in(INSTALLATION).await.unwrap();
+    for n in 0..7 {
+        installation.submit(&operator, INSTALLATION, "businesses.register", None, json!({"slug": format!("op-{n}")})).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_claims_no_slug() {
+    use domain::ids::INSTALLATION;
+    let installation = Installation::new().await;
+    let acme = installation.business("acme").await;
+    let stranger = installation.principal(acme, domain::access::PrincipalKind::Human, None).await;
+    let large = json!({"slug": "large", "idea": "x".repeat(domain::limits::IDEA_CHARS_MAX + 1)});
+    let refused = installation.submit(&stranger, INSTALLATION, "businesses.register", None, large).await.unwrap_err();
+    assert_eq!(refused.name(), "out_of_range");
+    assert_eq!(installation.app.business("large").await.unwrap(), None);
+    let fits = json!({"slug": "large", "idea": "x".repeat(domain::limits::IDEA_CHARS_MAX)});
+    installation.submit(&stranger, INSTALLATION, "businesses.register", None, fits).await.unwrap();
+}
+
+/// Puts the claim of a slug into the log and nothing else.
+async fn claimed_and_never_opened(installation: &Installation, slug: &str) {
+    use domain::ids::INSTALLATION;
+    let claims = installation.app.log.read_business(INSTALLATION, 0, 100).await.unwrap();
+    let claim = claims.iter().find(|r| r.stored().unwrap().r#type == "businesses.slug_claimed").unwrap();
+    let mut event: serde_json::Value = serde_json::from_slice(&claim.bytes).unwrap();
+    let (id, event_id) = (commands::businesses::slug_id(&slug.parse().unwrap()), uuid::Uuid::now_v7());
+    event["id"] = json!(id);
+    event["event_id"] = json!(event_id);
+    event["data"] = json!({"slug": slug, "business": uuid::Uuid::now_v7()});
+    let bytes = proof::canonical::to_bytes(&event).unwrap();
+    let aggregate = domain::AggregateRef::new(domain::Kind::Slug, id);
+    let new = event_log::NewEvent { aggregate, version: 1, event_id: domain::ids::EventId(event_id), bytes };
+    installation.app.log.append(event_log::Append { business: INSTALLATION, reads: Vec::new(), events: vec![new], chain: None, keys: None }).await.unwrap();
+    installation.app.desk.directory().refresh().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_business_never_opened_is_the_next_ones_after_an_hour() {
+    use domain::ids::INSTALLATION;
+    let installation = Installation::new().await;
+    let acme = installation.business("acme").await;
+    // A process died between the claim and the business: the claim is all there is.
+    claimed_and_never_opened(&installation, "late").await;
+    let next = installation.principal(acme, domain::access::PrincipalKind::Human, None).await;
+    let register = async || installation.submit(&next, INSTALLATION, "businesses.register", None, json!({"slug": "late"})).await;
+    assert_eq!(register().await.unwrap_err().name(), "slug_taken");
+    installation.clock.advance_seconds(3_599);
+    assert_eq!(register().await.unwrap_err().name(), "slug_taken");
+    installation.clock.advance_seconds(1);
+    let opened = register().await.unwrap().business;
+    assert_eq!(installation.app.business("late").await.unwrap(), Some(opened));
+    // One that did open is never the next one's.
+    installation.clock.advance_seconds(10 * 3_600);
+    let operator = installation.app.operator_in(INSTALLATION).await.unwrap();
+    let taken = installation.submit(&operator, INSTALLATION, "businesses.register", None, json!({"slug": "late"})).await;
+    assert_eq!(taken.unwrap_err().name(), "slug_taken");
+}

@@ -4,6 +4,7 @@
 mod access;
 mod agents;
 mod approvals;
+mod attempts;
 mod bad_input;
 mod budgets;
 mod businesses;
@@ -48,6 +49,7 @@ mod privileges;
 mod processes;
 mod proofs;
 mod questions;
+mod reading;
 mod rebuild;
 #[cfg(feature = "postgres")]
 mod schema;

@@ -2,7 +2,7 @@
 //! every command × every sort of sender, each with a valid command on a target that is made ready for
 //! it; and what agents and members may do to what is theirs, their team's and another's.
 
-mod cast;
+pub(crate) mod cast;
 mod targets;
 
 use std::collections::BTreeSet;

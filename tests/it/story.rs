@@ -164,6 +164,13 @@ impl Story {
         self
     }
 
+    /// What an aggregate folds into.
+    pub(crate) fn state(&self, aggregate: domain::AggregateRef) -> domain::State {
+        let mut all = Boundary::default();
+        self.facts.iter().for_each(|fact| all.evolve(fact.aggregate, &fact.meta, &fact.event));
+        all.0.get(&aggregate).map_or_else(|| domain::State::empty(aggregate.kind), |(_, state)| state.clone())
+    }
+
     /// The last event of that name.
     pub(crate) fn last(&self, name: &str) -> Event {
         self.facts.iter().rev().find(|f| f.event.name() == name).unwrap_or_else(|| panic!("no {name}")).event.clone()

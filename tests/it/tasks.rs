@@ -241,3 +241,44 @@ fn history_is_recorded_and_closed() {
     let bad = json!({"activity": "call", "customer_cost": {"source_text": "1e", "currency": "USD"}});
     assert_eq!(ask(&planned(), "tasks.record_activity", bad), Err("out_of_range"));
 }
+
+#[test]
+fn one_service_that_stands_for_both_agents_is_one_reviewer() {
+    let service = actor(7, PrincipalKind::Service, &[Role::Service]);
+    let story = leased().by(service.clone()).given("tasks.submit", task(), submit(1));
+    assert_eq!(ask(&story, "tasks.review", review(&story, "passed", false)), Err("self_review"));
+    let other = story.clone().by(actor(8, PrincipalKind::Service, &[Role::Service]));
+    assert_eq!(ask(&other, "tasks.review", review(&story, "passed", false)), Ok(vec!["tasks.reviewed", "tasks.completed"]));
+}
+
+#[test]
+fn who_never_held_a_task_hands_in_no_result_of_it() {
+    let story = leased().given("agents.enrol", agent_of(52), enrol("producer", 52));
+    let forged = json!({"agent": agent_of(52), "fencing_token": 1, "result": "forged"});
+    assert_eq!(ask(&story.by(actor(52, PrincipalKind::Agent, &[Role::Agent])), "tasks.submit", forged), Err("never_held"));
+}
+
+#[test]
+fn an_escalation_waits_for_the_role_it_was_escalated_to() {
+    let story = offered().given("tasks.escalate", task(), json!({"to_role": "approver"}));
+    let resolve = |role: Role| ask(&story.clone().by(actor(9, PrincipalKind::Human, &[role])), "tasks.resolve", json!({"resolution": "failed"}));
+    assert_eq!(resolve(Role::Member), Err("not_escalated_to_you"));
+    assert!(resolve(Role::Approver).is_ok() && resolve(Role::Owner).is_ok());
+}
+
+#[test]
+fn a_vote_on_a_tasks_call_is_a_human_hand_in_it() {
+    let call = json!({"connector": "crm", "operation": "search", "class": "spending", "agent": producer(), "task": task(), "arguments": {}});
+    let request = json!({"command": {"type": "integrations.intend_call", "id": id(5), "data": call}});
+    let story = leased().by(actor(50, PrincipalKind::Agent, &[Role::Agent])).given("approvals.request", id(6), request);
+    let approver = story.by(actor(2, PrincipalKind::Human, &[Role::Approver]));
+    assert_eq!(
+        approver.when("approvals.vote", id(6), json!({"choice": "approve"})),
+        Ok(vec!["approvals.voted", "approvals.granted", "tasks.human_intervened"])
+    );
+    let voted = approver.given("approvals.vote", id(6), json!({"choice": "approve"})).by(actor(50, PrincipalKind::Agent, &[Role::Agent]));
+    let done = voted.given("tasks.submit", task(), submit(1)).by(actor(51, PrincipalKind::Agent, &[Role::Agent]));
+    let done = done.clone().given("tasks.review", task(), review(&done, "passed", false));
+    let Event::Tasks(Tasks::Completed(e)) = done.last("tasks.completed") else { panic!() };
+    assert!(!e.without_human);
+}

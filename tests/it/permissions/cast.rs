@@ -23,6 +23,12 @@ pub(crate) struct Person {
     key: Option<String>,
 }
 
+impl Person {
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+}
+
 /// A business at work, with a door and everybody who knocks.
 pub(crate) struct Cast {
     pub(crate) door: Door,
