@@ -1,9 +1,12 @@
 //! Requests for approval and their votes.
 
-use async_graphql::{ComplexObject, Context, Result};
+use async_graphql::{ComplexObject, Context, Result, SimpleObject};
+use rusqlite::OptionalExtension as _;
 
+use crate::Sources;
 use crate::children;
 use crate::node::{JsonValue, node};
+use crate::page::here;
 use crate::personal::PersonalText;
 
 node! {
@@ -77,6 +80,47 @@ impl Vote {
     async fn yes(&self) -> bool {
         self.choice == "approve"
     }
+}
+
+/// The approval policy in force: the rules, the first of which that applies to a command counts.
+#[derive(SimpleObject)]
+pub(crate) struct ApprovalPolicy {
+    /// 0 is the one that is shipped; 1, 2, 3 … are the business's own.
+    version: i64,
+    /// Its rules, in order.
+    rules: JsonValue,
+    /// What operations of outside services do to the world, where the business says so itself.
+    operation_classes: JsonValue,
+    /// Rules that can't do what they should: they would be refused today and still count.
+    faults: Vec<RuleFault>,
+    /// When it was laid down; null for the shipped one.
+    defined_at: Option<String>,
+}
+
+/// What is wrong with a rule.
+#[derive(SimpleObject)]
+struct RuleFault {
+    /// Name of the rule.
+    rule: String,
+    /// What is wrong, in a sentence.
+    fault: String,
+}
+
+pub(crate) fn approval_policy(ctx: &Context<'_>, business: &str) -> Result<ApprovalPolicy> {
+    let sources = ctx.data::<Sources>()?;
+    type Row = (i64, String, String, String);
+    let row: Option<Row> = here(|| {
+        sources.views.read(|c| {
+            let sql = "SELECT version, rules, operation_classes, defined_at FROM approval_policies WHERE business = ?";
+            c.prepare_cached(sql)?.query_row([business], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))).optional()
+        })
+    })?;
+    let (version, rules, classes, defined_at) = match row {
+        Some((version, rules, classes, at)) => (version, serde_json::from_str(&rules)?, serde_json::from_str(&classes)?, Some(at)),
+        None => (0, domain::approvals::shipped_rules(), serde_json::json!([]), None),
+    };
+    let faults = (sources.rule_faults)(&rules).into_iter().map(|(rule, fault)| RuleFault { rule, fault }).collect();
+    Ok(ApprovalPolicy { version, rules: JsonValue(serde_json::to_value(&rules)?), operation_classes: JsonValue(classes), faults, defined_at })
 }
 
 #[ComplexObject]

@@ -5,7 +5,7 @@ use domain::BusinessId;
 
 use crate::access::{Member, members};
 use crate::agents::Agent;
-use crate::approvals::Approval;
+use crate::approvals::{Approval, ApprovalPolicy, approval_policy};
 use crate::audit::{AttemptPage, Event, attempts};
 use crate::budgets::Budget;
 use crate::decisions::Decision;
@@ -101,6 +101,14 @@ impl Business {
             return Err(bad("FORBIDDEN", "agents and services do not see who works here", "ask with a human's key"));
         }
         members(ctx, &self.business).await
+    }
+
+    /// The approval policy in force, with what is wrong with it.
+    async fn approval_policy(&self, ctx: &Context<'_>) -> Result<ApprovalPolicy> {
+        if !ctx.data::<Viewer>()?.reads_all(self.id()?) {
+            return Err(bad("FORBIDDEN", "agents do not see the approval policy; a refusal names the rule", "ask with a human's key"));
+        }
+        approval_policy(ctx, &self.business)
     }
 
     /// Its agents.

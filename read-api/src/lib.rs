@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use async_graphql::EmptyMutation;
 use domain::access::Principal;
+use domain::approvals::ApprovalRule;
 use domain::values::Role;
 use domain::{BusinessId, PrincipalId};
 use event_log::attempts::Attempts;
@@ -57,6 +58,9 @@ pub struct Sources {
     pub attempts: Arc<Attempts>,
     /// Who signs checkpoints.
     pub signer: Arc<Signer>,
+    /// What is wrong with the rules of an approval policy, by rule: one that was laid down before a
+    /// check existed still counts, and is shown with its faults.
+    pub rule_faults: fn(&[ApprovalRule]) -> Vec<(String, String)>,
 }
 
 /// Who asks, with the roles they have; one goes into the data of every request.

@@ -138,7 +138,14 @@ impl App {
         };
         let desk = Arc::new(Desk::new(parts));
         let signer = Arc::new(signer(&path("signing.key"))?);
-        let sources = Sources { views: views.clone(), log: Arc::clone(&log), keyring: Arc::clone(&keyring), attempts: Arc::clone(&attempts), signer };
+        let sources = Sources {
+            views: views.clone(),
+            log: Arc::clone(&log),
+            keyring: Arc::clone(&keyring),
+            attempts: Arc::clone(&attempts),
+            signer,
+            rule_faults: commands::approvals::faults,
+        };
         let app = Self {
             log,
             keyring,

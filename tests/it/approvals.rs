@@ -323,3 +323,29 @@ async fn forgetting_the_business_itself_takes_a_second_human() {
     assert!(installation.app.submit(forget).await.unwrap().repeated);
     installation.must(business, "tasks.plan", None, json!({"title": "work goes on", "team": "hr"})).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_of_before_these_checks_still_counts_and_is_shown_with_its_faults() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    installation.must(business, "approvals.define_policy", None, json!({"rules": domain::approvals::shipped_rules()})).await;
+    // The next one as an older program stored it: a rule for a command that does not exist, in a v1 event.
+    let id = domain::AggregateRef::new(domain::Kind::ApprovalPolicy, business.0);
+    let first = installation.app.log.read_aggregate(business, id, 0, 1).await.unwrap().remove(0);
+    let mut event: Value = serde_json::from_slice(&first.bytes).unwrap();
+    let event_id = Uuid::now_v7();
+    (event["version"], event["event_id"], event["schema"]) = (json!(2), json!(event_id), json!(1));
+    event.as_object_mut().unwrap().remove("request");
+    event.as_object_mut().unwrap().remove("sealed");
+    let rule = json!({"name": "typo", "when": {"command_types": ["budgets.rise"]}, "quorum": 1, "roles": ["member"], "separation_of_duties": true,
+        "expires_after_seconds": 60, "escalate_to": []});
+    event["data"] = json!({"approval_policy_version": 2, "rules": [rule]});
+    let bytes = proof::canonical::to_bytes(&event).unwrap();
+    let new = event_log::NewEvent { aggregate: id, version: 2, event_id: domain::ids::EventId(event_id), bytes };
+    let append = event_log::Append { business, reads: Vec::new(), events: vec![new], chain: None, keys: None };
+    installation.app.log.append(append).await.unwrap();
+    let query = "{ business(slug: \"acme\") { approvalPolicy { version faults { rule fault } } } }";
+    let policy = installation.query(query).await["business"]["approvalPolicy"].clone();
+    assert_eq!((policy["version"].as_i64(), policy["faults"].as_array().unwrap().len()), (Some(2), 2), "{policy}");
+    assert!(policy["faults"][0]["fault"].as_str().unwrap().contains("did you mean `budgets.raise`"), "{policy}");
+}

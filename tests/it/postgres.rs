@@ -47,7 +47,9 @@ impl Several {
 #[async_trait]
 impl EventLog for Several {
     async fn enqueue(&self, append: Append) -> Result<Pending, AppendError> {
-        self.next().enqueue(append).await
+        // A lane lives in one process, and so do its chains.
+        let store = if append.chain.is_some() { &self.0[0] } else { self.next() };
+        store.enqueue(append).await
     }
     async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
         self.next().find(business, id).await

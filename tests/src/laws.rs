@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX};
-use event_log::{Append, AppendError, EventLog, Recorded, Subscription, Update};
+use event_log::{Append, AppendError, Chain, EventLog, Recorded, Subscription, Update};
 use futures_util::future::join_all;
 use proof::tree::{Frontier, leaf_hash};
 
@@ -246,8 +246,29 @@ pub async fn contention(log: Store) {
     assert_eq!(log.read_aggregate(b, hot, 0, 10_000).await.unwrap().len(), 160);
 }
 
+/// Appends that were decided one on another: when one is refused, all that stand behind it in its chain
+/// are, however sound they are by themselves; other chains and the lane's next one go on.
+pub async fn chains(log: Store) {
+    let b = business(100);
+    log.append(append(b, task(1), 0, 1, "first")).await.unwrap();
+    let chained = |aggregate, after, epoch, salt: &str| Append { chain: Some(Chain { lane: 7_001, epoch }), ..append(b, aggregate, after, 1, salt) };
+    let stale = log.enqueue(chained(task(1), 0, 1, "stale")).await.unwrap();
+    let behind = log.enqueue(chained(task(2), 0, 1, "behind")).await.unwrap();
+    let other = log.enqueue(Append { chain: Some(Chain { lane: 7_002, epoch: 1 }), ..append(b, task(3), 0, 1, "other") }).await.unwrap();
+    assert!(matches!(stale.done().await, Err(AppendError::Conflict { expected: 0, actual: 1, .. })));
+    assert_eq!(behind.done().await, Err(AppendError::ChainBroken), "what it was decided on was refused");
+    other.done().await.unwrap();
+    let late = log.enqueue(chained(task(4), 0, 1, "late")).await.unwrap();
+    assert_eq!(late.done().await, Err(AppendError::ChainBroken), "the chain stays broken for what was decided before that was known");
+    let anew = log.enqueue(chained(task(2), 0, 2, "anew")).await.unwrap();
+    anew.done().await.unwrap();
+    let seqs: Vec<_> = log.read_business(b, 0, 10).await.unwrap().iter().map(|r| r.seq).collect();
+    assert_eq!(seqs, [1, 2, 3], "nothing of the refused ones is there");
+}
+
 /// Every law, one after another, on one store.
 pub async fn all(log: Store) {
+    chains(Arc::clone(&log)).await;
     conditions(Arc::clone(&log)).await;
     all_or_nothing(Arc::clone(&log)).await;
     idempotency(Arc::clone(&log)).await;
