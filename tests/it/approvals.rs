@@ -201,6 +201,31 @@ async fn an_approval_given_under_a_weaker_rule_opens_nothing_under_a_stronger_on
     l.advance(json!({"to": "operating"}), Some(approval)).await.unwrap();
 }
 
+/// A launch approved by one approver under one rule, presented under another.
+async fn launched_under(before: Value, after: Value) -> String {
+    let l = granted().await;
+    let rule = |change: &Value| {
+        let mut rule = json!({"name": "launch", "when": {"command_types": ["businesses.advance"], "phases": ["operating"]}, "quorum": 1,
+            "roles": ["owner", "approver"], "separation_of_duties": true, "expires_after_seconds": 3600, "escalate_to": []});
+        rule.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        json!({"rules": [rule]})
+    };
+    let define = async |change: &Value| l.installation.approved(l.business, "approvals.define_policy", l.business.0, rule(change)).await;
+    define(&before).await;
+    let to = json!({"to": "operating"});
+    let approval = l.installation.approval_of(l.business, "businesses.advance", l.business.0, &to).await;
+    define(&after).await;
+    l.advance(to, Some(approval)).await.map_or_else(|e| e.name().to_owned(), |_| "taken".to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_worth_what_the_rule_of_now_would_have_asked_for() {
+    assert_eq!(launched_under(json!({}), json!({"expires_after_seconds": 60})).await, "taken", "the rule asks for no more");
+    assert_eq!(launched_under(json!({}), json!({"roles": ["owner"]})).await, "approval_outdated", "approvers may not vote any more");
+    assert_eq!(launched_under(json!({"separation_of_duties": false}), json!({})).await, "approval_outdated", "who asked might have voted then");
+    assert_eq!(launched_under(json!({}), json!({"quorum": 2})).await, "approval_outdated");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_present_one_approval_use_it_once() {
     let l = granted().await;

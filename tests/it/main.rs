@@ -3,6 +3,7 @@
 
 mod access;
 mod agents;
+mod alike;
 mod approvals;
 mod attempts;
 mod bad_input;
