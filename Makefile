@@ -4,7 +4,7 @@ DATA ?= .run
 LISTEN ?= 127.0.0.1:7117
 KURRENTDB ?= 127.0.0.1:7119
 
-.PHONY: help run services test check contracts graphiql bench torture clean
+.PHONY: help run services test check contracts graphiql bench torture planted clean
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -35,6 +35,9 @@ bench: ## Measure, side by side in one run, and print ratios (BENCH=commands, re
 torture: ## Power cuts on a loop-mounted image (needs root): durable must hold, NORMAL must be caught
 	$(CARGO) build --release --locked -p tests --all-features --bin torture --bin crash-writer
 	./target/release/torture
+
+planted: ## Make mistakes on purpose, one by one: each must turn the test it is for red (PLANTED=words: only those)
+	./infra/planted.sh $(PLANTED)
 
 clean: ## Delete what `make run` made
 	rm -rf $(DATA)
