@@ -82,7 +82,12 @@ pub fn listen(app: Arc<App>, address: &str, workers: usize) -> Result<Listening,
                     let response = service.call(request);
                     async move {
                         let response = response.await?;
-                        state.metrics.answered(&route, response.status().as_u16(), began.elapsed());
+                        let status = response.status().as_u16();
+                        state.metrics.answered(&route, status, began.elapsed());
+                        // Who was not let in is in nobody's list of attempts: it is counted, and said here.
+                        if matches!(status, 401 | 403 | 404) {
+                            tracing::info!(http.route = %route, http.status = status, "a caller was not let in");
+                        }
                         Ok(response)
                     }
                 }

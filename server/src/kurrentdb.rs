@@ -123,6 +123,10 @@ impl Store for BusinessDoor {
         let busy = |e: &dyn std::fmt::Display| Refusal::Unavailable(e.to_string());
         let principal: Option<PrincipalId> = self.0.desk.directory().principal_of(key.trim()).await.map_err(|e| busy(&e))?;
         let viewer = self.0.viewer(principal.ok_or_else(|| denied("this key is not known, or was revoked"))?).await.map_err(|e| busy(&e))?;
+        // Who sees no business whole learns not even which positions there are.
+        if !viewer.reads_any() {
+            return Err(Refusal::AccessDenied("this key may follow no business; ask an owner for a role (agents follow their work over GraphQL)".to_owned()));
+        }
         Ok(Reader(Arc::new(viewer)))
     }
 

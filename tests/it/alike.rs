@@ -75,7 +75,9 @@ impl Work {
         plan(vec![done, first]).await;
         let (again, digest) = submitted().await;
         must("tasks.review", again, json!({"reviewer": q, "artifact_digest": digest, "verdict": "changes_requested"})).await;
-        (offered().await, leased().await, submitted().await);
+        offered().await;
+        leased().await;
+        submitted().await;
         must("tasks.escalate", offered().await, json!({"to_role": "member"})).await;
         must("tasks.quarantine", leased().await, json!({"fencing_token": 1, "reason": "x"})).await;
         must("tasks.fail", leased().await, json!({"fencing_token": 1, "retryable": false})).await;
