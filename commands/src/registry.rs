@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::authorize::Actor;
 use crate::root::{Boundary, Changes, Context, Decide};
-use crate::{Refusal, access, agents, approvals, budgets, businesses, decisions, integrations, memory, metrics, operations, tasks};
+use crate::{Refusal, agents};
 
 /// What a command does to the aggregate that it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,12 +224,12 @@ macro_rules! contexts {
         #[derive(Debug, Clone)]
         #[allow(clippy::large_enum_variant, reason = "commands are short-lived and few at a time")]
         pub enum AnyCommand {
-            $(#[doc = concat!("Of the context `", stringify!($module), "`.")] $variant($module::Command),)*
+            $(#[doc = concat!("Of the context `", stringify!($module), "`.")] $variant(crate::$module::Command),)*
         }
         impl AnyCommand {
             /// Every command type there is, context by context.
             pub fn types() -> impl Iterator<Item = &'static CommandType> {
-                [$($module::Command::TYPES,)*].into_iter().flatten()
+                [$(crate::$module::Command::TYPES,)*].into_iter().flatten()
             }
 
             /// What is fixed about this command's type.
@@ -249,7 +249,7 @@ macro_rules! contexts {
             /// # Errors
             /// A sentence for the caller: no such command, or what does not fit.
             pub fn parse(name: &str, data: &RawValue) -> Result<Self, String> {
-                $(if let Some(result) = $module::Command::parse(name, data.get()) {
+                $(if let Some(result) = crate::$module::Command::parse(name, data.get()) {
                     return result.map(Self::$variant).map_err(|e| format!("the data of {name} does not fit: {e}"));
                 })*
                 Err(unknown(name))

@@ -1,45 +1,45 @@
 //! The one table of aggregates, and the one list of contexts: everything that differs from kind to
 //! kind or from context to context is made from them, here and in the crates above.
 
-/// Calls a macro with every aggregate: `Kind = "stored name": Id => State of Context`.
+/// Calls a macro with every aggregate: `Kind = "stored name": Id => module::State of Context`.
 #[macro_export]
 macro_rules! with_aggregates {
     ($then:ident) => {
         $then! {
             /// A claimed slug (installation).
-            Slug = "slug": SlugId => SlugClaim of Businesses,
+            Slug = "slug": SlugId => businesses::SlugClaim of Businesses,
             /// A principal with its roles and keys (installation).
-            Principal = "principal": PrincipalId => Principal of Access,
+            Principal = "principal": PrincipalId => access::Principal of Access,
             /// The business itself.
-            Business = "business": BusinessId => Business of Businesses,
+            Business = "business": BusinessId => businesses::Business of Businesses,
             /// An agent.
-            Agent = "agent": AgentId => Agent of Agents,
+            Agent = "agent": AgentId => agents::Agent of Agents,
             /// A task.
-            Task = "task": TaskId => Task of Tasks,
+            Task = "task": TaskId => tasks::Task of Tasks,
             /// A decision.
-            Decision = "decision": DecisionId => Decision of Decisions,
+            Decision = "decision": DecisionId => decisions::Decision of Decisions,
             /// A request for approval.
-            Approval = "approval": ApprovalId => Approval of Approvals,
+            Approval = "approval": ApprovalId => approvals::Approval of Approvals,
             /// The business's approval policy.
-            ApprovalPolicy = "approval_policy": ApprovalPolicyId => ApprovalPolicy of Approvals,
+            ApprovalPolicy = "approval_policy": ApprovalPolicyId => approvals::ApprovalPolicy of Approvals,
             /// A budget.
-            Budget = "budget": BudgetId => Budget of Budgets,
+            Budget = "budget": BudgetId => budgets::Budget of Budgets,
             /// A call to an outside service.
-            Call = "call": CallId => Call of Integrations,
+            Call = "call": CallId => integrations::Call of Integrations,
             /// A log of work done elsewhere.
-            History = "history": HistoryId => History of Tasks,
+            History = "history": HistoryId => tasks::History of Tasks,
             /// Something known.
-            Fact = "fact": FactId => Fact of Memory,
+            Fact = "fact": FactId => memory::Fact of Memory,
             /// A document.
-            Document = "document": DocumentId => Document of Memory,
+            Document = "document": DocumentId => memory::Document of Memory,
             /// One reported figure.
-            Measure = "measure": MeasureId => Measure of Metrics,
+            Measure = "measure": MeasureId => metrics::Measure of Metrics,
             /// A KPI's own definition or target.
-            Kpi = "kpi": KpiId => Kpi of Metrics,
+            Kpi = "kpi": KpiId => metrics::Kpi of Metrics,
             /// A copy of the record that somebody took away.
-            Export = "export": ExportId => Export of Operations,
+            Export = "export": ExportId => operations::Export of Operations,
             /// A projection of one business (installation).
-            Projection = "projection": ProjectionId => Projection of Operations,
+            Projection = "projection": ProjectionId => operations::Projection of Operations,
         }
     };
 }

@@ -7,8 +7,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::ids::Kind;
-use crate::with_contexts;
-use crate::{access, agents, approvals, budgets, businesses, decisions, integrations, memory, metrics, operations, tasks, upcast};
+use crate::{upcast, with_contexts};
 
 /// Whether an event has a public form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,27 +131,27 @@ macro_rules! contexts {
         /// A fact of any context.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Event {
-            $(#[doc = concat!("Of the context `", stringify!($module), "`.")] $variant($module::Event),)*
+            $(#[doc = concat!("Of the context `", stringify!($module), "`.")] $variant(crate::$module::Event),)*
         }
-        $(impl From<$module::Event> for Event {
-            fn from(event: $module::Event) -> Self {
+        $(impl From<crate::$module::Event> for Event {
+            fn from(event: crate::$module::Event) -> Self {
                 Self::$variant(event)
             }
         })*
         impl Event {
             /// Every event type there is, context by context.
             pub fn types() -> impl Iterator<Item = &'static EventType> {
-                [$($module::Event::TYPES,)*].into_iter().flatten()
+                [$(crate::$module::Event::TYPES,)*].into_iter().flatten()
             }
 
             /// What is fixed about this event's type.
             #[must_use]
             pub fn event_type(&self) -> &'static EventType {
-                match self { $(Self::$variant(e) => &$module::Event::TYPES[e.index()],)* }
+                match self { $(Self::$variant(e) => &crate::$module::Event::TYPES[e.index()],)* }
             }
 
             fn decode_current(name: &str, json: &str) -> Option<Result<Self, serde_json::Error>> {
-                $(if let Some(result) = $module::Event::decode(name, json) { return Some(result.map(Self::from)); })*
+                $(if let Some(result) = crate::$module::Event::decode(name, json) { return Some(result.map(Self::from)); })*
                 None
             }
         }

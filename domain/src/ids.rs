@@ -53,48 +53,14 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A business, and so the stream that holds its whole history.
-    BusinessId;
-    /// Whoever authenticates: a human, an agent or a service.
-    PrincipalId;
     /// A person (or the business itself) that personal data is about.
     SubjectId;
-    /// An agent enrolled in a business.
-    AgentId;
-    /// A piece of work.
-    TaskId;
-    /// A decision on record.
-    DecisionId;
-    /// A request for approval.
-    ApprovalId;
-    /// A budget: one scope and one window.
-    BudgetId;
-    /// A call to an outside service.
-    CallId;
     /// Money set aside in budgets for one purpose.
     ReservationId;
     /// An API key (its id, never the key).
     KeyId;
     /// A stored event.
     EventId;
-    /// A log of work done elsewhere.
-    HistoryId;
-    /// Something known.
-    FactId;
-    /// A document.
-    DocumentId;
-    /// One reported figure.
-    MeasureId;
-    /// A KPI's own definition or target in a business.
-    KpiId;
-    /// A copy of the record that somebody took away.
-    ExportId;
-    /// A projection of one business.
-    ProjectionId;
-    /// A claimed slug.
-    SlugId;
-    /// A business's approval policy: there is one a business, under the business's own id.
-    ApprovalPolicyId;
 }
 
 /// The stream above all businesses has the nil UUID as its business.
@@ -170,13 +136,14 @@ macro_rules! names {
 }
 pub(crate) use names;
 
-/// Makes the kinds of aggregates from their table.
+/// Makes the kinds of aggregates and the ids of each from their table.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $state:ident of $context:ident,)*) => {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $module:ident::$state:ident of $context:ident,)*) => {
         names! {
             /// The kind of an aggregate: a thread inside a business's stream.
             Kind { $($(#[$doc])* $kind = $name,)* }
         }
+        ids! { $(#[doc = concat!("Id of an aggregate of kind `", $name, "`.")] $id;)* }
         $(
             impl From<$id> for AggregateRef {
                 fn from(id: $id) -> Self {

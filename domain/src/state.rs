@@ -3,21 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::access::Principal;
-use crate::agents::Agent;
-use crate::approvals::{Approval, ApprovalPolicy};
-use crate::budgets::Budget;
-use crate::businesses::{Business, SlugClaim};
-use crate::decisions::Decision;
-use crate::ids::{
-    AgentId, ApprovalId, ApprovalPolicyId, BudgetId, BusinessId, CallId, DecisionId, DocumentId, EventId, ExportId, FactId, HistoryId, Kind, KpiId, MeasureId,
-    PrincipalId, ProjectionId, SlugId, TaskId,
-};
-use crate::integrations::Call;
-use crate::memory::{Document, Fact};
-use crate::metrics::{Kpi, Measure};
-use crate::operations::{Export, Projection};
-use crate::tasks::{History, Task};
+use crate::ids::{EventId, Kind, PrincipalId};
 use crate::values::Timestamp;
 use crate::{Event, with_aggregates};
 
@@ -39,17 +25,17 @@ pub struct Meta {
 
 /// Gives each kind its state and the context whose events it folds.
 macro_rules! states {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $state:ident of $context:ident,)*) => {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $module:ident::$state:ident of $context:ident,)*) => {
         /// The folded state of one aggregate, by its kind.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub enum State {
-            $($(#[$doc])* $kind($state),)*
+            $($(#[$doc])* $kind(crate::$module::$state),)*
         }
         impl State {
             /// The state before the first event.
             #[must_use]
             pub fn empty(kind: Kind) -> Self {
-                match kind { $(Kind::$kind => Self::$kind($state::default()),)* }
+                match kind { $(Kind::$kind => Self::$kind(crate::$module::$state::default()),)* }
             }
 
             /// Folds one event in; an event of another context changes nothing.
@@ -72,11 +58,11 @@ pub trait AggregateId: Copy + Into<crate::AggregateRef> {
 
 /// Gives each id its state.
 macro_rules! ids_of_states {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $state:ident of $context:ident,)*) => {$(
-        impl AggregateId for $id {
-            type State = $state;
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $module:ident::$state:ident of $context:ident,)*) => {$(
+        impl AggregateId for crate::ids::$id {
+            type State = crate::$module::$state;
             #[allow(clippy::wildcard_enum_match_arm, reason = "a look-up by kind finds that kind or nothing")]
-            fn state_in(state: &State) -> Option<&$state> {
+            fn state_in(state: &State) -> Option<&crate::$module::$state> {
                 match state {
                     State::$kind(state) => Some(state),
                     _ => None,

@@ -53,7 +53,7 @@ impl<const K: usize> Aggregate for Thread<K> {
 
 /// Makes the loader from the table of aggregates: each kind has its own marker.
 macro_rules! loaders {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $state:ident of $context:ident,)*) => {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $module:ident::$state:ident of $context:ident,)*) => {
         async fn events_of(repository: &PostgresEventRepository, kind: Kind, id: &str) -> Result<Vec<SerializedEvent>, PersistenceError> {
             match kind { $(Kind::$kind => repository.get_events::<Thread<{ Kind::$kind as usize }>>(id).await,)* }
         }
