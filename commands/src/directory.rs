@@ -109,6 +109,7 @@ pub struct Directory {
 }
 
 impl Folded {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the other contexts write to streams of businesses")]
     fn apply(&mut self, id: PrincipalId, meta: &Meta, event: &Event) {
         match event {
             Event::Businesses(businesses::Event::SlugClaimed(e)) => {
@@ -134,16 +135,7 @@ impl Folded {
                 }
                 Arc::make_mut(&mut self.roster).apply(id, meta, e);
             }
-            Event::Businesses(businesses::Event::Registered(_) | businesses::Event::Advanced(_))
-            | Event::Agents(_)
-            | Event::Tasks(_)
-            | Event::Decisions(_)
-            | Event::Approvals(_)
-            | Event::Budgets(_)
-            | Event::Integrations(_)
-            | Event::Memory(_)
-            | Event::Metrics(_)
-            | Event::Operations(_) => {}
+            _ => {}
         }
     }
 }

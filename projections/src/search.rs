@@ -16,10 +16,14 @@ pub const PROJECTION: Projection = Projection {
 };
 
 fn apply(tx: &Connection, a: &Applied<'_>, unsealer: &Unsealer) -> Result<(), ApplyError> {
-    // Names of principals stand above businesses, and figures have no text.
-    match a.event {
-        Event::Tasks(_) | Event::Decisions(_) | Event::Memory(_) | Event::Integrations(_) | Event::Approvals(_) | Event::Agents(_) | Event::Businesses(_) => {}
-        Event::Access(_) | Event::Budgets(_) | Event::Metrics(_) | Event::Operations(_) => return Ok(()),
+    // Texts can be searched where their context is named here: those of principals stand above
+    // businesses and must not be.
+    let searched = matches!(
+        a.event,
+        Event::Tasks(_) | Event::Decisions(_) | Event::Memory(_) | Event::Integrations(_) | Event::Approvals(_) | Event::Agents(_) | Event::Businesses(_)
+    );
+    if !searched {
+        return Ok(());
     }
     for (pointer, field) in a.stored.personal_fields() {
         if pointer.ends_with("/digest_key") {
