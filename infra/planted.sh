@@ -15,7 +15,7 @@ git worktree add --quiet --detach "$copy/tree" HEAD
 failed=0 tried=0
 for patch in tests/planted/*.patch; do
   name=$(basename "$patch" .patch)
-  if [ $# -gt 0 ] && ! printf '%s\n' "$@" | grep -qF -f - <<<"$name"; then continue; fi
+  if [ $# -gt 0 ] && ! grep -qF -f <(printf '%s\n' "$@") <<<"$name"; then continue; fi
   test=$(sed -n 's/^Test: //p' "$patch")
   tried=$((tried + 1))
   git -C "$copy/tree" reset --quiet --hard

@@ -154,12 +154,13 @@ pub(crate) fn own_team(ctx: &Context, seen: &Boundary, named: Option<AgentId>, t
 }
 
 /// Refuses what somebody else recorded: an owner may change everything, an agent what it or its team
-/// recorded, everybody else what is their own.
+/// recorded and no human did, everybody else what is their own.
 pub(crate) fn own_record(ctx: &Context, seen: &Boundary, recorded_by: PrincipalId, agent: Option<AgentId>) -> Result<(), Refusal> {
     if ctx.by_owner() || recorded_by == ctx.actor.principal {
         return Ok(());
     }
-    if let (Some(own), Some(other)) = (ctx.own_agent(), agent) {
+    let by_human = ctx.people.principal(recorded_by).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
+    if let (Some(own), Some(other)) = (ctx.own_agent(), agent.filter(|_| !by_human)) {
         let team = seen.get(other)?.team;
         if team.is_some() && seen.get(own)?.team == team {
             return Ok(());

@@ -7,9 +7,10 @@
 
 use std::collections::BTreeSet;
 
+use domain::access::PrincipalKind;
 use domain::approvals::{Approval, ApprovalInputs, ApprovalRule, ApprovalStatus, Consumed, Matcher, Said};
 use domain::businesses::Phase;
-use domain::ids::{ApprovalId, INSTALLATION};
+use domain::ids::{ApprovalId, CallId, INSTALLATION};
 use domain::values::Role;
 use domain::{AggregateRef, BusinessId, Event, Timestamp};
 use serde_json::{Value, json};
@@ -90,6 +91,12 @@ fn inputs<'a>(command: &AnyCommand, ctx: &'a Context, seen: &Boundary) -> Result
     if let AnyCommand::Integrations(integrations::Command::IntendCall(c)) = command {
         integrations::raise_classes(c, ctx, seen, &mut said)?;
     }
+    // A service speaks for agents also where it names none: on a task, or of a call, of theirs.
+    if ctx.actor.kind == PrincipalKind::Service {
+        let holder = command.task(ctx).and_then(|id| seen.loaded(id)).and_then(|task| task.lease).is_some();
+        let called = seen.loaded(CallId(ctx.target)).is_some_and(|call| call.agent.is_some());
+        said.in_the_name_of_an_agent |= holder || called;
+    }
     Ok(ApprovalInputs { command_type: ctx.command.name, carries: ctx.command.carries, actor_kind: ctx.actor.kind, said })
 }
 
@@ -100,11 +107,11 @@ pub(crate) fn asked(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Res
     }
     let built_in = built_in(command, ctx, seen)?;
     let policy = seen.get(ctx.business.approval_policy())?;
-    // A policy must not stand in the way of its own repair: what an operator mends is held up by the
-    // built-in rule alone.
-    let mends = built_in.is_some() && ctx.actor.operator && !ctx.by_owner();
+    // A policy must not stand in the way of its own repair: where its rule blocks that, an operator is
+    // held up by the built-in rule alone.
+    let mends = matches!(command, AnyCommand::Approvals(approvals::Command::DefinePolicy(_))) && ctx.actor.operator;
     let inputs = inputs(command, ctx, seen)?;
-    let of_policy = policy.rule_for(&inputs).filter(|_| !mends);
+    let of_policy = policy.rule_for(&inputs).filter(|rule| !(mends && blocks(rule, ctx)));
     Ok(match (of_policy, built_in) {
         // Its voters are a part of those of the built-in rule.
         (Some(rule), Some(_)) => Some(Asked { rule: ApprovalRule { separation_of_duties: true, ..rule.clone() }, built_in: false }),
@@ -112,6 +119,12 @@ pub(crate) fn asked(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Res
         (None, Some(rule)) => Some(Asked { rule, built_in: true }),
         (None, None) => None,
     })
+}
+
+/// Whether too few are there to vote as a rule asks.
+fn blocks(rule: &ApprovalRule, ctx: &Context) -> bool {
+    let voters = rule.roles.iter().chain(&rule.escalate_to).copied().collect();
+    rule.quorum == 0 || ctx.people.voters_besides(ctx.business, &voters, ctx.actor.principal) < usize::from(rule.quorum)
 }
 
 /// Whether the business takes such a command in its phase.

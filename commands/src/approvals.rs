@@ -18,8 +18,11 @@ pub(crate) use self::request::request_of_a_rule;
 pub(crate) use self::rules::covers_shipped;
 pub use self::rules::faults;
 use crate::Refusal;
-use crate::registry::ContextRules;
+use crate::registry::{AnyCommand, ContextRules};
 use crate::root::{Boundary, Changes, Context};
+
+/// Roles whose holders may send a vote, with a right of their own or a delegated one.
+const VOTERS: [Role; 3] = [Role::Owner, Role::Approver, Role::Member];
 
 /// Human-readable names of roles.
 fn named(roles: impl IntoIterator<Item = Role>) -> String {
@@ -65,6 +68,10 @@ fn delegate(c: &Delegate, approval: &Approval, ctx: &Context) -> Result<Option<E
     if !ctx.people.is_known_in(c.to, ctx.business) {
         return Err(Refusal::PrincipalUnknown { principal: c.to });
     }
+    let may_send = ctx.people.principal(c.to).is_some_and(|p| p.operator) || ctx.people.has_role(c.to, ctx.business, &VOTERS.into());
+    if !may_send {
+        return Err(Refusal::OutOfRange { field: "to", rule: "an owner, an approver or a member: nobody else may send a vote" });
+    }
     Ok(Some(Delegated { from: me, to: c.to, until: c.until }.into()))
 }
 
@@ -84,10 +91,17 @@ fn escalate(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal
     Ok(Some(Escalated { to_roles: approval.escalate_to.iter().copied().collect() }.into()))
 }
 
+/// Whether the actor may send what is to be approved. Who may not has not asked for it: a rule did, at
+/// an overrun, and that stands.
+fn may_send_it(approval: &Approval, ctx: &Context) -> bool {
+    let command = approval.command_type.as_ref().and_then(|name| AnyCommand::type_named(name.as_str()));
+    command.is_some_and(|command| command.is_allowed_to(&ctx.actor))
+}
+
 fn withdraw(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal> {
     match approval.status {
         Some(ApprovalStatus::Withdrawn) => Ok(None),
-        Some(ApprovalStatus::Requested) if ctx.actor.principal == approval.requested_by => Ok(Some(Withdrawn {}.into())),
+        Some(ApprovalStatus::Requested) if ctx.actor.principal == approval.requested_by && may_send_it(approval, ctx) => Ok(Some(Withdrawn {}.into())),
         Some(ApprovalStatus::Requested) => Err(Refusal::NotTheRequester),
         status => Err(wrong(status, "requested")),
     }

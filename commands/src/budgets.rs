@@ -126,13 +126,14 @@ fn raise(c: &Raise, budget: &Budget) -> Result<Option<Event>, Refusal> {
     if limit.currency != c.by.currency {
         return Err(Refusal::WrongCurrency { budget: limit.currency, given: c.by.currency });
     }
-    let amount = limit.amount.plus(c.by.amount).ok_or(Refusal::OutOfRange { field: "by", rule: "small enough to be added" })?;
+    let amount = limit.amount.plus(c.by.amount).filter(|sum| sum.is_storable()).ok_or(Refusal::OutOfRange { field: "by", rule: "small enough to be added" })?;
     Ok(Some(Raised { by: c.by, limit: Money { amount, ..limit } }.into()))
 }
 
 /// The budgets of a reservation that was made for itself, not for a call, and that the actor may
-/// close: its holder, the owner of its agent, an owner of the business; once it has expired, anybody.
-fn own_reservation(ctx: &Context, seen: &Boundary, reservation: ReservationId) -> Result<Vec<BudgetId>, Refusal> {
+/// close: its holder, the owner of its agent, an owner of the business. Once it has expired, anybody
+/// may free it, and still nobody else say that it was spent.
+fn own_reservation(ctx: &Context, seen: &Boundary, reservation: ReservationId, frees: bool) -> Result<Vec<BudgetId>, Refusal> {
     let budget = seen.get(BudgetId(ctx.target))?;
     let Some(open) = budget.reservations.get(&reservation) else { return Err(Refusal::ReservationUnknown { reservation }) };
     if seen.get(CallId(reservation.0))?.status.is_some() {
@@ -143,7 +144,7 @@ fn own_reservation(ctx: &Context, seen: &Boundary, reservation: ReservationId) -
         Some(id) => seen.get(id)?.owner == actor,
         None => false,
     };
-    let expired = open.expires_at.is_some_and(|at| at <= ctx.now);
+    let expired = frees && open.expires_at.is_some_and(|at| at <= ctx.now);
     if open.holder == actor || agents_owner || ctx.by_owner() || expired {
         Ok(open.budgets.clone())
     } else {
@@ -155,7 +156,7 @@ impl Reserve {
     /// Whose budgets are asked: what an agent says of itself is not believed.
     fn spending(&self, ctx: &Context, seen: &Boundary) -> Spending {
         let agent = ctx.own_agent().or(self.purpose.agent);
-        let mut spending = Spending::of(seen, agent, self.purpose.task, self.purpose.connector.clone());
+        let mut spending = Spending::of(seen, agent, self.purpose.task, self.purpose.connector.clone()).with_holder(ctx, seen);
         spending.teams.extend(self.purpose.team);
         spending
     }
@@ -168,6 +169,9 @@ fn reserve_for_itself(c: &Reserve, ctx: &Context, seen: &Boundary) -> Result<Cha
             return Err(Refusal::Unknown { what: "task" });
         }
         own_team(ctx, seen, None, task.team)?;
+    }
+    if let Some(team) = c.purpose.team {
+        own_team(ctx, seen, None, Some(team))?;
     }
     if let Some(agent) = c.purpose.agent {
         acting_as(ctx, seen, agent)?;
@@ -233,11 +237,11 @@ impl ContextRules for Command {
             Self::Raise(c) => raise(c, seen.get(id)?)?,
             Self::Reserve(c) => return reserve_for_itself(c, ctx, seen),
             Self::Settle(c) => {
-                let ids = own_reservation(ctx, seen, c.reservation)?;
+                let ids = own_reservation(ctx, seen, c.reservation, false)?;
                 return settle(ctx, seen, &ids, c.reservation, c.amount);
             }
             Self::Release(c) => {
-                let ids = own_reservation(ctx, seen, c.reservation)?;
+                let ids = own_reservation(ctx, seen, c.reservation, true)?;
                 return release(seen, &ids, c.reservation);
             }
         };

@@ -127,6 +127,8 @@ impl Desk {
         self.may_speak_for(&submission).await?;
         let command = AnyCommand::parse(&submission.r#type, &submission.data).map_err(CommandError::Malformed)?;
         if let AnyCommand::Businesses(businesses::Command::Register(register)) = &command {
+            // Counted and claimed one at a time: many at once would all find that they are the first.
+            let _turn = self.registrations.turn().await;
             self.place_business(&mut submission, &command).await?;
             self.claim_slug(&submission, register).await?;
         }
@@ -146,7 +148,7 @@ impl Desk {
         if !actor.operator && actor.kind != PrincipalKind::Service {
             return Err(CommandError::Forbidden("on_behalf_of somebody else".to_owned()));
         }
-        if self.directory.roster().await?.is_known_in(other, submission.business) { Ok(()) } else { Err(Refusal::PrincipalUnknown { principal: other }.into()) }
+        if self.directory.roster().await?.belongs_to(other, submission.business) { Ok(()) } else { Err(Refusal::PrincipalUnknown { principal: other }.into()) }
     }
 
     /// Where a business will open: a place that is nobody's yet. Who runs the installation may

@@ -49,7 +49,13 @@ impl Roster {
     /// Whether a principal belongs to a business, or runs the installation.
     #[must_use]
     pub fn is_known_in(&self, id: PrincipalId, business: BusinessId) -> bool {
-        self.principal(id).is_some_and(|p| p.operator || p.roles.get(&business).is_some_and(|roles| !roles.is_empty()))
+        self.belongs_to(id, business) || self.principal(id).is_some_and(|p| p.operator)
+    }
+
+    /// Whether a principal has any role in a business.
+    #[must_use]
+    pub fn belongs_to(&self, id: PrincipalId, business: BusinessId) -> bool {
+        self.principal(id).and_then(|p| p.roles.get(&business)).is_some_and(|roles| !roles.is_empty())
     }
 
     /// The humans who can say yes to what no approval policy lets go without: owners and approvers of
@@ -66,6 +72,17 @@ impl Roster {
         };
         let candidates = self.operators.iter().chain(self.staff.get(&business).into_iter().flatten());
         candidates.filter(|id| self.principal(**id).is_some_and(there)).copied().collect()
+    }
+
+    /// Whether all that lets a human vote in a business comes from one other: who was made an owner
+    /// or approver by somebody is no second human for what that one asks.
+    #[must_use]
+    pub fn is_made_by(&self, id: PrincipalId, business: BusinessId, other: PrincipalId) -> bool {
+        let Some(person) = self.principal(id).filter(|p| !p.operator && id != other) else { return false };
+        let votes = |role: &Role| matches!(role, Role::Owner | Role::Approver);
+        let granted = person.granted_by.get(&business).into_iter().flatten().filter(|(role, _)| votes(role));
+        let mut by = granted.map(|(_, granter)| *granter).peekable();
+        by.peek().is_some() && by.all(|granter| granter == other)
     }
 
     /// How many humans have one of these roles in a business, besides one.

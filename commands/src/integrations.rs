@@ -128,8 +128,8 @@ pub(crate) fn raise_classes(c: &IntendCall, ctx: &Context, seen: &Boundary, said
 }
 
 impl IntendCall {
-    fn spending(&self, seen: &Boundary) -> Spending {
-        Spending::of(seen, self.agent, self.task, Some(self.connector.clone()))
+    fn spending(&self, ctx: &Context, seen: &Boundary) -> Spending {
+        Spending::of(seen, self.agent, self.task, Some(self.connector.clone())).with_holder(ctx, seen)
     }
 }
 
@@ -151,7 +151,7 @@ fn permitted(c: &IntendCall, id: AgentId, data: Option<DataClass>, seen: &Bounda
 
 /// Sets aside what the call may cost; where a budget counts it, it must say how much that is.
 fn set_aside(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<(Vec<BudgetId>, Changes), Refusal> {
-    let spending = c.spending(seen);
+    let spending = c.spending(ctx, seen);
     match c.cost_max {
         _ if ctx.actor.historic => Ok((Vec::new(), Changes::new())),
         Some(amount) => {
@@ -166,10 +166,14 @@ fn set_aside(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<(Vec<Budg
 fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
     let id = CallId(ctx.target);
     let (class, data_class) = classes(c, ctx, seen)?;
-    if let Some(agent) = at_work(ctx, seen, c.agent)?
-        && !ctx.actor.historic
-    {
-        permitted(c, agent, data_class, seen)?;
+    let named = at_work(ctx, seen, c.agent)?;
+    if !ctx.actor.historic {
+        // A service that works on a task for whoever holds it is held to that agent's permissions.
+        let holder = c.task.and_then(|id| seen.loaded(id)).and_then(|task| task.lease).map(|lease| lease.agent);
+        let holder = holder.filter(|_| ctx.actor.kind == domain::access::PrincipalKind::Service);
+        if let Some(agent) = named.or(holder) {
+            permitted(c, agent, data_class, seen)?;
+        }
     }
     let subject = match c.task {
         Some(task) => {
@@ -284,7 +288,7 @@ impl ContextRules for Command {
                 reads.extend(c.agent.map(AggregateRef::from));
                 reads.extend(c.task.map(AggregateRef::from));
                 if !ctx.actor.historic {
-                    reads.extend(c.spending(seen).reads(ctx));
+                    reads.extend(c.spending(ctx, seen).reads(ctx));
                 }
                 reads
             }

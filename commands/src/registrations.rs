@@ -19,11 +19,17 @@ const PRINCIPALS_MAX: usize = 10_000;
 pub(crate) struct Registrations {
     per_day: u32,
     failed: Mutex<HashMap<PrincipalId, VecDeque<Timestamp>>>,
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Registrations {
     pub(crate) fn new(per_day: u32) -> Self {
-        Self { per_day, failed: Mutex::default() }
+        Self { per_day, failed: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    }
+
+    /// Waits until nobody else registers: from the count to the claim that the next one counts.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// Refuses whoever has had their number in the last 24 hours.

@@ -188,19 +188,20 @@ fn escalate(c: &Escalate, task: &Task, status: Status, ctx: &Context, seen: &Bou
 
 /// A human of the role that the task was escalated to, or an owner; work that was done elsewhere is
 /// resolved as its source says.
-fn may_resolve(task: &Task, ctx: &Context) -> Result<(), Refusal> {
+fn may_resolve(task: &Task, status: Status, ctx: &Context) -> Result<(), Refusal> {
     if ctx.actor.historic {
         return Ok(());
     }
     if !ctx.by_human() {
         return Err(Refusal::HumanOnly);
     }
-    let role = task.escalated_to.unwrap_or(Role::Owner);
+    // What an escalation said before the task was quarantined is not said of the quarantine.
+    let role = task.escalated_to.filter(|_| status != Status::Quarantined).unwrap_or(Role::Owner);
     if ctx.by_owner() || ctx.actor.roles.contains(&role) { Ok(()) } else { Err(Refusal::NotEscalatedToYou { role: role.as_str() }) }
 }
 
 fn resolve(c: &Resolve, task: &Task, status: Status, ctx: &Context) -> Decided {
-    may_resolve(task, ctx)?;
+    may_resolve(task, status, ctx)?;
     match status {
         Status::Escalated | Status::Quarantined => {}
         Status::Planned | Status::Offered | Status::Leased | Status::Submitted | Status::Completed | Status::Failed | Status::Cancelled => {
@@ -236,10 +237,11 @@ fn cancel(c: &Cancel, task: &Task, status: Status, ctx: &Context) -> Decided {
     Ok(vec![Cancelled { reason: c.reason.clone().map(|t| t.about(task.subject)), subject: task.subject }.into()])
 }
 
-/// What an activity or a result cost is spent, whether or not it was set aside.
+/// What an activity or a result cost is spent, whether or not it was set aside; by the agent whose
+/// credentials say so, else by the one that is named, else by who holds the task.
 fn spent(cost: Option<&CostInput>, agent: Option<AgentId>, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
     match cost {
-        Some(cost) => budgets::charge(ctx, seen, &Spending::of(seen, agent, Some(TaskId(ctx.target)), None), cost.cost()?.money()),
+        Some(cost) => budgets::charge(ctx, seen, &Spending::of(seen, ctx.own_agent().or(agent), Some(TaskId(ctx.target)), None), cost.cost()?.money()),
         None => Ok(Changes::new()),
     }
 }
@@ -324,7 +326,7 @@ impl ContextRules for Command {
             Self::OpenHistory(_) | Self::Resolve(_) | Self::Cancel(_) | Self::Expire(_) | Self::RecordActivity(_) | Self::CloseHistory(_) => Vec::new(),
         };
         if let (Some(_), agent) = self.cost() {
-            reads.extend(Spending::of(seen, agent, Some(id), None).charge_reads(ctx, seen));
+            reads.extend(Spending::of(seen, ctx.own_agent().or(agent), Some(id), None).charge_reads(ctx, seen));
         }
         reads
     }

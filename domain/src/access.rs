@@ -81,6 +81,8 @@ pub struct Principal {
     /// Roles that were taken away, by business, with the time of the last one: whoever lost a role
     /// still counts as there for a while, so that nobody becomes the only one by a revocation.
     pub lost: BTreeMap<BusinessId, BTreeMap<Role, Timestamp>>,
+    /// Who granted each role that it has or had, by business.
+    pub granted_by: BTreeMap<BusinessId, BTreeMap<Role, PrincipalId>>,
     /// Its working keys, oldest first, with their hashes.
     pub keys: Vec<(KeyId, Digest)>,
 }
@@ -95,6 +97,7 @@ impl Principal {
             }
             Event::RoleGranted(e) => {
                 self.roles.entry(e.business).or_default().insert(e.role);
+                self.granted_by.entry(e.business).or_default().insert(e.role, meta.actor);
             }
             Event::RoleRevoked(e) => {
                 if let Some(roles) = self.roles.get_mut(&e.business) {

@@ -136,7 +136,8 @@ events!("budgets" {
         reserved: Money,
         /// What was spent.
         spent: Money,
-        /// The approval that was asked for to raise the budget, where the approval policy wants one.
+        /// The approval to raise the budget that was asked for, now or for an overrun before and still
+        /// open, where the approval policy wants one.
         #[serde(skip_serializing_if = "Option::is_none")]
         approval: Option<ApprovalId>,
     }
@@ -172,6 +173,8 @@ pub struct Budget {
     pub reservations: BTreeMap<ReservationId, Reservation>,
     /// Set aside or spent, by period.
     pub used: BTreeMap<String, Amount>,
+    /// The approval of a raise that an overrun asked for last.
+    pub raise_asked: Option<ApprovalId>,
 }
 
 impl Budget {
@@ -221,7 +224,7 @@ impl Budget {
             }
             Event::Settled(e) => self.close(e.reservation, e.amount.amount),
             Event::Released(e) => self.close(e.reservation, Amount::ZERO),
-            Event::Overrun(_) => {}
+            Event::Overrun(e) => self.raise_asked = e.approval.or(self.raise_asked),
         }
     }
 }

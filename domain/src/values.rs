@@ -167,6 +167,11 @@ impl Amount {
     pub fn plus(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
+    /// Whether an event can hold it: a sum may have more digits than are read back.
+    #[must_use]
+    pub fn is_storable(self) -> bool {
+        self.to_string().parse::<Self>().is_ok()
+    }
     /// The difference; `None` on overflow.
     #[must_use]
     pub fn minus(self, other: Self) -> Option<Self> {

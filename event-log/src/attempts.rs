@@ -301,7 +301,7 @@ DELETE FROM attempts WHERE n IN (
   SELECT n FROM (
     SELECT n, refused, row_number() OVER (PARTITION BY refused ORDER BY n DESC) AS of_all,
            row_number() OVER (PARTITION BY actor, refused ORDER BY n DESC) AS of_actor
-    FROM (SELECT n, actor, outcome NOT IN ('accepted', 'repeated', 'unchanged') AS refused FROM attempts WHERE business = ?1) a) b
+    FROM (SELECT n, actor, outcome <> 'accepted' AS refused FROM attempts WHERE business = ?1) a) b
   WHERE of_all > ?2 OR (refused AND of_actor > ?3))";
 
 fn prune(connection: &Connection, touched: &BTreeSet<BusinessId>, caps: Caps) -> rusqlite::Result<()> {

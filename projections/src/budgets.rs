@@ -17,8 +17,9 @@ pub const PROJECTION: Projection = Projection {
     apply: Apply::Sealed(apply),
 };
 
+/// An amount that stands in the tables; a sum may have more digits than one amount of an event.
 fn amount(text: &str) -> Result<Amount, ApplyError> {
-    text.parse().map_err(|e: domain::values::ValueError| ApplyError::Value(e.to_string()))
+    text.parse().map(Amount::rounded).map_err(|_| ApplyError::Value(format!("`{text}` is no sum")))
 }
 
 /// Adds to what is reserved and spent in a period; either may be negative.

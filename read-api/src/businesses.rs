@@ -15,7 +15,7 @@ use crate::metrics::{Kpi, KpiFilter, kpis};
 use crate::node::node;
 use crate::operations::{Export, InclusionProof, SignedCheckpoint, inclusion_proof, signed_checkpoint};
 use crate::page::{Filter, List, Page, bad, blocking, cost, first_rows, list, time, words};
-use crate::personal::PersonalText;
+use crate::personal::BusinessText;
 use crate::sight::Sight;
 use crate::tasks::Task;
 use crate::{Sources, Viewer};
@@ -28,7 +28,7 @@ node! {
         /// Its name for people.
         name: String,
         /// What it is meant to be.
-        idea: Option<PersonalText>,
+        idea: Option<BusinessText>,
         /// Where its data is at home.
         home_region: String,
         /// The currency it reckons in.

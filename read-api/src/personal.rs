@@ -1,6 +1,10 @@
 //! Personal text in answers: opened here, for readers who may see it, and nowhere before.
 
-use async_graphql::{Context, Enum, Object, Result, Value};
+use std::borrow::Cow;
+
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{Context, ContextSelectionSet, Enum, Object, OutputType, Positioned, Result, ServerResult, Value};
 use domain::Personal;
 use event_log::{Unsealed, unseal};
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
@@ -11,7 +15,17 @@ use crate::{Sources, Viewer};
 /// Text about a person, or that a person or a model wrote: as the views hold it, read when it is
 /// asked for.
 #[derive(Clone)]
-pub(crate) struct PersonalText(String);
+pub(crate) struct PersonalText {
+    /// The field, sealed, as JSON.
+    sealed: String,
+    /// Whether it is only for who sees all of the business.
+    whole: bool,
+}
+
+/// The same about the business itself, which only who sees all of the business may read: an agent's
+/// work does not need it.
+#[derive(Clone)]
+pub(crate) struct BusinessText(PersonalText);
 
 /// Whether personal text can be read.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -32,15 +46,40 @@ impl Column for PersonalText {
 
 impl FromSql for PersonalText {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Ok(Self(value.as_str()?.to_owned()))
+        Ok(Self { sealed: value.as_str()?.to_owned(), whole: false })
+    }
+}
+
+impl Column for BusinessText {
+    fn plain(&self) -> Option<Value> {
+        None
+    }
+}
+
+impl FromSql for BusinessText {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        PersonalText::column_result(value).map(|text| Self(PersonalText { whole: true, ..text }))
+    }
+}
+
+impl OutputType for BusinessText {
+    fn type_name() -> Cow<'static, str> {
+        PersonalText::type_name()
+    }
+    fn create_type_info(registry: &mut Registry) -> String {
+        PersonalText::create_type_info(registry)
+    }
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+        self.0.resolve(ctx, field).await
     }
 }
 
 impl PersonalText {
     async fn open(&self, ctx: &Context<'_>) -> Result<(PersonalState, Option<String>)> {
-        let personal: Personal<serde_json::Value> = serde_json::from_str(&self.0)?;
+        let personal: Personal<serde_json::Value> = serde_json::from_str(&self.sealed)?;
         let Some(field) = personal.sealed() else { return Ok((PersonalState::Withheld, None)) };
-        if !ctx.data::<Viewer>()?.may_open(field.business) {
+        let viewer = ctx.data::<Viewer>()?;
+        if !viewer.may_open(field.business) || (self.whole && !viewer.reads_all(field.business)) {
             return Ok((PersonalState::Withheld, None));
         }
         match unseal::<serde_json::Value>(&*ctx.data::<Sources>()?.keyring, field).await? {

@@ -112,7 +112,7 @@ fn of_agent(seen: Seen, business: BusinessId, principal: domain::PrincipalId, ag
             let Some((id, ..)) = agent else { return never() };
             let of = |kind: &str, table: &str, seen| format!("kind = '{kind}' AND id IN {}", within(table, of_agent(seen, business, principal, agent)));
             [
-                "kind IN ('business', 'kpi', 'measure')".to_owned(),
+                "kind IN ('kpi', 'measure')".to_owned(),
                 format!("kind = 'agent' AND id = '{id}'"),
                 of("task", "tasks", Seen::OfTeam),
                 of("decision", "decisions", Seen::Own),

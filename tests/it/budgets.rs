@@ -82,7 +82,17 @@ fn an_overrun_is_put_on_record_and_asks_for_approval() {
         json!({"amount": eur("10")}),
     );
     let again = twice.when("budgets.settle", whole(), json!({"reservation": id(2), "amount": eur("12")}));
-    assert_eq!(again, Ok(vec!["budgets.settled", "budgets.overrun", "approvals.requested"]), "each overrun asks for an approval of its own");
+    assert_eq!(again, Ok(vec!["budgets.settled", "budgets.overrun"]), "one request at a time");
+    let settled = twice.clone().given("budgets.settle", whole(), json!({"reservation": id(2), "amount": eur("12")}));
+    let domain::Event::Budgets(domain::budgets::Event::Overrun(overrun)) = settled.last("budgets.overrun") else { panic!() };
+    let open = overrun.approval.unwrap();
+    let rejected = twice.by(crate::story::actor(2, domain::access::PrincipalKind::Human, &[domain::values::Role::Owner])).given(
+        "approvals.vote",
+        open.0,
+        json!({"choice": "reject"}),
+    );
+    let after = rejected.when("budgets.settle", whole(), json!({"reservation": id(2), "amount": eur("12")}));
+    assert_eq!(after, Ok(vec!["budgets.settled", "budgets.overrun", "approvals.requested"]), "once it is decided, the next overrun asks again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,10 +210,11 @@ fn a_reservation_is_its_holders_until_it_expires() {
     let settle = json!({"reservation": id(1), "amount": eur("1")});
     assert_eq!(held.clone().by(member(3)).when("budgets.release", whole(), release.clone()), Err("not_yours"));
     assert_eq!(held.clone().by(member(3)).when("budgets.settle", whole(), settle.clone()), Err("not_yours"));
-    assert_eq!(held.when("budgets.settle", whole(), settle), Ok(vec!["budgets.settled"]));
+    assert_eq!(held.when("budgets.settle", whole(), settle.clone()), Ok(vec!["budgets.settled"]));
     let owner = held.clone().by(crate::story::actor(1, PrincipalKind::Human, &[Role::Owner]));
     assert_eq!(owner.when("budgets.release", whole(), release.clone()), Ok(vec!["budgets.released"]));
     let late = held.later(3_600);
+    assert_eq!(late.clone().by(member(3)).when("budgets.settle", whole(), settle.clone()), Err("not_yours"), "who may free it may not say it was spent");
     assert_eq!(late.clone().by(member(3)).when("budgets.release", whole(), release), Ok(vec!["budgets.released"]));
     assert_eq!(
         late.by(member(3)).when("budgets.reserve", id(2), json!({"amount": eur("100")})),
@@ -223,5 +234,85 @@ fn an_agents_team_follows_from_its_credentials_and_not_from_what_it_says() {
         Story::new().given("budgets.set", team, set(json!({"team": "sales"}), "lifetime", "10")).given("agents.enrol", agent_of(50), enrol("producer", 50));
     let agent = story.by(crate::story::actor(50, PrincipalKind::Agent, &[Role::Agent]));
     let elsewhere = json!({"amount": eur("11"), "purpose": {"team": "hr"}});
-    assert_eq!(agent.when("budgets.reserve", id(1), elsewhere), Err("budget_exceeded"), "its own team's budget is asked, whatever it names");
+    assert_eq!(agent.when("budgets.reserve", id(1), elsewhere), Err("not_yours"), "an agent sets nothing aside for another team");
+    let own = json!({"amount": eur("11")});
+    assert_eq!(agent.when("budgets.reserve", id(1), own), Err("budget_exceeded"), "its own team's budget is asked, though it names none");
+}
+
+#[test]
+fn what_an_agent_says_was_spent_is_its_own_spending_whoever_holds_the_task() {
+    use crate::agents::enrol;
+    use crate::story::{actor, agent_of};
+    use domain::access::PrincipalKind;
+    use domain::values::Role;
+    let of = |n| budget(&Scope::Agent(domain::ids::AgentId(agent_of(n))), Window::Lifetime);
+    let task = id(3);
+    let story = [50, 51].into_iter().fold(Story::new(), |story, n| {
+        story.given("agents.enrol", agent_of(n), enrol("producer", n)).given("budgets.set", of(n), set(json!({"agent": agent_of(n)}), "lifetime", "50"))
+    });
+    let story = story.given("tasks.plan", task, json!({"title": "t", "team": "sales"})).given("tasks.offer", task, json!({}));
+    let held = story.given("tasks.lease", task, json!({"agent": agent_of(51)}));
+    let activity = json!({"activity": "x", "cost": eur("45")});
+    let charged = |by: commands::Actor| {
+        let after = held.clone().by(by).given("tasks.record_activity", task, activity.clone());
+        [50, 51].map(|n| after.events("budgets.reserve", id(4), json!({"amount": eur("10"), "purpose": {"agent": agent_of(n)}})).is_err())
+    };
+    let owner = actor(1, PrincipalKind::Human, &[Role::Owner]);
+    let asks_50 = held.clone().by(actor(50, PrincipalKind::Agent, &[Role::Agent])).given("tasks.record_activity", task, activity.clone()).by(owner.clone());
+    let reserve = |story: &Story, n| story.when("budgets.reserve", id(4), json!({"amount": eur("10"), "purpose": {"agent": agent_of(n)}}));
+    assert_eq!(reserve(&asks_50, 50), Err("budget_exceeded"), "agent 50 said that it spent");
+    assert!(reserve(&asks_50, 51).is_ok(), "agent 51 only holds the task");
+    assert_eq!(charged(owner), [false, true], "of nobody's own spending it is the holder's");
+    let for_50 = json!({"amount": eur("60"), "purpose": {"agent": agent_of(50), "task": task}});
+    let raised =
+        held.given("budgets.set", of(50), set(json!({"agent": agent_of(50)}), "lifetime", "50")).given("budgets.raise", of(50), json!({"by": eur("50")}));
+    assert_eq!(raised.when("budgets.reserve", id(5), for_50), Err("budget_exceeded"), "naming another agent spares the holder's budget nothing");
+}
+
+#[test]
+fn a_lapsed_reservation_holds_no_work_up() {
+    use crate::agents::enrol;
+    use crate::story::agent_of;
+    let task = id(3);
+    let story = with_hundred().given("agents.enrol", agent_of(50), enrol("producer", 50)).given("tasks.plan", task, json!({"title": "t", "team": "sales"}));
+    let story = story.given("tasks.offer", task, json!({})).given("budgets.reserve", id(1), json!({"amount": eur("100"), "expires_after_seconds": 60}));
+    let lease = json!({"agent": agent_of(50)});
+    assert_eq!(story.when("tasks.lease", task, lease.clone()), Err("budget_exceeded"));
+    assert_eq!(story.later(60).when("tasks.lease", task, lease), Ok(vec!["tasks.leased"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_beyond_what_one_amount_can_be_stop_no_view_and_no_stream() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let most = json!({"amount": "999999999999999", "currency": "EUR"});
+    let limit = json!({"scope": {"business": {}}, "window": "lifetime", "limit": most});
+    let budget = installation.must(business, "budgets.set", None, limit).await;
+    let operator = installation.app.operator_in(business).await.unwrap();
+    let id = budget.events[0].id;
+    let raise = json!({"command": {"type": "budgets.raise", "id": id, "data": {"by": most}}});
+    let raised = installation.submit(&operator, business, "approvals.request", None, raise).await.unwrap_err();
+    assert_eq!(raised.name(), "out_of_range", "an event could not be read back");
+    let task = installation.must(business, "tasks.plan", None, json!({"title": "t", "team": "sales"})).await.events[0].id;
+    for _ in 0..3 {
+        installation.must(business, "tasks.record_activity", Some(task), json!({"activity": "x", "cost": most})).await;
+    }
+    installation.must(business, "budgets.set", Some(id), json!({"scope": {"business": {}}, "window": "lifetime", "limit": eur("50")})).await;
+    let view = installation.query("{ business(slug: \"acme\") { budgets { nodes { limit { amount } periods { spent } } } } }").await;
+    assert_eq!(view["business"]["budgets"]["nodes"][0], json!({"limit": {"amount": "50"}, "periods": [{"spent": "2999999999999997"}]}));
+    installation.views_are_rebuilt_alike().await;
+}
+
+#[test]
+fn who_causes_an_overrun_does_not_withdraw_what_is_asked_for_it() {
+    use domain::access::PrincipalKind;
+    use domain::values::Role;
+    let member = crate::story::actor(2, PrincipalKind::Human, &[Role::Member]);
+    let over = with_hundred().by(member).given("budgets.reserve", id(1), json!({"amount": eur("10")})).given(
+        "budgets.settle",
+        whole(),
+        json!({"reservation": id(1), "amount": eur("200")}),
+    );
+    let domain::Event::Budgets(domain::budgets::Event::Overrun(overrun)) = over.last("budgets.overrun") else { panic!() };
+    assert_eq!(over.when("approvals.withdraw", overrun.approval.unwrap().0, json!({})), Err("not_the_requester"));
 }

@@ -73,6 +73,22 @@ async fn whoever_is_no_operator_registers_so_many_a_day_and_a_taken_slug_counts(
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_registrations_at_once_are_no_more_than_one_after_another() {
+    use domain::ids::INSTALLATION;
+    let installation = std::sync::Arc::new(Installation::new().await);
+    let acme = installation.business("acme").await;
+    let stranger = installation.principal(acme, domain::access::PrincipalKind::Human, None).await;
+    let tries = (0..24).map(|n| {
+        let (installation, stranger) = (std::sync::Arc::clone(&installation), stranger.clone());
+        tokio::spawn(async move { installation.submit(&stranger, INSTALLATION, "businesses.register", None, json!({"slug": format!("race-{n}")})).await })
+    });
+    let answers = futures_util::future::join_all(tries).await;
+    let names: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().map_or_else(|e| e.name(), |_| "done")).collect();
+    assert_eq!(names.iter().filter(|name| **name == "done").count(), 5, "{names:?}");
+    assert!(names.iter().all(|name| ["done", "too_many_registrations"].contains(name)), "{names:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_claims_no_slug() {
     use domain::ids::INSTALLATION;

@@ -57,6 +57,17 @@ fn an_agent_calls_only_what_it_may() {
 }
 
 #[test]
+fn a_service_on_an_agents_task_is_held_to_that_agents_permissions() {
+    let service = crate::story::actor(7, domain::access::PrincipalKind::Service, &[domain::values::Role::Service]);
+    let task = id(5);
+    let planned = unpaid().given("tasks.plan", task, json!({"title": "t", "team": "sales"})).given("tasks.offer", task, json!({}));
+    let leased = planned.given("tasks.lease", task, json!({"agent": agent_of(50)})).by(service);
+    let call_of = |connector: &str| json!({"connector": connector, "operation": "search", "class": "read", "task": task, "arguments": {}});
+    assert_eq!(leased.when("integrations.intend_call", call(), call_of("bank")), Err("connector_not_allowed"), "naming no agent gets round nothing");
+    assert_eq!(leased.when("integrations.intend_call", call(), call_of("crm")), Ok(vec!["integrations.call_intended"]));
+}
+
+#[test]
 fn an_agent_says_which_it_is_and_reports_its_own_calls_only() {
     use domain::access::PrincipalKind;
     use domain::values::Role;

@@ -23,6 +23,7 @@ const TABLE: &[(&str, [&str; 9])] = &[
     ("attempts", ["no", "no", "all", "no", "no", "all", "no", "no", "all"]),
     ("kpis", ["no", "no", "all", "all", "all", "all", "all", "all", "all"]),
     ("personal text", ["no", "no", "all", "all", "all", "all", "all", "all", "none"]),
+    ("idea of the business", ["no", "no", "all", "all", "all", "all", "none", "all", "none"]),
     ("search", ["no", "no", "all", "all", "all", "all", "some", "all", "no"]),
     ("another team's task by its node id", ["none", "none", "all", "all", "all", "all", "none", "all", "all"]),
     ("calls of another team among the events", ["no", "no", "all", "all", "all", "all", "none", "all", "all"]),
@@ -32,6 +33,16 @@ const TABLE: &[(&str, [&str; 9])] = &[
     ("verification", ["no", "no", "all", "no", "no", "all", "no", "no", "all"]),
     ("metrics of the server", ["no", "no", "no", "no", "no", "no", "no", "no", "all"]),
 ];
+
+/// What somebody got of a personal text.
+fn opened(text: &Value) -> &'static str {
+    match (text["state"].as_str(), text["text"].as_str()) {
+        (Some("VISIBLE"), Some(_)) => "all",
+        (Some("WITHHELD"), None) => "none",
+        (None, None) => "no",
+        _ => "not what its state says",
+    }
+}
 
 /// Work of two teams, and the same of nobody's in particular.
 struct Reading {
@@ -107,12 +118,12 @@ impl Reading {
             "attempts" => self.list(person, "attempts(first: 1) { totalCount }", "/attempts/totalCount").await,
             "kpis" => self.list(person, "kpis { id }", "/kpis").await,
             "personal text" => {
-                let answer = self.graphql(person, "{ business(slug: \"acme\") { tasks(first: 1) { nodes { title { state } } } } }").await;
-                match answer.pointer("/data/business/tasks/nodes/0/title/state").and_then(Value::as_str) {
-                    Some("VISIBLE") => "all",
-                    Some(_) => "none",
-                    None => "no",
-                }
+                let answer = self.graphql(person, "{ business(slug: \"acme\") { tasks(first: 1) { nodes { title { state text } } } } }").await;
+                opened(&answer["data"]["business"]["tasks"]["nodes"][0]["title"])
+            }
+            "idea of the business" => {
+                let answer = self.graphql(person, "{ business(slug: \"acme\") { idea { state text } } }").await;
+                opened(&answer["data"]["business"]["idea"])
             }
             "search" => {
                 let member = self.cast.person("member", "").clone();
@@ -189,7 +200,7 @@ async fn an_agents_subscription_tells_it_of_its_own_team_only() {
     let viewer = app.viewer(reading.cast.person("agent", "").actor.principal).await.unwrap();
     for (query, own) in [
         ("subscription { tasks(slug: \"acme\", after: 0) { task { team } } }", json!("sales")),
-        ("subscription { events(slug: \"acme\", after: 0) { kind } }", json!("business")),
+        ("subscription { events(slug: \"acme\", after: 0) { kind } }", json!("agent")),
     ] {
         let mut stream = app.api.stream(server::app::graphql_request(query, viewer.clone()));
         let first = serde_json::to_value(stream.next().await.unwrap()).unwrap();

@@ -95,6 +95,31 @@ fn a_machine_or_a_delegate_of_who_asked_is_no_second_human() {
 }
 
 #[test]
+fn who_was_made_an_approver_by_whoever_asks_is_no_second_human() {
+    let made = with(Story::new(), &[human(2, &[])]).granted(2, Role::Approver, 1);
+    let votes = |story: &Story| {
+        let mut story = story.clone();
+        story.actor = human(2, &[Role::Approver]);
+        vote(&story)
+    };
+    let story = asked(made);
+    assert_eq!(votes(&story), Err("own_request"), "a sock puppet of the owner");
+    assert_eq!(vote(&story), Err("too_early"), "so the owner is the only human");
+    assert!(vote(&story.later(HOUR)).is_ok());
+    let other = asked(with(Story::new(), &[human(2, &[])]).granted(2, Role::Approver, 3));
+    assert!(votes(&other).is_ok(), "somebody else made this one an approver");
+}
+
+#[test]
+fn a_right_is_delegated_to_who_can_send_a_vote() {
+    let story = asked(with(Story::new(), &[human(2, &[Role::Approver]), human(3, &[Role::Auditor]), human(4, &[Role::Member])]));
+    let delegate =
+        |to: u128| story.clone().by(human(2, &[Role::Approver])).when("approvals.delegate", id(1), json!({"to": id(to), "until": "2026-11-29T12:00:00Z"}));
+    assert_eq!(delegate(3), Err("out_of_range"), "an auditor");
+    assert_eq!(delegate(4), Ok(vec!["approvals.delegated"]));
+}
+
+#[test]
 fn a_first_policy_that_is_no_laxer_than_the_shipped_one_needs_nobody() {
     let request =
         |rules: Value| Story::new().when("approvals.request", id(1), json!({"command": {"type": "approvals.define_policy", "id": BUSINESS.0, "data": rules}}));
@@ -133,6 +158,8 @@ fn rules_that_block_their_own_repair_or_never_apply_are_refused() {
         ("approvals are never gated", json!({"command_types": ["approvals.vote"]}), 1, both.clone()),
         ("forbids its own repair", json!({"command_types": ["approvals.define_policy"]}), 0, json!([])),
         ("more votes than there are humans", json!({"command_types": ["approvals.define_policy"]}), 1, both.clone()),
+        ("no agent cancels", json!({"command_types": ["tasks.cancel"], "actor_kinds": ["agent"]}), 1, both.clone()),
+        ("every amount", json!({"amount_at_least": {"amount": "-1", "currency": "EUR"}}), 1, both.clone()),
         ("no such class of data", json!({"command_types": ["integrations.intend_call"], "data_classes": ["secret"]}), 1, both.clone()),
     ] {
         assert_eq!(define(&Story::new(), rule(when, quorum, roles)), Err("rule_faulty"), "{why}");

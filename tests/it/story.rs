@@ -77,6 +77,14 @@ impl Story {
         }
     }
 
+    /// Gives a role to somebody in the name of another.
+    pub(crate) fn granted(mut self, n: u128, role: Role, by: u128) -> Self {
+        let context = self.context(Uuid::nil(), AnyCommand::type_named("tasks.plan").unwrap());
+        let meta = Meta { actor: PrincipalId(id(by)), ..context.meta() };
+        self.people.apply(PrincipalId(id(n)), &meta, &access::RoleGranted { business: BUSINESS, role }.into());
+        self
+    }
+
     /// Takes a role away from somebody.
     pub(crate) fn without(mut self, n: u128, role: Role) -> Self {
         let meta = Meta { recorded_at: self.now, ..self.context(Uuid::nil(), AnyCommand::type_named("tasks.plan").unwrap()).meta() };

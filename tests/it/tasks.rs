@@ -110,6 +110,12 @@ fn a_lease_expires_when_its_time_is_over_and_not_before() {
 }
 
 #[test]
+fn a_lease_that_is_over_is_not_brought_back_by_a_heartbeat() {
+    assert_eq!(ask(&leased().later(899), "tasks.heartbeat", json!({"fencing_token": 1})), Ok(vec!["tasks.lease_extended"]));
+    assert_eq!(ask(&leased().later(900), "tasks.heartbeat", json!({"fencing_token": 1})), Err("lease_lost"));
+}
+
+#[test]
 fn with_an_old_token_all_but_submit_are_refused() {
     let story = leased().given("tasks.release", task(), json!({"fencing_token": 1})).given("tasks.lease", task(), json!({"agent": producer()}));
     for (command, data) in [
@@ -249,6 +255,23 @@ fn one_service_that_stands_for_both_agents_is_one_reviewer() {
     assert_eq!(ask(&story, "tasks.review", review(&story, "passed", false)), Err("self_review"));
     let other = story.clone().by(actor(8, PrincipalKind::Service, &[Role::Service]));
     assert_eq!(ask(&other, "tasks.review", review(&story, "passed", false)), Ok(vec!["tasks.reviewed", "tasks.completed"]));
+}
+
+#[test]
+fn who_took_a_task_for_its_producer_does_not_review_it() {
+    let service = actor(7, PrincipalKind::Service, &[Role::Service]);
+    let taken = offered().by(service.clone()).given("tasks.lease", task(), json!({"agent": producer()}));
+    let story = taken.by(actor(50, PrincipalKind::Agent, &[Role::Agent])).given("tasks.submit", task(), submit(1)).by(service);
+    assert_eq!(ask(&story, "tasks.review", review(&story, "passed", false)), Err("self_review"));
+}
+
+#[test]
+fn a_quarantined_task_is_an_owners_whatever_an_escalation_said_before() {
+    let story = offered().given("tasks.escalate", task(), json!({"to_role": "member"})).given("tasks.resolve", task(), json!({"resolution": "offered"}));
+    let story = story.given("tasks.lease", task(), json!({"agent": producer()})).given("tasks.quarantine", task(), json!({"fencing_token": 1, "reason": "?"}));
+    let resolve = |role: Role| ask(&story.clone().by(actor(9, PrincipalKind::Human, &[role])), "tasks.resolve", json!({"resolution": "failed"}));
+    assert_eq!(resolve(Role::Member), Err("not_escalated_to_you"));
+    assert!(resolve(Role::Owner).is_ok());
 }
 
 #[test]

@@ -208,7 +208,8 @@ impl Installation {
         self.app.desk.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
     }
 
-    /// A second human who may approve in a business: the same one every time.
+    /// A second human who may approve in a business: the same one every time, made an approver by
+    /// another operator than the one who asks.
     ///
     /// # Panics
     /// When it can't be added.
@@ -220,7 +221,11 @@ impl Installation {
         }
         let add = json!({"kind": "human", "display_name": "canary-approver"});
         self.must(INSTALLATION, "access.add_principal", Some(id), add).await;
-        self.must(INSTALLATION, "access.grant_role", Some(id), json!({"business": business, "role": "approver"})).await;
+        let other = INSTALLATION.name("second operator of tests");
+        let operator = json!({"kind": "human", "display_name": "canary-operator", "operator": true});
+        self.must(INSTALLATION, "access.add_principal", Some(other), operator).await;
+        let other = self.app.desk.directory().actor(PrincipalId(other), INSTALLATION).await.unwrap().unwrap();
+        self.submit(&other, INSTALLATION, "access.grant_role", Some(id), json!({"business": business, "role": "approver"})).await.unwrap();
         self.app.desk.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::access::PrincipalKind;
 use domain::approvals::{ApprovalRule, shipped_rules};
 use domain::integrations::DataClass;
 use domain::values::Role;
@@ -10,7 +11,7 @@ use domain::values::Role;
 use super::DefinePolicy;
 use crate::Refusal;
 use crate::approval_check::is_never_gated;
-use crate::registry::AnyCommand;
+use crate::registry::{AnyCommand, Sender};
 use crate::root::Context;
 
 /// Most rules of an approval policy, and most operations that it classifies.
@@ -32,10 +33,17 @@ fn faults_of(rule: &ApprovalRule) -> Vec<String> {
             Err(unknown) => faults.push(unknown),
             Ok(fixed) if is_never_gated(fixed) => faults.push(format!("{name} is never held up for approval; leave it out")),
             Ok(fixed) => {
+                let kinds = &rule.when.actor_kinds;
+                if !kinds.is_empty() && kinds.iter().all(|kind| *kind == PrincipalKind::Agent) && !fixed.from.contains(&Sender::Agent) {
+                    faults.push(format!("no agent may send {name}, so the rule would never apply to it"));
+                }
                 let never = looks_at.iter().filter(|what| !fixed.carries.contains(what));
                 faults.extend(never.map(|what| format!("{name} never carries a {what}, so the rule would never apply to it")));
             }
         }
+    }
+    if rule.when.amount_at_least.is_some_and(domain::Money::is_negative) {
+        faults.push("`amount_at_least` is below zero, so it would gate every amount".to_owned());
     }
     if rule.when.command_types.is_empty() && !AnyCommand::types().any(|t| looks_at.iter().all(|what| t.carries.contains(what))) {
         faults.push("no command carries all that it looks at, so it would never apply".to_owned());

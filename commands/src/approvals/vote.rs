@@ -17,12 +17,16 @@ const ALONE_AFTER_SECONDS: u64 = 3_600;
 /// asks for; `None`: it is another human's request.
 fn alone(approval: &Approval, right: PrincipalId, ctx: &Context) -> Result<bool, Refusal> {
     let voter = ctx.actor.principal;
+    let made = |person| ctx.people.is_made_by(person, ctx.business, approval.requested_by);
+    if approval.built_in && (made(voter) || made(right)) {
+        return Err(Refusal::OwnRequest);
+    }
     let asked = |person| person == approval.requested_by || Some(person) == approval.requested_for;
     let own = asked(voter) || asked(right);
     if !own || !(approval.separation_of_duties || approval.built_in) {
         return Ok(false);
     }
-    let others = ctx.people.second_humans(ctx.business, ctx.now).into_iter().any(|person| person != voter);
+    let others = ctx.people.second_humans(ctx.business, ctx.now).into_iter().any(|person| person != voter && !made(person));
     if !approval.built_in || others || right != voter {
         return Err(Refusal::OwnRequest);
     }

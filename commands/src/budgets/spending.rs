@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::approvals::Requested;
+use domain::approvals::{ApprovalStatus, Requested};
 use domain::budgets::{Budget, Overrun, Released, Reserved, Scope, Settled, Window};
 use domain::ids::{AgentId, ApprovalId, BudgetId, ReservationId, TaskId};
 use domain::values::{Amount, Name, Team};
@@ -22,6 +22,8 @@ pub(crate) struct Spending {
     /// The agent's team and the task's.
     pub(crate) teams: BTreeSet<Team>,
     pub(crate) agent: Option<AgentId>,
+    /// Who holds the task, where another agent was named by somebody who stands for many.
+    pub(crate) holder: Option<AgentId>,
     pub(crate) task: Option<TaskId>,
     pub(crate) connector: Option<Name>,
 }
@@ -34,14 +36,23 @@ impl Spending {
         let agent = agent.or(at_task.and_then(|t| t.lease).map(|lease| lease.agent));
         let of_agent = agent.and_then(|id| seen.loaded(id)).and_then(|a| a.team);
         let teams = of_agent.into_iter().chain(at_task.and_then(|t| t.team)).collect();
-        Self { teams, agent, task, connector }
+        Self { teams, agent, holder: None, task, connector }
+    }
+
+    /// The budgets of whoever holds the task are asked too, unless the actor is an agent, whose own
+    /// credentials say whose spending it is: naming another agent spares nobody's budget.
+    pub(crate) fn with_holder(mut self, ctx: &Context, seen: &Boundary) -> Self {
+        let held = self.task.and_then(|id| seen.loaded(id)).and_then(|task| task.lease).map(|lease| lease.agent);
+        self.holder = held.filter(|holder| ctx.own_agent().is_none() && Some(*holder) != self.agent);
+        self.teams.extend(self.holder.and_then(|id| seen.loaded(id)).and_then(|agent| agent.team));
+        self
     }
 
     /// Every budget that could match: the business and what is named, in each window.
     pub(crate) fn budgets(&self, business: BusinessId) -> Vec<BudgetId> {
         let mut scopes = vec![Scope::Business {}];
         scopes.extend(self.teams.iter().copied().map(Scope::Team));
-        scopes.extend(self.agent.map(Scope::Agent));
+        scopes.extend(self.agent.into_iter().chain(self.holder).map(Scope::Agent));
         scopes.extend(self.task.map(Scope::Task));
         scopes.extend(self.connector.clone().map(Scope::Connector));
         scopes.iter().flat_map(|scope| Window::ALL.iter().map(|w| BudgetId::of(business, scope, *w))).collect()
@@ -50,7 +61,7 @@ impl Spending {
     /// What must be read to set money aside for it.
     pub(crate) fn reads(&self, ctx: &Context) -> Vec<AggregateRef> {
         let budgets = self.budgets(ctx.business).into_iter().map(AggregateRef::from);
-        budgets.chain(self.agent.map(AggregateRef::from)).collect()
+        budgets.chain(self.agent.into_iter().chain(self.holder).map(AggregateRef::from)).collect()
     }
 
     /// What must be read to spend money for it that was not set aside.
@@ -98,17 +109,21 @@ fn overrun_approval(reservation: ReservationId, id: BudgetId, budget: &Budget) -
     ApprovalId(uuid::Uuid::new_v5(&reservation.0, format!("{id} {}", used.join(" ")).as_bytes()))
 }
 
-/// What settling reads: the budgets, the approvals it may open, and the approval policy.
+/// What settling reads: the budgets, the approvals it may open or has opened, and the approval policy.
 pub(crate) fn settle_reads(ctx: &Context, seen: &Boundary, ids: &[BudgetId], reservation: ReservationId) -> Vec<AggregateRef> {
     let approval = |id: &BudgetId| seen.loaded(*id).map(|budget| overrun_approval(reservation, *id, budget).into());
-    let each = ids.iter().flat_map(|id| [Some(AggregateRef::from(*id)), approval(id)]);
+    let asked = |id: &BudgetId| seen.loaded(*id).and_then(|budget| budget.raise_asked).map(AggregateRef::from);
+    let each = ids.iter().flat_map(|id| [Some(AggregateRef::from(*id)), approval(id), asked(id)]);
     each.flatten().chain([ctx.business.approval_policy().into()]).collect()
 }
 
 /// Refuses new work of a scope whose budget is used up: spent and set aside reach the limit.
 pub(crate) fn used_up(ctx: &Context, seen: &Boundary, spending: &Spending) -> Result<(), Refusal> {
     for (id, budget, limit, window) in spending.set(ctx, seen)? {
-        if budget.used_in(&window.period(ctx.now)) >= limit.amount {
+        let period = window.period(ctx.now);
+        let lapsed = budget.reservations.values().filter(|r| r.period == period && r.expires_at.is_some_and(|at| at <= ctx.now));
+        let used = lapsed.fold(budget.used_in(&period), |used, r| used.minus(r.amount).unwrap_or(used));
+        if used >= limit.amount {
             return Err(Refusal::BudgetUsedUp { budget: id });
         }
     }
@@ -217,7 +232,15 @@ fn overrun(ctx: &Context, seen: &Boundary, n: u8, id: BudgetId, overran: Overran
         id: id.0,
         data: serde_json::json!({"by": by}).into(),
     };
-    let approval = overrun_approval(reservation, id, seen.get(id)?);
+    let budget = seen.get(id)?;
+    // One request at a time: who overruns again and again does not flood the approvers.
+    if let Some(open) = budget.raise_asked {
+        let asked = seen.get(open)?;
+        if asked.status == Some(ApprovalStatus::Requested) && ctx.now < asked.expires_at {
+            return Ok(vec![(id.into(), Overrun { reservation, reserved, spent, approval: Some(open) }.into())]);
+        }
+    }
+    let approval = overrun_approval(reservation, id, budget);
     let request: Option<Requested> = match approvals::request_of_a_rule(ctx, seen, n, &raise) {
         Ok(event) => Some(event),
         Err(Refusal::NoApprovalNeeded | Refusal::Forbidden { .. }) => None,

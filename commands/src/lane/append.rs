@@ -37,11 +37,10 @@ impl Thread {
         let approval = ctx.approval.and_then(|id| seen.loaded(id)).filter(|a| a.status.is_some());
         let asked = seen.loaded(ApprovalId(ctx.target)).filter(|a| a.status.is_some()).map(|a| a.correlation);
         let called = seen.loaded(CallId(ctx.target)).filter(|c| c.status.is_some()).map(|c| c.correlation);
-        let began = approval.map(|a| a.correlation).or(asked).or(called);
         let submission = &job.submission;
         Self {
-            causation: submission.causation.or_else(|| approval.and_then(|a| a.granted)),
-            correlation: submission.correlation.or(began).unwrap_or(job.first_id.0),
+            causation: approval.and_then(|a| a.granted).or(submission.causation),
+            correlation: approval.map(|a| a.correlation).or(submission.correlation).or(asked).or(called).unwrap_or(job.first_id.0),
         }
     }
 }

@@ -61,6 +61,11 @@ pub(super) fn lease(c: &Lease, task: &Task, status: Status, ctx: &Context, seen:
 
 pub(super) fn heartbeat(c: &Heartbeat, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
     let lease = holds(task, c.fencing_token, ctx, seen)?;
+    // It counts for nothing any more, and so nothing may bring it back to life: who wants the task
+    // leases it, within their concurrency and budgets.
+    if lease.expires_at <= ctx.now {
+        return Err(Refusal::LeaseLost { token: c.fencing_token, current: task.fencing_token });
+    }
     if lease.expires_at.seconds_since(ctx.now) * 3 >= u64::from(lease.lease_seconds) {
         return Ok(Vec::new());
     }

@@ -22,8 +22,9 @@ pub(super) fn review(c: &Review, task: &Task, status: Status, ctx: &Context, see
     // A service or an agent that hands in one result and reviews it is one reviewer, whatever agents
     // it names; an owner or an importer stands for many openly.
     let stands_for_many = ctx.actor.historic || (ctx.by_human() && (ctx.by_owner() || ctx.actor.operator));
-    if submission.submitted_by == ctx.actor.principal && !stands_for_many {
-        return Err(Refusal::SelfReview { why: "the same credentials handed it in" });
+    let actor = ctx.actor.principal;
+    if (submission.submitted_by == actor || task.leased_by == actor) && !stands_for_many {
+        return Err(Refusal::SelfReview { why: "the same credentials took the task or handed it in" });
     }
     if c.artifact_digest != submission.artifact_digest {
         return Err(Refusal::StaleArtifact { named: c.artifact_digest, at_hand: submission.artifact_digest });

@@ -57,6 +57,8 @@ pub struct Task {
     pub rework_rounds: u16,
     /// How often they may.
     pub rework_rounds_max: u16,
+    /// Whose credentials took the last lease.
+    pub leased_by: PrincipalId,
     /// How often it failed.
     pub attempts_failed: u16,
     /// How often it may.
@@ -92,6 +94,7 @@ impl Task {
             }
             Event::Leased(e) => {
                 self.enter(Status::Leased);
+                self.leased_by = meta.actor;
                 self.fencing_token = e.fencing_token;
                 self.holders.push(e.agent);
                 self.lease = Some(Lease { agent: e.agent, lease_seconds: e.lease_seconds, expires_at: e.expires_at });
