@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use domain::Event;
+use domain::{Event, with_contexts};
 
 /// Files and lines that a source file may have; lists and generated files excepted.
 const LINES_MAX: usize = 400;
@@ -13,7 +13,13 @@ const LISTS: &[&str] = &["domain/src/tasks/events.rs"];
 /// Lines that a function may have.
 const FUNCTION_LINES_MAX: usize = 70;
 
-const CONTEXTS: &[&str] = &["businesses", "access", "agents", "tasks", "decisions", "approvals", "budgets", "integrations", "memory", "metrics", "operations"];
+macro_rules! names {
+    ($($context:ident = $module:ident,)*) => {
+        /// The contexts, as their table has them.
+        const CONTEXTS: &[&str] = &[$(stringify!($module)),*];
+    };
+}
+with_contexts!(names);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
