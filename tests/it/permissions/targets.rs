@@ -188,8 +188,18 @@ impl Cast {
     }
 
     /// A request for approval of a payment, by somebody who may send the payment.
-    async fn request_by(&self, maker: &Person) -> Uuid {
-        self.must_by(maker, "approvals.request", None, json!({"command": payment(maker)})).await
+    async fn request_of(&self, maker: &Person, command: Value) -> Uuid {
+        self.must_by(maker, "approvals.request", None, json!({"command": command})).await
+    }
+
+    /// What an operator may send, too.
+    fn forget(&self) -> Value {
+        json!({"type": "businesses.forget", "id": self.business, "data": {}})
+    }
+
+    /// A command that somebody may send and that needs approval.
+    fn wish_of(&self, person: &Person) -> Value {
+        if person.name == "operator" { self.forget() } else { payment(person) }
     }
 
     async fn of_approvals(&self, command: &str, sender: &Person, whose: Whose) -> Case {
@@ -202,13 +212,30 @@ impl Cast {
                 let approval = self.installation().approval_of(self.business, command, self.business.0, &data).await;
                 return Case { approval: Some(approval), ..case(None, data) };
             }
-            "approvals.request" => return case(None, json!({"command": payment(sender)})),
+            "approvals.request" => return case(None, json!({"command": self.wish_of(sender)})),
             _ => {}
         }
-        let root = self.person("root", "");
-        let maker = if command == "approvals.withdraw" && sender.name != "importer" { self.maker(sender, whose) } else { root };
-        let approval = self.request_by(maker).await;
+        let owner = self.person("owner", "");
+        let maker = match (command, sender.name) {
+            ("approvals.withdraw", "operator") => sender,
+            ("approvals.withdraw", name) if name != "importer" => self.maker(sender, whose),
+            // What an operator may vote for is what a built-in rule asks for.
+            ("approvals.vote", "operator") => return case(self.request_of(owner, self.forget()).await, json!({"choice": "approve"})),
+            _ => self.person("root", ""),
+        };
+        let approval = self.request_of(maker, self.wish_of(maker)).await;
         match command {
+            "approvals.vote" if sender.name == "member" => {
+                let approver = self.person("approver", "");
+                let until = self.installation().clock.now().plus_seconds(3_600);
+                self.must_by(approver, "approvals.delegate", Some(approval), json!({"to": sender.actor.principal, "until": until})).await;
+                case(approval, json!({"choice": "approve", "delegated_by": approver.actor.principal}))
+            }
+            "approvals.escalate" if sender.name == "member" => {
+                // Half of the time of a request has to be over.
+                self.installation().clock.advance_seconds(4 * 86_400);
+                case(approval, json!({}))
+            }
             "approvals.vote" => case(approval, json!({"choice": "approve"})),
             "approvals.comment" => case(approval, json!({"comment": "x"})),
             "approvals.delegate" | "approvals.revoke_delegation" => {
