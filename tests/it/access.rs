@@ -84,5 +84,15 @@ async fn only_who_may_speak_for_others_does() {
     plan.on_behalf_of = Some(server::app::operator());
     assert!(matches!(installation.app.desk.submit(plan.clone()).await, Err(CommandError::Forbidden(_))));
     plan.on_behalf_of = Some(member.principal);
+    installation.app.desk.submit(plan.clone()).await.unwrap();
+    // A service speaks for those who belong to the business: an operator from above does not.
+    let service = installation.principal(business, PrincipalKind::Service, Some("service")).await;
+    let outside = uuid::Uuid::now_v7();
+    let add = json!({"kind": "human", "display_name": "x", "operator": true});
+    installation.must(INSTALLATION, "access.add_principal", Some(outside), add).await;
+    (plan.actor, plan.key) = (service, "k2".to_owned());
+    plan.on_behalf_of = Some(domain::PrincipalId(outside));
+    assert_eq!(installation.app.desk.submit(plan.clone()).await.unwrap_err().name(), "principal_unknown");
+    plan.on_behalf_of = Some(member.principal);
     installation.app.desk.submit(plan).await.unwrap();
 }

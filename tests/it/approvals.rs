@@ -342,8 +342,14 @@ async fn forgetting_the_business_itself_takes_a_second_human() {
     let approval = installation.approval_of(business, "businesses.forget", business.0, &json!({})).await;
     let mut forget = Submission::new(business, operator, installation.key(), "businesses.forget", Some(business.0), &json!({}));
     forget.approval_id = Some(domain::ids::ApprovalId(approval));
+    // What the sender says it belongs to does not tear it from its request.
+    (forget.correlation, forget.causation) = (Some(Uuid::now_v7()), Some(domain::ids::EventId(Uuid::now_v7())));
     let receipt = installation.app.submit(forget.clone()).await.unwrap();
     assert_eq!(receipt.events[0].r#type, "approvals.consumed");
+    let log = installation.app.log.read_business(business, 0, 100).await.unwrap();
+    let stored = |name: &str| log.iter().map(|r| r.stored().unwrap()).find(|s| s.r#type == name).unwrap();
+    let (requested, granted, consumed) = (stored("approvals.requested"), stored("approvals.granted"), stored("approvals.consumed"));
+    assert_eq!((consumed.correlation, consumed.causation), (requested.correlation, Some(granted.event_id)));
     assert_eq!(installation.query(idea).await["business"]["idea"]["text"], "forgotten");
     assert!(installation.app.submit(forget).await.unwrap().repeated);
     installation.must(business, "tasks.plan", None, json!({"title": "work goes on", "team": "hr"})).await;
