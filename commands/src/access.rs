@@ -23,6 +23,7 @@ commands!("access" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Refused,
     } with {
         /// What sort of actor.
         kind: PrincipalKind,
@@ -39,6 +40,7 @@ commands!("access" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// In which business.
         business: BusinessId,
@@ -52,6 +54,7 @@ commands!("access" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// In which business.
         business: BusinessId,
@@ -65,6 +68,7 @@ commands!("access" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// The key's id.
         key: KeyId,
@@ -78,6 +82,7 @@ commands!("access" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// The key's id.
         key: KeyId,

@@ -23,6 +23,7 @@ commands!("agents" {
         target: Target::Derived(|c, business| AgentId::of(business, c.principal).0),
         carries: [Permissions],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+        when_fenced: Refused,
     } with {
         /// Its name.
         name: Name,
@@ -54,6 +55,7 @@ commands!("agents" {
         target: Target::Sent,
         carries: [Permissions],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Refused,
     } with {
         /// What it is good at.
         #[serde(default)]
@@ -75,6 +77,7 @@ commands!("agents" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// Why.
         #[serde(default)]
@@ -87,6 +90,7 @@ commands!("agents" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Withheld,
     } with {}
 
     /// Ends it for good.
@@ -95,6 +99,7 @@ commands!("agents" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {}
 });
 

@@ -10,9 +10,9 @@ mod vote;
 
 pub use commands::*;
 use domain::approvals::{Approval, ApprovalStatus, Commented, Delegated, DelegationRevoked, Escalated, Expired, PolicyDefined, Said, Withdrawn};
-use domain::ids::{ApprovalId, TaskId};
+use domain::ids::{ApprovalId, EventId, TaskId};
 use domain::values::Role;
-use domain::{AggregateRef, Event};
+use domain::{AggregateRef, Event, SubjectId};
 
 pub(crate) use self::request::request_of_a_rule;
 pub(crate) use self::rules::covers_shipped;
@@ -146,6 +146,34 @@ impl ContextRules for Command {
 
     fn task(&self, _: &Context) -> Option<TaskId> {
         None
+    }
+
+    fn rests_on(&self) -> Vec<EventId> {
+        match self {
+            Self::Request(c) => request::rests_on(c),
+            Self::DefinePolicy(_)
+            | Self::Vote(_)
+            | Self::Comment(_)
+            | Self::Delegate(_)
+            | Self::RevokeDelegation(_)
+            | Self::Escalate(_)
+            | Self::Withdraw(_)
+            | Self::Expire(_) => Vec::new(),
+        }
+    }
+
+    fn forgets(&self, ctx: &Context) -> Option<SubjectId> {
+        match self {
+            Self::Request(c) => request::forgets(c, ctx),
+            Self::DefinePolicy(_)
+            | Self::Vote(_)
+            | Self::Comment(_)
+            | Self::Delegate(_)
+            | Self::RevokeDelegation(_)
+            | Self::Escalate(_)
+            | Self::Withdraw(_)
+            | Self::Expire(_) => None,
+        }
     }
 
     fn say(&self, _: &mut Said) {}

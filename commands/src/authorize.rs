@@ -23,6 +23,9 @@ pub struct Actor {
     /// True for an importer at work in this process, which records the past. No door sets it, so no
     /// key can have it, whatever its principal is called.
     pub historic: bool,
+    /// True for this process where it puts on record again what a restored log has lost: no rule of a
+    /// policy holds that up. No door sets it.
+    pub restores: bool,
     /// Its roles there.
     pub roles: BTreeSet<Role>,
 }
@@ -32,7 +35,7 @@ impl Actor {
     #[must_use]
     pub fn of(principal: PrincipalId, state: &Principal, business: BusinessId) -> Option<Self> {
         let roles = state.roles.get(&business).cloned().unwrap_or_default();
-        Some(Self { principal, kind: state.kind?, operator: state.operator, historic: false, roles })
+        Some(Self { principal, kind: state.kind?, operator: state.operator, historic: false, restores: false, roles })
     }
 
     /// Whether it may know that the business exists.

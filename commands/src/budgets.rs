@@ -31,6 +31,7 @@ commands!("budgets" {
         target: Target::Derived(|c, business| BudgetId::of(business, &c.scope, c.window).0),
         carries: [Amount],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Refused,
     } with {
         /// What it is for.
         scope: Scope,
@@ -46,6 +47,7 @@ commands!("budgets" {
         target: Target::Sent,
         carries: [Amount],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Refused,
     } with {
         /// By how much.
         by: Money,
@@ -57,6 +59,7 @@ commands!("budgets" {
         target: Target::Sent,
         carries: [Amount, Connector],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Refused,
     } with {
         /// How much.
         amount: Money,
@@ -74,6 +77,7 @@ commands!("budgets" {
         target: Target::Sent,
         carries: [Amount],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// Which reservation.
         reservation: ReservationId,
@@ -87,6 +91,7 @@ commands!("budgets" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// Which reservation.
         reservation: ReservationId,

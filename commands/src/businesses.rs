@@ -3,18 +3,18 @@
 use domain::access::{PrincipalKind, RoleGranted};
 use domain::approvals::Said;
 use domain::businesses::{Advanced, Business, Phase, Registered, SlugClaimed};
-use domain::ids::{INSTALLATION, SlugId};
+use domain::ids::{ErasureId, INSTALLATION, SlugId};
 use domain::limits::IDEA_CHARS_MAX;
 use domain::personal::Text;
 use domain::values::{Currency, Name, Role, Slug};
-use domain::{AggregateRef, BusinessId, PrincipalId};
+use domain::{AggregateRef, BusinessId, PrincipalId, SubjectId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::Refusal;
 use crate::registry::{ContextRules, Target, commands};
 use crate::root::{Boundary, Changes, Context};
+use crate::{Refusal, privacy};
 
 /// How long a claim holds a slug for a business that was not opened, in seconds.
 const CLAIM_SECONDS: u64 = 3_600;
@@ -26,6 +26,7 @@ commands!("businesses" {
         target: Target::Derived(|c, _| slug_id(&c.slug)),
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Refused,
     } with {
         /// The slug.
         slug: Slug,
@@ -41,6 +42,7 @@ commands!("businesses" {
         target: Target::Business,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Refused,
     } with {
         /// Its name in addresses.
         slug: Slug,
@@ -67,6 +69,7 @@ commands!("businesses" {
         target: Target::Business,
         carries: [Phase],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Refused,
     } with {
         /// The phase to come.
         to: Phase,
@@ -81,6 +84,7 @@ commands!("businesses" {
         target: Target::Business,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {}
 });
 
@@ -146,7 +150,8 @@ impl ContextRules for Command {
     fn reads(&self, ctx: &Context, _: &Boundary) -> Vec<AggregateRef> {
         match self {
             Self::ClaimSlug(c) => vec![c.owner.into()],
-            Self::Register(_) | Self::Advance(_) | Self::Forget(_) => vec![ctx.business.into()],
+            Self::Register(_) | Self::Advance(_) => vec![ctx.business.into()],
+            Self::Forget(_) => vec![ctx.business.into(), ErasureId::of(ctx.business, ctx.business.as_subject()).into()],
         }
     }
 
@@ -157,13 +162,19 @@ impl ContextRules for Command {
         }
     }
 
+    fn forgets(&self, ctx: &Context) -> Option<SubjectId> {
+        match self {
+            Self::Forget(_) => Some(ctx.business.as_subject()),
+            Self::ClaimSlug(_) | Self::Register(_) | Self::Advance(_) => None,
+        }
+    }
+
     fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
         let event: Option<domain::Event> = match self {
             Self::ClaimSlug(c) => return claim(c, ctx, seen),
             Self::Register(c) => Some(register(c, ctx)?.into()),
             Self::Advance(c) => advance(c, seen.get(ctx.business)?, ctx)?.map(Into::into),
-            // What is on record is that its approval was used; the key is not the log's.
-            Self::Forget(_) => None,
+            Self::Forget(_) => return Ok(privacy::forgotten(ctx.business.as_subject(), None, ctx, seen)?.into_iter().collect()),
         };
         Ok(event.into_iter().map(|event| (ctx.business.into(), event)).collect())
     }

@@ -26,6 +26,7 @@ commands!("decisions" {
         target: Target::Sent,
         carries: [Amount, Risk, Confidence],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+        when_fenced: Refused,
     } with {
         /// The task it was made for.
         #[serde(default)]
@@ -67,6 +68,7 @@ commands!("decisions" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Withheld,
     } with {
         /// Which one.
         by: DecisionId,
@@ -78,6 +80,7 @@ commands!("decisions" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Withheld,
     } with {
         /// Why.
         reason: Text,
@@ -89,6 +92,7 @@ commands!("decisions" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// What was seen.
         outcome: Text,
@@ -111,7 +115,7 @@ fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusa
             own_team(ctx, seen, c.agent, task.team)?;
             task.subject
         }
-        None => ctx.business.as_subject(),
+        None => ctx.person_behind.unwrap_or_else(|| ctx.business.as_subject()),
     };
     at_work(ctx, seen, c.agent)?;
     let text = |t: &Text| t.clone().about(subject);
@@ -188,6 +192,13 @@ impl ContextRules for Command {
                 said.in_the_name_of_an_agent = c.agent.is_some();
             }
             Self::Supersede(_) | Self::Reverse(_) | Self::ObserveOutcome(_) => {}
+        }
+    }
+
+    fn rests_on(&self) -> Vec<EventId> {
+        match self {
+            Self::Record(c) => c.evidence.clone(),
+            Self::Supersede(_) | Self::Reverse(_) | Self::ObserveOutcome(_) => Vec::new(),
         }
     }
 

@@ -197,6 +197,8 @@ impl Desk {
             seed: [0; 32],
             people: self.directory.roster().await?,
             leases: std::collections::BTreeSet::new(),
+            newest_generation: None,
+            person_behind: None,
             unopened: None,
         })
     }

@@ -25,6 +25,7 @@ commands!("integrations" {
         target: Target::Sent,
         carries: [Amount, Class, Connector, DataClass],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+        when_fenced: Refused,
     } with {
         /// The outside service.
         connector: Name,
@@ -57,6 +58,7 @@ commands!("integrations" {
         target: Target::Sent,
         carries: [Amount],
         when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: true,
+        when_fenced: Withheld,
     } with {
         /// The service's status code.
         #[serde(default)]
@@ -81,6 +83,7 @@ commands!("integrations" {
         target: Target::Sent,
         carries: [Amount],
         when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: true,
+        when_fenced: Withheld,
     } with {
         /// The service's status code.
         #[serde(default)]
@@ -104,6 +107,7 @@ commands!("integrations" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: true,
+        when_fenced: Withheld,
     } with {
         /// What was seen.
         reason: Text,
@@ -184,7 +188,8 @@ fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Ref
             own_team(ctx, seen, c.agent, task.team)?;
             task.subject
         }
-        None => ctx.business.as_subject(),
+        // What was decided about a person is carried out about that person.
+        None => c.decision.and_then(|id| seen.loaded(id)).filter(|d| d.status.is_some()).map_or_else(|| ctx.business.as_subject(), |d| d.subject),
     };
     let (budgets, mut changes) = set_aside(c, ctx, seen)?;
     let arguments = c.arguments.clear().cloned().unwrap_or_default();
@@ -286,7 +291,7 @@ impl ContextRules for Command {
             Self::IntendCall(c) => {
                 let mut reads = vec![ctx.business.approval_policy().into()];
                 reads.extend(c.agent.map(AggregateRef::from));
-                reads.extend(c.task.map(AggregateRef::from));
+                reads.extend(c.task.map(AggregateRef::from).or(c.decision.map(AggregateRef::from)));
                 if !ctx.actor.historic {
                     reads.extend(c.spending(ctx, seen).reads(ctx));
                 }

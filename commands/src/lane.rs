@@ -10,6 +10,7 @@
 
 mod append;
 mod finish;
+mod subjects;
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
@@ -238,20 +239,30 @@ impl Lane {
             seed: [0; 32],
             people: self.shared.directory.roster().await?,
             leases: self.leases_for(job).await?,
+            newest_generation: None,
+            person_behind: None,
             unopened: job.unopened,
         };
+        if let Some(subject) = job.command.forgets(&ctx) {
+            ctx.newest_generation = self.shared.keyring.newest_generation(ctx.business, subject).await?;
+        }
+        ctx.person_behind = self.shared.person_behind(ctx.business, &job.command.rests_on()).await?;
         let entropy = self.shared.entropy.labelled(job.first_id.0.as_bytes());
         entropy.fill(&mut ctx.seed);
         let mut seen = Boundary::default();
         let decided = self.decide_on(job, &mut ctx, &mut seen).await;
-        let versions = || seen.0.iter().map(|(aggregate, (version, _))| (*aggregate, *version)).collect();
+        let versions = |seen: &Boundary| seen.0.iter().map(|(aggregate, (version, _))| (*aggregate, *version)).collect();
         let decision = match decided {
             Ok(changes) if changes.is_empty() => {
                 let receipt = Receipt { business: job.submission.business, events: Vec::new(), position: None, repeated: false };
-                Ok(Decision::Answer(Ok(receipt), versions()))
+                Ok(Decision::Answer(Ok(receipt), versions(&seen)))
             }
-            Ok(changes) => self.shared.to_append(job, &ctx, &mut seen, changes, &entropy).await,
-            Err(e) => Ok(Decision::Answer(Err(e), versions())),
+            Ok(changes) => match self.fences(job, &ctx, &mut seen, changes, &entropy).await {
+                Ok((ready, fences)) => self.shared.to_append(&ctx, &mut seen, ready, &fences, &entropy).await,
+                Err(CommandError::Refused(why)) => Ok(Decision::Answer(Err(why.into()), versions(&seen))),
+                Err(e) => Err(e),
+            },
+            Err(e) => Ok(Decision::Answer(Err(e), versions(&seen))),
         };
         self.leases.note(&job.command, ctx.business, &seen);
         for (aggregate, state) in seen.0 {

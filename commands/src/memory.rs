@@ -4,7 +4,7 @@
 mod chunks;
 
 use domain::approvals::Said;
-use domain::ids::{AgentId, DocumentId, EventId, FactId};
+use domain::ids::{AgentId, DocumentId, EventId, FactId, TaskId};
 use domain::memory::{Document, DocumentAdded, DocumentRetracted, Fact, FactKind, FactRecorded, FactRetracted, FactRevised, FactStatus, FactSuperseded};
 use domain::personal::Text;
 use domain::values::{Name, Ratio};
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Refusal;
-use crate::agents::{at_work, own_record};
+use crate::agents::{at_work, own_record, own_team};
 use crate::registry::{ContextRules, Target, commands};
 use crate::root::{Boundary, Changes, Context};
 
@@ -28,6 +28,7 @@ commands!("memory" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Refused,
     } with {
         /// What sort of thing.
         fact_kind: FactKind,
@@ -42,7 +43,11 @@ commands!("memory" {
         /// The agent that learned it; left out when a human did.
         #[serde(default)]
         agent: Option<AgentId>,
-        /// The person it is about; the business when it is left out.
+        /// The task that it was learned from.
+        #[serde(default)]
+        task: Option<TaskId>,
+        /// The person it is about; left out, the one whom the task serves or the sources are about, else
+        /// the business.
         #[serde(default)]
         about: Option<SubjectId>,
         /// Since when it holds in the world.
@@ -65,6 +70,7 @@ commands!("memory" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Refused,
     } with {
         /// What, in a sentence.
         statement: Text,
@@ -91,6 +97,7 @@ commands!("memory" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Withheld,
     } with {
         /// Why.
         #[serde(default)]
@@ -103,6 +110,7 @@ commands!("memory" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Withheld,
     } with {
         /// Which one.
         by: FactId,
@@ -114,6 +122,7 @@ commands!("memory" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+        when_fenced: Refused,
     } with {
         /// What sort of knowledge is in it; domain expertise when it is left out.
         #[serde(default)]
@@ -122,6 +131,9 @@ commands!("memory" {
         title: Text,
         /// Its markdown.
         text: Text,
+        /// The person it is about; the business when it is left out.
+        #[serde(default)]
+        about: Option<SubjectId>,
         /// Where it comes from, such as a file's name.
         #[serde(default)]
         source: Option<Name>,
@@ -133,6 +145,7 @@ commands!("memory" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Withheld,
     } with {
         /// Why.
         #[serde(default)]
@@ -154,7 +167,19 @@ fn as_text(value: Option<&Personal<Value>>, subject: SubjectId) -> Option<Text> 
 fn record(c: &RecordFact, ctx: &Context, seen: &Boundary) -> Result<FactRecorded, Refusal> {
     check_validity(c.valid_from, c.valid_to, c.sources.len())?;
     at_work(ctx, seen, c.agent)?;
-    let subject = c.about.unwrap_or_else(|| ctx.business.as_subject());
+    let business = ctx.business.as_subject();
+    let of_task = match c.task {
+        Some(id) => {
+            let task = seen.get(id)?;
+            if task.status.is_none() {
+                return Err(Refusal::Unknown { what: "task" });
+            }
+            own_team(ctx, seen, c.agent, task.team)?;
+            Some(task.subject).filter(|subject| *subject != business)
+        }
+        None => None,
+    };
+    let subject = c.about.or(of_task).or(ctx.person_behind).unwrap_or(business);
     Ok(FactRecorded {
         fact_kind: c.fact_kind,
         statement: c.statement.clone().about(subject),
@@ -192,7 +217,7 @@ fn standing(what: &'static str, status: Option<FactStatus>) -> Result<(), Refusa
 }
 
 fn add(c: &AddDocument, ctx: &Context) -> Result<DocumentAdded, Refusal> {
-    let subject = ctx.business.as_subject();
+    let subject = c.about.unwrap_or_else(|| ctx.business.as_subject());
     let text = c.text.clear().map_or("", String::as_str);
     let chunks = chunks::cut(text).ok_or(Refusal::OutOfRange { field: "text", rule: "1 to 1,000,000 characters" })?;
     Ok(DocumentAdded {
@@ -223,7 +248,7 @@ impl ContextRules for Command {
     fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
         let recorder = || seen.loaded(FactId(ctx.target)).and_then(|fact| fact.agent).map(AggregateRef::from);
         match self {
-            Self::RecordFact(c) => c.agent.map(AggregateRef::from).into_iter().collect(),
+            Self::RecordFact(c) => c.agent.map(AggregateRef::from).into_iter().chain(c.task.map(AggregateRef::from)).collect(),
             Self::SupersedeFact(c) => recorder().into_iter().chain([c.by.into()]).collect(),
             Self::ReviseFact(_) | Self::RetractFact(_) => recorder().into_iter().collect(),
             Self::AddDocument(_) | Self::RetractDocument(_) => Vec::new(),
@@ -234,6 +259,20 @@ impl ContextRules for Command {
         match self {
             Self::RecordFact(c) => said.in_the_name_of_an_agent = c.agent.is_some(),
             Self::ReviseFact(_) | Self::RetractFact(_) | Self::SupersedeFact(_) | Self::AddDocument(_) | Self::RetractDocument(_) => {}
+        }
+    }
+
+    fn task(&self, _: &Context) -> Option<TaskId> {
+        match self {
+            Self::RecordFact(c) => c.task,
+            Self::ReviseFact(_) | Self::RetractFact(_) | Self::SupersedeFact(_) | Self::AddDocument(_) | Self::RetractDocument(_) => None,
+        }
+    }
+
+    fn rests_on(&self) -> Vec<EventId> {
+        match self {
+            Self::RecordFact(c) => c.sources.clone(),
+            Self::ReviseFact(_) | Self::RetractFact(_) | Self::SupersedeFact(_) | Self::AddDocument(_) | Self::RetractDocument(_) => Vec::new(),
         }
     }
 

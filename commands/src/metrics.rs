@@ -19,6 +19,7 @@ commands!("metrics" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Refused,
     } with {
         /// What of, such as `revenue`.
         measure: Name,
@@ -37,6 +38,7 @@ commands!("metrics" {
         target: Target::Derived(|c, business| KpiId::of(business, c.kpi.as_str()).0),
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Refused,
     } with {
         /// Its name; the names of the built-in KPIs are taken.
         kpi: Name,
@@ -58,6 +60,7 @@ commands!("metrics" {
         target: Target::Derived(|c, business| KpiId::of(business, c.kpi.as_str()).0),
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Refused,
     } with {
         /// Which KPI.
         kpi: Name,

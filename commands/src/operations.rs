@@ -20,6 +20,7 @@ commands!("operations" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// As what.
         format: ExportFormat,
@@ -37,6 +38,7 @@ commands!("operations" {
         target: Target::Derived(|c, _| ProjectionId::of(c.business, c.projection.as_str()).0),
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Refused,
     } with {
         /// Which projection.
         projection: Name,

@@ -2,7 +2,7 @@
 
 use domain::ids::{AgentId, ApprovalId, BudgetId, ReservationId, TaskId};
 use domain::values::{Currency, Digest};
-use domain::{Money, PrincipalId, Timestamp};
+use domain::{Money, PrincipalId, SubjectId, Timestamp};
 
 /// Gives each refusal its stored name beside its sentence.
 macro_rules! refusals {
@@ -45,6 +45,13 @@ refusals! {
     NotYours { who: &'static str } = "not_yours",
     #[error("it is too early for that: wait until {at}")]
     TooEarly { at: Timestamp } = "too_early",
+    // privacy
+    #[error("nothing here is about {subject}: no key of that subject was ever made; `minutebook keys subjects` says who can be forgotten")]
+    NothingToForget { subject: SubjectId } = "nothing_to_forget",
+    #[error("{subject} is forgotten here: nothing new about that person is taken; leave them out of what you send")]
+    SubjectFenced { subject: SubjectId } = "subject_fenced",
+    #[error("that is the business itself: send businesses.forget, with the approval of a second human")]
+    ForgetBusinessInstead = "forget_business_instead",
     // businesses
     #[error("the business is wound up; nothing more can happen in it")]
     WoundUp = "wound_up",

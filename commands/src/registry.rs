@@ -5,9 +5,9 @@
 
 use domain::access::PrincipalKind;
 use domain::approvals::{Carries, Said};
-use domain::ids::TaskId;
+use domain::ids::{EventId, TaskId};
 use domain::values::Role;
-use domain::{AggregateRef, BusinessId, Kind, with_contexts};
+use domain::{AggregateRef, BusinessId, Kind, SubjectId, with_contexts};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -85,6 +85,15 @@ pub enum When {
     Refused,
 }
 
+/// What becomes of a command with text about somebody who is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFenced {
+    /// It opens or changes something about them: it is refused.
+    Refused,
+    /// It records or closes what goes on: it is taken, and its text is withheld from everybody for ever.
+    Withheld,
+}
+
 /// Where the id of a command's aggregate comes from.
 #[derive(Clone, Copy)]
 pub(crate) enum Target<C> {
@@ -129,6 +138,8 @@ pub struct CommandType {
     pub when_retired: When,
     /// Whether it is taken once the business is wound up.
     pub after_end: When,
+    /// What becomes of it where its text is about somebody who is forgotten.
+    pub when_fenced: WhenFenced,
     /// Whether importers send it: what they send is the past, which no approval can undo.
     pub historic: bool,
     /// JSON Schema of its `data`.
@@ -152,6 +163,7 @@ macro_rules! commands {
             target: $target:expr,
             carries: [$($carries:ident),*],
             when_suspended: $suspended:ident, when_retired: $retired:ident, after_end: $end:ident, historic: $historic:literal,
+            when_fenced: $fenced:ident,
         } with {
             $($(#[$field_meta:meta])* $field:ident: $type:ty,)*
         }
@@ -184,6 +196,7 @@ macro_rules! commands {
                 when_retired: $crate::registry::When::$retired,
                 after_end: $crate::registry::When::$end,
                 historic: $historic,
+                when_fenced: $crate::registry::WhenFenced::$fenced,
                 json_schema: || schemars::schema_for!($variant),
             },)*];
 
@@ -277,6 +290,16 @@ pub(crate) trait ContextRules {
         None
     }
 
+    /// The events that the command says it rests on: it is about whom they are about.
+    fn rests_on(&self) -> Vec<EventId> {
+        Vec::new()
+    }
+
+    /// The data subject that the command forgets, where it forgets one.
+    fn forgets(&self, _ctx: &Context) -> Option<SubjectId> {
+        None
+    }
+
     /// The events that the command makes, or why not. No events: it is so already.
     ///
     /// # Errors
@@ -315,6 +338,18 @@ impl AnyCommand {
     #[must_use]
     pub fn task(&self, ctx: &Context) -> Option<TaskId> {
         self.context().task(ctx)
+    }
+
+    /// The data subject that the command forgets, where it forgets one.
+    #[must_use]
+    pub fn forgets(&self, ctx: &Context) -> Option<SubjectId> {
+        self.context().forgets(ctx)
+    }
+
+    /// The events that the command says it rests on.
+    #[must_use]
+    pub fn rests_on(&self) -> Vec<EventId> {
+        self.context().rests_on()
     }
 
     /// Says what approval rules look at.

@@ -53,6 +53,11 @@ pub struct Context {
     pub people: Arc<Roster>,
     /// For `tasks.lease`: tasks that the agent may hold now; what it does hold is in their state.
     pub leases: BTreeSet<TaskId>,
+    /// For a command that forgets a subject: the newest generation that it ever had a key of.
+    pub newest_generation: Option<u32>,
+    /// The person that the events are about on which the command says it rests; `None` when they are about
+    /// nobody but the business.
+    pub person_behind: Option<SubjectId>,
     /// For `businesses.claim_slug`: a business that claimed a slug and was never opened.
     pub unopened: Option<BusinessId>,
 }

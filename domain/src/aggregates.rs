@@ -40,6 +40,8 @@ macro_rules! with_aggregates {
             Export = "export": ExportId => operations::Export of Operations,
             /// A projection of one business (installation).
             Projection = "projection": ProjectionId => operations::Projection of Operations,
+            /// What became of everything about one data subject.
+            Erasure = "erasure": ErasureId => privacy::Erasure of Privacy,
         }
     };
 }
@@ -60,6 +62,7 @@ macro_rules! with_contexts {
             Memory = memory,
             Metrics = metrics,
             Operations = operations,
+            Privacy = privacy,
         }
     };
 }

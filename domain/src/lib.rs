@@ -21,6 +21,7 @@ pub mod memory;
 pub mod metrics;
 pub mod operations;
 pub mod personal;
+pub mod privacy;
 mod state;
 pub mod tasks;
 pub mod upcast;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use domain::ids::EventId;
 use domain::personal::{ContentDigest, Plaintext, SealedField, collect, resolve};
+use domain::privacy::{self, SubjectForgotten};
 use domain::values::Digest;
 use domain::{AggregateRef, BusinessId, DecodeError, Event, Kind, Meta, PrincipalId, SubjectId, Timestamp};
 use proof::canonical;
@@ -115,6 +116,16 @@ impl Prepared {
     /// The subjects whose keys sealing needs.
     pub fn subjects(&self) -> impl Iterator<Item = SubjectId> {
         self.plaintexts.iter().map(|p| p.subject)
+    }
+
+    /// Whom the event forgets, where it forgets somebody.
+    #[must_use]
+    #[allow(clippy::wildcard_enum_match_arm, reason = "one event among all")]
+    pub fn forgets(&self) -> Option<&SubjectForgotten> {
+        match &self.draft.event {
+            Event::Privacy(privacy::Event::SubjectForgotten(forgotten)) => Some(forgotten),
+            _ => None,
+        }
     }
 
     /// Adds the digest of the command, with its key as one more personal field.
@@ -282,6 +293,11 @@ impl<'a> Stored<'a> {
     pub fn request_digest(&self) -> Result<Option<RequestDigest>, serde_json::Error> {
         let Some(raw) = self.request else { return Ok(None) };
         resolve(self.sealed_fields(raw, "/request"), || serde_json::from_str(raw.get()).map(Some))
+    }
+
+    /// Whom its personal fields are about, the digest of the command among them.
+    pub fn subjects(&self) -> impl Iterator<Item = SubjectId> {
+        self.sealed.iter().map(|field| field.subject)
     }
 
     /// The personal fields of its data, each with its JSON pointer.

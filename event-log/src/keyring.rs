@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
+use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
 use zeroize::Zeroizing;
 
+use crate::sealing::Entropy;
 pub use local::LocalKeyring;
 pub use wrapping::{Chest, Wrapping, secret_file};
 
@@ -29,6 +31,17 @@ impl SubjectKey {
     pub(crate) fn new(generation: u32, bytes: Zeroizing<[u8; 32]>) -> Result<Self, KeyringError> {
         let unbound = UnboundKey::new(&AES_256_GCM, bytes.as_ref()).map_err(|_| KeyringError::Broken("a key has the wrong length".to_owned()))?;
         Ok(Self { generation, bytes, aead: LessSafeKey::new(unbound) })
+    }
+
+    /// A random key that is kept nowhere: what is sealed under it nobody ever reads. The generation is
+    /// the one that was forgotten.
+    ///
+    /// # Errors
+    /// Never: the key has the right length.
+    pub fn kept_nowhere(generation: u32, entropy: &Entropy) -> Result<Self, KeyringError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        entropy.fill(&mut *bytes);
+        Self::new(generation, bytes)
     }
 }
 
@@ -50,6 +63,11 @@ pub enum KeyringError {
     /// What is in it makes no sense.
     #[error("the keyring is damaged: {0}; restore it from its backup")]
     Broken(String),
+    /// The key opens nothing any more, and its bytes are still in a file because somebody reads it.
+    #[error(
+        "the key opens nothing any more, but it is not yet destroyed: another program reads the keyring's file, which keeps it from being emptied; it is tried again by itself, or send it again"
+    )]
+    NotYetDestroyed,
 }
 
 /// The keys of the data subjects of all businesses.
@@ -59,6 +77,13 @@ pub trait Keyring: Send + Sync {
     /// the epoch in which that is so: where several processes destroy keys, the append says it, and is
     /// refused in a later one ([`crate::Append::keys`]).
     async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<(Arc<SubjectKey>, u64), KeyringError>;
+
+    /// The newest generation that the subject ever had a key of; `None` when it never had one.
+    async fn newest_generation(&self, business: BusinessId, subject: SubjectId) -> Result<Option<u32>, KeyringError>;
+
+    /// Makes the key of the next generation, unless that one is there: from now on new data is sealed
+    /// under it. With the epoch, as for [`Keyring::sealing_key`].
+    async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError>;
 
     /// Nothing is taken from memory that was known before now.
     async fn ask_anew(&self) {}
@@ -71,6 +96,18 @@ pub trait Keyring: Send + Sync {
         Ok(0)
     }
 
-    /// Destroys every key the subject has in that business; says how many there were.
-    async fn destroy(&self, business: BusinessId, subject: SubjectId) -> Result<u32, KeyringError>;
+    /// Destroys the keys that the subject has in that business, up to a generation; says how many there
+    /// were.
+    ///
+    /// # Errors
+    /// [`KeyringError::NotYetDestroyed`] when the keys open nothing any more and their bytes could not be
+    /// overwritten yet: the same call tries that again.
+    async fn destroy(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<u32, KeyringError>;
+
+    /// Up to which position of that log the forgettings in it have been applied to these keys; 0 for a
+    /// log that was never applied.
+    async fn applied(&self, log: Digest) -> Result<u64, KeyringError>;
+
+    /// Keeps that position, for this log and no other.
+    async fn set_applied(&self, log: Digest, position: u64) -> Result<(), KeyringError>;
 }

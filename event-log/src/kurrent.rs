@@ -143,6 +143,10 @@ impl EventLog for KurrentLog {
         self.mirror.log().read_all(after, limit).await
     }
 
+    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.mirror.log().read_erasures(after, limit).await
+    }
+
     async fn read_back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         self.mirror.log().read_back(before, limit).await
     }

@@ -14,8 +14,9 @@
 use async_trait::async_trait;
 use domain::ids::EventId;
 use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX, PAGE_BYTES_MAX};
+use domain::values::Digest;
 use domain::{AggregateRef, BusinessId, Event, Meta, State};
-use proof::tree::Hash;
+use proof::tree::{Hash, leaf_hash};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
@@ -262,6 +263,15 @@ pub trait EventLog: Send + Sync {
             }
         }
     }
+
+    /// What says which log this is: the leaf hash of its first event. `None` while it has none.
+    async fn identity(&self) -> Result<Option<Digest>, LogError> {
+        Ok(self.read_all(0, 1).await?.first().map(|first| Digest(leaf_hash(&first.bytes))))
+    }
+
+    /// The events of erasures in the whole log after a position, at most `limit`: through an index, so
+    /// that a start does not grow with the log.
+    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
 
     /// A business's events after a `seq`, at most `limit`.
     async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;

@@ -107,7 +107,9 @@ pub(crate) fn log_error(e: &sqlx::Error) -> LogError {
     LogError::Storage(match code.as_deref() {
         Some("28P01" | "28000") => format!("PostgreSQL does not let us in: {e}; check user and password of --log"),
         Some("3D000") => format!("{e}; create the database, then run `minutebook migrate --log …`"),
-        Some("42501" | "42704") => format!("{e}; run `minutebook migrate --log …` as the owner of the database, and connect as a member of minutebook_app"),
+        Some("42501" | "42704" | "22023") => {
+            format!("{e}; run `minutebook migrate --log …` as the owner of the database, and connect as a member of minutebook_app")
+        }
         Some("42883") => format!("{e}; the schema was migrated under this program: start the program that migrated it"),
         Some("3F000" | "42P01") => format!("{e}; run `minutebook migrate --log …` first"),
         Some(_) | None => format!("PostgreSQL: {e}"),
@@ -273,6 +275,13 @@ impl EventLog for PostgresLog {
 
     async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let sql = page!("position, business, seq, bytes", "position > $1", "position", "$2");
+        let rows = read(sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers)).await;
+        rows?.iter().map(recorded).collect()
+    }
+
+    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        // The kind stands in the text, as the partial index has it.
+        let sql = page!("position, business, seq, bytes", "kind = 'erasure' AND position > $1", "position", "$2");
         let rows = read(sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers)).await;
         rows?.iter().map(recorded).collect()
     }

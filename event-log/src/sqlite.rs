@@ -203,6 +203,11 @@ impl EventLog for SqliteLog {
         blocking(move || readers.all(after, limit)).await
     }
 
+    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let readers = self.readers.clone();
+        blocking(move || readers.erasures(after, limit)).await
+    }
+
     async fn read_back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.back(before, limit)).await

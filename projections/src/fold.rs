@@ -25,6 +25,13 @@ use crate::{ALL, Applied, Apply, ApplyError, Projection, Unsealer, search};
 /// Times that readers are waited for before the WAL is emptied.
 const WAL_TRIES_MAX: u32 = 100;
 
+/// The name of a file's WAL.
+fn wal_name(path: &Path) -> std::ffi::OsString {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push("-wal");
+    name
+}
+
 pub(crate) const META: &str = "
 PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; PRAGMA cache_size = -65536;
 CREATE TABLE IF NOT EXISTS projections(name TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL, made TEXT NOT NULL) STRICT;
@@ -61,6 +68,8 @@ pub(crate) struct Fold {
 impl Fold {
     /// Opens a file, and makes in it what is not there at all.
     pub(crate) fn open(path: &Path, sources: &Sources) -> Result<Self, ViewsError> {
+        // Whoever wrote to it last did not close it: what was deleted may still be in the WAL.
+        let unclean = std::fs::metadata(path.with_file_name(wal_name(path))).is_ok_and(|wal| wal.len() > 0);
         let connection = Connection::open(path)?;
         connection.set_prepared_statement_cache_capacity(128);
         connection.execute_batch(META)?;
@@ -83,9 +92,11 @@ impl Fold {
             unfilled |= projection.name == search::PROJECTION.name && known.is_some_and(|(version, _)| version == UNFILLED);
             positions.push(known.map_or(0, |(_, position)| position));
         }
-        let mut fold = Self { connection, sources: sources.clone(), positions, stopped: HashSet::new(), stale, unemptied: Cell::new(false), unfilled };
+        let mut fold = Self { connection, sources: sources.clone(), positions, stopped: HashSet::new(), stale, unemptied: Cell::new(unclean), unfilled };
         if fold.purges() {
             fold.purge_forgotten()?;
+        } else if unclean {
+            fold.empty_wal()?;
         }
         fold.retry()?;
         Ok(fold)
@@ -152,18 +163,21 @@ impl Fold {
 
     /// Deletes the text of subjects whose keys are gone, from the WAL too.
     pub(crate) fn purge_forgotten(&self) -> Result<(), ViewsError> {
-        let gone = search::purge_forgotten(&self.connection, &self.sources.unsealer)?;
+        let tx = self.connection.unchecked_transaction()?;
+        let gone = search::purge_forgotten(&tx, &self.sources.unsealer)?;
+        tx.commit()?;
         if gone || self.unemptied.get() { self.empty_wal() } else { Ok(()) }
     }
 
     /// Deletes a subject's text, from the WAL too.
-    pub(crate) fn purge(&self, business: BusinessId, subject: SubjectId) -> Result<(), ViewsError> {
+    pub(crate) fn purge(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<(), ViewsError> {
+        let tx = self.connection.unchecked_transaction()?;
         if self.purges() {
-            search::purge(&self.connection, business, subject)?;
+            search::purge(&tx, business, subject, up_to)?;
         } else {
-            self.connection
-                .execute_batch("DROP TABLE IF EXISTS search_text; DROP TABLE IF EXISTS search_rows; DELETE FROM projections WHERE name = 'search'")?;
+            tx.execute_batch("DROP TABLE IF EXISTS search_text; DROP TABLE IF EXISTS search_rows; DELETE FROM projections WHERE name = 'search'")?;
         }
+        tx.commit()?;
         self.empty_wal()
     }
 

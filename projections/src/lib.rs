@@ -19,6 +19,7 @@ pub mod integrations;
 pub mod memory;
 pub mod metrics;
 pub mod operations;
+pub mod privacy;
 mod runner;
 pub mod search;
 mod snapshots;
@@ -156,6 +157,7 @@ pub const ALL: &[Projection] = &[
     memory::PROJECTION,
     metrics::PROJECTION,
     operations::PROJECTION,
+    privacy::PROJECTION,
     audit::PROJECTION,
     search::PROJECTION,
 ];

@@ -254,8 +254,8 @@ impl Runner {
                 let beside = self.build.as_mut().map_or(Ok(()), |b| b.fold.retry());
                 let _ = answer.send(retried.and(beside));
             }
-            Request::Purge(business, subject, answer) => {
-                let _ = answer.send(self.purge(business, subject));
+            Request::Purge(business, subject, up_to, answer) => {
+                let _ = answer.send(self.purge(business, subject, up_to));
             }
         }
         true

@@ -40,14 +40,15 @@ fn apply(tx: &Connection, a: &Applied<'_>, unsealer: &Unsealer) -> Result<(), Ap
     Ok(())
 }
 
-/// Deletes everything about a subject.
+/// Deletes everything about a subject that was sealed under its keys up to a generation. The caller has a transaction open: text without its row would
+/// never be found again, and never be deleted.
 ///
 /// # Errors
 /// When the tables can't be written.
-pub fn purge(tx: &Connection, business: BusinessId, subject: SubjectId) -> Result<(), ApplyError> {
-    let args: [&dyn rusqlite::ToSql; 2] = [&business.to_string(), &subject.to_string()];
-    run(tx, "DELETE FROM search_text WHERE rowid IN (SELECT n FROM search_rows WHERE business = ? AND subject = ?)", &args)?;
-    run(tx, "DELETE FROM search_rows WHERE business = ? AND subject = ?", &args)
+pub fn purge(tx: &Connection, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<(), ApplyError> {
+    let args: [&dyn rusqlite::ToSql; 3] = [&business.to_string(), &subject.to_string(), &up_to];
+    run(tx, "DELETE FROM search_text WHERE rowid IN (SELECT n FROM search_rows WHERE business = ? AND subject = ? AND generation <= ?)", &args)?;
+    run(tx, "DELETE FROM search_rows WHERE business = ? AND subject = ? AND generation <= ?", &args)
 }
 
 /// Deletes what is about subjects whose keys are gone: a process that died between destroying a key
@@ -65,7 +66,7 @@ pub(crate) fn purge_forgotten(tx: &Connection, unsealer: &Unsealer) -> Result<bo
         let bad = |e: uuid::Error| ApplyError::Value(e.to_string());
         let (b, s): (BusinessId, SubjectId) = (business.parse().map_err(bad)?, subject.parse().map_err(bad)?);
         if !unsealer.has_key(b, s, generation)? {
-            purge(tx, b, s)?;
+            purge(tx, b, s, generation)?;
             gone = true;
         }
     }

@@ -157,7 +157,7 @@ pub(crate) enum Request {
     Rollback(oneshot::Sender<Result<(), ViewsError>>),
     Audit(oneshot::Sender<Result<(), ViewsError>>),
     Retry(oneshot::Sender<Result<(), ViewsError>>),
-    Purge(BusinessId, SubjectId, oneshot::Sender<Result<(), ViewsError>>),
+    Purge(BusinessId, SubjectId, u32, oneshot::Sender<Result<(), ViewsError>>),
     Tick,
     Forgotten(oneshot::Sender<bool>),
     Stop,
@@ -346,12 +346,12 @@ impl Views {
         self.ask(Request::Retry).await
     }
 
-    /// Deletes a subject's text from the searchable tables.
+    /// Deletes from the searchable tables what was sealed under a subject's keys up to a generation.
     ///
     /// # Errors
     /// When the tables can't be written.
-    pub async fn purge(&self, business: BusinessId, subject: SubjectId) -> Result<(), ViewsError> {
-        self.ask(|answer| Request::Purge(business, subject, answer)).await
+    pub async fn purge(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<(), ViewsError> {
+        self.ask(|answer| Request::Purge(business, subject, up_to, answer)).await
     }
 
     /// How far each projection is.

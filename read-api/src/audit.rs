@@ -10,6 +10,7 @@ use rusqlite::OptionalExtension as _;
 use crate::children;
 use crate::node::{JsonValue, Node as _, node};
 use crate::page::{List, Page, bad, blocking, cost};
+use crate::privacy::is_withheld;
 use crate::sight::Sight;
 use crate::{Sources, Viewer};
 
@@ -99,7 +100,8 @@ impl Event {
         children::list(ctx, &self.business, "correlation", &self.correlation, Page { first, after, last, before }).await
     }
 
-    /// What happened, as JSON; personal fields opened, `forgotten` or (without a role here) left sealed.
+    /// What happened, as JSON; personal fields opened, `forgotten`, `withheld` (recorded after their subject
+    /// was forgotten) or (without a role here) left sealed.
     #[graphql(complexity = 5)]
     async fn data(&self, ctx: &Context<'_>) -> Result<JsonValue> {
         let recorded = self.recorded(ctx).await?;
@@ -109,6 +111,7 @@ impl Event {
             for (pointer, field) in stored.personal_fields() {
                 let opened = match unseal::<serde_json::Value>(&*ctx.data::<Sources>()?.keyring, &field).await? {
                     Unsealed::Value(value) => value,
+                    Unsealed::Forgotten if is_withheld(ctx.data::<Sources>()?, &field)? => "withheld".into(),
                     Unsealed::Forgotten => "forgotten".into(),
                 };
                 if let Some(slot) = event.pointer_mut(&pointer) {

@@ -16,6 +16,7 @@ use crate::node::node;
 use crate::operations::{Export, InclusionProof, SignedCheckpoint, inclusion_proof, signed_checkpoint};
 use crate::page::{Filter, List, Page, bad, blocking, cost, first_rows, list, time, words};
 use crate::personal::BusinessText;
+use crate::privacy::{DataSubject, data_subjects};
 use crate::sight::Sight;
 use crate::tasks::Task;
 use crate::{Sources, Viewer};
@@ -288,6 +289,19 @@ impl Business {
     ) -> Result<Vec<Kpi>> {
         let scope = filter.unwrap_or_default().scope(vec![self.business.clone()], self.currency.clone())?;
         kpis(ctx, scope, ids).await
+    }
+
+    /// Who is named in it, by id, and who is forgotten. For owners, auditors and operators.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn data_subjects(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<List<DataSubject>> {
+        data_subjects(ctx, self.id()?, Page { first, after, last, before }).await
     }
 
     /// Copies of the record that were taken away.

@@ -20,6 +20,7 @@ mod node;
 mod operations;
 mod page;
 mod personal;
+mod privacy;
 mod query;
 mod row;
 mod sight;

@@ -9,6 +9,7 @@ use domain::Personal;
 use event_log::{Unsealed, unseal};
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
+use crate::privacy::{is_withheld, may_open_name};
 use crate::row::Column;
 use crate::{Sources, Viewer};
 
@@ -34,7 +35,8 @@ pub(crate) enum PersonalState {
     Visible,
     /// Its key was destroyed: nobody can read it any more.
     Forgotten,
-    /// You have no role in this business that may read it.
+    /// You have no role in this business that may read it; or it was recorded after its subject had been
+    /// forgotten, and nobody ever could.
     Withheld,
 }
 
@@ -79,12 +81,15 @@ impl PersonalText {
         let personal: Personal<serde_json::Value> = serde_json::from_str(&self.sealed)?;
         let Some(field) = personal.sealed() else { return Ok((PersonalState::Withheld, None)) };
         let viewer = ctx.data::<Viewer>()?;
-        if !viewer.may_open(field.business) || (self.whole && !viewer.reads_all(field.business)) {
+        let sources = ctx.data::<Sources>()?;
+        let may_open = viewer.may_open(field.business) || may_open_name(sources, viewer, field)?;
+        if !may_open || (self.whole && !viewer.reads_all(field.business)) {
             return Ok((PersonalState::Withheld, None));
         }
-        match unseal::<serde_json::Value>(&*ctx.data::<Sources>()?.keyring, field).await? {
+        match unseal::<serde_json::Value>(&*sources.keyring, field).await? {
             Unsealed::Value(serde_json::Value::String(text)) => Ok((PersonalState::Visible, Some(text))),
             Unsealed::Value(other) => Ok((PersonalState::Visible, Some(other.to_string()))),
+            Unsealed::Forgotten if is_withheld(sources, field)? => Ok((PersonalState::Withheld, None)),
             Unsealed::Forgotten => Ok((PersonalState::Forgotten, None)),
         }
     }

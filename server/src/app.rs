@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use commands::{Actor, Clock, CommandError, Desk, DeskParts, Submission};
-use domain::ids::{INSTALLATION, KeyId};
-use domain::{BusinessId, PrincipalId};
+use domain::ids::{ErasureId, INSTALLATION, KeyId};
+use domain::{BusinessId, PrincipalId, SubjectId};
 use event_log::attempts::Attempts;
 use event_log::consumers::Consumers;
 use event_log::keyring::Wrapping;
@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
+use crate::forgettings::{self, Forgettings};
 use crate::open_leases::LeasesInViews;
 use crate::secret::Secret;
 use crate::stores::{self, Stores};
@@ -70,6 +71,15 @@ pub struct Handles {
     pub patience: Option<Duration>,
 }
 
+/// What became of forgetting a person.
+#[derive(Debug, serde::Serialize)]
+pub struct Forgot {
+    /// The receipt of `privacy.forget_subject`; without events where it was so already.
+    pub receipt: commands::Receipt,
+    /// What names the person still, by id, its text unreadable: at most 200 of them.
+    pub named_in: Vec<projections::privacy::NamedIn>,
+}
+
 /// One running installation.
 pub struct App {
     /// The log.
@@ -94,6 +104,7 @@ pub struct App {
     pub(crate) feeds_dropped: std::sync::atomic::AtomicU64,
     /// Places of those who act on events.
     pub consumers: Arc<dyn Consumers>,
+    forgettings: Arc<Forgettings>,
     attempts: Arc<Attempts>,
     runner: Option<JoinHandle<()>>,
     _lock: FolderLock,
@@ -126,6 +137,9 @@ impl App {
         let patience = patience.unwrap_or(Duration::from_secs(30));
         let path = |name: &str| config.data.join(name);
         let Stores { log, keyring, attempts, consumers } = stores::open(config, &options, &wrapping(config, &entropy)?, entropy.clone()).await?;
+        let list = forgettings::list_file(&config.data, &config.keyring_key_file);
+        let forgettings = Arc::new(Forgettings::open(list, Arc::clone(&log), Arc::clone(&keyring))?);
+        apply_before_serving(&forgettings).await?;
         let (views, runner) = start_views(&path("views"), &log, &keyring, snapshots, views_pages_max).await?;
         let parts = DeskParts {
             log: Arc::clone(&log),
@@ -158,11 +172,15 @@ impl App {
             feeds: Arc::new(Semaphore::new(domain::limits::FEEDS_MAX)),
             feeds_dropped: std::sync::atomic::AtomicU64::default(),
             consumers,
+            forgettings,
             attempts,
             runner: Some(runner),
             _lock: lock,
         };
         app.ensure_operator().await?;
+        app.forgettings.restore(&app.desk).await?;
+        app.forgettings.apply(Some(&app.views)).await.or_else(not_yet)?;
+        tokio::spawn(Arc::clone(&app.forgettings).run(app.views.clone(), app.stopping.subscribe()));
         Ok(app)
     }
 
@@ -187,6 +205,7 @@ impl App {
             kind: domain::access::PrincipalKind::Human,
             operator: true,
             historic: false,
+            restores: false,
             roles: Default::default(),
         }))
     }
@@ -212,13 +231,16 @@ impl App {
     /// # Errors
     /// What the desk says; that a key could not be destroyed is said with what to do.
     pub async fn submit(&self, submission: Submission) -> Result<commands::Receipt, CommandError> {
-        let forgets = submission.r#type == "businesses.forget";
+        let forgets = ["businesses.forget", "privacy.forget_subject", "privacy.forget_name"].contains(&&*submission.r#type);
+        if forgets && let Some(why) = self.log.keys_elsewhere() {
+            return Err(CommandError::Unavailable(why));
+        }
         let receipt = self.desk.submit(submission).await?;
         if forgets {
-            let business = receipt.business;
-            // The approval is used up by then; the same command under the same key goes on from here.
-            let failed = |e: AppError| CommandError::Unavailable(format!("the approval is on record, the key is not yet destroyed: {e}; send it again"));
-            self.shred(business, business.as_subject()).await.map_err(failed)?;
+            // It is on record by then; the same command under the same key goes on from here, and so does
+            // this process by itself.
+            let failed = |e: AppError| CommandError::Unavailable(format!("the forgetting is on record, and not everything is forgotten yet: {e}"));
+            self.forgettings.apply(Some(&self.views)).await.map_err(failed)?;
         }
         Ok(receipt)
     }
@@ -263,37 +285,21 @@ impl App {
         Ok(self.views.wait_for(end, at_most).await?)
     }
 
-    /// Destroys the keys of a person and purges what is searchable about them; says how many keys. The
-    /// business's own texts are forgotten by `businesses.forget`, which takes a second human.
+    /// Forgets a person in a business on somebody's behalf, and says where they are still named, by id.
     ///
     /// # Errors
-    /// When the subject is the business itself, or the keyring or the views can't be written.
-    pub async fn forget(&self, business: BusinessId, subject: domain::SubjectId) -> Result<u32, AppError> {
-        if subject == business.as_subject() {
-            return Err(AppError::other("that is the business itself: send businesses.forget, with the approval of a second human"));
-        }
-        self.shred(business, subject).await
-    }
-
-    /// Destroys the keys of a subject and purges what is searchable about it; says how many keys.
-    ///
-    /// # Errors
-    /// When the keyring or the views can't be written.
-    pub async fn shred(&self, business: BusinessId, subject: domain::SubjectId) -> Result<u32, AppError> {
-        if let Some(why) = self.log.keys_elsewhere() {
-            return Err(AppError::Other(why));
-        }
-        let keys = self.keyring.destroy(business, subject).await?;
-        self.views.purge(business, subject).await?;
-        // What the runner read before the key was gone may still be on its way into the tables.
-        self.caught_up(Duration::from_secs(60)).await?;
-        self.views.purge(business, subject).await?;
-        tracing::info!(business.id = %business, subject.id = %subject, keys, "a subject's keys were destroyed");
-        Ok(keys)
+    /// What the desk says.
+    pub async fn forget_subject(&self, business: BusinessId, actor: Actor, subject: SubjectId, key: Option<String>) -> Result<Forgot, CommandError> {
+        let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+        let id = Some(ErasureId::of(business, subject).0);
+        let receipt = self.submit(Submission::new(business, actor, key, "privacy.forget_subject", id, &json!({"subject": subject}))).await?;
+        let named_in = self.views.named_in(business, subject).map_err(|e| CommandError::Unavailable(e.to_string()))?;
+        Ok(Forgot { receipt, named_in })
     }
 
     /// Stops: what was accepted is durable, the files are closed.
     pub async fn close(mut self) {
+        self.stopping.send_replace(true);
         Runner::stop(&self.views).await;
         if let Some(runner) = self.runner.take() {
             let _ = tokio::task::spawn_blocking(move || runner.join()).await;
@@ -316,6 +322,20 @@ fn signer(file: &Path) -> Result<Signer, AppError> {
     let public = Signer::new("minutebook.local", &seed).verifier().to_string();
     let digest = domain::values::Digest(Sha256::digest(public.as_bytes()).into()).to_string();
     Ok(Signer::new(&format!("minutebook.local/{}", digest.get(..16).unwrap_or(&digest)), &seed))
+}
+
+/// What the log says of the forgotten is applied to the keys before anything is served. A key that opens
+/// nothing any more and whose bytes are held by a reader is left to those who try again.
+async fn apply_before_serving(forgettings: &Forgettings) -> Result<(), AppError> {
+    forgettings.apply(None).await.or_else(not_yet).map(|_| ())
+}
+
+fn not_yet(e: AppError) -> Result<u32, AppError> {
+    if !matches!(e, AppError::Keyring(event_log::KeyringError::NotYetDestroyed)) {
+        return Err(e);
+    }
+    tracing::error!(error = %e, "a subject that is forgotten on record");
+    Ok(0)
 }
 
 /// Views are disposable: what can't be used is deleted and made anew.

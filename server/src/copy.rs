@@ -171,6 +171,7 @@ pub async fn copy(from: &House, to: &House, wrapping: &Wrapping, progress: impl 
         // A database may be in use: what was made or destroyed meanwhile is so on both sides.
         let again = from.chest().await?;
         to.put_chest(&again).await?;
+        crate::forgettings::apply_all(&*target.log, &*target.keyring).await?;
         moved.keys = again.len();
     }
     for stores in [source, target] {

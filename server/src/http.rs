@@ -119,7 +119,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/businesses/{business}/events", web::get().to(feed::business))
         .route("/v1/commands", web::post().to(door::installation))
         .route("/v1/businesses/{business}/commands", web::post().to(door::business))
-        .route("/v1/businesses/{business}/subjects/{subject}/key", web::delete().to(operations::shred))
+        .route("/v1/businesses/{business}/subjects/{subject}/key", web::delete().to(operations::forget))
         .route("/v1/imports/{format}", web::post().to(operations::import))
         .route("/v1/consumers", web::post().to(consumers::consumers))
         .route("/v1/businesses/{business}/verification", web::post().to(operations::verify_business))

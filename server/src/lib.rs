@@ -8,6 +8,8 @@ pub mod contracts;
 pub mod copy;
 mod documents;
 pub mod export;
+mod forgettings;
+mod forgotten_list;
 pub mod http;
 pub mod import;
 #[cfg(feature = "kurrentdb")]

@@ -175,7 +175,7 @@ async fn an_expired_a_forgotten_and_an_outdated_approval_open_nothing() {
     l.installation.clock.advance_seconds(7 * 86_400);
     assert_eq!(l.advance(to.clone(), Some(l.approval)).await.unwrap_err().name(), "approval_expired");
     let l = granted().await;
-    l.installation.app.shred(l.business, l.business.as_subject()).await.unwrap();
+    l.installation.forgets(l.business, l.business.0).await;
     assert_eq!(l.advance(to, Some(l.approval)).await.unwrap_err().name(), "approval_forgotten");
     l.installation.verifies().await;
 }
@@ -333,7 +333,7 @@ async fn forgetting_the_business_itself_takes_a_second_human() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
     let operator = installation.app.operator_in(business).await.unwrap();
-    let alone = installation.app.forget(business, business.as_subject()).await.unwrap_err();
+    let alone = installation.app.forget_subject(business, operator.clone(), business.as_subject(), None).await.unwrap_err();
     assert!(alone.to_string().contains("businesses.forget"), "{alone}");
     let refused = installation.submit(&operator, business, "businesses.forget", None, json!({})).await.unwrap_err();
     assert_eq!(refused.name(), "approval_required");
@@ -345,7 +345,7 @@ async fn forgetting_the_business_itself_takes_a_second_human() {
     // What the sender says it belongs to does not tear it from its request.
     (forget.correlation, forget.causation) = (Some(Uuid::now_v7()), Some(domain::ids::EventId(Uuid::now_v7())));
     let receipt = installation.app.submit(forget.clone()).await.unwrap();
-    assert_eq!(receipt.events[0].r#type, "approvals.consumed");
+    assert_eq!(receipt.events.iter().map(|e| e.r#type.as_str()).collect::<Vec<_>>(), ["privacy.subject_forgotten", "approvals.consumed"]);
     let log = installation.app.log.read_business(business, 0, 100).await.unwrap();
     let stored = |name: &str| log.iter().map(|r| r.stored().unwrap()).find(|s| s.r#type == name).unwrap();
     let (requested, granted, consumed) = (stored("approvals.requested"), stored("approvals.granted"), stored("approvals.consumed"));

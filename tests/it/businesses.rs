@@ -42,9 +42,9 @@ async fn a_slug_is_one_businesss_and_a_wound_up_business_does_nothing_more() {
         answer["businesses"][0],
         json!({
             "slug": "acme", "phase": "wound_up", "currency": "EUR", "idea": {"text": "canary-idea"},
-            "members": [{"role": "owner", "kind": "human", "displayName": {"text": null}}, {"role": "approver", "kind": "human", "displayName": {"text": null}}],
+            "members": [{"role": "owner", "kind": "human", "displayName": {"text": "operator"}}, {"role": "approver", "kind": "human", "displayName": {"text": "canary-approver"}}],
         }),
-        "the name of a principal belongs to the installation, where the reader has no role"
+        "names are shown to the people of the business"
     );
     installation.views_are_rebuilt_alike().await;
 }

@@ -1,6 +1,5 @@
 //! Moving house: the same bytes, places, roots, keys and views on the other side.
 
-use domain::SubjectId;
 use serde_json::json;
 use server::app::{App, Handles};
 use server::copy::{House, Moved, copy, wrapping};
@@ -40,7 +39,7 @@ async fn a_business_moves_to_postgres_and_back_with_the_same_roots_and_views() {
     for who in [ada, bob] {
         installation.must(business, "tasks.plan", None, json!({"title": "canary", "team": "hr", "serves": who})).await;
     }
-    installation.app.shred(business, SubjectId(ada)).await.unwrap();
+    installation.forgets(business, ada).await;
     let heads = installation.app.log.heads().await.unwrap();
     let rows = installation.app.log.raw_rows(0, 10_000).await.unwrap();
     installation.app.desk.attempts().flush().await;
@@ -158,7 +157,7 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
     let installation = business().await;
     let business = installation.app.business("acme").await.unwrap().unwrap();
     installation.must(business, "tasks.plan", None, json!({"title": "canary", "team": "hr", "serves": business.name("ada")})).await;
-    installation.app.shred(business, SubjectId(business.name("ada"))).await.unwrap();
+    installation.forgets(business, business.name("ada")).await;
     let (heads, rows) = (installation.app.log.heads().await.unwrap(), installation.app.log.raw_rows(0, 10_000).await.unwrap());
     let (stands, end) = (rows[rows.len() / 2].clone(), rows.len() as u64);
     let home = installation.close().await;

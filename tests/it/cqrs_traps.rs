@@ -125,6 +125,8 @@ async fn raised(store: fn(&'static Memory) -> Store<Root<AnyCommand>>) -> Result
             command: parsed.command_type(),
             people: std::sync::Arc::default(),
             leases: std::collections::BTreeSet::default(),
+            newest_generation: None,
+            person_behind: None,
             unopened: None,
         };
         CqrsFramework::new(store(m), vec![], ctx).execute_with_metadata("b", parsed, HashMap::new()).await

@@ -60,6 +60,8 @@ async fn every_command(installation: &Installation, business: domain::BusinessId
     decisions_calls_and_money(&mut script, &operator).await;
     memory_and_metrics(&mut script, &operator).await;
     approvals(&mut script, &operator).await;
+    installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "sales", "serves": id(77)})).await;
+    script.all(&operator, vec![("privacy.forget_subject", None, json!({"subject": id(77)}))]).await;
     script.all(&operator, vec![("businesses.forget", None, json!({}))]).await;
     script.all(&operator, vec![("agents.retire", Some(agent_of(business, "qa")), json!({}))]).await;
     script.done
@@ -230,8 +232,9 @@ async fn a_command_submitted_twice_has_one_receipt_and_no_new_event() {
     let done = every_command(&installation, business).await;
     let covered: std::collections::BTreeSet<_> = done.iter().map(|(s, _)| s.r#type.clone()).collect();
     // Registering is two appends in two streams; the door's tests send it twice.
-    // What passes over an event is of the installation; the views' tests send it.
-    let elsewhere = ["businesses.claim_slug", "businesses.register", "operations.skip_event"];
+    // What passes over an event and what forgets a name is of the installation; the tests of views and of
+    // privacy send it.
+    let elsewhere = ["businesses.claim_slug", "businesses.register", "operations.skip_event", "privacy.forget_name"];
     for command in AnyCommand::types().filter(|t| !t.name.starts_with("access.") && !elsewhere.contains(&t.name)) {
         assert!(covered.contains(command.name), "{} is not in the script", command.name);
     }

@@ -41,7 +41,7 @@ fn log_lines_name_command_business_and_correlation_and_hold_no_canary() {
         let _ = installation.submit(&actor, business, "tasks.offer", Some(business.0), json!({})).await;
         let (_, secret) = installation.app.issue_key(server::app::operator()).await.unwrap();
         installation.query("{ business(slug: \"acme\") { tasks { nodes { title { text } } } } }").await;
-        installation.app.shred(business, business.as_subject()).await.unwrap();
+        installation.forgets(business, business.0).await;
         secret
     });
     let text = String::from_utf8(HERE.take().unwrap()).unwrap();

@@ -80,7 +80,7 @@ async fn documents_are_found_by_their_words_and_forgotten_with_their_subject() {
     assert_eq!((found.len(), found[0]["title"]["text"].as_str()), (1, Some("House rules")));
     assert!(found[0]["text"]["text"].as_str().unwrap().starts_with("# Refunds"));
     assert_eq!(ask(&installation, "search: \"\\\" OR NEAR(\"").await.len(), 0, "what is typed is never run");
-    installation.app.shred(business, business.as_subject()).await.unwrap();
+    installation.forgets(business, business.0).await;
     assert!(ask(&installation, "search: \"refunds\"").await.is_empty());
     assert_eq!(texts(&ask(&installation, "first: 1").await), ["forgotten"]);
     installation.views_are_rebuilt_alike().await;

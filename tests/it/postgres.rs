@@ -63,6 +63,9 @@ impl EventLog for Several {
     async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         self.next().read_all(after, limit).await
     }
+    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.next().read_erasures(after, limit).await
+    }
     async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
         self.next().head(business).await
     }
@@ -201,7 +204,8 @@ async fn a_backend_that_is_terminated_in_mid_append_loses_and_doubles_nothing() 
 async fn wrong_addresses_schemas_and_passwords_say_what_to_do() {
     let says = async |url: &str| PostgresLog::open(url).await.err().unwrap().to_string();
     let empty = empty_database().await;
-    assert!(says(&empty).await.contains("minutebook migrate"));
+    let unmade = says(&empty).await;
+    assert!(unmade.contains("minutebook migrate"), "{unmade}");
     assert!(says("postgres://nobody@127.0.0.1:1/x").await.contains("PostgreSQL"));
     assert!(says(&empty.replace("/t", "/nothing")).await.contains("create the database"));
     let url = database().await;

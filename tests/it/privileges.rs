@@ -72,7 +72,7 @@ async fn an_owner_who_is_no_superuser_migrates_and_a_login_with_two_roles_serves
     let as_user = |user: &str| format!("{}/house", cluster.url.replace("postgres@", &format!("{user}@")));
     let refused = migrate(&as_user("app")).await.unwrap_err().to_string();
     assert!(refused.contains("permission denied"), "{refused}");
-    assert_eq!(migrate(&as_user("house")).await.unwrap(), 4);
+    assert_eq!(migrate(&as_user("house")).await.unwrap(), 5);
     superuser.execute("GRANT minutebook_app, minutebook_keys TO app").await.unwrap();
     let served = Installation::at(&as_user("app")).await;
     let business = served.business("acme").await;

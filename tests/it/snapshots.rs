@@ -36,7 +36,7 @@ async fn a_new_server_begins_with_the_snapshot_of_another_and_fills_what_is_sear
         let bytes = std::fs::read(&path).unwrap();
         assert!(!bytes.windows(13).any(|w| w == b"canary-of-ada"), "a snapshot holds no text in the clear");
     }
-    first.app.shred(business, domain::SubjectId(ada)).await.unwrap();
+    first.forgets(business, ada).await;
 
     let second = Installation::sharing(&url, shared.path(), often.clone()).await;
     assert!(second.app.views.position() >= 200, "it begins where the snapshot ends, whatever is still to be filled");

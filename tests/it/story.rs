@@ -18,6 +18,8 @@ use uuid::Uuid;
 pub(crate) struct Story {
     facts: Vec<Change>,
     people: Roster,
+    business: BusinessId,
+    newest_generation: Option<u32>,
     pub(crate) now: Timestamp,
     pub(crate) actor: Actor,
 }
@@ -29,7 +31,7 @@ pub(crate) fn id(n: u128) -> Uuid {
 }
 
 pub(crate) fn actor(n: u128, kind: PrincipalKind, roles: &[Role]) -> Actor {
-    Actor { principal: PrincipalId(id(n)), kind, operator: false, historic: false, roles: roles.iter().copied().collect::<BTreeSet<_>>() }
+    Actor { principal: PrincipalId(id(n)), kind, operator: false, historic: false, restores: false, roles: roles.iter().copied().collect::<BTreeSet<_>>() }
 }
 
 /// The agent whose credentials are the principal `n`.
@@ -45,7 +47,8 @@ impl Story {
     pub(crate) fn new() -> Self {
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let owner = actor(1, PrincipalKind::Human, &[Role::Owner]);
-        let mut story = Self { facts: Vec::new(), people: Roster::default(), now, actor: owner.clone() }.by(owner);
+        let (facts, people) = (Vec::new(), Roster::default());
+        let mut story = Self { facts, people, business: BUSINESS, newest_generation: None, now, actor: owner.clone() }.by(owner);
         for n in 50..60 {
             story.know(&actor(n, PrincipalKind::Agent, &[Role::Agent]));
         }
@@ -92,6 +95,23 @@ impl Story {
         self
     }
 
+    /// Whoever is forgotten next has keys up to this generation.
+    pub(crate) fn with_keys(&self, generation: u32) -> Self {
+        Self { newest_generation: Some(generation), ..self.clone() }
+    }
+
+    /// Gives somebody a role in another business.
+    pub(crate) fn also_in(mut self, n: u128, business: BusinessId) -> Self {
+        let meta = self.context(Uuid::nil(), AnyCommand::type_named("tasks.plan").unwrap()).meta();
+        self.people.apply(PrincipalId(id(n)), &meta, &access::RoleGranted { business, role: Role::Member }.into());
+        self
+    }
+
+    /// Asks something of the installation.
+    pub(crate) fn when_installation(&self, command: &str, target: Uuid, data: Value) -> Outcome {
+        Self { business: domain::ids::INSTALLATION, facts: Vec::new(), ..self.clone() }.when(command, target, data)
+    }
+
     pub(crate) fn later(mut self, seconds: u64) -> Self {
         self.now = self.now.plus_seconds(seconds);
         self
@@ -99,7 +119,7 @@ impl Story {
 
     fn context(&self, target: Uuid, command: &'static CommandType) -> Context {
         Context {
-            business: BUSINESS,
+            business: self.business,
             target,
             command,
             now: self.now,
@@ -110,6 +130,8 @@ impl Story {
             seed: [7; 32],
             people: Arc::new(self.people.clone()),
             leases: self.leases(),
+            newest_generation: self.newest_generation,
+            person_behind: None,
             unopened: None,
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use commands::{Actor, Clock, CommandError, Receipt, Submission};
 use domain::access::PrincipalKind;
-use domain::ids::INSTALLATION;
-use domain::{BusinessId, PrincipalId, Timestamp};
+use domain::ids::{ApprovalId, ErasureId, INSTALLATION};
+use domain::{BusinessId, PrincipalId, SubjectId, Timestamp};
 use event_log::sqlite::Options;
 use event_log::{Entropy, Seed};
 use projections::SharedFolder;
@@ -82,6 +82,18 @@ impl Installation {
         let handles = Handles { log, ..handles(&clock) };
         let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
         Self { app, clock, folder, keys: AtomicU64::new(0) }
+    }
+
+    /// One on a folder that is there.
+    ///
+    /// # Panics
+    /// When it can't be opened.
+    pub async fn open(folder: TempDir) -> Self {
+        let clock = Clock::manual(BEGIN.parse::<Timestamp>().unwrap());
+        let handles = Handles { clock: clock.clone(), entropy: Entropy::System, ..Handles::default() };
+        let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
+        let keys = AtomicU64::new(u64::from(uuid::Uuid::now_v7().as_fields().1) << 32);
+        Self { app, clock, folder, keys }
     }
 
     /// One whose feeds wait for nobody.
@@ -251,6 +263,23 @@ impl Installation {
         let mut submission = Submission::new(business, actor, self.key(), command, Some(id), &data);
         submission.approval_id = Some(domain::ids::ApprovalId(approval));
         self.app.desk.submit(submission).await.unwrap_or_else(|e| panic!("{command}: {e}"))
+    }
+
+    /// Forgets somebody as the operator; the business's own texts with the approval of a second human.
+    ///
+    /// # Panics
+    /// When that does not work.
+    pub async fn forgets(&self, business: BusinessId, subject: Uuid) -> Receipt {
+        let own = subject == business.0;
+        let (command, id, data) = if own {
+            ("businesses.forget", business.0, json!({}))
+        } else {
+            ("privacy.forget_subject", ErasureId::of(business, SubjectId(subject)).0, json!({"subject": subject}))
+        };
+        let approval = if own { Some(ApprovalId(self.approval_of(business, command, id, &data).await)) } else { None };
+        let mut submission = Submission::new(business, self.app.operator_in(business).await.unwrap(), self.key(), command, Some(id), &data);
+        submission.approval_id = approval;
+        self.app.submit(submission).await.unwrap_or_else(|e| panic!("{command}: {e}"))
     }
 
     /// Enrols an agent with credentials of its own, and gives its id.

@@ -19,6 +19,7 @@ commands!("approvals" {
         target: Target::Business,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Refused,
     } with {
         /// The first rule that matches a command counts.
         rules: Vec<ApprovalRule>,
@@ -33,6 +34,7 @@ commands!("approvals" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Refused,
     } with {
         /// The command.
         command: IntendedCommand,
@@ -50,6 +52,7 @@ commands!("approvals" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// Yes or no.
         choice: Choice,
@@ -67,6 +70,7 @@ commands!("approvals" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// What.
         comment: Text,
@@ -78,6 +82,7 @@ commands!("approvals" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Refused,
     } with {
         /// Who.
         to: PrincipalId,
@@ -91,6 +96,7 @@ commands!("approvals" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// Who.
         to: PrincipalId,
@@ -102,6 +108,7 @@ commands!("approvals" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Withheld,
     } with {}
 
     /// Says that it is not wanted any more.
@@ -110,6 +117,7 @@ commands!("approvals" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {}
 
     /// Ends it when its time ran out.
@@ -118,6 +126,7 @@ commands!("approvals" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {}
 });
 

@@ -2,7 +2,8 @@
 //! sent is refused before anybody is asked to approve it.
 
 use domain::approvals::{Requested, Said};
-use domain::personal::Text;
+use domain::ids::EventId;
+use domain::personal::{Text, collect};
 use domain::values::Name;
 use domain::{AggregateRef, SubjectId};
 use serde_json::Value;
@@ -10,7 +11,6 @@ use serde_json::Value;
 use super::{IntendedCommand, Request};
 use crate::Refusal;
 use crate::approval_check::{self, Asked, intended};
-use crate::businesses;
 use crate::registry::{AnyCommand, Stream};
 use crate::root::{Boundary, Changes, Context, Decide as _};
 
@@ -35,6 +35,18 @@ pub(super) fn reads(c: &Request, ctx: &Context, seen: &Boundary) -> Vec<Aggregat
     reads
 }
 
+/// The events that the request and its command say they rest on.
+pub(super) fn rests_on(c: &Request) -> Vec<EventId> {
+    let of_command = parse(&c.command).map(|command| command.rests_on()).unwrap_or_default();
+    c.evidence.iter().copied().chain(of_command).collect()
+}
+
+/// The data subject that the command would forget, where it forgets one.
+pub(super) fn forgets(c: &Request, ctx: &Context) -> Option<SubjectId> {
+    let command = parse(&c.command).ok()?;
+    command.forgets(&sent(&command, &c.command, ctx))
+}
+
 pub(super) fn request(c: &Request, ctx: &Context, seen: &Boundary) -> Result<Requested, Refusal> {
     let command = parse(&c.command)?;
     let ctx_sent = sent(&command, &c.command, ctx);
@@ -48,14 +60,15 @@ pub(super) fn request(c: &Request, ctx: &Context, seen: &Boundary) -> Result<Req
     approval_check::business_allows(&command, &ctx_sent, seen)?;
     let asked = approval_check::asked(&command, &ctx_sent, seen)?.ok_or(Refusal::NoApprovalNeeded)?;
     let changes = command.decide(&ctx_sent, seen)?;
-    let beyond_the_log = matches!(command, AnyCommand::Businesses(businesses::Command::Forget(_)));
-    if changes.is_empty() && !beyond_the_log {
+    if changes.is_empty() {
         return Err(Refusal::NothingToApprove);
     }
     let task = command.task(&ctx_sent);
-    // Whom the command is about is known once its task is: a preview must not outlive that person.
+    // Whom the command is about is known from what it would write, and from its task; what the caller
+    // says comes after that: a preview must not outlive the person that it is about.
+    let business = ctx.business.as_subject();
     let of_task = task.and_then(|id| seen.loaded(id)).filter(|t| t.status.is_some()).map(|t| t.subject);
-    let subject = c.serves.or(of_task).unwrap_or_else(|| ctx.business.as_subject());
+    let subject = subject_of(&changes, ctx).or(of_task.filter(|s| *s != business)).or(ctx.person_behind).or(c.serves).unwrap_or(business);
     let mut said = Said::default();
     command.say(&mut said);
     let opened = Opened { asked, said, subject, effects: effects(&changes) };
@@ -71,6 +84,12 @@ pub(crate) fn request_of_a_rule(ctx: &Context, seen: &Boundary, n: u8, command: 
     parsed.say(&mut said);
     let effects = "budgets.raised".parse().into_iter().collect();
     open(ctx, seen, n, command, Opened { asked, said, subject: ctx.business.as_subject(), effects })
+}
+
+/// The person that the text of these events is about; `None` when they are about nobody but the business.
+fn subject_of(changes: &Changes, ctx: &Context) -> Option<SubjectId> {
+    let (_, texts) = collect(|| changes.iter().map(|(_, event)| serde_json::to_vec(&event.data())).collect::<Vec<_>>());
+    texts.iter().map(|text| text.subject).find(|subject| *subject != ctx.business.as_subject())
 }
 
 fn effects(changes: &Changes) -> Vec<Name> {

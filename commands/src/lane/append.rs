@@ -1,8 +1,10 @@
 //! From decided changes to an append: versions, ids, sealed bytes, and the new state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use domain::{AggregateRef, BusinessId, Event, Meta};
+use domain::{AggregateRef, BusinessId, Event, Meta, SubjectId};
+use event_log::keyring::SubjectKey;
 use event_log::sealing::{SubjectKeys, content_digest};
 use event_log::{Append, Draft, Entropy, NewEvent, Prepared, SealError, typed};
 
@@ -13,8 +15,11 @@ use super::{Decision, Job, Shared};
 use crate::command::{CommandError, ReceiptEvent};
 use crate::root::{Boundary, Changes, Context};
 
+/// The subjects of an append that are forgotten, with the last generation of their keys.
+pub(super) type Fences = BTreeMap<SubjectId, u32>;
+
 /// An event between decision and bytes.
-struct Ready {
+pub(super) struct Ready {
     receipt: ReceiptEvent,
     aggregate: AggregateRef,
     prepared: Prepared,
@@ -79,17 +84,34 @@ fn envelopes(job: &Job, ctx: &Context, seen: &Boundary, changes: Changes) -> Res
     Ok(ready)
 }
 
+/// The events with their envelopes, the first with the digest of the command.
+pub(super) fn ready(job: &Job, ctx: &Context, seen: &Boundary, changes: Changes, entropy: &Entropy) -> Result<Vec<Ready>, CommandError> {
+    let mut ready = envelopes(job, ctx, seen, changes)?;
+    if let Some(first) = ready.first_mut() {
+        let mut key = [0; 32];
+        entropy.fill(&mut key);
+        let subject = first.prepared.subjects().next().unwrap_or_else(|| ctx.business.as_subject());
+        first.prepared.set_request(content_digest(&key, &job.content), &key, subject);
+    }
+    Ok(ready)
+}
+
+/// Whom the personal fields of these events are about.
+pub(super) fn subjects(ready: &[Ready]) -> BTreeSet<SubjectId> {
+    ready.iter().flat_map(|r| r.prepared.subjects()).collect()
+}
+
 impl Shared {
     /// Seals the events, folds them in as they are stored, and makes the append.
-    pub(super) async fn to_append(&self, job: &Job, ctx: &Context, seen: &mut Boundary, changes: Changes, entropy: &Entropy) -> Result<Decision, CommandError> {
-        let mut ready = envelopes(job, ctx, seen, changes)?;
-        if let Some(first) = ready.first_mut() {
-            let mut key = [0; 32];
-            entropy.fill(&mut key);
-            let subject = first.prepared.subjects().next().unwrap_or_else(|| ctx.business.as_subject());
-            first.prepared.set_request(content_digest(&key, &job.content), &key, subject);
-        }
-        let (keys, epoch) = self.keys(ctx.business, &ready).await?;
+    pub(super) async fn to_append(
+        &self,
+        ctx: &Context,
+        seen: &mut Boundary,
+        ready: Vec<Ready>,
+        fences: &Fences,
+        entropy: &Entropy,
+    ) -> Result<Decision, CommandError> {
+        let (keys, epoch) = self.keys(ctx.business, &ready, fences, entropy).await?;
         let (mut events, mut receipts, mut folded) = (Vec::new(), Vec::new(), Vec::<(AggregateRef, Meta, Event)>::new());
         for Ready { receipt, aggregate, prepared } in ready {
             let bytes = prepared.seal(&keys, entropy).map_err(broken)?;
@@ -110,11 +132,20 @@ impl Shared {
     }
 
     /// A key for every subject in the events, in a fixed order, so that the same run makes the same;
-    /// and the epoch of the oldest of them.
-    async fn keys(&self, business: BusinessId, ready: &[Ready]) -> Result<(SubjectKeys, Option<u64>), CommandError> {
+    /// and the epoch of the oldest of them. What is about somebody forgotten is sealed under a key that
+    /// is kept nowhere; the append that forgets the business's own texts is sealed under its next key.
+    async fn keys(&self, business: BusinessId, ready: &[Ready], fences: &Fences, entropy: &Entropy) -> Result<(SubjectKeys, Option<u64>), CommandError> {
         let (mut keys, mut oldest) = (SubjectKeys::new(), None::<u64>);
-        for subject in ready.iter().flat_map(|r| r.prepared.subjects()).collect::<BTreeSet<_>>() {
-            let (key, epoch) = self.keyring.sealing_key(business, subject).await?;
+        let forgotten = ready.iter().find_map(|r| r.prepared.forgets()).filter(|f| f.subject == business.as_subject());
+        for subject in subjects(ready) {
+            if let Some(generation) = fences.get(&subject) {
+                keys.insert(subject, Arc::new(SubjectKey::kept_nowhere(*generation, entropy)?));
+                continue;
+            }
+            let (key, epoch) = match forgotten.filter(|f| f.subject == subject) {
+                Some(f) => self.keyring.open_generation(business, subject, f.generation + 1).await?,
+                None => self.keyring.sealing_key(business, subject).await?,
+            };
             keys.insert(subject, key);
             oldest = Some(oldest.map_or(epoch, |o| o.min(epoch)));
         }

@@ -18,6 +18,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+        when_fenced: Refused,
     } with {
         /// What is to be done, in a line.
         title: Text,
@@ -49,6 +50,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+        when_fenced: Refused,
     } with {}
 
     /// Takes it for a time.
@@ -57,6 +59,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+        when_fenced: Refused,
     } with {
         /// Who takes it.
         agent: AgentId,
@@ -71,6 +74,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Withheld,
     } with {
         /// The holder's token.
         fencing_token: u32,
@@ -82,6 +86,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// The holder's token.
         fencing_token: u32,
@@ -96,6 +101,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [Amount],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: true,
+        when_fenced: Withheld,
     } with {
         /// Who made it.
         agent: AgentId,
@@ -121,6 +127,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: true,
+        when_fenced: Withheld,
     } with {
         /// Who looked.
         reviewer: AgentId,
@@ -142,6 +149,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: true,
+        when_fenced: Withheld,
     } with {
         /// The holder's token, when it is leased.
         #[serde(default)]
@@ -163,6 +171,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: true,
+        when_fenced: Withheld,
     } with {
         /// Where it goes.
         resolution: Resolution,
@@ -177,6 +186,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Withheld,
     } with {
         /// The holder's token.
         fencing_token: u32,
@@ -193,6 +203,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
+        when_fenced: Withheld,
     } with {
         /// The holder's token.
         fencing_token: u32,
@@ -206,6 +217,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {
         /// Why.
         #[serde(default)]
@@ -218,6 +230,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
     } with {}
 
     /// Says what was done for it elsewhere.
@@ -226,6 +239,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [Amount],
         when_suspended: Refused, when_retired: Refused, after_end: Allowed, historic: true,
+        when_fenced: Withheld,
     } with {
         /// What was done.
         activity: Name,
@@ -264,6 +278,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+        when_fenced: Refused,
     } with {
         /// Its format, such as `xes` or `csv`.
         format: Name,
@@ -277,6 +292,7 @@ commands!("tasks" {
         target: Target::Sent,
         carries: [],
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
+        when_fenced: Withheld,
     } with {
         /// True when it was completed, false when it failed.
         completed: bool,

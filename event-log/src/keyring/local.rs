@@ -1,12 +1,14 @@
 //! The keyring of an embedded installation: one SQLite file beside the log, each key in it wrapped
-//! (AES-256-GCM) by a key file or a passphrase. `secure_delete` and a truncated WAL make a
-//! destroyed key really gone.
+//! (AES-256-GCM) by a key file or a passphrase. A key is destroyed when its row is overwritten
+//! (`secure_delete`) *and* the WAL, which has older pages, is truncated: not before.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
@@ -22,10 +24,18 @@ CREATE TABLE IF NOT EXISTS wrapping(id INTEGER PRIMARY KEY CHECK (id = 1), salt 
 CREATE TABLE IF NOT EXISTS keys(
   business BLOB NOT NULL, subject BLOB NOT NULL, generation INTEGER NOT NULL,
   nonce BLOB, wrapped BLOB, -- both NULL once destroyed
-  PRIMARY KEY (business, subject, generation)) STRICT, WITHOUT ROWID;";
+  PRIMARY KEY (business, subject, generation)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS applied(id INTEGER PRIMARY KEY CHECK (id = 1), log BLOB NOT NULL, position INTEGER NOT NULL) STRICT;";
 
+/// How long a lock that another connection has on the file is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Keys that stay unwrapped in memory.
 const UNWRAPPED_MAX: usize = 100_000;
+
+/// How often a reader of the file is waited for before a destroyed key is said to lie in the WAL still.
+const TRUNCATE_TRIES_MAX: u32 = 20;
+/// Time between two of these.
+const TRUNCATE_EVERY: Duration = Duration::from_millis(100);
 
 /// Nonce and wrapped key; neither once it is destroyed.
 type WrappedKey = (Option<[u8; 12]>, Option<Vec<u8>>);
@@ -36,6 +46,8 @@ struct Inner {
     unwrapped: HashMap<(Uuid, Uuid, u32), Arc<SubjectKey>>,
     /// The newest generation that is not destroyed, by (business, subject).
     current: HashMap<(Uuid, Uuid), u32>,
+    /// Whether a destroyed key may still lie in the WAL.
+    wal_dirty: bool,
 }
 
 /// The keyring in one file.
@@ -49,7 +61,8 @@ fn storage(e: rusqlite::Error) -> KeyringError {
 }
 
 impl LocalKeyring {
-    /// Opens the keyring in that file, or makes it.
+    /// Opens the keyring in that file, or makes it. What a process that died left in the WAL is emptied;
+    /// while another program reads the file, that is tried again with the next key that is destroyed.
     ///
     /// # Errors
     /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase.
@@ -66,7 +79,11 @@ impl LocalKeyring {
                 wrapper
             }
         };
-        Ok(Self { wrapper, inner: Mutex::new(Inner { connection, unwrapped: HashMap::new(), current: HashMap::new() }) })
+        let wal_dirty = !truncate_wal(&connection)?;
+        if wal_dirty {
+            tracing::warn!("another program reads the keyring's file: a key that was destroyed before may still lie in its WAL");
+        }
+        Ok(Self { wrapper, inner: Mutex::new(Inner { connection, unwrapped: HashMap::new(), current: HashMap::new(), wal_dirty }) })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -99,6 +116,36 @@ impl LocalKeyring {
         Ok(key)
     }
 
+    /// Overwrites the keys of a subject up to a generation; says how many there were. The WAL is left to
+    /// [`LocalKeyring::empty_wal`].
+    fn overwrite(&self, b: Uuid, s: Uuid, up_to: u32) -> Result<usize, KeyringError> {
+        let mut inner = self.inner();
+        inner.unwrapped.retain(|(business, subject, generation), _| (*business, *subject) != (b, s) || *generation > up_to);
+        if inner.current.get(&(b, s)).is_some_and(|generation| *generation <= up_to) {
+            inner.current.remove(&(b, s));
+        }
+        let sql = "UPDATE keys SET nonce = NULL, wrapped = NULL WHERE business = ? AND subject = ? AND generation <= ? AND wrapped IS NOT NULL";
+        let destroyed = inner.connection.execute(sql, params![b, s, up_to]).map_err(storage)?;
+        inner.wal_dirty |= destroyed > 0;
+        Ok(destroyed)
+    }
+
+    /// Until the WAL is folded back and truncated, older pages with the key are still in it. Readers of
+    /// them are waited for, a little, without holding up those who seal.
+    async fn empty_wal(&self) -> Result<(), KeyringError> {
+        for _ in 0..TRUNCATE_TRIES_MAX {
+            {
+                let mut inner = self.inner();
+                if !inner.wal_dirty || truncate_wal(&inner.connection)? {
+                    inner.wal_dirty = false;
+                    return Ok(());
+                }
+            }
+            tokio::time::sleep(TRUNCATE_EVERY).await;
+        }
+        Err(KeyringError::NotYetDestroyed)
+    }
+
     fn sealing_key_now(&self, b: Uuid, s: Uuid) -> Result<Arc<SubjectKey>, KeyringError> {
         let mut inner = self.inner();
         if let Some(&generation) = inner.current.get(&(b, s))
@@ -106,8 +153,7 @@ impl LocalKeyring {
         {
             return Ok(key);
         }
-        let newest: Option<u32> =
-            inner.connection.query_row("SELECT max(generation) FROM keys WHERE business = ? AND subject = ?", params![b, s], |r| r.get(0)).map_err(storage)?;
+        let newest = newest(&inner.connection, b, s)?;
         let alive = match newest {
             Some(generation) => self.unwrap_key(&mut inner, b, s, generation)?,
             None => None,
@@ -118,6 +164,22 @@ impl LocalKeyring {
         };
         inner.current.insert((b, s), key.generation);
         Ok(key)
+    }
+}
+
+fn newest(connection: &Connection, b: Uuid, s: Uuid) -> Result<Option<u32>, KeyringError> {
+    connection.query_row("SELECT max(generation) FROM keys WHERE business = ? AND subject = ?", params![b, s], |r| r.get(0)).map_err(storage)
+}
+
+/// Folds the WAL back and truncates it; `false` when a reader keeps it from that.
+fn truncate_wal(connection: &Connection) -> Result<bool, KeyringError> {
+    connection.busy_timeout(Duration::ZERO).map_err(storage)?;
+    let busy: Result<i64, _> = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0));
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(storage)?;
+    match busy {
+        Ok(busy) => Ok(busy == 0),
+        Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(false),
+        Err(e) => Err(storage(e)),
     }
 }
 
@@ -156,7 +218,13 @@ pub fn put_chest(path: &Path, moved: &Chest) -> Result<(), KeyringError> {
     };
     write().map_err(storage)?;
     tx.commit().map_err(storage)?;
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(storage)
+    for _ in 0..TRUNCATE_TRIES_MAX {
+        if truncate_wal(&connection)? {
+            return Ok(());
+        }
+        std::thread::sleep(TRUNCATE_EVERY);
+    }
+    Err(KeyringError::NotYetDestroyed)
 }
 
 impl Inner {
@@ -175,20 +243,38 @@ impl Keyring for LocalKeyring {
         Ok((self.sealing_key_now(business.0, subject.0)?, 0))
     }
 
+    async fn newest_generation(&self, business: BusinessId, subject: SubjectId) -> Result<Option<u32>, KeyringError> {
+        newest(&self.inner().connection, business.0, subject.0)
+    }
+
+    async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+        let (b, s) = (business.0, subject.0);
+        let mut inner = self.inner();
+        let key = match self.unwrap_key(&mut inner, b, s, generation)? {
+            Some(key) => key,
+            None => self.make_key(&mut inner, b, s, generation)?,
+        };
+        inner.current.insert((b, s), generation);
+        Ok((key, 0))
+    }
+
     async fn opening_key(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
         self.unwrap_key(&mut self.inner(), business.0, subject.0, generation)
     }
 
-    async fn destroy(&self, business: BusinessId, subject: SubjectId) -> Result<u32, KeyringError> {
-        let mut inner = self.inner();
-        inner.unwrapped.retain(|(b, s, _), _| (*b, *s) != (business.0, subject.0));
-        inner.current.remove(&(business.0, subject.0));
-        let destroyed = inner
-            .connection
-            .execute("UPDATE keys SET nonce = NULL, wrapped = NULL WHERE business = ? AND subject = ? AND wrapped IS NOT NULL", params![business.0, subject.0])
-            .map_err(storage)?;
-        // Until the WAL is folded back, older pages with the key are still in it.
-        inner.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(storage)?;
+    async fn destroy(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<u32, KeyringError> {
+        let destroyed = self.overwrite(business.0, subject.0, up_to)?;
+        self.empty_wal().await?;
         Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
+    }
+
+    async fn applied(&self, log: Digest) -> Result<u64, KeyringError> {
+        let sql = "SELECT position FROM applied WHERE log = ?";
+        Ok(self.inner().connection.query_row(sql, [log.0], |r| r.get(0)).optional().map_err(storage)?.unwrap_or(0))
+    }
+
+    async fn set_applied(&self, log: Digest, position: u64) -> Result<(), KeyringError> {
+        let sql = "INSERT OR REPLACE INTO applied VALUES (1, ?, ?)";
+        self.inner().connection.execute(sql, params![log.0, position]).map(|_| ()).map_err(storage)
     }
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
 use sqlx::Executor as _;
 use sqlx::postgres::PgPool;
@@ -54,6 +55,11 @@ type Kept = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 fn nonce(bytes: &[u8]) -> Result<[u8; 12], KeyringError> {
     bytes.try_into().map_err(|_| KeyringError::Broken("a nonce has the wrong length".to_owned()))
+}
+
+/// A generation as the database has it.
+fn stored(generation: u32) -> i32 {
+    i32::try_from(generation).unwrap_or(i32::MAX)
 }
 
 async fn asked<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, KeyringError> {
@@ -117,22 +123,29 @@ impl PostgresKeyring {
             return Ok((key, epoch));
         }
         loop {
-            let sql = "SELECT max(generation) FROM minutebook_keys.keys WHERE business = $1 AND subject = $2";
-            let newest: Option<i32> = asked(sqlx::query_scalar(sql).bind(b).bind(s).fetch_one(&self.pool)).await?;
-            let newest = newest.and_then(|g| u32::try_from(g).ok());
+            let newest = self.newest(b, s).await?;
             if let Some(generation) = newest
                 && let Some(key) = self.unwrapped(&mut remembered, b, s, generation).await?
             {
                 remembered.current.insert((b, s), generation);
                 return Ok((key, epoch));
             }
-            let generation = newest.unwrap_or(0) + 1;
-            let (_, Wrapped { nonce, wrapped }) = self.wrapper.make(b, s, generation)?;
-            // Another process may have made this generation just now: then its key is the one.
-            let sql = "INSERT INTO minutebook_keys.keys VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-            let insert = sqlx::query(sql).bind(b).bind(s).bind(i32::try_from(generation).unwrap_or(i32::MAX)).bind(nonce.to_vec()).bind(wrapped.as_slice());
-            asked(insert.execute(&self.pool)).await?;
+            self.make(b, s, newest.unwrap_or(0) + 1).await?;
         }
+    }
+
+    async fn newest(&self, b: Uuid, s: Uuid) -> Result<Option<u32>, KeyringError> {
+        let sql = "SELECT max(generation) FROM minutebook_keys.keys WHERE business = $1 AND subject = $2";
+        let newest: Option<i32> = asked(sqlx::query_scalar(sql).bind(b).bind(s).fetch_one(&self.pool)).await?;
+        Ok(newest.and_then(|g| u32::try_from(g).ok()))
+    }
+
+    /// Another process may have made this generation just now: then its key is the one.
+    async fn make(&self, b: Uuid, s: Uuid, generation: u32) -> Result<(), KeyringError> {
+        let (_, Wrapped { nonce, wrapped }) = self.wrapper.make(b, s, generation)?;
+        let sql = "INSERT INTO minutebook_keys.keys VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+        let insert = sqlx::query(sql).bind(b).bind(s).bind(stored(generation)).bind(nonce.to_vec()).bind(wrapped.as_slice());
+        asked(insert.execute(&self.pool)).await.map(|_| ())
     }
 
     async fn unwrapped(&self, remembered: &mut Remembered, b: Uuid, s: Uuid, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
@@ -140,8 +153,7 @@ impl PostgresKeyring {
             return Ok(Some(Arc::clone(key)));
         }
         let sql = "SELECT nonce, wrapped FROM minutebook_keys.keys WHERE business = $1 AND subject = $2 AND generation = $3";
-        let row: Option<Kept> =
-            asked(sqlx::query_as(sql).bind(b).bind(s).bind(i32::try_from(generation).unwrap_or(i32::MAX)).fetch_optional(&self.pool)).await?;
+        let row: Option<Kept> = asked(sqlx::query_as(sql).bind(b).bind(s).bind(stored(generation)).fetch_optional(&self.pool)).await?;
         let Some((Some(n), Some(wrapped))) = row else { return Ok(None) };
         let key = self.wrapper.unwrap(b, s, generation, Wrapped { nonce: nonce(&n)?, wrapped: Zeroizing::new(wrapped) })?;
         remembered.unwrapped.insert((b, s, generation), Arc::clone(&key));
@@ -226,6 +238,21 @@ impl Keyring for PostgresKeyring {
         Ok((key, epoch))
     }
 
+    async fn newest_generation(&self, business: BusinessId, subject: SubjectId) -> Result<Option<u32>, KeyringError> {
+        self.newest(business.0, subject.0).await
+    }
+
+    async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+        self.make(business.0, subject.0, generation).await?;
+        // What the others seal under the generation before is not appended any more.
+        asked(self.pool.execute("UPDATE minutebook_keys.epoch SET n = n + 1")).await?;
+        self.ask_anew().await;
+        let mut remembered = self.current().await?;
+        let epoch = super::count(remembered.epoch);
+        let key = self.unwrapped(&mut remembered, business.0, subject.0, generation).await?;
+        Ok((key.ok_or_else(|| KeyringError::Broken("the generation that was to be opened is destroyed already".to_owned()))?, epoch))
+    }
+
     async fn ask_anew(&self) {
         *self.sealing() = Sealing::default();
     }
@@ -244,12 +271,13 @@ impl Keyring for PostgresKeyring {
         Ok(epoch)
     }
 
-    async fn destroy(&self, business: BusinessId, subject: SubjectId) -> Result<u32, KeyringError> {
+    async fn destroy(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<u32, KeyringError> {
         // One statement: nobody who is stopped in the middle holds up the others.
-        let sql = "WITH gone AS (UPDATE minutebook_keys.keys SET nonce = NULL, wrapped = NULL WHERE business = $1 AND subject = $2 AND wrapped IS NOT NULL RETURNING 1),
+        let sql = "WITH gone AS (UPDATE minutebook_keys.keys SET nonce = NULL, wrapped = NULL
+                                 WHERE business = $1 AND subject = $2 AND generation <= $3 AND wrapped IS NOT NULL RETURNING 1),
                    epoch AS (UPDATE minutebook_keys.epoch SET n = n + 1)
                    SELECT count(*) FROM gone";
-        let destroying = sqlx::query_scalar(sql).bind(business.0).bind(subject.0).fetch_one(&self.pool);
+        let destroying = sqlx::query_scalar(sql).bind(business.0).bind(subject.0).bind(stored(up_to)).fetch_one(&self.pool);
         let destroyed: i64 = asked(destroying).await?;
         // Until the table is vacuumed its old row version, wrapped, lies in the file; see SECURITY.md.
         if let Err(e) = asked(self.pool.execute("VACUUM minutebook_keys.keys")).await {
@@ -258,5 +286,17 @@ impl Keyring for PostgresKeyring {
         *self.remembered.lock().await = Remembered::default();
         self.ask_anew().await;
         Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
+    }
+
+    async fn applied(&self, log: Digest) -> Result<u64, KeyringError> {
+        let sql = "SELECT position FROM minutebook_keys.applied WHERE log = $1";
+        let position: Option<i64> = asked(sqlx::query_scalar(sql).bind(log.0.to_vec()).fetch_optional(&self.pool)).await?;
+        Ok(position.map_or(0, super::count))
+    }
+
+    async fn set_applied(&self, log: Digest, position: u64) -> Result<(), KeyringError> {
+        let sql = "INSERT INTO minutebook_keys.applied(log, position) VALUES ($1, $2)
+                   ON CONFLICT (one) DO UPDATE SET log = excluded.log, position = excluded.position";
+        asked(sqlx::query(sql).bind(log.0.to_vec()).bind(super::number(position)).execute(&self.pool)).await.map(|_| ())
     }
 }

@@ -18,6 +18,7 @@ fn migrations() -> Migrator {
         (2, "roles", include_str!("migrations/2_roles.sql")),
         (3, "move", include_str!("migrations/3_move.sql")),
         (4, "works with", include_str!("migrations/4_works_with.sql")),
+        (5, "forgettings", include_str!("migrations/5_forgettings.sql")),
     ];
     let one = |(version, name, sql): (i64, &'static str, &'static str)| Migration::new(version, name.into(), MigrationType::Simple, sql.into(), false);
     // Steps of a later program are none of ours.

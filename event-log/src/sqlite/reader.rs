@@ -111,6 +111,11 @@ impl Readers {
         self.list("SELECT position, business, seq, bytes FROM events WHERE position > ? ORDER BY position LIMIT ?", &[&after, &limit])
     }
 
+    pub(super) fn erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        // The kind stands in the text, as the partial index has it.
+        self.list("SELECT position, business, seq, bytes FROM events WHERE kind = 'erasure' AND position > ? ORDER BY position LIMIT ?", &[&after, &limit])
+    }
+
     pub(super) fn back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let before = before.min(i64::MAX.cast_unsigned());
         self.list("SELECT position, business, seq, bytes FROM events WHERE position < ? ORDER BY position DESC LIMIT ?", &[&before, &limit])

@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS events(
 CREATE UNIQUE INDEX IF NOT EXISTS events_by_seq ON events(business, seq);
 CREATE UNIQUE INDEX IF NOT EXISTS events_by_aggregate ON events(business, id, kind, version);
 CREATE UNIQUE INDEX IF NOT EXISTS events_by_id ON events(event_id);
+CREATE INDEX IF NOT EXISTS events_of_erasures ON events(position) WHERE kind = 'erasure';
 
 -- The end of each stream, written in the transaction of the append.
 CREATE TABLE IF NOT EXISTS heads(

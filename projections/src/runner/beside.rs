@@ -284,13 +284,13 @@ impl Runner {
     }
 
     /// Deletes a subject's text from every file there is.
-    pub(super) fn purge(&mut self, business: BusinessId, subject: SubjectId) -> Result<(), ViewsError> {
+    pub(super) fn purge(&mut self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<(), ViewsError> {
         self.snapshots.iter().for_each(Snapshots::interrupt);
         let beside = self.build.as_ref().map_or(Ok(()), |build| {
             build.interrupt();
-            build.fold.purge(business, subject)
+            build.fold.purge(business, subject, up_to)
         });
-        let live = self.live.purge(business, subject);
+        let live = self.live.purge(business, subject, up_to);
         self.purge_previous();
         live.and(beside)
     }

@@ -2,13 +2,13 @@
 
 use clap::Subcommand;
 use domain::ids::KeyId;
-use domain::{BusinessId, PrincipalId, SubjectId};
+use domain::{PrincipalId, SubjectId};
 use event_log::Entropy;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::target::{Target, blocking};
-use crate::app::{App, AppError, operator};
+use crate::app::{AppError, operator};
 use crate::output;
 use crate::secret::Secret;
 
@@ -121,20 +121,21 @@ async fn revoke(target: &Target, principal: PrincipalId, key: KeyId) -> Result<(
 }
 
 async fn shred(target: &Target, business: &str, subject: SubjectId) -> Result<(), AppError> {
-    let destroyed = match target {
-        Target::Local(app) => shred_local(app, business, subject).await?,
+    let answer = match target {
+        Target::Local(app) => {
+            let id = app.business(business).await?.ok_or_else(|| AppError::other(format!("there is no business `{business}`")))?;
+            let forgot = app.forget_subject(id, app.operator_in(id).await?, subject, None).await?;
+            serde_json::to_value(forgot).map_err(AppError::other)?
+        }
         Target::Remote(remote) => {
-            let id: BusinessId = business.parse().map_err(|_| AppError::other("over --server give the business's id, not its slug"))?;
-            let remote = remote.clone();
-            let answer = blocking(move || remote.delete(&format!("/v1/businesses/{id}/subjects/{subject}/key"))).await?;
-            answer.get("keys_destroyed").and_then(Value::as_u64).unwrap_or(0)
+            let (remote, path) = (remote.clone(), format!("/v1/businesses/{business}/subjects/{subject}/key"));
+            blocking(move || remote.delete(&path)).await?
         }
     };
-    output::line(format!("{destroyed} keys destroyed; what was about {subject} is forgotten"));
+    output::note(format!("what was about {subject} is forgotten; what names that id still:"));
+    for named in answer.get("named_in").and_then(Value::as_array).into_iter().flatten() {
+        let part = |name| named.get(name).and_then(Value::as_str).unwrap_or_default();
+        output::line(format!("{} {}", part("kind"), part("id")));
+    }
     Ok(())
-}
-
-async fn shred_local(app: &App, business: &str, subject: SubjectId) -> Result<u64, AppError> {
-    let id = app.business(business).await?.ok_or_else(|| AppError::other(format!("there is no business `{business}`")))?;
-    Ok(u64::from(app.forget(id, subject).await?))
 }

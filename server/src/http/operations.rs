@@ -1,9 +1,10 @@
-//! What operators and owners do besides commands: import, verify, rebuild, shred.
+//! What operators and owners do besides commands: import, verify, rebuild, forget.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use commands::{CommandError, Refusal};
+use domain::SubjectId;
 use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX};
 use domain::values::Role;
-use domain::{BusinessId, SubjectId};
 use projections::ViewsError;
 use serde::Deserialize;
 use serde_json::json;
@@ -77,21 +78,19 @@ pub(super) async fn retry(request: HttpRequest, state: Shared) -> Result<HttpRes
     Ok(HttpResponse::Ok().json(json!({"retried": true})))
 }
 
-pub(super) async fn shred(request: HttpRequest, state: Shared, path: web::Path<(BusinessId, SubjectId)>) -> Result<HttpResponse, Problem> {
-    let (business, subject) = path.into_inner();
+/// Forgets a person: the command `privacy.forget_subject`, for whoever knows the address.
+pub(super) async fn forget(request: HttpRequest, state: Shared, path: web::Path<(String, SubjectId)>) -> Result<HttpResponse, Problem> {
+    principal(&request, &state).await?;
+    let (name, subject) = path.into_inner();
+    let hidden = || Problem::from(CommandError::NotFound(domain::ids::INSTALLATION));
+    let business = state.app.business(&name).await.map_err(|e| Problem::unavailable(&e))?.ok_or_else(hidden)?;
     let actor = actor(&request, &state, business).await?;
-    if !actor.may_see() {
-        return Err(Problem::new(404, "not_found", "there is no business of that id that you could see"));
-    }
-    if !actor.operator && !actor.roles.contains(&Role::Owner) {
-        return Err(Problem::new(403, "forbidden", "only the owner or an operator may destroy a subject's keys"));
-    }
-    if subject == business.as_subject() {
-        let what = "that is the business itself: send businesses.forget, with the approval of a second human";
-        return Err(Problem::new(422, "approval_required", what));
-    }
-    let keys = state.app.forget(business, subject).await.map_err(|e| Problem::unavailable(&e))?;
-    Ok(HttpResponse::Ok().json(json!({"keys_destroyed": keys})))
+    let key = request.headers().get("Idempotency-Key").and_then(|k| k.to_str().ok()).map(str::to_owned);
+    let forgot = state.app.forget_subject(business, actor, subject, key).await.map_err(|e| {
+        let unknown = matches!(e, CommandError::Refused(Refusal::NothingToForget { .. }));
+        if unknown { Problem::new(404, e.name(), &e.to_string()) } else { e.into() }
+    })?;
+    Ok(HttpResponse::Ok().json(forgot))
 }
 
 /// One record of an import, with what the whole import was started with.

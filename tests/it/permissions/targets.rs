@@ -68,9 +68,21 @@ impl Cast {
             "approvals" => self.of_approvals(command, sender, whose).await,
             "budgets" => self.of_budgets(command, sender, whose).await,
             "integrations" => self.of_integrations(command, sender, whose).await,
+            "privacy" => self.of_privacy(command).await,
             "memory" => self.of_memory(command, sender, whose).await,
             _ => self.of_the_rest(command),
         }
+    }
+
+    async fn of_privacy(&self, command: &str) -> Case {
+        let owner = self.person("owner", "");
+        if command == "privacy.forget_name" {
+            let member = self.installation().principal(self.business, domain::access::PrincipalKind::Human, Some("member")).await;
+            return case(None, json!({"principal": member.principal}));
+        }
+        let person = Uuid::now_v7();
+        self.must_by(owner, "tasks.plan", None, json!({"title": "x", "team": "sales", "serves": person})).await;
+        case(None, json!({"subject": person}))
     }
 
     async fn of_businesses(&self, command: &str) -> Case {

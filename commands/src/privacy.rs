@@ -1,0 +1,101 @@
+//! Privacy: a person is forgotten on record, before the keys of what is about them are destroyed.
+
+use domain::approvals::Said;
+use domain::ids::ErasureId;
+use domain::privacy::SubjectForgotten;
+use domain::values::Role;
+use domain::{AggregateRef, PrincipalId, SubjectId};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::Refusal;
+use crate::registry::{ContextRules, Target, commands};
+use crate::root::{Boundary, Changes, Context};
+
+commands!("privacy" {
+    /// Forgets a person for good: destroys every key of what is about them in this business.
+    ForgetSubject = "forget_subject" sets Erasure {
+        from: [Owner, Operator] of Business,
+        target: Target::Derived(|c, business| ErasureId::of(business, c.subject).0),
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
+    } with {
+        /// Whom, by the id that events name as their subject.
+        subject: SubjectId,
+        /// The last generation of keys to forget: only what applies the list of forgettings again says it.
+        #[serde(default)]
+        generation: Option<u32>,
+    }
+
+    /// Forgets the name of a principal for good; of the installation.
+    ForgetName = "forget_name" sets Erasure {
+        from: [Operator, AnyHuman] of Installation,
+        target: Target::Derived(|c, business| ErasureId::of(business, c.principal.as_subject()).0),
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
+    } with {
+        /// Whose name.
+        principal: PrincipalId,
+        /// The last generation of keys to forget: only what applies the list of forgettings again says it.
+        #[serde(default)]
+        generation: Option<u32>,
+    }
+});
+
+/// The event that forgets a subject; `None` when everything there is under its keys is forgotten already.
+pub(crate) fn forgotten(subject: SubjectId, said: Option<u32>, ctx: &Context, seen: &Boundary) -> Result<Option<(AggregateRef, domain::Event)>, Refusal> {
+    if said.is_some() && !ctx.actor.restores {
+        return Err(Refusal::OutOfRange { field: "generation", rule: "left out" });
+    }
+    let id = ErasureId::of(ctx.business, subject);
+    let fenced = seen.get(id)?.fenced;
+    let Some(generation) = ctx.newest_generation.max(said) else { return Err(Refusal::NothingToForget { subject }) };
+    Ok((generation > fenced).then(|| (id.into(), SubjectForgotten { subject, generation }.into())))
+}
+
+/// An operator, or the owner of the only business where the principal has a role.
+fn may_forget_name(principal: PrincipalId, ctx: &Context) -> Result<(), Refusal> {
+    if ctx.actor.operator {
+        return Ok(());
+    }
+    let not_yours = Refusal::NotYours { who: "an operator, or the owner of the only business where that person has a role," };
+    let Some(person) = ctx.people.principal(principal).filter(|p| !p.operator) else { return Err(not_yours) };
+    let mut businesses = person.roles.iter().filter(|(_, roles)| !roles.is_empty()).map(|(business, _)| *business);
+    match (businesses.next(), businesses.next()) {
+        (Some(only), None) if ctx.people.has_role(ctx.actor.principal, only, &[Role::Owner].into()) => Ok(()),
+        (Some(_) | None, _) => Err(not_yours),
+    }
+}
+
+impl ContextRules for Command {
+    fn reads(&self, _: &Context, _: &Boundary) -> Vec<AggregateRef> {
+        Vec::new()
+    }
+
+    fn say(&self, _: &mut Said) {}
+
+    fn forgets(&self, _: &Context) -> Option<SubjectId> {
+        Some(match self {
+            Self::ForgetSubject(c) => c.subject,
+            Self::ForgetName(c) => c.principal.as_subject(),
+        })
+    }
+
+    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+        let event = match self {
+            Self::ForgetSubject(c) => {
+                if c.subject == ctx.business.as_subject() && !ctx.actor.restores {
+                    return Err(Refusal::ForgetBusinessInstead);
+                }
+                forgotten(c.subject, c.generation, ctx, seen)?
+            }
+            Self::ForgetName(c) => {
+                may_forget_name(c.principal, ctx)?;
+                forgotten(c.principal.as_subject(), c.generation, ctx, seen)?
+            }
+        };
+        Ok(event.into_iter().collect())
+    }
+}

@@ -1,0 +1,295 @@
+//! Forgetting that holds: on record before the key goes, and whatever is restored afterwards.
+
+use std::path::Path;
+
+use domain::ids::{ErasureId, INSTALLATION};
+use domain::{AggregateRef, BusinessId, Kind, SubjectId};
+use event_log::keyring::{LocalKeyring, Wrapping};
+use event_log::{Entropy, Keyring, KeyringError};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::installation::Installation;
+use uuid::Uuid;
+
+use crate::story::{Story, actor, id};
+
+/// What is said of Ada: found again wherever it is.
+const CANARY: &str = "canary-of-ada";
+
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(files(&path));
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            all.push((path.display().to_string(), bytes));
+        }
+    }
+    all
+}
+
+fn contains(bytes: &[u8], text: &[u8]) -> bool {
+    bytes.windows(text.len()).any(|w| w == text)
+}
+
+async fn serves(installation: &Installation, business: BusinessId, who: Uuid) -> Uuid {
+    let plan = json!({"title": format!("{CANARY}-title"), "team": "sales", "serves": who});
+    installation.must(business, "tasks.plan", None, plan).await.events[0].id
+}
+
+async fn titles(installation: &Installation) -> Value {
+    let answer = installation.query("{ business(slug: \"acme\") { tasks { nodes { title { text state } } } search(text: \"canary\") { snippet } } }").await;
+    answer["business"].clone()
+}
+
+async fn forgettings(installation: &Installation) -> Vec<(SubjectId, u32)> {
+    let events = installation.app.log.read_erasures(0, 100).await.unwrap();
+    let one = |r: &event_log::Recorded| {
+        let data: Value = serde_json::from_slice(&r.bytes).unwrap();
+        (data["data"]["subject"].as_str().unwrap().parse().unwrap(), u32::try_from(data["data"]["generation"].as_u64().unwrap()).unwrap())
+    };
+    events.iter().map(one).collect()
+}
+
+#[test]
+fn a_person_is_forgotten_once_for_each_generation_of_keys() {
+    let who = id(7);
+    let erasure = ErasureId::of(crate::story::BUSINESS, SubjectId(who)).0;
+    let story = Story::new();
+    assert_eq!(story.when("privacy.forget_subject", erasure, json!({"subject": who})), Err("nothing_to_forget"), "no key was ever made");
+    assert_eq!(story.when("privacy.forget_subject", erasure, json!({"subject": who, "generation": 3})), Err("out_of_range"), "a caller names no generation");
+    let own = ErasureId::of(crate::story::BUSINESS, crate::story::BUSINESS.as_subject()).0;
+    assert_eq!(story.when("privacy.forget_subject", own, json!({"subject": crate::story::BUSINESS})), Err("forget_business_instead"));
+    let known = story.with_keys(1);
+    assert_eq!(known.when("privacy.forget_subject", erasure, json!({"subject": who})), Ok(vec!["privacy.subject_forgotten"]));
+    let forgotten = known.given("privacy.forget_subject", erasure, json!({"subject": who}));
+    assert_eq!(forgotten.when("privacy.forget_subject", erasure, json!({"subject": who})), Ok(vec![]));
+    assert_eq!(forgotten.with_keys(2).when("privacy.forget_subject", erasure, json!({"subject": who})), Ok(vec!["privacy.subject_forgotten"]));
+}
+
+#[test]
+fn a_name_is_forgotten_by_the_owner_of_the_only_business_where_it_has_a_role() {
+    use domain::access::PrincipalKind::Human;
+    use domain::values::Role::{Member, Owner};
+    let member = actor(20, Human, &[Member]);
+    let target = ErasureId::of(INSTALLATION, SubjectId(id(20))).0;
+    let mut story = Story::new().by(actor(1, Human, &[Owner])).with_keys(1);
+    story.know(&member);
+    let forget = json!({"principal": id(20)});
+    assert_eq!(story.when_installation("privacy.forget_name", target, forget.clone()), Ok(vec!["privacy.subject_forgotten"]));
+    assert_eq!(story.clone().by(actor(21, Human, &[Member])).when_installation("privacy.forget_name", target, forget.clone()), Err("not_yours"));
+    let both = story.clone().also_in(20, BusinessId(id(99)));
+    assert_eq!(both.when_installation("privacy.forget_name", target, forget), Err("not_yours"), "two businesses know that name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_not_destroyed_while_a_reader_keeps_its_bytes_in_the_wal() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("keys.db");
+    let own = Wrapping::from_file(&folder.path().join("k"), &Entropy::System).unwrap();
+    let (business, subject) = (tests::samples::business(1), SubjectId(Uuid::from_u128(5)));
+    let keyring = LocalKeyring::open(&path, &own, Entropy::System).unwrap();
+    keyring.sealing_key(business, subject).await.unwrap();
+    let reader = rusqlite::Connection::open(&path).unwrap();
+    let wrapped: Vec<u8> = reader.query_row("SELECT wrapped FROM keys", [], |r| r.get(0)).unwrap();
+    let in_wal = || contains(&std::fs::read(folder.path().join("keys.db-wal")).unwrap_or_default(), &wrapped);
+    reader.execute_batch("BEGIN; SELECT count(*) FROM keys").unwrap();
+    let held = keyring.destroy(business, subject, 1).await;
+    assert!(matches!(held, Err(KeyringError::NotYetDestroyed)), "{held:?}");
+    assert!(keyring.opening_key(business, subject, 1).await.unwrap().is_none(), "it opens nothing any more");
+    assert!(in_wal(), "the test would find it");
+    let again = keyring.destroy(business, subject, 1).await;
+    assert!(matches!(again, Err(KeyringError::NotYetDestroyed)), "not said to be destroyed because the row is: {again:?}");
+    reader.execute_batch("COMMIT").unwrap();
+    assert_eq!(keyring.destroy(business, subject, 1).await.unwrap(), 0);
+    assert!(!in_wal());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgetting_that_is_held_up_is_answered_503_and_goes_on_by_itself() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let ada = business.name("ada");
+    serves(&installation, business, ada).await;
+    let keys = installation.folder.path().join("keys.db");
+    let reader = rusqlite::Connection::open(&keys).unwrap();
+    let wrapped: Vec<u8> = reader.query_row("SELECT wrapped FROM keys WHERE subject = ?", [ada], |r| r.get(0)).unwrap();
+    let in_wal = || contains(&std::fs::read(keys.with_file_name("keys.db-wal")).unwrap_or_default(), &wrapped);
+    reader.execute_batch("BEGIN; SELECT count(*) FROM keys").unwrap();
+    let operator = installation.app.operator_in(business).await.unwrap();
+    let held = installation.app.forget_subject(business, operator.clone(), SubjectId(ada), Some("k".to_owned())).await.unwrap_err();
+    assert!(held.name() == "unavailable" && held.to_string().contains("not yet destroyed"), "{held}");
+    assert_eq!(titles(&installation).await["tasks"]["nodes"][0]["title"]["text"], "forgotten", "nobody reads it meanwhile");
+    assert!(in_wal(), "the test would find it");
+    reader.execute_batch("COMMIT").unwrap();
+    let began = std::time::Instant::now();
+    while in_wal() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(30), "nobody tried again");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let again = installation.app.forget_subject(business, operator, SubjectId(ada), Some("k".to_owned())).await.unwrap();
+    assert!(again.receipt.repeated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_opens_something_about_the_forgotten_is_refused_and_what_closes_is_taken_withheld() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let ada = business.name("ada");
+    let task = serves(&installation, business, ada).await;
+    let agent = installation.agent(business, "producer").await;
+    installation.must(business, "tasks.offer", Some(task), json!({})).await;
+    let lease = json!({"agent": agent, "lease_seconds": 900});
+    installation.must(business, "tasks.lease", Some(task), lease).await;
+    let operator = installation.app.operator_in(business).await.unwrap();
+    let nobody = installation.app.forget_subject(business, operator.clone(), SubjectId(Uuid::now_v7()), None).await.unwrap_err();
+    assert_eq!(nobody.name(), "nothing_to_forget");
+    let forgot = installation.app.forget_subject(business, operator.clone(), SubjectId(ada), None).await.unwrap();
+    assert_eq!(forgot.named_in, [projections::privacy::NamedIn { kind: "task".to_owned(), id: task.to_string() }]);
+    assert_eq!(forgettings(&installation).await, [(SubjectId(ada), 1)]);
+    let plan = json!({"title": "another", "team": "sales", "serves": ada});
+    let refused = installation.submit(&operator, business, "tasks.plan", None, plan).await.unwrap_err();
+    assert_eq!(refused.name(), "subject_fenced");
+    let about = json!({"fact_kind": "process_memory", "statement": "Ada likes tea", "task": task});
+    assert_eq!(installation.submit(&operator, business, "memory.record_fact", None, about).await.unwrap_err().name(), "subject_fenced");
+    let result = json!({"agent": agent, "fencing_token": 1, "result": "canary-after"});
+    installation.must(business, "tasks.submit", Some(task), result).await;
+    let ask = "{ business(slug: \"acme\") { events { nodes { type data } } search(text: \"canary\") { snippet }
+        dataSubjects { nodes { subject aggregates forgottenAt namedIn { kind } } } tasks { nodes { title { state } result { text state } } } } }";
+    let answer = installation.query(ask).await["business"].clone();
+    let task = &answer["tasks"]["nodes"][0];
+    assert_eq!(task["title"]["state"], "FORGOTTEN", "it had a text once");
+    assert_eq!(task["result"], json!({"text": null, "state": "WITHHELD"}), "nobody ever could read it");
+    let submitted = answer["events"]["nodes"].as_array().unwrap().iter().find(|e| e["type"] == "tasks.submitted").unwrap();
+    assert!(submitted["data"].to_string().contains("withheld"), "{submitted}");
+    assert!(!answer.to_string().contains("canary-after") && !answer["search"].to_string().contains("canary-of-ada"), "{answer:#}");
+    assert_eq!(answer["dataSubjects"]["nodes"][0]["subject"], json!(ada));
+    assert!(answer["dataSubjects"]["nodes"][0]["forgottenAt"].is_string());
+    installation.views_are_rebuilt_alike().await;
+    installation.verifies().await;
+    let reopened = installation.reopen().await;
+    assert_eq!(reopened.query(ask).await["business"]["tasks"], answer["tasks"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_business_is_never_fenced_and_what_it_writes_next_can_be_read() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    installation.must(business, "tasks.plan", None, json!({"title": "before", "team": "sales"})).await;
+    let receipt = installation.forgets(business, business.0).await;
+    assert_eq!(receipt.events.iter().map(|e| e.r#type.as_str()).collect::<Vec<_>>(), ["privacy.subject_forgotten", "approvals.consumed"]);
+    installation.must(business, "tasks.plan", None, json!({"title": "after", "team": "sales"})).await;
+    let reopened = installation.reopen().await;
+    let states = titles(&reopened).await;
+    let texts: Vec<&Value> = states["tasks"]["nodes"].as_array().unwrap().iter().map(|t| &t["title"]["text"]).collect();
+    assert_eq!(texts, ["forgotten", "after"]);
+    reopened.approved(business, "businesses.advance", business.0, json!({"to": "wound_up"})).await;
+    reopened.forgets(business, business.0).await;
+    assert_eq!(forgettings(&reopened).await, [(business.as_subject(), 1), (business.as_subject(), 2)]);
+    reopened.verifies().await;
+}
+
+/// Copies what a backup has of a folder, and nothing else.
+fn back_up(from: &Path, to: &Path, names: &[&str]) {
+    for name in names {
+        for suffix in ["", "-wal"] {
+            let (source, target) = (from.join(format!("{name}{suffix}")), to.join(format!("{name}{suffix}")));
+            let _ = std::fs::remove_file(&target);
+            if source.exists() {
+                std::fs::copy(source, target).unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_the_day_before_open_nothing_that_the_log_says_is_forgotten() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    serves(&installation, business, business.name("ada")).await;
+    let backup = TempDir::new().unwrap();
+    let installation = installation.reopen().await;
+    back_up(installation.folder.path(), backup.path(), &["keys.db"]);
+    installation.forgets(business, business.name("ada")).await;
+    let folder = installation.close().await;
+    back_up(backup.path(), folder.path(), &["keys.db"]);
+    let restored = Installation::open(folder).await;
+    assert_eq!(titles(&restored).await["tasks"]["nodes"][0]["title"]["text"], "forgotten");
+    assert_eq!(forgettings(&restored).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_and_keys_of_the_day_before_are_restored_and_the_person_stays_forgotten() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let (ada, bob) = (business.name("ada"), business.name("bob"));
+    serves(&installation, business, ada).await;
+    installation.must(business, "tasks.plan", None, json!({"title": "of Bob", "team": "sales", "serves": bob})).await;
+    let member = installation.principal(business, domain::access::PrincipalKind::Human, Some("member")).await.principal;
+    let backup = TempDir::new().unwrap();
+    let folder = installation.close().await;
+    back_up(folder.path(), backup.path(), &["log.db", "keys.db"]);
+    let installation = Installation::open(folder).await;
+    installation.forgets(business, ada).await;
+    let name = ErasureId::of(INSTALLATION, member.as_subject()).0;
+    let operator = installation.app.operator_in(INSTALLATION).await.unwrap();
+    let data = json!({"principal": member});
+    let forget = commands::Submission::new(INSTALLATION, operator, "n", "privacy.forget_name", Some(name), &data);
+    installation.app.submit(forget).await.unwrap();
+    installation.forgets(business, business.0).await;
+    let folder = installation.close().await;
+    back_up(backup.path(), folder.path(), &["log.db", "keys.db"]);
+    let restored = Installation::open(folder).await;
+    let all = forgettings(&restored).await;
+    assert_eq!(all.len(), 3, "the log says it again: {all:?}");
+    let states = titles(&restored).await;
+    assert_eq!(states["tasks"]["nodes"][0]["title"]["state"], "FORGOTTEN");
+    assert_eq!(states["tasks"]["nodes"][1]["title"]["text"], "of Bob");
+    assert!(!states["search"].to_string().contains("canary"), "{states}");
+    let plan = json!({"title": "another", "team": "sales", "serves": ada});
+    let operator = restored.app.operator_in(business).await.unwrap();
+    assert_eq!(restored.submit(&operator, business, "tasks.plan", None, plan).await.unwrap_err().name(), "subject_fenced");
+    restored.must(business, "tasks.plan", None, json!({"title": "it goes on", "team": "sales"})).await;
+    restored.verifies().await;
+    let again = restored.reopen().await;
+    assert_eq!(forgettings(&again).await.len(), 3, "once is enough");
+    let folder = again.close().await;
+    for (name, bytes) in files(folder.path()) {
+        assert!(!contains(&bytes, CANARY.as_bytes()), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_line_of_the_list_is_overwritten_and_a_broken_one_is_named() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    serves(&installation, business, business.name("ada")).await;
+    installation.forgets(business, business.name("ada")).await;
+    let folder = installation.close().await;
+    let list = folder.path().join("forgotten");
+    let whole = std::fs::read_to_string(&list).unwrap();
+    assert_eq!(whole.lines().count(), 1);
+    std::fs::write(&list, format!("{whole}{{\"log\":\"4")).unwrap();
+    let folder = Installation::open(folder).await.close().await;
+    assert_eq!(std::fs::read_to_string(&list).unwrap(), whole);
+    std::fs::write(&list, format!("nonsense\n{whole}")).unwrap();
+    let failed = server::app::App::open(&tests::installation::config(folder.path()), server::app::Handles::default()).await.err().unwrap();
+    assert!(failed.to_string().contains("line 1 of the list of forgettings"), "{failed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_is_found_through_an_index() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    serves(&installation, business, business.name("ada")).await;
+    installation.forgets(business, business.name("ada")).await;
+    let aggregate = AggregateRef::new(Kind::Erasure, ErasureId::of(business, SubjectId(business.name("ada"))).0);
+    assert_eq!(installation.app.log.read_aggregate(business, aggregate, 0, 10).await.unwrap().len(), 1);
+    let folder = installation.close().await;
+    let log = rusqlite::Connection::open(folder.path().join("log.db")).unwrap();
+    let plan: String = log
+        .query_row("EXPLAIN QUERY PLAN SELECT position FROM events WHERE kind = 'erasure' AND position > 5 ORDER BY position LIMIT 9", [], |r| r.get(3))
+        .unwrap();
+    assert!(plan.contains("events_of_erasures"), "{plan}");
+}
