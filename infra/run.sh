@@ -20,7 +20,7 @@ take xes "$inputs/process-logs/orders.xes" --business bank
 take csv "$inputs/process-logs/tickets.csv" --business bank --case ticket --activity step --time when --resource who
 take documents "$inputs/documents" --business bank
 if [ ! -s "$key_file" ]; then
-  (umask 077 && "$binary" keys issue --data "$data" >"$key_file")
+  "$binary" keys issue --data "$data" --out "$key_file"
 fi
 
 "$binary" serve --data "$data" --listen "$listen" --kurrentdb-listen "$kurrentdb" 2>"$folder/serve.log" &
@@ -63,6 +63,6 @@ echo "== the record verifies"
 "$binary" verify --server "$url" --key-file "$key_file"
 echo
 echo "Minutebook serves on $url/"
-echo "operator's key: $(cat "$key_file")   (also in $key_file)"
+echo "The operator's key is in $key_file (log in with it on the page, or name it with --key-file)"
 echo "Stop it with Ctrl-C; what was accepted is durable."
 wait $server

@@ -86,6 +86,10 @@ commands!("access" {
     } with {
         /// The key's id.
         key: KeyId,
+        /// Also where it is the last key of the last operator: then nobody can run the installation over
+        /// a door.
+        #[serde(default)]
+        last: bool,
     }
 });
 
@@ -114,6 +118,9 @@ impl ContextRules for Command {
             Self::IssueKey(c) => Some(KeyIssued { key: c.key, hash: c.hash }.into()),
             Self::RevokeKey(c) => {
                 let known = principal.keys.iter().any(|(key, _)| *key == c.key);
+                if known && !c.last && principal.operator && principal.keys.len() == 1 && !ctx.people.has_other_operator(id) {
+                    return Err(Refusal::LastKey);
+                }
                 known.then(|| KeyRevoked { key: c.key }.into())
             }
         };

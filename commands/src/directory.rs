@@ -58,6 +58,12 @@ impl Roster {
         self.principal(id).and_then(|p| p.roles.get(&business)).is_some_and(|roles| !roles.is_empty())
     }
 
+    /// Whether an operator besides this one has a key that works.
+    #[must_use]
+    pub fn has_other_operator(&self, besides: PrincipalId) -> bool {
+        self.operators.iter().filter(|id| **id != besides).any(|id| self.principal(*id).is_some_and(|p| !p.keys.is_empty()))
+    }
+
     /// The humans who can say yes to what no approval policy lets go without: owners and approvers of
     /// the business, with those who were until [`LOST_ROLE_COUNTS_SECONDS`] ago, and the operators.
     #[must_use]

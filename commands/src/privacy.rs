@@ -1,8 +1,8 @@
 //! Privacy: a person is forgotten on record, before the keys of what is about them are destroyed.
 
 use domain::approvals::Said;
-use domain::ids::ErasureId;
-use domain::privacy::SubjectForgotten;
+use domain::ids::{ErasureId, INSTALLATION};
+use domain::privacy::{SubjectForgotten, is_secret};
 use domain::values::Role;
 use domain::{AggregateRef, PrincipalId, SubjectId};
 use schemars::JsonSchema;
@@ -48,6 +48,10 @@ commands!("privacy" {
 pub(crate) fn forgotten(subject: SubjectId, said: Option<u32>, ctx: &Context, seen: &Boundary) -> Result<Option<(AggregateRef, domain::Event)>, Refusal> {
     if said.is_some() && !ctx.actor.restores {
         return Err(Refusal::OutOfRange { field: "generation", rule: "left out" });
+    }
+    let of_the_installation = ctx.business == INSTALLATION && subject == ctx.business.as_subject();
+    if is_secret(ctx.business, subject) || of_the_installation {
+        return Err(Refusal::NothingToForget { subject });
     }
     let id = ErasureId::of(ctx.business, subject);
     let fenced = seen.get(id)?.fenced;

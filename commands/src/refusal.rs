@@ -66,6 +66,8 @@ refusals! {
     #[error("the owner must be a known human principal; add them with access.add_principal first")]
     OwnerUnknown = "owner_unknown",
     // access
+    #[error("that is the last key of the last operator; issue another first, or say that it is meant (`last`, --yes)")]
+    LastKey = "last_key",
     #[error("a principal has at most two keys; revoke one first")]
     TooManyKeys = "too_many_keys",
     // agents

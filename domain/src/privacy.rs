@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Meta;
 use crate::event::events;
-use crate::ids::{BusinessId, ErasureId, SubjectId};
+use crate::ids::{BusinessId, ErasureId, INSTALLATION, SubjectId};
 
 events!("privacy" {
     /// A data subject is forgotten: nothing is sealed under these keys from here on, and they are destroyed.
@@ -17,6 +17,32 @@ events!("privacy" {
         generation: u32,
     }
 });
+
+/// The name of the key that signs the checkpoints of an installation, among its keys.
+#[must_use]
+pub fn signing_key() -> SubjectId {
+    SubjectId(INSTALLATION.name("secret:signing"))
+}
+
+/// The name of the secret that ids of what a business imports are made with, among its keys. It is
+/// destroyed with the business's own.
+#[must_use]
+pub fn import_secret(business: BusinessId) -> SubjectId {
+    SubjectId(business.name("secret:import"))
+}
+
+/// The name of the secret that attempts and log lines show idempotency keys under, among the keys of an
+/// installation.
+#[must_use]
+pub fn attempts_secret() -> SubjectId {
+    SubjectId(INSTALLATION.name("secret:attempts"))
+}
+
+/// Whether keys of that name are of no person, and never forgotten as one.
+#[must_use]
+pub fn is_secret(business: BusinessId, subject: SubjectId) -> bool {
+    subject == import_secret(business) || (business == INSTALLATION && [signing_key(), attempts_secret()].contains(&subject))
+}
 
 /// The erasure of one subject as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

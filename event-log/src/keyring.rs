@@ -5,6 +5,7 @@
 //! key stays unreadable for ever, and the log's proofs are not touched by that.
 
 pub mod local;
+mod to_come;
 pub(crate) mod wrapping;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
 use zeroize::Zeroizing;
 
+pub use self::to_come::KeyringToCome;
 use crate::sealing::Entropy;
 pub use local::LocalKeyring;
 pub use wrapping::{Chest, Wrapping, secret_file};
@@ -55,8 +57,11 @@ impl std::fmt::Debug for SubjectKey {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The key file or passphrase is not the one the keyring was made with.
-    #[error("the keyring does not open with this key file or passphrase; give the one it was made with")]
-    WrongWrappingKey,
+    #[error("{0} does not open with this key file or passphrase; give the one it was made with")]
+    WrongWrappingKey(String),
+    /// The log has events, and its keys are not there.
+    #[error("the keys of this log are missing: {0}; restore it, nothing was made in its place")]
+    Missing(String),
     /// The keyring's file can't be read or written.
     #[error("the keyring could not be used: {0}")]
     Storage(String),
@@ -68,6 +73,15 @@ pub enum KeyringError {
         "the key opens nothing any more, but it is not yet destroyed: another program reads the keyring's file, which keeps it from being emptied; it is tried again by itself, or send it again"
     )]
     NotYetDestroyed,
+}
+
+/// Whether a keyring may be made where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMissing {
+    /// It is made: its log has no event yet.
+    Make,
+    /// That is an error: a log is not served under other keys than its own.
+    Refuse,
 }
 
 /// The keys of the data subjects of all businesses.
@@ -84,6 +98,12 @@ pub trait Keyring: Send + Sync {
     /// Makes the key of the next generation, unless that one is there: from now on new data is sealed
     /// under it. With the epoch, as for [`Keyring::sealing_key`].
     async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError>;
+
+    /// 32 random bytes of one name in a business, made at the first call: a secret that goes wherever the
+    /// keys go.
+    async fn secret(&self, business: BusinessId, name: SubjectId) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+        Ok(self.sealing_key(business, name).await?.0.bytes.clone())
+    }
 
     /// Nothing is taken from memory that was known before now.
     async fn ask_anew(&self) {}

@@ -73,6 +73,16 @@ impl Entropy {
         }
     }
 
+    /// The entropy of a secret of the program's own, which is no part of what a seeded run compares: it
+    /// draws nothing from anybody else's.
+    #[must_use]
+    pub fn on_its_own(&self, label: &[u8]) -> Self {
+        match self {
+            Self::System => Self::System,
+            Self::Seeded(_) => Self::Seeded(Arc::new(Seed { label: label.to_vec(), ..Seed::default() })),
+        }
+    }
+
     /// Fills with random bytes.
     ///
     /// # Panics

@@ -55,13 +55,15 @@ impl Default for Options {
 pub struct FolderLock(#[allow(dead_code, reason = "held, not read")] File);
 
 impl FolderLock {
-    /// Takes the folder for this process; makes it when it is not there.
+    /// Takes the folder for this process; makes it when it is not there. Nobody but its owner may look
+    /// into it: keys, log and views lie there.
     ///
     /// # Errors
     /// [`LogError::Locked`] says what to do when another process has it.
     pub fn take(folder: &Path) -> Result<Self, LogError> {
         let storage = |e: std::io::Error| LogError::Storage(format!("{}: {e}", folder.display()));
         std::fs::create_dir_all(folder).map_err(storage)?;
+        own(folder).map_err(storage)?;
         let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(storage)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
@@ -72,6 +74,31 @@ impl FolderLock {
             Err(std::fs::TryLockError::Error(e)) => Err(storage(e)),
         }
     }
+}
+
+/// Gives the folder and the files in it to their owner alone, whatever an earlier version left.
+#[cfg(unix)]
+fn own(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let tighten = |path: &Path, wanted: u32| {
+        let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+        if mode & !wanted == 0 { Ok(()) } else { std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & wanted)) }
+    };
+    tighten(folder, 0o700)?;
+    for entry in std::fs::read_dir(folder)? {
+        let (entry, kind) = entry.and_then(|e| e.file_type().map(|kind| (e, kind)))?;
+        if kind.is_dir() {
+            own(&entry.path())?;
+        } else if kind.is_file() {
+            tighten(&entry.path(), 0o600)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn own(_: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 enum Job {

@@ -10,7 +10,6 @@ use domain::ids::{ErasureId, INSTALLATION, KeyId};
 use domain::{BusinessId, PrincipalId, SubjectId};
 use event_log::attempts::Attempts;
 use event_log::consumers::Consumers;
-use event_log::keyring::Wrapping;
 use event_log::sqlite::{FolderLock, Options};
 use event_log::{Entropy, EventLog, Keyring};
 use projections::{Runner, SharedFolder, Views};
@@ -19,13 +18,13 @@ use read_api::{Api, Sources, Viewer};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
-use zeroize::Zeroizing;
 
 use crate::config::Config;
 use crate::forgettings::{self, Forgettings};
 use crate::open_leases::LeasesInViews;
+use crate::presence::{self, IfNone};
 use crate::secret::Secret;
-use crate::stores::{self, Stores};
+use crate::stores::{self, KeySource, Stores};
 
 /// Why the parts could not be put together, or a command line could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +68,8 @@ pub struct Handles {
     pub views_pages_max: u32,
     /// How long a reader of a feed may leave what it was sent; 30 s when nothing is said.
     pub patience: Option<Duration>,
+    /// What happens where there is no installation.
+    pub if_none: IfNone,
 }
 
 /// What became of forgetting a person.
@@ -110,19 +111,15 @@ pub struct App {
     _lock: FolderLock,
 }
 
+/// The id of a principal's key: it follows from the secret's hash.
+pub(crate) fn key_id(principal: PrincipalId, secret: &Secret) -> KeyId {
+    KeyId(uuid::Uuid::new_v5(&principal.0, secret.hash().to_string().as_bytes()))
+}
+
 /// The operator that every installation begins with: whoever can open the data folder.
 #[must_use]
 pub fn operator() -> PrincipalId {
     PrincipalId(INSTALLATION.name("operator"))
-}
-
-fn wrapping(config: &Config, entropy: &Entropy) -> Result<Wrapping, AppError> {
-    if let Ok(passphrase) = std::env::var("MINUTEBOOK_KEYRING_PASSPHRASE") {
-        return Ok(Wrapping::Passphrase(Zeroizing::new(passphrase)));
-    }
-    let own = config.data.join("keyring.key");
-    let file = if config.keyring_key_file.as_os_str().is_empty() { &own } else { &config.keyring_key_file };
-    Ok(Wrapping::from_file(file, entropy)?)
 }
 
 impl App {
@@ -131,12 +128,14 @@ impl App {
     /// # Errors
     /// Says what could not be opened and what to do.
     pub async fn open(config: &Config, handles: Handles) -> Result<Self, AppError> {
+        config.check().map_err(AppError::Other)?;
+        let Handles { clock, entropy, log: options, snapshots, views_pages_max, patience, if_none } = handles;
+        presence::look(config, if_none)?;
         let lock = FolderLock::take(&config.data)?;
-        let Handles { clock, entropy, log: options, snapshots, views_pages_max, patience } = handles;
         let snapshots = SharedFolder { folder: config.snapshots.clone(), ..snapshots };
         let patience = patience.unwrap_or(Duration::from_secs(30));
         let path = |name: &str| config.data.join(name);
-        let Stores { log, keyring, attempts, consumers } = stores::open(config, &options, &wrapping(config, &entropy)?, entropy.clone()).await?;
+        let Stores { log, keyring, attempts, consumers } = stores::open(config, &options, &KeySource::Settings(config, if_none), entropy.clone()).await?;
         let list = forgettings::list_file(&config.data, &config.keyring_key_file);
         let forgettings = Arc::new(Forgettings::open(list, Arc::clone(&log), Arc::clone(&keyring))?);
         apply_before_serving(&forgettings).await?;
@@ -151,7 +150,7 @@ impl App {
             registrations_per_day: config.registrations_per_day,
         };
         let desk = Arc::new(Desk::new(parts));
-        let signer = Arc::new(signer(&path("signing.key"))?);
+        let signer = Arc::new(signer(config, &*keyring).await?);
         let sources = Sources {
             views: views.clone(),
             log: Arc::clone(&log),
@@ -178,6 +177,7 @@ impl App {
             _lock: lock,
         };
         app.ensure_operator().await?;
+        presence::remember(config, &*app.log).await?;
         app.forgettings.restore(&app.desk).await?;
         app.forgettings.apply(Some(&app.views)).await.or_else(not_yet)?;
         tokio::spawn(Arc::clone(&app.forgettings).run(app.views.clone(), app.stopping.subscribe()));
@@ -251,10 +251,18 @@ impl App {
     /// What the desk says, such as that there are two already.
     pub async fn issue_key(&self, principal: PrincipalId) -> Result<(KeyId, Secret), AppError> {
         let secret = Secret::generate(&self.entropy);
-        let key = KeyId(uuid::Uuid::new_v5(&principal.0, secret.hash().to_string().as_bytes()));
+        Ok((self.issue(principal, &secret).await?, secret))
+    }
+
+    /// Lets a principal in with a key that was made before.
+    ///
+    /// # Errors
+    /// What the desk says, such as that there are two already.
+    pub async fn issue(&self, principal: PrincipalId, secret: &Secret) -> Result<KeyId, AppError> {
+        let key = key_id(principal, secret);
         let data = json!({"key": key, "hash": secret.hash()});
         self.as_operator(&format!("key:{key}"), "access.issue_key", Some(principal.0), &data, INSTALLATION).await?;
-        Ok((key, secret))
+        Ok(key)
     }
 
     /// Who a principal is to the read side.
@@ -315,10 +323,17 @@ pub fn graphql_request(query: &str, viewer: Viewer) -> async_graphql::Request {
     async_graphql::Request::new(query).data(viewer)
 }
 
-/// Who signs this installation's checkpoints: a key of 32 random bytes in a file of its own, made
-/// when it is not there. Its name is its own digest, so that no two installations have one name.
-fn signer(file: &Path) -> Result<Signer, AppError> {
-    let seed = event_log::keyring::secret_file(file, &Entropy::System)?;
+/// Who signs this installation's checkpoints: a key in the keyring's store, the same for every server of
+/// a log; or the one in a file that the settings name, or that an earlier version left in the folder. Its
+/// name is its own digest, so that no two installations have one name.
+async fn signer(config: &Config, keyring: &dyn Keyring) -> Result<Signer, AppError> {
+    let own = config.data.join("signing.key");
+    let file = if config.signing_key_file.as_os_str().is_empty() { &own } else { &config.signing_key_file };
+    let seed = if file.exists() {
+        event_log::keyring::secret_file(file, &Entropy::System)?
+    } else {
+        keyring.secret(INSTALLATION, domain::privacy::signing_key()).await?
+    };
     let public = Signer::new("minutebook.local", &seed).verifier().to_string();
     let digest = domain::values::Digest(Sha256::digest(public.as_bytes()).into()).to_string();
     Ok(Signer::new(&format!("minutebook.local/{}", digest.get(..16).unwrap_or(&digest)), &seed))

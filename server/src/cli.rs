@@ -18,6 +18,7 @@ use clap::{Parser, Subcommand};
 use crate::app::AppError;
 use crate::config::{Config, Overrides};
 use crate::copy::{self, House};
+use crate::presence::IfNone;
 use crate::{output, stores};
 use target::Target;
 
@@ -217,6 +218,10 @@ enum Verb {
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if !matches!(cli.verb, Verb::Contracts { .. }) {
+        // What is made is its owner's alone; exports and proofs too, until their owner says otherwise.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -240,7 +245,8 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
     }
     let config = Config::load(global.config.clone(), overrides).map_err(AppError::Other)?;
     let done = |result: Result<(), AppError>| result.map(|()| ExitCode::SUCCESS);
-    let target = || Target::open(&config, global.server.as_deref(), global.key_file.as_deref());
+    let open = |if_none| Target::open(&config, global.server.as_deref(), global.key_file.as_deref(), if_none);
+    let target = || open(IfNone::Refuse);
     match verb {
         Verb::Serve { .. } => done(serve::serve(&config).await),
         Verb::Streams(how) => done(streams::serve(global.data, how).await),
@@ -254,7 +260,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
             output::line(if steps == 0 { "the schema is up to date".to_owned() } else { format!("the schema is up to date: {steps} steps were made") });
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Import { format } => import::import(target().await?, format).await,
+        Verb::Import { format } => import::import(open(IfNone::Make).await?, format).await,
         Verb::Query { graphql, variables } => read::query(target().await?, &graphql, variables.as_deref()).await,
         Verb::Do { list: true, .. } => done(read::list_commands()),
         Verb::Do { command, business, key, if_match, .. } => {

@@ -33,6 +33,21 @@ impl Remote {
         self.answer(request.send(body))
     }
 
+    /// The key it is asked with.
+    pub(crate) fn key(&self) -> &Secret {
+        &self.key
+    }
+
+    /// The same server, asked with another key.
+    pub(crate) fn with(&self, key: Secret) -> Self {
+        Self { key, ..self.clone() }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Result<Value, AppError> {
+        let request = self.agent.get(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.key.reveal()));
+        self.answer(request.call())
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Result<Value, AppError> {
         let request = self.agent.delete(format!("{}{path}", self.url)).header("Authorization", format!("Bearer {}", self.key.reveal()));
         self.answer(request.call())

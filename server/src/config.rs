@@ -43,6 +43,50 @@ pub struct Config {
     pub snapshots: PathBuf,
     /// File that wraps the keyring; empty = in the data folder.
     pub keyring_key_file: PathBuf,
+    /// File with the key that signs checkpoints; empty = in the keyring's store.
+    pub signing_key_file: PathBuf,
+}
+
+/// The settings' names, as a file and (in capitals, after `MINUTEBOOK_`) the environment have them.
+const SETTINGS: &[&str] = &[
+    "data",
+    "listen",
+    "workers",
+    "log",
+    "keys",
+    "amqp",
+    "logging",
+    "registrations_per_day",
+    "introspection",
+    "snapshots",
+    "keyring_key_file",
+    "signing_key_file",
+    "kurrentdb_listen",
+    "kurrentdb_certificate",
+    "kurrentdb_key",
+    "kurrentdb_host",
+];
+/// What else the environment may say: secrets, and what tests are told.
+const OTHERS: &[&str] = &["key", "keyring_passphrase", "real_data", "test_postgres", "test_amqp"];
+/// Most worker threads of the HTTP door.
+const WORKERS_MAX: usize = 1_024;
+
+/// A variable that looks like ours and is none would be passed over without a word.
+fn unknown_in_environment() -> Result<(), String> {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        let Some(rest) = name.strip_prefix("MINUTEBOOK_") else { continue };
+        let setting = rest.to_lowercase();
+        if SETTINGS.contains(&&*setting) || OTHERS.contains(&&*setting) {
+            continue;
+        }
+        let near = SETTINGS.iter().chain(OTHERS).min_by_key(|known| strsim::damerau_levenshtein(known, &setting)).copied().unwrap_or_default();
+        return Err(format!(
+            "there is no setting {name}; did you mean MINUTEBOOK_{}? config.default.toml in the source shows all there is",
+            near.to_uppercase()
+        ));
+    }
+    Ok(())
 }
 
 /// What flags override.
@@ -81,23 +125,43 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let env = Env::prefixed("MINUTEBOOK_").only(&[
-            "data",
-            "listen",
-            "workers",
-            "log",
-            "keys",
-            "amqp",
-            "logging",
-            "registrations_per_day",
-            "introspection",
-            "snapshots",
-            "keyring_key_file",
-            "kurrentdb_listen",
-            "kurrentdb_certificate",
-            "kurrentdb_key",
-            "kurrentdb_host",
-        ]);
-        figment.merge(env).merge(Serialized::defaults(overrides)).extract().map_err(|e| format!("settings: {e}"))
+        unknown_in_environment()?;
+        figment.merge(Env::prefixed("MINUTEBOOK_").only(SETTINGS)).merge(Serialized::defaults(overrides)).extract().map_err(|e| format!("settings: {e}"))
+    }
+
+    /// Looks for values that can't be, and for settings that would have no effect.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and says what to do.
+    pub fn check(&self) -> Result<(), String> {
+        let no_effect = |what: &str, without: &str| Err(format!("settings: {what} has no effect without {without}; leave it out"));
+        let in_kurrent = self.log.starts_with("esdb");
+        if !self.keys.is_empty() && !in_kurrent {
+            return no_effect("keys", "a log in KurrentDB");
+        }
+        if !self.keys.is_empty() && !self.keys.starts_with("postgres") {
+            return Err("settings: keys must be a postgres:// address".to_owned());
+        }
+        let (certificate, key) = (!self.kurrentdb_certificate.as_os_str().is_empty(), !self.kurrentdb_key.as_os_str().is_empty());
+        if self.kurrentdb_listen.is_empty() && (certificate || key || !self.kurrentdb_host.is_empty()) {
+            return no_effect("kurrentdb_certificate, kurrentdb_key or kurrentdb_host", "kurrentdb_listen");
+        }
+        let plain = self.kurrentdb_certificate.as_os_str() == "none";
+        if key != (certificate && !plain) {
+            return Err("settings: kurrentdb_certificate and kurrentdb_key go together; without both the door makes a certificate of its own".to_owned());
+        }
+        let signing = &self.signing_key_file;
+        if !signing.as_os_str().is_empty() && !signing.exists() {
+            return Err(format!("settings: {} is to sign checkpoints and is not there; put 64 hexadecimal digits in it", signing.display()));
+        }
+        if self.workers > WORKERS_MAX {
+            return Err(format!("settings: workers must be at most {WORKERS_MAX}; 0 = one a core"));
+        }
+        if !self.keyring_key_file.as_os_str().is_empty() && std::env::var_os("MINUTEBOOK_KEYRING_PASSPHRASE").is_some() {
+            return Err(
+                "settings: the keyring is wrapped by a file or by a passphrase: set keyring_key_file or MINUTEBOOK_KEYRING_PASSPHRASE, not both".to_owned()
+            );
+        }
+        Ok(())
     }
 }

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::app::AppError;
 use crate::config::Config;
-use crate::stores::{self, Stores};
+use crate::stores::{self, KeySource, Stores};
 use crate::verify::{Streams, check};
 
 /// Rows that are read at once.
@@ -92,9 +92,9 @@ impl House {
 
     async fn open(&self, wrapping: &Wrapping) -> Result<Stores, AppError> {
         match self {
-            Self::Folder(folder) => stores::in_folder(folder, &Options::default(), wrapping, Entropy::System),
-            Self::Postgres(url) => stores::in_postgres(url, wrapping, Entropy::System).await,
-            Self::Kurrent { url, folder, keys } => stores::in_kurrent(url, folder, keys, wrapping, Entropy::System).await,
+            Self::Folder(folder) => stores::in_folder(folder, &Options::default(), &KeySource::Given(wrapping), Entropy::System).await,
+            Self::Postgres(url) => stores::in_postgres(url, &KeySource::Given(wrapping), Entropy::System).await,
+            Self::Kurrent { url, folder, keys } => stores::in_kurrent(url, folder, keys, &KeySource::Given(wrapping), Entropy::System).await,
         }
     }
 

@@ -91,7 +91,7 @@ impl Forgettings {
     async fn forget(&self, line: &Line, list: &mut ForgottenList, views: Option<&Views>) -> Result<u32, AppError> {
         let Line { business, subject, generation, .. } = *line;
         let listed = list.add(line);
-        let destroyed = self.keyring.destroy(business, subject, generation).await;
+        let destroyed = destroy(&*self.keyring, business, subject, generation).await;
         let purged = match views {
             Some(views) => self.purge(views, line).await,
             None => Ok(()),
@@ -123,7 +123,7 @@ impl Forgettings {
         let lines = self.list.lock().await.after(log, applied);
         for line in lines {
             let Line { business, subject, generation, .. } = line;
-            match self.keyring.destroy(business, subject, generation).await {
+            match destroy(&*self.keyring, business, subject, generation).await {
                 Ok(_) | Err(KeyringError::NotYetDestroyed) => {}
                 Err(e) => return Err(e.into()),
             }
@@ -166,6 +166,14 @@ impl Forgettings {
     }
 }
 
+/// Destroys the keys of a subject; with those of the business itself goes the secret of its imports.
+async fn destroy(keyring: &dyn Keyring, business: BusinessId, subject: SubjectId, generation: u32) -> Result<u32, KeyringError> {
+    let own = subject == business.as_subject();
+    let with_it = if own { keyring.destroy(business, privacy::import_secret(business), generation).await.map(|_| ()) } else { Ok(()) };
+    let destroyed = keyring.destroy(business, subject, generation).await?;
+    with_it.map(|()| destroyed)
+}
+
 /// The command that forgets somebody again, as the log would have it had it not been put back.
 fn again(business: BusinessId, subject: SubjectId, generation: u32) -> Submission {
     let kind = domain::access::PrincipalKind::Human;
@@ -191,7 +199,7 @@ pub(crate) async fn apply_all(log: &dyn EventLog, keyring: &dyn Keyring) -> Resu
         for recorded in &events {
             let stored = recorded.stored().map_err(AppError::other)?;
             if let Event::Privacy(privacy::Event::SubjectForgotten(e)) = stored.event().map_err(AppError::other)? {
-                keyring.destroy(stored.business, e.subject, e.generation).await?;
+                destroy(keyring, stored.business, e.subject, e.generation).await?;
             }
         }
         after = last;

@@ -120,6 +120,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/commands", web::post().to(door::installation))
         .route("/v1/businesses/{business}/commands", web::post().to(door::business))
         .route("/v1/businesses/{business}/subjects/{subject}/key", web::delete().to(operations::forget))
+        .route("/v1/principals/{principal}/keys", web::get().to(operations::keys))
         .route("/v1/imports/{format}", web::post().to(operations::import))
         .route("/v1/consumers", web::post().to(consumers::consumers))
         .route("/v1/businesses/{business}/verification", web::post().to(operations::verify_business))

@@ -16,6 +16,7 @@ pub mod import;
 pub mod kurrentdb;
 mod open_leases;
 mod output;
+pub mod presence;
 pub mod secret;
 mod stores;
 pub mod verify;

@@ -11,6 +11,14 @@ pub(crate) fn line(text: impl Display) {
     }
 }
 
+/// A line for whoever sits at the screen: it goes into no file and no pipe.
+pub(crate) fn on_screen(text: impl FnOnce() -> String) {
+    use std::io::IsTerminal as _;
+    if std::io::stdout().is_terminal() {
+        line(text());
+    }
+}
+
 /// JSON, for people to read.
 pub(crate) fn json(value: &impl serde::Serialize) {
     line(serde_json::to_string_pretty(value).unwrap_or_default());

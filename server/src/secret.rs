@@ -1,10 +1,14 @@
 //! API keys: 256 random bits, shown once; only their SHA-256 is kept.
 
 use std::fmt;
+use std::io::Write as _;
+use std::path::Path;
 
 use domain::values::Digest;
 use event_log::Entropy;
 use sha2::{Digest as _, Sha256};
+
+use crate::app::AppError;
 
 /// An API key in the clear.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,6 +40,29 @@ impl Secret {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+}
+
+/// Reads a key from its file.
+///
+/// # Errors
+/// When the file can't be read.
+pub(crate) fn read(file: &Path) -> Result<Secret, AppError> {
+    let text = std::fs::read_to_string(file).map_err(|e| AppError::other(format!("{}: {e}", file.display())))?;
+    Ok(Secret::from_text(&text))
+}
+
+/// Writes a key into a file of its own that nobody but its owner can read.
+///
+/// # Errors
+/// When the file is there already, or can't be written.
+pub(crate) fn write(file: &Path, secret: &Secret) -> Result<(), AppError> {
+    let failed = |e: std::io::Error| AppError::other(format!("the key can't be written to {}: {e}; name a file that is not there yet", file.display()));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut opened = options.open(file).map_err(failed)?;
+    writeln!(opened, "{}", secret.reveal()).and_then(|()| opened.sync_all()).map_err(failed)
 }
 
 impl fmt::Debug for Secret {

@@ -1,16 +1,20 @@
 //! Where the log, its keys and its attempts lie: in the data folder, in PostgreSQL or in KurrentDB.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
 use event_log::attempts::Attempts;
 use event_log::consumers::{Consumers, LocalConsumers};
-use event_log::keyring::{Chest, LocalKeyring, Wrapping};
+use event_log::keyring::{Chest, IfMissing, LocalKeyring, Wrapping};
 use event_log::sqlite::{Options, SqliteLog};
 use event_log::{Entropy, EventLog, Keyring};
 
+use zeroize::Zeroizing;
+
 use crate::app::AppError;
 use crate::config::Config;
+use crate::presence::{self, IfNone};
 
 /// The log with what lies beside it.
 pub(crate) struct Stores {
@@ -20,12 +24,47 @@ pub(crate) struct Stores {
     pub(crate) consumers: Arc<dyn Consumers>,
 }
 
+/// Where the keys of a log come from.
+pub(crate) enum KeySource<'a> {
+    /// From the settings; they are made for a log that has no event yet, where one may be made.
+    Settings(&'a Config, IfNone),
+    /// They are wrapped with this, and were put there before the log.
+    Given(&'a Wrapping),
+}
+
+impl KeySource<'_> {
+    /// What wraps the keys of a log that was opened, and whether they may be made.
+    async fn of(&self, log: &dyn EventLog, entropy: &Entropy) -> Result<(Cow<'_, Wrapping>, IfMissing), AppError> {
+        match self {
+            Self::Given(wrapping) => Ok((Cow::Borrowed(wrapping), IfMissing::Make)),
+            Self::Settings(config, if_none) => {
+                let new = presence::is_new(config, log, *if_none).await?;
+                let if_missing = if new { IfMissing::Make } else { IfMissing::Refuse };
+                Ok((Cow::Owned(wrapping(config, entropy, if_missing)?), if_missing))
+            }
+        }
+    }
+}
+
+/// What wraps the keys: a passphrase, the file that the settings name, or the one in the data folder.
+fn wrapping(config: &Config, entropy: &Entropy, if_missing: IfMissing) -> Result<Wrapping, AppError> {
+    if let Ok(passphrase) = std::env::var("MINUTEBOOK_KEYRING_PASSPHRASE") {
+        return Ok(Wrapping::Passphrase(Zeroizing::new(passphrase)));
+    }
+    let own = config.data.join("keyring.key");
+    let file = if config.keyring_key_file.as_os_str().is_empty() { &own } else { &config.keyring_key_file };
+    Ok(match if_missing {
+        IfMissing::Make => Wrapping::from_file(file, entropy)?,
+        IfMissing::Refuse => Wrapping::of_file(file)?,
+    })
+}
+
 /// Opens what the settings name.
-pub(crate) async fn open(config: &Config, options: &Options, wrapping: &Wrapping, entropy: Entropy) -> Result<Stores, AppError> {
+pub(crate) async fn open(config: &Config, options: &Options, keys: &KeySource<'_>, entropy: Entropy) -> Result<Stores, AppError> {
     match config.log.split_once("://").map(|(scheme, _)| scheme) {
-        None if config.log.is_empty() => in_folder(&config.data, options, wrapping, entropy),
-        Some("postgres" | "postgresql") => in_postgres(&config.log, wrapping, entropy).await,
-        Some("esdb" | "esdb+discover") => in_kurrent(&config.log, &config.data, &config.keys, wrapping, entropy).await,
+        None if config.log.is_empty() => in_folder(&config.data, options, keys, entropy).await,
+        Some("postgres" | "postgresql") => in_postgres(&config.log, keys, entropy).await,
+        Some("esdb" | "esdb+discover") => in_kurrent(&config.log, &config.data, &config.keys, keys, entropy).await,
         Some("kdb" | "kurrent" | "kurrentdb" | "eventstore" | "kdb+discover" | "kurrent+discover" | "kurrentdb+discover") => {
             Err(AppError::other("not supported: write the address of KurrentDB as esdb://… or esdb+discover://…; it is the same server"))
         }
@@ -34,13 +73,27 @@ pub(crate) async fn open(config: &Config, options: &Options, wrapping: &Wrapping
 }
 
 /// Opens those of a data folder whose lock the caller holds.
-pub(crate) fn in_folder(folder: &Path, options: &Options, wrapping: &Wrapping, entropy: Entropy) -> Result<Stores, AppError> {
+pub(crate) async fn in_folder(folder: &Path, options: &Options, keys: &KeySource<'_>, entropy: Entropy) -> Result<Stores, AppError> {
+    let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(folder, options)?);
+    let keyring = match keys.of(&*log, &entropy).await {
+        Ok((wrapping, if_missing)) => LocalKeyring::open(&folder.join("keys.db"), &wrapping, entropy, if_missing).map_err(AppError::from),
+        Err(e) => Err(e),
+    };
+    let keyring = closing(&*log, keyring).await?;
     Ok(Stores {
-        log: Arc::new(SqliteLog::open(folder, options)?),
-        keyring: Arc::new(LocalKeyring::open(&folder.join("keys.db"), wrapping, entropy)?),
+        log,
+        keyring: Arc::new(keyring),
         attempts: Arc::new(Attempts::open(&folder.join("attempts.db"))?),
         consumers: Arc::new(LocalConsumers::open(&folder.join("consumers.db"))?),
     })
+}
+
+/// What was opened beside a log; the log is closed again where that went wrong, and leaves no file behind.
+async fn closing<T>(log: &dyn EventLog, opened: Result<T, AppError>) -> Result<T, AppError> {
+    if opened.is_err() {
+        log.close().await;
+    }
+    opened
 }
 
 /// The keyring of a database, as it is kept.
@@ -72,55 +125,65 @@ pub(crate) async fn put_postgres_chest(_: &str, _: &Chest) -> Result<(), AppErro
 
 /// Opens those of a database.
 #[cfg(feature = "postgres")]
-pub(crate) async fn in_postgres(url: &str, wrapping: &Wrapping, entropy: Entropy) -> Result<Stores, AppError> {
+pub(crate) async fn in_postgres(url: &str, keys: &KeySource<'_>, entropy: Entropy) -> Result<Stores, AppError> {
     use event_log::postgres::{PostgresConsumers, PostgresKeyring, PostgresLog};
     let log = PostgresLog::open(url).await?;
-    let keyring = Arc::new(PostgresKeyring::open(url, wrapping, entropy).await?);
+    let keyring = match keys.of(&log, &entropy).await {
+        Ok((wrapping, if_missing)) => PostgresKeyring::open(url, &wrapping, entropy, if_missing).await.map_err(AppError::from),
+        Err(e) => Err(e),
+    };
+    let keyring = Arc::new(closing(&log, keyring).await?);
     let attempts = Arc::new(Attempts::in_postgres(&log));
     let consumers = Arc::new(PostgresConsumers::of(&log));
     Ok(Stores { log: Arc::new(log), keyring, attempts, consumers })
 }
 
 #[cfg(not(feature = "postgres"))]
-pub(crate) async fn in_postgres(_: &str, _: &Wrapping, _: Entropy) -> Result<Stores, AppError> {
+pub(crate) async fn in_postgres(_: &str, _: &KeySource<'_>, _: Entropy) -> Result<Stores, AppError> {
     Err(without_postgres())
 }
 
 /// Opens those of a cluster; the mirror, the attempts and, unless they are elsewhere, the keys are in a
 /// folder whose lock the caller holds.
 #[cfg(feature = "kurrentdb")]
-pub(crate) async fn in_kurrent(url: &str, folder: &Path, keys: &str, wrapping: &Wrapping, entropy: Entropy) -> Result<Stores, AppError> {
+pub(crate) async fn in_kurrent(url: &str, folder: &Path, keys: &str, source: &KeySource<'_>, entropy: Entropy) -> Result<Stores, AppError> {
+    use event_log::keyring::KeyringToCome;
     use event_log::kurrent::{KurrentConsumers, KurrentLog};
     // First: its client is the one that puts the process's TLS provider there.
     let connecting = KurrentLog::prepare(url)?;
-    let keyring: Arc<dyn Keyring> = if keys.is_empty() {
-        Arc::new(LocalKeyring::open(&folder.join("keys.db"), wrapping, entropy)?)
-    } else {
-        postgres_keyring(keys, wrapping, entropy).await?
-    };
-    let log = Arc::new(connecting.open(folder, Arc::clone(&keyring)).await?);
+    let later = Arc::new(KeyringToCome::default());
+    let log = Arc::new(connecting.open(folder, Arc::clone(&later) as Arc<dyn Keyring>).await?);
     let serving = if keys.is_empty() { log.serve_alone().await } else { log.serve_together().await };
     if let Err(e) = serving {
         log.close().await;
         return Err(e.into());
     }
+    let keyring: Result<Arc<dyn Keyring>, AppError> = match source.of(&*log, &entropy).await {
+        Ok((wrapping, if_missing)) if keys.is_empty() => {
+            LocalKeyring::open(&folder.join("keys.db"), &wrapping, entropy, if_missing).map(|k| Arc::new(k) as Arc<dyn Keyring>).map_err(AppError::from)
+        }
+        Ok((wrapping, if_missing)) => postgres_keyring(keys, &wrapping, entropy, if_missing).await,
+        Err(e) => Err(e),
+    };
+    let keyring = closing(&*log, keyring).await?;
+    later.is(&keyring);
     let attempts = Arc::new(Attempts::open(&folder.join("attempts.db"))?);
     let consumers = Arc::new(KurrentConsumers::of(&log));
     Ok(Stores { log, keyring, attempts, consumers })
 }
 
 #[cfg(not(feature = "kurrentdb"))]
-pub(crate) async fn in_kurrent(_: &str, _: &Path, _: &str, _: &Wrapping, _: Entropy) -> Result<Stores, AppError> {
+pub(crate) async fn in_kurrent(_: &str, _: &Path, _: &str, _: &KeySource<'_>, _: Entropy) -> Result<Stores, AppError> {
     Err(AppError::other("not supported: this program was built without KurrentDB; build it with `--features kurrentdb`"))
 }
 
 #[cfg(all(feature = "kurrentdb", feature = "postgres"))]
-async fn postgres_keyring(url: &str, wrapping: &Wrapping, entropy: Entropy) -> Result<Arc<dyn Keyring>, AppError> {
-    Ok(Arc::new(event_log::postgres::PostgresKeyring::open(url, wrapping, entropy).await?))
+async fn postgres_keyring(url: &str, wrapping: &Wrapping, entropy: Entropy, if_missing: IfMissing) -> Result<Arc<dyn Keyring>, AppError> {
+    Ok(Arc::new(event_log::postgres::PostgresKeyring::open(url, wrapping, entropy, if_missing).await?))
 }
 
 #[cfg(all(feature = "kurrentdb", not(feature = "postgres")))]
-async fn postgres_keyring(_: &str, _: &Wrapping, _: Entropy) -> Result<Arc<dyn Keyring>, AppError> {
+async fn postgres_keyring(_: &str, _: &Wrapping, _: Entropy, _: IfMissing) -> Result<Arc<dyn Keyring>, AppError> {
     Err(without_postgres())
 }
 

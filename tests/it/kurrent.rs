@@ -297,13 +297,18 @@ async fn a_second_server_with_keys_in_a_file_does_not_start() {
     let refused = serve(&folders[1]).await.err().unwrap().to_string();
     assert!(refused.contains("only one process may serve") && refused.contains("--keys postgres://"), "{refused}");
     first.close().await;
+    let keyless = serve(&folders[1]).await.err().unwrap().to_string();
+    assert!(keyless.contains("keyring.key wraps them and is not there"), "the log is not served under new keys: {keyless}");
+    for name in ["keyring.key", "keys.db"] {
+        std::fs::copy(folders[0].path().join(name), folders[1].path().join(name)).unwrap();
+    }
     serve(&folders[1]).await.unwrap().close().await;
     // Sealed under one keyring, read with another: that must not begin.
-    let shared = |url: String| server::config::Config { log: url, keys: keys.clone(), ..tests::installation::config(folders[1].path()) };
-    let other = server::app::App::open(&shared(cluster.address()), server::app::Handles::default()).await.err().unwrap().to_string();
+    let shared = |url: String, folder: &TempDir| server::config::Config { log: url, keys: keys.clone(), ..tests::installation::config(folder.path()) };
+    let other = server::app::App::open(&shared(cluster.address(), &folders[1]), server::app::Handles::default()).await.err().unwrap().to_string();
     assert!(other.contains("are in a file of the server that made it") && other.contains("copy the log to PostgreSQL"), "{other}");
-    let together = Cluster::start().await;
-    server::app::App::open(&shared(together.address()), server::app::Handles::default()).await.unwrap().close().await;
+    let (together, third) = (Cluster::start().await, TempDir::new().unwrap());
+    server::app::App::open(&shared(together.address(), &third), server::app::Handles::default()).await.unwrap().close().await;
     let alone = server::config::Config { log: together.address(), ..tests::installation::config(folders[0].path()) };
     let alone = server::app::App::open(&alone, server::app::Handles::default()).await.err().unwrap().to_string();
     assert!(alone.contains("are in a shared keyring: give --keys"), "{alone}");

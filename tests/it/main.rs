@@ -44,6 +44,7 @@ mod permissions;
 mod postgres;
 #[cfg(feature = "postgres")]
 mod postgres_es;
+mod presence;
 mod privacy;
 #[cfg(feature = "postgres")]
 mod privileges;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use domain::ids::{ErasureId, INSTALLATION};
 use domain::{AggregateRef, BusinessId, Kind, SubjectId};
-use event_log::keyring::{LocalKeyring, Wrapping};
+use event_log::keyring::{IfMissing, LocalKeyring, Wrapping};
 use event_log::{Entropy, Keyring, KeyringError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -89,7 +89,7 @@ async fn a_key_is_not_destroyed_while_a_reader_keeps_its_bytes_in_the_wal() {
     let path = folder.path().join("keys.db");
     let own = Wrapping::from_file(&folder.path().join("k"), &Entropy::System).unwrap();
     let (business, subject) = (tests::samples::business(1), SubjectId(Uuid::from_u128(5)));
-    let keyring = LocalKeyring::open(&path, &own, Entropy::System).unwrap();
+    let keyring = LocalKeyring::open(&path, &own, Entropy::System, IfMissing::Make).unwrap();
     keyring.sealing_key(business, subject).await.unwrap();
     let reader = rusqlite::Connection::open(&path).unwrap();
     let wrapped: Vec<u8> = reader.query_row("SELECT wrapped FROM keys", [], |r| r.get(0)).unwrap();

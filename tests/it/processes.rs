@@ -24,7 +24,7 @@ async fn with_two(test: impl AsyncFn(Installation, Installation)) {
 }
 
 /// Waits until a server knows who has which role: that may be a second old.
-async fn knows(one: &Installation, principal: domain::PrincipalId, business: domain::BusinessId) {
+pub(crate) async fn knows(one: &Installation, principal: domain::PrincipalId, business: domain::BusinessId) {
     let began = std::time::Instant::now();
     while one.app.desk.directory().actor(principal, business).await.unwrap().is_none_or(|x| x.roles.is_empty()) {
         assert!(began.elapsed() < Duration::from_secs(30));

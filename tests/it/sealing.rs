@@ -3,7 +3,7 @@
 use domain::access::PrincipalKind;
 use event_log::Entropy;
 use event_log::Keyring;
-use event_log::keyring::{LocalKeyring, Wrapping};
+use event_log::keyring::{IfMissing, LocalKeyring, Wrapping};
 use serde_json::json;
 use tempfile::TempDir;
 use tests::installation::Installation;
@@ -101,12 +101,12 @@ async fn a_keyring_opens_with_its_own_key_only_and_a_destroyed_key_is_gone_from_
     let path = folder.path().join("keys.db");
     let own = Wrapping::from_file(&folder.path().join("k"), &Entropy::System).unwrap();
     let (business, subject) = (tests::samples::business(1), domain::SubjectId(uuid::Uuid::from_u128(5)));
-    let keyring = LocalKeyring::open(&path, &own, Entropy::System).unwrap();
+    let keyring = LocalKeyring::open(&path, &own, Entropy::System, IfMissing::Make).unwrap();
     assert_eq!(keyring.sealing_key(business, subject).await.unwrap().0.generation, 1);
     drop(keyring);
     let other = Wrapping::Passphrase(String::from("guess").into());
-    assert!(LocalKeyring::open(&path, &other, Entropy::System).err().unwrap().to_string().contains("does not open"));
-    let keyring = LocalKeyring::open(&path, &own, Entropy::System).unwrap();
+    assert!(LocalKeyring::open(&path, &other, Entropy::System, IfMissing::Make).err().unwrap().to_string().contains("does not open"));
+    let keyring = LocalKeyring::open(&path, &own, Entropy::System, IfMissing::Make).unwrap();
     let wrapped: Vec<u8> = rusqlite::Connection::open(&path).unwrap().query_row("SELECT wrapped FROM keys", [], |r| r.get(0)).unwrap();
     assert_eq!(keyring.destroy(business, subject, 1).await.unwrap(), 1);
     assert!(keyring.opening_key(business, subject, 1).await.unwrap().is_none());

@@ -43,8 +43,8 @@ impl Server {
         let mut key = None;
         let url = loop {
             let line = lines.next().expect("the server ended before it listened").unwrap();
-            if let Some(shown) = line.strip_prefix("operator's key, shown this once: ") {
-                key = Some(shown.to_owned());
+            if let Some(file) = line.strip_prefix("operator's key: in ") {
+                key = Some(std::fs::read_to_string(file).unwrap().trim().to_owned());
             }
             if let Some(at) = line.find("http://") {
                 break line[at..].split('/').take(3).collect::<Vec<_>>().join("/");

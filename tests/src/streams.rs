@@ -154,7 +154,7 @@ pub async fn open(address: &str, folder: &TempDir) -> Arc<KurrentLog> {
 /// When the keyring can't be opened.
 pub async fn try_open(address: &str, folder: &TempDir) -> Result<Arc<KurrentLog>, event_log::LogError> {
     let wrapping = Wrapping::from_file(&folder.path().join("keyring.key"), &Entropy::System).unwrap();
-    let keyring = Arc::new(LocalKeyring::open(&folder.path().join("keys.db"), &wrapping, Entropy::System).unwrap());
+    let keyring = Arc::new(LocalKeyring::open(&folder.path().join("keys.db"), &wrapping, Entropy::System, event_log::keyring::IfMissing::Make).unwrap());
     KurrentLog::prepare(address)?.open(folder.path(), keyring).await.map(Arc::new)
 }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::wrapping::{Chest, ChestKey, Proof, Wrapped, Wrapper, Wrapping};
-use super::{Keyring, KeyringError, SubjectKey};
+use super::{IfMissing, Keyring, KeyringError, SubjectKey};
 use crate::sealing::Entropy;
 
 const SCHEMA: &str = "
@@ -65,14 +65,23 @@ impl LocalKeyring {
     /// while another program reads the file, that is tried again with the next key that is destroyed.
     ///
     /// # Errors
-    /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase.
-    pub fn open(path: &Path, wrapping: &Wrapping, entropy: Entropy) -> Result<Self, KeyringError> {
+    /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase,
+    /// [`KeyringError::Missing`] when there is none and none may be made.
+    pub fn open(path: &Path, wrapping: &Wrapping, entropy: Entropy, if_missing: IfMissing) -> Result<Self, KeyringError> {
+        let missing = || KeyringError::Missing(format!("{} has none", path.display()));
+        if if_missing == IfMissing::Refuse && !path.exists() {
+            return Err(KeyringError::Missing(format!("{} is not there", path.display())));
+        }
         let connection = Connection::open(path).map_err(storage)?;
         connection.execute_batch(SCHEMA).map_err(storage)?;
         let known: Option<(Vec<u8>, [u8; 12], Vec<u8>)> =
             connection.query_row("SELECT salt, nonce, proof FROM wrapping", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional().map_err(storage)?;
         let wrapper = match known {
-            Some((salt, nonce, proof)) => Wrapper::open(wrapping, Proof { salt, nonce, proof }, entropy)?,
+            Some((salt, nonce, proof)) => {
+                let named = |e| if matches!(e, KeyringError::WrongWrappingKey(_)) { KeyringError::WrongWrappingKey(path.display().to_string()) } else { e };
+                Wrapper::open(wrapping, Proof { salt, nonce, proof }, entropy).map_err(named)?
+            }
+            None if if_missing == IfMissing::Refuse => return Err(missing()),
             None => {
                 let (wrapper, Proof { salt, nonce, proof }) = Wrapper::fresh(wrapping, entropy)?;
                 connection.execute("INSERT INTO wrapping VALUES (1, ?, ?, ?)", params![salt, nonce, proof]).map_err(storage)?;
@@ -188,6 +197,9 @@ fn truncate_wal(connection: &Connection) -> Result<bool, KeyringError> {
 /// # Errors
 /// When it can't be read.
 pub fn chest(path: &Path) -> Result<Chest, KeyringError> {
+    if !path.exists() {
+        return Ok(Chest { proof: None, keys: Vec::new() });
+    }
     let connection = Connection::open(path).map_err(storage)?;
     connection.execute_batch(SCHEMA).map_err(storage)?;
     let proof = connection.query_row("SELECT salt, nonce, proof FROM wrapping", [], |r| Ok(Proof { salt: r.get(0)?, nonce: r.get(1)?, proof: r.get(2)? }));

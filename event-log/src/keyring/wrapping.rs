@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::pbkdf2;
+use domain::{BusinessId, SubjectId};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -14,6 +15,7 @@ use crate::sealing::Entropy;
 /// Iterations of PBKDF2-HMAC-SHA-256 for a passphrase (OWASP, 2023).
 const PASSPHRASE_ITERATIONS: std::num::NonZeroU32 = std::num::NonZeroU32::new(600_000).unwrap();
 /// What the keys are wrapped with.
+#[derive(Clone)]
 pub enum Wrapping {
     /// 32 random bytes of a file.
     Key(Zeroizing<[u8; 32]>),
@@ -30,13 +32,24 @@ impl Wrapping {
         Ok(Self::Key(secret_file(path, entropy)?))
     }
 
+    /// The key in a file that must be there: a log whose keys it wraps is.
+    ///
+    /// # Errors
+    /// [`KeyringError::Missing`] names the file when it is not there.
+    pub fn of_file(path: &Path) -> Result<Self, KeyringError> {
+        if !path.exists() {
+            return Err(KeyringError::Missing(format!("{} wraps them and is not there", path.display())));
+        }
+        Ok(Self::Key(secret_file(path, &Entropy::System)?))
+    }
+
     fn key(&self, salt: &[u8]) -> Result<LessSafeKey, KeyringError> {
         let mut bytes = Zeroizing::new([0; 32]);
         match self {
             Self::Key(key) => bytes.copy_from_slice(key.as_ref()),
             Self::Passphrase(text) => pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, PASSPHRASE_ITERATIONS, salt, text.as_bytes(), bytes.as_mut()),
         }
-        UnboundKey::new(&AES_256_GCM, bytes.as_ref()).map(LessSafeKey::new).map_err(|_| KeyringError::WrongWrappingKey)
+        UnboundKey::new(&AES_256_GCM, bytes.as_ref()).map(LessSafeKey::new).map_err(|_| KeyringError::WrongWrappingKey("this keyring".to_owned()))
     }
 }
 
@@ -137,7 +150,8 @@ impl Wrapper {
         entropy.fill(&mut salt);
         entropy.fill(&mut nonce);
         let key = wrapping.key(&salt)?;
-        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(PROVEN), &mut proof).map_err(|_| KeyringError::WrongWrappingKey)?;
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(PROVEN), &mut proof)
+            .map_err(|_| KeyringError::WrongWrappingKey("this keyring".to_owned()))?;
         Ok((Self { key, entropy }, Proof { salt, nonce, proof }))
     }
 
@@ -147,14 +161,17 @@ impl Wrapper {
     /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase.
     pub(crate) fn open(wrapping: &Wrapping, mut known: Proof, entropy: Entropy) -> Result<Self, KeyringError> {
         let key = wrapping.key(&known.salt)?;
-        key.open_in_place(Nonce::assume_unique_for_key(known.nonce), Aad::from(PROVEN), &mut known.proof).map_err(|_| KeyringError::WrongWrappingKey)?;
+        key.open_in_place(Nonce::assume_unique_for_key(known.nonce), Aad::from(PROVEN), &mut known.proof)
+            .map_err(|_| KeyringError::WrongWrappingKey("this keyring".to_owned()))?;
         Ok(Self { key, entropy })
     }
 
     /// A new key, and how it is kept.
     pub(crate) fn make(&self, b: Uuid, s: Uuid, generation: u32) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
         let (mut bytes, mut nonce) = (Zeroizing::new([0; 32]), [0; 12]);
-        let entropy = self.entropy.labelled(aad(b, s, generation).as_bytes());
+        let label = aad(b, s, generation);
+        let own = domain::privacy::is_secret(BusinessId(b), SubjectId(s));
+        let entropy = if own { self.entropy.on_its_own(label.as_bytes()) } else { self.entropy.labelled(label.as_bytes()) };
         entropy.fill(&mut *bytes);
         entropy.fill(&mut nonce);
         let mut wrapped = Zeroizing::new(bytes.to_vec());

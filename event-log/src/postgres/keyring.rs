@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::{ANSWER_MAX, within};
 use crate::keyring::wrapping::{Chest, ChestKey, Proof, Wrapped, Wrapper, Wrapping};
-use crate::keyring::{Keyring, KeyringError, SubjectKey};
+use crate::keyring::{IfMissing, Keyring, KeyringError, SubjectKey};
 use crate::sealing::Entropy;
 
 /// Keys that stay unwrapped in memory.
@@ -71,8 +71,8 @@ impl PostgresKeyring {
     ///
     /// # Errors
     /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase: all
-    /// processes of one log need the same.
-    pub async fn open(url: &str, wrapping: &Wrapping, entropy: Entropy) -> Result<Self, KeyringError> {
+    /// processes of one log need the same. [`KeyringError::Missing`] when there is none and none may be made.
+    pub async fn open(url: &str, wrapping: &Wrapping, entropy: Entropy, if_missing: IfMissing) -> Result<Self, KeyringError> {
         let pool = pool(url).await?;
         let mut fresh = None;
         loop {
@@ -81,6 +81,10 @@ impl PostgresKeyring {
             if let Some((salt, n, proof)) = known {
                 let wrapper = Wrapper::open(wrapping, Proof { salt, nonce: nonce(&n)?, proof }, entropy)?;
                 return Ok(Self { pool, wrapper, remembered: Mutex::default(), sealing: Default::default() });
+            }
+            if if_missing == IfMissing::Refuse {
+                pool.close().await;
+                return Err(KeyringError::Missing("the schema minutebook_keys of the database has none".to_owned()));
             }
             // Two processes may be first: what one of them wrote is read by both.
             let proof = match fresh.take() {

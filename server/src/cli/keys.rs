@@ -1,5 +1,7 @@
 //! `minutebook keys`.
 
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
 use domain::ids::KeyId;
 use domain::{PrincipalId, SubjectId};
@@ -7,26 +9,32 @@ use event_log::Entropy;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::target::{Target, blocking};
-use crate::app::{AppError, operator};
+use super::target::{Target, blocking, by};
+use crate::app::{AppError, key_id, operator};
 use crate::output;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 #[derive(Subcommand)]
 pub(crate) enum Keys {
-    /// Make an API key for a principal and show it, this once.
+    /// Make an API key for a principal: into a file of its own, or shown this once.
     Issue {
         /// Id of the principal; the operator when left out.
         #[arg(long)]
         principal: Option<PrincipalId>,
+        /// New file for the key, which its owner alone can read; standard output when left out.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
-    /// Make a new API key and revoke the oldest one.
+    /// Make a new API key and revoke the others, the one in use last.
     Rotate {
         /// Id of the principal; the operator when left out.
         #[arg(long)]
         principal: Option<PrincipalId>,
+        /// New file for the key, which its owner alone can read; standard output when left out.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
-    /// List a principal's working keys by id, oldest first (on a data folder).
+    /// List a principal's working keys by id, oldest first.
     List {
         /// Id of the principal; the operator when left out.
         #[arg(long)]
@@ -39,13 +47,23 @@ pub(crate) enum Keys {
         /// Id of the principal; the operator when left out.
         #[arg(long)]
         principal: Option<PrincipalId>,
+        /// Also the last key of the last operator: then nobody can run the installation over a door.
+        #[arg(long)]
+        yes: bool,
     },
-    /// Destroy every key of a data subject in a business: what is about them is forgotten for good.
+    /// List who can be forgotten in a business, by id, and what names each of them.
+    Subjects {
+        /// Slug or id of the business.
+        #[arg(long)]
+        business: String,
+    },
+    /// Forget a data subject in a business for good: it is on record, and every key of what is about them
+    /// is destroyed.
     Shred {
         /// Slug or id of the business.
         #[arg(long)]
         business: String,
-        /// Id of the subject.
+        /// Id of the subject, as `keys subjects` lists it.
         #[arg(long)]
         subject: SubjectId,
         /// Really do it: there is no way back.
@@ -62,34 +80,16 @@ pub(crate) async fn keys(target: Target, verb: Keys) -> Result<(), AppError> {
 
 async fn carry_out(target: &Target, verb: Keys) -> Result<(), AppError> {
     match verb {
-        Keys::Issue { principal } => issue(target, principal.unwrap_or_else(operator)).await,
-        Keys::Rotate { principal } => {
-            let principal = principal.unwrap_or_else(operator);
-            let Target::Local(app) = target else {
-                return Err(AppError::other("not supported: rotate over --server; use `keys issue`, then `keys revoke` with the old key's id"));
-            };
-            let working = &app.desk.directory().principal(principal).await?.unwrap_or_default().keys;
-            // Room for the new one first, where there are two already.
-            for (old, _) in working.iter().take(working.len().saturating_sub(1)) {
-                revoke(target, principal, *old).await?;
-            }
-            issue(target, principal).await?;
-            match working.last() {
-                Some((old, _)) => revoke(target, principal, *old).await,
-                None => Ok(()),
-            }
-        }
+        Keys::Issue { principal, out } => issue(target, principal.unwrap_or_else(operator), out.as_deref()).await.map(|_| ()),
+        Keys::Rotate { principal, out } => rotate(target, principal.unwrap_or_else(operator), out.as_deref()).await,
         Keys::List { principal } => {
-            let Target::Local(app) = target else {
-                return Err(AppError::other("not supported: list over --server; run it on the data folder"));
-            };
-            let known = app.desk.directory().principal(principal.unwrap_or_else(operator)).await?;
-            for (key, _) in known.unwrap_or_default().keys.clone() {
+            for key in list(target, principal.unwrap_or_else(operator)).await? {
                 output::line(key);
             }
             Ok(())
         }
-        Keys::Revoke { key, principal } => revoke(target, principal.unwrap_or_else(operator), key).await,
+        Keys::Revoke { key, principal, yes } => revoke(target, principal.unwrap_or_else(operator), key, yes).await,
+        Keys::Subjects { business } => subjects(target, &business).await,
         Keys::Shred { business, subject, .. } => shred(target, &business, subject).await,
     }
 }
@@ -104,20 +104,112 @@ async fn command(target: &Target, key: String, command: &str, id: Uuid, data: Va
     }
 }
 
-async fn issue(target: &Target, principal: PrincipalId) -> Result<(), AppError> {
+/// Issues a key and gives the secret, which by then is where it was wanted.
+async fn issue(target: &Target, principal: PrincipalId, out: Option<&Path>) -> Result<Secret, AppError> {
     // The secret is made here and shown here; only its hash goes to the desk.
     let secret = Secret::generate(&Entropy::System);
-    let key = KeyId(Uuid::new_v5(&principal.0, secret.hash().to_string().as_bytes()));
-    command(target, format!("key:{key}"), "access.issue_key", principal.0, json!({"key": key, "hash": secret.hash()})).await?;
-    output::note(format!("key {key}, shown this once:"));
-    output::line(secret.reveal());
+    let key = key_id(principal, &secret);
+    if let Some(file) = out {
+        secret::write(file, &secret)?;
+    }
+    let issued = command(target, format!("key:{key}"), "access.issue_key", principal.0, json!({"key": key, "hash": secret.hash()})).await;
+    match out {
+        Some(file) if issued.is_err() => {
+            // A key that opens nothing is no use to anybody.
+            let _ = std::fs::remove_file(file);
+        }
+        Some(file) => output::note(format!("key {key}, in {}", file.display())),
+        None if issued.is_ok() => {
+            output::note(format!("key {key}, shown this once:"));
+            output::line(secret.reveal());
+        }
+        None => {}
+    }
+    issued.map(|()| secret)
+}
+
+async fn rotate(target: &Target, principal: PrincipalId, out: Option<&Path>) -> Result<(), AppError> {
+    let own = match target {
+        Target::Remote(remote) => Some(key_id(principal, remote.key())),
+        Target::Local(_) => None,
+    };
+    let mut working = list(target, principal).await?;
+    // The one in use goes last, with the new one already at hand.
+    working.sort_by_key(|key| Some(*key) == own);
+    while working.len() > 1 {
+        revoke(target, principal, working.remove(0), false).await?;
+    }
+    let secret = issue(target, principal, out).await?;
+    let Some(last) = working.pop() else { return Ok(()) };
+    match target {
+        Target::Remote(remote) if Some(last) == own => revoke(&Target::Remote(remote.with(secret)), principal, last, false).await,
+        Target::Remote(_) | Target::Local(_) => revoke(target, principal, last, false).await,
+    }
+}
+
+/// The ids of a principal's working keys, oldest first.
+async fn list(target: &Target, principal: PrincipalId) -> Result<Vec<KeyId>, AppError> {
+    match target {
+        Target::Local(app) => {
+            let known = app.desk.directory().principal(principal).await?;
+            let known = known.ok_or_else(|| AppError::other(format!("there is no principal {principal}; check its id")))?;
+            Ok(known.keys.iter().map(|(key, _)| *key).collect())
+        }
+        Target::Remote(remote) => {
+            let (remote, path) = (remote.clone(), format!("/v1/principals/{principal}/keys"));
+            let answer = blocking(move || remote.get(&path)).await?;
+            serde_json::from_value(answer.get("keys").cloned().unwrap_or_default()).map_err(AppError::other)
+        }
+    }
+}
+
+async fn revoke(target: &Target, principal: PrincipalId, key: KeyId, last: bool) -> Result<(), AppError> {
+    if !list(target, principal).await?.contains(&key) {
+        return Err(AppError::other(format!("{principal} has no key {key} that works; `minutebook keys list` shows those that do")));
+    }
+    command(target, format!("revoke:{key}:{last}"), "access.revoke_key", principal.0, json!({"key": key, "last": last})).await?;
+    output::note(format!("key {key} opens nothing any more"));
     Ok(())
 }
 
-async fn revoke(target: &Target, principal: PrincipalId, key: KeyId) -> Result<(), AppError> {
-    command(target, format!("revoke:{key}"), "access.revoke_key", principal.0, json!({"key": key})).await?;
-    output::note(format!("key {key} opens nothing any more"));
-    Ok(())
+/// Rows of subjects that are asked for at once.
+const SUBJECTS_PAGE: u32 = 100;
+
+async fn subjects(target: &Target, business: &str) -> Result<(), AppError> {
+    let query = format!(
+        "query($business: String!, $after: String) {{ business({}: $business) {{ dataSubjects(first: {SUBJECTS_PAGE}, after: $after) {{
+            pageInfo {{ hasNextPage endCursor }} nodes {{ subject aggregates forgottenAt namedIn {{ kind id }} }} }} }} }}",
+        by(business)
+    );
+    let mut after = Value::Null;
+    loop {
+        let answer = target.query(&query, json!({"business": business, "after": after})).await?;
+        if let Some(error) = answer.pointer("/errors/0/message").and_then(Value::as_str) {
+            return Err(AppError::other(error));
+        }
+        let page = answer.pointer("/data/business/dataSubjects").filter(|p| p.is_object());
+        let page = page.ok_or_else(|| AppError::other(format!("there is no business `{business}` that you could see")))?;
+        for node in page.get("nodes").and_then(Value::as_array).into_iter().flatten() {
+            let text = |name: &str| node.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let state = match text("forgottenAt").as_str() {
+                "" => String::new(),
+                at => format!(", forgotten at {at}"),
+            };
+            output::line(format!("{} in {} aggregates{state}", text("subject"), node.get("aggregates").cloned().unwrap_or_default()));
+            named(node.get("namedIn"));
+        }
+        match page.get("pageInfo") {
+            Some(info) if info.get("hasNextPage") == Some(&Value::Bool(true)) => after = info.get("endCursor").cloned().unwrap_or_default(),
+            Some(_) | None => return Ok(()),
+        }
+    }
+}
+
+fn named(list: Option<&Value>) {
+    for named in list.and_then(Value::as_array).into_iter().flatten() {
+        let part = |name| named.get(name).and_then(Value::as_str).unwrap_or_default();
+        output::line(format!("  {} {}", part("kind"), part("id")));
+    }
 }
 
 async fn shred(target: &Target, business: &str, subject: SubjectId) -> Result<(), AppError> {
@@ -132,10 +224,7 @@ async fn shred(target: &Target, business: &str, subject: SubjectId) -> Result<()
             blocking(move || remote.delete(&path)).await?
         }
     };
-    output::note(format!("what was about {subject} is forgotten; what names that id still:"));
-    for named in answer.get("named_in").and_then(Value::as_array).into_iter().flatten() {
-        let part = |name| named.get(name).and_then(Value::as_str).unwrap_or_default();
-        output::line(format!("{} {}", part("kind"), part("id")));
-    }
+    output::line(format!("what was about {subject} is forgotten; what names that id still:"));
+    named(answer.get("named_in"));
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::app::{App, AppError, Handles, operator};
 use crate::config::Config;
+use crate::secret::{self, Secret};
 use crate::{http, output};
 
 /// Logs as JSON lines on standard error.
@@ -63,13 +64,26 @@ impl Never {
     }
 }
 
+/// Makes the operator's first key, in a file of its own; a screen shows it too. The file is there before
+/// the key works: who dies in between goes on with it.
+async fn operators_key(config: &Config, app: &App) -> Result<(), AppError> {
+    let file = config.data.join("operator.key");
+    let secret = if file.exists() { secret::read(&file)? } else { Secret::generate(&app.entropy) };
+    if !file.exists() {
+        secret::write(&file, &secret)?;
+    }
+    app.issue(operator(), &secret).await?;
+    output::line(format!("operator's key: in {}", file.display()));
+    output::on_screen(|| format!("operator's key: {}", secret.reveal()));
+    Ok(())
+}
+
 pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
     start_logging(&config.logging)?;
     let app = Arc::new(App::open(config, Handles::default()).await?);
     let known = app.desk.directory().principal(operator()).await?.unwrap_or_default();
     if known.keys.is_empty() {
-        let (_, secret) = app.issue_key(operator()).await?;
-        output::line(format!("operator's key, shown this once: {}", secret.reveal()));
+        operators_key(config, &app).await?;
     }
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let relay = relay(config, &app, stopped.clone())?;

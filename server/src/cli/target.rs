@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::app::{App, AppError, Handles, graphql_request, operator};
 use crate::client::Remote;
 use crate::config::Config;
+use crate::presence::IfNone;
 use crate::secret::Secret;
 
 /// Longest that a command line waits for the views of its own folder.
@@ -19,9 +20,9 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    pub(crate) async fn open(config: &Config, server: Option<&str>, key_file: Option<&Path>) -> Result<Self, AppError> {
+    pub(crate) async fn open(config: &Config, server: Option<&str>, key_file: Option<&Path>, if_none: IfNone) -> Result<Self, AppError> {
         let Some(url) = server else {
-            return Ok(Self::Local(Box::new(App::open(config, Handles::default()).await?)));
+            return Ok(Self::Local(Box::new(App::open(config, Handles { if_none, ..Handles::default() }).await?)));
         };
         let text = match key_file {
             Some(file) => std::fs::read_to_string(file).map_err(|e| AppError::other(format!("{}: {e}", file.display())))?,

@@ -2,9 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use commands::{CommandError, Refusal};
-use domain::SubjectId;
 use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX};
 use domain::values::Role;
+use domain::{PrincipalId, SubjectId};
 use projections::ViewsError;
 use serde::Deserialize;
 use serde_json::json;
@@ -91,6 +91,17 @@ pub(super) async fn forget(request: HttpRequest, state: Shared, path: web::Path<
         if unknown { Problem::new(404, e.name(), &e.to_string()) } else { e.into() }
     })?;
     Ok(HttpResponse::Ok().json(forgot))
+}
+
+/// The ids of a principal's working keys, oldest first: for operators, and for the principal itself.
+pub(super) async fn keys(request: HttpRequest, state: Shared, path: web::Path<PrincipalId>) -> Result<HttpResponse, Problem> {
+    let (caller, whose) = (principal(&request, &state).await?, path.into_inner());
+    if caller != whose {
+        operator(&request, &state).await?;
+    }
+    let known = state.app.desk.directory().principal(whose).await.map_err(|e| Problem::unavailable(&e))?;
+    let known = known.ok_or_else(|| Problem::new(404, "not_found", "there is no principal of that id"))?;
+    Ok(HttpResponse::Ok().json(json!({"keys": known.keys.iter().map(|(key, _)| *key).collect::<Vec<_>>()})))
 }
 
 /// One record of an import, with what the whole import was started with.

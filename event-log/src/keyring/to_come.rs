@@ -1,0 +1,57 @@
+//! The place of a keyring that is opened after its log: whether it may be made is known from the log.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use async_trait::async_trait;
+use domain::values::Digest;
+use domain::{BusinessId, SubjectId};
+
+use super::{Keyring, KeyringError, SubjectKey};
+
+/// A keyring to come: it is asked only once it is there.
+#[derive(Default)]
+pub struct KeyringToCome(OnceLock<Weak<dyn Keyring>>);
+
+impl KeyringToCome {
+    /// Here it is; the first one counts.
+    pub fn is(&self, keyring: &Arc<dyn Keyring>) {
+        let _ = self.0.set(Arc::downgrade(keyring));
+    }
+
+    fn get(&self) -> Result<Arc<dyn Keyring>, KeyringError> {
+        self.0.get().and_then(Weak::upgrade).ok_or_else(|| KeyringError::Storage("the keyring is not open".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Keyring for KeyringToCome {
+    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+        self.get()?.sealing_key(business, subject).await
+    }
+    async fn newest_generation(&self, business: BusinessId, subject: SubjectId) -> Result<Option<u32>, KeyringError> {
+        self.get()?.newest_generation(business, subject).await
+    }
+    async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+        self.get()?.open_generation(business, subject, generation).await
+    }
+    async fn ask_anew(&self) {
+        if let Ok(keyring) = self.get() {
+            keyring.ask_anew().await;
+        }
+    }
+    async fn opening_key(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
+        self.get()?.opening_key(business, subject, generation).await
+    }
+    async fn epoch(&self) -> Result<u64, KeyringError> {
+        self.get()?.epoch().await
+    }
+    async fn destroy(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<u32, KeyringError> {
+        self.get()?.destroy(business, subject, up_to).await
+    }
+    async fn applied(&self, log: Digest) -> Result<u64, KeyringError> {
+        self.get()?.applied(log).await
+    }
+    async fn set_applied(&self, log: Digest, position: u64) -> Result<(), KeyringError> {
+        self.get()?.set_applied(log, position).await
+    }
+}

@@ -1,0 +1,126 @@
+//! Whether there is an installation, and which log a data folder belongs to. Nothing is made by looking:
+//! only `serve` on an empty folder, `import` and `copy` make an installation.
+
+use std::path::Path;
+
+use domain::values::Digest;
+use event_log::EventLog;
+use event_log::sqlite::SqliteLog;
+use serde::{Deserialize, Serialize};
+
+use crate::app::AppError;
+use crate::config::Config;
+
+/// What becomes of a verb where there is no installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IfNone {
+    /// It makes one.
+    #[default]
+    Make,
+    /// It says that there is none.
+    Refuse,
+}
+
+/// The file of a data folder that says which log it serves.
+const SERVES: &str = "serves.json";
+/// Files of a data folder that are never there without a log.
+const TRACES: [&str; 5] = ["keys.db", "attempts.db", "consumers.db", "operator.key", "views"];
+
+/// Which log a folder serves. An address may have a password in it: only what kind it is, is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Serves {
+    /// Leaf hash of the log's first event.
+    log: Digest,
+    /// Where it lies: in the folder, in PostgreSQL or in KurrentDB.
+    store: String,
+}
+
+fn store(config: &Config) -> &'static str {
+    match config.log.split_once("://").map(|(scheme, _)| scheme) {
+        None => "the folder itself",
+        Some(scheme) if scheme.starts_with("postgres") => "PostgreSQL",
+        Some(_) => "KurrentDB",
+    }
+}
+
+fn serves(folder: &Path) -> Result<Option<Serves>, AppError> {
+    let file = folder.join(SERVES);
+    let broken = |e: &dyn std::fmt::Display| AppError::other(format!("{} can't be read: {e}", file.display()));
+    match std::fs::read(&file) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| broken(&e)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(broken(&e)),
+    }
+}
+
+/// Looks at a folder before anything is opened or made in it.
+///
+/// # Errors
+/// When there is no installation and none may be made, or when its log is gone.
+pub(crate) fn look(config: &Config, if_none: IfNone) -> Result<(), AppError> {
+    let folder = &config.data;
+    let shown = folder.display();
+    if !config.log.is_empty() || SqliteLog::file(folder).exists() {
+        return Ok(());
+    }
+    if let Some(known) = serves(folder)? {
+        let what = if known.store == store(config) {
+            "its log.db is gone: restore it".to_owned()
+        } else {
+            format!("its log is in {}: name it with --log or MINUTEBOOK_LOG", known.store)
+        };
+        return Err(AppError::other(format!("the data folder {shown} served a log before, and {what}; or choose another folder with --data")));
+    }
+    if let Some(trace) = TRACES.iter().find(|name| folder.join(name).exists()) {
+        return Err(AppError::other(format!(
+            "the data folder {shown} has {trace} and no log.db: restore the log beside it, or choose an empty folder with --data"
+        )));
+    }
+    match if_none {
+        IfNone::Make => Ok(()),
+        IfNone::Refuse => Err(none(&format!("in the data folder {shown}"))),
+    }
+}
+
+fn none(place: &str) -> AppError {
+    AppError::other(format!(
+        "there is no installation {place}; `minutebook serve` or `minutebook import` makes one, `minutebook copy` brings one here, and --data and --log name another"
+    ))
+}
+
+/// Looks at the log that was opened: whether it is the one that the folder serves. True while it has
+/// no event: then keys may be made for it.
+///
+/// # Errors
+/// When it is another log, or has no event and none may be made.
+pub(crate) async fn is_new(config: &Config, log: &dyn EventLog, if_none: IfNone) -> Result<bool, AppError> {
+    let (known, shown) = (serves(&config.data)?, config.data.display());
+    match (log.identity().await?, known) {
+        (Some(log), Some(known)) if log != known.log => {
+            Err(AppError::other(format!("the data folder {shown} served another log, in {}; give this log a folder of its own with --data", known.store)))
+        }
+        (Some(_), _) => Ok(false),
+        (None, Some(known)) => Err(AppError::other(format!(
+            "the data folder {shown} served a log in {}, and this one is empty: name the right one with --log or MINUTEBOOK_LOG, or choose another folder with --data",
+            known.store
+        ))),
+        (None, None) if if_none == IfNone::Refuse => Err(none(&format!("in {}", store(config)))),
+        (None, None) => Ok(true),
+    }
+}
+
+/// Has the folder remember which log it serves.
+///
+/// # Errors
+/// When that can't be written.
+pub(crate) async fn remember(config: &Config, log: &dyn EventLog) -> Result<(), AppError> {
+    let Some(log) = log.identity().await? else { return Ok(()) };
+    if serves(&config.data)?.is_some_and(|known| known.log == log && known.store == store(config)) {
+        return Ok(());
+    }
+    let text = serde_json::to_vec(&Serves { log, store: store(config).to_owned() }).map_err(AppError::other)?;
+    let (file, new) = (config.data.join(SERVES), config.data.join("serves.json.new"));
+    let write = || std::fs::write(&new, text).and_then(|()| std::fs::File::open(&new)?.sync_all()).and_then(|()| std::fs::rename(&new, &file));
+    write().map_err(|e| AppError::other(format!("{} can't be written: {e}", file.display())))
+}
