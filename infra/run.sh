@@ -48,7 +48,7 @@ ask "How good are the agents, and which events is that counted from?" \
 ask "What did which model cost?" \
   '{ business(slug: "studio") { kpis(ids: ["cost", "output_tokens"]) { id exact unit breakdown(by: MODEL) { key exact } } } }'
 ask "What does the bank know about savings, and from where?" \
-  '{ business(slug: "bank") { memory(search: "account fee", first: 2) { totalCount nodes { snippet source eventId } } } }'
+  '{ business(slug: "bank") { memory(search: "account fee", first: 2) { totalCount nodes { snippet source { text } eventId } } } }'
 ask "And all three together?" \
   '{ portfolio { businessCount kpis(ids: ["throughput", "cost"]) { id value unit } } }'
 

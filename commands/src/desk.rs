@@ -10,10 +10,12 @@ use domain::ids::INSTALLATION;
 use domain::limits::{BODY_BYTES_MAX, KEY_CHARS_MAX, QUEUE_MAX};
 use domain::{AggregateRef, BusinessId, State};
 use event_log::attempts::{Attempt, Attempts};
+use event_log::sealing::content_digest;
 use event_log::{Entropy, EventLog, Keyring};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
+use zeroize::Zeroizing;
 
 use crate::authorize::authorize;
 use crate::clock::Clock;
@@ -45,6 +47,8 @@ pub struct DeskParts {
     pub entropy: Entropy,
     /// Who can tell which tasks an agent holds.
     pub leases: Arc<dyn OpenLeases>,
+    /// What attempts and log lines show idempotency keys under: callers write what they like into them.
+    pub attempts_secret: Zeroizing<[u8; 32]>,
     /// Businesses that somebody who does not run the installation may register in 24 hours.
     pub registrations_per_day: u32,
 }
@@ -53,6 +57,7 @@ pub struct DeskParts {
 pub struct Desk {
     shared: Arc<Shared>,
     attempts: Arc<Attempts>,
+    attempts_secret: Zeroizing<[u8; 32]>,
     directory: Arc<Directory>,
     lanes: [mpsc::Sender<Job>; LANES],
     places: Arc<Semaphore>,
@@ -64,14 +69,15 @@ impl Desk {
     #[must_use]
     pub fn new(parts: DeskParts) -> Self {
         let directory = Arc::new(Directory::new(Arc::clone(&parts.log)));
-        let DeskParts { log, keyring, attempts, clock, entropy, leases, registrations_per_day } = parts;
+        let DeskParts { log, keyring, attempts, clock, entropy, leases, attempts_secret, registrations_per_day } = parts;
         let shared = Arc::new(Shared { log, keyring, clock, entropy, directory: Arc::clone(&directory), leases });
         let lanes = std::array::from_fn(|_| {
             let (sender, jobs) = mpsc::channel(LANE_QUEUE_MAX);
             tokio::spawn(Lane::new(Arc::clone(&shared), jobs).run());
             sender
         });
-        Self { shared, attempts, directory, lanes, places: Arc::new(Semaphore::new(QUEUE_MAX)), registrations: Registrations::new(registrations_per_day) }
+        let (places, registrations) = (Arc::new(Semaphore::new(QUEUE_MAX)), Registrations::new(registrations_per_day));
+        Self { shared, attempts, attempts_secret, directory, lanes, places, registrations }
     }
 
     /// Who may come in.
@@ -102,9 +108,10 @@ impl Desk {
             // A stranger writes into no business's list: its attempts are kept with the installation's.
             business: if submission.actor.may_see() { submission.business } else { INSTALLATION },
             actor: submission.actor.principal,
-            command_type: submission.r#type.chars().take(KEY_CHARS_MAX).collect(),
+            // A type that there is not is whatever somebody wrote.
+            command_type: AnyCommand::type_named(&submission.r#type).map_or("(unknown)", |t| t.name).to_owned(),
             target: submission.id,
-            key: submission.key.chars().take(KEY_CHARS_MAX).collect(),
+            key: content_digest(&self.attempts_secret, submission.key.as_bytes()).to_string(),
             outcome: String::new(),
         };
         let span = tracing::info_span!("command", "command.type" = %attempt.command_type, business.id = %submission.business, correlation.id = ?submission.correlation);

@@ -136,7 +136,7 @@ commands!("memory" {
         about: Option<SubjectId>,
         /// Where it comes from, such as a file's name.
         #[serde(default)]
-        source: Option<Name>,
+        source: Option<Text>,
     }
 
     /// Says that a document is not held to be true any more.
@@ -224,7 +224,7 @@ fn add(c: &AddDocument, ctx: &Context) -> Result<DocumentAdded, Refusal> {
         fact_kind: c.fact_kind.unwrap_or(FactKind::DomainExpertise),
         title: c.title.clone().about(subject),
         chunks: chunks.into_iter().map(|chunk| Text::new(subject, chunk.to_owned())).collect(),
-        source: c.source.clone(),
+        source: c.source.clone().map(|t| t.about(subject)),
         subject,
     })
 }

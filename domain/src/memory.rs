@@ -96,7 +96,7 @@ events!("memory" {
     }
 
     /// A document came in.
-    DocumentAdded = "document_added" v 1 on Document, Public {
+    DocumentAdded = "document_added" v 2 on Document, Public {
         /// What sort of knowledge is in it.
         fact_kind: FactKind,
         /// Its title.
@@ -105,7 +105,7 @@ events!("memory" {
         chunks: Vec<Text>,
         /// Where it comes from, such as a file's name.
         #[serde(skip_serializing_if = "Option::is_none")]
-        source: Option<Name>,
+        source: Option<Text>,
         /// Whom its texts are about.
         subject: SubjectId,
     }

@@ -30,6 +30,7 @@ const STEPS: &[(&str, u16, Upcaster)] = &[
     ("integrations.call_failed", 1, only_more),
     ("integrations.call_intended", 1, only_more),
     ("integrations.call_succeeded", 1, only_more),
+    ("memory.document_added", 1, source_in_the_clear),
     ("tasks.activity_recorded", 1, only_more),
     ("tasks.history_closed", 1, only_more),
     ("tasks.submitted", 1, only_more),
@@ -37,6 +38,9 @@ const STEPS: &[(&str, u16, Upcaster)] = &[
 
 /// The next version has more fields, none of which must be there.
 fn only_more(_: &mut Map<String, Value>) {}
+
+/// v1 had `source` in the clear; v2 has it as a personal field, and reads the clear one as it stands.
+fn source_in_the_clear(_: &mut Map<String, Value>) {}
 
 /// v1 had the bare `model`; v2 says with which prompt version it runs: `runtime {model, prompt_version?}`.
 fn agents_enrolled_v1(data: &mut Map<String, Value>) {

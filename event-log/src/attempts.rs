@@ -67,7 +67,7 @@ pub struct Attempt {
     pub command_type: String,
     /// On which aggregate, where one was named.
     pub target: Option<Uuid>,
-    /// Under which idempotency key.
+    /// Under which idempotency key, as an HMAC: callers write what they like into keys.
     pub key: String,
     /// `accepted`, `repeated`, `unchanged`, or the name of the refusal.
     pub outcome: String,

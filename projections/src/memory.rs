@@ -12,7 +12,7 @@ use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
 
 /// The projection.
 pub const PROJECTION: Projection =
-    Projection { name: "memory", version: 2, sql: include_str!("memory.sql"), tables: &[("memory", "business, seq, n")], apply: Apply::Sealed(apply) };
+    Projection { name: "memory", version: 3, sql: include_str!("memory.sql"), tables: &[("memory", "business, seq, n")], apply: Apply::Sealed(apply) };
 
 /// What a version of a fact says.
 struct Said<'a> {
@@ -82,6 +82,8 @@ fn revised<'a>(e: &'a FactRevised) -> Said<'a> {
 }
 
 fn document(tx: &Connection, a: &Applied<'_>, e: &DocumentAdded) -> Result<(), ApplyError> {
+    // The first version of the event has it in the clear.
+    let source = e.source.as_ref().map(|s| s.clear().map_or_else(|| sealed(s), |text| Ok(serde_json::to_string(text)?))).transpose()?;
     for (n, chunk) in (0_i64..).zip(&e.chunks) {
         run(
             tx,
@@ -96,7 +98,7 @@ fn document(tx: &Connection, a: &Applied<'_>, e: &DocumentAdded) -> Result<(), A
                 &e.fact_kind.as_str(),
                 &sealed(&e.title)?,
                 &sealed(chunk)?,
-                &e.source.as_ref().map(|s| s.as_str()),
+                &source,
                 &a.stored.recorded_at.to_string(),
             ],
         )?;

@@ -142,7 +142,7 @@ pub(crate) struct AttemptNode {
     command_type: String,
     /// On which aggregate, where one was named.
     target: Option<String>,
-    /// Under which idempotency key.
+    /// HMAC of the idempotency key: the same key gives the same.
     key: String,
     /// accepted, repeated, unchanged, or the name of the refusal.
     outcome: String,

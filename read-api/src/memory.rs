@@ -33,7 +33,7 @@ node! {
         /// The agent that learned it; null when a human did.
         agent: Option<String>,
         /// Where the document comes from.
-        source: Option<String>,
+        source: Option<PersonalText>,
         /// Since when it holds in the world; null = always.
         valid_from: Option<String>,
         /// Until when; null = until further notice.

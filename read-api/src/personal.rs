@@ -79,6 +79,10 @@ impl OutputType for BusinessText {
 impl PersonalText {
     async fn open(&self, ctx: &Context<'_>) -> Result<(PersonalState, Option<String>)> {
         let personal: Personal<serde_json::Value> = serde_json::from_str(&self.sealed)?;
+        if let Some(serde_json::Value::String(text)) = personal.clear() {
+            // An event of an earlier version has it in the clear.
+            return Ok((PersonalState::Visible, Some(text.clone())));
+        }
         let Some(field) = personal.sealed() else { return Ok((PersonalState::Withheld, None)) };
         let viewer = ctx.data::<Viewer>()?;
         let sources = ctx.data::<Sources>()?;

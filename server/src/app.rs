@@ -147,6 +147,7 @@ impl App {
             clock,
             entropy: entropy.clone(),
             leases: Arc::new(LeasesInViews::new(views.clone(), *log.position().borrow())),
+            attempts_secret: keyring.secret(INSTALLATION, domain::privacy::attempts_secret()).await?,
             registrations_per_day: config.registrations_per_day,
         };
         let desk = Arc::new(Desk::new(parts));

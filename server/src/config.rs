@@ -67,7 +67,7 @@ const SETTINGS: &[&str] = &[
     "kurrentdb_host",
 ];
 /// What else the environment may say: secrets, and what tests are told.
-const OTHERS: &[&str] = &["key", "keyring_passphrase", "real_data", "test_postgres", "test_amqp"];
+const OTHERS: &[&str] = &["key", "keyring_passphrase", "real_data", "write_golden", "test_postgres", "test_amqp"];
 /// Most worker threads of the HTTP door.
 const WORKERS_MAX: usize = 1_024;
 

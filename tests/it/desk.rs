@@ -359,7 +359,7 @@ async fn every_attempt_is_kept_with_its_outcome_and_without_its_data() {
         .iter()
         .map(|n| (n["commandType"].as_str().unwrap(), n["outcome"].as_str().unwrap()))
         .collect();
-    assert_eq!(outcomes[..3], [("tasks.plan", "accepted"), ("tasks.nonsense", "malformed"), ("tasks.offer", "unknown")]);
+    assert_eq!(outcomes[..3], [("tasks.plan", "accepted"), ("(unknown)", "malformed"), ("tasks.offer", "unknown")]);
     let folder = installation.close().await;
     let raw = std::fs::read(folder.path().join("attempts.db")).unwrap();
     assert!(!raw.windows(12).any(|w| w == b"canary-title"));

@@ -26,6 +26,7 @@ mod feed;
 mod fleet;
 mod golden_imports;
 mod import;
+mod import_ids;
 mod integrations;
 #[cfg(all(feature = "kurrentdb", feature = "postgres"))]
 mod kurrent;
@@ -66,3 +67,4 @@ mod story;
 mod tasks;
 mod verify;
 mod views;
+mod whole_life;

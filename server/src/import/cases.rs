@@ -83,10 +83,6 @@ impl Importer {
         Ok(Self { session: Session::open(app, format, settings, caller).await?, format })
     }
 
-    fn history(&self, log: &str) -> HistoryId {
-        HistoryId(self.session.business.name(&format!("{}:log:{log}", self.format)))
-    }
-
     /// Takes one piece.
     ///
     /// # Errors
@@ -94,9 +90,11 @@ impl Importer {
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
         match serde_json::from_slice(bytes).map_err(|e| format!("no piece of a process log: {e}"))? {
             Piece::Header { log, header } => {
-                let mut run = self.session.run(&format!("{log}/header"));
+                let earlier = HistoryId(self.session.business.name(&format!("{}:log:{log}", self.format)));
+                let mut run = self.session.run_of(&format!("{log}/header"), earlier.into()).await?;
+                let history = self.session.history(&log).await.map_err(|e| e.to_string())?;
                 let data = json!({"format": self.format, "header": header});
-                let result = run.send("open", "tasks.open_history", self.history(&log).0, data).await.map(|_| ());
+                let result = run.send("open", "tasks.open_history", history.0, data).await.map(|_| ());
                 run.end(result)
             }
             Piece::Case(case) => {
@@ -104,8 +102,8 @@ impl Importer {
                 if let Some(wrong) = wrong {
                     return Err(format!("case `{}`: `{wrong}` is no time; write it as 2026-11-22T20:00:00+01:00", case.case));
                 }
-                let mut run = self.session.run(&format!("{}/{}", case.log, case.case));
-                let history = self.history(&case.log);
+                let mut run = self.session.run(&format!("{}/{}", case.log, case.case)).await?;
+                let history = self.session.history(&case.log).await.map_err(|e| e.to_string())?;
                 let result = events(&mut run, &case, history).await;
                 run.end(result)
             }

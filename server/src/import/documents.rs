@@ -6,7 +6,7 @@ use domain::ids::DocumentId;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::session::{Run, Session, name};
+use super::session::{Run, Session};
 use super::{Counts, Settings};
 use crate::app::{App, AppError};
 
@@ -41,15 +41,15 @@ impl Importer {
         if document.content.trim().is_empty() {
             return Err("the document is empty".to_owned());
         }
-        let mut run = self.session.run(&document.name);
+        let mut run = self.session.run_of(&document.name, DocumentId::of(self.session.business, &document.name).into()).await?;
         let result = add(&mut run, &document).await;
         run.end(result)
     }
 }
 
 async fn add(run: &mut Run<'_>, document: &Exported) -> Result<(), CommandError> {
-    let id = DocumentId::of(run.session.business, &document.name);
-    let data = json!({"fact_kind": "domain_expertise", "title": document.title, "text": document.content, "source": name(&document.name)});
+    let id = DocumentId::of(run.session.business, &run.named(&document.name));
+    let data = json!({"fact_kind": "domain_expertise", "title": document.title, "text": document.content, "source": document.name});
     run.send("add", "memory.add_document", id.0, data).await?;
     run.counts.source("documents", 1);
     Ok(())

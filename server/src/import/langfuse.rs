@@ -119,7 +119,7 @@ impl Importer {
         if ids.len() != exported.observations.len() {
             return Err("two observations have the same id".to_owned());
         }
-        let mut run = self.session.run(&exported.trace.id);
+        let mut run = self.session.run(&exported.trace.id).await?;
         let result = trace(&mut run, &exported).await;
         run.end(result)
     }
@@ -174,7 +174,8 @@ async fn trace(run: &mut Run<'_>, exported: &Exported) -> Result<(), CommandErro
             run.counts.source("orphans", 1);
             let flag =
                 json!({"activity": "parent_not_in_trace", "note": format!("observation {} has the parent {parent}, which this trace does not hold", o.id)});
-            let step = Step { part: &format!("{}/orphan", o.id), command: "tasks.record_activity", id: run.task, data: flag, at: None, causation: first };
+            let step =
+                Step { part: &format!("{}/orphan", run.named(&o.id)), command: "tasks.record_activity", id: run.task, data: flag, at: None, causation: first };
             run.step(step).await?;
         }
     }
@@ -192,7 +193,8 @@ async fn observation(run: &mut Run<'_>, o: &Observation, agent: domain::ids::Age
     }
     let cost = spent.map(|text| json!({"source_text": text, "currency": run.session.settings.currency}));
     let output = text(o.output.as_ref()).or_else(|| o.status_message.clone());
-    let (part, id) = (o.id.clone(), run.id(&o.id));
+    let part = run.named(&o.id);
+    let id = run.id(&part);
     match o.r#type.as_str() {
         "GENERATION" => {
             let data = fields([

@@ -70,7 +70,7 @@ impl Importer {
     /// A sentence that says what is wrong with the record.
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
         let exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no OpenHands run: {e}"))?;
-        let mut run = self.session.run(&exported.name);
+        let mut run = self.session.run(&exported.name).await?;
         let result = Stream { run: &mut run, events: HashMap::new(), calls: HashMap::new() }.all(&exported).await;
         run.end(result)
     }

@@ -1,13 +1,19 @@
 //! What every importer works with: the business, the service it acts as, and a way through the desk.
+//!
+//! No text of a source is in an id or a key: those are made of HMACs under the business's import secret,
+//! so that nobody can find out by guessing who is in the record. What an earlier version imported keeps
+//! the ids that it has, and is recognised by them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use commands::{Actor, CommandError, Desk, Receipt, Submission};
-use domain::ids::{AgentId, EventId, INSTALLATION};
-use domain::{BusinessId, PrincipalId, Timestamp};
+use domain::ids::{AgentId, EventId, HistoryId, INSTALLATION, TaskId};
+use domain::{AggregateRef, BusinessId, PrincipalId, Timestamp};
+use event_log::sealing::content_digest;
 use serde_json::{Value, json};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::{Counts, Settings};
 use crate::app::{App, AppError};
@@ -23,7 +29,10 @@ pub struct Session {
     actor: Actor,
     operator: Actor,
     on_behalf_of: PrincipalId,
+    /// What ids and keys are made with.
+    secret: Zeroizing<[u8; 32]>,
     principals: Mutex<HashMap<String, PrincipalId>>,
+    agents: Mutex<HashMap<String, AgentId>>,
 }
 
 impl Session {
@@ -56,14 +65,44 @@ impl Session {
         // What comes in happened: no approval undoes it. No door says this of an actor, only this code.
         let actor = Actor { historic: true, ..actor };
         let operator = app.operator_in(INSTALLATION).await?;
-        let (desk, settings) = (Arc::clone(&app.desk), settings.clone());
-        Ok(Self { desk, business, settings, format, actor, operator, on_behalf_of: caller, principals: Mutex::default() })
+        let secret = app.keyring.secret(business, domain::privacy::import_secret(business)).await?;
+        let (desk, settings, principals, agents) = (Arc::clone(&app.desk), settings.clone(), Mutex::default(), Mutex::default());
+        Ok(Self { desk, business, settings, format, actor, operator, on_behalf_of: caller, secret, principals, agents })
+    }
+
+    /// What stands for a text of the source in ids and keys: hexadecimal HMAC-SHA-256 of it.
+    #[must_use]
+    pub fn hashed(&self, text: &str) -> String {
+        content_digest(&self.secret, text.as_bytes()).to_string()
+    }
+
+    async fn is_there(&self, aggregate: AggregateRef) -> Result<bool, CommandError> {
+        Ok(self.desk.log().versions(self.business, &[aggregate]).await?.first().is_some_and(|version| *version > 0))
     }
 
     /// An agent of that name, for all imports of this format.
-    #[must_use]
-    pub fn agent(&self, name: &str) -> AgentId {
-        AgentId(self.business.name(&format!("{}:agent:{name}", self.format)))
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn agent(&self, name: &str) -> Result<AgentId, CommandError> {
+        if let Some(known) = self.agents.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Ok(*known);
+        }
+        let of = |name: &str| AgentId(self.business.name(&format!("{}:agent:{name}", self.format)));
+        let (earlier, hashed) = (of(name), of(&self.hashed(name)));
+        let id = if self.is_there(earlier.into()).await? { earlier } else { hashed };
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), id);
+        Ok(id)
+    }
+
+    /// The log of a source, such as a file of cases: the same for all of its cases.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn history(&self, log: &str) -> Result<HistoryId, CommandError> {
+        let of = |log: &str| HistoryId(self.business.name(&format!("{}:log:{log}", self.format)));
+        let earlier = of(log);
+        Ok(if self.is_there(earlier.into()).await? { earlier } else { of(&self.hashed(log)) })
     }
 
     /// Enrols an agent; the same again changes nothing.
@@ -71,8 +110,10 @@ impl Session {
     /// # Errors
     /// What the desk says.
     pub async fn enrol(&self, name: &str, role: &str, model: &str, connector: &str) -> Result<AgentId, CommandError> {
-        let id = self.agent(name);
-        let principal = PrincipalId(self.business.name(&format!("{}:principal:{name}", self.format)));
+        let earlier = AgentId(self.business.name(&format!("{}:agent:{name}", self.format)));
+        let id = self.agent(name).await?;
+        let hashed = if id == earlier { name.to_owned() } else { self.hashed(name) };
+        let principal = PrincipalId(self.business.name(&format!("{}:principal:{hashed}", self.format)));
         // The credentials it would act with have no key and no role: it never acts here.
         self.add_principal(principal, "agent", name).await?;
         let data = json!({
@@ -81,7 +122,7 @@ impl Session {
         });
         // Without `on_behalf_of`: whoever imports next must get the same receipt. What the first
         // import said of the agent's model stays; each decision says which model it was made by.
-        let key = format!("{}:agent:{name}", self.format);
+        let key = format!("{}:agent:{hashed}", self.format);
         let submission = Submission::new(self.business, self.actor.clone(), key, "agents.enrol", Some(id.0), &data);
         match self.desk.submit(submission).await {
             Ok(_) | Err(CommandError::KeyReused(_)) => Ok(id),
@@ -89,7 +130,7 @@ impl Session {
         }
     }
 
-    /// The principal of somebody named in a source: v5 of the name, which is kept sealed.
+    /// The principal of somebody named in a source: v5 of an HMAC of the name, which is kept sealed.
     ///
     /// # Errors
     /// What the desk says.
@@ -97,7 +138,9 @@ impl Session {
         if let Some(known) = self.principals.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(*known);
         }
-        let id = PrincipalId(self.business.name(name));
+        let earlier = PrincipalId(self.business.name(name));
+        let known = self.desk.directory().principal(earlier).await?.is_some();
+        let id = if known { earlier } else { PrincipalId(self.business.name(&self.hashed(name))) };
         self.add_principal(id, "human", name).await?;
         self.principals.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), id);
         Ok(id)
@@ -122,11 +165,25 @@ impl Session {
         serde_json::from_slice(&recorded.bytes).map_err(|e| unreadable(e.to_string()))
     }
 
-    /// A record's way through the desk.
-    #[must_use]
-    pub fn run(&self, record: &str) -> Run<'_> {
+    /// The way through the desk of a record that becomes a task.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn run(&self, record: &str) -> Result<Run<'_>, String> {
+        let task = TaskId(self.business.name(&format!("{}:{record}", self.format)));
+        self.run_of(record, task.into()).await
+    }
+
+    /// The way through the desk of a record; an earlier version would have made that aggregate of it.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn run_of(&self, record: &str, earlier: AggregateRef) -> Result<Run<'_>, String> {
+        let hashed = !self.is_there(earlier).await.map_err(|e| e.to_string())?;
+        let record = if hashed { self.hashed(record) } else { record.to_owned() };
         let counts = Counts { currency: self.settings.currency.to_string(), ..Counts::default() };
-        Run { session: self, record: record.to_owned(), task: self.business.name(&format!("{}:{record}", self.format)), counts }
+        let task = self.business.name(&format!("{}:{record}", self.format));
+        Ok(Run { session: self, record, hashed, task, counts })
     }
 }
 
@@ -150,7 +207,10 @@ pub struct Step<'a> {
 pub struct Run<'a> {
     /// The import it belongs to.
     pub session: &'a Session,
+    /// What stands for the record in ids and keys.
     record: String,
+    /// Whether that is an HMAC; else an earlier version imported it, by its id in the clear.
+    hashed: bool,
     /// The task of the record; it correlates all of its events.
     pub task: Uuid,
     /// What came in.
@@ -162,6 +222,12 @@ impl Run<'_> {
     #[must_use]
     pub fn key(&self, part: &str) -> String {
         format!("{}:{}:{part}", self.session.format, self.record)
+    }
+
+    /// What stands in ids and keys for something that the source calls by a name of its own.
+    #[must_use]
+    pub fn named(&self, name: &str) -> String {
+        if self.hashed { self.session.hashed(name) } else { name.to_owned() }
     }
 
     /// The id of something in the record.

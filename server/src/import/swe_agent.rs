@@ -72,7 +72,7 @@ impl Importer {
         let Some(turns) = &exported.trajectory else {
             return Err("not supported: a file with a `history` but without the `trajectory` of SWE-agent; export the whole run".to_owned());
         };
-        let mut run = self.session.run(&exported.name);
+        let mut run = self.session.run(&exported.name).await?;
         let result = trajectory(&mut run, &exported, turns).await;
         run.end(result)
     }

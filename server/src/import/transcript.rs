@@ -98,7 +98,7 @@ impl Importer {
             Value::Number(number) => number.to_string(),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err("task_id must be a string or a number".to_owned()),
         };
-        let mut run = self.session.run(&format!("{task_id}/{}", trajectory.trial));
+        let mut run = self.session.run(&format!("{task_id}/{}", trajectory.trial)).await?;
         let result = Transcript { run: &mut run }.trajectory(&trajectory).await;
         run.end(result)
     }
@@ -116,8 +116,8 @@ impl Transcript<'_, '_> {
 
     async fn trajectory(&mut self, t: &Trajectory) -> Result<(), CommandError> {
         let business = self.run.session.business;
-        let assistant = self.run.session.agent("assistant");
-        let customer = business.name(&format!("transcript:customer:{}", t.info.task.user_id));
+        let assistant = self.run.session.agent("assistant").await?;
+        let customer = business.name(&format!("transcript:customer:{}", self.run.named(&t.info.task.user_id)));
         let title: String = t.info.task.instruction.chars().take(TITLE_CHARS).collect();
         let plan = json!({"title": title, "instructions": t.info.task.instruction, "team": "operations", "serves": customer});
         self.send("plan", "tasks.plan", self.run.task, plan).await?;
@@ -202,7 +202,7 @@ impl Transcript<'_, '_> {
         let stored = self.run.session.stored(&receipt).await?;
         let digest = stored.pointer("/data/artifact/digest").cloned().unwrap_or_default();
         let passed = t.reward >= 1.0;
-        let evaluator = self.run.session.agent("evaluator");
+        let evaluator = self.run.session.agent("evaluator").await?;
         let mut review = json!({
             "reviewer": evaluator, "artifact_digest": digest, "verdict": if passed { "passed" } else { "changes_requested" }, "final": !passed,
         });
