@@ -36,7 +36,7 @@ impl Canaries {
             let bytes = [&b"xx"[..offset], text.as_bytes()].concat();
             let all = STANDARD_NO_PAD.encode(bytes);
             // The ends depend on what stands beside.
-            all[4..all.len() - 4].as_bytes().to_vec()
+            all.as_bytes()[4..all.len() - 4].to_vec()
         };
         let all = self.0.lock().unwrap();
         all.iter().flat_map(|c| [c.as_bytes().to_vec(), encoded(c, 0), encoded(c, 1), encoded(c, 2)]).collect()
