@@ -103,7 +103,8 @@ impl Attempts {
         Self::with(path, Caps::default())
     }
 
-    /// The same with caps of one's own, for tests at their edges.
+    /// The same with a look at what is too many after so many as the caps say, for tests at their edges; what
+    /// is too many stands in the database (`attempt_caps`), where this program can't change it.
     ///
     /// # Errors
     /// When it can't be opened.
@@ -250,7 +251,7 @@ fn attempt(r: &rusqlite::Row<'_>, business: BusinessId) -> rusqlite::Result<Atte
     })
 }
 
-const AGE_MICROS_MAX: u64 = AGE_DAYS_MAX * 86_400_000_000;
+pub(crate) const AGE_MICROS_MAX: u64 = AGE_DAYS_MAX * 86_400_000_000;
 
 #[cfg(feature = "postgres")]
 async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receiver<Job>, caps: Caps) {
@@ -283,7 +284,7 @@ async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receive
         }
         if written.is_ok() && since_prune >= caps.prune_every {
             since_prune = 0;
-            written = crate::postgres::attempts::prune(&pool, &touched, caps, i64::try_from(AGE_MICROS_MAX).unwrap_or(i64::MAX)).await;
+            written = crate::postgres::attempts::prune(&pool, &touched).await;
             touched.clear();
         }
         if let Err(e) = written {

@@ -124,6 +124,9 @@ pub trait Keyring: Send + Sync {
     /// overwritten yet: the same call tries that again.
     async fn destroy(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<u32, KeyringError>;
 
+    /// Whether the keys can be read: without them nothing can be opened or sealed.
+    async fn check(&self) -> Result<(), KeyringError>;
+
     /// Up to which position of that log the forgettings in it have been applied to these keys; 0 for a
     /// log that was never applied.
     async fn applied(&self, log: Digest) -> Result<u64, KeyringError>;

@@ -25,6 +25,7 @@ use domain::ids::EventId;
 use domain::limits::{PAGE_BYTES_MAX, QUEUE_MAX};
 use domain::{AggregateRef, BusinessId, State};
 use proof::tree::Frontier;
+use sha2::Digest as _;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -35,7 +36,7 @@ use crate::envelope::Recorded;
 use crate::log::{Append, AppendError, Committed, EventLog, Head, LogError, Pending, RawRow};
 pub use consumers::PostgresConsumers;
 pub use keyring::{PostgresKeyring, chest, put_chest};
-pub use schema::migrate;
+pub use schema::{migrate, print};
 
 /// Connections that read at once.
 const READERS_MAX: u32 = 8;
@@ -108,7 +109,9 @@ pub(crate) fn log_error(e: &sqlx::Error) -> LogError {
         Some("28P01" | "28000") => format!("PostgreSQL does not let us in: {e}; check user and password of --log"),
         Some("3D000") => format!("{e}; create the database, then run `minutebook migrate --log …`"),
         Some("42501" | "42704" | "22023") => {
-            format!("{e}; run `minutebook migrate --log …` as the owner of the database, and connect as a member of minutebook_app")
+            format!(
+                "{e}; run `minutebook migrate --log …` as the owner of the database, and connect as a member of its roles minutebook_app_<database> and minutebook_keys_<database>"
+            )
         }
         Some("42883") => format!("{e}; the schema was migrated under this program: start the program that migrated it"),
         Some("3F000" | "42P01") => format!("{e}; run `minutebook migrate --log …` first"),
@@ -127,7 +130,31 @@ async fn read<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<
     within(ANSWER_MAX, asked).await.map_err(|e| log_error(&e))
 }
 
-/// Options of a connection that works in a role.
+/// The name of a role of one database: `minutebook_app_acme`. A long name of a database is cut, and told
+/// apart from others by its digest.
+#[must_use]
+pub fn role_name(of: &str, database: &str) -> String {
+    /// Longest name that PostgreSQL keeps, in bytes.
+    const NAME_MAX: usize = 63;
+    let name = format!("minutebook_{of}_{database}");
+    if name.len() <= NAME_MAX {
+        return name;
+    }
+    let digest = domain::values::Digest(sha2::Sha256::digest(database.as_bytes()).into()).to_string();
+    let cut: String = name
+        .chars()
+        .take_while({
+            let mut bytes = 0;
+            move |c| {
+                bytes += c.len_utf8();
+                bytes <= NAME_MAX - 17
+            }
+        })
+        .collect();
+    format!("{cut}_{}", digest.get(..16).unwrap_or(&digest))
+}
+
+/// Options of a connection that works in a role of its database: `app` or `keys`.
 fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> {
     let options = PgConnectOptions::from_str(url).map_err(|e| LogError::Storage(format!("--log is no address of PostgreSQL: {e}")))?;
     let settings = [
@@ -144,7 +171,10 @@ fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> 
     ];
     let options = options.options(settings).application_name("minutebook").disable_statement_logging();
     Ok(match role {
-        Some(role) => options.options([("role", role)]),
+        Some(role) => {
+            let database = options.get_database().unwrap_or_else(|| options.get_username()).to_owned();
+            options.options([("role", role_name(role, &database))])
+        }
         None => options,
     })
 }
@@ -163,7 +193,7 @@ impl PostgresLog {
     /// When it can't be reached or is not ours; the sentence says what to do.
     pub async fn open(url: &str) -> Result<Self, LogError> {
         schema::check(url).await?;
-        let options = options(url, Some("minutebook_app"))?;
+        let options = options(url, Some("app"))?;
         let readers = pool_of(READERS_MAX).connect_with(options.clone()).await.map_err(|e| log_error(&e))?;
         let (moved, position) = watch::channel(last_position(&readers).await?);
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);

@@ -99,8 +99,12 @@ enum Verb {
         #[arg(long, value_name = "DIR|URL")]
         to: String,
     },
-    /// Make the schema of a log in PostgreSQL (--log), or bring it up to date.
-    Migrate,
+    /// Make the schema of a log in PostgreSQL (--log), or bring it up to date, and set owners and grants.
+    Migrate {
+        /// Print the SQL for a DBA to run with psql, and do nothing.
+        #[arg(long)]
+        print: bool,
+    },
     /// Take in work that was done elsewhere. Safe to repeat and to interrupt.
     Import {
         #[command(subcommand)]
@@ -255,9 +259,16 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
             move_house(&config, folder_named, &from, &to).await
         }
         Verb::Consumers { verb } => done(consumers::consumers(target().await?, verb).await),
-        Verb::Migrate => {
+        Verb::Migrate { print: true } => {
+            output::line(stores::print_migration(&config).await?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Migrate { print: false } => {
             let steps = stores::migrate(&config).await?;
-            output::line(if steps == 0 { "the schema is up to date".to_owned() } else { format!("the schema is up to date: {steps} steps were made") });
+            output::line(match steps {
+                0 => "the schema is up to date; owners and grants were set again".to_owned(),
+                steps => format!("the schema is up to date: {steps} steps were made, owners and grants were set"),
+            });
             Ok(ExitCode::SUCCESS)
         }
         Verb::Import { format } => import::import(open(IfNone::Make).await?, format).await,

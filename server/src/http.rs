@@ -143,6 +143,9 @@ async fn ready(state: Shared) -> HttpResponse {
     let Ok(lag) = state.app.log.lag(state.app.views.position()).await else {
         return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false}));
     };
+    if let Err(why) = state.app.keyring.check().await {
+        return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "lag": lag, "why": why.to_string()}));
+    }
     if let Some(why) = state.app.log.trouble() {
         return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "lag": lag, "why": why}));
     }

@@ -187,6 +187,18 @@ async fn postgres_keyring(_: &str, _: &Wrapping, _: Entropy, _: IfMissing) -> Re
     Err(without_postgres())
 }
 
+/// The SQL that makes or brings up to date the schema of a log in PostgreSQL.
+pub(crate) async fn print_migration(config: &Config) -> Result<String, AppError> {
+    let url = if config.log.starts_with("postgres") { &config.log } else { &config.keys };
+    if !url.starts_with("postgres") {
+        return Err(AppError::other("give --log (or --keys) postgres://user@host/database: the names of its roles follow from the database's"));
+    }
+    #[cfg(feature = "postgres")]
+    return Ok(event_log::postgres::print(url).await?);
+    #[cfg(not(feature = "postgres"))]
+    Err(without_postgres())
+}
+
 /// Makes or brings up to date the schema of a log in PostgreSQL; says how many steps there were.
 pub(crate) async fn migrate(config: &Config) -> Result<usize, AppError> {
     let url = if config.log.starts_with("postgres") { &config.log } else { &config.keys };

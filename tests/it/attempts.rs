@@ -66,6 +66,9 @@ async fn refused_attempts_push_out_no_evidence_and_nobody_elses() {
 async fn the_same_in_postgresql() {
     let url = tests::postgres::database().await;
     let log = event_log::postgres::PostgresLog::open(&url).await.unwrap();
+    let mut owner = tests::postgres::connect(&url).await;
+    let caps = format!("UPDATE minutebook.attempt_caps SET per_business = {}, per_principal = {}", CAPS.per_business, CAPS.per_principal);
+    sqlx::Executor::execute(&mut owner, caps.as_str()).await.unwrap();
     let attempts = Attempts::in_postgres_with(&log, CAPS);
     caps_hold(&attempts, CAPS).await;
     attempts.close().await;

@@ -280,6 +280,10 @@ impl Keyring for LocalKeyring {
         Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
     }
 
+    async fn check(&self) -> Result<(), KeyringError> {
+        self.inner().connection.query_row("SELECT wrapped FROM keys LIMIT 1", [], |_| Ok(())).optional().map(|_| ()).map_err(storage)
+    }
+
     async fn applied(&self, log: Digest) -> Result<u64, KeyringError> {
         let sql = "SELECT position FROM applied WHERE log = ?";
         Ok(self.inner().connection.query_row(sql, [log.0], |r| r.get(0)).optional().map_err(storage)?.unwrap_or(0))

@@ -48,6 +48,9 @@ impl Keyring for KeyringToCome {
     async fn destroy(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<u32, KeyringError> {
         self.get()?.destroy(business, subject, up_to).await
     }
+    async fn check(&self) -> Result<(), KeyringError> {
+        self.get()?.check().await
+    }
     async fn applied(&self, log: Digest) -> Result<u64, KeyringError> {
         self.get()?.applied(log).await
     }

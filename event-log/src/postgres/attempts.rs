@@ -7,7 +7,7 @@ use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 use super::{count, number, read};
-use crate::attempts::{Attempt, Caps, PRUNE};
+use crate::attempts::Attempt;
 use crate::log::LogError;
 
 /// PostgreSQL's text has no NUL; whoever sends one must not make others' attempts be lost with his.
@@ -36,18 +36,15 @@ pub(crate) async fn keep(pool: &PgPool, group: &[Attempt]) -> Result<(), LogErro
     Ok(())
 }
 
-/// Forgets what is too old or too many.
+/// Forgets what is too old or too many; how much that is stands in the database.
 ///
 /// # Errors
 /// When they can't be written.
-pub(crate) async fn prune(pool: &PgPool, touched: &BTreeSet<BusinessId>, caps: Caps, age_micros: i64) -> Result<(), LogError> {
-    let sql = PRUNE.replace('?', "$");
-    let cap = |n: usize| number(n as u64);
+pub(crate) async fn prune(pool: &PgPool, touched: &BTreeSet<BusinessId>) -> Result<(), LogError> {
     for business in touched {
-        read(sqlx::query(&sql).bind(business.0).bind(cap(caps.per_business)).bind(cap(caps.per_principal)).execute(pool)).await?;
+        read(sqlx::query("SELECT prune_attempts($1)").bind(business.0).execute(pool)).await?;
     }
-    let sql = "DELETE FROM attempts WHERE at < (SELECT max(at) FROM attempts) - $1";
-    read(sqlx::query(sql).bind(age_micros).execute(pool)).await?;
+    read(sqlx::query("SELECT prune_old_attempts()").execute(pool)).await?;
     Ok(())
 }
 

@@ -166,7 +166,7 @@ impl PostgresKeyring {
 }
 
 async fn pool(url: &str) -> Result<PgPool, KeyringError> {
-    let options = super::options(url, Some("minutebook_keys")).map_err(|e| KeyringError::Storage(e.to_string()))?;
+    let options = super::options(url, Some("keys")).map_err(|e| KeyringError::Storage(e.to_string()))?;
     asked(super::pool_of(4).connect_with(options)).await
 }
 
@@ -201,12 +201,11 @@ pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
     let pool = pool(url).await?;
     let mut tx = asked(pool.begin()).await?;
     if let Some(proof) = &moved.proof {
-        let sql = "INSERT INTO minutebook_keys.wrapping(salt, nonce, proof) VALUES ($1, $2, $3)
-                   ON CONFLICT (one) DO UPDATE SET salt = excluded.salt, nonce = excluded.nonce, proof = excluded.proof";
+        let sql = "SELECT minutebook_keys.put_wrapping($1, $2, $3)";
         asked(sqlx::query(sql).bind(&proof.salt).bind(proof.nonce.to_vec()).bind(&proof.proof).execute(&mut *tx)).await?;
     }
     let sql = "INSERT INTO minutebook_keys.keys SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bytea[], $5::bytea[])
-               ON CONFLICT (business, subject, generation) DO UPDATE SET nonce = NULL, wrapped = NULL WHERE excluded.wrapped IS NULL";
+               ON CONFLICT DO NOTHING";
     for part in moved.keys.chunks(1_000) {
         let query = sqlx::query(sql)
             .bind(part.iter().map(|k| k.business).collect::<Vec<_>>())
@@ -216,7 +215,15 @@ pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
             .bind(part.iter().map(|k| k.wrapped.clone()).collect::<Vec<_>>());
         asked(query.execute(&mut *tx)).await?;
     }
-    asked(tx.execute("UPDATE minutebook_keys.epoch SET n = n + 1")).await?;
+    // What is destroyed at the source is destroyed here too.
+    for key in moved.keys.iter().filter(|key| key.wrapped.is_none()) {
+        let query = sqlx::query(
+            "SELECT minutebook_keys.destroy_keys($1, $2, $3) WHERE EXISTS
+                                 (SELECT 1 FROM minutebook_keys.keys WHERE business = $1 AND subject = $2 AND generation <= $3 AND wrapped IS NOT NULL)",
+        );
+        asked(query.bind(key.business).bind(key.subject).bind(stored(key.generation)).execute(&mut *tx)).await?;
+    }
+    asked(tx.execute("SELECT minutebook_keys.next_epoch()")).await?;
     asked(tx.commit()).await?;
     asked(pool.execute("VACUUM minutebook_keys.keys")).await?;
     pool.close().await;
@@ -249,7 +256,7 @@ impl Keyring for PostgresKeyring {
     async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
         self.make(business.0, subject.0, generation).await?;
         // What the others seal under the generation before is not appended any more.
-        asked(self.pool.execute("UPDATE minutebook_keys.epoch SET n = n + 1")).await?;
+        asked(self.pool.execute("SELECT minutebook_keys.next_epoch()")).await?;
         self.ask_anew().await;
         let mut remembered = self.current().await?;
         let epoch = super::count(remembered.epoch);
@@ -277,11 +284,8 @@ impl Keyring for PostgresKeyring {
 
     async fn destroy(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<u32, KeyringError> {
         // One statement: nobody who is stopped in the middle holds up the others.
-        let sql = "WITH gone AS (UPDATE minutebook_keys.keys SET nonce = NULL, wrapped = NULL
-                                 WHERE business = $1 AND subject = $2 AND generation <= $3 AND wrapped IS NOT NULL RETURNING 1),
-                   epoch AS (UPDATE minutebook_keys.epoch SET n = n + 1)
-                   SELECT count(*) FROM gone";
-        let destroying = sqlx::query_scalar(sql).bind(business.0).bind(subject.0).bind(stored(up_to)).fetch_one(&self.pool);
+        let destroying =
+            sqlx::query_scalar("SELECT minutebook_keys.destroy_keys($1, $2, $3)").bind(business.0).bind(subject.0).bind(stored(up_to)).fetch_one(&self.pool);
         let destroyed: i64 = asked(destroying).await?;
         // Until the table is vacuumed its old row version, wrapped, lies in the file; see SECURITY.md.
         if let Err(e) = asked(self.pool.execute("VACUUM minutebook_keys.keys")).await {
@@ -290,6 +294,10 @@ impl Keyring for PostgresKeyring {
         *self.remembered.lock().await = Remembered::default();
         self.ask_anew().await;
         Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
+    }
+
+    async fn check(&self) -> Result<(), KeyringError> {
+        asked(self.pool.execute("SELECT wrapped FROM minutebook_keys.keys LIMIT 1")).await.map(|_| ())
     }
 
     async fn applied(&self, log: Digest) -> Result<u64, KeyringError> {

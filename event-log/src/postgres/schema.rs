@@ -1,12 +1,14 @@
 //! The schema: made and brought up to date step by step, and whether this program can work with one.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
-use super::{ANSWER_MAX, log_error, options, read, within};
+use super::{ANSWER_MAX, log_error, options, read, role_name, within};
+use crate::attempts::{AGE_MICROS_MAX, Caps};
 use crate::log::LogError;
 
 /// Longest that connecting may take.
@@ -19,6 +21,7 @@ fn migrations() -> Migrator {
         (3, "move", include_str!("migrations/3_move.sql")),
         (4, "works with", include_str!("migrations/4_works_with.sql")),
         (5, "forgettings", include_str!("migrations/5_forgettings.sql")),
+        (6, "least", include_str!("migrations/6_least.sql")),
     ];
     let one = |(version, name, sql): (i64, &'static str, &'static str)| Migration::new(version, name.into(), MigrationType::Simple, sql.into(), false);
     // Steps of a later program are none of ours.
@@ -43,8 +46,50 @@ pub async fn migrate(url: &str) -> Result<usize, LogError> {
     let before = applied(&mut connection).await.unwrap_or_default();
     let missing = migrations().iter().filter(|m| !before.contains(&m.version)).count();
     migrations().run_direct(&mut connection).await.map_err(|e| LogError::Storage(format!("the schema could not be made: {e}")))?;
+    let granted = within(CONNECT_MAX, connection.execute(grants(&options(url, None)?).as_str())).await;
+    granted.map_err(|e| LogError::Storage(format!("owners and grants could not be set: {e}; migrate as the owner of the schemas, who may create roles")))?;
     let _ = connection.close().await;
     Ok(missing)
+}
+
+/// Who owns what and who may what, for the roles of one database.
+fn grants(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or_else(|| options.get_username());
+    let role = |of: &str| role_name(of, database).replace('\'', "''").replace('"', "\"\"");
+    let caps = Caps::default();
+    let numbers = [("{per_business}", caps.per_business as u64), ("{per_principal}", caps.per_principal as u64), ("{age_micros}", AGE_MICROS_MAX)];
+    let mut sql = include_str!("migrations/grants.sql").replace("{app}", &role("app")).replace("{keys}", &role("keys")).replace("{auditor}", &role("auditor"));
+    for (name, n) in numbers {
+        sql = sql.replace(name, &n.to_string());
+    }
+    sql
+}
+
+/// The SQL of [`migrate`] for a DBA to run with psql: the steps that a database lacks (all of them, where
+/// it can't be reached), and who owns and may what.
+///
+/// # Errors
+/// When the address makes no sense.
+pub async fn print(url: &str) -> Result<String, LogError> {
+    let wanted = options(url, None)?;
+    let before = match connect(&wanted).await {
+        Ok(mut connection) => applied(&mut connection).await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let mut sql = "\\set ON_ERROR_STOP on\nBEGIN;\nCREATE SCHEMA IF NOT EXISTS minutebook;\nSET LOCAL search_path = minutebook;\n\
+        CREATE TABLE IF NOT EXISTS _sqlx_migrations(version bigint PRIMARY KEY, description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(),\n\
+        \x20 success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL);\n"
+        .to_owned();
+    for step in migrations().iter().filter(|step| !before.contains(&step.version)) {
+        let checksum: String = step.checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+        let _ = write!(
+            sql,
+            "\n-- step {} ({})\n{}\nINSERT INTO _sqlx_migrations VALUES ({}, '{}', now(), true, '\\x{checksum}', 0);\n",
+            step.version, step.description, step.sql, step.version, step.description
+        );
+    }
+    let _ = write!(sql, "\n{}COMMIT;\n", grants(&wanted));
+    Ok(sql)
 }
 
 async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
@@ -55,7 +100,13 @@ async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error>
 /// Whether this program can work with the schema: it has every step that the program knows, and those
 /// that came later took nothing away.
 pub(super) async fn check(url: &str) -> Result<(), LogError> {
-    let mut connection = connect(&options(url, Some("minutebook_app"))?).await?;
+    let connecting = within(CONNECT_MAX, options(url, Some("app"))?.connect()).await;
+    // Steps before the sixth made no role of this database alone.
+    if connecting.as_ref().is_err_and(|e| e.as_database_error().is_some_and(|d| d.code().as_deref() == Some("22023"))) {
+        let what = "older than this program, or not there: run `minutebook migrate --log …`, and grant its roles to who connects";
+        return Err(LogError::Storage(format!("the schema in PostgreSQL is {what}")));
+    }
+    let mut connection = connecting.map_err(|e| log_error(&e))?;
     let there = applied(&mut connection).await.map_err(|e| log_error(&e))?;
     let known: Vec<i64> = migrations().iter().map(|m| m.version).collect();
     let what = if known.iter().any(|step| !there.contains(step)) {
