@@ -308,7 +308,9 @@ async fn move_house(config: &Config, folder_named: bool, from: &str, to: &str) -
         output::note("the two sides are not the same");
         return Ok(ExitCode::from(3));
     }
-    output::note("both sides are the same. What wraps the keys (keyring.key, or the passphrase) and signing.key are not copied: take them along");
+    output::note(
+        "both sides are the same. What wraps the keys (keyring.key, or the passphrase) and the list `forgotten` beside it are not copied: take them along",
+    );
     Ok(ExitCode::SUCCESS)
 }
 

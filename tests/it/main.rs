@@ -55,6 +55,7 @@ mod proofs;
 mod questions;
 mod reading;
 mod rebuild;
+mod runbook;
 #[cfg(feature = "postgres")]
 mod schema;
 mod sealing;

@@ -116,6 +116,19 @@ impl Installation {
         Self::sharing(url, std::path::Path::new(""), SharedFolder::default()).await
     }
 
+    /// The same, with a list of forgettings that a restore took along.
+    ///
+    /// # Panics
+    /// When it can't be opened.
+    pub async fn at_with(url: &str, forgotten: &std::path::Path) -> Self {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("keyring.key"), "07".repeat(32)).unwrap();
+        std::fs::copy(forgotten, folder.path().join("forgotten")).unwrap();
+        let clock = Clock::manual(BEGIN.parse::<Timestamp>().unwrap());
+        let app = Arc::new(App::open(&Config { log: url.to_owned(), ..config(folder.path()) }, handles(&clock)).await.unwrap());
+        Self { app, clock, folder, keys: AtomicU64::new(1_000_000) }
+    }
+
     /// The same, with a folder for snapshots of the views.
     ///
     /// # Panics
