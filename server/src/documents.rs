@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use commands::{AnyCommand, Sender, Stream, When};
+use commands::{AnyCommand, Sender, Stream, When, WhenFenced};
 use domain::{Event, Reach};
 
 /// Above this line a page is written by hand.
@@ -21,17 +21,18 @@ pub(crate) fn permissions() -> String {
         the business exists). A rule of the command may refuse more: what belongs to another team or another person is\n\
         said by the refusal. *Importer* is an import at work inside the program; no key gives it. *Suspended* and\n\
         *retired* say whether a command is taken from an agent in that state, *wound up* whether it is taken after a\n\
-        business has ended. Made from the declarations in `commands/` by `make contracts`.\n\n"
+        business has ended, *forgotten* whether it is taken (its text withheld) where that is about somebody who\n\
+        is forgotten. Made from the declarations in `commands/` by `make contracts`.\n\n"
         .to_owned();
     let senders = Sender::ALL.iter().map(|s| format!("{s:?}").to_lowercase().replace("anyhuman", "any human"));
     let head: Vec<String> =
-        ["command".to_owned()].into_iter().chain(senders).chain(["importer", "suspended", "retired", "wound up"].map(str::to_owned)).collect();
+        ["command".to_owned()].into_iter().chain(senders).chain(["importer", "suspended", "retired", "wound up", "forgotten"].map(str::to_owned)).collect();
     let _ = writeln!(page, "| {} |\n|{}", head.join(" | "), "---|".repeat(head.len()));
     for command in AnyCommand::types() {
         let mark = |yes: bool| if yes { "yes" } else { "" };
         let senders = Sender::ALL.iter().map(|s| mark(command.from.contains(s)));
         let states = [command.when_suspended, command.when_retired, command.after_end].map(|w| mark(w == When::Allowed));
-        let cells: Vec<&str> = senders.chain([mark(command.historic)]).chain(states).collect();
+        let cells: Vec<&str> = senders.chain([mark(command.historic)]).chain(states).chain([mark(command.when_fenced == WhenFenced::Withheld)]).collect();
         let above = if command.stream == Stream::Installation { " (installation)" } else { "" };
         let _ = writeln!(page, "| `{}`{above} | {} |", command.name, cells.join(" | "));
     }

@@ -178,6 +178,32 @@ pub async fn backwards(log: Store) {
     assert!(log.is_place(0).await.unwrap() && !log.is_place(end + 1).await.unwrap());
 }
 
+/// Erasures are found among everything else, in order, page by page, wherever in the log they are.
+pub async fn erasures(log: Store) {
+    let before = log.read_erasures(0, 1_000).await.unwrap().last().map_or(0, |r| r.position);
+    let erasure = |n: u128| domain::AggregateRef::new(domain::Kind::Erasure, uuid::Uuid::from_u128(n));
+    let mut expected = Vec::new();
+    for n in 0..5_u128 {
+        log.append(append(business(900 + n), task(1), 0, 20, "a")).await.unwrap();
+        expected.push(log.append(append(business(900 + n), erasure(n), 0, 1, "a")).await.unwrap().position);
+    }
+    // What others wrote is told a moment later.
+    let end = *expected.last().unwrap();
+    log.position().wait_for(|position| *position >= end).await.unwrap();
+    let (mut after, mut found) = (before, Vec::new());
+    loop {
+        let page = log.read_erasures(after, 2).await.unwrap();
+        assert!(page.len() <= 2);
+        let Some(last) = page.last() else { break };
+        after = last.position;
+        found.extend(page.into_iter().map(|r| r.position));
+    }
+    assert_eq!(found, expected);
+    let identity = log.identity().await.unwrap().unwrap();
+    let first = log.read_all(0, 1).await.unwrap().remove(0);
+    assert_eq!(identity.0, proof::tree::leaf_hash(&first.bytes));
+}
+
 /// Law 4: the same ids again.
 pub async fn idempotency(log: Store) {
     let b = business(70);
@@ -275,5 +301,6 @@ pub async fn all(log: Store) {
     caps(Arc::clone(&log)).await;
     pages(Arc::clone(&log)).await;
     contention(Arc::clone(&log)).await;
+    erasures(Arc::clone(&log)).await;
     backwards(log).await;
 }
