@@ -106,17 +106,19 @@ fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusa
     if c.options.len() > LIST_MAX || c.evidence.len() > LIST_MAX {
         return Err(Refusal::OutOfRange { field: "options and evidence", rule: "at most 100 each" });
     }
-    let subject = match c.task {
+    let business = ctx.business.as_subject();
+    let of_task = match c.task {
         Some(id) => {
             let task = seen.get(id)?;
             if task.status.is_none() {
                 return Err(Refusal::Unknown { what: "task" });
             }
             own_team(ctx, seen, c.agent, task.team)?;
-            task.subject
+            Some(task.subject).filter(|subject| *subject != business)
         }
-        None => ctx.person_behind.unwrap_or_else(|| ctx.business.as_subject()),
+        None => None,
     };
+    let subject = of_task.or(ctx.person_behind).unwrap_or(business);
     at_work(ctx, seen, c.agent)?;
     let text = |t: &Text| t.clone().about(subject);
     Ok(Recorded {

@@ -179,18 +179,21 @@ fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Ref
             permitted(c, agent, data_class, seen)?;
         }
     }
-    let subject = match c.task {
+    let business = ctx.business.as_subject();
+    let of_task = match c.task {
         Some(task) => {
             let task = seen.get(task)?;
             if task.status.is_none() {
                 return Err(Refusal::Unknown { what: "task" });
             }
             own_team(ctx, seen, c.agent, task.team)?;
-            task.subject
+            Some(task.subject)
         }
-        // What was decided about a person is carried out about that person.
-        None => c.decision.and_then(|id| seen.loaded(id)).filter(|d| d.status.is_some()).map_or_else(|| ctx.business.as_subject(), |d| d.subject),
+        None => None,
     };
+    // What was decided about a person is carried out about that person.
+    let of_decision = c.decision.and_then(|id| seen.loaded(id)).filter(|d| d.status.is_some()).map(|d| d.subject);
+    let subject = [of_task, of_decision].into_iter().flatten().find(|subject| *subject != business).unwrap_or(business);
     let (budgets, mut changes) = set_aside(c, ctx, seen)?;
     let arguments = c.arguments.clear().cloned().unwrap_or_default();
     let intended = CallIntended {
@@ -291,7 +294,8 @@ impl ContextRules for Command {
             Self::IntendCall(c) => {
                 let mut reads = vec![ctx.business.approval_policy().into()];
                 reads.extend(c.agent.map(AggregateRef::from));
-                reads.extend(c.task.map(AggregateRef::from).or(c.decision.map(AggregateRef::from)));
+                reads.extend(c.task.map(AggregateRef::from));
+                reads.extend(c.decision.map(AggregateRef::from));
                 if !ctx.actor.historic {
                     reads.extend(c.spending(ctx, seen).reads(ctx));
                 }

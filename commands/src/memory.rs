@@ -179,7 +179,8 @@ fn record(c: &RecordFact, ctx: &Context, seen: &Boundary) -> Result<FactRecorded
         }
         None => None,
     };
-    let subject = c.about.or(of_task).or(ctx.person_behind).unwrap_or(business);
+    let about = c.about.filter(|subject| *subject != business);
+    let subject = about.or(of_task).or(ctx.person_behind).unwrap_or(business);
     Ok(FactRecorded {
         fact_kind: c.fact_kind,
         statement: c.statement.clone().about(subject),
@@ -194,17 +195,19 @@ fn record(c: &RecordFact, ctx: &Context, seen: &Boundary) -> Result<FactRecorded
     })
 }
 
-fn revise(c: &ReviseFact, fact: &Fact) -> Result<FactRevised, Refusal> {
+fn revise(c: &ReviseFact, fact: &Fact, ctx: &Context) -> Result<FactRevised, Refusal> {
     check_validity(c.valid_from, c.valid_to, c.sources.len())?;
+    let of_nobody = fact.subject == ctx.business.as_subject();
+    let subject = ctx.person_behind.filter(|_| of_nobody).unwrap_or(fact.subject);
     Ok(FactRevised {
         revision: fact.revision + 1,
-        statement: c.statement.clone().about(fact.subject),
-        value: as_text(c.value.as_ref(), fact.subject),
+        statement: c.statement.clone().about(subject),
+        value: as_text(c.value.as_ref(), subject),
         valid_from: c.valid_from,
         valid_to: c.valid_to,
         confidence: c.confidence,
         sources: c.sources.clone(),
-        subject: fact.subject,
+        subject,
     })
 }
 
@@ -272,7 +275,8 @@ impl ContextRules for Command {
     fn rests_on(&self) -> Vec<EventId> {
         match self {
             Self::RecordFact(c) => c.sources.clone(),
-            Self::ReviseFact(_) | Self::RetractFact(_) | Self::SupersedeFact(_) | Self::AddDocument(_) | Self::RetractDocument(_) => Vec::new(),
+            Self::ReviseFact(c) => c.sources.clone(),
+            Self::RetractFact(_) | Self::SupersedeFact(_) | Self::AddDocument(_) | Self::RetractDocument(_) => Vec::new(),
         }
     }
 
@@ -283,7 +287,7 @@ impl ContextRules for Command {
             Self::ReviseFact(c) => {
                 let fact = seen.get(id)?;
                 own_standing_fact(ctx, seen, fact)?;
-                Some(revise(c, fact)?.into())
+                Some(revise(c, fact, ctx)?.into())
             }
             Self::RetractFact(_) if seen.get(id)?.status == Some(FactStatus::Retracted) => None,
             Self::RetractFact(c) => {

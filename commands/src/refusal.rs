@@ -133,6 +133,8 @@ refusals! {
     NoApprovalNeeded = "no_approval_needed",
     #[error("who asked for approval can't vote on it; let another approver vote")]
     OwnRequest = "own_request",
+    #[error("who asked made you an owner or approver, so you are no second human for this; somebody whom another made one must vote")]
+    MadeByRequester = "own_request",
     #[error("you may not vote on this; it needs one of: {roles}")]
     NotAnApprover { roles: String } = "not_an_approver",
     #[error("you have a part in a vote on this already, by your own or a delegated right; another human must vote")]

@@ -47,8 +47,17 @@ const KEEP_TRIES_MAX: u32 = 60;
 /// How long a first row waits for others.
 const COMPANY_WAIT: std::time::Duration = std::time::Duration::from_millis(10);
 
+/// Blanks, once, the keys that an earlier version kept as they were sent.
+fn without_keys(connection: &Connection) -> rusqlite::Result<()> {
+    let version: u32 = connection.query_row("PRAGMA user_version", [], |r| r.get(0))?;
+    if version == 0 {
+        connection.execute_batch("UPDATE attempts SET key = '' WHERE length(key) <> 64; PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE)")?;
+    }
+    Ok(())
+}
+
 const SCHEMA: &str = "
-PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+PRAGMA journal_mode = WAL; PRAGMA secure_delete = ON; PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS attempts(
   n INTEGER PRIMARY KEY, at INTEGER NOT NULL, business BLOB NOT NULL, actor BLOB NOT NULL,
   command_type TEXT NOT NULL, target BLOB, key TEXT NOT NULL, outcome TEXT NOT NULL) STRICT;
@@ -111,6 +120,7 @@ impl Attempts {
     pub fn with(path: &Path, caps: Caps) -> Result<Self, LogError> {
         let writer = Connection::open(path).map_err(|e| storage(&e))?;
         writer.execute_batch(SCHEMA).map_err(|e| storage(&e))?;
+        without_keys(&writer).map_err(|e| storage(&e))?;
         let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|e| storage(&e))?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let thread =

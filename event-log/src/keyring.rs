@@ -105,6 +105,9 @@ pub trait Keyring: Send + Sync {
         Ok(self.sealing_key(business, name).await?.0.bytes.clone())
     }
 
+    /// Takes in a secret that was kept elsewhere until now, unless there is one of that name: the first stays.
+    async fn adopt_secret(&self, business: BusinessId, name: SubjectId, bytes: Zeroizing<[u8; 32]>) -> Result<(), KeyringError>;
+
     /// Nothing is taken from memory that was known before now.
     async fn ask_anew(&self) {}
 

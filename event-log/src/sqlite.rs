@@ -63,10 +63,12 @@ impl FolderLock {
     pub fn take(folder: &Path) -> Result<Self, LogError> {
         let storage = |e: std::io::Error| LogError::Storage(format!("{}: {e}", folder.display()));
         std::fs::create_dir_all(folder).map_err(storage)?;
-        own(folder).map_err(storage)?;
         let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(storage)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => {
+                own(folder, false).map_err(storage)?;
+                Ok(Self(file))
+            }
             Err(std::fs::TryLockError::WouldBlock) => Err(LogError::Locked(format!(
                 "the data folder {} is in use by another minutebook process; talk to that one with --server URL, or stop it first",
                 folder.display()
@@ -76,19 +78,46 @@ impl FolderLock {
     }
 }
 
-/// Gives the folder and the files in it to their owner alone, whatever an earlier version left.
+/// What of a data folder is ours: files whose names begin so, and whole folders.
 #[cfg(unix)]
-fn own(folder: &Path) -> std::io::Result<()> {
+const OURS: [&str; 14] = [
+    "log.db",
+    "keys.db",
+    "attempts.db",
+    "consumers.db",
+    "keyring.key",
+    "signing.key",
+    "operator.key",
+    "forgotten",
+    "serves.json",
+    "kurrentdb-",
+    "lock",
+    "streams.db",
+    "views",
+    "mirror",
+];
+
+/// Gives the folder and what is ours in it to their owner alone, whatever an earlier version left. What is
+/// gone meanwhile needs nothing.
+#[cfg(unix)]
+fn own(folder: &Path, all: bool) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let tighten = |path: &Path, wanted: u32| {
-        let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
-        if mode & !wanted == 0 { Ok(()) } else { std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & wanted)) }
+        let there = std::fs::metadata(path).and_then(|m| {
+            let mode = m.permissions().mode() & 0o777;
+            if mode & !wanted == 0 { Ok(()) } else { std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & wanted)) }
+        });
+        let named = |e: std::io::Error| std::io::Error::new(e.kind(), format!("{} can't be made its owner's alone: {e}", path.display()));
+        there.or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(named(e)) })
     };
     tighten(folder, 0o700)?;
     for entry in std::fs::read_dir(folder)? {
         let (entry, kind) = entry.and_then(|e| e.file_type().map(|kind| (e, kind)))?;
+        if !all && !OURS.iter().any(|name| entry.file_name().to_string_lossy().starts_with(name)) {
+            continue;
+        }
         if kind.is_dir() {
-            own(&entry.path())?;
+            own(&entry.path(), true)?;
         } else if kind.is_file() {
             tighten(&entry.path(), 0o600)?;
         }
@@ -97,7 +126,7 @@ fn own(folder: &Path) -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn own(_: &Path) -> std::io::Result<()> {
+fn own(_: &Path, _: bool) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -157,6 +186,7 @@ impl SqliteLog {
     /// When the file can't be opened or is damaged.
     pub fn open(folder: &Path, options: &Options) -> Result<Self, LogError> {
         let path = Self::file(folder);
+        is_a_log(&path)?;
         let writer = writer::Writer::open(&path, options)?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let (moved, position) = watch::channel(writer.last_position());
@@ -278,6 +308,22 @@ impl EventLog for SqliteLog {
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
+    }
+}
+
+/// A database of something else is not written to.
+fn is_a_log(path: &Path) -> Result<(), LogError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let looking = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let ours = looking.and_then(|c| {
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM sqlite_master) OR EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'events')";
+        c.query_row(sql, [], |r| r.get::<_, bool>(0))
+    });
+    match ours.map_err(|e| log_error(&e))? {
+        true => Ok(()),
+        false => Err(LogError::Storage(format!("{} is a database of something else", path.display()))),
     }
 }
 

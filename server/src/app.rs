@@ -136,6 +136,10 @@ impl App {
         let patience = patience.unwrap_or(Duration::from_secs(30));
         let path = |name: &str| config.data.join(name);
         let Stores { log, keyring, attempts, consumers } = stores::open(config, &options, &KeySource::Settings(config, if_none), entropy.clone()).await?;
+        if let Err(e) = presence::has_its_keys(&*log, &*keyring).await {
+            log.close().await;
+            return Err(e);
+        }
         let list = forgettings::list_file(&config.data, &config.keyring_key_file);
         let forgettings = Arc::new(Forgettings::open(list, Arc::clone(&log), Arc::clone(&keyring))?);
         apply_before_serving(&forgettings).await?;
@@ -179,8 +183,7 @@ impl App {
         };
         app.ensure_operator().await?;
         presence::remember(config, &*app.log).await?;
-        app.forgettings.restore(&app.desk).await?;
-        app.forgettings.apply(Some(&app.views)).await.or_else(not_yet)?;
+        app.forgettings.append_listed(&app.desk).await?;
         tokio::spawn(Arc::clone(&app.forgettings).run(app.views.clone(), app.stopping.subscribe()));
         Ok(app)
     }
@@ -325,33 +328,36 @@ pub fn graphql_request(query: &str, viewer: Viewer) -> async_graphql::Request {
 }
 
 /// Who signs this installation's checkpoints: a key in the keyring's store, the same for every server of
-/// a log; or the one in a file that the settings name, or that an earlier version left in the folder. Its
+/// a log; or the one in a file that the settings name. Its
 /// name is its own digest, so that no two installations have one name.
 async fn signer(config: &Config, keyring: &dyn Keyring) -> Result<Signer, AppError> {
     let own = config.data.join("signing.key");
-    let file = if config.signing_key_file.as_os_str().is_empty() { &own } else { &config.signing_key_file };
-    let seed = if file.exists() {
-        event_log::keyring::secret_file(file, &Entropy::System)?
-    } else {
+    let seed = if config.signing_key_file.as_os_str().is_empty() {
+        if own.exists() {
+            // An earlier version's: the first server that comes gives it to all of them.
+            keyring.adopt_secret(INSTALLATION, domain::privacy::signing_key(), event_log::keyring::secret_file(&own, &Entropy::System)?).await?;
+        }
         keyring.secret(INSTALLATION, domain::privacy::signing_key()).await?
+    } else {
+        event_log::keyring::secret_file(&config.signing_key_file, &Entropy::System)?
     };
     let public = Signer::new("minutebook.local", &seed).verifier().to_string();
     let digest = domain::values::Digest(Sha256::digest(public.as_bytes()).into()).to_string();
     Ok(Signer::new(&format!("minutebook.local/{}", digest.get(..16).unwrap_or(&digest)), &seed))
 }
 
-/// What the log says of the forgotten is applied to the keys before anything is served. A key that opens
-/// nothing any more and whose bytes are held by a reader is left to those who try again.
+/// What the log and the list say of the forgotten is applied to the keys before anything is served. A key that
+/// opens nothing any more and whose bytes are held by a reader is left to those who try again.
 async fn apply_before_serving(forgettings: &Forgettings) -> Result<(), AppError> {
-    forgettings.apply(None).await.or_else(not_yet).map(|_| ())
-}
-
-fn not_yet(e: AppError) -> Result<u32, AppError> {
-    if !matches!(e, AppError::Keyring(event_log::KeyringError::NotYetDestroyed)) {
-        return Err(e);
+    forgettings.destroy_listed().await?;
+    match forgettings.apply(None).await {
+        Ok(_) => forgettings.is_whole().await,
+        Err(e @ AppError::Keyring(event_log::KeyringError::NotYetDestroyed)) => {
+            tracing::error!(error = %e, "a subject that is forgotten on record");
+            Ok(())
+        }
+        Err(e) => Err(e),
     }
-    tracing::error!(error = %e, "a subject that is forgotten on record");
-    Ok(0)
 }
 
 /// Views are disposable: what can't be used is deleted and made anew.

@@ -157,6 +157,16 @@ impl Config {
         if self.workers > WORKERS_MAX {
             return Err(format!("settings: workers must be at most {WORKERS_MAX}; 0 = one a core"));
         }
+        if self.data.as_os_str().is_empty() {
+            return Err("settings: data must name a folder".to_owned());
+        }
+        if std::env::var_os("MINUTEBOOK_KEYRING_PASSPHRASE").is_some_and(|passphrase| passphrase.is_empty()) {
+            return Err("settings: MINUTEBOOK_KEYRING_PASSPHRASE is empty; set the passphrase, or leave the variable out".to_owned());
+        }
+        let levels = ["off", "error", "warn", "info", "debug", "trace"];
+        if let Some(odd) = self.logging.split(',').map(str::trim).find(|part| part.ends_with('=') || !(part.contains(['=', '[']) || levels.contains(part))) {
+            return Err(format!("settings: logging: `{odd}` is no level and no filter; use error, warn, info, debug or trace, or such as info,commands=debug"));
+        }
         if !self.keyring_key_file.as_os_str().is_empty() && std::env::var_os("MINUTEBOOK_KEYRING_PASSPHRASE").is_some() {
             return Err(
                 "settings: the keyring is wrapped by a file or by a passphrase: set keyring_key_file or MINUTEBOOK_KEYRING_PASSPHRASE, not both".to_owned()

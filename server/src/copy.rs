@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::app::AppError;
 use crate::config::Config;
+use crate::forgotten_list::{ForgottenList, Line};
 use crate::stores::{self, KeySource, Stores};
 use crate::verify::{Streams, check};
 
@@ -171,14 +172,29 @@ pub async fn copy(from: &House, to: &House, wrapping: &Wrapping, progress: impl 
         // A database may be in use: what was made or destroyed meanwhile is so on both sides.
         let again = from.chest().await?;
         to.put_chest(&again).await?;
-        crate::forgettings::apply_all(&*target.log, &*target.keyring).await?;
+        let listed = forgotten(from, to)?;
+        crate::forgettings::apply_all(&*target.log, &*target.keyring, &listed).await?;
         moved.keys = again.len();
+        if let Some(folder) = to.folder() {
+            // What is searchable there may be about whom the copied keys say is forgotten.
+            let _ = std::fs::remove_dir_all(folder.join("views"));
+        }
     }
     for stores in [source, target] {
         stores.attempts.close().await;
         stores.log.close().await;
     }
     result
+}
+
+/// What the source's list of forgettings says, which goes into the target's own where that has a folder.
+fn forgotten(from: &House, to: &House) -> Result<Vec<Line>, AppError> {
+    let list = |house: &House| house.folder().map(|folder| ForgottenList::open(folder.join("forgotten"))).transpose();
+    let lines = list(from)?.map(|list| list.all().to_vec()).unwrap_or_default();
+    if let Some(mut target) = list(to)? {
+        lines.iter().try_for_each(|line| target.add(line))?;
+    }
+    Ok(lines)
 }
 
 async fn between(source: &Stores, target: &Stores, keys: usize, progress: impl Fn(u64, u64)) -> Result<Moved, AppError> {

@@ -33,7 +33,16 @@ pub(crate) struct Forgettings {
     log: Arc<dyn EventLog>,
     keyring: Arc<dyn Keyring>,
     /// One at a time applies, and writes to the list.
-    list: Mutex<ForgottenList>,
+    state: Mutex<State>,
+}
+
+/// How far this process is, besides the keys, which may be shared with others and say it themselves.
+struct State {
+    list: ForgottenList,
+    /// Up to which position the list has everything; what it says of itself until a first pass was made.
+    listed: Option<u64>,
+    /// Up to which position what is searchable was deleted here; views that begin later hold nothing older.
+    purged: u64,
 }
 
 /// Where the list lies: beside the file that wraps the keys, or in the data folder.
@@ -46,19 +55,23 @@ impl Forgettings {
     /// # Errors
     /// When the list can't be read.
     pub(crate) fn open(file: PathBuf, log: Arc<dyn EventLog>, keyring: Arc<dyn Keyring>) -> Result<Self, AppError> {
-        Ok(Self { log, keyring, list: Mutex::new(ForgottenList::open(file)?) })
+        let state = State { list: ForgottenList::open(file)?, listed: None, purged: 0 };
+        Ok(Self { log, keyring, state: Mutex::new(state) })
     }
 
     /// Applies what the log says and was not applied here; says how many keys were destroyed. Every key
-    /// that can be destroyed is, also where one can't.
+    /// that can be destroyed is, also where one can't. Without views, those that begin afterwards hold
+    /// nothing of it.
     ///
     /// # Errors
     /// The first failure; what it concerns is tried again by the next call.
     pub(crate) async fn apply(&self, views: Option<&Views>) -> Result<u32, AppError> {
-        let mut list = self.list.lock().await;
+        let mut state = self.state.lock().await;
         let Some(log) = self.log.identity().await? else { return Ok(0) };
-        let (applied, listed) = (self.position(self.keyring.applied(log).await?), self.position(list.position(log)));
-        let (mut destroyed, mut failed, mut after, mut done) = (0, None, applied.min(listed), applied);
+        let applied = self.position(self.keyring.applied(log).await?);
+        let listed = state.listed.unwrap_or_else(|| self.position(state.list.position(log)));
+        let from = if views.is_some() { applied.min(listed).min(state.purged) } else { applied.min(listed) };
+        let (mut destroyed, mut failed, mut unlisted, mut after, mut done) = (0, None, None, from, from);
         loop {
             let events = self.log.read_erasures(after, PAGE).await?;
             let Some(last) = events.last().map(|e| e.position) else { break };
@@ -66,20 +79,26 @@ impl Forgettings {
                 let stored = recorded.stored().map_err(AppError::other)?;
                 let Event::Privacy(privacy::Event::SubjectForgotten(e)) = stored.event().map_err(AppError::other)? else { continue };
                 let line = Line { log, position: recorded.position, business: stored.business, subject: e.subject, generation: e.generation };
-                match self.forget(&line, &mut list, views).await {
+                // After a line that could not be added no later one is: the list must have no hole.
+                if unlisted.is_none() {
+                    unlisted = state.list.add(&line).err();
+                }
+                match self.forget(&line, views).await {
                     Ok(keys) => destroyed += keys,
                     Err(e) => failed = failed.or(Some(e)),
                 }
             }
             after = last;
-            if failed.is_none() {
+            if failed.is_none() && unlisted.is_none() {
                 done = done.max(last);
             }
         }
         if done > applied {
             self.keyring.set_applied(log, done).await?;
         }
-        failed.map_or(Ok(destroyed), Err)
+        state.listed = Some(if unlisted.is_none() { done.max(listed) } else { done.min(listed) });
+        state.purged = state.purged.max(done);
+        failed.or(unlisted).map_or(Ok(destroyed), Err)
     }
 
     /// A position that this log has; 0 for one beyond its end: the log was put back to an earlier day.
@@ -87,16 +106,14 @@ impl Forgettings {
         if known > *self.log.position().borrow() { 0 } else { known }
     }
 
-    /// Puts it on the list, destroys the keys, and deletes what is searchable: each also where another fails.
-    async fn forget(&self, line: &Line, list: &mut ForgottenList, views: Option<&Views>) -> Result<u32, AppError> {
+    /// Destroys the keys, and deletes what is searchable: each also where the other fails.
+    async fn forget(&self, line: &Line, views: Option<&Views>) -> Result<u32, AppError> {
         let Line { business, subject, generation, .. } = *line;
-        let listed = list.add(line);
         let destroyed = destroy(&*self.keyring, business, subject, generation).await;
         let purged = match views {
             Some(views) => self.purge(views, line).await,
             None => Ok(()),
         };
-        listed?;
         let keys = destroyed?;
         purged?;
         if keys > 0 {
@@ -113,23 +130,41 @@ impl Forgettings {
         Ok(views.purge(line.business, line.subject, line.generation).await?)
     }
 
-    /// Applies the list: the keys go, and what the log does not have is appended to it again.
+    /// Applies the list to the keys: before anything is served, or read into views.
     ///
     /// # Errors
-    /// When the log or the keys can't be used.
-    pub(crate) async fn restore(&self, desk: &Desk) -> Result<(), AppError> {
+    /// When the keys can't be used.
+    pub(crate) async fn destroy_listed(&self) -> Result<(), AppError> {
         let Some(log) = self.log.identity().await? else { return Ok(()) };
-        let applied = self.position(self.keyring.applied(log).await?);
-        let lines = self.list.lock().await.after(log, applied);
+        let lines = self.state.lock().await.list.of(log);
         for line in lines {
-            let Line { business, subject, generation, .. } = line;
-            match destroy(&*self.keyring, business, subject, generation).await {
+            match destroy(&*self.keyring, line.business, line.subject, line.generation).await {
                 Ok(_) | Err(KeyringError::NotYetDestroyed) => {}
                 Err(e) => return Err(e.into()),
             }
-            let erasure = ErasureId::of(business, subject);
-            let known = self.log.load(business, AggregateRef::from(erasure)).await?;
-            let fenced = matches!(&known.1, domain::State::Erasure(e) if e.fenced >= generation);
+        }
+        Ok(())
+    }
+
+    /// Whether the list is whole, once everything that the log says is in it.
+    ///
+    /// # Errors
+    /// When its last line is cut off.
+    pub(crate) async fn is_whole(&self) -> Result<(), AppError> {
+        self.state.lock().await.list.is_whole()
+    }
+
+    /// Appends to the log again what the list has and the log does not: it was put back to an earlier day.
+    ///
+    /// # Errors
+    /// When the log can't be used.
+    pub(crate) async fn append_listed(&self, desk: &Desk) -> Result<(), AppError> {
+        let Some(log) = self.log.identity().await? else { return Ok(()) };
+        let lines = self.state.lock().await.list.of(log);
+        for Line { business, subject, generation, .. } in lines {
+            let erasure = AggregateRef::from(ErasureId::of(business, subject));
+            let (_, state) = self.log.load(business, erasure).await?;
+            let fenced = matches!(&state, domain::State::Erasure(e) if e.fenced >= generation);
             if fenced || self.log.head(business).await?.is_none() {
                 continue;
             }
@@ -166,10 +201,11 @@ impl Forgettings {
     }
 }
 
-/// Destroys the keys of a subject; with those of the business itself goes the secret of its imports.
+/// Destroys the keys of a subject. With a key of the business itself that is still there goes the secret of
+/// its imports; one that was made since then is not touched when an old forgetting is applied again.
 async fn destroy(keyring: &dyn Keyring, business: BusinessId, subject: SubjectId, generation: u32) -> Result<u32, KeyringError> {
-    let own = subject == business.as_subject();
-    let with_it = if own { keyring.destroy(business, privacy::import_secret(business), generation).await.map(|_| ()) } else { Ok(()) };
+    let own = subject == business.as_subject() && keyring.opening_key(business, subject, generation).await?.is_some();
+    let with_it = if own { keyring.destroy(business, privacy::import_secret(business), u32::MAX).await.map(|_| ()) } else { Ok(()) };
     let destroyed = keyring.destroy(business, subject, generation).await?;
     with_it.map(|()| destroyed)
 }
@@ -187,11 +223,15 @@ fn again(business: BusinessId, subject: SubjectId, generation: u32) -> Submissio
     Submission::new(business, actor, key, name, Some(ErasureId::of(business, subject).0), &data)
 }
 
-/// Applies every forgetting of a log to keys that were just put beside it.
+/// Applies every forgetting of a log to keys that were just put beside it, and the lines of the list that
+/// was beside the source's.
 ///
 /// # Errors
 /// When either can't be used.
-pub(crate) async fn apply_all(log: &dyn EventLog, keyring: &dyn Keyring) -> Result<(), AppError> {
+pub(crate) async fn apply_all(log: &dyn EventLog, keyring: &dyn Keyring, list: &[Line]) -> Result<(), AppError> {
+    for line in list {
+        destroy(keyring, line.business, line.subject, line.generation).await?;
+    }
     let mut after = 0;
     loop {
         let events = log.read_erasures(after, PAGE).await?;

@@ -32,6 +32,11 @@ pub(crate) struct Line {
 pub(crate) struct ForgottenList {
     file: PathBuf,
     lines: Vec<Line>,
+    /// Length of the whole lines, in bytes.
+    whole: u64,
+    /// A last line without its end: of a process that was killed while it wrote (then the log has the
+    /// forgetting, and the line is written again), or of a copy that was cut off.
+    torn: Option<String>,
     known: HashSet<(Digest, BusinessId, SubjectId, u32)>,
 }
 
@@ -39,7 +44,7 @@ impl ForgottenList {
     /// Reads the list; a file that is not there is an empty one, and is made with its first line.
     ///
     /// # Errors
-    /// Names the line that is none. A last line without its end was never acknowledged and is overwritten.
+    /// Names the line that is none.
     pub(crate) fn open(file: PathBuf) -> Result<Self, AppError> {
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
@@ -47,10 +52,7 @@ impl ForgottenList {
             Err(e) => return Err(AppError::other(format!("the list of forgettings {} can't be read: {e}", file.display()))),
         };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        if whole < text.len() {
-            let cut = File::options().write(true).open(&file).and_then(|f| f.set_len(whole as u64).and_then(|()| f.sync_all()));
-            cut.map_err(|e| AppError::other(format!("the list of forgettings {} can't be written: {e}", file.display())))?;
-        }
+        let torn = text.get(whole..).filter(|rest| !rest.is_empty()).map(str::to_owned);
         let (mut lines, mut known) = (Vec::new(), HashSet::new());
         for (n, line) in text.get(..whole).unwrap_or_default().lines().enumerate() {
             let bad = |e: serde_json::Error| {
@@ -60,7 +62,7 @@ impl ForgottenList {
             known.insert((line.log, line.business, line.subject, line.generation));
             lines.push(line);
         }
-        Ok(Self { file, lines, known })
+        Ok(Self { file, lines, known, whole: whole as u64, torn })
     }
 
     /// The last position of a log that it knows of; 0 when it knows none.
@@ -68,9 +70,27 @@ impl ForgottenList {
         self.lines.iter().filter(|line| line.log == log).map(|line| line.position).max().unwrap_or(0)
     }
 
-    /// The lines of a log after a position.
-    pub(crate) fn after(&self, log: Digest, position: u64) -> Vec<Line> {
-        self.lines.iter().filter(|line| line.log == log && line.position > position).copied().collect()
+    /// Every line, of whichever log.
+    pub(crate) fn all(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// The lines of a log.
+    pub(crate) fn of(&self, log: Digest) -> Vec<Line> {
+        self.lines.iter().filter(|line| line.log == log).copied().collect()
+    }
+
+    /// Whether its last line has an end.
+    ///
+    /// # Errors
+    /// When it has none, and nothing that the log says is the rest of it: somebody is forgotten who would come
+    /// back without that line.
+    pub(crate) fn is_whole(&self) -> Result<(), AppError> {
+        if self.torn.is_none() {
+            return Ok(());
+        }
+        let what = "is cut off in its last line; take the whole file from where it is kept";
+        Err(AppError::other(format!("the list of forgettings {} {what}", self.file.display())))
     }
 
     /// Adds a line, durably, unless the list says the same already.
@@ -84,18 +104,24 @@ impl ForgottenList {
         }
         let failed = |e: std::io::Error| AppError::other(format!("the list of forgettings {} can't be written: {e}", self.file.display()));
         let mut text = serde_json::to_string(line).map_err(AppError::other)?;
+        if self.torn.as_ref().is_some_and(|torn| !text.starts_with(torn.as_str())) {
+            return self.is_whole();
+        }
         text.push('\n');
         let mut options = File::options();
         options.create(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&self.file).map_err(failed)?;
-        let before = file.metadata().map_err(failed)?.len();
+        // What was begun of this very line.
+        file.set_len(self.whole).map_err(failed)?;
         if let Err(e) = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()) {
             // Half a line would make the next one unreadable.
-            let _ = file.set_len(before);
+            let _ = file.set_len(self.whole);
             return Err(failed(e));
         }
+        self.whole += text.len() as u64;
+        self.torn = None;
         self.known.insert(said);
         self.lines.push(*line);
         Ok(())

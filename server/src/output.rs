@@ -19,6 +19,15 @@ pub(crate) fn on_screen(text: impl FnOnce() -> String) {
     }
 }
 
+/// A secret, which must arrive.
+///
+/// # Errors
+/// When nobody took it.
+pub(crate) fn secret(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "{text}").and_then(|()| out.flush())
+}
+
 /// JSON, for people to read.
 pub(crate) fn json(value: &impl serde::Serialize) {
     line(serde_json::to_string_pretty(value).unwrap_or_default());

@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
+use domain::ids::ErasureId;
 use domain::values::Digest;
-use event_log::EventLog;
 use event_log::sqlite::SqliteLog;
+use event_log::{EventLog, Keyring, KeyringError, Unsealed, unseal};
 use serde::{Deserialize, Serialize};
 
 use crate::app::AppError;
@@ -78,9 +79,27 @@ pub(crate) fn look(config: &Config, if_none: IfNone) -> Result<(), AppError> {
         )));
     }
     match if_none {
-        IfNone::Make => Ok(()),
+        IfNone::Make => is_empty(folder),
         IfNone::Refuse => Err(none(&format!("in the data folder {shown}"))),
     }
+}
+
+/// What may lie in a folder before an installation is made there: what wraps keys, what a restore takes along.
+const BEFOREHAND: [&str; 7] = ["keyring.key", "signing.key", "forgotten", "kurrentdb-cert.pem", "kurrentdb-key.pem", "lock", "lost+found"];
+
+/// An installation is made in a folder that is empty, so that it is mixed with nobody else's files.
+fn is_empty(folder: &Path) -> Result<(), AppError> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !BEFOREHAND.contains(&name.as_str()) {
+            return Err(AppError::other(format!(
+                "the folder {} has `{name}` in it; an installation is made in an empty one: name another with --data",
+                folder.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn none(place: &str) -> AppError {
@@ -105,9 +124,36 @@ pub(crate) async fn is_new(config: &Config, log: &dyn EventLog, if_none: IfNone)
             "the data folder {shown} served a log in {}, and this one is empty: name the right one with --log or MINUTEBOOK_LOG, or choose another folder with --data",
             known.store
         ))),
+        (None, None) if if_none == IfNone::Refuse && config.log.is_empty() => Err(none(&format!("in the data folder {shown}"))),
         (None, None) if if_none == IfNone::Refuse => Err(none(&format!("in {}", store(config)))),
         (None, None) => Ok(true),
     }
+}
+
+/// Looks whether the keys are those of the log: they open its first event, or the log says that whom it is
+/// about is forgotten.
+///
+/// # Errors
+/// When they are another installation's.
+pub(crate) async fn has_its_keys(log: &dyn EventLog, keyring: &dyn Keyring) -> Result<(), AppError> {
+    let Some(first) = log.read_all(0, 1).await?.pop() else { return Ok(()) };
+    let stored = first.stored().map_err(AppError::other)?;
+    let others = "the keys beside the log are another installation's: restore its own keyring (keys.db, or the schema minutebook_keys)";
+    for (_, field) in stored.personal_fields() {
+        let forgotten = match unseal::<serde_json::Value>(keyring, &field).await {
+            Ok(Unsealed::Value(_)) => return Ok(()),
+            Ok(Unsealed::Forgotten) => true,
+            Err(KeyringError::Broken(_)) => false,
+            Err(e) => return Err(e.into()),
+        };
+        let erasure = ErasureId::of(stored.business, field.subject);
+        let (_, state) = log.load(stored.business, erasure.into()).await?;
+        let fenced = matches!(state, domain::State::Erasure(e) if e.fenced >= field.generation);
+        if !(forgotten && fenced) {
+            return Err(AppError::other(others));
+        }
+    }
+    Ok(())
 }
 
 /// Has the folder remember which log it serves.

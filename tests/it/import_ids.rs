@@ -52,9 +52,31 @@ async fn what_an_earlier_version_imported_is_recognised_and_what_is_new_has_no_n
     import_at_once(&installation, Format::Csv, file.to_str().unwrap(), "bank", 1).await;
     let new = in_the_clear(&installation, bank, before).await;
     assert!(new.contains("tasks.planned") && new.contains("tasks.history_closed"), "{new}");
-    for name in ["T-77", "Ana", "Zacharias", "tickets.csv"] {
+    for name in ["T-77", "T-1", "Ana", "Zacharias", "tickets.csv"] {
         assert!(!new.contains(name), "{name}: {new}");
     }
+    let now = seq(bank).await;
+    import_at_once(&installation, Format::Csv, file.to_str().unwrap(), "bank", 1).await;
+    assert_eq!(seq(bank).await, now, "and the same again is nothing new");
+    // An earlier case goes on: its end is on record already, and that it is said otherwise is reported.
+    let more = std::fs::read_to_string(&file).unwrap() + "T-1,reopen,2026-05-02 08:00:00+02:00,Ana,mail\n";
+    std::fs::write(&file, more).unwrap();
+    let settings = server::import::Settings { business: "bank".to_owned(), currency: domain::values::Currency::USD, clear: Vec::new() };
+    let importer = server::import::Importer::prepare(&installation.app, Format::Csv, &settings, server::app::operator()).await.unwrap();
+    let columns = server::import::csv::Columns {
+        case: "ticket".to_owned(),
+        activity: "step".to_owned(),
+        time: "when".to_owned(),
+        resource: Some("who".to_owned()),
+        ..Default::default()
+    };
+    let mut reported = Vec::new();
+    for record in server::import::source::open(Format::Csv, &file, &columns).unwrap() {
+        reported.extend(importer.record(&record.unwrap().bytes.unwrap()).await.err());
+    }
+    assert!(reported.len() == 1 && reported[0].contains("imported before with other content"), "{reported:?}");
+    let grown = in_the_clear(&installation, bank, now).await;
+    assert!(grown.contains("reopen") && !grown.contains("T-1") && !grown.contains("tickets"), "{grown}");
     assert!(new.contains(&bank.name("Ana").to_string()), "whom an earlier version knows keeps the id");
     assert!(!new.contains(&bank.name("Zacharias").to_string()), "whom it does not can't be guessed");
     installation.verifies().await;
@@ -131,4 +153,35 @@ async fn attempts_show_keys_and_types_that_somebody_made_up_to_nobody() {
     assert!(shown.iter().all(|(kind, key)| !kind.contains("canary") && !key.contains("canary") && key.len() == 64), "{shown:?}");
     let planned: Vec<&String> = shown.iter().filter(|(kind, _)| kind == "tasks.plan").map(|(_, key)| key).collect();
     assert!(planned[1] == planned[2] && planned[0] != planned[1], "the same key is seen to be the same: {planned:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_forgetting_that_is_applied_again_leaves_what_was_made_since_alone() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    installation.forgets(business, business.0).await;
+    import_at_once(&installation, Format::Csv, "process-logs/tickets.csv", "acme", 1).await;
+    let folder = installation.close().await;
+    std::fs::remove_file(folder.path().join("forgotten")).unwrap();
+    let installation = Installation::open(folder).await;
+    assert_eq!(std::fs::read_to_string(installation.folder.path().join("forgotten")).unwrap().lines().count(), 1, "the list is made anew");
+    let counts = import_at_once(&installation, Format::Csv, "process-logs/tickets.csv", "acme", 1).await;
+    assert_eq!(serde_json::to_value(&counts).unwrap()["events_written"], json!(0), "nothing doubles");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_of_an_earlier_version_lose_their_keys() {
+    let installation = Installation::new().await;
+    installation.business("acme").await;
+    let folder = installation.close().await;
+    let attempts = rusqlite::Connection::open(folder.path().join("attempts.db")).unwrap();
+    attempts.execute("UPDATE attempts SET key = 'canary-of-an-old-key'", []).unwrap();
+    attempts.pragma_update(None, "user_version", 0).unwrap();
+    drop(attempts);
+    let installation = Installation::open(folder).await;
+    let (rows, _) = installation.app.desk.attempts().list(domain::ids::INSTALLATION, None, 10).await.unwrap();
+    assert!(!rows.is_empty() && rows.iter().all(|(_, a)| a.key.is_empty()));
+    let folder = installation.close().await;
+    let raw = std::fs::read(folder.path().join("attempts.db")).unwrap();
+    assert!(!raw.windows(6).any(|w| w == b"canary"));
 }

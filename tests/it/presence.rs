@@ -83,6 +83,58 @@ async fn a_log_is_not_served_without_its_keys_or_under_others() {
     Installation::open(folder).await.verifies().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_another_installation_open_nothing_and_are_refused() {
+    let installation = Installation::new().await;
+    installation.business("acme").await;
+    let folder = installation.close().await;
+    // Another's, that was used, and one that is new: each opens with its own wrapping key.
+    for used in [true, false] {
+        let other = Installation::open(TempDir::new().unwrap()).await;
+        if used {
+            other.business("acme").await;
+        }
+        let other = other.close().await;
+        for name in ["keys.db", "keyring.key"] {
+            std::fs::copy(other.path().join(name), folder.path().join(name)).unwrap();
+        }
+        let says = refused(&config(folder.path())).await;
+        assert!(says.contains("are another installation's"), "{says}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_is_made_in_an_empty_folder_and_touches_nobody_elses_files() {
+    let folder = TempDir::new().unwrap();
+    let (script, below) = (folder.path().join("run.sh"), folder.path().join("below"));
+    std::fs::create_dir(&below).unwrap();
+    for file in [&script, &below.join("tool")] {
+        std::fs::write(file, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    assert!(refused(&config(folder.path())).await.contains("an installation is made in an empty one"));
+    assert_eq!(names(folder.path()), ["below", "run.sh"]);
+    // A folder of ours with something of others in it.
+    let installation = Installation::new().await;
+    installation.business("acme").await;
+    let ours = installation.close().await;
+    std::fs::rename(&script, ours.path().join("run.sh")).unwrap();
+    std::fs::rename(&below, ours.path().join("below")).unwrap();
+    let opened = Installation::open(ours).await;
+    opened.verifies().await;
+    for file in ["run.sh", "below/tool"] {
+        let mode = std::fs::metadata(opened.folder.path().join(file)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o755, "{file}");
+    }
+    let foreign = TempDir::new().unwrap();
+    let database = rusqlite::Connection::open(foreign.path().join("log.db")).unwrap();
+    database.execute_batch("CREATE TABLE t(x)").unwrap();
+    drop(database);
+    assert!(refused(&config(foreign.path())).await.contains("is a database of something else"));
+    let left = rusqlite::Connection::open(foreign.path().join("log.db")).unwrap();
+    assert_eq!(left.query_row("SELECT count(*) FROM sqlite_master", [], |r| r.get::<_, i64>(0)).unwrap(), 1);
+}
+
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_serves_one_log_and_no_other_and_not_none() {
@@ -136,6 +188,8 @@ async fn settings_that_are_unknown_impossible_or_without_effect_are_refused() {
         ("MINUTEBOOK_KEYS", "postgres://x", "has no effect without a log in KurrentDB"),
         ("MINUTEBOOK_KURRENTDB_HOST", "h", "has no effect without kurrentdb_listen"),
         ("MINUTEBOOK_WORKERS", "100000", "at most 1024"),
+        ("MINUTEBOOK_LOGGING", "loud", "is no level and no filter"),
+        ("MINUTEBOOK_KEYRING_PASSPHRASE", "", "is empty"),
         ("MINUTEBOOK_WORKERS", "many", "expected usize for key \"WORKERS\""),
         ("MINUTEBOOK_SIGNING_KEY_FILE", "/nowhere/signing.key", "is to sign checkpoints and is not there"),
     ] {
@@ -157,6 +211,23 @@ async fn every_server_of_a_log_signs_under_one_name() {
     let signed = one.query(ask).await["business"]["signedCheckpoint"]["vkey"].clone();
     assert!(signed.is_string() && head.seq > 0);
     assert_eq!(other.query(ask).await["business"]["signedCheckpoint"]["vkey"], signed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_signing_key_of_an_earlier_version_goes_on_signing_from_the_keyring() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("signing.key"), "5a".repeat(32)).unwrap();
+    let ask = "{ business(slug: \"acme\") { signedCheckpoint { vkey } } }";
+    let installation = Installation::open(folder).await;
+    installation.business("acme").await;
+    let before = installation.query(ask).await["business"].clone();
+    let folder = installation.close().await;
+    std::fs::remove_file(folder.path().join("signing.key")).unwrap();
+    let again = Installation::open(folder).await;
+    assert_eq!(again.query(ask).await["business"], before);
+    let other = Installation::open(TempDir::new().unwrap()).await;
+    other.business("acme").await;
+    assert_ne!(other.query(ask).await["business"], before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

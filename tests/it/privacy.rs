@@ -261,6 +261,38 @@ async fn log_and_keys_of_the_day_before_are_restored_and_the_person_stays_forgot
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_put_back_late_is_applied_whatever_was_forgotten_meanwhile() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let (ada, bob) = (business.name("ada"), business.name("bob"));
+    serves(&installation, business, ada).await;
+    installation.must(business, "tasks.plan", None, json!({"title": "of Bob", "team": "sales", "serves": bob})).await;
+    let backup = TempDir::new().unwrap();
+    let folder = installation.close().await;
+    back_up(folder.path(), backup.path(), &["log.db", "keys.db"]);
+    let installation = Installation::open(folder).await;
+    installation.forgets(business, ada).await;
+    let folder = installation.close().await;
+    back_up(backup.path(), folder.path(), &["log.db", "keys.db"]);
+    let list = std::fs::read(folder.path().join("forgotten")).unwrap();
+    std::fs::remove_file(folder.path().join("forgotten")).unwrap();
+    // Served without the list; the log grows past where Ada was forgotten, and Bob is.
+    let served = Installation::open(folder).await;
+    for _ in 0..5 {
+        served.must(business, "tasks.plan", None, json!({"title": "more", "team": "sales"})).await;
+    }
+    served.forgets(business, bob).await;
+    let folder = served.close().await;
+    let bobs = std::fs::read(folder.path().join("forgotten")).unwrap();
+    std::fs::write(folder.path().join("forgotten"), [list, bobs].concat()).unwrap();
+    let restored = Installation::open(folder).await;
+    let states = titles(&restored).await;
+    assert_eq!(states["tasks"]["nodes"][0]["title"]["state"], "FORGOTTEN");
+    assert_eq!(forgettings(&restored).await.len(), 2);
+    assert!(!states["search"].to_string().contains(CANARY), "{states}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_torn_line_of_the_list_is_overwritten_and_a_broken_one_is_named() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
@@ -270,9 +302,18 @@ async fn a_torn_line_of_the_list_is_overwritten_and_a_broken_one_is_named() {
     let list = folder.path().join("forgotten");
     let whole = std::fs::read_to_string(&list).unwrap();
     assert_eq!(whole.lines().count(), 1);
-    std::fs::write(&list, format!("{whole}{{\"log\":\"4")).unwrap();
-    let folder = Installation::open(folder).await.close().await;
-    assert_eq!(std::fs::read_to_string(&list).unwrap(), whole);
+    // Killed while it wrote the line: the log has the forgetting, and the line is written again.
+    for bytes in [1, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&list, &whole[..bytes]).unwrap();
+        let app = server::app::App::open(&tests::installation::config(folder.path()), server::app::Handles::default()).await.unwrap();
+        app.close().await;
+        assert_eq!(std::fs::read_to_string(&list).unwrap(), whole);
+    }
+    // A copy that was cut off: nothing that the log says is the rest of it.
+    std::fs::write(&list, format!("{whole}{}", &whole[..whole.len() / 2])).unwrap();
+    let cut = server::app::App::open(&tests::installation::config(folder.path()), server::app::Handles::default()).await.err().unwrap();
+    assert!(cut.to_string().contains("is cut off in its last line"), "{cut}");
+    assert!(std::fs::read_to_string(&list).unwrap().len() > whole.len(), "and nothing of it is thrown away");
     std::fs::write(&list, format!("nonsense\n{whole}")).unwrap();
     let failed = server::app::App::open(&tests::installation::config(folder.path()), server::app::Handles::default()).await.err().unwrap();
     assert!(failed.to_string().contains("line 1 of the list of forgettings"), "{failed}");

@@ -108,6 +108,17 @@ async fn whole_life(i: &Installation, business: BusinessId, ada: Uuid, c: &Canar
     must("memory.retract_fact", known, json!({"reason": c.text("retraction")})).await;
     let evidence = json!({"evidence": [receipt.events[0].event_id], "choice": c.text("evidence")});
     i.must(business, "decisions.record", None, evidence).await;
+    // Work for the business itself that rests on what is about Ada is about her.
+    let general = i.must(business, "tasks.plan", None, json!({"title": "improve", "team": "sales"})).await.events[0].id;
+    let rests = json!({"task": general, "evidence": [decided.event_id], "choice": c.text("general")});
+    let learnt = i.must(business, "decisions.record", None, rests).await.events[0].clone();
+    let call = json!({"connector": "crm", "operation": "look_up", "class": "read", "task": general, "decision": learnt.id,
+        "arguments": {"who": c.text("carried")}, "cost_max": eur("1")});
+    i.must(business, "integrations.intend_call", None, call).await;
+    i.must(business, "memory.record_fact", None, fact(json!({"about": business, "task": task}))).await;
+    let neutral = json!({"fact_kind": "process_memory", "statement": "nobody is in this"});
+    let neutral = i.must(business, "memory.record_fact", None, neutral).await.events[0].id;
+    must("memory.revise_fact", neutral, json!({"statement": c.text("personal"), "sources": [decided.event_id]})).await;
     must("tasks.cancel", task, json!({"reason": c.text("cancelled")})).await;
 }
 

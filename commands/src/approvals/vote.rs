@@ -19,7 +19,7 @@ fn alone(approval: &Approval, right: PrincipalId, ctx: &Context) -> Result<bool,
     let voter = ctx.actor.principal;
     let made = |person| ctx.people.is_made_by(person, ctx.business, approval.requested_by);
     if approval.built_in && (made(voter) || made(right)) {
-        return Err(Refusal::OwnRequest);
+        return Err(Refusal::MadeByRequester);
     }
     let asked = |person| person == approval.requested_by || Some(person) == approval.requested_for;
     let own = asked(voter) || asked(right);

@@ -259,6 +259,15 @@ impl Keyring for LocalKeyring {
         newest(&self.inner().connection, business.0, subject.0)
     }
 
+    async fn adopt_secret(&self, business: BusinessId, name: SubjectId, bytes: Zeroizing<[u8; 32]>) -> Result<(), KeyringError> {
+        let (b, s, inner) = (business.0, name.0, self.inner());
+        if newest(&inner.connection, b, s)?.is_some() {
+            return Ok(());
+        }
+        let (_, Wrapped { nonce, wrapped }) = self.wrapper.adopt(b, s, bytes)?;
+        inner.connection.execute("INSERT INTO keys VALUES (?, ?, 1, ?, ?)", params![b, s, nonce, *wrapped]).map(|_| ()).map_err(storage)
+    }
+
     async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
         let (b, s) = (business.0, subject.0);
         let mut inner = self.inner();

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
 
+use zeroize::Zeroizing;
+
 use super::{Keyring, KeyringError, SubjectKey};
 
 /// A keyring to come: it is asked only once it is there.
@@ -33,6 +35,9 @@ impl Keyring for KeyringToCome {
     }
     async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
         self.get()?.open_generation(business, subject, generation).await
+    }
+    async fn adopt_secret(&self, business: BusinessId, name: SubjectId, bytes: Zeroizing<[u8; 32]>) -> Result<(), KeyringError> {
+        self.get()?.adopt_secret(business, name, bytes).await
     }
     async fn ask_anew(&self) {
         if let Ok(keyring) = self.get() {

@@ -174,6 +174,17 @@ impl Wrapper {
         let entropy = if own { self.entropy.on_its_own(label.as_bytes()) } else { self.entropy.labelled(label.as_bytes()) };
         entropy.fill(&mut *bytes);
         entropy.fill(&mut nonce);
+        self.wrap((b, s, generation), bytes, nonce)
+    }
+
+    /// A secret that was kept elsewhere, and how it is kept.
+    pub(crate) fn adopt(&self, b: Uuid, s: Uuid, bytes: Zeroizing<[u8; 32]>) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
+        let mut nonce = [0; 12];
+        Entropy::System.fill(&mut nonce);
+        self.wrap((b, s, 1), bytes, nonce)
+    }
+
+    fn wrap(&self, (b, s, generation): (Uuid, Uuid, u32), bytes: Zeroizing<[u8; 32]>, nonce: [u8; 12]) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
         let mut wrapped = Zeroizing::new(bytes.to_vec());
         self.key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad(b, s, generation)), &mut *wrapped)

@@ -146,7 +146,11 @@ impl PostgresKeyring {
 
     /// Another process may have made this generation just now: then its key is the one.
     async fn make(&self, b: Uuid, s: Uuid, generation: u32) -> Result<(), KeyringError> {
-        let (_, Wrapped { nonce, wrapped }) = self.wrapper.make(b, s, generation)?;
+        let (_, wrapped) = self.wrapper.make(b, s, generation)?;
+        self.insert(b, s, generation, wrapped).await
+    }
+
+    async fn insert(&self, b: Uuid, s: Uuid, generation: u32, Wrapped { nonce, wrapped }: Wrapped) -> Result<(), KeyringError> {
         let sql = "INSERT INTO minutebook_keys.keys VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
         let insert = sqlx::query(sql).bind(b).bind(s).bind(stored(generation)).bind(nonce.to_vec()).bind(wrapped.as_slice());
         asked(insert.execute(&self.pool)).await.map(|_| ())
@@ -251,6 +255,14 @@ impl Keyring for PostgresKeyring {
 
     async fn newest_generation(&self, business: BusinessId, subject: SubjectId) -> Result<Option<u32>, KeyringError> {
         self.newest(business.0, subject.0).await
+    }
+
+    async fn adopt_secret(&self, business: BusinessId, name: SubjectId, bytes: Zeroizing<[u8; 32]>) -> Result<(), KeyringError> {
+        if self.newest(business.0, name.0).await?.is_some() {
+            return Ok(());
+        }
+        let (_, wrapped) = self.wrapper.adopt(business.0, name.0, bytes)?;
+        self.insert(business.0, name.0, 1, wrapped).await
     }
 
     async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError> {

@@ -37,6 +37,7 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, LogError> {
 /// # Errors
 /// When the database can't be reached, or the one who asks may not.
 pub async fn migrate(url: &str) -> Result<usize, LogError> {
+    let granting = grants(&options(url, None)?)?;
     let mut connection = connect(&options(url, None)?).await?;
     let version: i32 = read(sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(&mut connection)).await?;
     if version < 150_000 {
@@ -46,23 +47,27 @@ pub async fn migrate(url: &str) -> Result<usize, LogError> {
     let before = applied(&mut connection).await.unwrap_or_default();
     let missing = migrations().iter().filter(|m| !before.contains(&m.version)).count();
     migrations().run_direct(&mut connection).await.map_err(|e| LogError::Storage(format!("the schema could not be made: {e}")))?;
-    let granted = within(CONNECT_MAX, connection.execute(grants(&options(url, None)?).as_str())).await;
+    let granted = within(CONNECT_MAX, connection.execute(granting.as_str())).await;
     granted.map_err(|e| LogError::Storage(format!("owners and grants could not be set: {e}; migrate as the owner of the schemas, who may create roles")))?;
     let _ = connection.close().await;
     Ok(missing)
 }
 
 /// Who owns what and who may what, for the roles of one database.
-fn grants(options: &PgConnectOptions) -> String {
+fn grants(options: &PgConnectOptions) -> Result<String, LogError> {
     let database = options.get_database().unwrap_or_else(|| options.get_username());
-    let role = |of: &str| role_name(of, database).replace('\'', "''").replace('"', "\"\"");
+    if !database.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
+        let what = "not supported: a database whose name has other characters than letters, digits, _ and -; roles are named after it";
+        return Err(LogError::Storage(what.to_owned()));
+    }
+    let role = |of: &str| role_name(of, database);
     let caps = Caps::default();
     let numbers = [("{per_business}", caps.per_business as u64), ("{per_principal}", caps.per_principal as u64), ("{age_micros}", AGE_MICROS_MAX)];
     let mut sql = include_str!("migrations/grants.sql").replace("{app}", &role("app")).replace("{keys}", &role("keys")).replace("{auditor}", &role("auditor"));
     for (name, n) in numbers {
         sql = sql.replace(name, &n.to_string());
     }
-    sql
+    Ok(sql)
 }
 
 /// The SQL of [`migrate`] for a DBA to run with psql: the steps that a database lacks (all of them, where
@@ -88,7 +93,7 @@ pub async fn print(url: &str) -> Result<String, LogError> {
             step.version, step.description, step.sql, step.version, step.description
         );
     }
-    let _ = write!(sql, "\n{}COMMIT;\n", grants(&wanted));
+    let _ = write!(sql, "\n{}COMMIT;\n", grants(&wanted)?);
     Ok(sql)
 }
 

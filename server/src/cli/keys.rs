@@ -121,7 +121,11 @@ async fn issue(target: &Target, principal: PrincipalId, out: Option<&Path>) -> R
         Some(file) => output::note(format!("key {key}, in {}", file.display())),
         None if issued.is_ok() => {
             output::note(format!("key {key}, shown this once:"));
-            output::line(secret.reveal());
+            if let Err(e) = output::secret(secret.reveal()) {
+                // Nobody has it: it must not go on working.
+                revoke(target, principal, key, false).await?;
+                return Err(AppError::other(format!("the key could not be shown ({e}) and was revoked; name a file with --out")));
+            }
         }
         None => {}
     }
@@ -181,7 +185,7 @@ async fn subjects(target: &Target, business: &str) -> Result<(), AppError> {
             pageInfo {{ hasNextPage endCursor }} nodes {{ subject aggregates forgottenAt namedIn {{ kind id }} }} }} }} }}",
         by(business)
     );
-    let mut after = Value::Null;
+    let (mut after, mut nobody) = (Value::Null, true);
     loop {
         let answer = target.query(&query, json!({"business": business, "after": after})).await?;
         if let Some(error) = answer.pointer("/errors/0/message").and_then(Value::as_str) {
@@ -195,12 +199,18 @@ async fn subjects(target: &Target, business: &str) -> Result<(), AppError> {
                 "" => String::new(),
                 at => format!(", forgotten at {at}"),
             };
+            nobody = false;
             output::line(format!("{} in {} aggregates{state}", text("subject"), node.get("aggregates").cloned().unwrap_or_default()));
             named(node.get("namedIn"));
         }
         match page.get("pageInfo") {
             Some(info) if info.get("hasNextPage") == Some(&Value::Bool(true)) => after = info.get("endCursor").cloned().unwrap_or_default(),
-            Some(_) | None => return Ok(()),
+            Some(_) | None => {
+                if nobody {
+                    output::note(format!("nobody but the business itself is named in {business}"));
+                }
+                return Ok(());
+            }
         }
     }
 }

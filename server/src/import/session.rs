@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use commands::{Actor, CommandError, Desk, Receipt, Submission};
 use domain::ids::{AgentId, EventId, HistoryId, INSTALLATION, TaskId};
 use domain::{AggregateRef, BusinessId, PrincipalId, Timestamp};
+use event_log::envelope::event_id;
 use event_log::sealing::content_digest;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -78,6 +79,12 @@ impl Session {
 
     async fn is_there(&self, aggregate: AggregateRef) -> Result<bool, CommandError> {
         Ok(self.desk.log().versions(self.business, &[aggregate]).await?.first().is_some_and(|version| *version > 0))
+    }
+
+    /// Whether a command was carried out under that key.
+    async fn was_sent(&self, key: &str) -> Result<bool, CommandError> {
+        let first = event_id(self.business, self.actor.principal, key, 0);
+        Ok(self.desk.log().find(self.business, first).await?.is_some())
     }
 
     /// An agent of that name, for all imports of this format.
@@ -250,7 +257,12 @@ impl Run<'_> {
     /// What the desk says.
     pub async fn step(&mut self, step: Step<'_>) -> Result<Receipt, CommandError> {
         let session = self.session;
-        let mut submission = Submission::new(session.business, session.actor.clone(), self.key(step.part), step.command, Some(step.id), &step.data);
+        let mut key = self.key(step.part);
+        if !self.hashed && !session.was_sent(&key).await? {
+            // What has grown since an earlier version imported the record has no name in the clear.
+            key = format!("{}:{}:{}", session.format, session.hashed(&self.record), session.hashed(step.part));
+        }
+        let mut submission = Submission::new(session.business, session.actor.clone(), key, step.command, Some(step.id), &step.data);
         submission.correlation = Some(self.task);
         submission.on_behalf_of = Some(session.on_behalf_of);
         submission.occurred_at = step.at;

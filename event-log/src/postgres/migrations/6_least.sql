@@ -2,8 +2,12 @@
 -- Who may what is granted by roles of this database alone (grants.sql); a program that works in the roles
 -- of the whole cluster, as those before did, is too old.
 ALTER TABLE minutebook_keys.keys OWNER TO CURRENT_USER;
--- A destroyed key leaves its old row version, wrapped, in the file: it is vacuumed away within a minute.
-ALTER TABLE minutebook_keys.keys SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
+-- A destroyed key leaves its old row version, wrapped, in the file: one is enough to have it vacuumed away at
+-- the next look, within a minute.
+ALTER TABLE minutebook_keys.keys SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
+
+-- Until now attempts had keys as they were sent.
+UPDATE attempts SET key = '' WHERE length(key) <> 64;
 
 CREATE TABLE attempt_caps(
   one           boolean PRIMARY KEY DEFAULT true CHECK (one),
