@@ -288,6 +288,12 @@ impl App {
         Ok(self.desk.directory().slug(name).await?)
     }
 
+    /// Whether somebody is forgotten on record whose key's bytes could not be overwritten yet.
+    #[must_use]
+    pub fn forgetting_is_pending(&self) -> bool {
+        self.forgettings.is_pending()
+    }
+
     /// Waits until the views show everything that is durable now.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use commands::{Actor, Desk, Submission};
@@ -34,6 +35,8 @@ pub(crate) struct Forgettings {
     keyring: Arc<dyn Keyring>,
     /// One at a time applies, and writes to the list.
     state: Mutex<State>,
+    /// Whether something that is forgotten on record could not be applied yet.
+    pending: AtomicBool,
 }
 
 /// How far this process is, besides the keys, which may be shared with others and say it themselves.
@@ -56,7 +59,13 @@ impl Forgettings {
     /// When the list can't be read.
     pub(crate) fn open(file: PathBuf, log: Arc<dyn EventLog>, keyring: Arc<dyn Keyring>) -> Result<Self, AppError> {
         let state = State { list: ForgottenList::open(file)?, listed: None, purged: 0 };
-        Ok(Self { log, keyring, state: Mutex::new(state) })
+        Ok(Self { log, keyring, state: Mutex::new(state), pending: AtomicBool::new(false) })
+    }
+
+    /// Whether something that is forgotten on record could not be applied yet: a key whose bytes a reader
+    /// keeps in the WAL, a list that can't be written.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.load(Ordering::Relaxed)
     }
 
     /// Applies what the log says and was not applied here; says how many keys were destroyed. Every key
@@ -66,6 +75,12 @@ impl Forgettings {
     /// # Errors
     /// The first failure; what it concerns is tried again by the next call.
     pub(crate) async fn apply(&self, views: Option<&Views>) -> Result<u32, AppError> {
+        let applied = self.apply_now(views).await;
+        self.pending.store(applied.is_err(), Ordering::Relaxed);
+        applied
+    }
+
+    async fn apply_now(&self, views: Option<&Views>) -> Result<u32, AppError> {
         let mut state = self.state.lock().await;
         let Some(log) = self.log.identity().await? else { return Ok(0) };
         let applied = self.position(self.keyring.applied(log).await?);

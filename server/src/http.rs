@@ -160,7 +160,10 @@ async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpRespons
     operations::operator(&request, &state).await?;
     let lag = state.app.log.lag(state.app.views.position()).await.map_err(|e| Problem::unavailable(&e))?;
     let dropped = state.app.feeds_dropped.load(std::sync::atomic::Ordering::Relaxed);
+    let pending = u8::from(state.app.forgetting_is_pending());
     let text = format!("# TYPE minutebook_feeds_dropped_total counter\nminutebook_feeds_dropped_total {dropped}\n")
+        + "# HELP minutebook_forgetting_pending 1 while a key that is forgotten on record is not yet destroyed.\n"
+        + &format!("# TYPE minutebook_forgetting_pending gauge\nminutebook_forgetting_pending {pending}\n")
         + &state.metrics.text(*state.app.log.position().borrow(), lag, &state.app.views);
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
 }

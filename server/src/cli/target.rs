@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::app::{App, AppError, Handles, graphql_request, operator};
 use crate::client::Remote;
 use crate::config::Config;
+use crate::output;
 use crate::presence::IfNone;
 use crate::secret::Secret;
 
@@ -22,7 +23,12 @@ pub(crate) enum Target {
 impl Target {
     pub(crate) async fn open(config: &Config, server: Option<&str>, key_file: Option<&Path>, if_none: IfNone) -> Result<Self, AppError> {
         let Some(url) = server else {
-            return Ok(Self::Local(Box::new(App::open(config, Handles { if_none, ..Handles::default() }).await?)));
+            let app = App::open(config, Handles { if_none, ..Handles::default() }).await?;
+            if app.forgetting_is_pending() {
+                let what = "another program reads the keyring's file and keeps its bytes there; close it, and run this again";
+                output::note(format!("minutebook: a key that is forgotten on record is not yet destroyed: {what}"));
+            }
+            return Ok(Self::Local(Box::new(app)));
         };
         let text = match key_file {
             Some(file) => std::fs::read_to_string(file).map_err(|e| AppError::other(format!("{}: {e}", file.display())))?,
