@@ -86,8 +86,8 @@ commands!("access" {
     } with {
         /// The key's id.
         key: KeyId,
-        /// Also where it is the last key of the last operator: then nobody can run the installation over
-        /// a door.
+        /// Revokes it also where it is the last key of the last operator. After that the installation is run
+        /// on its data folder alone, until somebody issues a key there.
         #[serde(default)]
         last: bool,
     }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use domain::access::PrincipalKind;
 use domain::agents::{Agent, AgentRole, AgentStatus, Changed, Enrolled, Permissions, Resumed, Retired, Runtime, Suspended};
 use domain::approvals::Said;
-use domain::ids::AgentId;
+use domain::ids::{AgentId, TaskId};
 use domain::personal::Text;
 use domain::values::{Name, Role, Team};
-use domain::{AggregateRef, PrincipalId};
+use domain::{AggregateRef, PrincipalId, SubjectId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -156,6 +156,18 @@ pub(crate) fn own_team(ctx: &Context, seen: &Boundary, named: Option<AgentId>, t
     }
     let Some(id) = named.or(ctx.own_agent()) else { return Ok(()) };
     if seen.get(id)?.team == team { Ok(()) } else { Err(Refusal::NotYours { who: "an agent of its team" }) }
+}
+
+/// The person whom the task serves that something belongs to; `None` without a task, and where the task
+/// serves nobody but the business. An agent's task is one of its own team.
+pub(crate) fn person_of_task(ctx: &Context, seen: &Boundary, named: Option<AgentId>, task: Option<TaskId>) -> Result<Option<SubjectId>, Refusal> {
+    let Some(id) = task else { return Ok(None) };
+    let task = seen.get(id)?;
+    if task.status.is_none() {
+        return Err(Refusal::Unknown { what: "task" });
+    }
+    own_team(ctx, seen, named, task.team)?;
+    Ok(Some(task.subject).filter(|subject| *subject != ctx.business.as_subject()))
 }
 
 /// Refuses what somebody else recorded: an owner may change everything, an agent what it or its team

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Refusal;
-use crate::agents::{at_work, own_record, own_team};
+use crate::agents::{at_work, own_record, person_of_task};
 use crate::budgets::{self, Spending};
 use crate::cost::CostInput;
 use crate::registry::{ContextRules, Target, commands};
@@ -107,17 +107,7 @@ fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusa
         return Err(Refusal::OutOfRange { field: "options and evidence", rule: "at most 100 each" });
     }
     let business = ctx.business.as_subject();
-    let of_task = match c.task {
-        Some(id) => {
-            let task = seen.get(id)?;
-            if task.status.is_none() {
-                return Err(Refusal::Unknown { what: "task" });
-            }
-            own_team(ctx, seen, c.agent, task.team)?;
-            Some(task.subject).filter(|subject| *subject != business)
-        }
-        None => None,
-    };
+    let of_task = person_of_task(ctx, seen, c.agent, c.task)?;
     let subject = of_task.or(ctx.person_behind).unwrap_or(business);
     at_work(ctx, seen, c.agent)?;
     let text = |t: &Text| t.clone().about(subject);

@@ -58,7 +58,7 @@ impl Roster {
         self.principal(id).and_then(|p| p.roles.get(&business)).is_some_and(|roles| !roles.is_empty())
     }
 
-    /// Whether an operator besides this one has a key that works.
+    /// Whether the installation has another operator with a working API key, besides the given principal.
     #[must_use]
     pub fn has_other_operator(&self, besides: PrincipalId) -> bool {
         self.operators.iter().filter(|id| **id != besides).any(|id| self.principal(*id).is_some_and(|p| !p.keys.is_empty()))

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Refusal;
-use crate::agents::{acting_as, at_work, own_team};
+use crate::agents::{acting_as, at_work, person_of_task};
 use crate::budgets::{self, Aside, Spending};
 use crate::cost::CostInput;
 use crate::operation_classes;
@@ -180,17 +180,7 @@ fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Ref
         }
     }
     let business = ctx.business.as_subject();
-    let of_task = match c.task {
-        Some(task) => {
-            let task = seen.get(task)?;
-            if task.status.is_none() {
-                return Err(Refusal::Unknown { what: "task" });
-            }
-            own_team(ctx, seen, c.agent, task.team)?;
-            Some(task.subject)
-        }
-        None => None,
-    };
+    let of_task = person_of_task(ctx, seen, c.agent, c.task)?;
     // What was decided about a person is carried out about that person.
     let of_decision = c.decision.and_then(|id| seen.loaded(id)).filter(|d| d.status.is_some()).map(|d| d.subject);
     let subject = [of_task, of_decision].into_iter().flatten().find(|subject| *subject != business).unwrap_or(business);

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Refusal;
-use crate::agents::{at_work, own_record, own_team};
+use crate::agents::{at_work, own_record, person_of_task};
 use crate::registry::{ContextRules, Target, commands};
 use crate::root::{Boundary, Changes, Context};
 
@@ -168,17 +168,7 @@ fn record(c: &RecordFact, ctx: &Context, seen: &Boundary) -> Result<FactRecorded
     check_validity(c.valid_from, c.valid_to, c.sources.len())?;
     at_work(ctx, seen, c.agent)?;
     let business = ctx.business.as_subject();
-    let of_task = match c.task {
-        Some(id) => {
-            let task = seen.get(id)?;
-            if task.status.is_none() {
-                return Err(Refusal::Unknown { what: "task" });
-            }
-            own_team(ctx, seen, c.agent, task.team)?;
-            Some(task.subject).filter(|subject| *subject != business)
-        }
-        None => None,
-    };
+    let of_task = person_of_task(ctx, seen, c.agent, c.task)?;
     let about = c.about.filter(|subject| *subject != business);
     let subject = about.or(of_task).or(ctx.person_behind).unwrap_or(business);
     Ok(FactRecorded {

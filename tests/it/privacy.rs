@@ -16,7 +16,8 @@ use crate::story::{Story, actor, id};
 /// What is said of Ada: found again wherever it is.
 const CANARY: &str = "canary-of-ada";
 
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+/// Every file below a folder, with what is in it.
+pub(crate) fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -140,6 +140,9 @@ async fn a_key_that_one_server_destroys_is_gone_at_the_next_use_at_the_other() {
             assert!(began.elapsed() < Duration::from_secs(30), "B's list has it too: whichever is taken along by a restore");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        let epoch = a.app.keyring.epoch().await.unwrap();
+        assert_eq!(b.app.keyring.destroy(business, domain::SubjectId(ada), 1).await.unwrap(), 0);
+        assert_eq!(a.app.keyring.epoch().await.unwrap(), epoch, "what is destroyed already makes nobody's keys stale");
     })
     .await;
 }

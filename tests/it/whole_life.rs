@@ -15,6 +15,8 @@ use tempfile::TempDir;
 use tests::installation::Installation;
 use uuid::Uuid;
 
+use crate::privacy::files;
+
 /// Canaries in each text.
 const IN_EACH: usize = 5;
 
@@ -126,19 +128,6 @@ const ASK: &str = "{ business(slug: \"acme\") { events(first: 200) { nodes { typ
     tasks { nodes { title { text } instructions { text } result { text } } } decisions { nodes { choice { text } rationale { text } } }
     approvals { nodes { preview { text } } } calls { nodes { arguments { text } result { text } error { text } } }
     memory(history: true) { nodes { text { text } value { text } } } } }";
-
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all.extend(files(&path));
-        } else if let Ok(bytes) = std::fs::read(&path) {
-            all.push((path.display().to_string(), bytes));
-        }
-    }
-    all
-}
 
 fn nothing_left(folder: &Path, c: &Canaries) {
     for (name, bytes) in files(folder) {

@@ -24,6 +24,11 @@ use crate::sealing::Entropy;
 /// Keys that stay unwrapped in memory.
 const UNWRAPPED_MAX: usize = 100_000;
 
+/// Destroys the keys of a subject up to a generation. Where none is left there is no row and no new epoch:
+/// every server applies each forgetting, and each start the whole list, and nobody's keys may go stale by that.
+const DESTROY: &str = "SELECT minutebook_keys.destroy_keys($1, $2, $3) WHERE EXISTS
+  (SELECT 1 FROM minutebook_keys.keys WHERE business = $1 AND subject = $2 AND generation <= $3 AND wrapped IS NOT NULL)";
+
 #[derive(Default)]
 struct Remembered {
     epoch: i64,
@@ -221,10 +226,7 @@ pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
     }
     // What is destroyed at the source is destroyed here too.
     for key in moved.keys.iter().filter(|key| key.wrapped.is_none()) {
-        let query = sqlx::query(
-            "SELECT minutebook_keys.destroy_keys($1, $2, $3) WHERE EXISTS
-                                 (SELECT 1 FROM minutebook_keys.keys WHERE business = $1 AND subject = $2 AND generation <= $3 AND wrapped IS NOT NULL)",
-        );
+        let query = sqlx::query(DESTROY);
         asked(query.bind(key.business).bind(key.subject).bind(stored(key.generation)).execute(&mut *tx)).await?;
     }
     asked(tx.execute("SELECT minutebook_keys.next_epoch()")).await?;
@@ -296,9 +298,8 @@ impl Keyring for PostgresKeyring {
 
     async fn destroy(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<u32, KeyringError> {
         // One statement: nobody who is stopped in the middle holds up the others.
-        let destroying =
-            sqlx::query_scalar("SELECT minutebook_keys.destroy_keys($1, $2, $3)").bind(business.0).bind(subject.0).bind(stored(up_to)).fetch_one(&self.pool);
-        let destroyed: i64 = asked(destroying).await?;
+        let destroying = sqlx::query_scalar(DESTROY).bind(business.0).bind(subject.0).bind(stored(up_to)).fetch_optional(&self.pool);
+        let Some(destroyed): Option<i64> = asked(destroying).await? else { return Ok(0) };
         // Until the table is vacuumed its old row version, wrapped, lies in the file; see SECURITY.md.
         if let Err(e) = asked(self.pool.execute("VACUUM minutebook_keys.keys")).await {
             tracing::warn!(error = %e, "a destroyed key still lies, wrapped, in its table's file; PostgreSQL's autovacuum will take it");
