@@ -2,6 +2,14 @@
 
 /// Largest request body, in bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Largest body of a request that only says what to do, in bytes.
+pub const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
+/// Longest that a body takes to come, in milliseconds.
+pub const BODY_MS_MAX: u64 = 30_000;
+/// Longest that the head of a request takes to come, in milliseconds.
+pub const HEAD_MS_MAX: u64 = 5_000;
+/// Largest message on a WebSocket before `connection_init`, in bytes.
+pub const INIT_BYTES_MAX: usize = 4 << 10;
 /// Largest stored event, in bytes.
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
 /// Largest append, in bytes of its events.
@@ -24,10 +32,34 @@ pub const GRAPHQL_ALIASES_MAX: usize = 200;
 pub const GRAPHQL_BATCH_MAX: usize = 10;
 /// Highest cost of a GraphQL query.
 pub const GRAPHQL_COST_MAX: usize = 10_000;
+/// Longest text of a GraphQL query, in bytes.
+pub const GRAPHQL_TEXT_BYTES_MAX: usize = 64 << 10;
+/// Most selections of a GraphQL query, its fragments spread.
+pub const GRAPHQL_SELECTIONS_MAX: usize = 10_000;
+/// Largest answer to a GraphQL query, in bytes of its texts.
+pub const GRAPHQL_ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Reads of the views that one GraphQL query has under way.
+pub const GRAPHQL_READS_MAX: usize = 2;
+/// GraphQL queries of one principal that run at once; more of them wait.
+pub const GRAPHQL_QUERIES_PER_PRINCIPAL_MAX: usize = 4;
+/// GraphQL queries that run at once in a process; more of them wait.
+pub const GRAPHQL_QUERIES_MAX: usize = 64;
+/// Words of a search.
+pub const SEARCH_WORDS_MAX: usize = 64;
+/// Proofs and verifications that are made at once; they read a whole stream each.
+pub const PROOFS_MAX: usize = 2;
+/// Longest that a proof takes, in milliseconds.
+pub const PROOF_MS_MAX: u64 = 5_000;
 /// Most operations under way on one WebSocket.
 pub const GRAPHQL_OPERATIONS_MAX: usize = 100;
 /// Most WebSockets that are open.
 pub const SUBSCRIBERS_MAX: usize = 5_000;
+/// WebSockets of one principal.
+pub const SUBSCRIBERS_PER_PRINCIPAL_MAX: usize = 100;
+/// WebSockets that have not said yet who they are.
+pub const STRANGERS_MAX: usize = 256;
+/// Feeds of one principal.
+pub const FEEDS_PER_PRINCIPAL_MAX: usize = 20;
 /// Longest that a GraphQL query runs, in milliseconds.
 pub const GRAPHQL_QUERY_MS_MAX: u64 = 2_000;
 /// Longest that a query waits for `minPosition`, in milliseconds.
@@ -58,6 +90,10 @@ pub const IMPORT_RECORD_BYTES_MAX: usize = 16 << 20;
 /// Name, value and unit of each, for people.
 pub const ALL: &[(&str, u64, &str)] = &[
     ("body", BODY_BYTES_MAX as u64, "bytes"),
+    ("small body", SMALL_BODY_BYTES_MAX as u64, "bytes, where no command comes"),
+    ("body time", BODY_MS_MAX, "ms"),
+    ("head time", HEAD_MS_MAX, "ms"),
+    ("first message", INIT_BYTES_MAX as u64, "bytes, on a WebSocket"),
     ("event", EVENT_BYTES_MAX as u64, "bytes"),
     ("append", APPEND_BYTES_MAX as u64, "bytes"),
     ("depth", DEPTH_MAX as u64, "levels of JSON"),
@@ -67,8 +103,21 @@ pub const ALL: &[(&str, u64, &str)] = &[
     ("graphql aliases", GRAPHQL_ALIASES_MAX as u64, "a query"),
     ("graphql batch", GRAPHQL_BATCH_MAX as u64, "queries"),
     ("graphql cost", GRAPHQL_COST_MAX as u64, "fields"),
+    ("graphql text", GRAPHQL_TEXT_BYTES_MAX as u64, "bytes"),
+    ("graphql selections", GRAPHQL_SELECTIONS_MAX as u64, "a query, fragments spread"),
+    ("graphql answer", GRAPHQL_ANSWER_BYTES_MAX as u64, "bytes of texts"),
+    ("graphql reads at once", GRAPHQL_READS_MAX as u64, "a query"),
+    ("graphql queries of a principal", GRAPHQL_QUERIES_PER_PRINCIPAL_MAX as u64, "at once"),
+    ("graphql queries", GRAPHQL_QUERIES_MAX as u64, "at once"),
+    ("search", SEARCH_WORDS_MAX as u64, "words"),
+    ("proofs", PROOFS_MAX as u64, "at once"),
+    ("proof time", PROOF_MS_MAX, "ms"),
     ("graphql operations", GRAPHQL_OPERATIONS_MAX as u64, "a WebSocket"),
     ("subscribers", SUBSCRIBERS_MAX as u64, "WebSockets"),
+    ("subscribers of a principal", SUBSCRIBERS_PER_PRINCIPAL_MAX as u64, "WebSockets"),
+    ("strangers", STRANGERS_MAX as u64, "WebSockets without a key"),
+    ("feeds", FEEDS_MAX as u64, "open"),
+    ("feeds of a principal", FEEDS_PER_PRINCIPAL_MAX as u64, "open"),
     ("graphql time", GRAPHQL_QUERY_MS_MAX, "ms"),
     ("min position wait", MIN_POSITION_WAIT_MS_MAX, "ms"),
     ("queue", QUEUE_MAX as u64, "commands"),

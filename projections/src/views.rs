@@ -1,17 +1,21 @@
 //! The views from the outside: read-only connections, how far they are, and requests to the runner.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+mod reading;
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
 use event_log::LogError;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{ALL, ApplyError};
+use reading::Served;
+pub(crate) use reading::read_only;
 
 /// Why the views could not be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -163,13 +167,6 @@ pub(crate) enum Request {
     Stop,
 }
 
-/// The file that is read, and connections to it.
-#[derive(Default)]
-struct Served {
-    path: PathBuf,
-    idle: Vec<Connection>,
-}
-
 /// What the runner tells those who read.
 #[derive(Clone, Default)]
 pub(crate) struct Told {
@@ -190,16 +187,6 @@ impl Told {
     }
 }
 
-/// A connection that only reads.
-pub(crate) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.set_prepared_statement_cache_capacity(64);
-    connection.pragma_update(None, "mmap_size", 1_u64 << 32)?;
-    Ok(connection)
-}
-
-/// Connections that are kept for the next who reads.
-const IDLE_MAX: usize = 64;
 /// How long text that is searchable in the clear is shown without knowing that no key of it was destroyed.
 const TEXT_AGE_MAX: Duration = Duration::from_secs(30);
 
@@ -220,32 +207,6 @@ impl Views {
     #[must_use]
     pub fn may_show_text(&self) -> bool {
         self.text.borrow().elapsed() < TEXT_AGE_MAX
-    }
-
-    /// Reads with a connection of its own; call it where blocking is allowed.
-    ///
-    /// # Errors
-    /// What `read` returns, or that the file can't be opened.
-    pub fn read<T, E: From<rusqlite::Error>>(&self, read: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
-        self.told.reads.fetch_add(1, Ordering::Relaxed);
-        let served = || self.told.served.lock().unwrap_or_else(PoisonError::into_inner);
-        let (path, idle) = {
-            let mut served = served();
-            (served.path.clone(), served.idle.pop())
-        };
-        let connection = idle.map_or_else(|| read_only(&path), Ok)?;
-        let result = read(&connection);
-        let mut served = served();
-        if served.path == path && served.idle.len() < IDLE_MAX {
-            served.idle.push(connection);
-        }
-        result
-    }
-
-    /// How often this process has read them.
-    #[must_use]
-    pub fn reads(&self) -> u64 {
-        self.told.reads.load(Ordering::Relaxed)
     }
 
     /// The last position that every projection has applied.

@@ -28,10 +28,8 @@ impl Member {
     async fn operator(&self, ctx: &Context<'_>) -> Result<bool> {
         let sources = ctx.data::<crate::Sources>()?.clone();
         let principal = self.principal.clone();
-        crate::page::blocking(move || {
-            sources.views.read(|c| c.prepare_cached("SELECT operator FROM principals WHERE principal = ?")?.query_row([principal], |r| r.get(0)))
-        })
-        .await
+        crate::allowance::read(&sources, move |c| c.prepare_cached("SELECT operator FROM principals WHERE principal = ?")?.query_row([principal], |r| r.get(0)))
+            .await
     }
 }
 

@@ -4,21 +4,26 @@
 //! A document is validated in full the first time. When it ran without an error it is known to
 //! fit the schema, and runs through a schema that checks only what may differ each time: depth,
 //! cost and the values of variables.
+//!
+//! Nothing walks a document before its selections were counted, each fragment once; and a document that is
+//! new is parsed and validated where blocking is allowed, never on a thread that serves sockets.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
 use async_graphql::{ErrorExtensionValues, Request, Response, ServerError, ValidationMode, Value};
-use domain::limits::GRAPHQL_ALIASES_MAX;
+use domain::limits::{GRAPHQL_ALIASES_MAX, GRAPHQL_SELECTIONS_MAX, GRAPHQL_TEXT_BYTES_MAX};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Schema, Sources, builder};
+use crate::allowance::{Allowance, Waiting};
+use crate::{Schema, Sources, builder, selections};
 
 /// Documents that are remembered, and persisted queries.
 const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
@@ -37,7 +42,11 @@ struct Document {
 }
 
 /// What answers questions.
-pub struct Api {
+#[derive(Clone)]
+pub struct Api(Arc<Front>);
+
+struct Front {
+    sources: Sources,
     strict: Schema,
     trusting: Schema,
     /// Clients ask for the schema more deeply than any question about data may go.
@@ -61,20 +70,102 @@ impl Api {
     /// The schema over these sources, with every limit in place.
     #[must_use]
     pub fn new(sources: &Sources, introspection: bool) -> Self {
-        let schema = |mode| builder().validation_mode(mode).data(sources.clone()).data(crate::children::loader(sources)).finish();
-        let introspecting = builder().limit_depth(INTROSPECTION_DEPTH_MAX).finish();
-        Self {
+        let schema = |mode| builder().validation_mode(mode).finish();
+        Self(Arc::new(Front {
+            sources: sources.clone(),
             strict: schema(ValidationMode::Strict),
             trusting: schema(ValidationMode::Fast),
-            introspecting,
+            introspecting: builder().limit_depth(INTROSPECTION_DEPTH_MAX).finish(),
             introspection,
             documents: Mutex::new(LruCache::new(REMEMBERED_MAX)),
             persisted: Mutex::new(LruCache::new(REMEMBERED_MAX)),
-        }
+        }))
     }
 
-    /// Answers one request; its data must hold a [`crate::Viewer`].
+    /// Answers one request; its data must hold a [`crate::Viewer`]. Who drops this future ends the work.
     pub async fn execute(&self, request: Request) -> Response {
+        let (request, waiting) = self.0.begin(request);
+        let response = if self.0.is_validated(&request.query) {
+            self.0.execute(request).await
+        } else {
+            let front = Arc::clone(&self.0);
+            where_blocking_is_allowed(async move { front.execute(request).await }).await
+        };
+        drop(waiting);
+        response
+    }
+
+    /// Whether it is a subscription, so that its answers have no end; `None` when it can't be parsed.
+    pub async fn is_subscription(&self, query: &str) -> Option<bool> {
+        let (front, query) = (Arc::clone(&self.0), query.to_owned());
+        let parsed = where_blocking_is_allowed(async move { front.document(&query).ok() }).await?;
+        Some(parsed.parsed.operations.iter().any(|(_, o)| o.node.ty == OperationType::Subscription))
+    }
+
+    /// Answers a subscription, or any other operation, one response after another.
+    pub async fn stream(&self, request: Request) -> BoxStream<'static, Response> {
+        let (request, waiting) = self.0.begin(request);
+        let allowance = waiting.allowance();
+        let front = Arc::clone(&self.0);
+        // The first step is the validation.
+        let (first, rest) = where_blocking_is_allowed(async move {
+            let mut answers = front.stream(request);
+            let first = std::future::poll_fn(|cx| Poll::Ready(answers.poll_next_unpin(cx))).await;
+            (first, answers)
+        })
+        .await;
+        let rest = match first {
+            Poll::Ready(None) => futures_util::stream::empty().boxed(),
+            Poll::Ready(Some(first)) => futures_util::stream::once(async { first }).chain(rest).boxed(),
+            Poll::Pending => rest,
+        };
+        let answers = rest.map(move |response| {
+            waiting.allowance().next_answer();
+            response
+        });
+        allowance.next_answer();
+        answers.boxed()
+    }
+}
+
+/// Runs a future on a thread that may block; it ends when nobody waits for it any more.
+async fn where_blocking_is_allowed<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let runtime = tokio::runtime::Handle::current();
+    let (_waits, nobody_waits) = tokio::sync::oneshot::channel::<()>();
+    let work = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async move {
+            tokio::select! {
+                done = work => Some(done),
+                _ = nobody_waits => None,
+            }
+        })
+    });
+    match work.await {
+        Ok(Some(done)) => done,
+        // Only who does not wait any more could see that.
+        Ok(None) => std::future::pending().await,
+        Err(e) => match e.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+impl Front {
+    /// Gives a question its own allowance.
+    fn begin(&self, request: Request) -> (Request, Waiting) {
+        let (allowance, waiting) = Allowance::begin();
+        let sources = Sources { allowance, ..self.sources.clone() };
+        let loader = crate::children::loader(&sources);
+        (request.data(sources).data(loader), waiting)
+    }
+
+    fn is_validated(&self, query: &str) -> bool {
+        let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        documents.get(query).is_some_and(|d| d.validated.load(Ordering::Relaxed))
+    }
+
+    async fn execute(&self, request: Request) -> Response {
         let (document, request) = match self.prepare(request) {
             Ok(prepared) => prepared,
             Err(error) => return Response::from_errors(vec![*error]),
@@ -93,8 +184,7 @@ impl Api {
         response
     }
 
-    /// Answers a subscription, or any other operation, one response after another.
-    pub fn stream(&self, request: Request) -> BoxStream<'static, Response> {
+    fn stream(&self, request: Request) -> BoxStream<'static, Response> {
         match self.prepare(request) {
             Ok((_, request)) => {
                 let answers = self.strict.execute_stream(request);
@@ -143,10 +233,15 @@ impl Api {
         if let Some(known) = self.documents.lock().unwrap_or_else(PoisonError::into_inner).get(query) {
             return Ok(Arc::clone(known));
         }
+        if query.len() > GRAPHQL_TEXT_BYTES_MAX {
+            let message = format!("the query has {} bytes, {GRAPHQL_TEXT_BYTES_MAX} are allowed", query.len());
+            return Err(Box::new(refused("TOO_LONG", message, "send values as variables, or ask in several queries")));
+        }
         let parsed = parse_query(query).map_err(|e| Box::new(ServerError::from(e))).map_err(|mut e| {
             complete(&mut e);
             e
         })?;
+        check_selections(&parsed)?;
         check_aliases(&parsed)?;
         let introspects = parsed.operations.iter().all(|(_, o)| only_introspects(&o.node.selection_set.node));
         let document = Arc::new(Document { parsed, validated: AtomicBool::new(false), introspects });
@@ -177,6 +272,17 @@ fn complete(error: &mut ServerError) {
     };
     values.set("code", code);
     values.set("hint", hint);
+}
+
+fn check_selections(document: &ExecutableDocument) -> Result<(), Box<ServerError>> {
+    match selections::count(document) {
+        Ok(count) if count <= GRAPHQL_SELECTIONS_MAX => Ok(()),
+        Ok(_) => {
+            let message = format!("with its fragments spread the query has more than {GRAPHQL_SELECTIONS_MAX} selections");
+            Err(Box::new(refused("TOO_MANY_SELECTIONS", message, "ask for less at once; `minutebook limits` shows the limits")))
+        }
+        Err(e) => Err(Box::new(refused("BAD_QUERY", e.to_string(), "take the spread out of the fragment it names"))),
+    }
 }
 
 fn check_aliases(document: &ExecutableDocument) -> Result<(), Box<ServerError>> {

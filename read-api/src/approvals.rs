@@ -4,9 +4,9 @@ use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use rusqlite::OptionalExtension as _;
 
 use crate::Sources;
+use crate::allowance::read_here;
 use crate::children;
 use crate::node::{JsonValue, node};
-use crate::page::here;
 use crate::personal::PersonalText;
 
 node! {
@@ -109,7 +109,7 @@ struct RuleFault {
 pub(crate) fn approval_policy(ctx: &Context<'_>, business: &str) -> Result<ApprovalPolicy> {
     let sources = ctx.data::<Sources>()?;
     type Row = (i64, String, String, String);
-    let row: Option<Row> = here(|| {
+    let row: Option<Row> = read_here(|| {
         sources.views.read(|c| {
             let sql = "SELECT version, rules, operation_classes, defined_at FROM approval_policies WHERE business = ?";
             c.prepare_cached(sql)?.query_row([business], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))).optional()

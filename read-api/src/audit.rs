@@ -7,9 +7,10 @@ use domain::BusinessId;
 use event_log::{Recorded, Unsealed, unseal};
 use rusqlite::OptionalExtension as _;
 
+use crate::allowance::read;
 use crate::children;
 use crate::node::{JsonValue, Node as _, node};
-use crate::page::{List, Page, bad, blocking, cost};
+use crate::page::{List, Page, bad, cost};
 use crate::privacy::is_withheld;
 use crate::sight::Sight;
 use crate::{Sources, Viewer};
@@ -72,18 +73,16 @@ impl Event {
         let (sources, business) = (ctx.data::<Sources>()?.clone(), self.business.clone());
         let seen = Sight::of(ctx, &business)?.and::<Self>();
         let mut next = self.causation.clone();
-        blocking(move || {
-            sources.views.read(|c| {
-                let sql = format!("SELECT {} FROM events WHERE event_id = ? AND business = ?{seen}", Event::COLUMNS);
-                let mut query = c.prepare_cached(&sql)?;
-                let mut chain: Vec<Event> = Vec::new();
-                while let Some(id) = next.take().filter(|_| chain.len() < CAUSES_MAX) {
-                    let found = query.query_row([&id, &business], |r| Event::from_row(r, 0)).optional()?;
-                    next = found.as_ref().and_then(|e| e.causation.clone());
-                    chain.extend(found);
-                }
-                Ok(chain)
-            })
+        read(&sources, move |c| {
+            let sql = format!("SELECT {} FROM events WHERE event_id = ? AND business = ?{seen}", Event::COLUMNS);
+            let mut query = c.prepare_cached(&sql)?;
+            let mut chain: Vec<Event> = Vec::new();
+            while let Some(id) = next.take().filter(|_| chain.len() < CAUSES_MAX) {
+                let found = query.query_row([&id, &business], |r| Event::from_row(r, 0)).optional()?;
+                next = found.as_ref().and_then(|e| e.causation.clone());
+                chain.extend(found);
+            }
+            Ok(chain)
         })
         .await
     }
@@ -106,6 +105,7 @@ impl Event {
     async fn data(&self, ctx: &Context<'_>) -> Result<JsonValue> {
         let recorded = self.recorded(ctx).await?;
         let stored = recorded.stored()?;
+        ctx.data::<Sources>()?.allowance.spend(recorded.bytes.len())?;
         let mut event = serde_json::json!({"data": serde_json::from_str::<serde_json::Value>(stored.data.get())?});
         if ctx.data::<Viewer>()?.may_open(stored.business) {
             for (pointer, field) in stored.personal_fields() {
@@ -125,7 +125,9 @@ impl Event {
     /// The stored bytes, exactly: what was hashed into the business's Merkle tree.
     #[graphql(complexity = 5)]
     async fn stored(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(std::str::from_utf8(&self.recorded(ctx).await?.bytes)?.to_owned())
+        let recorded = self.recorded(ctx).await?;
+        ctx.data::<Sources>()?.allowance.spend(recorded.bytes.len())?;
+        Ok(std::str::from_utf8(&recorded.bytes)?.to_owned())
     }
 }
 

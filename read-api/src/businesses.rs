@@ -5,6 +5,7 @@ use domain::BusinessId;
 
 use crate::access::{Member, members};
 use crate::agents::Agent;
+use crate::allowance::read;
 use crate::approvals::{Approval, ApprovalPolicy, approval_policy};
 use crate::audit::{AttemptPage, Event, attempts};
 use crate::budgets::Budget;
@@ -14,7 +15,7 @@ use crate::memory::{Memory, MemoryFilter, memory};
 use crate::metrics::{Kpi, KpiFilter, kpis};
 use crate::node::node;
 use crate::operations::{Export, InclusionProof, SignedCheckpoint, inclusion_proof, signed_checkpoint};
-use crate::page::{Filter, List, Page, bad, blocking, cost, first_rows, list, time, words};
+use crate::page::{Filter, List, Page, bad, cost, first_rows, list, time, words};
 use crate::personal::BusinessText;
 use crate::privacy::{DataSubject, data_subjects};
 use crate::sight::Sight;
@@ -246,7 +247,7 @@ impl Business {
         let filter = self.filter(id).and("event_id = ?", event_id).and("kind = ?", kind).and("event_type = ?", r#type).and("actor = ?", actor);
         let filter = filter.and("correlation = ?", correlation).and("causation = ?", causation);
         let filter = filter.and("recorded_at >= ?", time(recorded_from.as_ref())?).and("recorded_at < ?", time(recorded_before.as_ref())?);
-        let filter = match search.as_deref().map(words).filter(|w| !w.is_empty()) {
+        let filter = match search.as_deref().map(words).transpose()?.filter(|w| !w.is_empty()) {
             Some(_) if !ctx.data::<Viewer>()?.may_open(self.id()?) => return Err(may_not_search()),
             Some(words) => {
                 crate::memory::searchable(&ctx.data::<Sources>()?.views)?;
@@ -334,7 +335,7 @@ impl Business {
         if !ctx.data::<Viewer>()?.may_open(self.id()?) {
             return Err(may_not_search());
         }
-        let words = words(&text);
+        let words = words(&text)?;
         if words.is_empty() {
             return Ok(Vec::new());
         }
@@ -348,11 +349,9 @@ impl Business {
             seen.unwrap_or_default()
         );
         crate::memory::searchable(&sources.views)?;
-        blocking(move || {
-            sources.views.read(|c| {
-                let hit = |r: &rusqlite::Row<'_>| Ok(SearchHit { seq: r.get(0)?, pointer: r.get(1)?, kind: r.get(2)?, id: r.get(3)?, snippet: r.get(4)? });
-                c.prepare_cached(&sql)?.query_map([words, business], hit)?.collect()
-            })
+        read(&sources, move |c| {
+            let hit = |r: &rusqlite::Row<'_>| Ok(SearchHit { seq: r.get(0)?, pointer: r.get(1)?, kind: r.get(2)?, id: r.get(3)?, snippet: r.get(4)? });
+            c.prepare_cached(&sql)?.query_map([words, business], hit)?.collect()
         })
         .await
     }

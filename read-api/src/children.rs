@@ -13,18 +13,19 @@ use async_graphql::connection::{Connection, Edge};
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::{Context, OutputType, Result};
 use domain::BusinessId;
-use event_log::{LogError, Recorded};
+use event_log::Recorded;
 
 use crate::Sources;
+use crate::allowance::read;
 use crate::node::Node;
-use crate::page::{List, Page, Slice, Total, blocking, encode};
+use crate::page::{List, Page, Slice, Total, encode};
 use crate::row::Row;
 use crate::sight::Sight;
 
 /// What reads for many at once.
 pub(crate) struct Together(Sources);
 
-/// The loader of a schema: no cache, because the views move.
+/// The loader of a question: no cache, because the views move.
 pub(crate) fn loader(sources: &Sources) -> DataLoader<Together> {
     DataLoader::new(Together(sources.clone()), tokio::spawn).delay(Duration::ZERO)
 }
@@ -125,11 +126,13 @@ impl<N: Node> Loader<Rows<N>> for Together {
                 first.slice.limit()
             );
             let (sources, values) = (self.0.clone(), json(group.iter().map(|k| &k.of.value)));
-            let rows: Vec<(String, i64, N)> = blocking(move || {
-                sources.views.read(|c| {
-                    let row = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get(1).unwrap_or_default(), N::from_row(r, 2)?));
-                    c.prepare_cached(&sql)?.query_map([&values, &first.of.business], row)?.collect()
-                })
+            let allowance = sources.allowance.clone();
+            let rows: Vec<(String, i64, N)> = read(&sources, move |c| {
+                let row = |r: &rusqlite::Row<'_>| {
+                    allowance.spend_row(r)?;
+                    Ok((r.get(0)?, r.get(1).unwrap_or_default(), N::from_row(r, 2)?))
+                };
+                c.prepare_cached(&sql)?.query_map([&values, &first.of.business], row)?.collect()
             })
             .await?;
             let mut by_value: HashMap<String, Vec<(i64, N)>> = HashMap::new();
@@ -159,10 +162,8 @@ impl Loader<Count> for Together {
                 first.table
             );
             let (sources, values) = (self.0.clone(), json(group.iter().map(|k| &k.of.value)));
-            let counts: HashMap<String, i64> = blocking(move || {
-                sources.views.read(|c| c.prepare_cached(&sql)?.query_map([&first.of.business, &values], |r| Ok((r.get(0)?, r.get(1)?)))?.collect())
-            })
-            .await?;
+            let counts: HashMap<String, i64> =
+                read(&sources, move |c| c.prepare_cached(&sql)?.query_map([&first.of.business, &values], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()).await?;
             found.extend(group.into_iter().map(|k| {
                 let count = counts.get(&k.of.value).copied().unwrap_or(0);
                 (k, count)
@@ -181,12 +182,10 @@ impl Loader<Id> for Together {
             let Some(first) = group.first().cloned() else { continue };
             let seqs = serde_json::Value::from(group.iter().map(|k| k.seq).collect::<Vec<_>>()).to_string();
             let sources = self.0.clone();
-            let rows: Vec<(Id, String)> = blocking(move || {
-                sources.views.read(|c| {
-                    let sql = "SELECT seq, event_id FROM events WHERE business = ? AND seq IN (SELECT value FROM json_each(?))";
-                    let row = |r: &rusqlite::Row<'_>| Ok((Id { business: first.business.clone(), seq: r.get(0)? }, r.get(1)?));
-                    c.prepare_cached(sql)?.query_map([&first.business, &seqs], row)?.collect()
-                })
+            let rows: Vec<(Id, String)> = read(&sources, move |c| {
+                let sql = "SELECT seq, event_id FROM events WHERE business = ? AND seq IN (SELECT value FROM json_each(?))";
+                let row = |r: &rusqlite::Row<'_>| Ok((Id { business: first.business.clone(), seq: r.get(0)? }, r.get(1)?));
+                c.prepare_cached(sql)?.query_map([&first.business, &seqs], row)?.collect()
             })
             .await?;
             found.extend(rows);
@@ -197,8 +196,8 @@ impl Loader<Id> for Together {
 
 impl Loader<InLog> for Together {
     type Value = Arc<Recorded>;
-    type Error = LogError;
-    async fn load(&self, keys: &[InLog]) -> Result<HashMap<InLog, Self::Value>, LogError> {
+    type Error = async_graphql::Error;
+    async fn load(&self, keys: &[InLog]) -> Result<HashMap<InLog, Self::Value>> {
         let mut found = HashMap::new();
         for mut group in grouped(keys, |k| k.business) {
             group.sort_by_key(|k| k.seq);
@@ -208,6 +207,7 @@ impl Loader<InLog> for Together {
                 while let Some(first) = run.first() {
                     let page = self.0.log.read_business(first.business, first.seq.saturating_sub(1), run.len()).await?;
                     run = run.get(page.len().max(1)..).unwrap_or_default();
+                    self.0.allowance.spend(page.iter().map(|r| r.bytes.len()).sum())?;
                     found.extend(page.into_iter().map(|r| (InLog { business: r.business, seq: r.seq }, Arc::new(r))));
                 }
             }
@@ -252,5 +252,5 @@ pub(crate) async fn event_id(ctx: &Context<'_>, business: &str, seq: i64) -> Res
 
 /// The event at that place of a business, as the log has it.
 pub(crate) async fn recorded(ctx: &Context<'_>, business: BusinessId, seq: u64) -> Result<Option<Arc<Recorded>>> {
-    Ok(together(ctx)?.load_one(InLog { business, seq }).await?)
+    together(ctx)?.load_one(InLog { business, seq }).await
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod agents;
+mod allowance;
 mod api;
 mod approvals;
 mod audit;
@@ -23,6 +24,7 @@ mod personal;
 mod privacy;
 mod query;
 mod row;
+mod selections;
 mod sight;
 mod subscription;
 mod tasks;
@@ -38,7 +40,9 @@ use event_log::attempts::Attempts;
 use event_log::{EventLog, Keyring};
 use projections::Views;
 use proof::checkpoint::Signer;
+use tokio::sync::Semaphore;
 
+pub use allowance::Allowance;
 pub use api::Api;
 pub use query::Query;
 pub use subscription::Subscription;
@@ -62,6 +66,10 @@ pub struct Sources {
     /// What is wrong with the rules of an approval policy, by rule: one that was laid down before a
     /// check existed still counts, and is shown with its faults.
     pub rule_faults: fn(&[ApprovalRule]) -> Vec<(String, String)>,
+    /// Room for proofs and verifications.
+    pub proofs: Arc<Semaphore>,
+    /// What the question may use that is being answered.
+    pub allowance: Allowance,
 }
 
 /// Who asks, with the roles they have; one goes into the data of every request.
@@ -113,6 +121,12 @@ impl Viewer {
     #[must_use]
     pub fn reads_attempts(&self, business: BusinessId) -> bool {
         self.operator() || self.has(business, &[Role::Owner, Role::Auditor])
+    }
+
+    /// Whether there is a business that it owns.
+    #[must_use]
+    pub fn owns_any(&self) -> bool {
+        self.known.roles.values().any(|roles| roles.contains(&Role::Owner))
     }
 
     /// Whether there is a business that it sees all of.

@@ -3,9 +3,10 @@
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{ComplexObject, Context, Result};
 
+use crate::allowance::read;
 use crate::children;
 use crate::node::{JsonValue, Node as _, node};
-use crate::page::{Filter, List, Page, Total, bad, blocking, first_rows, list, time, words};
+use crate::page::{Filter, List, Page, Total, bad, first_rows, list, time, words};
 use crate::personal::PersonalText;
 use crate::row::Row;
 use crate::{Sources, Viewer};
@@ -104,7 +105,7 @@ fn filter(business: &str, wanted: &MemoryFilter) -> Result<Filter> {
 
 pub(crate) async fn memory(ctx: &Context<'_>, business: &str, wanted: MemoryFilter, page: Page) -> Result<List<Memory>> {
     let filter = filter(business, &wanted)?;
-    match wanted.search.as_deref().map(words).filter(|w| !w.is_empty()) {
+    match wanted.search.as_deref().map(words).transpose()?.filter(|w| !w.is_empty()) {
         None => list(ctx, filter, page).await,
         Some(words) => search(ctx, business, words, filter, page).await,
     }
@@ -144,7 +145,8 @@ async fn search(ctx: &Context<'_>, business: &str, words: String, filter: Filter
     let sources = ctx.data::<Sources>()?.clone();
     searchable(&sources.views)?;
     let business = business.to_owned();
-    let mut hits: Vec<(i64, Memory)> = blocking(move || {
+    let allowance = sources.allowance.clone();
+    let mut hits: Vec<(i64, Memory)> = read(&sources, move |c| {
         let sql = format!(
             "SELECT place, {} FROM (SELECT m.*, h.snippet, h.score FROM
                (SELECT r.seq, r.pointer, snippet(search_text, 0, '[', ']', '…', 16) AS snippet, -bm25(search_text) AS score FROM search_text
@@ -153,11 +155,13 @@ async fn search(ctx: &Context<'_>, business: &str, words: String, filter: Filter
              WHERE {conditions} ORDER BY score DESC, place LIMIT {HITS_MAX}",
             Memory::COLUMNS
         );
-        sources.views.read(|c| {
-            let mut all: Vec<&dyn rusqlite::ToSql> = vec![&words, &business, &business];
-            all.extend(args.iter().map(|a| &**a as &dyn rusqlite::ToSql));
-            c.prepare_cached(&sql)?.query_map(&*all, |r| Ok((r.get(0)?, Memory::from_row(r, 1)?)))?.collect()
-        })
+        let mut all: Vec<&dyn rusqlite::ToSql> = vec![&words, &business, &business];
+        all.extend(args.iter().map(|a| &**a as &dyn rusqlite::ToSql));
+        let row = |r: &rusqlite::Row<'_>| {
+            allowance.spend_row(r)?;
+            Ok((r.get(0)?, Memory::from_row(r, 1)?))
+        };
+        c.prepare_cached(&sql)?.query_map(&*all, row)?.collect()
     })
     .await?;
     let mut seen = std::collections::HashSet::new();

@@ -6,8 +6,9 @@ use projections::metrics::evaluate::{Kpi as Counted, Scope, Step};
 use rust_decimal::prelude::ToPrimitive as _;
 
 use crate::Sources;
+use crate::allowance::read;
 use crate::audit::Event;
-use crate::page::{Filter, List, Page, bad, blocking, cost, list, time};
+use crate::page::{Filter, List, Page, bad, cost, list, time};
 
 /// Which figures.
 #[derive(InputObject, Default, Clone)]
@@ -134,16 +135,14 @@ pub(crate) async fn kpis(ctx: &Context<'_>, scope: Scope, ids: Option<Vec<String
 /// The same where no request is at hand.
 pub(crate) async fn kpis_of(sources: &Sources, scope: Scope, ids: Option<Vec<String>>) -> Result<Vec<Kpi>> {
     let sources = sources.clone();
-    let found: (Vec<Kpi>, Option<String>) = blocking(move || {
-        sources.views.read(|c| {
-            let mut all = Counted::all(c, &scope)?;
-            let unknown = ids.as_ref().and_then(|ids| ids.iter().find(|id| !all.iter().any(|k| k.id == **id)).cloned());
-            if let Some(ids) = &ids {
-                all.retain(|k| ids.contains(&k.id));
-            }
-            let kpi = |counted: Counted| Ok(Kpi { value: counted.value(c, &scope)?, scope: scope.clone(), counted });
-            Ok((all.into_iter().map(kpi).collect::<rusqlite::Result<_>>()?, unknown))
-        })
+    let found: (Vec<Kpi>, Option<String>) = read(&sources, move |c| {
+        let mut all = Counted::all(c, &scope)?;
+        let unknown = ids.as_ref().and_then(|ids| ids.iter().find(|id| !all.iter().any(|k| k.id == **id)).cloned());
+        if let Some(ids) = &ids {
+            all.retain(|k| ids.contains(&k.id));
+        }
+        let kpi = |counted: Counted| Ok(Kpi { value: counted.value(c, &scope)?, scope: scope.clone(), counted });
+        Ok((all.into_iter().map(kpi).collect::<rusqlite::Result<_>>()?, unknown))
     })
     .await?;
     match found {
@@ -210,7 +209,7 @@ impl Kpi {
             SeriesStep::Month => Step::Month,
         };
         let (sources, counted, scope) = (ctx.data::<Sources>()?.clone(), self.counted.clone(), self.scope.clone());
-        let points = blocking(move || sources.views.read(|c| counted.series(c, &scope, step))).await?;
+        let points = read(&sources, move |c| counted.series(c, &scope, step)).await?;
         Ok(points.into_iter().map(point).collect())
     }
 
@@ -225,7 +224,7 @@ impl Kpi {
             BreakdownBy::Operation => "operation",
         };
         let (sources, counted, scope) = (ctx.data::<Sources>()?.clone(), self.counted.clone(), self.scope.clone());
-        let points = blocking(move || sources.views.read(|c| counted.breakdown(c, &scope, column))).await?;
+        let points = read(&sources, move |c| counted.breakdown(c, &scope, column)).await?;
         Ok(points.into_iter().map(point).collect())
     }
 

@@ -1,13 +1,17 @@
 //! Copies of the record that were taken away; proofs that travel alone.
 
+use std::time::Duration;
+
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use domain::BusinessId;
+use domain::limits::PROOF_MS_MAX;
 use event_log::prove;
 
 use crate::Sources;
+use crate::allowance::read_here;
 use crate::audit::Event;
 use crate::node::node;
-use crate::page::{bad, here};
+use crate::page::bad;
 use crate::sight::Sight;
 
 node! {
@@ -82,11 +86,19 @@ pub(crate) async fn inclusion_proof(ctx: &Context<'_>, business: BusinessId, eve
     let seen = Sight::of(ctx, &business.to_string())?.and::<Event>();
     let sql = format!("SELECT 1 FROM events WHERE event_id = ? AND business = ?{seen}");
     let args = [event.to_owned(), business.to_string()];
-    let visible = seen.is_empty() || here(|| sources.views.read(|c| c.prepare_cached(&sql)?.exists(args)))?;
+    let visible = seen.is_empty() || read_here(|| sources.views.read(|c| c.prepare_cached(&sql)?.exists(args)))?;
     if !visible {
         return Ok(None);
     }
-    let Some(proof) = prove::event(&*sources.log, &sources.signer, business, id).await? else { return Ok(None) };
+    let in_time = async {
+        let _permit = sources.proofs.acquire().await;
+        prove::event(&*sources.log, &sources.signer, business, id).await
+    };
+    let made = tokio::time::timeout(Duration::from_millis(PROOF_MS_MAX), in_time).await;
+    let too_slow =
+        |_| bad("TOO_SLOW", &format!("the proof took longer than {PROOF_MS_MAX} ms"), "ask again when fewer proofs are being made, or export the business");
+    let Some(proof) = made.map_err(too_slow)?? else { return Ok(None) };
     let bundle = serde_json::to_string(&proof)?;
+    sources.allowance.spend(bundle.len())?;
     Ok(Some(InclusionProof { seq: proof.seq, path: proof.path, checkpoint: proof.checkpoint, vkey: proof.vkey, bundle }))
 }

@@ -6,10 +6,11 @@ use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, ErrorExtensions as _, InputObject, Object, OutputType, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
+use domain::limits::{PAGE_DEFAULT, PAGE_MAX, SEARCH_WORDS_MAX};
 use rusqlite::ToSql;
 
 use crate::Sources;
+use crate::allowance::{read, read_here};
 use crate::node::Node;
 use crate::row::Row;
 use crate::sight::Sight;
@@ -197,12 +198,13 @@ fn size(page: &Page) -> Result<(usize, bool)> {
 }
 
 /// Words as a full-text query: each quoted, so that what was typed is searched for and never run.
-pub(crate) fn words(text: &str) -> String {
-    text.split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|w| !w.is_empty())
-        .map(|w| format!("\"{}\"", w.replace('"', "\"\"")))
-        .collect::<Vec<_>>()
-        .join(" ")
+pub(crate) fn words(text: &str) -> Result<String> {
+    let mut words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
+    let quoted: Vec<String> = words.by_ref().take(SEARCH_WORDS_MAX).map(|w| format!("\"{}\"", w.replace('"', "\"\""))).collect();
+    if words.next().is_some() {
+        return Err(bad("TOO_MANY_WORDS", &format!("a search has at most {SEARCH_WORDS_MAX} words"), "search for fewer words"));
+    }
+    Ok(quoted.join(" "))
 }
 
 /// The number of all rows of a list, counted only when it is asked for.
@@ -225,28 +227,16 @@ impl Total {
             Self::Sql(sql, args) => (sql.clone(), Arc::clone(args)),
         };
         let sources = ctx.data::<Sources>()?.clone();
-        blocking(move || {
-            sources.views.read(|c| {
-                let args: Vec<&dyn ToSql> = args.iter().map(|a| &**a as &dyn ToSql).collect();
-                c.prepare_cached(&sql)?.query_row(&*args, |r| r.get(0))
-            })
+        read(&sources, move |c| {
+            let args: Vec<&dyn ToSql> = args.iter().map(|a| &**a as &dyn ToSql).collect();
+            c.prepare_cached(&sql)?.query_row(&*args, |r| r.get(0))
         })
         .await
     }
 }
 
-fn failed(e: &dyn std::fmt::Display) -> async_graphql::Error {
+pub(crate) fn failed(e: &dyn std::fmt::Display) -> async_graphql::Error {
     bad("VIEWS_FAILED", &format!("the views could not be read: {e}"), "try again; if it stays, run `minutebook projections rebuild`")
-}
-
-/// Runs a read of the views where blocking is allowed.
-pub(crate) async fn blocking<T: Send + 'static>(read: impl FnOnce() -> rusqlite::Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(read).await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
-}
-
-/// Runs a read that an index bounds to a page: it takes less time than the way to another thread.
-pub(crate) fn here<T>(read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T> {
-    read().map_err(|e| failed(&e))
 }
 
 /// A page of a list.
@@ -260,13 +250,16 @@ pub(crate) async fn list<N: Node + OutputType>(ctx: &Context<'_>, filter: Filter
     let (bounds, order) = (slice.bounds(key), slice.order());
     let sql = format!("SELECT {key}, {} FROM {} WHERE {conditions}{bounds} ORDER BY {key} {order} LIMIT {}", N::COLUMNS, N::TABLE, slice.limit());
     let sources = ctx.data::<Sources>()?.clone();
-    let read = move || {
-        sources.views.read(|c| {
-            let args: Vec<&dyn ToSql> = args.iter().map(|a| &**a as &dyn ToSql).collect();
-            c.prepare_cached(&sql)?.query_map(&*args, |r| Ok((r.get(0)?, N::from_row(r, 1)?)))?.collect()
-        })
+    let allowance = sources.allowance.clone();
+    let rows = move |c: &rusqlite::Connection| {
+        let args: Vec<&dyn ToSql> = args.iter().map(|a| &**a as &dyn ToSql).collect();
+        let row = |r: &rusqlite::Row<'_>| {
+            allowance.spend_row(r)?;
+            Ok((r.get(0)?, N::from_row(r, 1)?))
+        };
+        c.prepare_cached(&sql)?.query_map(&*args, row)?.collect()
     };
-    let mut rows: Vec<(i64, N)> = if indexed { here(read)? } else { blocking(read).await? };
+    let mut rows: Vec<(i64, N)> = if indexed { read_here(|| sources.views.read(rows))? } else { read(&sources, rows).await? };
     let (has_previous, has_next) = slice.trim(&mut rows);
     let mut connection = Connection::with_additional_fields(has_previous, has_next, total);
     connection.edges.extend(rows.into_iter().map(|(key, node)| Edge::new(encode(N::TABLE, key), Row(node))));
@@ -278,11 +271,14 @@ pub(crate) async fn all<N: Node>(ctx: &Context<'_>, filter: Filter) -> Result<Ve
     let filter = filter.seen::<N>(ctx)?;
     let sql = format!("SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {PAGE_MAX}", N::COLUMNS, N::TABLE, filter.sql(), N::KEY);
     let sources = ctx.data::<Sources>()?.clone();
-    blocking(move || {
-        sources.views.read(|c| {
-            let args: Vec<&dyn ToSql> = filter.args.iter().map(|a| &**a as &dyn ToSql).collect();
-            c.prepare_cached(&sql)?.query_map(&*args, |r| N::from_row(r, 0))?.collect()
-        })
+    let allowance = sources.allowance.clone();
+    read(&sources, move |c| {
+        let args: Vec<&dyn ToSql> = filter.args.iter().map(|a| &**a as &dyn ToSql).collect();
+        let row = |r: &rusqlite::Row<'_>| {
+            allowance.spend_row(r)?;
+            N::from_row(r, 0)
+        };
+        c.prepare_cached(&sql)?.query_map(&*args, row)?.collect()
     })
     .await
 }

@@ -1,6 +1,7 @@
 //! Personal text in answers: opened here, for readers who may see it, and nowhere before.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
@@ -18,7 +19,7 @@ use crate::{Sources, Viewer};
 #[derive(Clone)]
 pub(crate) struct PersonalText {
     /// The field, sealed, as JSON.
-    sealed: String,
+    sealed: Arc<str>,
     /// Whether it is only for who sees all of the business.
     whole: bool,
 }
@@ -48,7 +49,7 @@ impl Column for PersonalText {
 
 impl FromSql for PersonalText {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Ok(Self { sealed: value.as_str()?.to_owned(), whole: false })
+        Ok(Self { sealed: value.as_str()?.into(), whole: false })
     }
 }
 
@@ -78,6 +79,8 @@ impl OutputType for BusinessText {
 
 impl PersonalText {
     async fn open(&self, ctx: &Context<'_>) -> Result<(PersonalState, Option<String>)> {
+        let sources = ctx.data::<Sources>()?;
+        sources.allowance.spend(self.sealed.len())?;
         let personal: Personal<serde_json::Value> = serde_json::from_str(&self.sealed)?;
         if let Some(serde_json::Value::String(text)) = personal.clear() {
             // An event of an earlier version has it in the clear.
@@ -85,7 +88,6 @@ impl PersonalText {
         }
         let Some(field) = personal.sealed() else { return Ok((PersonalState::Withheld, None)) };
         let viewer = ctx.data::<Viewer>()?;
-        let sources = ctx.data::<Sources>()?;
         let may_open = viewer.may_open(field.business) || may_open_name(sources, viewer, field)?;
         if !may_open || (self.whole && !viewer.reads_all(field.business)) {
             return Ok((PersonalState::Withheld, None));

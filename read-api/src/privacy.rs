@@ -6,8 +6,9 @@ use domain::ids::INSTALLATION;
 use domain::personal::SealedField;
 use rusqlite::Connection;
 
+use crate::allowance::read_here;
 use crate::node::node;
-use crate::page::{Filter, List, Page, bad, here, list};
+use crate::page::{Filter, List, Page, bad, list};
 use crate::{Sources, Viewer};
 
 node! {
@@ -58,7 +59,7 @@ pub(crate) fn is_withheld(sources: &Sources, field: &SealedField) -> Result<bool
     let sql = "SELECT EXISTS (SELECT 1 FROM forgettings f JOIN events e ON e.business = f.business AND e.id = ? AND e.kind = ? AND e.version = ?
                               WHERE f.business = ? AND f.subject = ? AND f.generation >= ? AND e.seq > f.seq)";
     let ask = |c: &Connection| c.prepare_cached(sql)?.query_row((id, kind, version, business, &subject, field.generation), |r| r.get(0));
-    here(|| sources.views.read(ask))
+    read_here(|| sources.views.read(ask))
 }
 
 /// Whether a reader may see the name of a principal: it is shown to the people of a business where both
@@ -68,7 +69,7 @@ pub(crate) fn may_open_name(sources: &Sources, viewer: &Viewer, field: &SealedFi
         return Ok(false);
     }
     let subject = field.subject.to_string();
-    let businesses: Vec<String> = here(|| {
+    let businesses: Vec<String> = read_here(|| {
         sources.views.read(|c| c.prepare_cached("SELECT DISTINCT business FROM roles WHERE principal = ?")?.query_map([&subject], |r| r.get(0))?.collect())
     })?;
     Ok(businesses.iter().filter_map(|b| b.parse().ok()).any(|b| viewer.may_open(b) && viewer.reads_members(b)))

@@ -6,10 +6,11 @@ use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use domain::limits::{MIN_POSITION_WAIT_MS_MAX, PAGE_MAX};
 use rusqlite::OptionalExtension as _;
 
+use crate::allowance::{read, read_here};
 use crate::businesses::Business;
 use crate::metrics::Portfolio;
 use crate::node::{AnyNode, Node as _, NodeId};
-use crate::page::{bad, blocking, business_by, here};
+use crate::page::{bad, business_by};
 use crate::sight::Sight;
 use crate::{Sources, Viewer};
 
@@ -106,14 +107,12 @@ impl Query {
         wait_for(ctx, min_position).await?;
         let viewer = ctx.data::<Viewer>()?.clone();
         let sources = ctx.data::<Sources>()?.clone();
-        blocking(move || {
-            sources.views.read(|c| {
-                let sql = format!("SELECT {} FROM businesses ORDER BY slug", Business::COLUMNS);
-                let mut query = c.prepare_cached(&sql)?;
-                let rows = query.query_map([], |r| Business::from_row(r, 0))?;
-                let visible = |b: &rusqlite::Result<Business>| b.as_ref().map_or(true, |b| b.business.parse().is_ok_and(|id| viewer.may_see(id)));
-                rows.filter(visible).take(PAGE_MAX).collect()
-            })
+        read(&sources, move |c| {
+            let sql = format!("SELECT {} FROM businesses ORDER BY slug", Business::COLUMNS);
+            let mut query = c.prepare_cached(&sql)?;
+            let rows = query.query_map([], |r| Business::from_row(r, 0))?;
+            let visible = |b: &rusqlite::Result<Business>| b.as_ref().map_or(true, |b| b.business.parse().is_ok_and(|id| viewer.may_see(id)));
+            rows.filter(visible).take(PAGE_MAX).collect()
         })
         .await
     }
@@ -129,7 +128,7 @@ impl Query {
         wait_for(ctx, min_position).await?;
         let (column, value) = business_by(slug, id)?;
         let sources = ctx.data::<Sources>()?.clone();
-        let found: Option<Business> = here(|| {
+        let found: Option<Business> = read_here(|| {
             sources.views.read(|c| {
                 let sql = format!("SELECT {} FROM businesses WHERE {column} = ?", Business::COLUMNS);
                 c.prepare_cached(&sql)?.query_row([value], |r| Business::from_row(r, 0)).optional()
@@ -148,19 +147,17 @@ impl Query {
         }
         let sources = ctx.data::<Sources>()?;
         let sight = Sight::of(ctx, &business.to_string())?;
-        here(|| sources.views.read(|c| crate::node::read(c, &sight, &ty, business, key)))
+        read_here(|| sources.views.read(|c| crate::node::read(c, &sight, &ty, business, key)))
     }
 
     /// Every business you may see, as one; at most 200.
     async fn portfolio(&self, ctx: &Context<'_>, #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>) -> Result<Portfolio> {
         wait_for(ctx, min_position).await?;
         let (viewer, sources) = (ctx.data::<Viewer>()?.clone(), ctx.data::<Sources>()?.clone());
-        let businesses = blocking(move || {
-            sources.views.read(|c| {
-                let mut query = c.prepare_cached("SELECT business FROM businesses ORDER BY slug")?;
-                let all = query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-                Ok(all.into_iter().filter(|b| b.parse().is_ok_and(|id| viewer.may_see(id))).take(PAGE_MAX).collect())
-            })
+        let businesses = read(&sources, move |c| {
+            let mut query = c.prepare_cached("SELECT business FROM businesses ORDER BY slug")?;
+            let all = query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+            Ok(all.into_iter().filter(|b| b.parse().is_ok_and(|id| viewer.may_see(id))).take(PAGE_MAX).collect())
         })
         .await?;
         Ok(Portfolio { businesses })

@@ -9,8 +9,8 @@ use domain::integrations::DataClass;
 use domain::values::Team;
 use rusqlite::OptionalExtension as _;
 
+use crate::allowance::read_here;
 use crate::node::Node;
-use crate::page::here;
 use crate::{Sources, Viewer};
 
 /// What agents see of the objects of a table.
@@ -58,7 +58,7 @@ impl Sight {
         }
         let (principal, sql) =
             (viewer.principal, "SELECT id, team, permissions FROM agents WHERE business = ? AND principal = ? AND status <> 'retired' LIMIT 1");
-        let row: Option<(String, String, String)> = here(|| {
+        let row: Option<(String, String, String)> = read_here(|| {
             sources.views.read(|c| {
                 let row = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?));
                 c.prepare_cached(sql)?.query_row([business.to_string(), principal.to_string()], row).optional()

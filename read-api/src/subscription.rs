@@ -13,11 +13,12 @@ use futures_util::{Stream, stream};
 use rusqlite::{OptionalExtension as _, params};
 use tokio::sync::watch;
 
+use crate::allowance::{read_here, row_bytes};
 use crate::approvals::Approval;
 use crate::audit::Event;
 use crate::metrics::{Kpi, KpiFilter, kpis_of};
 use crate::node::Node;
-use crate::page::{bad, business_by, here};
+use crate::page::{bad, business_by};
 use crate::sight::Sight;
 use crate::tasks::Task;
 use crate::{Sources, Viewer};
@@ -52,6 +53,9 @@ struct KpiChange {
     kpis: Vec<Kpi>,
 }
 
+/// Bytes that are read at once, unless one row alone has more.
+const READ_BYTES_MAX: usize = 1 << 20;
+
 /// A reader's place in a business.
 struct Place {
     sources: Sources,
@@ -69,14 +73,14 @@ impl Place {
         let sources = ctx.data::<Sources>()?.clone();
         let sql = format!("SELECT business, currency FROM businesses WHERE {column} = ?");
         let found: Option<(String, String)> =
-            here(|| sources.views.read(|c| c.prepare_cached(&sql)?.query_row([&value], |r| Ok((r.get(0)?, r.get(1)?))).optional()))?;
+            read_here(|| sources.views.read(|c| c.prepare_cached(&sql)?.query_row([&value], |r| Ok((r.get(0)?, r.get(1)?))).optional()))?;
         let viewer = ctx.data::<Viewer>()?;
         let visible = found.filter(|(b, _)| b.parse().is_ok_and(|id| viewer.may_see(id)));
         let (business, currency) =
             visible.ok_or_else(|| bad("NOT_FOUND", "there is no business of that name that you could see", "businesses { slug } lists yours"))?;
         let sight = Sight::of_viewer(viewer, &sources, &business)?;
         let moved = sources.views.moved();
-        let end: i64 = here(|| {
+        let end: i64 = read_here(|| {
             let sql = "SELECT coalesce(max(seq), 0) FROM events WHERE business = ?";
             sources.views.read(|c| c.prepare_cached(sql)?.query_row([&business], |r| r.get(0)))
         })?;
@@ -89,7 +93,7 @@ impl Place {
         loop {
             // Marked as seen before reading: what comes in between wakes the wait below.
             self.moved.mark_unchanged();
-            let found = here(|| self.sources.views.read(|c| read(c, self)))?;
+            let found = read_here(|| self.sources.views.read(|c| read(c, self)))?;
             if !found.is_empty() {
                 return Ok(found);
             }
@@ -101,7 +105,17 @@ impl Place {
 fn page<N: Node>(c: &rusqlite::Connection, place: &Place) -> rusqlite::Result<Vec<(i64, N)>> {
     let (table, key, seen) = (N::TABLE, N::KEY, place.sight.and::<N>());
     let sql = format!("SELECT {key}, {} FROM {table} WHERE business = ? AND {key} > ?{seen} ORDER BY {key} LIMIT {PAGE_MAX}", N::COLUMNS);
-    c.prepare_cached(&sql)?.query_map(params![place.business, place.after], |r| Ok((r.get(0)?, N::from_row(r, 1)?)))?.collect()
+    let mut query = c.prepare_cached(&sql)?;
+    let mut rows = query.query(params![place.business, place.after])?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    // What is left of it is read when this was given.
+    while bytes < READ_BYTES_MAX
+        && let Some(row) = rows.next()?
+    {
+        bytes += row_bytes(row)?;
+        found.push((row.get(0)?, N::from_row(row, 1)?));
+    }
+    Ok(found)
 }
 
 /// Aggregates of a kind that changed, in the order of their last change, as they stand now.
@@ -116,7 +130,18 @@ fn changed<N: Node>(c: &rusqlite::Connection, kind: &str, place: &Place) -> rusq
     let ids: Vec<(i64, String)> = c.prepare_cached(&sql)?.query_map(args, |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
     let sql = format!("SELECT {} FROM {} WHERE business = ? AND id = ?", N::COLUMNS, N::TABLE);
     let mut query = c.prepare_cached(&sql)?;
-    ids.into_iter().map(|(seq, id)| Ok((seq, query.query_row(params![place.business, id], |r| N::from_row(r, 0))?))).collect()
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for (seq, id) in ids {
+        if bytes >= READ_BYTES_MAX {
+            break;
+        }
+        let row = query.query_row(params![place.business, id], |r| {
+            bytes += row_bytes(r)?;
+            N::from_row(r, 0)
+        })?;
+        found.push((seq, row));
+    }
+    Ok(found)
 }
 
 type Follow<T> = (Place, std::vec::IntoIter<(i64, T)>);

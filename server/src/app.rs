@@ -99,6 +99,8 @@ pub struct App {
     pub(crate) patience: Duration,
     /// Says true when the process is told to stop.
     pub(crate) stopping: tokio::sync::watch::Sender<bool>,
+    /// Room for proofs and verifications, which read a whole stream each.
+    pub(crate) proofs: Arc<Semaphore>,
     /// Room for feeds.
     pub(crate) feeds: Arc<Semaphore>,
     /// Readers of feeds that were dropped because they were too slow.
@@ -156,6 +158,7 @@ impl App {
         };
         let desk = Arc::new(Desk::new(parts));
         let signer = Arc::new(signer(config, &*keyring).await?);
+        let proofs = Arc::new(Semaphore::new(domain::limits::PROOFS_MAX));
         let sources = Sources {
             views: views.clone(),
             log: Arc::clone(&log),
@@ -163,6 +166,8 @@ impl App {
             attempts: Arc::clone(&attempts),
             signer,
             rule_faults: commands::approvals::faults,
+            proofs: Arc::clone(&proofs),
+            allowance: read_api::Allowance::default(),
         };
         let app = Self {
             log,
@@ -173,6 +178,7 @@ impl App {
             entropy,
             patience,
             stopping: tokio::sync::watch::Sender::new(false),
+            proofs,
             feeds: Arc::new(Semaphore::new(domain::limits::FEEDS_MAX)),
             feeds_dropped: std::sync::atomic::AtomicU64::default(),
             consumers,

@@ -17,6 +17,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Address that `serve` listens on.
     pub listen: String,
+    /// Names besides `localhost` and addresses that the HTTP door answers to, commas between them.
+    pub hosts: String,
     /// Worker threads of the HTTP door; 0 = one a core.
     pub workers: usize,
     /// Address of the log, `postgres://…` or `esdb://…`; empty = in the data folder.
@@ -51,6 +53,7 @@ pub struct Config {
 const SETTINGS: &[&str] = &[
     "data",
     "listen",
+    "hosts",
     "workers",
     "log",
     "keys",

@@ -1,13 +1,18 @@
 //! The HTTP door: commands in, GraphQL out; nothing without credentials but health and the page.
 
+mod body;
 mod consumers;
 mod door;
 mod feed;
+mod frames;
 mod graphiql;
 mod graphql;
+mod host;
 mod metrics;
 mod operations;
 mod problem;
+mod questions;
+mod slots;
 mod websocket;
 
 use std::sync::Arc;
@@ -17,14 +22,18 @@ use actix_web::dev::Service as _;
 use actix_web::http::header;
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, guard, web};
 use commands::Actor;
-use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX};
+use domain::limits::{FEEDS_PER_PRINCIPAL_MAX, HEAD_MS_MAX, STRANGERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX};
 use domain::{BusinessId, PrincipalId};
 
 use crate::app::{App, AppError};
 pub(crate) use consumers::{change_consumer, consumers_status};
 pub(crate) use door::Body as CommandBody;
+use host::Hosts;
 use metrics::Metrics;
 pub use problem::Problem;
+use questions::Questions;
+use slots::Slots;
+use tokio::sync::Semaphore;
 
 /// Events that the views may be behind while the process still calls itself ready.
 pub const READY_LAG_MAX: u64 = 10_000;
@@ -34,6 +43,14 @@ pub(crate) struct State {
     pub(crate) metrics: Metrics,
     /// WebSockets that are open.
     pub(crate) connections: Arc<std::sync::atomic::AtomicUsize>,
+    /// WebSockets of each principal …
+    subscribers: Slots<PrincipalId>,
+    /// … and room for those that have not said who they are.
+    strangers: Arc<Semaphore>,
+    /// Feeds of each principal.
+    feeds: Slots<PrincipalId>,
+    questions: Questions,
+    hosts: Hosts,
 }
 
 type Shared = web::Data<State>;
@@ -64,24 +81,42 @@ impl Listening {
     }
 }
 
-/// Binds the door.
+/// Binds the door; it answers to `localhost`, to addresses, and to these names.
 ///
 /// # Errors
 /// When the address can't be had.
-pub fn listen(app: Arc<App>, address: &str, workers: usize) -> Result<Listening, AppError> {
-    let state = web::Data::new(State { app, metrics: Metrics::default(), connections: Arc::default() });
+pub fn listen(app: Arc<App>, address: &str, hosts: &str, workers: usize) -> Result<Listening, AppError> {
+    let state = web::Data::new(State {
+        hosts: Hosts::new(hosts),
+        app,
+        metrics: Metrics::default(),
+        connections: Arc::default(),
+        subscribers: Slots::new(SUBSCRIBERS_PER_PRINCIPAL_MAX),
+        strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
+        feeds: Slots::new(FEEDS_PER_PRINCIPAL_MAX),
+        questions: Questions::default(),
+    });
     let mut server = HttpServer::new(move || {
         Actix::new()
             .app_data(state.clone())
-            .app_data(web::PayloadConfig::new(IMPORT_RECORD_BYTES_MAX + BODY_BYTES_MAX))
             .wrap_fn({
                 let state = state.clone();
                 move |request, service| {
                     let (state, began) = (state.clone(), Instant::now());
                     let route = request.match_pattern().unwrap_or_else(|| "other".to_owned());
-                    let response = service.call(request);
+                    let for_us = state.hosts.takes(request.request()) || HEALTH.contains(&request.path());
+                    let response = if for_us { Ok(service.call(request)) } else { Err(request.into_response(misdirected())) };
                     async move {
-                        let response = response.await?;
+                        let mut response = match response {
+                            Ok(response) => response.await?,
+                            Err(refused) => refused,
+                        };
+                        for (name, value) in SAFE_HEADERS {
+                            let name = header::HeaderName::from_static(name);
+                            if !response.headers().contains_key(&name) {
+                                response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+                            }
+                        }
                         let status = response.status().as_u16();
                         state.metrics.answered(&route, status, began.elapsed());
                         // Who was not let in is in nobody's list of attempts: it is counted, and said here.
@@ -94,6 +129,7 @@ pub fn listen(app: Arc<App>, address: &str, workers: usize) -> Result<Listening,
             })
             .configure(routes)
     })
+    .client_request_timeout(std::time::Duration::from_millis(HEAD_MS_MAX))
     .disable_signals()
     .shutdown_timeout(10);
     if workers > 0 {
@@ -102,6 +138,17 @@ pub fn listen(app: Arc<App>, address: &str, workers: usize) -> Result<Listening,
     let server = server.bind(address).map_err(|e| AppError::other(format!("can't listen on {address}: {e}; choose another with --listen")))?;
     let address = server.addrs().first().copied().ok_or_else(|| AppError::other("no address to listen on"))?;
     Ok(Listening { server: server.run(), address })
+}
+
+/// Asked by machines that know no name of this one; they tell nobody anything.
+const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
+
+/// On every answer that does not say otherwise: it is what it says it is, in no frame, and kept by nobody.
+const SAFE_HEADERS: [(&str, &str); 3] =
+    [("x-content-type-options", "nosniff"), ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"), ("cache-control", "no-store")];
+
+fn misdirected() -> HttpResponse {
+    Problem::new(421, "misdirected", "this server does not answer to that host name; add it to the setting `hosts` if it is its own").respond()
 }
 
 fn routes(config: &mut web::ServiceConfig) {
@@ -135,7 +182,10 @@ fn routes(config: &mut web::ServiceConfig) {
 async fn page() -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"))
+        .insert_header((
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+        ))
         .body(include_str!("http/page.html"))
 }
 
@@ -144,15 +194,17 @@ async fn ready(state: Shared) -> HttpResponse {
         return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false}));
     };
     if let Err(why) = state.app.keyring.check().await {
-        return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "lag": lag, "why": why.to_string()}));
+        return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "why": why.to_string()}));
     }
     if let Some(why) = state.app.log.trouble() {
-        return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "lag": lag, "why": why}));
+        return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "why": why}));
     }
     if lag <= READY_LAG_MAX {
-        HttpResponse::Ok().json(serde_json::json!({"ready": true, "lag": lag}))
+        HttpResponse::Ok().json(serde_json::json!({"ready": true}))
     } else {
-        HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "1")).json(serde_json::json!({"ready": false, "lag": lag}))
+        HttpResponse::ServiceUnavailable()
+            .insert_header((header::RETRY_AFTER, "1"))
+            .json(serde_json::json!({"ready": false, "why": "the views are catching up with the log"}))
     }
 }
 
@@ -168,12 +220,17 @@ async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpRespons
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
 }
 
+/// The key in `Authorization`; the scheme is written in any case (RFC 9110, section 11.1).
+pub(crate) fn bearer(request: &HttpRequest) -> Option<&str> {
+    let (scheme, secret) = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| secret.trim())
+}
+
 /// Who sends this: the holder of the key in `Authorization: Bearer`.
 pub(crate) async fn principal(request: &HttpRequest, state: &State) -> Result<PrincipalId, Problem> {
     let denied = || Problem::new(401, "unauthenticated", "send `Authorization: Bearer <key>` with a working API key");
-    let text = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).ok_or_else(denied)?;
-    let secret = text.strip_prefix("Bearer ").ok_or_else(denied)?;
-    let found = state.app.desk.directory().principal_of(secret.trim()).await.map_err(|e| Problem::unavailable(&e))?;
+    let secret = bearer(request).ok_or_else(denied)?;
+    let found = state.app.desk.directory().principal_of(secret).await.map_err(|e| Problem::unavailable(&e))?;
     found.ok_or_else(denied)
 }
 
@@ -182,11 +239,4 @@ pub(crate) async fn actor(request: &HttpRequest, state: &State, business: Busine
     let principal = principal(request, state).await?;
     let found = state.app.desk.directory().actor(principal, business).await.map_err(|e| Problem::unavailable(&e))?;
     found.ok_or_else(|| Problem::new(401, "unauthenticated", "the principal of this key is gone"))
-}
-
-pub(crate) fn bounded(body: &web::Bytes, max: usize) -> Result<(), Problem> {
-    if body.len() > max {
-        return Err(Problem::new(413, "too_large", &format!("the body has {} bytes, {max} are allowed; send less at once", body.len())));
-    }
-    Ok(())
 }

@@ -117,7 +117,7 @@ fn plan(business: domain::BusinessId, actor: &commands::Actor) -> commands::Subm
 
 async fn events(app: &Arc<App>) -> futures_util::stream::BoxStream<'static, Vec<String>> {
     let viewer = app.viewer(operator()).await.unwrap();
-    let stream = app.api.stream(graphql_request("subscription { events(slug: \"small\") { seq type } }", viewer));
+    let stream = app.api.stream(graphql_request("subscription { events(slug: \"small\") { seq type } }", viewer)).await;
     Box::pin(stream.map(|r| r.errors.iter().map(|e| e.message.clone()).collect()))
 }
 

@@ -42,7 +42,7 @@ impl Door {
     pub(crate) async fn on(installation: Installation) -> Self {
         let business = installation.app.business("acme").await.unwrap().unwrap();
         let (_, secret) = installation.app.issue_key(server::app::operator()).await.unwrap();
-        let listening = listen(Arc::clone(&installation.app), "127.0.0.1:0", 1).unwrap();
+        let listening = listen(Arc::clone(&installation.app), "127.0.0.1:0", "minutes.example.com", 1).unwrap();
         let (url, handle) = (format!("http://{}", listening.address), actix_handle::Handle(listening.stop()));
         tokio::spawn(listening.server);
         Self { installation, business, url, key: secret.reveal().to_owned(), handle }
@@ -60,7 +60,7 @@ impl Door {
         tokio::task::spawn_blocking(move || {
             let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
             let mut response = agent.run(request).unwrap();
-            let text = response.body_mut().read_to_string().unwrap();
+            let text = response.body_mut().with_config().limit(64 << 20).read_to_string().unwrap();
             let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
             Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
         })

@@ -35,6 +35,7 @@ mod kurrentdb_door;
 #[cfg(feature = "kurrentdb")]
 mod kurrentdb_streams;
 mod laws;
+mod limits;
 mod logs;
 mod memory;
 mod metrics;

@@ -202,7 +202,7 @@ async fn an_agents_subscription_tells_it_of_its_own_team_only() {
         ("subscription { tasks(slug: \"acme\", after: 0) { task { team } } }", json!("sales")),
         ("subscription { events(slug: \"acme\", after: 0) { kind } }", json!("agent")),
     ] {
-        let mut stream = app.api.stream(server::app::graphql_request(query, viewer.clone()));
+        let mut stream = app.api.stream(server::app::graphql_request(query, viewer.clone())).await;
         let first = serde_json::to_value(stream.next().await.unwrap()).unwrap();
         assert!(first.to_string().contains(&own.to_string()), "{first}");
         // What comes next, if anything does, is not another team's.

@@ -88,7 +88,7 @@ pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let relay = relay(config, &app, stopped.clone())?;
     let door = business_door(config, &app, stopped).await?;
-    let listening = http::listen(Arc::clone(&app), &config.listen, config.workers)?;
+    let listening = http::listen(Arc::clone(&app), &config.listen, &config.hosts, config.workers)?;
     output::line(format!("minutebook listens on http://{}/  (data in {})", listening.address, config.data.display()));
     let (handle, mut server) = (listening.server.handle(), tokio::spawn(listening.server));
     let early = tokio::select! {

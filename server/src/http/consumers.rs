@@ -1,12 +1,13 @@
 //! Those who act on events: how far they are, rewinding and pausing; for operators.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::limits::SMALL_BODY_BYTES_MAX;
 use event_log::LogError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::operations::operator;
-use super::{Problem, Shared};
+use super::{Problem, Shared, body};
 use crate::app::App;
 
 /// What should become of a consumer; with nothing said, it is only asked how all are.
@@ -69,8 +70,9 @@ pub(crate) async fn consumers_status(app: &App) -> Result<Value, LogError> {
     Ok(all.into())
 }
 
-pub(super) async fn consumers(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {
+pub(super) async fn consumers(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
     operator(&request, &state).await?;
+    let body = body::read(&request, body, SMALL_BODY_BYTES_MAX).await?;
     let change: Change = serde_json::from_slice(&body).map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
     change_consumer(&state.app, change).await.map_err(|e| match e {
         ChangeError::Refused(why) => Problem::new(422, "no_such_place", &why),

@@ -2,7 +2,7 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use commands::Submission;
+use commands::{Actor, Submission};
 use domain::ids::{ApprovalId, EventId, INSTALLATION};
 use domain::limits::BODY_BYTES_MAX;
 use domain::{BusinessId, PrincipalId, Timestamp};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Problem, Shared, actor, bounded, principal};
+use super::{Problem, Shared, State, actor, body, principal};
 
 /// A command as it is sent; anything else in it is refused.
 #[derive(Debug, Deserialize)]
@@ -45,32 +45,34 @@ fn if_match(request: &HttpRequest) -> Result<Option<u64>, Problem> {
     version.map(Some).ok_or_else(|| Problem::new(400, "malformed", "If-Match must be the aggregate's version in quotes, such as \"3\""))
 }
 
-pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Path<String>, body: web::Bytes) -> Result<HttpResponse, Problem> {
+pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Path<String>, body: web::Payload) -> Result<HttpResponse, Problem> {
     // Who has no key learns nothing, not even whether a slug exists; who has no role there the same.
     principal(&request, &state).await?;
     let hidden = || Problem::from(commands::CommandError::NotFound(INSTALLATION));
     let found = state.app.business(&path).await.map_err(|e| Problem::unavailable(&e))?;
     let business = found.filter(|b| *b != INSTALLATION).ok_or_else(hidden)?;
+    let actor = actor(&request, &state, business).await?;
+    let body = body::read(&request, body, BODY_BYTES_MAX).await?;
     let registers = || Body::parse(&body).is_ok_and(|b| b.r#type == "businesses.register");
-    if !actor(&request, &state, business).await?.may_see() && !registers() {
+    if !actor.may_see() && !registers() {
         return Err(hidden());
     }
-    submit(request, state, business, body).await
+    submit(&request, &state, business, actor, &body).await
 }
 
-pub(super) async fn installation(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    submit(request, state, INSTALLATION, body).await
+pub(super) async fn installation(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
+    let actor = actor(&request, &state, INSTALLATION).await?;
+    let body = body::read(&request, body, BODY_BYTES_MAX).await?;
+    submit(&request, &state, INSTALLATION, actor, &body).await
 }
 
-async fn submit(request: HttpRequest, state: Shared, business: BusinessId, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    let actor = actor(&request, &state, business).await?;
-    bounded(&body, BODY_BYTES_MAX)?;
+async fn submit(request: &HttpRequest, state: &State, business: BusinessId, actor: Actor, body: &[u8]) -> Result<HttpResponse, Problem> {
     let key = request.headers().get("Idempotency-Key").and_then(|k| k.to_str().ok()).map(str::to_owned);
     let key = key.ok_or_else(|| {
         Problem::new(428, "idempotency_key_required", "send an Idempotency-Key of your own with every command; the same key gets the same receipt")
     })?;
-    let if_match = if_match(&request)?;
-    let body = Body::parse(&body).map_err(|e| Problem::new(400, "malformed", &format!("no command: {e}")))?;
+    let if_match = if_match(request)?;
+    let body = Body::parse(body).map_err(|e| Problem::new(400, "malformed", &format!("no command: {e}")))?;
     let receipt = state.app.submit(body.into_submission(business, actor, key, if_match)).await?;
     Ok(HttpResponse::Ok().json(receipt))
 }

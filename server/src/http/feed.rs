@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::limits::FEEDS_PER_PRINCIPAL_MAX;
 use domain::{BusinessId, PrincipalId};
 use event_log::Recorded;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::{Problem, Shared, principal};
+use super::{Problem, Shared, State, bearer, principal};
 use crate::app::App;
 
 /// Events that are read at once.
@@ -49,7 +50,7 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
         Place::InBusiness(b, seq) if b == business => seq,
         Place::InBusiness(..) => return Err(bad_place("that place is of another business")),
     };
-    respond(&request, &ask, Feed { app: Arc::clone(&state.app), caller, key, business: Some(business), after })
+    respond(&request, &state, &ask, Feed { app: Arc::clone(&state.app), caller, key, business: Some(business), after })
 }
 
 /// Of every business that the caller may see.
@@ -74,13 +75,12 @@ pub(super) async fn all(request: HttpRequest, state: Shared, ask: web::Query<Ask
             found.filter(|_| visible).ok_or_else(|| bad_place("there is no such event that you could see"))?
         }
     };
-    respond(&request, &ask, Feed { app: Arc::clone(&state.app), caller, key, business: None, after })
+    respond(&request, &state, &ask, Feed { app: Arc::clone(&state.app), caller, key, business: None, after })
 }
 
 /// The key that a request was let in with.
 fn key(request: &HttpRequest) -> String {
-    let text = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    text.strip_prefix("Bearer ").unwrap_or_default().trim().to_owned()
+    bearer(request).unwrap_or_default().to_owned()
 }
 
 enum Place {
@@ -107,10 +107,12 @@ async fn may_see(app: &App, caller: PrincipalId, business: BusinessId) -> Result
     Ok(app.viewer(caller).await.map_err(|e| Problem::unavailable(&e))?.reads_all(business))
 }
 
-fn respond(request: &HttpRequest, ask: &Ask, feed: Feed) -> Result<HttpResponse, Problem> {
+fn respond(request: &HttpRequest, state: &State, ask: &Ask, feed: Feed) -> Result<HttpResponse, Problem> {
     let accepts = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let events = accepts.contains("text/event-stream");
     let full = |_| Problem::new(503, "too_many_feeds", "too many feeds are open at this server; come back in a moment, or follow another");
+    let too_many = || Problem::new(429, "too_many_feeds", &format!("{FEEDS_PER_PRINCIPAL_MAX} feeds of this principal are open; close one"));
+    let own = state.feeds.take(feed.caller).ok_or_else(too_many)?;
     let place = Arc::clone(&feed.app.feeds).try_acquire_owned().map_err(full)?;
     let (chunks, body) = mpsc::channel(CHUNKS_MAX);
     let follow = ask.follow.unwrap_or(true);
@@ -121,7 +123,7 @@ fn respond(request: &HttpRequest, ask: &Ask, feed: Feed) -> Result<HttpResponse,
             // The channel closes only afterwards.
             let sent = feed.run(&chunks, events, follow).await;
             whole.store(sent, Ordering::Relaxed);
-            drop((chunks, place));
+            drop((chunks, place, own));
         }
     });
     let kind = if events { "text/event-stream" } else { "application/x-ndjson" };

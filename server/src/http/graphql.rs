@@ -5,17 +5,15 @@
 //! and has no `data`; with `application/json` every well-formed request is 200, as old clients
 //! expect. A body that is no GraphQL request at all is 400 with both.
 
-use std::time::Duration;
-
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use async_graphql::{Request, Response, Value, Variables};
-use domain::limits::{BODY_BYTES_MAX, GRAPHQL_BATCH_MAX, GRAPHQL_QUERY_MS_MAX, MIN_POSITION_WAIT_MS_MAX};
-use read_api::Viewer;
+use domain::limits::{BODY_BYTES_MAX, GRAPHQL_BATCH_MAX};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
-use super::{Problem, Shared, bounded, principal};
+use super::questions::TooSlow;
+use super::{Problem, Shared, body, principal};
 
 const RESPONSE_JSON: &str = "application/graphql-response+json";
 
@@ -104,7 +102,7 @@ impl<R: std::borrow::Borrow<Response>> Serialize for Body<R> {
 }
 
 /// GET and POST of `/graphql`.
-pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {
+pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
     let principal = principal(&request, &state).await?;
     let Some(media) = Media::of(&request) else {
         let hint = "accept application/graphql-response+json or application/json";
@@ -113,11 +111,8 @@ pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Byte
     let malformed =
         |message: String| media.refuse(StatusCode::BAD_REQUEST, "BAD_REQUEST", &message, "send {\"query\": \"{ businesses { slug } }\"} as application/json");
     let viewer = state.app.viewer(principal).await.map_err(|e| Problem::unavailable(&e))?;
-    let run = |params: Params| {
-        let (app, request) = (std::sync::Arc::clone(&state.app), params.into_request().data::<Viewer>(viewer.clone()));
-        async move { tokio::time::timeout(Duration::from_millis(GRAPHQL_QUERY_MS_MAX + MIN_POSITION_WAIT_MS_MAX), app.api.execute(request)).await }
-    };
-    let too_slow = |_| Problem::new(503, "too_slow", "the query took too long; ask for less at once");
+    let run = |params: Params| state.questions.ask(&state.app.api, viewer.clone(), params.into_request());
+    let too_slow = |TooSlow| Problem::new(503, "too_slow", "the query took too long; ask for less at once");
     if request.method() == Method::GET {
         return match from_address(request.query_string()) {
             Ok(params) if is_mutation(&params) => Ok(media.refuse(StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST", "GET only asks", "use POST")),
@@ -128,7 +123,7 @@ pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Byte
     if let Some(refused) = unsupported(&request, media) {
         return Ok(refused);
     }
-    bounded(&body, BODY_BYTES_MAX)?;
+    let body = body::read(&request, body, BODY_BYTES_MAX).await?;
     if body.trim_ascii_start().starts_with(b"[") {
         return match serde_json::from_slice(&body) {
             Ok(batch) => batched(media, batch, run, malformed).await.map_err(too_slow),
@@ -141,12 +136,12 @@ pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Byte
     }
 }
 
-async fn batched<F: Future<Output = Result<Response, tokio::time::error::Elapsed>>>(
+async fn batched<F: Future<Output = Result<Response, TooSlow>>>(
     media: Media,
     batch: Vec<Params>,
     run: impl Fn(Params) -> F,
     malformed: impl Fn(String) -> HttpResponse,
-) -> Result<HttpResponse, tokio::time::error::Elapsed> {
+) -> Result<HttpResponse, TooSlow> {
     if batch.is_empty() || batch.len() > GRAPHQL_BATCH_MAX {
         return Ok(malformed(format!("{} queries in one request; 1 to {GRAPHQL_BATCH_MAX} are allowed", batch.len())));
     }

@@ -2,14 +2,14 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use commands::{CommandError, Refusal};
-use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX};
+use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX, PROOFS_MAX, SMALL_BODY_BYTES_MAX};
 use domain::values::Role;
 use domain::{PrincipalId, SubjectId};
 use projections::ViewsError;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Problem, Shared, State, actor, bounded, principal};
+use super::{Problem, Shared, State, actor, body, principal};
 use crate::import::{Format, Importer, Settings};
 
 pub(super) async fn operator(request: &HttpRequest, state: &State) -> Result<(), Problem> {
@@ -17,8 +17,14 @@ pub(super) async fn operator(request: &HttpRequest, state: &State) -> Result<(),
     if actor.operator { Ok(()) } else { Err(Problem::new(403, "forbidden", "only operators may do that; use an operator's key")) }
 }
 
+fn room_to_verify(state: &State) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
+    let full = |_| Problem::new(503, "busy", &format!("{PROOFS_MAX} streams are being verified or proved at once already; try again in a moment"));
+    state.app.proofs.try_acquire().map_err(full)
+}
+
 pub(super) async fn verify(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
     operator(&request, &state).await?;
+    let _permit = room_to_verify(&state)?;
     let report = crate::verify::verify_open(&state.app.log).await.map_err(|e| Problem::unavailable(&e))?;
     Ok(HttpResponse::Ok().json(report))
 }
@@ -35,6 +41,7 @@ pub(super) async fn verify_business(request: HttpRequest, state: Shared, path: w
     if !viewer.reads_attempts(business) {
         return Err(Problem::new(403, "forbidden", "only owners, auditors and operators may verify a business; ask the owner for the role auditor"));
     }
+    let _permit = room_to_verify(&state)?;
     let report = crate::verify::verify_business(&state.app.log, business).await.map_err(|e| Problem::unavailable(&e))?;
     Ok(HttpResponse::Ok().json(report))
 }
@@ -45,8 +52,9 @@ pub(super) struct Rebuild {
     name: Option<String>,
 }
 
-pub(super) async fn rebuild(request: HttpRequest, state: Shared, body: web::Bytes) -> Result<HttpResponse, Problem> {
+pub(super) async fn rebuild(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
     operator(&request, &state).await?;
+    let body = body::read(&request, body, SMALL_BODY_BYTES_MAX).await?;
     let Rebuild { name } = serde_json::from_slice(&body).map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
     state.app.views.rebuild(name).await.map_err(|e| of_views(&e))?;
     Ok(HttpResponse::Accepted().json(json!({"begun": "rebuild"})))
@@ -104,6 +112,10 @@ pub(super) async fn keys(request: HttpRequest, state: Shared, path: web::Path<Pr
     Ok(HttpResponse::Ok().json(json!({"keys": known.keys.iter().map(|(key, _)| *key).collect::<Vec<_>>()})))
 }
 
+fn not_an_importer() -> Problem {
+    Problem::new(403, "forbidden", "only operators, and owners into their own business, may import")
+}
+
 /// One record of an import, with what the whole import was started with.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,20 +125,25 @@ struct ImportRecord {
     record: String,
 }
 
-pub(super) async fn import(request: HttpRequest, state: Shared, path: web::Path<String>, body: web::Bytes) -> Result<HttpResponse, Problem> {
+pub(super) async fn import(request: HttpRequest, state: Shared, path: web::Path<String>, body: web::Payload) -> Result<HttpResponse, Problem> {
     let caller = principal(&request, &state).await?;
     let Some((_, format)) = Format::ALL.iter().find(|(name, _)| *name == path.as_str()) else {
         let names: Vec<&str> = Format::ALL.iter().map(|(name, _)| *name).collect();
         return Err(Problem::new(404, "not_found", &format!("there is no import `{path}`; there are {}", names.join(", "))));
     };
-    bounded(&body, IMPORT_RECORD_BYTES_MAX + BODY_BYTES_MAX)?;
+    // Who may import nothing at all sends nothing.
+    let viewer = state.app.viewer(caller).await.map_err(|e| Problem::unavailable(&e))?;
+    if !viewer.operator() && !viewer.owns_any() {
+        return Err(not_an_importer());
+    }
+    let body = body::read(&request, body, IMPORT_RECORD_BYTES_MAX + BODY_BYTES_MAX).await?;
     let malformed = |e: &dyn std::fmt::Display| Problem::new(400, "malformed", &e.to_string());
     let ImportRecord { settings, record } = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
     let existing = state.app.desk.directory().slug(&settings.business).await.map_err(|e| Problem::unavailable(&e))?;
     let actor = actor(&request, &state, existing.unwrap_or(domain::ids::INSTALLATION)).await?;
     let owns = existing.is_some() && actor.roles.contains(&Role::Owner);
     if !actor.operator && !owns {
-        return Err(Problem::new(403, "forbidden", "only operators, and owners into their own business, may import"));
+        return Err(not_an_importer());
     }
     let importer = Importer::prepare(&state.app, *format, &settings, caller).await.map_err(|e| Problem::new(422, "import_failed", &e.to_string()))?;
     let counts = importer.record(record.as_bytes()).await.map_err(|e| Problem::new(422, "broken_record", &e))?;

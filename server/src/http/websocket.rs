@@ -2,7 +2,7 @@
 //!
 //! The key comes in `connection_init`: `{"authorization": "Bearer <key>"}`. Close codes are the
 //! protocol's: 4400 no such message, 4401 subscribed before the acknowledgement, 4403 the key does
-//! not work, 4406 another subprotocol, 4408 no `connection_init` in time, 4409 an id twice, 4429 a
+//! not work, 1009 a message is too long (4 KiB before `connection_init`), 4406 another subprotocol, 4408 no `connection_init` in time, 4409 an id twice, 4429 a
 //! second `connection_init`. A client that does not read is dropped with 1013 and told to go on
 //! after the last `seq` it has.
 
@@ -12,16 +12,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::rt;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
 use actix_ws::{AggregatedMessage, CloseCode, CloseReason, Session};
-use async_graphql::{Request, Response, Variables};
-use domain::limits::{BODY_BYTES_MAX, GRAPHQL_OPERATIONS_MAX, SUBSCRIBERS_MAX};
+use async_graphql::{Request, Response, ServerError, Variables};
+use domain::limits::{BODY_BYTES_MAX, GRAPHQL_OPERATIONS_MAX, INIT_BYTES_MAX, SUBSCRIBERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX};
 use futures_util::StreamExt as _;
 use read_api::Viewer;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 use zeroize::Zeroizing;
 
+use super::frames::{Guarded, MessageLimit};
+use super::questions::TooSlow;
 use super::{Problem, Shared};
 use crate::app::App;
 
@@ -76,6 +79,13 @@ struct Connection {
     /// The key that came with `connection_init`.
     secret: Zeroizing<String>,
     operations: HashMap<String, rt::task::JoinHandle<()>>,
+    state: Shared,
+    /// How many bytes a message may have: few until it is known who sends them.
+    limit: MessageLimit,
+    /// A place among those who have not said who they are …
+    stranger: Option<OwnedSemaphorePermit>,
+    /// … and then one of the principal's.
+    place: Option<OwnedSemaphorePermit>,
     /// Told by an operation whose client does not read.
     stuck: tokio::sync::mpsc::Sender<()>,
 }
@@ -94,8 +104,15 @@ async fn send(session: &mut Session, message: &Value) -> Result<(), Close> {
 }
 
 /// Follows an operation to its end.
-async fn operate(app: Arc<App>, mut session: Session, id: String, request: Request, stuck: tokio::sync::mpsc::Sender<()>) {
-    let mut answers = app.api.stream(request);
+async fn operate(state: Shared, viewer: Viewer, mut session: Session, id: String, request: Request, stuck: tokio::sync::mpsc::Sender<()>) {
+    let api = &state.app.api;
+    let mut answers = if api.is_subscription(&request.query).await == Some(true) {
+        api.stream(request.data(viewer)).await
+    } else {
+        let answer = state.questions.ask(api, viewer, request).await;
+        let answer = answer.unwrap_or_else(|TooSlow| Response::from_errors(vec![ServerError::new("the query took too long; ask for less at once", None)]));
+        futures_util::stream::iter([answer]).boxed()
+    };
     while let Some(response) = answers.next().await {
         let failed = response.data == async_graphql::Value::Null && !response.errors.is_empty();
         let message = if failed { json!({"id": id, "type": "error", "payload": response.errors}) } else { next(&id, &response) };
@@ -123,9 +140,14 @@ impl Connection {
             return Err(close(4429, "Too many initialisation requests"));
         }
         let text = ["authorization", "Authorization", "key"].iter().find_map(|k| payload?.get(*k)?.as_str()).unwrap_or_default();
-        let secret = text.strip_prefix("Bearer ").unwrap_or(text).trim();
+        let secret = text.get(.."Bearer ".len()).filter(|scheme| scheme.eq_ignore_ascii_case("Bearer ")).map_or(text, |scheme| &text[scheme.len()..]).trim();
         self.secret = Zeroizing::new(secret.to_owned());
-        self.viewer = Some(self.look().await?);
+        let viewer = self.look().await?;
+        let place = self.state.subscribers.take(viewer.principal);
+        self.place = Some(place.ok_or_else(|| close(1013, format!("more than {SUBSCRIBERS_PER_PRINCIPAL_MAX} connections of one principal")))?);
+        self.viewer = Some(viewer);
+        self.stranger = None;
+        self.limit.set(BODY_BYTES_MAX);
         send(&mut self.session, &json!({"type": "connection_ack"})).await
     }
 
@@ -160,10 +182,10 @@ impl Connection {
         if self.operations.len() >= GRAPHQL_OPERATIONS_MAX {
             return Err(close(1013, format!("more than {GRAPHQL_OPERATIONS_MAX} operations on one connection")));
         }
-        let mut request = Request::new(operation.query).data(viewer);
+        let mut request = Request::new(operation.query);
         request.operation_name = operation.operation_name;
         request.variables = Variables::from_json(Value::Object(operation.variables.unwrap_or_default()));
-        let task = operate(Arc::clone(&self.app), self.session.clone(), id.clone(), request, self.stuck.clone());
+        let task = operate(self.state.clone(), viewer, self.session.clone(), id.clone(), request, self.stuck.clone());
         self.operations.insert(id, rt::spawn(task));
         Ok(())
     }
@@ -196,6 +218,7 @@ impl Connection {
                     Some(Ok(AggregatedMessage::Text(text))) => self.text(&text).await,
                     Some(Ok(AggregatedMessage::Ping(bytes))) => in_time(self.session.pong(&bytes)).await,
                     Some(Ok(AggregatedMessage::Pong(_))) => Ok(()),
+                    Some(Err(_)) if self.limit.is_passed() => Err(close(1009, "Message too big; `minutebook limits` shows how many bytes one may have")),
                     Some(Ok(AggregatedMessage::Binary(_)) | Err(_)) => Err(close(4400, "Invalid message received")),
                     Some(Ok(AggregatedMessage::Close(_))) | None => Err(close(1000, "")),
                 },
@@ -217,6 +240,11 @@ impl Connection {
 
 /// GET of `/graphql` with an upgrade to a WebSocket.
 pub(super) async fn websocket(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
+    if !state.hosts.takes_origin(&request) {
+        return Err(Problem::new(403, "foreign_origin", "the page that asks is none of this server's; add its host to the setting `hosts` if it is yours"));
+    }
+    let full = |_| Problem::new(503, "too_many_connections", "too many connections are open that have not said who they are; try again in a moment");
+    let stranger = Arc::clone(&state.strangers).try_acquire_owned().map_err(full)?;
     let open = Open(Arc::clone(&state.connections));
     if open.0.fetch_add(1, Ordering::Relaxed) >= SUBSCRIBERS_MAX {
         return Err(Problem::new(503, "too_many_connections", &format!("{SUBSCRIBERS_MAX} connections are open; try again later")));
@@ -224,6 +252,9 @@ pub(super) async fn websocket(request: HttpRequest, state: Shared, body: web::Pa
     let offered =
         request.headers().get_all("Sec-WebSocket-Protocol").filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).any(|p| p.trim() == SUBPROTOCOL);
     let malformed = |e: actix_web::Error| Problem::new(400, "malformed", &e.to_string());
+    let limit = MessageLimit::new(INIT_BYTES_MAX);
+    let guarded: actix_web::dev::Payload = actix_web::dev::Payload::Stream { payload: Box::pin(Guarded::new(body, limit.clone())) };
+    let body = web::Payload::from_request(&request, &mut { guarded }).await.map_err(malformed)?;
     let (mut response, session, messages) = actix_ws::handle(&request, body).map_err(malformed)?;
     if offered {
         let value = actix_web::http::header::HeaderValue::from_static(SUBPROTOCOL);
@@ -231,8 +262,18 @@ pub(super) async fn websocket(request: HttpRequest, state: Shared, body: web::Pa
     }
     let messages = messages.max_frame_size(BODY_BYTES_MAX).aggregate_continuations().max_continuation_size(BODY_BYTES_MAX);
     let (stuck, when_stuck) = tokio::sync::mpsc::channel(1);
-    let connection =
-        Connection { app: Arc::clone(&state.app), session: session.clone(), viewer: None, secret: Zeroizing::default(), operations: HashMap::new(), stuck };
+    let connection = Connection {
+        app: Arc::clone(&state.app),
+        state,
+        session: session.clone(),
+        viewer: None,
+        secret: Zeroizing::default(),
+        operations: HashMap::new(),
+        limit,
+        stranger: Some(stranger),
+        place: None,
+        stuck,
+    };
     rt::spawn(async move {
         let _open = open;
         if offered {

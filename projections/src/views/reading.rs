@@ -1,0 +1,75 @@
+//! Connections to the file that is read.
+
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::Views;
+
+/// The file that is read, and connections to it.
+#[derive(Default)]
+pub(super) struct Served {
+    pub(super) path: PathBuf,
+    pub(super) idle: Vec<Connection>,
+}
+
+/// A connection that only reads.
+pub(crate) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "mmap_size", 1_u64 << 32)?;
+    Ok(connection)
+}
+
+/// Instructions of SQLite's machine between two looks at whether a read is over: some 50 µs.
+const LOOK_EVERY_OPS: i32 = 10_000;
+
+/// Connections that are kept for the next who reads.
+const IDLE_MAX: usize = 64;
+
+impl Views {
+    /// Reads with a connection of its own; call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// What `read` returns, or that the file can't be opened.
+    pub fn read<T, E: From<rusqlite::Error>>(&self, read: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+        self.told.reads.fetch_add(1, Ordering::Relaxed);
+        let served = || self.told.served.lock().unwrap_or_else(PoisonError::into_inner);
+        let (path, idle) = {
+            let mut served = served();
+            (served.path.clone(), served.idle.pop())
+        };
+        let connection = idle.map_or_else(|| read_only(&path), Ok)?;
+        let result = read(&connection);
+        let mut served = served();
+        if served.path == path && served.idle.len() < IDLE_MAX {
+            served.idle.push(connection);
+        }
+        result
+    }
+
+    /// Reads like [`Views::read`], and ends in the middle of a statement as soon as `is_over` says so.
+    ///
+    /// # Errors
+    /// What `read` returns; `SQLITE_INTERRUPT` when it was ended.
+    pub fn read_until<T>(
+        &self,
+        is_over: impl FnMut() -> bool + Send + std::panic::RefUnwindSafe + 'static,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.read(|c| {
+            c.progress_handler(LOOK_EVERY_OPS, Some(is_over));
+            let result = read(c);
+            c.progress_handler(0, None::<fn() -> bool>);
+            result
+        })
+    }
+
+    /// How often this process has read them.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.told.reads.load(Ordering::Relaxed)
+    }
+}

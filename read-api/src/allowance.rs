@@ -1,0 +1,127 @@
+//! What one question may use: bytes of its answer, reads at once, and time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_graphql::Result;
+use domain::limits::{GRAPHQL_ANSWER_BYTES_MAX, GRAPHQL_QUERY_MS_MAX, GRAPHQL_READS_MAX};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
+use tokio::sync::Semaphore;
+
+use crate::Sources;
+use crate::page::{bad, failed};
+
+/// What a question has used, and whether anybody still waits for its answer.
+#[derive(Debug, Clone)]
+pub struct Allowance {
+    bytes: Arc<AtomicUsize>,
+    reads: Arc<Semaphore>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { bytes: Arc::default(), reads: Arc::new(Semaphore::new(GRAPHQL_READS_MAX)), is_over: Arc::default() }
+    }
+}
+
+/// Whoever waits for an answer holds this; dropping it ends what still works on it.
+pub(crate) struct Waiting(Allowance);
+
+impl Waiting {
+    /// What the question has used.
+    pub(crate) fn allowance(&self) -> Allowance {
+        self.0.clone()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::Relaxed);
+        self.0.reads.close();
+    }
+}
+
+/// The answer has more bytes than one may have.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer would have more than {GRAPHQL_ANSWER_BYTES_MAX} bytes")]
+struct TooLarge;
+
+impl Allowance {
+    /// A new one for each question, with what ends it.
+    pub(crate) fn begin() -> (Self, Waiting) {
+        let allowance = Self::default();
+        (allowance.clone(), Waiting(allowance))
+    }
+
+    /// Begins to count anew: each message of a subscription is an answer.
+    pub(crate) fn next_answer(&self) {
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), TooLarge> {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > GRAPHQL_ANSWER_BYTES_MAX { Err(TooLarge) } else { Ok(()) }
+    }
+
+    /// Counts bytes of the answer before they are copied into it.
+    pub(crate) fn spend(&self, bytes: usize) -> Result<()> {
+        self.take(bytes).map_err(|e| too_large(&e.to_string()))
+    }
+
+    /// Counts a row of the views before it is copied out of them.
+    pub(crate) fn spend_row(&self, row: &Row<'_>) -> rusqlite::Result<()> {
+        self.take(row_bytes(row)?).map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))
+    }
+}
+
+/// Bytes of the texts of a row.
+pub(crate) fn row_bytes(row: &Row<'_>) -> rusqlite::Result<usize> {
+    let mut bytes = 0;
+    for column in 0..row.as_ref().column_count() {
+        bytes += match row.get_ref(column)? {
+            ValueRef::Text(text) => text.len(),
+            ValueRef::Blob(blob) => blob.len(),
+            ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => 8,
+        };
+    }
+    Ok(bytes)
+}
+
+fn too_large(message: &str) -> async_graphql::Error {
+    bad("ANSWER_TOO_LARGE", message, "ask for fewer rows at once, or leave out the long texts")
+}
+
+fn over() -> async_graphql::Error {
+    bad("TOO_SLOW", "the read took too long and was ended", "ask for fewer rows or fewer search words at once")
+}
+
+fn of_views(e: &rusqlite::Error) -> async_graphql::Error {
+    if let rusqlite::Error::FromSqlConversionFailure(_, _, why) = e
+        && why.is::<TooLarge>()
+    {
+        return too_large(&why.to_string());
+    }
+    if e.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) { over() } else { failed(e) }
+}
+
+/// Reads the views where blocking is allowed, a few reads of a question at once. It ends, in the middle of a
+/// statement too, when its time is over or nobody waits for the answer any more.
+pub(crate) async fn read<T: Send + 'static>(sources: &Sources, read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static) -> Result<T> {
+    let (views, allowance) = (sources.views.clone(), sources.allowance.clone());
+    let permit = Arc::clone(&allowance.reads).acquire_owned().await.map_err(|_| over())?;
+    let until = Instant::now() + Duration::from_millis(GRAPHQL_QUERY_MS_MAX);
+    let is_over = move || allowance.is_over.load(Ordering::Relaxed) || Instant::now() >= until;
+    let work = move || {
+        let _permit = permit;
+        views.read_until(is_over, read)
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|e| failed(&e))?.map_err(|e| of_views(&e))
+}
+
+/// Runs a read that an index bounds to a page: it takes less time than the way to another thread.
+pub(crate) fn read_here<T>(read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T> {
+    read().map_err(|e| of_views(&e))
+}

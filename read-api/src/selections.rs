@@ -1,0 +1,68 @@
+//! How many selections a document has once its fragments are spread, counted before anything walks it.
+//!
+//! The validators of async-graphql go into a fragment wherever it is spread: 28 fragments that each spread
+//! the next one twice are 2^28 selections to them. Here each fragment is counted once.
+
+use std::collections::HashMap;
+
+use async_graphql::Name;
+use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+
+/// Why selections can't be counted.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum Uncountable {
+    /// It has no end.
+    #[error("the fragment `{0}` spreads itself")]
+    Cycle(Name),
+}
+
+/// Counts; remembers each fragment.
+struct Counter<'a> {
+    document: &'a ExecutableDocument,
+    /// `None` while it is being counted.
+    fragments: HashMap<&'a Name, Option<usize>>,
+}
+
+impl<'a> Counter<'a> {
+    fn set(&mut self, set: &'a SelectionSet) -> Result<usize, Uncountable> {
+        let mut sum = 0_usize;
+        for item in &set.items {
+            let within = match &item.node {
+                Selection::Field(field) => self.set(&field.node.selection_set.node)?,
+                Selection::InlineFragment(fragment) => self.set(&fragment.node.selection_set.node)?,
+                Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node)?,
+            };
+            sum = sum.saturating_add(within).saturating_add(1);
+        }
+        Ok(sum)
+    }
+
+    fn fragment(&mut self, name: &'a Name) -> Result<usize, Uncountable> {
+        match self.fragments.get(name) {
+            Some(Some(known)) => return Ok(*known),
+            Some(None) => return Err(Uncountable::Cycle(name.clone())),
+            None => {}
+        }
+        // One that is not there is said by the validation.
+        let Some(fragment) = self.document.fragments.get(name) else { return Ok(0) };
+        self.fragments.insert(name, None);
+        let count = self.set(&fragment.node.selection_set.node)?;
+        self.fragments.insert(name, Some(count));
+        Ok(count)
+    }
+}
+
+/// Selections of all operations of a document, and of the fragments that none of them spreads.
+pub(crate) fn count(document: &ExecutableDocument) -> Result<usize, Uncountable> {
+    let mut counter = Counter { document, fragments: HashMap::new() };
+    let mut sum = 0_usize;
+    for (_, operation) in document.operations.iter() {
+        sum = sum.saturating_add(counter.set(&operation.node.selection_set.node)?);
+    }
+    for name in document.fragments.keys() {
+        if !counter.fragments.contains_key(name) {
+            sum = sum.saturating_add(counter.fragment(name)?);
+        }
+    }
+    Ok(sum)
+}

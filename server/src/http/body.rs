@@ -1,0 +1,39 @@
+//! Bodies, read only once it is known who sends them: each route has its limit, and all have a deadline.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, web};
+use domain::limits::BODY_MS_MAX;
+use futures_util::StreamExt as _;
+
+use super::Problem;
+
+/// Reads a body of at most `max` bytes. Call it when the caller is authenticated.
+///
+/// # Errors
+/// 413 as soon as the length, announced or come so far, is above the limit; 408 after the deadline; 400
+/// when the connection breaks.
+pub(super) async fn read(request: &HttpRequest, mut body: web::Payload, max: usize) -> Result<web::Bytes, Problem> {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if let Some(bytes) = announced.filter(|bytes| usize::try_from(*bytes).map_or(true, |bytes| bytes > max)) {
+        return Err(too_large(bytes, max));
+    }
+    let whole = async {
+        let mut read = web::BytesMut::new();
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|e| Problem::new(400, "malformed", &format!("the body broke off: {e}")))?;
+            if read.len() + chunk.len() > max {
+                return Err(too_large((read.len() + chunk.len()) as u64, max));
+            }
+            read.extend_from_slice(&chunk);
+        }
+        Ok(read.freeze())
+    };
+    let too_slow = |_| Problem::new(408, "body_too_slow", &format!("the body did not come within {BODY_MS_MAX} ms; send less at once"));
+    tokio::time::timeout(Duration::from_millis(BODY_MS_MAX), whole).await.map_err(too_slow)?
+}
+
+fn too_large(bytes: u64, max: usize) -> Problem {
+    Problem::new(413, "too_large", &format!("the body has {bytes} bytes or more, {max} are allowed; send less at once"))
+}

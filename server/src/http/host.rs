@@ -1,0 +1,51 @@
+//! Which names this server answers to. A page of a stranger can point a name of its own at this machine (DNS
+//! rebinding); its browser then sends that name.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{HOST, HeaderName, ORIGIN};
+
+/// The names besides `localhost`, as the setting `hosts` has them. An address is none: it can't be rebound.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hosts(Vec<String>);
+
+/// `example.com:80` without the port, `[::1]:80` without brackets.
+fn without_port(authority: &str) -> &str {
+    if let Some(rest) = authority.strip_prefix('[') {
+        return rest.split_once(']').map_or(authority, |(address, _)| address);
+    }
+    authority.split_once(':').map_or(authority, |(host, _)| host)
+}
+
+fn address(host: &str) -> Option<std::net::IpAddr> {
+    host.parse().ok()
+}
+
+fn text(request: &HttpRequest, name: HeaderName) -> Option<&str> {
+    request.headers().get(name).map(|v| v.to_str().unwrap_or_default())
+}
+
+impl Hosts {
+    /// From names with commas between them.
+    pub(crate) fn new(names: &str) -> Self {
+        Self(names.split(',').map(|n| n.trim().to_lowercase()).filter(|n| !n.is_empty()).collect())
+    }
+
+    fn knows(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.').to_lowercase();
+        host == "localhost" || self.0.contains(&host)
+    }
+
+    /// Whether the request asks for a name of ours, or for an address.
+    pub(crate) fn takes(&self, request: &HttpRequest) -> bool {
+        let Some(host) = text(request, HOST).map(without_port) else { return true };
+        address(host).is_some() || self.knows(host)
+    }
+
+    /// Whether the page that sends it, if one does, is one of ours.
+    pub(crate) fn takes_origin(&self, request: &HttpRequest) -> bool {
+        let Some(origin) = text(request, ORIGIN) else { return true };
+        let Some((_, authority)) = origin.split_once("://") else { return false };
+        let host = without_port(authority);
+        text(request, HOST) == Some(authority) || address(host).is_some_and(|a| a.is_loopback()) || self.knows(host)
+    }
+}

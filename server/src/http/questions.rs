@@ -1,0 +1,42 @@
+//! Questions in GraphQL, from whichever door: how many of whom run at once, and for how long.
+
+use std::time::Duration;
+
+use async_graphql::{Request, Response};
+use domain::PrincipalId;
+use domain::limits::{GRAPHQL_QUERIES_MAX, GRAPHQL_QUERIES_PER_PRINCIPAL_MAX, GRAPHQL_QUERY_MS_MAX, MIN_POSITION_WAIT_MS_MAX, PROOF_MS_MAX};
+use read_api::{Api, Viewer};
+use tokio::sync::Semaphore;
+
+use super::slots::Slots;
+
+/// Longest that a question takes, with its waits for a place, for `minPosition` and for a proof.
+const LONGEST: Duration = Duration::from_millis(GRAPHQL_QUERY_MS_MAX + MIN_POSITION_WAIT_MS_MAX + PROOF_MS_MAX);
+
+/// Places for questions that run.
+pub(crate) struct Questions {
+    all: Semaphore,
+    of_principal: Slots<PrincipalId>,
+}
+
+/// It took too long; its work was ended.
+pub(crate) struct TooSlow;
+
+impl Default for Questions {
+    fn default() -> Self {
+        Self { all: Semaphore::new(GRAPHQL_QUERIES_MAX), of_principal: Slots::new(GRAPHQL_QUERIES_PER_PRINCIPAL_MAX) }
+    }
+}
+
+impl Questions {
+    /// Answers when there is a place: first one of its principal's own, so that who asks a lot waits for
+    /// nobody but itself.
+    pub(crate) async fn ask(&self, api: &Api, viewer: Viewer, request: Request) -> Result<Response, TooSlow> {
+        let answer = async {
+            let _own = self.of_principal.wait(viewer.principal).await;
+            let _all = self.all.acquire().await;
+            api.execute(request.data(viewer)).await
+        };
+        tokio::time::timeout(LONGEST, answer).await.map_err(|_| TooSlow)
+    }
+}

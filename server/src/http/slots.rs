@@ -1,0 +1,41 @@
+//! Places that one of many (a principal, a peer) may hold at once, so that nobody holds those of all.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Holders that are remembered before those who hold nothing are forgotten.
+const REMEMBERED_MAX: usize = 1_024;
+
+/// So many places for each holder.
+pub(crate) struct Slots<K> {
+    each: usize,
+    holders: Mutex<HashMap<K, Arc<Semaphore>>>,
+}
+
+impl<K: Eq + Hash> Slots<K> {
+    pub(crate) fn new(each: usize) -> Self {
+        Self { each, holders: Mutex::default() }
+    }
+
+    fn of(&self, holder: K) -> Arc<Semaphore> {
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        if holders.len() >= REMEMBERED_MAX {
+            // Who holds or waits for a place shares the semaphore.
+            holders.retain(|_, places| Arc::strong_count(places) > 1);
+        }
+        Arc::clone(holders.entry(holder).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
+    }
+
+    /// A place, when there is one; it is free again when what comes back is dropped.
+    pub(crate) fn take(&self, holder: K) -> Option<OwnedSemaphorePermit> {
+        self.of(holder).try_acquire_owned().ok()
+    }
+
+    /// A place, when one is free.
+    pub(crate) async fn wait(&self, holder: K) -> Option<OwnedSemaphorePermit> {
+        self.of(holder).acquire_owned().await.ok()
+    }
+}
