@@ -73,7 +73,7 @@ impl Desk {
         let shared = Arc::new(Shared { log, keyring, clock, entropy, directory: Arc::clone(&directory), leases });
         let lanes = std::array::from_fn(|_| {
             let (sender, jobs) = mpsc::channel(LANE_QUEUE_MAX);
-            tokio::spawn(Lane::new(Arc::clone(&shared), jobs).run());
+            event_log::vital::task("lane", Lane::new(Arc::clone(&shared), jobs).run());
             sender
         });
         let (places, registrations) = (Arc::new(Semaphore::new(QUEUE_MAX)), Registrations::new(registrations_per_day));

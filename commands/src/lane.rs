@@ -13,6 +13,7 @@ mod finish;
 mod subjects;
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -181,6 +182,7 @@ impl Lane {
     }
 
     async fn process(&mut self, mut job: Job) {
+        fail::fail_point!("lane");
         let epoch = self.epoch;
         if self.keys.contains(&job.first_id) {
             return self.queue(Flight { job, epoch, outcome: Outcome::Again });
@@ -300,8 +302,14 @@ impl Lane {
         if let Some(approval) = ctx.approval {
             ctx.presented = self.presented(job, approval, seen).await?;
         }
-        let consumed = approval_check::check(&job.command, ctx, seen)?;
-        let mut changes = job.command.decide(ctx, seen)?;
+        // A rule only reads what it is given: when it panics, nothing is half done, and the lane goes on.
+        let rules = AssertUnwindSafe(|| -> Result<_, CommandError> {
+            fail::fail_point!("decide");
+            let consumed = approval_check::check(&job.command, ctx, seen)?;
+            Ok((job.command.decide(ctx, seen)?, consumed))
+        });
+        let panicked = |_| CommandError::Unavailable("a rule panicked over this command; nothing was recorded; tell who runs this server".to_owned());
+        let (mut changes, consumed) = catch_unwind(rules).map_err(panicked)??;
         // An approval that comes with a command is used, also where nothing was left to do.
         changes.extend(consumed);
         Ok(changes)

@@ -123,8 +123,7 @@ impl Attempts {
         without_keys(&writer).map_err(|e| storage(&e))?;
         let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|e| storage(&e))?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let thread =
-            std::thread::Builder::new().name("attempts".to_owned()).spawn(move || write(writer, jobs, caps)).map_err(|e| LogError::Storage(e.to_string()))?;
+        let thread = crate::vital::thread("attempts", move || write(writer, jobs, caps)).map_err(|e| LogError::Storage(e.to_string()))?;
         Ok(Self { queue: Mutex::new(Some(queue)), kept: Kept::File(Arc::new(Mutex::new(reader)), Mutex::new(Some(thread))) })
     }
 
@@ -141,7 +140,7 @@ impl Attempts {
     pub fn in_postgres_with(log: &crate::postgres::PostgresLog, caps: Caps) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let pool = log.pool().clone();
-        let task = tokio::spawn(write_to_postgres(pool.clone(), jobs, caps));
+        let task = crate::vital::task("attempts", write_to_postgres(pool.clone(), jobs, caps));
         Self { queue: Mutex::new(Some(queue)), kept: Kept::Postgres(pool, Mutex::new(Some(task))) }
     }
 
@@ -267,6 +266,7 @@ pub(crate) const AGE_MICROS_MAX: u64 = AGE_DAYS_MAX * 86_400_000_000;
 async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receiver<Job>, caps: Caps) {
     let (mut since_prune, mut touched) = (0, BTreeSet::new());
     while let Some(first) = jobs.recv().await {
+        fail::fail_point!("attempts");
         if matches!(first, Job::Keep(_)) && !jobs.is_closed() {
             tokio::time::sleep(COMPANY_WAIT).await;
         }
@@ -327,6 +327,7 @@ fn prune(connection: &Connection, touched: &BTreeSet<BusinessId>, caps: Caps) ->
 fn write(connection: Connection, mut jobs: mpsc::Receiver<Job>, caps: Caps) {
     let (mut since_prune, mut touched) = (0, BTreeSet::new());
     while let Some(first) = jobs.blocking_recv() {
+        fail::fail_point!("attempts");
         // Nobody waits for these but who asks to: a moment's company saves most transactions.
         if matches!(first, Job::Keep(_)) && !jobs.is_closed() {
             std::thread::sleep(COMPANY_WAIT);

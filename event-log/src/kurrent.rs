@@ -77,7 +77,7 @@ impl Connecting {
         let (queue, queued) = mpsc::channel(QUEUE_MAX);
         let serving = Arc::new(Serving::default());
         let committer = Committer::new(Arc::clone(&cluster), Arc::clone(&mirror), keyring, Arc::clone(&serving));
-        let committing = tokio::spawn(committer.run(queued));
+        let committing = crate::vital::task("kurrent-committer", committer.run(queued));
         let (queue, committing) = (Mutex::new(Some(queue)), Mutex::new(Some(committing)));
         Ok(KurrentLog { queue, room: Arc::new(Semaphore::new(QUEUE_MAX)), cluster, mirror, committing, lease: Mutex::default(), serving })
     }

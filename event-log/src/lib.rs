@@ -22,6 +22,7 @@ pub mod prove;
 pub mod sealing;
 pub mod sqlite;
 pub mod subscription;
+pub mod vital;
 
 pub use envelope::{Draft, Prepared, Recorded, RequestDigest, SealError, Stored};
 pub use keyring::{Keyring, KeyringError, SubjectKey};

@@ -197,8 +197,8 @@ impl PostgresLog {
         let readers = pool_of(READERS_MAX).connect_with(options.clone()).await.map_err(|e| log_error(&e))?;
         let (moved, position) = watch::channel(last_position(&readers).await?);
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let appender = tokio::spawn(appender::run(options, jobs, moved.clone()));
-        let follower = tokio::spawn(follow(readers.clone(), moved));
+        let appender = crate::vital::task("log-appender", appender::run(options, jobs, moved.clone()));
+        let follower = crate::vital::task("log-follower", follow(readers.clone(), moved));
         Ok(Self { queue, readers, position, tasks: Mutex::new(vec![appender, follower]) })
     }
 
@@ -224,6 +224,7 @@ async fn last_position(pool: &PgPool) -> Result<u64, LogError> {
 async fn follow(pool: PgPool, moved: watch::Sender<u64>) {
     let mut listener: Option<PgListener> = None;
     while !moved.is_closed() {
+        fail::fail_point!("log-follower");
         if listener.is_none()
             && let Ok(mut fresh) = PgListener::connect_with(&pool).await
             && within(ANSWER_MAX, fresh.listen("minutebook")).await.is_ok()

@@ -191,8 +191,7 @@ impl SqliteLog {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let (moved, position) = watch::channel(writer.last_position());
         let count = writer.count()?;
-        let thread =
-            std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || writer.run(jobs, &moved)).map_err(|e| LogError::Storage(e.to_string()))?;
+        let thread = crate::vital::thread("log-writer", move || writer.run(jobs, &moved)).map_err(|e| LogError::Storage(e.to_string()))?;
         let known = Arc::new(Known::with_room_for(count));
         let (readers, filling) = (Readers::new(path), Arc::clone(&known));
         let file = readers.clone();

@@ -45,6 +45,7 @@ impl Runner {
     /// Acts whenever it is this process's turn, until it is told to stop.
     pub async fn run(self, mut effect: impl Effect, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
+            fail::fail_point!("consumer");
             match self.consumers.claim(self.name, self.owner).await {
                 Ok(Some(claim)) => {
                     tracing::info!(consumer.name = self.name, consumer.epoch = claim.epoch, position = claim.position, "this process acts for a consumer");

@@ -8,6 +8,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -297,10 +298,15 @@ impl Fold {
     }
 
     fn apply(&self, projection: &Projection, applied: &Applied<'_>) -> Result<(), ApplyError> {
-        match projection.apply {
-            Apply::Sealed(apply) => apply(&self.connection, applied),
-            Apply::Searchable(apply) => apply(&self.connection, applied, &self.sources.unsealer),
-        }
+        let apply = AssertUnwindSafe(|| {
+            fail::fail_point!("apply");
+            match projection.apply {
+                Apply::Sealed(apply) => apply(&self.connection, applied),
+                Apply::Searchable(apply) => apply(&self.connection, applied, &self.sources.unsealer),
+            }
+        });
+        // Like any event that can't be applied, it stops its business and no other.
+        catch_unwind(apply).unwrap_or_else(|_| Err(ApplyError::Value("applying it panicked".to_owned())))
     }
 
     /// Tries the businesses that were stopped once more, each from the event it was stopped at.

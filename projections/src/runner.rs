@@ -107,12 +107,11 @@ impl Runner {
         let opened = tokio::task::spawn_blocking(move || Self::open(&own, sources, Snapshots::new(shared))).await;
         let mut runner = opened.map_err(|e| ViewsError::Storage(e.to_string()))??;
         let (requests, inbox) = mpsc::channel(16);
-        tokio::spawn(remind(requests.downgrade()));
+        event_log::vital::task("projections-clock", remind(requests.downgrade()));
         let (purged, text) = watch::channel(Instant::now());
-        tokio::spawn(watch_keys(requests.downgrade(), Arc::clone(&runner.sources.unsealer.keyring), epoch, purged));
+        event_log::vital::task("projections-keys", watch_keys(requests.downgrade(), Arc::clone(&runner.sources.unsealer.keyring), epoch, purged));
         let views = Views { told: runner.told.clone(), position: runner.moved.subscribe(), building: runner.building.subscribe(), text, requests };
-        let thread =
-            std::thread::Builder::new().name("projections".to_owned()).spawn(move || runner.run(inbox)).map_err(|e| ViewsError::Storage(e.to_string()))?;
+        let thread = event_log::vital::thread("projections", move || runner.run(inbox)).map_err(|e| ViewsError::Storage(e.to_string()))?;
         Ok((views, thread))
     }
 
@@ -192,6 +191,7 @@ impl Runner {
         let runtime = self.sources.unsealer.runtime.clone();
         let mut appended = self.sources.log.position();
         loop {
+            fail::fail_point!("projections");
             appended.mark_unchanged();
             let (more, pause) = match self.live.step(u64::MAX) {
                 Ok(applied) => {

@@ -190,7 +190,7 @@ impl App {
         app.ensure_operator().await?;
         presence::remember(config, &*app.log).await?;
         app.forgettings.append_listed(&app.desk).await?;
-        tokio::spawn(Arc::clone(&app.forgettings).run(app.views.clone(), app.stopping.subscribe()));
+        event_log::vital::task("forgettings", Arc::clone(&app.forgettings).run(app.views.clone(), app.stopping.subscribe()));
         Ok(app)
     }
 

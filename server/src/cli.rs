@@ -221,6 +221,8 @@ enum Verb {
 /// Runs the command line of this process.
 #[must_use]
 pub fn run() -> ExitCode {
+    // In a program for tests alone: panics that `FAILPOINTS` plants.
+    let _planted = fail::has_failpoints().then(fail::FailScenario::setup);
     let cli = Cli::parse();
     if !matches!(cli.verb, Verb::Contracts { .. }) {
         // What is made is its owner's alone; exports and proofs too, until their owner says otherwise.

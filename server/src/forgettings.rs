@@ -199,6 +199,7 @@ impl Forgettings {
                 changed = moved.changed(), if !failed => if changed.is_err() { return },
                 () = tokio::time::sleep(EVERY), if failed => {}
             }
+            fail::fail_point!("forgettings");
             match self.apply(Some(&views)).await {
                 Ok(_) => (failed, told) = (false, false),
                 Err(e) => {

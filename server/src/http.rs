@@ -15,6 +15,7 @@ mod questions;
 mod slots;
 mod websocket;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +25,7 @@ use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, guard, web}
 use commands::Actor;
 use domain::limits::{FEEDS_PER_PRINCIPAL_MAX, HEAD_MS_MAX, STRANGERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX};
 use domain::{BusinessId, PrincipalId};
+use futures_util::FutureExt as _;
 
 use crate::app::{App, AppError};
 pub(crate) use consumers::{change_consumer, consumers_status};
@@ -108,7 +110,7 @@ pub fn listen(app: Arc<App>, address: &str, hosts: &str, workers: usize) -> Resu
                     let response = if for_us { Ok(service.call(request)) } else { Err(request.into_response(misdirected())) };
                     async move {
                         let mut response = match response {
-                            Ok(response) => response.await?,
+                            Ok(response) => AssertUnwindSafe(response).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))?,
                             Err(refused) => refused,
                         };
                         for (name, value) in SAFE_HEADERS {
@@ -147,6 +149,11 @@ const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 const SAFE_HEADERS: [(&str, &str); 3] =
     [("x-content-type-options", "nosniff"), ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"), ("cache-control", "no-store")];
 
+/// The answer to a request over which the door panicked; it is counted as any other.
+fn panicked() -> actix_web::Error {
+    Problem::new(500, "panicked", "this server panicked over the request; if it was a command, send it again under the same key").into()
+}
+
 fn misdirected() -> HttpResponse {
     Problem::new(421, "misdirected", "this server does not answer to that host name; add it to the setting `hosts` if it is its own").respond()
 }
@@ -156,7 +163,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/", web::get().to(page))
         .route("/graphiql", web::get().to(graphiql::page))
         .route("/graphiql/{file}", web::get().to(graphiql::file))
-        .route("/healthz", web::get().to(|| async { HttpResponse::Ok().body("ok\n") }))
+        .route("/healthz", web::get().to(health))
         .route("/readyz", web::get().to(ready))
         .route("/metrics", web::get().to(show_metrics))
         .route("/graphql", web::get().guard(guard::Header("upgrade", "websocket")).to(websocket::websocket))
@@ -189,7 +196,22 @@ async fn page() -> HttpResponse {
         .body(include_str!("http/page.html"))
 }
 
+/// What is said of a process that is about to end.
+fn dying() -> Option<String> {
+    event_log::vital::dead().map(|thread| format!("its thread `{thread}` died; the process ends, to be started again"))
+}
+
+async fn health() -> HttpResponse {
+    match dying() {
+        None => HttpResponse::Ok().body("ok\n"),
+        Some(why) => HttpResponse::ServiceUnavailable().body(format!("{why}\n")),
+    }
+}
+
 async fn ready(state: Shared) -> HttpResponse {
+    if let Some(why) = dying() {
+        return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "why": why}));
+    }
     let Ok(lag) = state.app.log.lag(state.app.views.position()).await else {
         return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false}));
     };
@@ -214,6 +236,7 @@ async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpRespons
     let dropped = state.app.feeds_dropped.load(std::sync::atomic::Ordering::Relaxed);
     let pending = u8::from(state.app.forgetting_is_pending());
     let text = format!("# TYPE minutebook_feeds_dropped_total counter\nminutebook_feeds_dropped_total {dropped}\n")
+        + &format!("# TYPE minutebook_log_lines_dropped_total counter\nminutebook_log_lines_dropped_total {}\n", crate::logging::dropped())
         + "# HELP minutebook_forgetting_pending 1 while a key that is forgotten on record is not yet destroyed.\n"
         + &format!("# TYPE minutebook_forgetting_pending gauge\nminutebook_forgetting_pending {pending}\n")
         + &state.metrics.text(*state.app.log.position().borrow(), lag, &state.app.views);

@@ -14,6 +14,7 @@ pub mod http;
 pub mod import;
 #[cfg(feature = "kurrentdb")]
 pub mod kurrentdb;
+mod logging;
 mod open_leases;
 mod output;
 pub mod presence;

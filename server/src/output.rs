@@ -1,5 +1,5 @@
-//! What the command line prints: the only module that does.
-#![allow(clippy::print_stderr, reason = "it is the one that prints")]
+//! What the command line prints: the only module that does. Nothing here can panic: `println!` and its kin,
+//! which do when nobody reads, are refused by clippy everywhere.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -11,11 +11,16 @@ pub(crate) fn line(text: impl Display) {
     }
 }
 
+/// A line of a server to whoever started it, who may be gone: the server goes on.
+pub(crate) fn announce(text: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
 /// A line for whoever sits at the screen: it goes into no file and no pipe.
 pub(crate) fn on_screen(text: impl FnOnce() -> String) {
     use std::io::IsTerminal as _;
     if std::io::stdout().is_terminal() {
-        line(text());
+        announce(text());
     }
 }
 
@@ -35,14 +40,14 @@ pub(crate) fn json(value: &impl serde::Serialize) {
 
 /// A remark beside the answer, on standard error.
 pub(crate) fn note(text: impl Display) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A remark that the next one overwrites, where somebody is watching.
 pub(crate) fn progress(text: impl Display) {
     use std::io::IsTerminal as _;
     if std::io::stderr().is_terminal() {
-        eprint!("\r{text}\x1b[K");
+        let _ = write!(std::io::stderr(), "\r{text}\x1b[K");
     }
 }
 
@@ -50,6 +55,6 @@ pub(crate) fn progress(text: impl Display) {
 pub(crate) fn progress_end() {
     use std::io::IsTerminal as _;
     if std::io::stderr().is_terminal() {
-        eprintln!();
+        let _ = writeln!(std::io::stderr());
     }
 }

@@ -21,6 +21,7 @@ mod dependencies;
 mod desk;
 mod door;
 mod drivers;
+mod faults;
 mod feed;
 #[cfg(feature = "postgres")]
 mod fleet;

@@ -107,7 +107,7 @@ impl KeyringLease {
         };
         serving.until(asked + LEASE - MARGIN);
         let (renewed, epoch) = (Arc::clone(&leases), claim.epoch);
-        let renewing = tokio::spawn(async move {
+        let renewing = crate::vital::task("keyring-lease", async move {
             loop {
                 tokio::time::sleep(RENEW_EVERY).await;
                 let asked = Instant::now();

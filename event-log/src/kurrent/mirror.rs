@@ -153,7 +153,7 @@ impl Mirror {
     pub(super) async fn caught_up(self: &Arc<Self>, patience: Duration) -> Result<(), LogError> {
         let mut caught_up = self.caught_up.subscribe();
         let (mut position, mut signs) = (self.position(), self.signs.subscribe());
-        let following = tokio::spawn(Arc::clone(self).follow());
+        let following = crate::vital::task("kurrent-mirror", Arc::clone(self).follow());
         *self.following.lock().unwrap_or_else(PoisonError::into_inner) = Some(following);
         while *caught_up.borrow_and_update() == 0 {
             tokio::select! {
@@ -202,6 +202,7 @@ impl Mirror {
     async fn follow(self: Arc<Self>) {
         let mut pause = AGAIN_AFTER.0;
         loop {
+            fail::fail_point!("kurrent-mirror");
             let after = *self.position().borrow();
             let mut heard = self.cluster.follow(after, &PREFIXES);
             let (got, ended) = self.listen(&mut heard).await;

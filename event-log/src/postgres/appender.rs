@@ -72,6 +72,7 @@ pub(super) async fn run(options: PgConnectOptions, mut jobs: mpsc::Receiver<Job>
     let mut stopping = false;
     while !stopping {
         let Some(first) = jobs.recv().await else { return };
+        fail::fail_point!("log-appender");
         let (mut queue, mut bytes, mut next) = (Vec::new(), 0, Some(first));
         while let Some(job) = next.take() {
             match job {

@@ -117,6 +117,7 @@ impl Writer {
     }
 
     fn commit(&mut self, mut batch: Vec<Queued>, moved: &watch::Sender<u64>) {
+        fail::fail_point!("log-writer");
         let (before, broken) = (self.position, self.broken.clone());
         let mut written = self.write(&batch);
         if written.as_ref().is_err_and(|e| e.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)) && batch.iter().any(|q| q.new) {

@@ -5,13 +5,22 @@ use std::sync::Arc;
 use crate::app::{App, AppError, Handles, operator};
 use crate::config::Config;
 use crate::secret::{self, Secret};
-use crate::{http, output};
+use crate::{http, logging, output};
 
-/// Logs as JSON lines on standard error.
-fn start_logging(filter: &str) -> Result<(), AppError> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|e| AppError::other(format!("settings: logging: {e}")))?;
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
-    Ok(())
+/// How long those who wait for an answer may take to get it when the process ends because a thread died.
+const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_millis(500);
+/// The exit code then: sysexits' EX_SOFTWARE.
+const THREAD_DIED: i32 = 70;
+
+/// Ends the process, so that a supervisor starts it again: what the dead thread did is done by nobody.
+fn end_the_process(_: &'static str) {
+    let end = || {
+        std::thread::sleep(LAST_ANSWERS);
+        std::process::exit(THREAD_DIED);
+    };
+    if std::thread::Builder::new().name("the-end".to_owned()).spawn(end).is_err() {
+        std::process::exit(THREAD_DIED);
+    }
 }
 
 /// Starts the relay to RabbitMQ, where the settings name one.
@@ -24,7 +33,7 @@ fn relay(config: &Config, app: &Arc<App>, stop: tokio::sync::watch::Receiver<boo
         return Err(AppError::other("--amqp must be an amqp:// or amqps:// address"));
     }
     let runner = hub::consumer::Runner { name: "amqp", owner: uuid::Uuid::now_v7(), log: Arc::clone(&app.log), consumers: Arc::clone(&app.consumers) };
-    Ok(Some(tokio::spawn(runner.run(hub::amqp::Relay::new(&config.amqp), stop))))
+    Ok(Some(event_log::vital::task("consumer", runner.run(hub::amqp::Relay::new(&config.amqp), stop))))
 }
 
 #[cfg(not(feature = "amqp"))]
@@ -42,7 +51,7 @@ async fn business_door(config: &Config, app: &Arc<App>, stop: tokio::sync::watch
         return Ok(None);
     }
     let (listening, there) = crate::kurrentdb::listen(config, Arc::clone(app), stop).await?;
-    output::line(format!("KurrentDB clients read at kdb://key:<API key>@{there}"));
+    output::announce(format!("KurrentDB clients read at kdb://key:<API key>@{there}"));
     Ok(Some(listening))
 }
 
@@ -73,13 +82,14 @@ async fn operators_key(config: &Config, app: &App) -> Result<(), AppError> {
         secret::write(&file, &secret)?;
     }
     app.issue(operator(), &secret).await?;
-    output::line(format!("operator's key: in {}", file.display()));
+    output::announce(format!("operator's key: in {}", file.display()));
     output::on_screen(|| format!("operator's key: {}", secret.reveal()));
     Ok(())
 }
 
 pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
-    start_logging(&config.logging)?;
+    let lines = logging::start(&config.logging)?;
+    event_log::vital::on_death(end_the_process);
     let app = Arc::new(App::open(config, Handles::default()).await?);
     let known = app.desk.directory().principal(operator()).await?.unwrap_or_default();
     if known.keys.is_empty() {
@@ -89,7 +99,7 @@ pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
     let relay = relay(config, &app, stopped.clone())?;
     let door = business_door(config, &app, stopped).await?;
     let listening = http::listen(Arc::clone(&app), &config.listen, &config.hosts, config.workers)?;
-    output::line(format!("minutebook listens on http://{}/  (data in {})", listening.address, config.data.display()));
+    output::announce(format!("minutebook listens on http://{}/  (data in {})", listening.address, config.data.display()));
     let (handle, mut server) = (listening.server.handle(), tokio::spawn(listening.server));
     let early = tokio::select! {
         () = super::stop::told_to_stop() => None,
@@ -115,5 +125,6 @@ pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
         Ok(app) => app.close().await,
         Err(app) => app.log.close().await,
     }
+    lines.flush();
     Ok(())
 }

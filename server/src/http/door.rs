@@ -71,6 +71,7 @@ async fn submit(request: &HttpRequest, state: &State, business: BusinessId, acto
     let key = key.ok_or_else(|| {
         Problem::new(428, "idempotency_key_required", "send an Idempotency-Key of your own with every command; the same key gets the same receipt")
     })?;
+    fail::fail_point!("door");
     let if_match = if_match(request)?;
     let body = Body::parse(body).map_err(|e| Problem::new(400, "malformed", &format!("no command: {e}")))?;
     let receipt = state.app.submit(body.into_submission(business, actor, key, if_match)).await?;
