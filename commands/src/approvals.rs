@@ -41,7 +41,7 @@ fn is_approver(approval: &Approval, ctx: &Context) -> bool {
 /// Votes are open and the time has not run out.
 fn in_time(approval: &Approval, ctx: &Context) -> Result<(), Refusal> {
     match approval.status {
-        Some(ApprovalStatus::Requested) if ctx.now >= approval.expires_at => {
+        Some(ApprovalStatus::Requested) if ctx.has_come(approval.expires_at)? => {
             Err(Refusal::ApprovalExpired { approval: ApprovalId(ctx.target), expires_at: approval.expires_at })
         }
         Some(ApprovalStatus::Requested) => Ok(()),
@@ -84,7 +84,7 @@ fn escalate(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal
     if !is_approver(approval, ctx) && !ctx.by_owner() {
         let asked = approval.requested_at.unwrap_or(ctx.now);
         let at = asked.plus_seconds(approval.expires_at.seconds_since(asked) / 2);
-        if ctx.now < at {
+        if !ctx.has_come(at)? {
             return Err(Refusal::TooEarly { at });
         }
     }
@@ -110,7 +110,7 @@ fn withdraw(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal
 fn expire(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal> {
     match approval.status {
         Some(ApprovalStatus::Expired) => Ok(None),
-        Some(ApprovalStatus::Requested | ApprovalStatus::Granted) if ctx.now >= approval.expires_at => {
+        Some(ApprovalStatus::Requested | ApprovalStatus::Granted) if ctx.has_come(approval.expires_at)? => {
             Ok(Some(Expired { expired_at: approval.expires_at }.into()))
         }
         Some(ApprovalStatus::Requested | ApprovalStatus::Granted) => Err(Refusal::NotYetExpired { expires_at: approval.expires_at }),

@@ -149,7 +149,7 @@ fn own_reservation(ctx: &Context, seen: &Boundary, reservation: ReservationId, f
         Some(id) => seen.get(id)?.owner == actor,
         None => false,
     };
-    let expired = frees && open.expires_at.is_some_and(|at| at <= ctx.now);
+    let expired = frees && open.expires_at.is_some_and(|at| ctx.has_surely_come(at));
     if open.holder == actor || agents_owner || ctx.by_owner() || expired {
         Ok(open.budgets.clone())
     } else {

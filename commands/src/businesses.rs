@@ -97,8 +97,9 @@ pub fn slug_id(slug: &Slug) -> Uuid {
 fn claim(c: &ClaimSlug, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
     let (id, claimed) = (SlugId(slug_id(&c.slug)), seen.get(SlugId(slug_id(&c.slug)))?);
     // A claim whose business never opened holds the slug for an hour, and no longer.
-    let lapsed =
-        claimed.business.is_some() && claimed.business == ctx.unopened && claimed.claimed_at.is_some_and(|at| ctx.now.seconds_since(at) >= CLAIM_SECONDS);
+    let lapsed = claimed.business.is_some()
+        && claimed.business == ctx.unopened
+        && claimed.claimed_at.is_some_and(|at| ctx.has_surely_come(at.plus_seconds(CLAIM_SECONDS)));
     match claimed.business {
         Some(business) if business == c.business => return Ok(Vec::new()),
         Some(_) if !lapsed => return Err(Refusal::SlugTaken { slug: c.slug.to_string() }),

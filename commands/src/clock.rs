@@ -6,21 +6,32 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::Timestamp;
 
+/// A clock that is moved by hand, in microseconds.
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    shows: AtomicI64,
+    stepped: AtomicI64,
+}
+
 /// Where "now" comes from.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
     /// The operating system.
     #[default]
     System,
-    /// Microseconds since 1970, moved by hand.
-    Manual(Arc<AtomicI64>),
+    /// Moved by hand.
+    Manual(Arc<ManualClock>),
+}
+
+fn to_micros(seconds: i64, nanos: i64) -> i64 {
+    seconds.saturating_mul(1_000_000).saturating_add(nanos / 1_000)
 }
 
 impl Clock {
     /// A clock that stands still until it is moved.
     #[must_use]
     pub fn manual(at: Timestamp) -> Self {
-        Self::Manual(Arc::new(AtomicI64::new(at.as_micros())))
+        Self::Manual(Arc::new(ManualClock { shows: AtomicI64::new(at.as_micros()), stepped: AtomicI64::new(0) }))
     }
 
     /// The moment it shows.
@@ -31,14 +42,37 @@ impl Clock {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
             }
-            Self::Manual(micros) => Timestamp::from_micros(micros.load(Ordering::Relaxed)),
+            Self::Manual(clock) => Timestamp::from_micros(clock.shows.load(Ordering::Relaxed)),
         }
     }
 
-    /// Moves a manual clock forward; the system's clock can't be moved.
+    /// What it shows less the time that went by since the machine was started, in microseconds: changes only
+    /// when somebody sets the clock. The time in which the machine sleeps goes by too (`CLOCK_BOOTTIME`).
+    pub(crate) fn offset(&self) -> i64 {
+        match self {
+            Self::System => {
+                #[cfg(target_os = "linux")]
+                let passed = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+                #[cfg(not(target_os = "linux"))]
+                let passed = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+                self.now().as_micros() - to_micros(passed.tv_sec, passed.tv_nsec)
+            }
+            Self::Manual(clock) => clock.stepped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Lets time go by on a manual clock; the system's clock can't be moved.
     pub fn advance_seconds(&self, seconds: u32) {
-        if let Self::Manual(micros) = self {
-            micros.fetch_add(i64::from(seconds) * 1_000_000, Ordering::Relaxed);
+        if let Self::Manual(clock) = self {
+            clock.shows.fetch_add(to_micros(i64::from(seconds), 0), Ordering::Relaxed);
+        }
+    }
+
+    /// Sets a manual clock forward or back, without time going by; the system's clock can't be moved.
+    pub fn step_seconds(&self, seconds: i64) {
+        if let Self::Manual(clock) = self {
+            clock.shows.fetch_add(to_micros(seconds, 0), Ordering::Relaxed);
+            clock.stepped.fetch_add(to_micros(seconds, 0), Ordering::Relaxed);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A command as it reaches the desk, and the answers it can get.
 
 use domain::ids::{ApprovalId, EventId};
+use domain::limits::COMMAND_MS_MAX;
 use domain::{BusinessId, PrincipalId, Timestamp};
 use event_log::{AppendError, KeyringError, LogError};
 use serde::Serialize;
@@ -164,6 +165,14 @@ pub enum CommandError {
     /// Beyond a cap.
     #[error("{0}")]
     TooLarge(String),
+    /// The clock can't be relied on, and time alone would decide.
+    #[error("{0}")]
+    ClockInDoubt(Refusal),
+    /// The store did not answer in time: the command may be stored, or not.
+    #[error(
+        "the store did not answer within {COMMAND_MS_MAX} ms: the outcome is unknown; send it again under the same key, which gives the first receipt if it was stored"
+    )]
+    OutcomeUnknown,
     /// The log, the keyring or the disk failed; nothing was stored.
     #[error("{0}")]
     Unavailable(String),
@@ -183,6 +192,8 @@ impl CommandError {
             Self::Conflict { .. } => "conflict",
             Self::Busy => "busy",
             Self::TooLarge(_) => "too_large",
+            Self::ClockInDoubt(refusal) => refusal.name(),
+            Self::OutcomeUnknown => "outcome_unknown",
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -190,8 +201,14 @@ impl CommandError {
 
 impl From<Refusal> for CommandError {
     fn from(refusal: Refusal) -> Self {
-        // A fault of ours is no rule that the caller could mind.
-        if matches!(refusal, Refusal::Undeclared { .. }) { Self::Unavailable(refusal.to_string()) } else { Self::Refused(refusal) }
+        if matches!(refusal, Refusal::Undeclared { .. }) {
+            // A fault of ours is no rule that the caller could mind.
+            Self::Unavailable(refusal.to_string())
+        } else if matches!(refusal, Refusal::ClockInDoubt { .. }) {
+            Self::ClockInDoubt(refusal)
+        } else {
+            Self::Refused(refusal)
+        }
     }
 }
 

@@ -4,10 +4,11 @@
 //! attempt is kept, whatever came of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::access::PrincipalKind;
 use domain::ids::INSTALLATION;
-use domain::limits::{BODY_BYTES_MAX, KEY_CHARS_MAX, QUEUE_MAX};
+use domain::limits::{BODY_BYTES_MAX, COMMAND_MS_MAX, KEY_CHARS_MAX, QUEUE_MAX};
 use domain::{AggregateRef, BusinessId, State};
 use event_log::attempts::{Attempt, Attempts};
 use event_log::sealing::content_digest;
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::authorize::authorize;
 use crate::clock::Clock;
+use crate::clock_watch::ClockWatch;
 use crate::command::{CommandError, Receipt, Submission};
 use crate::directory::Directory;
 use crate::lane::{Job, Lane, Shared, opened_id};
@@ -26,7 +28,7 @@ use crate::leases::OpenLeases;
 use crate::registrations::Registrations;
 use crate::registry::{AnyCommand, Verb};
 use crate::root::{Boundary, Context, Decide as _};
-use crate::{Refusal, businesses};
+use crate::{Refusal, businesses, operations};
 
 /// Commands that may wait in one lane.
 const LANE_QUEUE_MAX: usize = 1_024;
@@ -70,6 +72,7 @@ impl Desk {
     pub fn new(parts: DeskParts) -> Self {
         let directory = Arc::new(Directory::new(Arc::clone(&parts.log)));
         let DeskParts { log, keyring, attempts, clock, entropy, leases, attempts_secret, registrations_per_day } = parts;
+        let clock = Arc::new(ClockWatch::new(clock));
         let shared = Arc::new(Shared { log, keyring, clock, entropy, directory: Arc::clone(&directory), leases });
         let lanes = std::array::from_fn(|_| {
             let (sender, jobs) = mpsc::channel(LANE_QUEUE_MAX);
@@ -84,6 +87,12 @@ impl Desk {
     #[must_use]
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
+    }
+
+    /// Its clock, and whether it can be relied on.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<ClockWatch> {
+        &self.shared.clock
     }
 
     /// The log that it writes to.
@@ -101,7 +110,7 @@ impl Desk {
     /// Takes a command to its receipt.
     ///
     /// # Errors
-    /// [`CommandError`]; nothing of the command was stored then.
+    /// [`CommandError`]; nothing of the command was stored then, but where the outcome is unknown.
     pub async fn submit(&self, submission: Submission) -> Result<Receipt, CommandError> {
         let mut attempt = Attempt {
             at: self.shared.clock.now(),
@@ -115,7 +124,8 @@ impl Desk {
             outcome: String::new(),
         };
         let span = tracing::info_span!("command", "command.type" = %attempt.command_type, business.id = %submission.business, correlation.id = ?submission.correlation);
-        let result = self.take(submission).instrument(span.clone()).await;
+        let taken = tokio::time::timeout(Duration::from_millis(COMMAND_MS_MAX), self.take(submission));
+        let result = taken.instrument(span.clone()).await.unwrap_or(Err(CommandError::OutcomeUnknown));
         attempt.outcome = match &result {
             Ok(receipt) if receipt.repeated => "repeated".to_owned(),
             Ok(receipt) if receipt.events.is_empty() => "unchanged".to_owned(),
@@ -141,7 +151,11 @@ impl Desk {
             self.claim_slug(&submission, register).await?;
         }
         let installation = submission.business == INSTALLATION;
+        let accepts_clock = matches!(command, AnyCommand::Operations(operations::Command::AcceptClock(_)));
         let receipt = self.through_lane(submission, command, None).await;
+        if accepts_clock && receipt.is_ok() {
+            self.shared.clock.accept();
+        }
         if installation && let Err(e) = self.directory.refresh().await {
             // What was done stays done: the next who asks reads it.
             tracing::warn!(error = %e, "what was done to the installation is not known here yet");
@@ -197,6 +211,7 @@ impl Desk {
             target: submission.business.0,
             command: command.command_type(),
             now: self.shared.clock.now(),
+            clock: self.shared.clock.in_doubt(),
             actor: submission.actor.clone(),
             approval: None,
             presented: None,

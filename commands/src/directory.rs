@@ -2,11 +2,12 @@
 //! It is at most [`AGE_MAX`] old; what this process appends there is in it at once.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use domain::access::{Principal, PrincipalKind};
 use domain::ids::INSTALLATION;
+use domain::limits::{DIRECTORY_AGE_MS_MAX, STORE_ANSWER_MS_MAX};
 use domain::values::{Digest, Role};
 use domain::{BusinessId, Event, Meta, PrincipalId, Timestamp, access, businesses};
 use event_log::{EventLog, LogError, is_last};
@@ -16,6 +17,8 @@ use crate::authorize::Actor;
 
 /// Oldest that the directory may be.
 const AGE_MAX: Duration = Duration::from_secs(1);
+/// After so long without an answer the store counts as silent.
+const SILENT_AFTER: Duration = Duration::from_millis(500);
 /// Registrations of one principal that are remembered: more than a day may have.
 const REGISTRATIONS_REMEMBERED_MAX: usize = 1_000;
 /// Events that are read at once.
@@ -129,6 +132,10 @@ struct Folded {
 pub struct Directory {
     log: Arc<dyn EventLog>,
     folded: RwLock<Folded>,
+    /// One asks the store for all …
+    asking: tokio::sync::Mutex<()>,
+    /// … since then, while it has not answered.
+    asked_since: Mutex<Option<Instant>>,
 }
 
 impl Folded {
@@ -167,7 +174,7 @@ impl Directory {
     /// An empty directory over that log; it reads what it needs when it is asked.
     #[must_use]
     pub fn new(log: Arc<dyn EventLog>) -> Self {
-        Self { log, folded: RwLock::default() }
+        Self { log, folded: RwLock::default(), asking: tokio::sync::Mutex::default(), asked_since: Mutex::default() }
     }
 
     /// Reads what is new.
@@ -199,9 +206,42 @@ impl Directory {
         }
     }
 
-    async fn fresh(&self) -> Result<(), LogError> {
-        let refreshed = self.folded.read().unwrap_or_else(PoisonError::into_inner).refreshed;
-        if refreshed.is_some_and(|at| at.elapsed() < AGE_MAX) { Ok(()) } else { self.refresh().await }
+    fn asked_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.asked_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_younger_than(&self, age: Duration) -> bool {
+        self.read(|f| f.refreshed.is_some_and(|at| at.elapsed() < age))
+    }
+
+    /// Reads what is new, unless it was read a moment ago; one does for all who ask.
+    ///
+    /// # Errors
+    /// When the log can't be read, or does not answer in time.
+    pub async fn fresh(&self) -> Result<(), LogError> {
+        if self.is_younger_than(AGE_MAX) {
+            return Ok(());
+        }
+        let silent = |_| LogError::Storage(format!("the store did not answer within {STORE_ANSWER_MS_MAX} ms; nothing was done, try again"));
+        let asked = async {
+            let _turn = self.asking.lock().await;
+            if self.is_younger_than(AGE_MAX) {
+                return Ok(());
+            }
+            self.asked_since().get_or_insert_with(Instant::now);
+            self.refresh().await?;
+            *self.asked_since() = None;
+            Ok(())
+        };
+        tokio::time::timeout(Duration::from_millis(STORE_ANSWER_MS_MAX), asked).await.map_err(silent)?
+    }
+
+    /// For reading what is in the views anyway: while the store says nothing, what was known a moment ago
+    /// will do.
+    async fn fresh_to_read(&self) -> Result<(), LogError> {
+        let will_do = self.is_younger_than(Duration::from_millis(DIRECTORY_AGE_MS_MAX));
+        let silent = self.asked_since().is_some_and(|since| since.elapsed() > SILENT_AFTER);
+        if will_do && silent { Ok(()) } else { self.fresh().await.or_else(|e| if will_do { Ok(()) } else { Err(e) }) }
     }
 
     fn read<T>(&self, look: impl FnOnce(&Folded) -> T) -> T {
@@ -216,6 +256,17 @@ impl Directory {
         self.fresh().await?;
         let hash = Digest(Sha256::digest(secret.as_bytes()).into());
         Ok(self.read(|f| f.keys.get(&hash).copied()))
+    }
+
+    /// Whose secret that is, for reading the views: as it was known up to [`DIRECTORY_AGE_MS_MAX`] ago while
+    /// the store says nothing.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn reader_of(&self, secret: &str) -> Result<Option<(PrincipalId, Arc<Principal>)>, LogError> {
+        self.fresh_to_read().await?;
+        let hash = Digest(Sha256::digest(secret.as_bytes()).into());
+        Ok(self.read(|f| f.keys.get(&hash).map(|id| (*id, f.roster.principals.get(id).cloned().unwrap_or_default()))))
     }
 
     /// A principal as it stands in a business; `None` when it was never added.

@@ -10,21 +10,19 @@
 
 mod append;
 mod finish;
+mod repeat;
 mod subjects;
+mod time;
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::ids::{ApprovalId, EventId, TaskId};
-use domain::limits::LANE_AGGREGATES_MAX;
-use domain::personal::ContentDigest;
-use domain::values::Digest;
-use domain::{AggregateRef, BusinessId, State};
+use domain::ids::{EventId, TaskId};
+use domain::{AggregateRef, BusinessId, State, Timestamp};
 use event_log::envelope::event_id;
-use event_log::sealing::content_digest;
-use event_log::{Append, AppendError, Chain, Committed, Entropy, EventLog, Keyring, LogError, Pending, Recorded, Unsealed, unseal};
+use event_log::{Append, AppendError, Chain, Committed, Entropy, EventLog, Keyring, LogError, Pending};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
@@ -33,7 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::approval_check;
-use crate::clock::Clock;
+use crate::clock_watch::ClockWatch;
 use crate::command::{CommandError, Receipt, ReceiptEvent, Submission};
 use crate::directory::Directory;
 use crate::leases::{Leases, OpenLeases};
@@ -51,7 +49,7 @@ const READ_ROUNDS_MAX: u32 = 8;
 pub(crate) struct Shared {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) keyring: Arc<dyn Keyring>,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<ClockWatch>,
     pub(crate) entropy: Entropy,
     pub(crate) directory: Arc<Directory>,
     pub(crate) leases: Arc<dyn OpenLeases>,
@@ -121,6 +119,8 @@ pub(crate) struct Lane {
     shared: Arc<Shared>,
     jobs: mpsc::Receiver<Job>,
     cache: LruCache<(BusinessId, AggregateRef), (u64, State)>,
+    /// When the newest event of each business was recorded.
+    newest: LruCache<BusinessId, Timestamp>,
     in_flight: FuturesOrdered<BoxFuture<'static, Flight>>,
     /// Questions to another program about answers: nobody else waits for them.
     checks: FuturesUnordered<BoxFuture<'static, Checked>>,
@@ -135,13 +135,13 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(shared: Arc<Shared>, jobs: mpsc::Receiver<Job>) -> Self {
-        let cache = LruCache::unbounded();
+        let (cache, newest) = (LruCache::unbounded(), LruCache::unbounded());
         let (keys, again) = (HashSet::new(), VecDeque::new());
         static LANES: AtomicU64 = AtomicU64::new(1);
         let id = LANES.fetch_add(1, Ordering::Relaxed);
         let (in_flight, checks) = (FuturesOrdered::new(), FuturesUnordered::new());
         let leases = Leases::new();
-        Self { id, shared, jobs, cache, in_flight, checks, keys, leases, again, epoch: 0, draining: false, repeats: 0 }
+        Self { id, shared, jobs, cache, newest, in_flight, checks, keys, leases, again, epoch: 0, draining: false, repeats: 0 }
     }
 
     /// Works until the desk is gone and everything is answered.
@@ -149,10 +149,7 @@ impl Lane {
         loop {
             if self.in_flight.is_empty() {
                 self.draining = false;
-                // Only now: what is in flight is nowhere but here, and must not be read anew.
-                while self.cache.len() > LANE_AGGREGATES_MAX {
-                    self.cache.pop_lru();
-                }
+                self.trim();
             }
             if !self.draining
                 && let Some(job) = self.again.pop_front()
@@ -183,6 +180,10 @@ impl Lane {
 
     async fn process(&mut self, mut job: Job) {
         fail::fail_point!("lane");
+        // Its caller was told that the outcome is unknown, or is gone: this one is that it was not carried out.
+        if job.answer.is_closed() {
+            return;
+        }
         let epoch = self.epoch;
         if self.keys.contains(&job.first_id) {
             return self.queue(Flight { job, epoch, outcome: Outcome::Again });
@@ -226,14 +227,16 @@ impl Lane {
             && let Some(first) = self.shared.log.find(job.submission.business, job.first_id).await?
         {
             self.repeats = REPEATS_EXPECTED;
-            return self.repeat(job, &first).await.map(|r| Decision::Answer(Ok(r), Vec::new()));
+            return self.shared.repeat(job, &first).await.map(|r| Decision::Answer(Ok(r), Vec::new()));
         }
+        let now = self.now(job.submission.business).await?;
         let submission = &job.submission;
         let mut ctx = Context {
             business: job.submission.business,
             target: job.target.id,
             command: job.command.command_type(),
-            now: self.shared.clock.now(),
+            now,
+            clock: self.shared.clock.in_doubt(),
             actor: submission.actor.clone(),
             approval: submission.approval_id,
             presented: None,
@@ -259,8 +262,11 @@ impl Lane {
                 let receipt = Receipt { business: job.submission.business, events: Vec::new(), position: None, repeated: false };
                 Ok(Decision::Answer(Ok(receipt), versions(&seen)))
             }
-            Ok(changes) => match self.fences(job, &ctx, &mut seen, changes, &entropy).await {
-                Ok((ready, fences)) => self.shared.to_append(&ctx, &mut seen, ready, &fences, &entropy).await,
+            Ok(changes) => match self.fences(job, &mut ctx, &mut seen, changes, &entropy).await {
+                Ok((ready, fences)) => {
+                    self.rests_on(ctx.business, ctx.now);
+                    self.shared.to_append(&ctx, &mut seen, ready, &fences, &entropy).await
+                }
                 Err(CommandError::Refused(why)) => Ok(Decision::Answer(Err(why.into()), versions(&seen))),
                 Err(e) => Err(e),
             },
@@ -293,6 +299,7 @@ impl Lane {
                 seen.0.insert(aggregate, state);
             }
         }
+        ctx.now = self.now(ctx.business).await?.max(ctx.now);
         if let Some(expected) = job.submission.if_match {
             let actual = seen.0.get(&job.target).map_or(0, |(version, _)| *version);
             if actual != expected {
@@ -300,7 +307,7 @@ impl Lane {
             }
         }
         if let Some(approval) = ctx.approval {
-            ctx.presented = self.presented(job, approval, seen).await?;
+            ctx.presented = self.shared.presented(job, approval, seen).await?;
         }
         // A rule only reads what it is given: when it panics, nothing is half done, and the lane goes on.
         let rules = AssertUnwindSafe(|| -> Result<_, CommandError> {
@@ -325,63 +332,9 @@ impl Lane {
         if let Some(state) = self.cache.pop(&(business, aggregate)) {
             return Ok(state);
         }
-        Ok(self.shared.log.load(business, aggregate).await?)
-    }
-
-    /// The digest of this command as the approval would have it; `None` when its key is destroyed.
-    async fn presented(&mut self, job: &Job, id: ApprovalId, seen: &Boundary) -> Result<Option<Digest>, CommandError> {
-        let approval = seen.get(id)?;
-        let Some(stored) = &approval.command_digest else { return Ok(None) };
-        let Some(key) = self.digest_key(stored).await? else { return Ok(None) };
-        let malformed = |e: serde_json::Error| CommandError::Malformed(e.to_string());
-        let data = serde_json::from_str(job.submission.data.get()).map_err(malformed)?;
-        let intended = approval_check::intended(
-            job.submission.business,
-            &job.submission.r#type,
-            job.target.id,
-            &data,
-            approval.approval_policy_version,
-            approval.expires_at,
-        );
-        Ok(Some(content_digest(&key, &proof::canonical::to_bytes(&intended).map_err(malformed)?)))
-    }
-
-    async fn digest_key(&mut self, digest: &ContentDigest) -> Result<Option<[u8; 32]>, CommandError> {
-        let Some(field) = digest.digest_key.sealed() else { return Ok(None) };
-        match unseal::<Digest>(&*self.shared.keyring, field).await? {
-            Unsealed::Value(key) => Ok(Some(key.0)),
-            Unsealed::Forgotten => Ok(None),
-        }
-    }
-
-    /// The key is known: the first receipt again, when the content is the same.
-    async fn repeat(&mut self, job: &Job, first: &Recorded) -> Result<Receipt, CommandError> {
-        let corrupt = |e: serde_json::Error| CommandError::Unavailable(format!("a stored event can't be read: {e}"));
-        let stored = first.stored().map_err(corrupt)?;
-        if let Some(request) = stored.request_digest().map_err(corrupt)?
-            && let Some(key) = self.digest_key(&request).await?
-            && content_digest(&key, &job.content) != request.digest
-        {
-            return Err(CommandError::KeyReused(job.submission.key.clone()));
-        }
-        let (mut events, mut position) = (Vec::new(), first.position);
-        let mut next = Some(first.clone());
-        while let Some(recorded) = next {
-            let stored = recorded.stored().map_err(corrupt)?;
-            position = recorded.position;
-            events.push(ReceiptEvent {
-                event_id: stored.event_id,
-                r#type: stored.r#type.to_string(),
-                seq: recorded.seq,
-                kind: stored.kind.to_string(),
-                id: stored.id,
-                version: stored.version,
-            });
-            let index = u32::try_from(events.len()).unwrap_or(u32::MAX);
-            let id = event_id(job.submission.business, job.submission.actor.principal, &job.submission.key, index);
-            next = self.shared.log.find(job.submission.business, id).await?;
-        }
-        Ok(Receipt { business: job.submission.business, events, position: Some(position), repeated: true })
+        let loaded = self.shared.log.load(business, aggregate).await?;
+        self.rests_on(business, loaded.recorded_at);
+        Ok((loaded.version, loaded.state))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Operations: what was exported is on record, with the digest of what left.
 
 use domain::approvals::Said;
-use domain::ids::{ExportId, ProjectionId};
-use domain::operations::{EventSkipped, ExportFormat, Exported};
+use domain::ids::{ClockId, ExportId, ProjectionId};
+use domain::operations::{ClockAccepted, ClockFault, EventSkipped, ExportFormat, Exported};
 use domain::personal::Text;
 use domain::values::{Digest, Name};
 use domain::{AggregateRef, BusinessId};
@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Refusal;
+use crate::clock_watch::{ClockDoubt, ClockInDoubt};
 use crate::registry::{ContextRules, Target, commands};
 use crate::root::{Boundary, Changes, Context};
 
@@ -49,6 +50,19 @@ commands!("operations" {
         /// Why.
         reason: Text,
     }
+
+    /// Accepts the clock of the server that is asked, which is in doubt: what time alone decides goes on by
+    /// it. Of the installation.
+    AcceptClock = "accept_clock" sets Clock {
+        from: [Operator] of Installation,
+        target: Target::Derived(|_, _| ClockId::only().0),
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Refused,
+    } with {
+        /// Why.
+        reason: Text,
+    }
 });
 
 impl ContextRules for Command {
@@ -73,6 +87,17 @@ impl ContextRules for Command {
                 let reason = c.reason.clone().about(subject);
                 let event = EventSkipped { projection: c.projection.clone(), business: c.business, seq: c.seq, reason, subject };
                 Ok(vec![(id.into(), event.into())])
+            }
+            Self::AcceptClock(c) => {
+                let Some(ClockInDoubt { doubt, newest }) = ctx.clock else { return Ok(Changes::new()) };
+                let (fault, by_ms) = match doubt {
+                    ClockDoubt::Behind(ms) => (ClockFault::Behind, ms),
+                    ClockDoubt::Differs(ms) => (ClockFault::Differs, ms),
+                    ClockDoubt::Jumped(ms) => (ClockFault::Jumped, ms),
+                };
+                let subject = ctx.business.as_subject();
+                let event = ClockAccepted { fault, by_ms, newest, reason: c.reason.clone().about(subject), subject };
+                Ok(vec![(ClockId(ctx.target).into(), event.into())])
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Refusals: every rule that says no, by name, with a sentence that says what to do.
 
+use crate::clock_watch::ClockDoubt;
 use domain::ids::{AgentId, ApprovalId, BudgetId, ReservationId, TaskId};
 use domain::values::{Currency, Digest};
 use domain::{Money, PrincipalId, SubjectId, Timestamp};
@@ -45,6 +46,8 @@ refusals! {
     NotYours { who: &'static str } = "not_yours",
     #[error("it is too early for that: wait until {at}")]
     TooEarly { at: Timestamp } = "too_early",
+    #[error("what time alone decides waits: {doubt}; then send it again under the same key")]
+    ClockInDoubt { doubt: ClockDoubt } = "clock_in_doubt",
     // privacy
     #[error("nothing here is about {subject}: no key of that subject was ever made; `minutebook keys subjects` says who can be forgotten")]
     NothingToForget { subject: SubjectId } = "nothing_to_forget",

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::authorize::Actor;
+use crate::clock_watch::ClockInDoubt;
 use crate::directory::Roster;
 use crate::refusal::Refusal;
 use crate::registry::CommandType;
@@ -37,8 +38,10 @@ pub struct Context {
     pub target: Uuid,
     /// What is fixed about the command's type.
     pub command: &'static CommandType,
-    /// Now.
+    /// Now: no earlier than what the decision reads was recorded.
     pub now: Timestamp,
+    /// What is wrong with the clock, where something is.
+    pub clock: Option<ClockInDoubt>,
     /// Who asks.
     pub actor: Actor,
     /// The approval that the command comes with.
@@ -72,6 +75,24 @@ impl Context {
         let key = content_digest(&self.seed, &[n]);
         let bytes = proof::canonical::to_bytes(content).map_err(|_| Refusal::OutOfRange { field: "the content", rule: "JSON" })?;
         Ok(ContentDigest { digest: content_digest(&key.0, &bytes), digest_key: Text::new(subject, key.to_string()) })
+    }
+
+    /// Whether a moment has come. Where time alone would decide something by that, it waits while the clock
+    /// is in doubt.
+    ///
+    /// # Errors
+    /// [`Refusal::ClockInDoubt`].
+    pub fn has_come(&self, at: Timestamp) -> Result<bool, Refusal> {
+        match self.clock {
+            Some(ClockInDoubt { doubt, .. }) if self.now >= at => Err(Refusal::ClockInDoubt { doubt }),
+            Some(_) | None => Ok(self.now >= at),
+        }
+    }
+
+    /// The same for what is passed over until it is sure.
+    #[must_use]
+    pub fn has_surely_come(&self, at: Timestamp) -> bool {
+        self.clock.is_none() && self.now >= at
     }
 
     /// What the envelope of its events would say, without the ids that the command bus gives.

@@ -40,6 +40,8 @@ macro_rules! with_aggregates {
             Export = "export": ExportId => operations::Export of Operations,
             /// A projection of one business (installation).
             Projection = "projection": ProjectionId => operations::Projection of Operations,
+            /// The clocks of the installation's servers (installation).
+            Clock = "clock": ClockId => operations::Clock of Operations,
             /// What became of everything about one data subject.
             Erasure = "erasure": ErasureId => privacy::Erasure of Privacy,
         }

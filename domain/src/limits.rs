@@ -64,6 +64,20 @@ pub const FEEDS_PER_PRINCIPAL_MAX: usize = 20;
 pub const GRAPHQL_QUERY_MS_MAX: u64 = 2_000;
 /// Longest that a query waits for `minPosition`, in milliseconds.
 pub const MIN_POSITION_WAIT_MS_MAX: u64 = 5_000;
+/// Longest that a command takes; then its outcome is unknown, in milliseconds.
+pub const COMMAND_MS_MAX: u64 = 10_000;
+/// Longest that a reader waits for the store of log and keys, in milliseconds.
+pub const STORE_ANSWER_MS_MAX: u64 = 2_000;
+/// How long the store may say nothing before the process calls itself not ready, in milliseconds.
+pub const STORE_SILENT_MS_MAX: u64 = 5_000;
+/// How old what is known of keys and roles may be for reading views while the store says nothing, in milliseconds.
+pub const DIRECTORY_AGE_MS_MAX: u64 = 300_000;
+/// How far the clock may be behind the newest event of the log, in milliseconds.
+pub const CLOCK_BEHIND_MS_MAX: u64 = 2_000;
+/// How far the clock may be from the store's, in milliseconds.
+pub const CLOCK_DIFFERS_MS_MAX: u64 = 250;
+/// How far the clock may jump against the time that goes by, in milliseconds.
+pub const CLOCK_JUMP_MS_MAX: u64 = 2_000;
 /// Commands that wait in the desk's lanes, and appends that wait for the writer.
 pub const QUEUE_MAX: usize = 10_000;
 /// Tries at a command whose reads another process changed.
@@ -120,6 +134,13 @@ pub const ALL: &[(&str, u64, &str)] = &[
     ("feeds of a principal", FEEDS_PER_PRINCIPAL_MAX as u64, "open"),
     ("graphql time", GRAPHQL_QUERY_MS_MAX, "ms"),
     ("min position wait", MIN_POSITION_WAIT_MS_MAX, "ms"),
+    ("command time", COMMAND_MS_MAX, "ms"),
+    ("store answer", STORE_ANSWER_MS_MAX, "ms, for readers"),
+    ("store silence", STORE_SILENT_MS_MAX, "ms, then not ready"),
+    ("age of keys and roles", DIRECTORY_AGE_MS_MAX, "ms, for readers while the store says nothing"),
+    ("clock behind", CLOCK_BEHIND_MS_MAX, "ms, behind the newest event"),
+    ("clock difference", CLOCK_DIFFERS_MS_MAX, "ms, from the store's"),
+    ("clock jump", CLOCK_JUMP_MS_MAX, "ms"),
     ("queue", QUEUE_MAX as u64, "commands"),
     ("conflict tries", CONFLICT_TRIES_MAX as u64, "a command"),
     ("lane cache", LANE_AGGREGATES_MAX as u64, "aggregates"),

@@ -1,5 +1,6 @@
 //! Operations. Aggregates: `export`, one copy of a business's record that somebody took away;
-//! `projection` (installation), a projection of one business whose broken event was passed over.
+//! `projection` (installation), a projection of one business whose broken event was passed over;
+//! `clock` (installation), the servers' clocks, whose doubts operators accepted.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Meta;
 use crate::event::events;
-use crate::ids::{BusinessId, ProjectionId, SubjectId, names};
+use crate::ids::{BusinessId, ClockId, INSTALLATION, ProjectionId, SubjectId, names};
 use crate::personal::Text;
-use crate::values::{Digest, Name};
+use crate::values::{Digest, Name, Timestamp};
 
 names! {
     /// What an export is written as.
@@ -21,6 +22,18 @@ names! {
         Cloudevents = "cloudevents",
         /// A table.
         Csv = "csv",
+    }
+}
+
+names! {
+    /// What is wrong with a server's clock.
+    ClockFault {
+        /// It is behind the newest event of the log.
+        Behind = "behind",
+        /// It differs from the store's clock.
+        Differs = "differs",
+        /// It jumped against the time that goes by.
+        Jumped = "jumped",
     }
 }
 
@@ -50,6 +63,20 @@ events!("operations" {
         /// Whom the reason is about.
         subject: SubjectId,
     }
+
+    /// An operator accepted a server's clock that was in doubt: what time alone decides goes on by it.
+    ClockAccepted = "clock_accepted" v 1 on Clock, Private {
+        /// What was wrong with it.
+        fault: ClockFault,
+        /// By how many milliseconds: behind the log, ahead of the store's clock, jumped ahead.
+        by_ms: i64,
+        /// When the newest event of the log that the server knew of was recorded.
+        newest: Timestamp,
+        /// Why.
+        reason: Text,
+        /// Whom the reason is about.
+        subject: SubjectId,
+    }
 });
 
 /// An export as the rules see it.
@@ -60,7 +87,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// Folds one event in; those of projections are not its own.
+    /// Folds one event in; those of others are not its own.
     pub fn evolve(&mut self, _: &Meta, event: &Event) {
         self.recorded |= matches!(event, Event::Exported(_));
     }
@@ -74,14 +101,39 @@ pub struct Projection {
 }
 
 impl Projection {
-    /// Folds one event in; those of exports are not its own.
+    /// Folds one event in; those of others are not its own.
     pub fn evolve(&mut self, _: &Meta, event: &Event) {
         match event {
             Event::EventSkipped(e) => {
                 self.skipped.insert(e.seq);
             }
-            Event::Exported(_) => {}
+            Event::Exported(_) | Event::ClockAccepted(_) => {}
         }
+    }
+}
+
+/// The servers' clocks as the rules see them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Clock {
+    /// Up to here it was accepted that the log is ahead of a clock.
+    pub accepted_newest: Timestamp,
+}
+
+impl Clock {
+    /// Folds one event in; those of others are not its own.
+    pub fn evolve(&mut self, _: &Meta, event: &Event) {
+        match event {
+            Event::ClockAccepted(e) => self.accepted_newest = self.accepted_newest.max(e.newest),
+            Event::Exported(_) | Event::EventSkipped(_) => {}
+        }
+    }
+}
+
+impl ClockId {
+    /// The id of the installation's.
+    #[must_use]
+    pub fn only() -> Self {
+        Self(INSTALLATION.name("clock"))
     }
 }
 

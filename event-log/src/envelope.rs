@@ -128,6 +128,11 @@ impl Prepared {
         }
     }
 
+    /// Says that it is recorded then.
+    pub fn record_at(&mut self, at: Timestamp) {
+        self.draft.recorded_at = at;
+    }
+
     /// Adds the digest of the command, with its key as one more personal field.
     pub fn set_request(&mut self, digest: Digest, digest_key: &[u8; 32], subject: SubjectId) {
         let n = self.plaintexts.len();

@@ -15,6 +15,7 @@ pub mod envelope;
 pub mod keyring;
 #[cfg(feature = "kurrentdb")]
 pub mod kurrent;
+mod loaded;
 pub mod log;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -26,6 +27,7 @@ pub mod vital;
 
 pub use envelope::{Draft, Prepared, Recorded, RequestDigest, SealError, Stored};
 pub use keyring::{Keyring, KeyringError, SubjectKey};
-pub use log::{Append, AppendError, Chain, Committed, EventLog, Head, LogError, NewEvent, Pending, RawRow, is_last, typed};
+pub use loaded::{Loaded, typed};
+pub use log::{Append, AppendError, Chain, Committed, EventLog, Head, LogError, NewEvent, Pending, RawRow, is_last};
 pub use sealing::{Entropy, Seed, Unsealed, unseal};
 pub use subscription::{Subscription, Update};

@@ -15,12 +15,13 @@ use async_trait::async_trait;
 use domain::ids::EventId;
 use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX, PAGE_BYTES_MAX};
 use domain::values::Digest;
-use domain::{AggregateRef, BusinessId, Event, Meta, State};
+use domain::{AggregateRef, BusinessId, Timestamp};
 use proof::tree::{Hash, leaf_hash};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
-use crate::envelope::{Recorded, Stored};
+use crate::envelope::Recorded;
+use crate::loaded::{Loaded, typed};
 
 /// An event to be appended, its bytes final.
 #[derive(Debug, Clone)]
@@ -220,16 +221,6 @@ pub fn is_last(page: &[Recorded], limit: usize) -> bool {
 /// Events that are read at once when an aggregate is loaded.
 const LOAD_PAGE: usize = 1_000;
 
-/// The typed event in stored bytes, with what rules compare of its envelope.
-///
-/// # Errors
-/// [`LogError::Storage`] when they are none that this program knows; it says what to do.
-pub fn typed(bytes: &[u8]) -> Result<(Meta, Event), LogError> {
-    let unreadable = |why: String| LogError::Storage(format!("a stored event can't be read: {why}; run `minutebook verify`"));
-    let stored = Stored::parse(bytes).map_err(|e| unreadable(e.to_string()))?;
-    Ok((stored.meta(), stored.event().map_err(|e| unreadable(e.to_string()))?))
-}
-
 /// The log of one installation. What is read of it comes in pages: at most `limit` events, and no more
 /// once they have [`PAGE_BYTES_MAX`] bytes together.
 #[async_trait]
@@ -248,20 +239,31 @@ pub trait EventLog: Send + Sync {
     /// An aggregate's events after a version, at most `limit`.
     async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
 
-    /// The version and the state of an aggregate, folded from all its events.
-    async fn load(&self, business: BusinessId, aggregate: AggregateRef) -> Result<(u64, State), LogError> {
-        let (mut version, mut state) = (0, State::empty(aggregate.kind));
+    /// An aggregate, folded from all its events.
+    async fn load(&self, business: BusinessId, aggregate: AggregateRef) -> Result<Loaded, LogError> {
+        let mut loaded = Loaded::empty(aggregate.kind);
         loop {
-            let events = self.read_aggregate(business, aggregate, version, LOAD_PAGE).await?;
+            let events = self.read_aggregate(business, aggregate, loaded.version, LOAD_PAGE).await?;
             for recorded in &events {
-                let (meta, event) = typed(&recorded.bytes)?;
-                state.evolve(&meta, &event);
-                version += 1;
+                loaded.evolve(&recorded.bytes)?;
             }
             if is_last(&events, LOAD_PAGE) {
-                return Ok((version, state));
+                return Ok(loaded);
             }
         }
+    }
+
+    /// When the newest event of a business was recorded; 1970 when there is none.
+    async fn newest(&self, business: BusinessId) -> Result<Timestamp, LogError> {
+        let Some(head) = self.head(business).await? else { return Ok(Timestamp::default()) };
+        // What came after the head was asked for is newer still; it is not waited for.
+        let last = self.read_business(business, head.seq - 1, 1).await?;
+        last.first().map_or(Ok(Timestamp::default()), |recorded| Ok(typed(&recorded.bytes)?.0.recorded_at))
+    }
+
+    /// The clock of the store, where it has one of its own.
+    async fn store_time(&self) -> Result<Option<Timestamp>, LogError> {
+        Ok(None)
     }
 
     /// What says which log this is: the leaf hash of its first event. `None` while it has none.

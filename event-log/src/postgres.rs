@@ -12,6 +12,7 @@ mod aggregates;
 mod appender;
 pub(crate) mod attempts;
 mod consumers;
+mod follower;
 mod keyring;
 mod plan;
 mod schema;
@@ -23,25 +24,25 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::ids::EventId;
 use domain::limits::{PAGE_BYTES_MAX, QUEUE_MAX};
-use domain::{AggregateRef, BusinessId, State};
+use domain::{AggregateRef, BusinessId, Timestamp};
 use proof::tree::Frontier;
 use sha2::Digest as _;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::envelope::Recorded;
+use crate::loaded::Loaded;
 use crate::log::{Append, AppendError, Committed, EventLog, Head, LogError, Pending, RawRow};
 pub use consumers::PostgresConsumers;
+use follower::Heard;
 pub use keyring::{PostgresKeyring, chest, put_chest};
 pub use schema::{migrate, print};
 
 /// Connections that read at once.
 const READERS_MAX: u32 = 8;
-/// How often the end of the log is asked for, should a notification get lost.
-const POLL_EVERY: Duration = Duration::from_millis(500);
 /// Longest that an answer is waited for, but for an append's.
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(15);
 /// Longest that a connection is asked whether it still works, before it goes back among the others.
@@ -88,6 +89,8 @@ pub struct PostgresLog {
     queue: mpsc::Sender<Job>,
     readers: PgPool,
     position: watch::Receiver<u64>,
+    /// When the database last answered the follower.
+    heard: Heard,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -195,11 +198,12 @@ impl PostgresLog {
         schema::check(url).await?;
         let options = options(url, Some("app"))?;
         let readers = pool_of(READERS_MAX).connect_with(options.clone()).await.map_err(|e| log_error(&e))?;
-        let (moved, position) = watch::channel(last_position(&readers).await?);
+        let (moved, position) = watch::channel(follower::last_position(&readers).await?);
+        let heard = Heard::default();
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let appender = crate::vital::task("log-appender", appender::run(options, jobs, moved.clone()));
-        let follower = crate::vital::task("log-follower", follow(readers.clone(), moved));
-        Ok(Self { queue, readers, position, tasks: Mutex::new(vec![appender, follower]) })
+        let follower = crate::vital::task("log-follower", follower::follow(readers.clone(), moved, heard.clone()));
+        Ok(Self { queue, readers, position, heard, tasks: Mutex::new(vec![appender, follower]) })
     }
 
     /// The connections that read.
@@ -212,54 +216,6 @@ impl PostgresLog {
         let rows = read(sqlx::query(sql).bind(business.0).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers)).await;
         rows?.iter().map(recorded).collect()
     }
-}
-
-async fn last_position(pool: &PgPool) -> Result<u64, LogError> {
-    let last: i64 = read(sqlx::query_scalar("SELECT position FROM log").fetch_one(pool)).await?;
-    Ok(count(last))
-}
-
-/// Moves the position with what any process appends: told by notifications, and asked for in case
-/// one gets lost.
-async fn follow(pool: PgPool, moved: watch::Sender<u64>) {
-    let mut listener: Option<PgListener> = None;
-    while !moved.is_closed() {
-        fail::fail_point!("log-follower");
-        if listener.is_none()
-            && let Ok(mut fresh) = PgListener::connect_with(&pool).await
-            && within(ANSWER_MAX, fresh.listen("minutebook")).await.is_ok()
-        {
-            listener = Some(fresh);
-        }
-        let told = async {
-            match &mut listener {
-                Some(listener) => listener.try_recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        let position = match tokio::time::timeout(POLL_EVERY, told).await {
-            // Anybody may notify: it is a reason to ask, and nothing else is believed of it.
-            Ok(Ok(Some(_))) => last_position(&pool).await.ok(),
-            Ok(Ok(None) | Err(_)) => {
-                listener = None;
-                tokio::time::sleep(POLL_EVERY).await;
-                None
-            }
-            Err(_) => last_position(&pool).await.inspect_err(|e| tracing::warn!(error = %e, "the end of the log could not be asked for")).ok(),
-        };
-        if let Some(position) = position {
-            advance(&moved, position);
-        }
-    }
-}
-
-/// A position only ever grows.
-fn advance(moved: &watch::Sender<u64>, position: u64) {
-    moved.send_if_modified(|known| {
-        let further = position > *known;
-        *known = position.max(*known);
-        further
-    });
 }
 
 fn recorded(row: &PgRow) -> Result<Recorded, LogError> {
@@ -296,7 +252,7 @@ impl EventLog for PostgresLog {
         read(query.fetch_all(&self.readers)).await?.iter().map(recorded).collect()
     }
 
-    async fn load(&self, business: BusinessId, aggregate: AggregateRef) -> Result<(u64, State), LogError> {
+    async fn load(&self, business: BusinessId, aggregate: AggregateRef) -> Result<Loaded, LogError> {
         aggregates::load(&self.readers, business, aggregate).await
     }
 
@@ -338,6 +294,16 @@ impl EventLog for PostgresLog {
 
     fn shared(&self) -> bool {
         true
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.heard.silence().map(|ms| format!("PostgreSQL has not answered for {ms} ms"))
+    }
+
+    async fn store_time(&self) -> Result<Option<Timestamp>, LogError> {
+        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        let micros: i64 = read(sqlx::query_scalar(sql).fetch_one(&self.readers)).await?;
+        Ok(Some(Timestamp::from_micros(micros)))
     }
 
     fn position(&self) -> watch::Receiver<u64> {

@@ -13,6 +13,7 @@ use crate::node::{JsonValue, Node as _, node};
 use crate::page::{List, Page, bad, cost};
 use crate::privacy::is_withheld;
 use crate::sight::Sight;
+use crate::store::of_store;
 use crate::{Sources, Viewer};
 
 node! {
@@ -109,7 +110,7 @@ impl Event {
         let mut event = serde_json::json!({"data": serde_json::from_str::<serde_json::Value>(stored.data.get())?});
         if ctx.data::<Viewer>()?.may_open(stored.business) {
             for (pointer, field) in stored.personal_fields() {
-                let opened = match unseal::<serde_json::Value>(&*ctx.data::<Sources>()?.keyring, &field).await? {
+                let opened = match of_store(unseal::<serde_json::Value>(&*ctx.data::<Sources>()?.keyring, &field)).await? {
                     Unsealed::Value(value) => value,
                     Unsealed::Forgotten if is_withheld(ctx.data::<Sources>()?, &field)? => "withheld".into(),
                     Unsealed::Forgotten => "forgotten".into(),
@@ -166,8 +167,11 @@ pub(crate) async fn attempts(ctx: &Context<'_>, business: BusinessId, first: usi
         return Err(bad("FORBIDDEN", "only owners, auditors and operators may see who tried what", "ask the owner"));
     }
     let attempts = Arc::clone(&ctx.data::<Sources>()?.attempts);
-    attempts.flush().await;
-    let (rows, total_count) = attempts.list(business, before, first).await?;
+    let listed = async {
+        attempts.flush().await;
+        attempts.list(business, before, first).await
+    };
+    let (rows, total_count) = of_store(listed).await?;
     let next_before = if rows.len() == first { rows.last().map(|(n, _)| *n) } else { None };
     let node = |(n, a): (u64, event_log::attempts::Attempt)| AttemptNode {
         n,

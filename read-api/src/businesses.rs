@@ -19,6 +19,7 @@ use crate::page::{Filter, List, Page, bad, cost, first_rows, list, time, words};
 use crate::personal::BusinessText;
 use crate::privacy::{DataSubject, data_subjects};
 use crate::sight::Sight;
+use crate::store::of_store;
 use crate::tasks::Task;
 use crate::{Sources, Viewer};
 
@@ -92,7 +93,7 @@ impl Business {
 
     /// The end of its stream; null when the log has none.
     async fn head(&self, ctx: &Context<'_>) -> Result<Option<StreamHead>> {
-        let head = ctx.data::<Sources>()?.log.head(self.id()?).await?;
+        let head = of_store(ctx.data::<Sources>()?.log.head(self.id()?)).await?;
         Ok(head.map(|h| StreamHead { seq: h.seq, root: domain::values::Digest(h.root).to_string() }))
     }
 

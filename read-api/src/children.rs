@@ -21,6 +21,7 @@ use crate::node::Node;
 use crate::page::{List, Page, Slice, Total, encode};
 use crate::row::Row;
 use crate::sight::Sight;
+use crate::store::of_store;
 
 /// What reads for many at once.
 pub(crate) struct Together(Sources);
@@ -205,7 +206,7 @@ impl Loader<InLog> for Together {
             for run in group.chunk_by(|a, b| b.seq == a.seq + 1) {
                 let mut run = run;
                 while let Some(first) = run.first() {
-                    let page = self.0.log.read_business(first.business, first.seq.saturating_sub(1), run.len()).await?;
+                    let page = of_store(self.0.log.read_business(first.business, first.seq.saturating_sub(1), run.len())).await?;
                     run = run.get(page.len().max(1)..).unwrap_or_default();
                     self.0.allowance.spend(page.iter().map(|r| r.bytes.len()).sum())?;
                     found.extend(page.into_iter().map(|r| (InLog { business: r.business, seq: r.seq }, Arc::new(r))));

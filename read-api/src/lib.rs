@@ -26,6 +26,7 @@ mod query;
 mod row;
 mod selections;
 mod sight;
+mod store;
 mod subscription;
 mod tasks;
 

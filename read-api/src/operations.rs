@@ -13,6 +13,7 @@ use crate::audit::Event;
 use crate::node::node;
 use crate::page::bad;
 use crate::sight::Sight;
+use crate::store::of_store;
 
 node! {
     /// A copy of the record that somebody took away.
@@ -74,7 +75,7 @@ pub(crate) struct InclusionProof {
 
 pub(crate) async fn signed_checkpoint(ctx: &Context<'_>, business: BusinessId) -> Result<Option<SignedCheckpoint>> {
     let sources = ctx.data::<Sources>()?;
-    let Some(head) = sources.log.head(business).await? else { return Ok(None) };
+    let Some(head) = of_store(sources.log.head(business)).await? else { return Ok(None) };
     let text = sources.signer.checkpoint(&business.stream_name(), head.seq, &head.root);
     Ok(Some(SignedCheckpoint { text, vkey: sources.signer.verifier().to_string(), seq: head.seq, root: domain::values::Digest(head.root).to_string() }))
 }

@@ -12,6 +12,7 @@ use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
 use crate::privacy::{is_withheld, may_open_name};
 use crate::row::Column;
+use crate::store::of_store;
 use crate::{Sources, Viewer};
 
 /// Text about a person, or that a person or a model wrote: as the views hold it, read when it is
@@ -92,7 +93,7 @@ impl PersonalText {
         if !may_open || (self.whole && !viewer.reads_all(field.business)) {
             return Ok((PersonalState::Withheld, None));
         }
-        match unseal::<serde_json::Value>(&*sources.keyring, field).await? {
+        match of_store(unseal::<serde_json::Value>(&*sources.keyring, field)).await? {
             Unsealed::Value(serde_json::Value::String(text)) => Ok((PersonalState::Visible, Some(text))),
             Unsealed::Value(other) => Ok((PersonalState::Visible, Some(other.to_string()))),
             Unsealed::Forgotten if is_withheld(sources, field)? => Ok((PersonalState::Withheld, None)),

@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::forgettings::{self, Forgettings};
+use crate::health::Health;
 use crate::open_leases::LeasesInViews;
 use crate::presence::{self, IfNone};
 use crate::secret::Secret;
@@ -107,6 +108,7 @@ pub struct App {
     pub(crate) feeds_dropped: std::sync::atomic::AtomicU64,
     /// Places of those who act on events.
     pub consumers: Arc<dyn Consumers>,
+    pub(crate) health: Arc<Health>,
     forgettings: Arc<Forgettings>,
     attempts: Arc<Attempts>,
     runner: Option<JoinHandle<()>>,
@@ -157,6 +159,7 @@ impl App {
             registrations_per_day: config.registrations_per_day,
         };
         let desk = Arc::new(Desk::new(parts));
+        let health = Arc::new(Health::new(Arc::clone(&log), Arc::clone(&keyring), Arc::clone(&desk)).await?);
         let signer = Arc::new(signer(config, &*keyring).await?);
         let proofs = Arc::new(Semaphore::new(domain::limits::PROOFS_MAX));
         let sources = Sources {
@@ -182,6 +185,7 @@ impl App {
             feeds: Arc::new(Semaphore::new(domain::limits::FEEDS_MAX)),
             feeds_dropped: std::sync::atomic::AtomicU64::default(),
             consumers,
+            health,
             forgettings,
             attempts,
             runner: Some(runner),
@@ -191,6 +195,7 @@ impl App {
         presence::remember(config, &*app.log).await?;
         app.forgettings.append_listed(&app.desk).await?;
         event_log::vital::task("forgettings", Arc::clone(&app.forgettings).run(app.views.clone(), app.stopping.subscribe()));
+        event_log::vital::task("health", Arc::clone(&app.health).run(app.stopping.subscribe()));
         Ok(app)
     }
 

@@ -178,7 +178,7 @@ impl Forgettings {
         let lines = self.state.lock().await.list.of(log);
         for Line { business, subject, generation, .. } in lines {
             let erasure = AggregateRef::from(ErasureId::of(business, subject));
-            let (_, state) = self.log.load(business, erasure).await?;
+            let state = self.log.load(business, erasure).await?.state;
             let fenced = matches!(&state, domain::State::Erasure(e) if e.fenced >= generation);
             if fenced || self.log.head(business).await?.is_none() {
                 continue;

@@ -34,6 +34,7 @@ use host::Hosts;
 use metrics::Metrics;
 pub use problem::Problem;
 use questions::Questions;
+use read_api::Viewer;
 use slots::Slots;
 use tokio::sync::Semaphore;
 
@@ -215,10 +216,7 @@ async fn ready(state: Shared) -> HttpResponse {
     let Ok(lag) = state.app.log.lag(state.app.views.position()).await else {
         return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false}));
     };
-    if let Err(why) = state.app.keyring.check().await {
-        return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "why": why.to_string()}));
-    }
-    if let Some(why) = state.app.log.trouble() {
+    if let Some(why) = state.app.health.trouble() {
         return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "why": why}));
     }
     if lag <= READY_LAG_MAX {
@@ -231,7 +229,9 @@ async fn ready(state: Shared) -> HttpResponse {
 }
 
 async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
-    operations::operator(&request, &state).await?;
+    if !reader(&request, &state).await?.operator() {
+        return Err(operations::only_operators());
+    }
     let lag = state.app.log.lag(state.app.views.position()).await.map_err(|e| Problem::unavailable(&e))?;
     let dropped = state.app.feeds_dropped.load(std::sync::atomic::Ordering::Relaxed);
     let pending = u8::from(state.app.forgetting_is_pending());
@@ -249,12 +249,22 @@ pub(crate) fn bearer(request: &HttpRequest) -> Option<&str> {
     scheme.eq_ignore_ascii_case("Bearer").then(|| secret.trim())
 }
 
+fn unauthenticated() -> Problem {
+    Problem::new(401, "unauthenticated", "send `Authorization: Bearer <key>` with a working API key")
+}
+
 /// Who sends this: the holder of the key in `Authorization: Bearer`.
 pub(crate) async fn principal(request: &HttpRequest, state: &State) -> Result<PrincipalId, Problem> {
-    let denied = || Problem::new(401, "unauthenticated", "send `Authorization: Bearer <key>` with a working API key");
-    let secret = bearer(request).ok_or_else(denied)?;
+    let secret = bearer(request).ok_or_else(unauthenticated)?;
     let found = state.app.desk.directory().principal_of(secret).await.map_err(|e| Problem::unavailable(&e))?;
-    found.ok_or_else(denied)
+    found.ok_or_else(unauthenticated)
+}
+
+/// Who reads the views: as it was known a moment ago while the store says nothing.
+pub(crate) async fn reader(request: &HttpRequest, state: &State) -> Result<Viewer, Problem> {
+    let secret = bearer(request).ok_or_else(unauthenticated)?;
+    let found = state.app.desk.directory().reader_of(secret).await.map_err(|e| Problem::unavailable(&e))?;
+    found.map(|(principal, known)| Viewer { principal, known }).ok_or_else(unauthenticated)
 }
 
 /// The sender as an actor in a business.

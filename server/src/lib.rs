@@ -10,6 +10,7 @@ mod documents;
 pub mod export;
 mod forgettings;
 mod forgotten_list;
+mod health;
 pub mod http;
 pub mod import;
 #[cfg(feature = "kurrentdb")]

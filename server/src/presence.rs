@@ -147,7 +147,7 @@ pub(crate) async fn has_its_keys(log: &dyn EventLog, keyring: &dyn Keyring) -> R
             Err(e) => return Err(e.into()),
         };
         let erasure = ErasureId::of(stored.business, field.subject);
-        let (_, state) = log.load(stored.business, erasure.into()).await?;
+        let state = log.load(stored.business, erasure.into()).await?.state;
         let fenced = matches!(state, domain::State::Erasure(e) if e.fenced >= field.generation);
         if !(forgotten && fenced) {
             return Err(AppError::other(others));

@@ -1,9 +1,9 @@
 //! What GraphQL answers is what an aggregate folds into: one of each kind with its fields filled, the
 //! answer compared with the state that the rules see, not with the same view built twice.
 
+use domain::AggregateId;
 use domain::ids::{AgentId, ApprovalId, BudgetId, CallId, DecisionId, DocumentId, ExportId, FactId, KpiId, TaskId};
 use domain::tasks::Status;
-use domain::{AggregateId, State};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -148,9 +148,9 @@ impl Work {
     where
         I::State: Clone,
     {
-        let (version, state): (u64, State) = self.cast.installation().app.log.load(self.cast.business, id.into()).await.unwrap();
-        assert!(version > 0, "{:?} has no events", id.into());
-        I::state_in(&state).unwrap().clone()
+        let loaded = self.cast.installation().app.log.load(self.cast.business, id.into()).await.unwrap();
+        assert!(loaded.version > 0, "{:?} has no events", id.into());
+        I::state_in(&loaded.state).unwrap().clone()
     }
 
     fn rows(&self, list: &str) -> Vec<Value> {

@@ -117,6 +117,7 @@ async fn raised(store: fn(&'static Memory) -> Store<Root<AnyCommand>>) -> Result
             business: BUSINESS,
             target: BUSINESS.0,
             now: "2026-11-22T12:00:00Z".parse().unwrap(),
+            clock: None,
             actor: actor.clone(),
             approval: None,
             presented: None,

@@ -232,9 +232,9 @@ async fn a_command_submitted_twice_has_one_receipt_and_no_new_event() {
     let done = every_command(&installation, business).await;
     let covered: std::collections::BTreeSet<_> = done.iter().map(|(s, _)| s.r#type.clone()).collect();
     // Registering is two appends in two streams; the door's tests send it twice.
-    // What passes over an event and what forgets a name is of the installation; the tests of views and of
-    // privacy send it.
-    let elsewhere = ["businesses.claim_slug", "businesses.register", "operations.skip_event", "privacy.forget_name"];
+    // What accepts a clock, passes over an event or forgets a name is of the installation; the tests of clocks,
+    // of views and of privacy send it.
+    let elsewhere = ["businesses.claim_slug", "businesses.register", "operations.accept_clock", "operations.skip_event", "privacy.forget_name"];
     for command in AnyCommand::types().filter(|t| !t.name.starts_with("access.") && !elsewhere.contains(&t.name)) {
         assert!(covered.contains(command.name), "{} is not in the script", command.name);
     }

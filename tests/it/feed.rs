@@ -90,7 +90,7 @@ async fn who_may_not_see_a_business_gets_nothing_of_it() {
 /// Opens a feed and leaves it open.
 fn connect(door: &Door, path: &str, headers: &str) -> std::net::TcpStream {
     let mut stream = std::net::TcpStream::connect(door.url().trim_start_matches("http://")).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n{headers}\r\n", door.key()).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n{headers}\r\n", door.key()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream
 }
@@ -176,7 +176,7 @@ async fn a_feed_ends_when_its_key_is_revoked() {
     let member = installation.principal(business, domain::access::PrincipalKind::Human, Some("member")).await;
     let (key, secret) = installation.app.issue_key(member.principal).await.unwrap();
     let mut stream = std::net::TcpStream::connect(door.url().trim_start_matches("http://")).unwrap();
-    write!(stream, "GET /v1/businesses/{business}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", secret.reveal()).unwrap();
+    write!(stream, "GET /v1/businesses/{business}/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n", secret.reveal()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut stream = tokio::task::spawn_blocking(move || {
         read_until(&mut stream, "minutebook.");

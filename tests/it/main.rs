@@ -9,6 +9,7 @@ mod attempts;
 mod bad_input;
 mod budgets;
 mod businesses;
+mod clock;
 #[cfg(feature = "postgres")]
 mod consumers;
 mod contracts;
@@ -66,6 +67,8 @@ mod shape;
 #[cfg(feature = "postgres")]
 mod snapshots;
 mod sources;
+#[cfg(any(feature = "postgres", feature = "kurrentdb"))]
+mod standstill;
 mod story;
 mod tasks;
 mod verify;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::{PersistedEventRepository as _, PersistedEventStore, ReplayStream};
 use cqrs_es::{Aggregate, AggregateContext as _, DomainEvent, EventStore as _};
-use domain::{AggregateRef, Kind, State};
+use domain::{AggregateRef, Kind};
 use event_log::postgres::PostgresLog;
-use event_log::{EventLog, Subscription, Update};
+use event_log::{EventLog, Loaded, Subscription, Update};
 use postgres_es::PostgresEventRepository;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -93,20 +93,18 @@ async fn the_stock_crate_reads_our_log_and_every_kind_loads_through_it() {
     // Loaded through the stock crate = folded from the stored bytes, for every aggregate there is.
     let log = &installation.app.log;
     let mut kinds = std::collections::BTreeSet::new();
-    let mut folded: std::collections::HashMap<_, (u64, State)> = std::collections::HashMap::new();
+    let mut folded: std::collections::HashMap<_, Loaded> = std::collections::HashMap::new();
     for recorded in log.read_all(0, 10_000).await.unwrap() {
         let stored = recorded.stored().unwrap();
         let aggregate = AggregateRef { kind: stored.kind, id: stored.id };
-        let (version, state) = folded.entry((recorded.business, aggregate)).or_insert_with(|| (0, State::empty(stored.kind)));
-        state.evolve(&stored.meta(), &stored.event().unwrap());
-        *version += 1;
+        folded.entry((recorded.business, aggregate)).or_insert_with(|| Loaded::empty(stored.kind)).evolve(&recorded.bytes).unwrap();
     }
-    for ((business, aggregate), state) in &folded {
-        assert_eq!(log.load(*business, *aggregate).await.unwrap(), *state, "{aggregate}");
+    for ((business, aggregate), loaded) in &folded {
+        assert_eq!(log.load(*business, *aggregate).await.unwrap(), *loaded, "{aggregate}");
         kinds.insert(aggregate.kind);
     }
     assert!(kinds.len() >= 9, "{kinds:?}");
-    assert!(log.load(business, AggregateRef::new(Kind::Task, long)).await.unwrap().0 > 500);
+    assert!(log.load(business, AggregateRef::new(Kind::Task, long)).await.unwrap().version > 500);
     // JSON to PostgreSQL and none to serde_json: an error of that aggregate alone.
     let mut owner = PgConnection::connect(&url).await.unwrap();
     let spoil = "UPDATE minutebook.events SET bytes = '{\"type\":\"x\",\"n\":1e999}' WHERE id = $1";
@@ -115,7 +113,7 @@ async fn the_stock_crate_reads_our_log_and_every_kind_loads_through_it() {
     assert!(refused.contains("run `minutebook verify`"), "{refused}");
     for kind in Kind::ALL {
         let nothing = AggregateRef::new(*kind, uuid::Uuid::nil());
-        assert_eq!(log.load(business, nothing).await.unwrap(), (0, State::empty(*kind)));
+        assert_eq!(log.load(business, nothing).await.unwrap(), Loaded::empty(*kind));
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use commands::{Actor, AnyCommand, Boundary, Change, CommandType, Context, Decide as _, Refusal, Root, Roster};
+use commands::{Actor, AnyCommand, Boundary, Change, ClockInDoubt, CommandType, Context, Decide as _, Refusal, Root, Roster};
 use cqrs_es::test::TestFramework;
 use domain::access::{self, PrincipalKind};
 use domain::ids::{EventId, TaskId};
@@ -21,6 +21,7 @@ pub(crate) struct Story {
     business: BusinessId,
     newest_generation: Option<u32>,
     pub(crate) now: Timestamp,
+    pub(crate) clock: Option<ClockInDoubt>,
     pub(crate) actor: Actor,
 }
 
@@ -48,7 +49,7 @@ impl Story {
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let owner = actor(1, PrincipalKind::Human, &[Role::Owner]);
         let (facts, people) = (Vec::new(), Roster::default());
-        let mut story = Self { facts, people, business: BUSINESS, newest_generation: None, now, actor: owner.clone() }.by(owner);
+        let mut story = Self { facts, people, business: BUSINESS, newest_generation: None, now, clock: None, actor: owner.clone() }.by(owner);
         for n in 50..60 {
             story.know(&actor(n, PrincipalKind::Agent, &[Role::Agent]));
         }
@@ -123,6 +124,7 @@ impl Story {
             target,
             command,
             now: self.now,
+            clock: self.clock,
             actor: self.actor.clone(),
             approval: None,
             presented: None,

@@ -31,14 +31,17 @@ fn alone(approval: &Approval, right: PrincipalId, ctx: &Context) -> Result<bool,
         return Err(Refusal::OwnRequest);
     }
     let at = approval.requested_at.unwrap_or(ctx.now).plus_seconds(ALONE_AFTER_SECONDS);
-    if ctx.now < at { Err(Refusal::TooEarly { at }) } else { Ok(true) }
+    if ctx.has_come(at)? { Ok(true) } else { Err(Refusal::TooEarly { at }) }
 }
 
 /// The right that is used: the voter's own, or one that was delegated by somebody who still has it.
 fn may_vote(c: &Vote, approval: &Approval, ctx: &Context) -> Result<(), Refusal> {
     let allowed = match c.delegated_by {
         Some(from) => {
-            let delegated = approval.delegations.get(&(from, ctx.actor.principal)).is_some_and(|until| ctx.now < *until);
+            let delegated = match approval.delegations.get(&(from, ctx.actor.principal)) {
+                Some(until) => !ctx.has_come(*until)?,
+                None => false,
+            };
             let human = ctx.people.principal(from).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
             delegated && human && ctx.people.has_role(from, ctx.business, &approval.roles)
         }

@@ -121,7 +121,7 @@ pub(crate) fn settle_reads(ctx: &Context, seen: &Boundary, ids: &[BudgetId], res
 pub(crate) fn used_up(ctx: &Context, seen: &Boundary, spending: &Spending) -> Result<(), Refusal> {
     for (id, budget, limit, window) in spending.set(ctx, seen)? {
         let period = window.period(ctx.now);
-        let lapsed = budget.reservations.values().filter(|r| r.period == period && r.expires_at.is_some_and(|at| at <= ctx.now));
+        let lapsed = budget.reservations.values().filter(|r| r.period == period && r.expires_at.is_some_and(|at| ctx.has_surely_come(at)));
         let used = lapsed.fold(budget.used_in(&period), |used, r| used.minus(r.amount).unwrap_or(used));
         if used >= limit.amount {
             return Err(Refusal::BudgetUsedUp { budget: id });
@@ -147,7 +147,7 @@ pub(crate) fn reserve(ctx: &Context, seen: &Boundary, spending: &Spending, aside
         let period = window.period(ctx.now);
         let mut used = budget.used_in(&period);
         // Each is freed in this budget; in its other ones the next reservation there does it.
-        let expired = budget.reservations.iter().filter(|(_, r)| r.expires_at.is_some_and(|at| at <= ctx.now));
+        let expired = budget.reservations.iter().filter(|(_, r)| r.expires_at.is_some_and(|at| ctx.has_surely_come(at)));
         for (reservation, open) in expired.take(EXPIRED_MAX) {
             if open.period == period {
                 used = used.minus(open.amount).unwrap_or(used);

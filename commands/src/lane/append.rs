@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use domain::{AggregateRef, BusinessId, Event, Meta, SubjectId};
+use domain::{AggregateRef, BusinessId, Event, Meta, SubjectId, Timestamp};
 use event_log::keyring::SubjectKey;
 use event_log::sealing::{SubjectKeys, content_digest};
 use event_log::{Append, Draft, Entropy, NewEvent, Prepared, SealError, typed};
@@ -94,6 +94,11 @@ pub(super) fn ready(job: &Job, ctx: &Context, seen: &Boundary, changes: Changes,
         first.prepared.set_request(content_digest(&key, &job.content), &key, subject);
     }
     Ok(ready)
+}
+
+/// Says that the events are recorded then.
+pub(super) fn record_at(ready: &mut [Ready], now: Timestamp) {
+    ready.iter_mut().for_each(|r| r.prepared.record_at(now));
 }
 
 /// Whom the personal fields of these events are about.

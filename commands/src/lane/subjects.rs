@@ -20,12 +20,12 @@ impl Lane {
     pub(super) async fn fences(
         &mut self,
         job: &Job,
-        ctx: &Context,
+        ctx: &mut Context,
         seen: &mut Boundary,
         changes: Changes,
         entropy: &Entropy,
     ) -> Result<(Vec<Ready>, Fences), CommandError> {
-        let (ready, mut fences) = (append::ready(job, ctx, seen, changes, entropy)?, Fences::new());
+        let (mut ready, mut fences) = (append::ready(job, ctx, seen, changes, entropy)?, Fences::new());
         for subject in append::subjects(&ready).into_iter().filter(|subject| *subject != ctx.business.as_subject()) {
             let id = ErasureId::of(ctx.business, subject);
             if seen.loaded(id).is_none() {
@@ -39,6 +39,12 @@ impl Lane {
                     fences.insert(subject, generation);
                 }
             }
+        }
+        let now = self.now(ctx.business).await?;
+        if now > ctx.now && !fences.is_empty() {
+            // Decided on an erasure of another server, whose clock is ahead.
+            ctx.now = now;
+            append::record_at(&mut ready, now);
         }
         Ok((ready, fences))
     }

@@ -36,7 +36,7 @@ pub(super) fn lease(c: &Lease, task: &Task, status: Status, ctx: &Context, seen:
     match (status, task.lease) {
         (Status::Offered, _) => {}
         // Nobody has to wait for the policy that expires leases: who wants the task may do it too.
-        (Status::Leased, Some(held)) if held.expires_at <= ctx.now => {
+        (Status::Leased, Some(held)) if ctx.has_come(held.expires_at)? => {
             events.push(LeaseExpired { fencing_token: task.fencing_token, expired_at: held.expires_at }.into());
         }
         (Status::Leased, Some(held)) => return Err(Refusal::LeaseHeld { expires_at: held.expires_at }),
@@ -63,7 +63,7 @@ pub(super) fn heartbeat(c: &Heartbeat, task: &Task, ctx: &Context, seen: &Bounda
     let lease = holds(task, c.fencing_token, ctx, seen)?;
     // It counts for nothing any more, and so nothing may bring it back to life: who wants the task
     // leases it, within their concurrency and budgets.
-    if lease.expires_at <= ctx.now {
+    if ctx.has_come(lease.expires_at)? {
         return Err(Refusal::LeaseLost { token: c.fencing_token, current: task.fencing_token });
     }
     if lease.expires_at.seconds_since(ctx.now) * 3 >= u64::from(lease.lease_seconds) {
@@ -75,7 +75,7 @@ pub(super) fn heartbeat(c: &Heartbeat, task: &Task, ctx: &Context, seen: &Bounda
 
 pub(super) fn expire(task: &Task, status: Status, ctx: &Context) -> Decided {
     match task.lease {
-        Some(lease) if lease.expires_at <= ctx.now => Ok(vec![LeaseExpired { fencing_token: task.fencing_token, expired_at: lease.expires_at }.into()]),
+        Some(lease) if ctx.has_come(lease.expires_at)? => Ok(vec![LeaseExpired { fencing_token: task.fencing_token, expired_at: lease.expires_at }.into()]),
         Some(lease) => Err(Refusal::LeaseHeld { expires_at: lease.expires_at }),
         None if status == Status::Offered => Ok(Vec::new()),
         None => Err(wrong(status, "leased")),
@@ -86,7 +86,7 @@ pub(super) fn expire(task: &Task, status: Status, ctx: &Context) -> Decided {
 fn leases_left(id: AgentId, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
     let mut still = 0;
     for task in ctx.leases.iter().filter(|task| **task != TaskId(ctx.target)) {
-        still += usize::from(seen.get(*task)?.lease.is_some_and(|l| l.agent == id && l.expires_at > ctx.now));
+        still += usize::from(seen.get(*task)?.lease.is_some_and(|l| l.agent == id && !ctx.has_surely_come(l.expires_at)));
     }
     if still >= usize::from(seen.get(id)?.concurrency) { Err(Refusal::TooManyLeases { agent: id, held: still }) } else { Ok(()) }
 }

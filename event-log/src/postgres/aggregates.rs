@@ -7,13 +7,14 @@ use std::convert::Infallible;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::{PersistedEventRepository as _, PersistenceError, SerializedEvent};
 use cqrs_es::{Aggregate, DomainEvent};
-use domain::{AggregateRef, BusinessId, Kind, State, with_aggregates};
+use domain::{AggregateRef, BusinessId, Kind, with_aggregates};
 use postgres_es::PostgresEventRepository;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
 use super::ANSWER_MAX;
-use crate::log::{LogError, typed};
+use crate::loaded::Loaded;
+use crate::log::LogError;
 
 /// Events that are read at once.
 const PAGE: u64 = 250;
@@ -71,23 +72,21 @@ async fn page(pool: PgPool, business: BusinessId, aggregate: AggregateRef, after
     events_of(&repository, aggregate.kind, &id).await
 }
 
-/// The version and the state of an aggregate.
-pub(super) async fn load(pool: &PgPool, business: BusinessId, aggregate: AggregateRef) -> Result<(u64, State), LogError> {
-    let (mut version, mut state) = (0, State::empty(aggregate.kind));
+/// An aggregate, folded from all its events.
+pub(super) async fn load(pool: &PgPool, business: BusinessId, aggregate: AggregateRef) -> Result<Loaded, LogError> {
+    let mut loaded = Loaded::empty(aggregate.kind);
     loop {
         // In a task of its own: the crate panics at JSON that PostgreSQL takes and serde_json does not.
-        let asked = tokio::spawn(tokio::time::timeout(ANSWER_MAX, page(pool.clone(), business, aggregate, version)));
+        let asked = tokio::spawn(tokio::time::timeout(ANSWER_MAX, page(pool.clone(), business, aggregate, loaded.version)));
         let unreadable = |e: &dyn std::fmt::Display| LogError::Storage(format!("the events of {aggregate} can't be read: {e}; run `minutebook verify`"));
         let late = |_| LogError::Storage("PostgreSQL did not answer in time; try again".to_owned());
         let events = asked.await.map_err(|e| unreadable(&e))?.map_err(late)?.map_err(|e| LogError::Storage(format!("PostgreSQL: {e}")))?;
         let last = (events.len() as u64) < PAGE;
         for event in events {
-            let (meta, typed) = typed(event.payload.to_string().as_bytes())?;
-            state.evolve(&meta, &typed);
-            version = event.sequence as u64;
+            loaded.evolve(event.payload.to_string().as_bytes())?;
         }
         if last {
-            return Ok((version, state));
+            return Ok(loaded);
         }
     }
 }

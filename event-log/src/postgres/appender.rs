@@ -11,8 +11,9 @@ use sqlx::{ConnectOptions as _, Row as _};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
+use super::follower::advance;
 use super::plan::{Believed, Plan, plan};
-use super::{Job, Queued, advance, count, within};
+use super::{Job, Queued, count, within};
 use crate::log::{AppendError, Committed};
 
 /// Appends of one call …

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use super::questions::TooSlow;
-use super::{Problem, Shared, body, principal};
+use super::{Problem, Shared, body, reader};
 
 const RESPONSE_JSON: &str = "application/graphql-response+json";
 
@@ -103,14 +103,13 @@ impl<R: std::borrow::Borrow<Response>> Serialize for Body<R> {
 
 /// GET and POST of `/graphql`.
 pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
-    let principal = principal(&request, &state).await?;
+    let viewer = reader(&request, &state).await?;
     let Some(media) = Media::of(&request) else {
         let hint = "accept application/graphql-response+json or application/json";
         return Ok(Media::Json.refuse(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", "there is no answer of a type that you accept", hint));
     };
     let malformed =
         |message: String| media.refuse(StatusCode::BAD_REQUEST, "BAD_REQUEST", &message, "send {\"query\": \"{ businesses { slug } }\"} as application/json");
-    let viewer = state.app.viewer(principal).await.map_err(|e| Problem::unavailable(&e))?;
     let run = |params: Params| state.questions.ask(&state.app.api, viewer.clone(), params.into_request());
     let too_slow = |TooSlow| Problem::new(503, "too_slow", "the query took too long; ask for less at once");
     if request.method() == Method::GET {

@@ -14,7 +14,11 @@ use crate::import::{Format, Importer, Settings};
 
 pub(super) async fn operator(request: &HttpRequest, state: &State) -> Result<(), Problem> {
     let actor = actor(request, state, domain::ids::INSTALLATION).await?;
-    if actor.operator { Ok(()) } else { Err(Problem::new(403, "forbidden", "only operators may do that; use an operator's key")) }
+    if actor.operator { Ok(()) } else { Err(only_operators()) }
+}
+
+pub(super) fn only_operators() -> Problem {
+    Problem::new(403, "forbidden", "only operators may do that; use an operator's key")
 }
 
 fn room_to_verify(state: &State) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {

@@ -67,7 +67,7 @@ impl From<CommandError> for Problem {
             CommandError::PreconditionFailed { .. } => 412,
             CommandError::Conflict { .. } => 409,
             CommandError::TooLarge(_) => 413,
-            CommandError::Busy | CommandError::Unavailable(_) => 503,
+            CommandError::Busy | CommandError::ClockInDoubt(_) | CommandError::OutcomeUnknown | CommandError::Unavailable(_) => 503,
         };
         Self::new(status, e.name(), &e.to_string())
     }

@@ -154,9 +154,9 @@ impl Connection {
     /// Who the key is, as of now.
     async fn look(&self) -> Result<Viewer, Close> {
         let unavailable = |e: &dyn std::fmt::Display| close(1011, e.to_string().chars().take(100).collect::<String>());
-        let principal = self.app.desk.directory().principal_of(&self.secret).await.map_err(|e| unavailable(&e))?;
-        let Some(principal) = principal else { return Err(close(4403, "Forbidden: send {\"authorization\": \"Bearer <key>\"}")) };
-        self.app.viewer(principal).await.map_err(|e| unavailable(&e))
+        let found = self.app.desk.directory().reader_of(&self.secret).await.map_err(|e| unavailable(&e))?;
+        let Some((principal, known)) = found else { return Err(close(4403, "Forbidden: send {\"authorization\": \"Bearer <key>\"}")) };
+        Ok(Viewer { principal, known })
     }
 
     /// What was opened under rights that are gone ends: the key was revoked, or a role was.

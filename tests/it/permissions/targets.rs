@@ -334,6 +334,7 @@ impl Cast {
             "metrics.set_target" => case(None, json!({"kpi": "throughput", "target": "1"})),
             "operations.record_export" => case(None, json!({"format": "jsonl", "events": 1, "digest": "0".repeat(64), "root": "0".repeat(64)})),
             "operations.skip_event" => case(None, json!({"projection": "tasks", "business": self.business, "seq": 1, "reason": "x"})),
+            "operations.accept_clock" => case(None, json!({"reason": "x"})),
             other => panic!("there is no target for {other}"),
         }
     }

@@ -1,0 +1,47 @@
+//! Aggregates, folded from stored bytes.
+
+use domain::{Event, Kind, Meta, State, Timestamp};
+
+use crate::envelope::Stored;
+use crate::log::LogError;
+
+/// The typed event in stored bytes, with what rules compare of its envelope.
+///
+/// # Errors
+/// [`LogError::Storage`] when they are none that this program knows; it says what to do.
+pub fn typed(bytes: &[u8]) -> Result<(Meta, Event), LogError> {
+    let unreadable = |why: String| LogError::Storage(format!("a stored event can't be read: {why}; run `minutebook verify`"));
+    let stored = Stored::parse(bytes).map_err(|e| unreadable(e.to_string()))?;
+    Ok((stored.meta(), stored.event().map_err(|e| unreadable(e.to_string()))?))
+}
+
+/// An aggregate, folded from all its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// Its version: how many events it has.
+    pub version: u64,
+    /// What they make of it.
+    pub state: State,
+    /// When the newest of them was recorded; 1970 when there is none.
+    pub recorded_at: Timestamp,
+}
+
+impl Loaded {
+    /// An aggregate without events.
+    #[must_use]
+    pub fn empty(kind: Kind) -> Self {
+        Self { version: 0, state: State::empty(kind), recorded_at: Timestamp::default() }
+    }
+
+    /// Folds its next event in, from the stored bytes.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`], as for [`typed`].
+    pub fn evolve(&mut self, bytes: &[u8]) -> Result<(), LogError> {
+        let (meta, event) = typed(bytes)?;
+        self.state.evolve(&meta, &event);
+        self.version += 1;
+        self.recorded_at = self.recorded_at.max(meta.recorded_at);
+        Ok(())
+    }
+}

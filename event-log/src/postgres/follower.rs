@@ -1,0 +1,85 @@
+//! Follows the end of the log, whoever appends.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use domain::limits::STORE_SILENT_MS_MAX;
+use sqlx::postgres::{PgListener, PgPool};
+use tokio::sync::watch;
+
+use super::{ANSWER_MAX, count, read, within};
+use crate::log::LogError;
+
+/// How often the end of the log is asked for, should a notification get lost.
+const POLL_EVERY: Duration = Duration::from_millis(500);
+
+/// When the database last answered.
+#[derive(Clone)]
+pub(super) struct Heard(Arc<Mutex<Instant>>);
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl Heard {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// For how many milliseconds it has said nothing, when that is too long.
+    pub(super) fn silence(&self) -> Option<u128> {
+        let silent = self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        (silent > Duration::from_millis(STORE_SILENT_MS_MAX)).then_some(silent.as_millis())
+    }
+}
+
+pub(super) async fn last_position(pool: &PgPool) -> Result<u64, LogError> {
+    let last: i64 = read(sqlx::query_scalar("SELECT position FROM log").fetch_one(pool)).await?;
+    Ok(count(last))
+}
+
+/// Moves the position with what any process appends: told by notifications, and asked for in case
+/// one gets lost.
+pub(super) async fn follow(pool: PgPool, moved: watch::Sender<u64>, heard: Heard) {
+    let mut listener: Option<PgListener> = None;
+    while !moved.is_closed() {
+        fail::fail_point!("log-follower");
+        if listener.is_none()
+            && let Ok(mut fresh) = PgListener::connect_with(&pool).await
+            && within(ANSWER_MAX, fresh.listen("minutebook")).await.is_ok()
+        {
+            listener = Some(fresh);
+        }
+        let told = async {
+            match &mut listener {
+                Some(listener) => listener.try_recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let position = match tokio::time::timeout(POLL_EVERY, told).await {
+            // Anybody may notify: it is a reason to ask, and nothing else is believed of it.
+            Ok(Ok(Some(_))) => last_position(&pool).await.ok(),
+            Ok(Ok(None) | Err(_)) => {
+                listener = None;
+                tokio::time::sleep(POLL_EVERY).await;
+                None
+            }
+            Err(_) => last_position(&pool).await.inspect_err(|e| tracing::warn!(error = %e, "the end of the log could not be asked for")).ok(),
+        };
+        if let Some(position) = position {
+            heard.now();
+            advance(&moved, position);
+        }
+    }
+}
+
+/// A position only ever grows.
+pub(super) fn advance(moved: &watch::Sender<u64>, position: u64) {
+    moved.send_if_modified(|known| {
+        let further = position > *known;
+        *known = position.max(*known);
+        further
+    });
+}

@@ -1,0 +1,124 @@
+//! A clock that can't be relied on: nothing is recorded before its cause, and what time alone decides waits.
+
+use commands::{ClockDoubt, ClockInDoubt};
+use domain::ids::INSTALLATION;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tests::installation::Installation;
+
+use crate::agents::enrol;
+use crate::door::{Answer, Door};
+use crate::story::{BUSINESS, Story, agent_of, id};
+
+fn in_doubt(mut story: Story) -> Story {
+    story.clock = Some(ClockInDoubt { doubt: ClockDoubt::Jumped(3_600_000), newest: story.now });
+    story
+}
+
+fn leased() -> Story {
+    let story = Story::new().given("agents.enrol", agent_of(50), enrol("producer", 50)).given("agents.enrol", agent_of(51), enrol("producer", 51));
+    let story = story.given("tasks.plan", id(1), json!({"title": "t", "team": "sales"})).given("tasks.offer", id(1), json!({}));
+    story.given("tasks.lease", id(1), json!({"agent": agent_of(50), "lease_seconds": 900}))
+}
+
+#[test]
+fn what_time_alone_decides_waits_while_the_clock_is_in_doubt() {
+    let wind_up = json!({"command": {"type": "businesses.advance", "id": BUSINESS.0, "data": {"to": "wound_up"}}});
+    let asked = Story::new().given("approvals.request", id(1), wind_up);
+    let cases = [
+        (asked.clone().later(3_600), "approvals.vote", json!({"choice": "approve"})),
+        (asked.later(90 * 86_400), "approvals.expire", json!({})),
+        (leased().later(900), "tasks.expire", json!({})),
+        (leased().later(900), "tasks.lease", json!({"agent": agent_of(51)})),
+    ];
+    for (story, command, data) in cases {
+        assert!(story.when(command, id(1), data.clone()).is_ok(), "{command}: its time has come");
+        assert_eq!(in_doubt(story).when(command, id(1), data), Err("clock_in_doubt"), "{command}");
+    }
+    let early = in_doubt(leased());
+    assert_eq!(early.when("tasks.lease", id(1), json!({"agent": agent_of(51)})), Err("lease_held"), "what has not come needs no clock to say so");
+    assert!(early.when("tasks.plan", id(2), json!({"title": "t", "team": "sales"})).is_ok(), "work goes on");
+}
+
+async fn ready(door: &Door) -> Answer {
+    door.send("GET", "/readyz", None, &[], "").await
+}
+
+/// Asks until the server says so.
+async fn until_ready_is(door: &Door, status: u16) -> Value {
+    let began = std::time::Instant::now();
+    loop {
+        let answer = ready(door).await;
+        if answer.status == status {
+            return answer.body;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{}", answer.body);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn recorded(door: &Door) -> Vec<domain::Timestamp> {
+    let events = door.installation.app.log.read_business(door.business, 0, 1_000).await.unwrap();
+    events.iter().map(|e| e.stored().unwrap().recorded_at).collect()
+}
+
+fn plan() -> Value {
+    json!({"type": "tasks.plan", "data": {"title": "x", "team": "hr"}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_put_back_a_day_puts_no_event_before_another() {
+    let door = Door::open().await;
+    let clock = door.installation.clock.clone();
+    assert_eq!(door.command("before", &plan()).await.status, 200);
+    clock.step_seconds(-86_400);
+    assert_eq!(door.command("after", &plan()).await.status, 200);
+    let times = recorded(&door).await;
+    assert!(times.is_sorted() && times.last() > Some(&clock.now()), "{times:?}");
+    assert!(until_ready_is(&door, 503).await["why"].as_str().unwrap().contains("behind the newest event"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_start_the_log_says_how_late_it_is() {
+    let installation = Installation::new().await;
+    installation.business("acme").await;
+    installation.clock.advance_seconds(86_400);
+    installation.must(installation.app.business("acme").await.unwrap().unwrap(), "tasks.plan", None, plan()["data"].clone()).await;
+    let door = Door::on(installation.reopen().await).await;
+    door.installation.clock.step_seconds(-86_400);
+    assert_eq!(door.command("later", &plan()).await.status, 200);
+    let times = recorded(&door).await;
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_accepts_a_clock_on_record_and_time_goes_on_by_it() {
+    let door = Door::open().await;
+    door.installation.clock.step_seconds(-86_400);
+    until_ready_is(&door, 503).await;
+    let accept = json!({"type": "operations.accept_clock", "data": {"reason": "the time server was wrong until today"}});
+    let by_nobody = door.send("POST", "/v1/commands", None, &[("Idempotency-Key", "a")], &accept.to_string()).await;
+    assert_eq!(by_nobody.status, 401);
+    let accepted = door.send("POST", "/v1/commands", Some(door.key()), &[("Idempotency-Key", "a")], &accept.to_string()).await;
+    assert_eq!((accepted.status, &accepted.body["events"][0]["type"]), (200, &json!("operations.clock_accepted")), "{}", accepted.body);
+    assert_eq!(ready(&door).await.status, 200);
+    let nothing = door.send("POST", "/v1/commands", Some(door.key()), &[("Idempotency-Key", "b")], &accept.to_string()).await;
+    assert_eq!(nothing.body["events"], json!([]), "there is nothing left to accept");
+    door.installation.clock.step_seconds(5);
+    assert!(until_ready_is(&door, 503).await["why"].as_str().unwrap().contains("jumped by 5000 ms"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_knows_what_was_accepted() {
+    let installation = Installation::new().await;
+    installation.business("acme").await;
+    installation.clock.step_seconds(-86_400);
+    let accept = json!({"reason": "the time server was wrong until today"});
+    while installation.app.as_operator("a", "operations.accept_clock", None, &accept, INSTALLATION).await.unwrap().events.is_empty() {}
+    let clock = installation.clock.clone();
+    let door = Door::on(installation.reopen().await).await;
+    assert_eq!(door.installation.clock.now(), clock.now());
+    // Long enough to see that the log is a day ahead.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(ready(&door).await.status, 200);
+}
