@@ -1,6 +1,6 @@
 //! Access: principals, their roles and keys, in the installation stream.
 
-use domain::access::{KeyIssued, KeyRevoked, PrincipalAdded, PrincipalKind, RoleGranted, RoleRevoked};
+use domain::access::{KeyIssued, KeyRevoked, PrincipalAdded, PrincipalKind, RateProfile, RateProfileSet, RoleGranted, RoleRevoked};
 use domain::approvals::Said;
 use domain::ids::KeyId;
 use domain::personal::Text;
@@ -62,6 +62,18 @@ commands!("access" {
         role: Role,
     }
 
+    /// Says how much a principal may ask in a time.
+    SetRateProfile = "set_rate_profile" acts Principal {
+        from: [Operator] of Installation,
+        target: Target::Sent,
+        carries: [],
+        when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
+        when_fenced: Withheld,
+    } with {
+        /// Which rates: `standard` or `bulk`.
+        profile: RateProfile,
+    }
+
     /// Registers a key by its hash; the secret never comes here.
     IssueKey = "issue_key" acts Principal {
         from: [Operator] of Installation,
@@ -113,6 +125,7 @@ impl ContextRules for Command {
             }
             Self::GrantRole(c) => (!has(c.business, c.role)).then(|| RoleGranted { business: c.business, role: c.role }.into()),
             Self::RevokeRole(c) => has(c.business, c.role).then(|| RoleRevoked { business: c.business, role: c.role }.into()),
+            Self::SetRateProfile(c) => (principal.rate_profile() != c.profile).then(|| RateProfileSet { profile: c.profile }.into()),
             Self::IssueKey(c) if principal.keys.contains(&(c.key, c.hash)) => None,
             Self::IssueKey(_) if principal.keys.len() >= KEYS_MAX => return Err(Refusal::TooManyKeys),
             Self::IssueKey(c) => Some(KeyIssued { key: c.key, hash: c.hash }.into()),

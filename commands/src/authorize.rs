@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::access::{Principal, PrincipalKind};
+use domain::access::{Principal, PrincipalKind, RateProfile};
 use domain::ids::INSTALLATION;
 use domain::values::Role;
 use domain::{BusinessId, PrincipalId};
@@ -26,6 +26,8 @@ pub struct Actor {
     /// True for this process where it puts on record again what a restored log has lost: no rule of a
     /// policy holds that up. No door sets it.
     pub restores: bool,
+    /// How much it may ask in a time.
+    pub rate_profile: RateProfile,
     /// Its roles there.
     pub roles: BTreeSet<Role>,
 }
@@ -35,7 +37,7 @@ impl Actor {
     #[must_use]
     pub fn of(principal: PrincipalId, state: &Principal, business: BusinessId) -> Option<Self> {
         let roles = state.roles.get(&business).cloned().unwrap_or_default();
-        Some(Self { principal, kind: state.kind?, operator: state.operator, historic: false, restores: false, roles })
+        Some(Self { principal, kind: state.kind?, operator: state.operator, historic: false, restores: false, rate_profile: state.rate_profile(), roles })
     }
 
     /// Whether it may know that the business exists.

@@ -1,8 +1,8 @@
 //! Time is a handle: the system's clock, or one that tests move by hand.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use domain::Timestamp;
 
@@ -58,6 +58,18 @@ impl Clock {
                 self.now().as_micros() - to_micros(passed.tv_sec, passed.tv_nsec)
             }
             Self::Manual(clock) => clock.stepped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The time that has gone by since the first who asked, whatever the clock was set to.
+    pub(crate) fn elapsed(&self) -> Duration {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        match self {
+            Self::System => BEGAN.get_or_init(Instant::now).elapsed(),
+            Self::Manual(clock) => {
+                let passed = clock.shows.load(Ordering::Relaxed) - clock.stepped.load(Ordering::Relaxed);
+                Duration::from_micros(passed.unsigned_abs())
+            }
         }
     }
 

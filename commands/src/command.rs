@@ -159,6 +159,14 @@ pub enum CommandError {
         /// What it was.
         actual: u64,
     },
+    /// Its sender asks too much in a time.
+    #[error("more than {limit} are not let in; send it again in {retry_after_ms} ms, under the same key; an operator lifts it with access.set_rate_profile")]
+    RateLimited {
+        /// What is limited.
+        limit: String,
+        /// When to come again, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// Too many commands wait.
     #[error("the desk's queue is full; try again in a second")]
     Busy,
@@ -190,6 +198,7 @@ impl CommandError {
             Self::KeyReused(_) => "key_reused",
             Self::PreconditionFailed { .. } => "precondition_failed",
             Self::Conflict { .. } => "conflict",
+            Self::RateLimited { .. } => "rate_limited",
             Self::Busy => "busy",
             Self::TooLarge(_) => "too_large",
             Self::ClockInDoubt(refusal) => refusal.name(),

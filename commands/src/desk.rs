@@ -25,6 +25,7 @@ use crate::command::{CommandError, Receipt, Submission};
 use crate::directory::Directory;
 use crate::lane::{Job, Lane, Shared, opened_id};
 use crate::leases::OpenLeases;
+use crate::rates::{Admitted, RateLimits};
 use crate::registrations::Registrations;
 use crate::registry::{AnyCommand, Verb};
 use crate::root::{Boundary, Context, Decide as _};
@@ -63,6 +64,7 @@ pub struct Desk {
     directory: Arc<Directory>,
     lanes: [mpsc::Sender<Job>; LANES],
     places: Arc<Semaphore>,
+    rates: Arc<RateLimits>,
     registrations: Registrations,
 }
 
@@ -72,6 +74,7 @@ impl Desk {
     pub fn new(parts: DeskParts) -> Self {
         let directory = Arc::new(Directory::new(Arc::clone(&parts.log)));
         let DeskParts { log, keyring, attempts, clock, entropy, leases, attempts_secret, registrations_per_day } = parts;
+        let rates = Arc::new(RateLimits::new(&clock));
         let clock = Arc::new(ClockWatch::new(clock));
         let shared = Arc::new(Shared { log, keyring, clock, entropy, directory: Arc::clone(&directory), leases });
         let lanes = std::array::from_fn(|_| {
@@ -80,7 +83,7 @@ impl Desk {
             sender
         });
         let (places, registrations) = (Arc::new(Semaphore::new(QUEUE_MAX)), Registrations::new(registrations_per_day));
-        Self { shared, attempts, attempts_secret, directory, lanes, places, registrations }
+        Self { shared, attempts, attempts_secret, directory, lanes, places, rates, registrations }
     }
 
     /// Who may come in.
@@ -93,6 +96,12 @@ impl Desk {
     #[must_use]
     pub fn clock(&self) -> &Arc<ClockWatch> {
         &self.shared.clock
+    }
+
+    /// What everybody may ask in a time.
+    #[must_use]
+    pub fn rates(&self) -> &Arc<RateLimits> {
+        &self.rates
     }
 
     /// The log that it writes to.
@@ -112,6 +121,17 @@ impl Desk {
     /// # Errors
     /// [`CommandError`]; nothing of the command was stored then, but where the outcome is unknown.
     pub async fn submit(&self, submission: Submission) -> Result<Receipt, CommandError> {
+        let admitted = self.rates.admit(&submission.actor, submission.business)?;
+        self.submit_admitted(admitted, submission).await
+    }
+
+    /// The same for one that was let in before it was read. Who asks too much is counted, and is in nobody's
+    /// list of attempts.
+    ///
+    /// # Errors
+    /// As for [`Desk::submit`].
+    pub async fn submit_admitted(&self, admitted: Admitted, submission: Submission) -> Result<Receipt, CommandError> {
+        admitted.bytes(submission.data.get().len())?;
         let mut attempt = Attempt {
             at: self.shared.clock.now(),
             // A stranger writes into no business's list: its attempts are kept with the installation's.

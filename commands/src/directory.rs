@@ -111,7 +111,11 @@ impl Roster {
             access::Event::RoleGranted(e) => {
                 self.staff.entry(e.business).or_default().insert(id);
             }
-            access::Event::PrincipalAdded(_) | access::Event::RoleRevoked(_) | access::Event::KeyIssued(_) | access::Event::KeyRevoked(_) => {}
+            access::Event::PrincipalAdded(_)
+            | access::Event::RoleRevoked(_)
+            | access::Event::RateProfileSet(_)
+            | access::Event::KeyIssued(_)
+            | access::Event::KeyRevoked(_) => {}
         }
         Arc::make_mut(self.principals.entry(id).or_default()).evolve(meta, event);
     }
@@ -161,7 +165,7 @@ impl Folded {
                             self.keys.remove(&hash);
                         }
                     }
-                    access::Event::PrincipalAdded(_) | access::Event::RoleGranted(_) | access::Event::RoleRevoked(_) => {}
+                    access::Event::PrincipalAdded(_) | access::Event::RoleGranted(_) | access::Event::RoleRevoked(_) | access::Event::RateProfileSet(_) => {}
                 }
                 Arc::make_mut(&mut self.roster).apply(id, meta, e);
             }

@@ -23,6 +23,16 @@ names! {
     }
 }
 
+names! {
+    /// How much a principal may ask in a time; the numbers are in `limits`.
+    RateProfile {
+        /// People, agents and services at their daily work.
+        Standard = "standard",
+        /// Who moves much at once: importers, operators, measurements.
+        Bulk = "bulk",
+    }
+}
+
 events!("access" {
     /// Somebody may authenticate from now on.
     PrincipalAdded = "principal_added" v 1 on Principal, Private {
@@ -51,6 +61,12 @@ events!("access" {
         business: BusinessId,
         /// Which role.
         role: Role,
+    }
+
+    /// How much a principal may ask in a time was set.
+    RateProfileSet = "rate_profile_set" v 1 on Principal, Private {
+        /// Which rates.
+        profile: RateProfile,
     }
 
     /// A key was made; only its hash is known.
@@ -83,6 +99,9 @@ pub struct Principal {
     pub lost: BTreeMap<BusinessId, BTreeMap<Role, Timestamp>>,
     /// Who granted each role that it has or had, by business.
     pub granted_by: BTreeMap<BusinessId, BTreeMap<Role, PrincipalId>>,
+    /// The rate profile that an operator gave it.
+    #[serde(default)]
+    pub rate_profile_set: Option<RateProfile>,
     /// Its working keys, oldest first, with their hashes.
     pub keys: Vec<(KeyId, Digest)>,
 }
@@ -105,6 +124,7 @@ impl Principal {
                 }
                 self.lost.entry(e.business).or_default().insert(e.role, meta.recorded_at);
             }
+            Event::RateProfileSet(e) => self.rate_profile_set = Some(e.profile),
             Event::KeyIssued(e) => self.keys.push((e.key, e.hash)),
             Event::KeyRevoked(e) => self.keys.retain(|(key, _)| *key != e.key),
         }

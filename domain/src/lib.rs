@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod operations;
 pub mod personal;
 pub mod privacy;
+mod rates;
 mod state;
 pub mod tasks;
 pub mod upcast;

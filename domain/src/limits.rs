@@ -58,12 +58,44 @@ pub const SUBSCRIBERS_MAX: usize = 5_000;
 pub const SUBSCRIBERS_PER_PRINCIPAL_MAX: usize = 100;
 /// WebSockets that have not said yet who they are.
 pub const STRANGERS_MAX: usize = 256;
+/// Connections of one peer to the HTTP door: an address of IPv4, a network of 64 bits of IPv6.
+pub const CONNECTIONS_PER_PEER_MAX: usize = 1_024;
+/// Longest that a TLS handshake takes, in milliseconds.
+pub const HANDSHAKE_MS_MAX: u64 = 3_000;
 /// Feeds of one principal.
 pub const FEEDS_PER_PRINCIPAL_MAX: usize = 20;
 /// Longest that a GraphQL query runs, in milliseconds.
 pub const GRAPHQL_QUERY_MS_MAX: u64 = 2_000;
 /// Longest that a query waits for `minPosition`, in milliseconds.
 pub const MIN_POSITION_WAIT_MS_MAX: u64 = 5_000;
+/// Commands a second of a principal with the rate profile `standard`.
+pub const COMMANDS_PER_SECOND: u32 = 100;
+/// Commands of such a principal that may come at once, after a pause.
+pub const COMMANDS_BURST: u32 = 500;
+/// Commands a second of such principals together in one business …
+pub const BUSINESS_COMMANDS_PER_SECOND: u32 = 500;
+/// … and how many may come at once, after a pause.
+pub const BUSINESS_COMMANDS_BURST: u32 = 2_500;
+/// Commands of such a principal that are under way at once.
+pub const COMMANDS_IN_FLIGHT_MAX: u32 = 64;
+/// Bytes of commands of such a principal in 24 hours, in each process.
+pub const COMMAND_BYTES_PER_DAY_MAX: u64 = 1 << 30;
+/// GraphQL queries a second of such a principal.
+pub const QUERIES_PER_SECOND: u32 = 20;
+/// GraphQL queries of such a principal that may come at once, after a pause.
+pub const QUERIES_BURST: u32 = 100;
+/// Commands a second of importers, operators, and principals with the rate profile `bulk`.
+pub const BULK_COMMANDS_PER_SECOND: u32 = 50_000;
+/// Commands of one of them that may come at once, after a pause.
+pub const BULK_COMMANDS_BURST: u32 = 500_000;
+/// Commands of one of them that are under way at once.
+pub const BULK_COMMANDS_IN_FLIGHT_MAX: u32 = 10_000;
+/// Bytes of commands of one of them in 24 hours, in each process.
+pub const BULK_COMMAND_BYTES_PER_DAY_MAX: u64 = 1 << 40;
+/// GraphQL queries a second of one of them.
+pub const BULK_QUERIES_PER_SECOND: u32 = 5_000;
+/// GraphQL queries of one of them that may come at once, after a pause.
+pub const BULK_QUERIES_BURST: u32 = 50_000;
 /// Longest that a command takes; then its outcome is unknown, in milliseconds.
 pub const COMMAND_MS_MAX: u64 = 10_000;
 /// Longest that a reader waits for the store of log and keys, in milliseconds.
@@ -130,10 +162,26 @@ pub const ALL: &[(&str, u64, &str)] = &[
     ("subscribers", SUBSCRIBERS_MAX as u64, "WebSockets"),
     ("subscribers of a principal", SUBSCRIBERS_PER_PRINCIPAL_MAX as u64, "WebSockets"),
     ("strangers", STRANGERS_MAX as u64, "WebSockets without a key"),
+    ("connections of a peer", CONNECTIONS_PER_PEER_MAX as u64, "to the HTTP door"),
+    ("handshake time", HANDSHAKE_MS_MAX, "ms"),
     ("feeds", FEEDS_MAX as u64, "open"),
     ("feeds of a principal", FEEDS_PER_PRINCIPAL_MAX as u64, "open"),
     ("graphql time", GRAPHQL_QUERY_MS_MAX, "ms"),
     ("min position wait", MIN_POSITION_WAIT_MS_MAX, "ms"),
+    ("commands", COMMANDS_PER_SECOND as u64, "a second and principal"),
+    ("commands burst", COMMANDS_BURST as u64, "at once of a principal"),
+    ("commands of a business", BUSINESS_COMMANDS_PER_SECOND as u64, "a second"),
+    ("commands burst of a business", BUSINESS_COMMANDS_BURST as u64, "at once"),
+    ("commands in flight", COMMANDS_IN_FLIGHT_MAX as u64, "of a principal"),
+    ("command bytes", COMMAND_BYTES_PER_DAY_MAX, "in 24 hours of a principal"),
+    ("graphql rate", QUERIES_PER_SECOND as u64, "queries a second and principal"),
+    ("graphql burst", QUERIES_BURST as u64, "queries at once of a principal"),
+    ("bulk commands", BULK_COMMANDS_PER_SECOND as u64, "a second and principal"),
+    ("bulk commands burst", BULK_COMMANDS_BURST as u64, "at once of a principal"),
+    ("bulk commands in flight", BULK_COMMANDS_IN_FLIGHT_MAX as u64, "of a principal"),
+    ("bulk command bytes", BULK_COMMAND_BYTES_PER_DAY_MAX, "in 24 hours of a principal"),
+    ("bulk graphql rate", BULK_QUERIES_PER_SECOND as u64, "queries a second and principal"),
+    ("bulk graphql burst", BULK_QUERIES_BURST as u64, "queries at once of a principal"),
     ("command time", COMMAND_MS_MAX, "ms"),
     ("store answer", STORE_ANSWER_MS_MAX, "ms, for readers"),
     ("store silence", STORE_SILENT_MS_MAX, "ms, then not ready"),

@@ -283,7 +283,7 @@ pub trait EventLog: Send + Sync {
 
     /// The whole installation's events before a position, the newest first, at most `limit`.
     async fn read_back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let high = before.saturating_sub(1).min(*self.position().borrow());
+        let high = before.saturating_sub(1).min(self.end());
         let mut after = high.saturating_sub(limit as u64);
         loop {
             let mut page = self.read_all(after, usize::try_from(high - after).unwrap_or(limit)).await?;
@@ -301,12 +301,12 @@ pub trait EventLog: Send + Sync {
     /// Whether somebody can have been told that position as its place: 0, or that of an event.
     async fn is_place(&self, position: u64) -> Result<bool, LogError> {
         // What is there may be seen before it is told.
-        Ok(position <= *self.position().borrow() || !self.read_all(position - 1, 1).await?.is_empty())
+        Ok(position <= self.end() || !self.read_all(position - 1, 1).await?.is_empty())
     }
 
     /// How many events lie after a position: positions may have gaps.
     async fn lag(&self, position: u64) -> Result<u64, LogError> {
-        Ok(self.position().borrow().saturating_sub(position))
+        Ok(self.end().saturating_sub(position))
     }
 
     /// Why the store can't be reached at the moment; `None` when all is well, as far as is known.
@@ -327,6 +327,11 @@ pub trait EventLog: Send + Sync {
 
     /// The last position that is durable, as it moves.
     fn position(&self) -> watch::Receiver<u64>;
+
+    /// The last position that is durable now.
+    fn end(&self) -> u64 {
+        *self.position().borrow()
+    }
 
     /// Why another process may have other keys for this log than this one: then none may be destroyed here.
     fn keys_elsewhere(&self) -> Option<String> {

@@ -1,6 +1,7 @@
 //! The listener: gRPC over HTTP/2 with or without TLS, and `/health/live` for whoever asks.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt as _};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -25,9 +26,11 @@ use crate::wire::server_features::server_features_server::ServerFeaturesServer;
 use crate::wire::streams::streams_server::StreamsServer;
 
 /// Longest that a TLS handshake may take.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+const HANDSHAKE_MAX: Duration = Duration::from_secs(3);
 /// Handshakes at once; who comes when there is no room is let go.
 const HANDSHAKES_MAX: usize = 1_024;
+/// Handshakes at once of one peer, so that none has all of them.
+const HANDSHAKES_OF_A_PEER_MAX: usize = 64;
 /// Connections that shook hands and wait to be served.
 const SHAKEN_MAX: usize = 64;
 /// Readers at once, of all connections.
@@ -134,12 +137,16 @@ pub async fn listen<S: Store>(store: Arc<S>, address: &str, advertised: &str, tl
 
 /// Connections as they come; one that failed while it was accepted is no reason to stop.
 fn plain(listener: TcpListener) -> impl Stream<Item = Result<Prompt, std::io::Error>> {
+    accepted(listener).map(|(connection, _)| Ok(Prompt(connection)))
+}
+
+fn accepted(listener: TcpListener) -> impl Stream<Item = (TcpStream, IpAddr)> {
     async_stream::stream! {
         loop {
             match listener.accept().await {
-                Ok((connection, _)) => {
+                Ok((connection, peer)) => {
                     let _ = connection.set_nodelay(true);
-                    yield Ok(Prompt(connection));
+                    yield (connection, peer.ip());
                 }
                 Err(e) => {
                     tracing::warn!(error = %e, "a connection could not be accepted");
@@ -155,18 +162,25 @@ fn secured(listener: TcpListener, acceptor: TlsAcceptor) -> impl Stream<Item = R
     let (shaken, served) = mpsc::channel(SHAKEN_MAX);
     let room = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     tokio::spawn(async move {
-        let mut connections = std::pin::pin!(plain(listener));
-        while let Some(Ok(connection)) = connections.next().await {
+        let mut connections = std::pin::pin!(accepted(listener));
+        let mut peers: HashMap<IpAddr, Arc<Semaphore>> = HashMap::new();
+        while let Some((connection, peer)) = connections.next().await {
             let (acceptor, shaken) = (acceptor.clone(), shaken.clone());
             if shaken.is_closed() {
                 return;
             }
-            let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+            // Whoever shakes hands shares the semaphore of its peer.
+            if peers.len() > HANDSHAKES_MAX {
+                peers.retain(|_, room| Arc::strong_count(room) > 1);
+            }
+            let of_peer = peers.entry(peer).or_insert_with(|| Arc::new(Semaphore::new(HANDSHAKES_OF_A_PEER_MAX)));
+            let places = Arc::clone(of_peer).try_acquire_owned().and_then(|own| Ok((own, Arc::clone(&room).try_acquire_owned()?)));
+            let Ok(places) = places else { continue };
             tokio::spawn(async move {
-                if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(connection)).await {
+                if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(Prompt(connection))).await {
                     let _ = shaken.send(Ok(connection)).await;
                 }
-                drop(place);
+                drop(places);
             });
         }
     });

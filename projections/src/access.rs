@@ -27,6 +27,6 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Access::RoleRevoked(e) => {
             run(tx, "DELETE FROM roles WHERE business = ? AND principal = ? AND role = ?", &[&e.business.to_string(), &a.id(), &e.role.as_str()])
         }
-        Access::KeyIssued(_) | Access::KeyRevoked(_) => Ok(()),
+        Access::RateProfileSet(_) | Access::KeyIssued(_) | Access::KeyRevoked(_) => Ok(()),
     }
 }

@@ -144,7 +144,7 @@ impl Snapshots {
 
 fn leave(live: &Path, at: u64, shared: &SharedFolder, sources: &Sources, interrupt: &Mutex<Option<InterruptHandle>>) -> Result<Option<u64>, ViewsError> {
     let prefix = prefix(sources)?;
-    let end = *sources.log.position().borrow();
+    let end = sources.log.end();
     // What is further than the log is of a time before the log was restored.
     let mut there = list(&shared.folder, &prefix)?;
     there.retain(|(position, _)| *position <= end);

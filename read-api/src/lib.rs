@@ -15,6 +15,7 @@ mod businesses;
 mod children;
 mod decisions;
 mod integrations;
+mod limits;
 mod memory;
 mod metrics;
 mod node;

@@ -8,6 +8,7 @@ use rusqlite::OptionalExtension as _;
 
 use crate::allowance::{read, read_here};
 use crate::businesses::Business;
+use crate::limits::{self, Limit, RateLimits};
 use crate::metrics::Portfolio;
 use crate::node::{AnyNode, Node as _, NodeId};
 use crate::page::{bad, business_by};
@@ -148,6 +149,16 @@ impl Query {
         let sources = ctx.data::<Sources>()?;
         let sight = Sight::of(ctx, &business.to_string())?;
         read_here(|| sources.views.read(|c| crate::node::read(c, &sight, &ty, business, key)))
+    }
+
+    /// Every named limit of this installation.
+    async fn limits(&self) -> Vec<Limit> {
+        limits::all()
+    }
+
+    /// How much you may ask in a time.
+    async fn rate_limits(&self, ctx: &Context<'_>) -> Result<RateLimits> {
+        Ok(limits::of(ctx.data::<Viewer>()?))
     }
 
     /// Every business you may see, as one; at most 200.

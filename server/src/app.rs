@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use commands::{Actor, Clock, CommandError, Desk, DeskParts, Submission};
+use commands::{Actor, Admitted, Clock, CommandError, Desk, DeskParts, Submission};
 use domain::ids::{ErasureId, INSTALLATION, KeyId};
 use domain::{BusinessId, PrincipalId, SubjectId};
 use event_log::attempts::Attempts;
@@ -13,10 +13,8 @@ use event_log::consumers::Consumers;
 use event_log::sqlite::{FolderLock, Options};
 use event_log::{Entropy, EventLog, Keyring};
 use projections::{Runner, SharedFolder, Views};
-use proof::checkpoint::Signer;
 use read_api::{Api, Sources, Viewer};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
@@ -25,6 +23,7 @@ use crate::health::Health;
 use crate::open_leases::LeasesInViews;
 use crate::presence::{self, IfNone};
 use crate::secret::Secret;
+use crate::signing;
 use crate::stores::{self, KeySource, Stores};
 
 /// Why the parts could not be put together, or a command line could not be carried out.
@@ -154,13 +153,13 @@ impl App {
             attempts: Arc::clone(&attempts),
             clock,
             entropy: entropy.clone(),
-            leases: Arc::new(LeasesInViews::new(views.clone(), *log.position().borrow())),
+            leases: Arc::new(LeasesInViews::new(views.clone(), log.end())),
             attempts_secret: keyring.secret(INSTALLATION, domain::privacy::attempts_secret()).await?,
             registrations_per_day: config.registrations_per_day,
         };
         let desk = Arc::new(Desk::new(parts));
         let health = Arc::new(Health::new(Arc::clone(&log), Arc::clone(&keyring), Arc::clone(&desk)).await?);
-        let signer = Arc::new(signer(config, &*keyring).await?);
+        let signer = Arc::new(signing::signer(config, &*keyring).await?);
         let proofs = Arc::new(Semaphore::new(domain::limits::PROOFS_MAX));
         let sources = Sources {
             views: views.clone(),
@@ -221,6 +220,7 @@ impl App {
             operator: true,
             historic: false,
             restores: false,
+            rate_profile: domain::access::RateProfile::Bulk,
             roles: Default::default(),
         }))
     }
@@ -246,11 +246,20 @@ impl App {
     /// # Errors
     /// What the desk says; that a key could not be destroyed is said with what to do.
     pub async fn submit(&self, submission: Submission) -> Result<commands::Receipt, CommandError> {
+        let admitted = self.desk.rates().admit(&submission.actor, submission.business)?;
+        self.submit_admitted(admitted, submission).await
+    }
+
+    /// The same for one that was let in before it was read.
+    ///
+    /// # Errors
+    /// As for [`App::submit`].
+    pub async fn submit_admitted(&self, admitted: Admitted, submission: Submission) -> Result<commands::Receipt, CommandError> {
         let forgets = ["businesses.forget", "privacy.forget_subject", "privacy.forget_name"].contains(&&*submission.r#type);
         if forgets && let Some(why) = self.log.keys_elsewhere() {
             return Err(CommandError::Unavailable(why));
         }
-        let receipt = self.desk.submit(submission).await?;
+        let receipt = self.desk.submit_admitted(admitted, submission).await?;
         if forgets {
             // It is on record by then; the same command under the same key goes on from here, and so does
             // this process by itself.
@@ -310,7 +319,7 @@ impl App {
     /// # Errors
     /// When they do not in time.
     pub async fn caught_up(&self, at_most: Duration) -> Result<(), AppError> {
-        let end = *self.log.position().borrow();
+        let end = self.log.end();
         Ok(self.views.wait_for(end, at_most).await?)
     }
 
@@ -342,25 +351,6 @@ impl App {
 #[must_use]
 pub fn graphql_request(query: &str, viewer: Viewer) -> async_graphql::Request {
     async_graphql::Request::new(query).data(viewer)
-}
-
-/// Who signs this installation's checkpoints: a key in the keyring's store, the same for every server of
-/// a log; or the one in a file that the settings name. Its
-/// name is its own digest, so that no two installations have one name.
-async fn signer(config: &Config, keyring: &dyn Keyring) -> Result<Signer, AppError> {
-    let own = config.data.join("signing.key");
-    let seed = if config.signing_key_file.as_os_str().is_empty() {
-        if own.exists() {
-            // An earlier version's: the first server that comes gives it to all of them.
-            keyring.adopt_secret(INSTALLATION, domain::privacy::signing_key(), event_log::keyring::secret_file(&own, &Entropy::System)?).await?;
-        }
-        keyring.secret(INSTALLATION, domain::privacy::signing_key()).await?
-    } else {
-        event_log::keyring::secret_file(&config.signing_key_file, &Entropy::System)?
-    };
-    let public = Signer::new("minutebook.local", &seed).verifier().to_string();
-    let digest = domain::values::Digest(Sha256::digest(public.as_bytes()).into()).to_string();
-    Ok(Signer::new(&format!("minutebook.local/{}", digest.get(..16).unwrap_or(&digest)), &seed))
 }
 
 /// What the log and the list say of the forgotten is applied to the keys before anything is served. A key that

@@ -61,20 +61,7 @@ struct Global {
 #[derive(Subcommand)]
 enum Verb {
     /// Serve the HTTP door: commands in, GraphQL out.
-    Serve {
-        /// Address to listen on [default: 127.0.0.1:7117].
-        #[arg(long, value_name = "ADDRESS")]
-        listen: Option<String>,
-        /// RabbitMQ to relay events to, such as amqp://guest:guest@127.0.0.1:5672/%2f; better in
-        /// MINUTEBOOK_AMQP when it has a password.
-        #[arg(long, value_name = "URL")]
-        amqp: Option<String>,
-        /// Address on which KurrentDB clients may read and follow businesses, such as 127.0.0.1:2113;
-        /// their password is an API key [default: not at all]. From another machine, set
-        /// MINUTEBOOK_KURRENTDB_HOST to the name that clients use.
-        #[arg(long, value_name = "ADDRESS")]
-        kurrentdb_listen: Option<String>,
-    },
+    Serve(serve::Flags),
     /// Serve streams of any name to KurrentDB clients, from a file of their own: --data FILE.
     ///
     /// For tests, for copies, and to develop programs that speak with KurrentDB. It has nothing to do
@@ -246,15 +233,15 @@ pub fn run() -> ExitCode {
 async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
     let Cli { global, verb } = cli;
     let mut overrides = Overrides { data: global.data.clone(), log: global.log.clone(), keys: global.keys.clone(), ..Overrides::default() };
-    if let Verb::Serve { listen, amqp, kurrentdb_listen } = &verb {
-        (overrides.listen, overrides.amqp, overrides.kurrentdb_listen) = (listen.clone(), amqp.clone(), kurrentdb_listen.clone());
+    if let Verb::Serve(flags) = &verb {
+        overrides = flags.over(overrides);
     }
     let config = Config::load(global.config.clone(), overrides).map_err(AppError::Other)?;
     let done = |result: Result<(), AppError>| result.map(|()| ExitCode::SUCCESS);
     let open = |if_none| Target::open(&config, global.server.as_deref(), global.key_file.as_deref(), if_none);
     let target = || open(IfNone::Refuse);
     match verb {
-        Verb::Serve { .. } => done(serve::serve(&config).await),
+        Verb::Serve(_) => done(serve::serve(&config).await),
         Verb::Streams(how) => done(streams::serve(global.data, how).await),
         Verb::Copy { from, to } => {
             let folder_named = global.data.is_some() || std::env::var_os("MINUTEBOOK_DATA").is_some();

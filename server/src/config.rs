@@ -6,6 +6,8 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::http::{Entrance, Forwarders, Tls, is_loopback};
+
 /// The commented defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
@@ -19,6 +21,12 @@ pub struct Config {
     pub listen: String,
     /// Names besides `localhost` and addresses that the HTTP door answers to, commas between them.
     pub hosts: String,
+    /// Certificate of the HTTP door with its chain, PEM; empty = it speaks in the clear.
+    pub tls_cert: PathBuf,
+    /// Key of that certificate, PEM.
+    pub tls_key: PathBuf,
+    /// Addresses and networks that may forward requests of others to the HTTP door, commas between them.
+    pub behind_proxy: String,
     /// Worker threads of the HTTP door; 0 = one a core.
     pub workers: usize,
     /// Address of the log, `postgres://…` or `esdb://…`; empty = in the data folder.
@@ -54,6 +62,9 @@ const SETTINGS: &[&str] = &[
     "data",
     "listen",
     "hosts",
+    "tls_cert",
+    "tls_key",
+    "behind_proxy",
     "workers",
     "log",
     "keys",
@@ -113,6 +124,15 @@ pub struct Overrides {
     /// `--listen`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
+    /// `--tls-cert`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    /// `--tls-key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// `--behind-proxy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind_proxy: Option<String>,
 }
 
 impl Config {
@@ -130,6 +150,28 @@ impl Config {
         }
         unknown_in_environment()?;
         figment.merge(Env::prefixed("MINUTEBOOK_").only(SETTINGS)).merge(Serialized::defaults(overrides)).extract().map_err(|e| format!("settings: {e}"))
+    }
+
+    /// How the HTTP door is opened. In the clear nobody but this machine, and those who forward, may reach it.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and says what to do.
+    pub fn entrance(&self) -> Result<Entrance, String> {
+        let (certificate, key) = (&self.tls_cert, &self.tls_key);
+        let tls = match (certificate.as_os_str().is_empty(), key.as_os_str().is_empty()) {
+            (false, false) => Some(Tls { certificate: certificate.clone(), key: key.clone() }),
+            (true, true) => None,
+            (true, false) | (false, true) => return Err("settings: tls_cert and tls_key go together; name both, or neither".to_owned()),
+        };
+        if tls.is_none() && self.behind_proxy.trim().is_empty() && !is_loopback(&self.listen)? {
+            return Err(format!(
+                "settings: {} is reached from other machines, and nothing would be encrypted there: give --tls-cert and --tls-key, or say with \
+                 --behind-proxy which peers forward to it",
+                self.listen
+            ));
+        }
+        let forwarders = Forwarders::parse(&self.behind_proxy)?;
+        Ok(Entrance { address: self.listen.clone(), hosts: self.hosts.clone(), workers: self.workers, tls, forwarders })
     }
 
     /// Looks for values that can't be, and for settings that would have no effect.
@@ -150,6 +192,12 @@ impl Config {
             return no_effect("kurrentdb_certificate, kurrentdb_key or kurrentdb_host", "kurrentdb_listen");
         }
         let plain = self.kurrentdb_certificate.as_os_str() == "none";
+        if plain && !is_loopback(&self.kurrentdb_listen)? {
+            return Err(format!(
+                "settings: {} is reached from other machines, and nothing would be encrypted there: leave kurrentdb_certificate = \"none\" out",
+                self.kurrentdb_listen
+            ));
+        }
         if key != (certificate && !plain) {
             return Err("settings: kurrentdb_certificate and kurrentdb_key go together; without both the door makes a certificate of its own".to_owned());
         }

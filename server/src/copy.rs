@@ -227,7 +227,7 @@ async fn between(source: &Stores, target: &Stores, keys: usize, progress: impl F
     }
     let digests = async |stores: &Stores| -> Result<Vec<(String, domain::values::Digest)>, AppError> {
         let (log, keyring): (Arc<dyn EventLog>, Arc<dyn Keyring>) = (Arc::clone(&stores.log), Arc::clone(&stores.keyring));
-        let end = *log.position().borrow();
+        let end = log.end();
         let rebuilt = tokio::task::spawn_blocking(move || projections::Runner::rebuilt_digests(log, keyring, end)).await;
         Ok(rebuilt.map_err(AppError::other)??)
     };

@@ -118,7 +118,7 @@ impl Forgettings {
 
     /// A position that this log has; 0 for one beyond its end: the log was put back to an earlier day.
     fn position(&self, known: u64) -> u64 {
-        if known > *self.log.position().borrow() { 0 } else { known }
+        if known > self.log.end() { 0 } else { known }
     }
 
     /// Destroys the keys, and deletes what is searchable: each also where the other fails.
@@ -140,7 +140,7 @@ impl Forgettings {
     async fn purge(&self, views: &Views, line: &Line) -> Result<(), AppError> {
         views.purge(line.business, line.subject, line.generation).await?;
         // What the runner read before the key was gone may still be on its way into the tables.
-        let end = *self.log.position().borrow();
+        let end = self.log.end();
         views.wait_for(end, CAUGHT_UP_MAX).await?;
         Ok(views.purge(line.business, line.subject, line.generation).await?)
     }
@@ -229,7 +229,15 @@ async fn destroy(keyring: &dyn Keyring, business: BusinessId, subject: SubjectId
 /// The command that forgets somebody again, as the log would have it had it not been put back.
 fn again(business: BusinessId, subject: SubjectId, generation: u32) -> Submission {
     let kind = domain::access::PrincipalKind::Human;
-    let actor = Actor { principal: operator(), kind, operator: true, historic: false, restores: true, roles: Default::default() };
+    let actor = Actor {
+        principal: operator(),
+        kind,
+        operator: true,
+        historic: false,
+        restores: true,
+        rate_profile: domain::access::RateProfile::Bulk,
+        roles: Default::default(),
+    };
     let (name, data) = if business == INSTALLATION {
         ("privacy.forget_name", json!({"principal": subject, "generation": generation}))
     } else {

@@ -71,7 +71,7 @@ impl Health {
 
     async fn look_at_clock(&self, seen: &mut u64) {
         let (clock, answer) = (self.desk.clock(), Duration::from_millis(STORE_ANSWER_MS_MAX));
-        let end = *self.log.position().borrow();
+        let end = self.log.end();
         if end > *seen
             && let Ok(Ok(newest)) = timeout(answer, self.log.read_back(end.saturating_add(1), 1)).await
         {

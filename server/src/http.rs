@@ -10,20 +10,22 @@ mod graphql;
 mod host;
 mod metrics;
 mod operations;
+mod peers;
 mod problem;
 mod questions;
 mod slots;
+mod tls;
 mod websocket;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::Service as _;
 use actix_web::http::header;
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, guard, web};
 use commands::Actor;
-use domain::limits::{FEEDS_PER_PRINCIPAL_MAX, HEAD_MS_MAX, STRANGERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX};
+use domain::limits::{FEEDS_PER_PRINCIPAL_MAX, HANDSHAKE_MS_MAX, HEAD_MS_MAX, STRANGERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX};
 use domain::{BusinessId, PrincipalId};
 use futures_util::FutureExt as _;
 
@@ -32,10 +34,13 @@ pub(crate) use consumers::{change_consumer, consumers_status};
 pub(crate) use door::Body as CommandBody;
 use host::Hosts;
 use metrics::Metrics;
+use peers::Peers;
+pub use peers::{Forwarders, is_loopback};
 pub use problem::Problem;
 use questions::Questions;
 use read_api::Viewer;
 use slots::Slots;
+pub use tls::Tls;
 use tokio::sync::Semaphore;
 
 /// Events that the views may be behind while the process still calls itself ready.
@@ -54,6 +59,7 @@ pub(crate) struct State {
     feeds: Slots<PrincipalId>,
     questions: Questions,
     hosts: Hosts,
+    peers: Arc<Peers>,
 }
 
 type Shared = web::Data<State>;
@@ -84,13 +90,31 @@ impl Listening {
     }
 }
 
-/// Binds the door; it answers to `localhost`, to addresses, and to these names.
+/// How the door is opened.
+#[derive(Debug, Clone, Default)]
+pub struct Entrance {
+    /// Where it listens.
+    pub address: String,
+    /// The names besides `localhost` and addresses that it answers to, commas between them.
+    pub hosts: String,
+    /// Worker threads; 0 = one a core.
+    pub workers: usize,
+    /// What it speaks TLS with; `None` = in the clear.
+    pub tls: Option<Tls>,
+    /// Who may forward the requests of others.
+    pub forwarders: Forwarders,
+}
+
+/// Binds the door.
 ///
 /// # Errors
-/// When the address can't be had.
-pub fn listen(app: Arc<App>, address: &str, hosts: &str, workers: usize) -> Result<Listening, AppError> {
+/// When the address can't be had, or the certificate can't be read.
+pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> {
+    let Entrance { address, hosts, workers, tls, forwarders } = entrance;
+    let peers = Peers::new(forwarders, tls.is_none());
     let state = web::Data::new(State {
-        hosts: Hosts::new(hosts),
+        hosts: Hosts::new(&hosts),
+        peers: Arc::clone(&peers),
         app,
         metrics: Metrics::default(),
         connections: Arc::default(),
@@ -132,13 +156,19 @@ pub fn listen(app: Arc<App>, address: &str, hosts: &str, workers: usize) -> Resu
             })
             .configure(routes)
     })
-    .client_request_timeout(std::time::Duration::from_millis(HEAD_MS_MAX))
+    .client_request_timeout(Duration::from_millis(HEAD_MS_MAX))
+    .tls_handshake_timeout(Duration::from_millis(HANDSHAKE_MS_MAX))
+    .on_connect(move |connection, data| peers.connected(connection, data))
     .disable_signals()
     .shutdown_timeout(10);
     if workers > 0 {
         server = server.workers(workers);
     }
-    let server = server.bind(address).map_err(|e| AppError::other(format!("can't listen on {address}: {e}; choose another with --listen")))?;
+    let bound = match tls {
+        None => server.bind(&address),
+        Some(tls) => server.bind_rustls_0_23(&address, tls::config(tls)?),
+    };
+    let server = bound.map_err(|e| AppError::other(format!("can't listen on {address}: {e}; choose another with --listen")))?;
     let address = server.addrs().first().copied().ok_or_else(|| AppError::other("no address to listen on"))?;
     Ok(Listening { server: server.run(), address })
 }
@@ -237,9 +267,11 @@ async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpRespons
     let pending = u8::from(state.app.forgetting_is_pending());
     let text = format!("# TYPE minutebook_feeds_dropped_total counter\nminutebook_feeds_dropped_total {dropped}\n")
         + &format!("# TYPE minutebook_log_lines_dropped_total counter\nminutebook_log_lines_dropped_total {}\n", crate::logging::dropped())
+        + &format!("# TYPE minutebook_connections_refused_total counter\nminutebook_connections_refused_total {}\n", state.peers.refused())
+        + &format!("# TYPE minutebook_rate_limited_total counter\nminutebook_rate_limited_total {}\n", state.app.desk.rates().refused())
         + "# HELP minutebook_forgetting_pending 1 while a key that is forgotten on record is not yet destroyed.\n"
         + &format!("# TYPE minutebook_forgetting_pending gauge\nminutebook_forgetting_pending {pending}\n")
-        + &state.metrics.text(*state.app.log.position().borrow(), lag, &state.app.views);
+        + &state.metrics.text(state.app.log.end(), lag, &state.app.views);
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
 }
 

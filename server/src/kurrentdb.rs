@@ -186,7 +186,7 @@ impl Store for BusinessDoor {
         let at = match from {
             Cursor::Start => 0,
             Cursor::At(position) => position,
-            Cursor::End => log.position().borrow().saturating_add(1),
+            Cursor::End => log.end().saturating_add(1),
         };
         let found = if forwards { log.read_all(at.saturating_sub(1), limit).await } else { log.read_back(at, limit).await };
         let found = found.map_err(|e| unavailable(&e))?;

@@ -20,5 +20,6 @@ mod open_leases;
 mod output;
 pub mod presence;
 pub mod secret;
+mod signing;
 mod stores;
 pub mod verify;

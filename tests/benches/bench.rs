@@ -227,7 +227,8 @@ async fn reading(bench: &Bench) {
 async fn lists(bench: &Bench) {
     let query = "{ business(slug: \"b1\") { tasks(first: 10) { nodes { id team status nextActor priority revision plannedAt } } } }";
     let (_, secret) = bench.app.issue_key(operator()).await.unwrap();
-    let ours = server::http::listen(Arc::clone(&bench.app), "127.0.0.1:0", "", 2).unwrap();
+    let ours =
+        server::http::listen(Arc::clone(&bench.app), server::http::Entrance { address: "127.0.0.1:0".to_owned(), workers: 2, ..Default::default() }).unwrap();
     let app = actix_web::web::Data::new(Arc::clone(&bench.app));
     let plain = actix_web::HttpServer::new(move || actix_web::App::new().app_data(app.clone()).route("/list", actix_web::web::post().to(raw::plain_handler)));
     let plain = plain.workers(2).disable_signals().bind("127.0.0.1:0").unwrap();

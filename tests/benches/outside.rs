@@ -21,7 +21,8 @@ pub(crate) async fn outside() {
 
 async fn feed(bench: &Bench) {
     let (_, secret) = bench.app.issue_key(operator()).await.unwrap();
-    let door = server::http::listen(Arc::clone(&bench.app), "127.0.0.1:0", "", 2).unwrap();
+    let door =
+        server::http::listen(Arc::clone(&bench.app), server::http::Entrance { address: "127.0.0.1:0".to_owned(), workers: 2, ..Default::default() }).unwrap();
     let (address, stop) = (door.address, door.stop());
     let server = tokio::spawn(door.server);
     for (kind, end) in [("application/x-ndjson", &b"}\n"[..]), ("text/event-stream", b"}\n\n")] {

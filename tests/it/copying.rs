@@ -193,7 +193,9 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
     assert_eq!((consumer.name.as_str(), at.bytes, at.position), ("amqp", stands.bytes.clone(), consumer.position), "it stands at the same event");
     assert!(consumer.position > stands.position && app.log.sparse());
     let (_, secret) = app.issue_key(server::app::operator()).await.unwrap();
-    let door = server::http::listen(std::sync::Arc::clone(&app), "127.0.0.1:0", "", 1).unwrap();
+    let door =
+        server::http::listen(std::sync::Arc::clone(&app), server::http::Entrance { address: "127.0.0.1:0".to_owned(), workers: 1, ..Default::default() })
+            .unwrap();
     let (url, stop) = (format!("http://{}/v1/events?follow=false&after=", door.address), door.stop());
     let serving = tokio::spawn(door.server);
     let key = format!("Bearer {}", secret.reveal());

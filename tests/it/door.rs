@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::access::PrincipalKind;
 use serde_json::{Value, json};
-use server::http::listen;
+use server::http::{Entrance, listen};
 use tests::installation::Installation;
 
 pub(crate) struct Door {
@@ -31,6 +31,11 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
+/// One worker, at any port.
+pub(crate) fn entrance() -> Entrance {
+    Entrance { address: "127.0.0.1:0".to_owned(), workers: 1, ..Entrance::default() }
+}
+
 impl Door {
     pub(crate) async fn open() -> Self {
         let installation = Installation::new().await;
@@ -42,7 +47,7 @@ impl Door {
     pub(crate) async fn on(installation: Installation) -> Self {
         let business = installation.app.business("acme").await.unwrap().unwrap();
         let (_, secret) = installation.app.issue_key(server::app::operator()).await.unwrap();
-        let listening = listen(Arc::clone(&installation.app), "127.0.0.1:0", "minutes.example.com", 1).unwrap();
+        let listening = listen(Arc::clone(&installation.app), Entrance { hosts: "minutes.example.com".to_owned(), ..entrance() }).unwrap();
         let (url, handle) = (format!("http://{}", listening.address), actix_handle::Handle(listening.stop()));
         tokio::spawn(listening.server);
         Self { installation, business, url, key: secret.reveal().to_owned(), handle }

@@ -22,6 +22,7 @@ mod dependencies;
 mod desk;
 mod door;
 mod drivers;
+mod entrance;
 mod faults;
 mod feed;
 #[cfg(feature = "postgres")]
@@ -56,6 +57,7 @@ mod privileges;
 mod processes;
 mod proofs;
 mod questions;
+mod rates;
 mod reading;
 mod rebuild;
 mod runbook;

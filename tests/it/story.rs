@@ -32,7 +32,15 @@ pub(crate) fn id(n: u128) -> Uuid {
 }
 
 pub(crate) fn actor(n: u128, kind: PrincipalKind, roles: &[Role]) -> Actor {
-    Actor { principal: PrincipalId(id(n)), kind, operator: false, historic: false, restores: false, roles: roles.iter().copied().collect::<BTreeSet<_>>() }
+    Actor {
+        principal: PrincipalId(id(n)),
+        kind,
+        operator: false,
+        historic: false,
+        restores: false,
+        rate_profile: domain::access::RateProfile::Standard,
+        roles: roles.iter().copied().collect::<BTreeSet<_>>(),
+    }
 }
 
 /// The agent whose credentials are the principal `n`.

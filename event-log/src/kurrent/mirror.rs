@@ -103,7 +103,7 @@ impl Mirror {
     /// Whether the mirror's last event is where the cluster has it. Of a stream that somebody deleted or cut
     /// off the mirror has more than the cluster, and keeps it.
     async fn same(log: &SqliteLog, cluster: &Cluster) -> Result<bool, LogError> {
-        let last = *log.position().borrow();
+        let last = log.end();
         if last == 0 {
             return Ok(true);
         }

@@ -1,11 +1,56 @@
 //! `minutebook serve`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::app::{App, AppError, Handles, operator};
-use crate::config::Config;
+use crate::config::{Config, Overrides};
 use crate::secret::{self, Secret};
 use crate::{http, logging, output};
+
+/// What `serve` is told on the command line.
+#[derive(clap::Args)]
+pub(super) struct Flags {
+    /// Address to listen on [default: 127.0.0.1:7117]. One that other machines reach needs --tls-cert or
+    /// --behind-proxy.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Certificate of that address with its chain (PEM); read again when it changes.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Key of that certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Who may forward the requests of others, such as 10.0.0.7 or 10.1.0.0/16, commas between them. In the
+    /// clear nobody but they and this machine is let in; only their X-Forwarded-Host counts.
+    #[arg(long, value_name = "PEERS")]
+    behind_proxy: Option<String>,
+    /// RabbitMQ to relay events to, such as amqp://guest:guest@127.0.0.1:5672/%2f; better in
+    /// MINUTEBOOK_AMQP when it has a password.
+    #[arg(long, value_name = "URL")]
+    amqp: Option<String>,
+    /// Address on which KurrentDB clients may read and follow businesses, such as 127.0.0.1:2113;
+    /// their password is an API key [default: not at all]. From another machine, set
+    /// MINUTEBOOK_KURRENTDB_HOST to the name that clients use.
+    #[arg(long, value_name = "ADDRESS")]
+    kurrentdb_listen: Option<String>,
+}
+
+impl Flags {
+    /// What they override.
+    pub(super) fn over(&self, overrides: Overrides) -> Overrides {
+        let Self { listen, tls_cert, tls_key, behind_proxy, amqp, kurrentdb_listen } = self;
+        Overrides {
+            listen: listen.clone(),
+            tls_cert: tls_cert.clone(),
+            tls_key: tls_key.clone(),
+            behind_proxy: behind_proxy.clone(),
+            amqp: amqp.clone(),
+            kurrentdb_listen: kurrentdb_listen.clone(),
+            ..overrides
+        }
+    }
+}
 
 /// How long those who wait for an answer may take to get it when the process ends because a thread died.
 const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_millis(500);
@@ -73,6 +118,22 @@ impl Never {
     }
 }
 
+/// Files that a server with all its readers has open.
+const OPEN_FILES_WANTED: u64 = 16_384;
+
+/// Raises how many files the process may have open to what it is allowed; says so where that is too few for
+/// the connections that the limits allow.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut allowed = getrlimit(Resource::Nofile);
+    allowed.current = allowed.maximum;
+    let raised = setrlimit(Resource::Nofile, allowed);
+    let now = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if now < OPEN_FILES_WANTED {
+        tracing::warn!(open_files = now, wanted = OPEN_FILES_WANTED, error = ?raised.err(), "the process may have few files open; raise its hard limit (ulimit -Hn)");
+    }
+}
+
 /// Makes the operator's first key, in a file of its own; a screen shows it too. The file is there before
 /// the key works: who dies in between goes on with it.
 async fn operators_key(config: &Config, app: &App) -> Result<(), AppError> {
@@ -88,7 +149,9 @@ async fn operators_key(config: &Config, app: &App) -> Result<(), AppError> {
 }
 
 pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
+    let entrance = config.entrance().map_err(AppError::Other)?;
     let lines = logging::start(&config.logging)?;
+    raise_open_files();
     event_log::vital::on_death(end_the_process);
     let app = Arc::new(App::open(config, Handles::default()).await?);
     let known = app.desk.directory().principal(operator()).await?.unwrap_or_default();
@@ -98,8 +161,9 @@ pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let relay = relay(config, &app, stopped.clone())?;
     let door = business_door(config, &app, stopped).await?;
-    let listening = http::listen(Arc::clone(&app), &config.listen, &config.hosts, config.workers)?;
-    output::announce(format!("minutebook listens on http://{}/  (data in {})", listening.address, config.data.display()));
+    let scheme = if entrance.tls.is_some() { "https" } else { "http" };
+    let listening = http::listen(Arc::clone(&app), entrance)?;
+    output::announce(format!("minutebook listens on {scheme}://{}/  (data in {})", listening.address, config.data.display()));
     let (handle, mut server) = (listening.server.handle(), tokio::spawn(listening.server));
     let early = tokio::select! {
         () = super::stop::told_to_stop() => None,

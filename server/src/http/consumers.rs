@@ -51,7 +51,7 @@ async fn check_place(app: &App, position: u64) -> Result<(), ChangeError> {
     if app.log.is_place(position).await? {
         return Ok(());
     }
-    let end = *app.log.position().borrow();
+    let end = app.log.end();
     Err(ChangeError::Refused(if position > end {
         format!("position {position} is beyond the end of the log, which is {end}")
     } else {

@@ -2,7 +2,7 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use commands::{Actor, Submission};
+use commands::{Actor, Admitted, Submission};
 use domain::ids::{ApprovalId, EventId, INSTALLATION};
 use domain::limits::BODY_BYTES_MAX;
 use domain::{BusinessId, PrincipalId, Timestamp};
@@ -52,21 +52,23 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
     let found = state.app.business(&path).await.map_err(|e| Problem::unavailable(&e))?;
     let business = found.filter(|b| *b != INSTALLATION).ok_or_else(hidden)?;
     let actor = actor(&request, &state, business).await?;
+    let admitted = state.app.desk.rates().admit(&actor, business)?;
     let body = body::read(&request, body, BODY_BYTES_MAX).await?;
     let registers = || Body::parse(&body).is_ok_and(|b| b.r#type == "businesses.register");
     if !actor.may_see() && !registers() {
         return Err(hidden());
     }
-    submit(&request, &state, business, actor, &body).await
+    submit(&request, &state, business, actor, admitted, &body).await
 }
 
 pub(super) async fn installation(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
     let actor = actor(&request, &state, INSTALLATION).await?;
+    let admitted = state.app.desk.rates().admit(&actor, INSTALLATION)?;
     let body = body::read(&request, body, BODY_BYTES_MAX).await?;
-    submit(&request, &state, INSTALLATION, actor, &body).await
+    submit(&request, &state, INSTALLATION, actor, admitted, &body).await
 }
 
-async fn submit(request: &HttpRequest, state: &State, business: BusinessId, actor: Actor, body: &[u8]) -> Result<HttpResponse, Problem> {
+async fn submit(request: &HttpRequest, state: &State, business: BusinessId, actor: Actor, admitted: Admitted, body: &[u8]) -> Result<HttpResponse, Problem> {
     let key = request.headers().get("Idempotency-Key").and_then(|k| k.to_str().ok()).map(str::to_owned);
     let key = key.ok_or_else(|| {
         Problem::new(428, "idempotency_key_required", "send an Idempotency-Key of your own with every command; the same key gets the same receipt")
@@ -74,6 +76,6 @@ async fn submit(request: &HttpRequest, state: &State, business: BusinessId, acto
     fail::fail_point!("door");
     let if_match = if_match(request)?;
     let body = Body::parse(body).map_err(|e| Problem::new(400, "malformed", &format!("no command: {e}")))?;
-    let receipt = state.app.submit(body.into_submission(business, actor, key, if_match)).await?;
+    let receipt = state.app.submit_admitted(admitted, body.into_submission(business, actor, key, if_match)).await?;
     Ok(HttpResponse::Ok().json(receipt))
 }

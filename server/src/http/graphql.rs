@@ -104,6 +104,8 @@ impl<R: std::borrow::Borrow<Response>> Serialize for Body<R> {
 /// GET and POST of `/graphql`.
 pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
     let viewer = reader(&request, &state).await?;
+    let let_in = |queries| state.app.desk.rates().admit_queries(viewer.principal, viewer.known.rate_profile(), queries);
+    let_in(1)?;
     let Some(media) = Media::of(&request) else {
         let hint = "accept application/graphql-response+json or application/json";
         return Ok(Media::Json.refuse(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", "there is no answer of a type that you accept", hint));
@@ -125,7 +127,13 @@ pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Payl
     let body = body::read(&request, body, BODY_BYTES_MAX).await?;
     if body.trim_ascii_start().starts_with(b"[") {
         return match serde_json::from_slice(&body) {
-            Ok(batch) => batched(media, batch, run, malformed).await.map_err(too_slow),
+            Ok(batch) => {
+                let batch: Vec<Params> = batch;
+                if let Some(others) = batch.len().checked_sub(1).filter(|others| *others > 0) {
+                    let_in(others)?;
+                }
+                batched(media, batch, run, malformed).await.map_err(too_slow)
+            }
             Err(e) => Ok(malformed(format!("no list of GraphQL requests: {e}"))),
         };
     }

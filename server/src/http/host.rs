@@ -4,6 +4,8 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderName, ORIGIN};
 
+use super::peers::forwarded_host;
+
 /// The names besides `localhost`, as the setting `hosts` has them. An address is none: it can't be rebound.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hosts(Vec<String>);
@@ -37,7 +39,8 @@ impl Hosts {
 
     /// Whether the request asks for a name of ours, or for an address.
     pub(crate) fn takes(&self, request: &HttpRequest) -> bool {
-        let Some(host) = text(request, HOST).map(without_port) else { return true };
+        // Who forwards for others says what they asked for.
+        let Some(host) = forwarded_host(request).or_else(|| text(request, HOST)).map(without_port) else { return true };
         address(host).is_some() || self.knows(host)
     }
 
@@ -46,6 +49,6 @@ impl Hosts {
         let Some(origin) = text(request, ORIGIN) else { return true };
         let Some((_, authority)) = origin.split_once("://") else { return false };
         let host = without_port(authority);
-        text(request, HOST) == Some(authority) || address(host).is_some_and(|a| a.is_loopback()) || self.knows(host)
+        forwarded_host(request).or_else(|| text(request, HOST)) == Some(authority) || address(host).is_some_and(|a| a.is_loopback()) || self.knows(host)
     }
 }

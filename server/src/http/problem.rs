@@ -16,13 +16,22 @@ pub struct Problem {
     pub status: u16,
     /// What happened and what to do.
     pub detail: String,
+    /// When to come again, in seconds; said in the header `Retry-After`.
+    #[serde(skip)]
+    pub retry_after: Option<u64>,
 }
 
 impl Problem {
     /// A problem of that status and name.
     #[must_use]
     pub fn new(status: u16, name: &str, detail: &str) -> Self {
-        Self { r#type: format!("urn:minutebook:problem:{name}"), title: name.replace('_', " "), status, detail: detail.to_owned() }
+        Self {
+            r#type: format!("urn:minutebook:problem:{name}"),
+            title: name.replace('_', " "),
+            status,
+            detail: detail.to_owned(),
+            retry_after: (status == 503).then_some(1),
+        }
     }
 
     pub(crate) fn unavailable(e: &dyn std::fmt::Display) -> Self {
@@ -32,8 +41,8 @@ impl Problem {
     pub(crate) fn respond(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
-        if self.status == 503 {
-            response.insert_header((header::RETRY_AFTER, "1"));
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
         }
         if self.status == 401 {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
@@ -67,8 +76,11 @@ impl From<CommandError> for Problem {
             CommandError::PreconditionFailed { .. } => 412,
             CommandError::Conflict { .. } => 409,
             CommandError::TooLarge(_) => 413,
+            CommandError::RateLimited { .. } => 429,
             CommandError::Busy | CommandError::ClockInDoubt(_) | CommandError::OutcomeUnknown | CommandError::Unavailable(_) => 503,
         };
-        Self::new(status, e.name(), &e.to_string())
+        let problem = Self::new(status, e.name(), &e.to_string());
+        let CommandError::RateLimited { retry_after_ms, .. } = e else { return problem };
+        Self { retry_after: Some(retry_after_ms.div_ceil(1_000)), ..problem }
     }
 }

@@ -182,6 +182,10 @@ impl Connection {
         if self.operations.len() >= GRAPHQL_OPERATIONS_MAX {
             return Err(close(1013, format!("more than {GRAPHQL_OPERATIONS_MAX} operations on one connection")));
         }
+        if let Err(e) = self.app.desk.rates().admit_queries(viewer.principal, viewer.known.rate_profile(), 1) {
+            let error = json!({"message": e.to_string(), "extensions": {"code": "RATE_LIMITED", "hint": "ask again in a moment"}});
+            return send(&mut self.session, &json!({"type": "error", "id": id, "payload": [error]})).await;
+        }
         let mut request = Request::new(operation.query);
         request.operation_name = operation.operation_name;
         request.variables = Variables::from_json(Value::Object(operation.variables.unwrap_or_default()));

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use commands::{Actor, CommandError, Desk, Receipt, Submission};
+use domain::access::RateProfile;
 use domain::ids::{AgentId, EventId, HistoryId, INSTALLATION, TaskId};
 use domain::{AggregateRef, BusinessId, PrincipalId, Timestamp};
 use event_log::envelope::event_id;
@@ -64,7 +65,7 @@ impl Session {
         }
         let actor = actor.ok_or_else(|| AppError::other("the importer's principal could not be added"))?;
         // What comes in happened: no approval undoes it. No door says this of an actor, only this code.
-        let actor = Actor { historic: true, ..actor };
+        let actor = Actor { historic: true, rate_profile: RateProfile::Bulk, ..actor };
         let operator = app.operator_in(INSTALLATION).await?;
         let secret = app.keyring.secret(business, domain::privacy::import_secret(business)).await?;
         let (desk, settings, principals, agents) = (Arc::clone(&app.desk), settings.clone(), Mutex::default(), Mutex::default());

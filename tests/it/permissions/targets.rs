@@ -112,6 +112,7 @@ impl Cast {
         match command {
             "access.grant_role" => case(id, json!({"business": self.business, "role": "auditor"})),
             "access.revoke_role" => case(id, role),
+            "access.set_rate_profile" => case(id, json!({"profile": "bulk"})),
             "access.issue_key" => case(id, json!({"key": Uuid::now_v7(), "hash": "cd".repeat(32)})),
             _ => case(id, json!({"key": key["key"]})),
         }

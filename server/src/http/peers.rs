@@ -1,0 +1,145 @@
+//! Who may connect: so many connections from one peer, and in the clear from other machines only those who
+//! forward for others.
+
+use std::any::Any;
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::HttpRequest;
+use actix_web::dev::Extensions;
+use actix_web::rt::net::TcpStream;
+use domain::limits::CONNECTIONS_PER_PEER_MAX;
+use ipnet::IpNet;
+use socket2::SockRef;
+
+use super::slots::Slots;
+
+/// The peers that may forward requests of others, as the setting `behind_proxy` has them.
+#[derive(Debug, Clone, Default)]
+pub struct Forwarders(Vec<IpNet>);
+
+impl Forwarders {
+    /// From addresses and networks with commas between them.
+    ///
+    /// # Errors
+    /// A sentence that names what is neither.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let net = |part: &str| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).map_err(|_| part.to_owned());
+        let nets: Result<Vec<_>, _> = parts.map(net).collect();
+        let nets = nets.map_err(|odd| format!("settings: behind_proxy: `{odd}` is no address and no network; use such as 10.0.0.7 or 10.0.0.0/24"))?;
+        Ok(Self(nets))
+    }
+
+    fn contain(&self, peer: IpAddr) -> bool {
+        self.0.iter().any(|net| net.contains(&peer))
+    }
+}
+
+/// Whether only this machine reaches an address, as it is written in settings.
+///
+/// # Errors
+/// A sentence, when it is no address.
+pub fn is_loopback(address: &str) -> Result<bool, String> {
+    let found = address.to_socket_addrs().map_err(|e| format!("settings: `{address}` is no address to listen on: {e}; use such as 127.0.0.1:7117"))?;
+    Ok(found.map(|a| a.ip()).all(|ip| ip.is_loopback()))
+}
+
+/// An address of IPv4 is one peer; of IPv6 its network is: who has one address there has 2^64.
+fn peer(address: SocketAddr) -> IpAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => IpAddr::V4(ip),
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+    }
+}
+
+/// Marks a connection of one who may forward.
+struct Forwards;
+
+/// A name that was asked for from one who forwards.
+pub(crate) fn forwarded_host(request: &HttpRequest) -> Option<&str> {
+    request.conn_data::<Forwards>()?;
+    request.headers().get("X-Forwarded-Host").map(|v| v.to_str().unwrap_or_default())
+}
+
+/// Everybody who is connected.
+pub(crate) struct Peers {
+    slots: Slots<IpAddr>,
+    forwarders: Forwarders,
+    in_the_clear: bool,
+    refused: AtomicU64,
+}
+
+impl Peers {
+    pub(crate) fn new(forwarders: Forwarders, in_the_clear: bool) -> Arc<Self> {
+        Arc::new(Self { slots: Slots::new(CONNECTIONS_PER_PEER_MAX), forwarders, in_the_clear, refused: AtomicU64::new(0) })
+    }
+
+    /// How many connections were cut off.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Looks at a new connection; one that may not be is cut off before anything is read from it.
+    pub(crate) fn connected(&self, connection: &dyn Any, data: &mut Extensions) {
+        let plain = connection.downcast_ref::<TcpStream>();
+        let Some(stream) = plain.or_else(|| connection.downcast_ref::<TlsStream<TcpStream>>().map(|tls| tls.get_ref().0)) else { return };
+        if stream.peer_addr().is_ok_and(|address| self.lets_in(address, data)) {
+            return;
+        }
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        // It is gone already, if this fails.
+        let _ = SockRef::from(stream).shutdown(Shutdown::Both);
+    }
+
+    fn lets_in(&self, address: SocketAddr, data: &mut Extensions) -> bool {
+        let ip = address.ip().to_canonical();
+        if self.forwarders.contain(ip) {
+            data.insert(Forwards);
+            return true;
+        }
+        if self.in_the_clear && !ip.is_loopback() {
+            return false;
+        }
+        // Held until the connection ends.
+        self.slots.take(peer(address)).map(|place| data.insert(place)).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
+
+    use super::*;
+
+    fn lets_in(peers: &Peers, address: &str) -> Option<Extensions> {
+        let mut data = Extensions::new();
+        peers.lets_in(address.parse().unwrap(), &mut data).then_some(data)
+    }
+
+    #[test]
+    fn one_peer_has_so_many_connections_and_no_more() {
+        let peers = Peers::new(Forwarders::parse("10.0.0.7, 10.1.0.0/16").unwrap(), false);
+        let mut open: Vec<_> = (0..CONNECTIONS_PER_PEER_MAX).map(|_| lets_in(&peers, "192.0.2.1:5").unwrap()).collect();
+        assert!(lets_in(&peers, "192.0.2.1:6").is_none() && lets_in(&peers, "[::ffff:192.0.2.1]:6").is_none());
+        assert!(lets_in(&peers, "192.0.2.2:6").is_some(), "another has its own");
+        open.pop();
+        assert!(lets_in(&peers, "192.0.2.1:6").is_some());
+        let of_a_network: Vec<_> = (0..CONNECTIONS_PER_PEER_MAX).map(|n| lets_in(&peers, &format!("[2001:db8::{n:x}]:5")).unwrap()).collect();
+        assert!(lets_in(&peers, "[2001:db8::ffff:1]:5").is_none() && lets_in(&peers, "[2001:db9::1]:5").is_some());
+        drop(of_a_network);
+        let forwarded: Vec<_> = (0..=CONNECTIONS_PER_PEER_MAX).map(|_| lets_in(&peers, "10.1.2.3:5").unwrap()).collect();
+        assert!(forwarded.iter().all(|data| data.contains::<Forwards>()));
+    }
+
+    #[test]
+    fn in_the_clear_other_machines_only_forward() {
+        let peers = Peers::new(Forwarders::parse("10.0.0.7").unwrap(), true);
+        assert!(lets_in(&peers, "127.0.0.1:5").is_some() && lets_in(&peers, "[::1]:5").is_some());
+        assert!(lets_in(&peers, "10.0.0.7:5").unwrap().contains::<Forwards>());
+        assert!(lets_in(&peers, "10.0.0.8:5").is_none());
+        assert!(Forwarders::parse("10.0.0").unwrap_err().contains("`10.0.0`"));
+    }
+}

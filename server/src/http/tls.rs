@@ -1,0 +1,85 @@
+//! TLS of the HTTP door; the certificate is read again when its files change.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use crate::app::AppError;
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A certificate with its chain, and its key; PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, then those it is signed with.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl Tls {
+    fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+        let named = |file: &PathBuf, e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&self.certificate).and_then(Iterator::collect);
+        let chain = chain.map_err(|e| named(&self.certificate, &e))?;
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| named(&self.key, &e))?;
+        let pair = CertifiedKey::from_der(chain, key, provider).map_err(|e| named(&self.certificate, &e))?;
+        pair.keys_match().map_err(|e| named(&self.key, &e))?;
+        Ok(pair)
+    }
+
+    fn changed_at(&self) -> Option<(SystemTime, SystemTime)> {
+        let of = |file: &PathBuf| std::fs::metadata(file).and_then(|m| m.modified()).ok();
+        of(&self.certificate).zip(of(&self.key))
+    }
+}
+
+/// The certificate as it was read last.
+#[derive(Debug)]
+struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// What the door speaks TLS with, from now on with what lies in the files.
+///
+/// # Errors
+/// When the certificate can't be read or its key is another's.
+pub(super) fn config(tls: Tls) -> Result<rustls::ServerConfig, AppError> {
+    let of_setting = |e: String| AppError::other(format!("--tls-cert, --tls-key: {e}"));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let (seen, first) = (tls.changed_at(), tls.read(&provider).map_err(of_setting)?);
+    let current = Arc::new(Current(RwLock::new(Arc::new(first))));
+    tokio::spawn(follow(tls, seen, Arc::clone(&current), Arc::clone(&provider)));
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| of_setting(e.to_string()))?;
+    Ok(builder.with_no_client_auth().with_cert_resolver(current))
+}
+
+/// A pair that does not fit, such as one that is half written, is told and tried again; the one before goes on.
+async fn follow(tls: Tls, mut seen: Option<(SystemTime, SystemTime)>, current: Arc<Current>, provider: Arc<CryptoProvider>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let changed = tls.changed_at();
+        if changed == seen {
+            continue;
+        }
+        match tls.read(&provider) {
+            Ok(pair) => {
+                *current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pair);
+                seen = changed;
+                tracing::info!("the certificate of the HTTP door was read again");
+            }
+            Err(e) => tracing::error!(error = %e, "the certificate of the HTTP door changed and can't be read; the one before goes on"),
+        }
+    }
+}
