@@ -4,7 +4,7 @@ DATA ?= .run
 LISTEN ?= 127.0.0.1:7117
 KURRENTDB ?= 127.0.0.1:7119
 
-.PHONY: help run services test check contracts graphiql bench torture planted clean
+.PHONY: help run services test check contracts graphiql bench attack torture planted clean
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -31,6 +31,11 @@ contracts: ## Write event schemas, examples and the SDL from the code
 
 bench: ## Measure, side by side in one run, and print ratios (BENCH=commands, reading, import, postgres, outside, kurrentdb, views: that part)
 	$(CARGO) bench --locked -p tests --all-features --bench bench -- $(BENCH)
+
+attack: ## Attack a server and importers of this machine with everything that ever broke one, and say what held (ATTACK=words: only those)
+	$(CARGO) build --release --locked -p server --all-features
+	$(CARGO) build --release --locked -p tests --all-features --bin attack
+	./target/release/attack target/release/minutebook $(ATTACK)
 
 torture: ## Power cuts on a loop-mounted image (needs root): durable must hold, NORMAL must be caught
 	$(CARGO) build --release --locked -p tests --all-features --bin torture --bin crash-writer

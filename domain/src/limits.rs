@@ -132,6 +132,12 @@ pub const PROJECTION_BATCH_MAX: usize = 500;
 pub const IMPORT_RECORDS_MAX: usize = 16;
 /// Largest record of an import, in bytes.
 pub const IMPORT_RECORD_BYTES_MAX: usize = 16 << 20;
+/// Values in one JSON record of an import.
+pub const IMPORT_RECORD_VALUES_MAX: usize = 1_000_000;
+/// Records of an import that are begun while others are under way have together so many bytes.
+pub const IMPORT_WAVE_BYTES_MAX: usize = 4 << 20;
+/// Cases of one CSV file.
+pub const IMPORT_CASES_MAX: usize = 500_000;
 
 /// Name, value and unit of each, for people.
 pub const ALL: &[(&str, u64, &str)] = &[
@@ -200,4 +206,7 @@ pub const ALL: &[(&str, u64, &str)] = &[
     ("projection batch", PROJECTION_BATCH_MAX as u64, "events"),
     ("import in flight", IMPORT_RECORDS_MAX as u64, "records"),
     ("import record", IMPORT_RECORD_BYTES_MAX as u64, "bytes"),
+    ("import record values", IMPORT_RECORD_VALUES_MAX as u64, "of JSON"),
+    ("import under way", IMPORT_WAVE_BYTES_MAX as u64, "bytes, then one more record"),
+    ("import cases", IMPORT_CASES_MAX as u64, "a CSV file"),
 ];

@@ -111,6 +111,7 @@ impl Importer {
     /// # Errors
     /// A sentence that says what is wrong with the record.
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
+        records::Shape::check(bytes)?;
         match self {
             Self::Transcript(i) => i.record(bytes).await,
             Self::Langfuse(i) => i.record(bytes).await,
@@ -180,9 +181,22 @@ pub struct Counts {
     pub events_written: u64,
     /// Commands that had been accepted before.
     pub commands_repeated: u64,
-    /// Records that could not be taken; the others were.
+    /// Records that could not be taken, at most [`BROKEN_TOLD_MAX`] of them; the others were taken.
     pub broken: Vec<Broken>,
+    /// How many more could not be taken.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub broken_untold: u64,
 }
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks it so")]
+fn is_none(n: &u64) -> bool {
+    *n == 0
+}
+
+/// Broken records of one import that are told one by one.
+pub const BROKEN_TOLD_MAX: usize = 1_000;
+/// Names of activities, and words of a source, that are counted one by one.
+const WORDS_MAX: usize = 10_000;
 
 impl Counts {
     /// Adds what another record brought.
@@ -198,12 +212,15 @@ impl Counts {
         self.customer_cost_unknown += other.customer_cost_unknown;
         self.events_written += other.events_written;
         self.commands_repeated += other.commands_repeated;
-        self.broken.extend(other.broken.iter().cloned());
+        let room = BROKEN_TOLD_MAX.saturating_sub(self.broken.len());
+        self.broken.extend(other.broken.iter().take(room).cloned());
+        self.broken_untold += other.broken_untold + other.broken.len().saturating_sub(room) as u64;
         self.cost_exact = self.cost_exact.plus(other.cost_exact).unwrap_or(self.cost_exact);
         for (word, n) in &other.source {
-            *self.source.entry(word.clone()).or_default() += n;
+            self.source(word, *n);
         }
-        self.activity_names.extend(other.activity_names.iter().cloned());
+        let room = WORDS_MAX.saturating_sub(self.activity_names.len());
+        self.activity_names.extend(other.activity_names.iter().take(room).cloned());
         if !self.activity_names.is_empty() {
             self.source.insert("activities".to_owned(), self.activity_names.len() as u64);
         }
@@ -214,7 +231,9 @@ impl Counts {
 
     /// Counts something of the source.
     pub fn source(&mut self, word: &str, n: u64) {
-        *self.source.entry(word.to_owned()).or_default() += n;
+        if self.source.len() < WORDS_MAX || self.source.contains_key(word) {
+            *self.source.entry(word.to_owned()).or_default() += n;
+        }
     }
 
     /// Adds a cost in the source's notation; what is no number is refused by the desk.

@@ -44,19 +44,6 @@ async fn ready(door: &Door) -> Answer {
     door.send("GET", "/readyz", None, &[], "").await
 }
 
-/// Asks until the server says so.
-async fn until_ready_is(door: &Door, status: u16) -> Value {
-    let began = std::time::Instant::now();
-    loop {
-        let answer = ready(door).await;
-        if answer.status == status {
-            return answer.body;
-        }
-        assert!(began.elapsed() < Duration::from_secs(60), "{}", answer.body);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 async fn recorded(door: &Door) -> Vec<domain::Timestamp> {
     let events = door.installation.app.log.read_business(door.business, 0, 1_000).await.unwrap();
     events.iter().map(|e| e.stored().unwrap().recorded_at).collect()
@@ -75,7 +62,7 @@ async fn a_clock_that_is_put_back_a_day_puts_no_event_before_another() {
     assert_eq!(door.command("after", &plan()).await.status, 200);
     let times = recorded(&door).await;
     assert!(times.is_sorted() && times.last() > Some(&clock.now()), "{times:?}");
-    assert!(until_ready_is(&door, 503).await["why"].as_str().unwrap().contains("behind the newest event"));
+    assert!(door.until_ready_is(503).await["why"].as_str().unwrap().contains("behind the newest event"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +82,7 @@ async fn after_a_start_the_log_says_how_late_it_is() {
 async fn an_operator_accepts_a_clock_on_record_and_time_goes_on_by_it() {
     let door = Door::open().await;
     door.installation.clock.step_seconds(-86_400);
-    until_ready_is(&door, 503).await;
+    door.until_ready_is(503).await;
     let accept = json!({"type": "operations.accept_clock", "data": {"reason": "the time server was wrong until today"}});
     let by_nobody = door.send("POST", "/v1/commands", None, &[("Idempotency-Key", "a")], &accept.to_string()).await;
     assert_eq!(by_nobody.status, 401);
@@ -105,7 +92,7 @@ async fn an_operator_accepts_a_clock_on_record_and_time_goes_on_by_it() {
     let nothing = door.send("POST", "/v1/commands", Some(door.key()), &[("Idempotency-Key", "b")], &accept.to_string()).await;
     assert_eq!(nothing.body["events"], json!([]), "there is nothing left to accept");
     door.installation.clock.step_seconds(5);
-    assert!(until_ready_is(&door, 503).await["why"].as_str().unwrap().contains("jumped by 5000 ms"));
+    assert!(door.until_ready_is(503).await["why"].as_str().unwrap().contains("jumped by 5000 ms"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

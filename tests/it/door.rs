@@ -81,6 +81,19 @@ impl Door {
         self.send("POST", &format!("/v1/businesses/{}/commands", self.business), Some(&self.key), &[("Idempotency-Key", key)], body).await
     }
 
+    /// Asks until `/readyz` answers with that status; gives what it said.
+    pub(crate) async fn until_ready_is(&self, status: u16) -> Value {
+        let began = std::time::Instant::now();
+        loop {
+            let answer = self.send("GET", "/readyz", None, &[], "").await;
+            if answer.status == status {
+                return answer.body;
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(120), "{}", answer.body);
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.url
     }

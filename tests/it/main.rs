@@ -28,6 +28,7 @@ mod feed;
 #[cfg(feature = "postgres")]
 mod fleet;
 mod golden_imports;
+mod hostile_imports;
 mod import;
 mod import_ids;
 mod integrations;

@@ -109,11 +109,10 @@ async fn what_a_restore_left_without_owners_and_grants_is_not_ready_until_migrat
     let mut superuser = PgConnection::connect(&url).await.unwrap();
     let keys = role_of(&url, "keys");
     superuser.execute(format!("REVOKE ALL ON ALL TABLES IN SCHEMA minutebook_keys FROM {keys}").as_str()).await.unwrap();
-    let answer = door.send("GET", "/readyz", None, &[], "").await;
-    assert_eq!(answer.status, 503, "{}", answer.body);
-    assert!(answer.body["why"].as_str().unwrap().contains("minutebook migrate"), "{}", answer.body);
+    let told = door.until_ready_is(503).await;
+    assert!(told["why"].as_str().unwrap().contains("minutebook migrate"), "{told}");
     assert_eq!(migrate(&url).await.unwrap(), 0);
-    assert_eq!(door.send("GET", "/readyz", None, &[], "").await.status, 200);
+    door.until_ready_is(200).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

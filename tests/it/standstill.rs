@@ -12,18 +12,6 @@ async fn graphql(door: &Door, query: &str) -> Answer {
     door.send("POST", "/graphql", Some(door.key()), &[("Content-Type", "application/json")], &json!({"query": query}).to_string()).await
 }
 
-async fn until_ready_is(door: &Door, status: u16) -> Value {
-    let began = std::time::Instant::now();
-    loop {
-        let answer = door.send("GET", "/readyz", None, &[], "").await;
-        if answer.status == status {
-            return answer.body;
-        }
-        assert!(began.elapsed() < Duration::from_secs(120), "{}", answer.body);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
 fn problem(answer: &Answer) -> String {
     answer.body["type"].as_str().unwrap_or_default().to_owned()
 }
@@ -32,7 +20,7 @@ fn problem(answer: &Answer) -> String {
 async fn stop_in_a_command(door: &Door, proxy: &Proxy, plan: &Value) -> String {
     for round in 0..5 {
         let key = format!("in the middle {round}");
-        until_ready_is(door, 200).await;
+        door.until_ready_is(200).await;
         assert_eq!(door.command(&format!("before {round}"), plan).await.status, 200);
         proxy.turns(Weather::HalfOpen);
         let answer = door.command(&key, plan).await;
@@ -71,13 +59,13 @@ async fn stands_still_and_goes_on(installation: Installation, proxy: Proxy, keys
     } else {
         assert_eq!(data["title"]["text"], "a title", "{}", view.body);
     }
-    until_ready_is(&door, 503).await;
+    door.until_ready_is(503).await;
     let refused = door.command("while it stands", &plan).await;
     assert_eq!((refused.status, problem(&refused).ends_with(":unavailable")), (503, true), "{}", refused.body);
     assert_eq!(door.send("GET", "/metrics", Some(door.key()), &[], "").await.status, 200);
     assert_eq!(door.send("GET", "/healthz", None, &[], "").await.status, 200);
     proxy.turns(Weather::Fair);
-    until_ready_is(&door, 200).await;
+    door.until_ready_is(200).await;
     let receipt = door.command(&key, &plan).await;
     assert_eq!(receipt.status, 200, "{}", receipt.body);
     let again = door.command(&key, &plan).await;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use domain::limits::IMPORT_RECORDS_MAX;
+use domain::limits::{IMPORT_RECORDS_MAX, IMPORT_WAVE_BYTES_MAX};
 use domain::values::{Currency, Slug};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -171,6 +171,9 @@ pub(crate) async fn import(target: Target, import: Import) -> Result<ExitCode, A
     for broken in &counts.broken {
         output::note(format!("{}: record {} (line {}): {}", broken.file, broken.record, broken.line, broken.why));
     }
+    if counts.broken_untold > 0 {
+        output::note(format!("and {} more records that could not be taken", counts.broken_untold));
+    }
     if work.common.json {
         output::json(&counts);
     } else {
@@ -205,13 +208,15 @@ async fn run(target: &Target, work: &Work) -> Result<Counts, AppError> {
 async fn records_of(sink: &Sink, file: &Path, records: source::Source, total: &mut Counts, done: &mut u64) -> Result<(), AppError> {
     let mut records = records.peekable();
     while records.peek().is_some() {
-        let (mut wave, mut lanes) = (Vec::new(), HashSet::new());
+        let (mut wave, mut lanes, mut bytes) = (Vec::new(), HashSet::new(), 0);
         let room = if *done == 0 { 1 } else { IMPORT_RECORDS_MAX };
         while wave.len() < room
+            && bytes < IMPORT_WAVE_BYTES_MAX
             && let Some(record) = records.next_if(|r| r.as_ref().map_or(true, |r| r.lane.as_ref().is_none_or(|lane| !lanes.contains(lane))))
         {
             let record = record.map_err(|e| AppError::other(format!("{}: {e}; what was read is imported, run it again to go on", file.display())))?;
             lanes.extend(record.lane.clone());
+            bytes += record.bytes.as_ref().map_or(0, Vec::len);
             wave.push(record);
         }
         *done += wave.len() as u64;
@@ -234,5 +239,10 @@ fn show(c: &Counts) {
         output::line(format!("{} {} for the customers' side ({} records do not say)", c.customer_cost, c.currency, c.customer_cost_unknown));
     }
     output::line(format!("{} {} spent", c.cost, c.currency));
-    output::line(format!("{} events written, {} commands had been accepted before, {} broken records", c.events_written, c.commands_repeated, c.broken.len()));
+    output::line(format!(
+        "{} events written, {} commands had been accepted before, {} broken records",
+        c.events_written,
+        c.commands_repeated,
+        c.broken.len() as u64 + c.broken_untold
+    ));
 }

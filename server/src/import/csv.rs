@@ -2,20 +2,27 @@
 //! read as a stream. A row that does not read is reported with its line, the others go on.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::Timestamp;
+use domain::limits::{IMPORT_CASES_MAX, IMPORT_RECORD_BYTES_MAX};
 use domain::tasks::{Attribute, AttributeType};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::cases::{Case, Happened, Piece, bytes};
-use super::records::Record;
+use super::records::{Record, too_large};
 use super::session::time;
 
 /// Events of one case that go together.
 const EVENTS_MAX: usize = 500;
+/// Bytes of their rows; one row alone may have more.
+const GROUP_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the names of all cases.
+const CASE_NAMES_BYTES_MAX: usize = 32 << 20;
 
 /// Which column is what.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -53,9 +60,36 @@ struct Known {
     ended: Option<(Timestamp, String)>,
 }
 
+/// A file of which one row may be read at a time: a quote that is never closed would be read to the end.
+struct OneRow<R> {
+    input: R,
+    left: Arc<AtomicUsize>,
+}
+
+impl<R: Read> Read for OneRow<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.load(Ordering::Relaxed);
+        let room = left.min(buffer.len());
+        if room == 0 && !buffer.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}; is a quote not closed?", too_large())));
+        }
+        let read = self.input.read(buffer.get_mut(..room).unwrap_or_default())?;
+        self.left.store(left - read, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
 /// Pieces of a CSV file.
 pub struct Pieces {
-    rows: csv::StringRecordsIntoIter<std::fs::File>,
+    rows: csv::StringRecordsIntoIter<OneRow<std::fs::File>>,
+    /// Bytes that may be read before the next row must end.
+    left: Arc<AtomicUsize>,
+    /// Bytes of the rows of the group.
+    grouped: usize,
+    /// Bytes of the names of cases.
+    named: usize,
+    /// Cases that are closed at the end.
+    closing: std::vec::IntoIter<String>,
     log: String,
     /// Columns that a row must have.
     width: usize,
@@ -77,7 +111,8 @@ impl Pieces {
     /// A sentence that names the column that is missing, and those that are there.
     pub fn open(path: &Path, log: String, columns: &Columns) -> Result<Self, String> {
         let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
+        let left = Arc::new(AtomicUsize::new(IMPORT_RECORD_BYTES_MAX));
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(OneRow { input: file, left: Arc::clone(&left) });
         let headers: Vec<String> = reader.headers().map_err(|e| e.to_string())?.iter().map(|h| h.trim_start_matches('\u{feff}').to_owned()).collect();
         let find = |name: &str| {
             let at = headers.iter().position(|h| h == name);
@@ -95,6 +130,10 @@ impl Pieces {
         let places = Places { case, activity, time, resource, lifecycle, attributes };
         let mut pieces = Self {
             rows: reader.into_records(),
+            left,
+            grouped: 0,
+            named: 0,
+            closing: Vec::new().into_iter(),
             log: log.clone(),
             width: headers.len(),
             astray: false,
@@ -117,6 +156,7 @@ impl Pieces {
     }
 
     fn flush(&mut self) {
+        self.grouped = 0;
         if let Some((line, case)) = self.group.take() {
             let lane = Some(case.case.clone());
             self.push(line, Ok(Piece::Case(case)), lane);
@@ -131,6 +171,14 @@ impl Pieces {
         }
         let filled = |at: Option<usize>| at.map(get).filter(|v| !v.is_empty());
         let (name, when) = (get(self.places.case), get(self.places.time));
+        if !self.cases.contains_key(&name) {
+            self.named += name.len();
+            if self.order.len() >= IMPORT_CASES_MAX || self.named > CASE_NAMES_BYTES_MAX {
+                self.ended = true;
+                let why = format!("the file has more than {IMPORT_CASES_MAX} cases, or names of {CASE_NAMES_BYTES_MAX} bytes; split it by its cases");
+                return self.push(line, Err(why), None);
+            }
+        }
         let next = u32::try_from(self.order.len() + 1).unwrap_or(u32::MAX);
         let order = &mut self.order;
         let known = self.cases.entry(name.clone()).or_insert_with(|| {
@@ -166,9 +214,11 @@ impl Pieces {
         };
         let (place, log, first) = (known.place, self.log.clone(), !known.planned);
         known.planned = true;
-        if self.group.as_ref().is_some_and(|(_, g)| g.case != name || g.events.len() >= EVENTS_MAX) {
+        let bytes = row.as_slice().len();
+        if self.group.as_ref().is_some_and(|(_, g)| g.case != name || g.events.len() >= EVENTS_MAX || self.grouped + bytes > GROUP_BYTES_MAX) {
             self.flush();
         }
+        self.grouped += bytes;
         let fresh = || (line, Case { log, case: name, place, first, ..Case::default() });
         self.group.get_or_insert_with(fresh).1.events.push(event);
     }
@@ -176,12 +226,17 @@ impl Pieces {
     fn end(&mut self) {
         self.flush();
         self.ended = true;
-        for name in std::mem::take(&mut self.order) {
+        self.closing = std::mem::take(&mut self.order).into_iter();
+    }
+
+    /// Closes the next case, one at a time: there may be many.
+    fn close(&mut self) {
+        for name in self.closing.by_ref() {
             // A case with a broken row stays open: the mended file closes it.
             let Some(known) = self.cases.get(&name).filter(|k| !k.broken && !self.astray) else { continue };
             let ended = known.ended.as_ref().map(|(_, text)| text.clone());
             let case = Case { log: self.log.clone(), case: name.clone(), place: known.place, last: true, ended, ..Case::default() };
-            self.push(0, Ok(Piece::Case(case)), Some(name));
+            return self.push(0, Ok(Piece::Case(case)), Some(name));
         }
     }
 }
@@ -191,6 +246,7 @@ impl Iterator for Pieces {
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.ready.is_empty() && !self.ended {
+            self.left.store(IMPORT_RECORD_BYTES_MAX, Ordering::Relaxed);
             match self.rows.next() {
                 Some(Ok(row)) => {
                     let line = row.position().map_or(0, csv::Position::line);
@@ -206,6 +262,9 @@ impl Iterator for Pieces {
                 }
                 None => self.end(),
             }
+        }
+        if self.ready.is_empty() {
+            self.close();
         }
         self.ready.pop_front().map(Ok)
     }

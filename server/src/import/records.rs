@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead};
 
-use domain::limits::IMPORT_RECORD_BYTES_MAX;
+use domain::limits::{DEPTH_MAX, IMPORT_RECORD_BYTES_MAX, IMPORT_RECORD_VALUES_MAX};
 
 /// A record as the file has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,62 @@ pub struct Record {
     pub bytes: Result<Vec<u8>, String>,
     /// Records of the same lane are taken one after another; those of none in any order.
     pub lane: Option<String>,
+}
+
+/// What is looked at of a record before anything takes it apart.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shape {
+    depth: usize,
+    deepest: usize,
+    values: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Shape {
+    /// Looks at the next byte.
+    fn next(&mut self, byte: u8) {
+        match (self.in_string, byte) {
+            (true, _) if self.escaped => self.escaped = false,
+            (true, b'\\') => self.escaped = true,
+            (true, b'"') => self.in_string = false,
+            (true, _) => {}
+            (false, b'"') => self.in_string = true,
+            (false, b'{' | b'[') => {
+                (self.depth, self.values) = (self.depth + 1, self.values + 1);
+                self.deepest = self.deepest.max(self.depth);
+            }
+            (false, b'}' | b']') => self.depth = self.depth.saturating_sub(1),
+            (false, b',') => self.values += 1,
+            (false, _) => {}
+        }
+    }
+
+    /// Why it is too much to be taken apart.
+    fn fault(&self) -> Option<String> {
+        if self.deepest > DEPTH_MAX {
+            return Some(format!("the record is nested deeper than {DEPTH_MAX} levels"));
+        }
+        (self.values > IMPORT_RECORD_VALUES_MAX).then(|| format!("the record has more than {IMPORT_RECORD_VALUES_MAX} values"))
+    }
+
+    /// Looks at a whole record.
+    ///
+    /// # Errors
+    /// Why it is too much to be taken apart.
+    pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
+        if bytes.len() > IMPORT_RECORD_BYTES_MAX {
+            return Err(too_large());
+        }
+        let mut shape = Self::default();
+        bytes.iter().for_each(|byte| shape.next(*byte));
+        shape.fault().map_or(Ok(()), Err)
+    }
+}
+
+/// What is said of a record with more bytes than one may have.
+pub(super) fn too_large() -> String {
+    format!("the record has more than {IMPORT_RECORD_BYTES_MAX} bytes")
 }
 
 /// Reads records from a file.
@@ -66,32 +122,22 @@ impl<R: BufRead> Records<R> {
             while !matches!(self.byte()?, None | Some(b'\n')) {}
             return record(Err("a record must be an object".to_owned()));
         }
-        let (mut bytes, mut depth, mut in_string, mut escaped) = (vec![first], 1_u32, false, false);
-        while depth > 0 {
+        let (mut bytes, mut shape) = (vec![first], Shape::default());
+        shape.next(first);
+        while shape.depth > 0 {
             let Some(byte) = self.byte()? else {
                 self.ended = true;
                 return record(Err("the file ends in the middle of this record; mend the file and import it again, nothing is doubled".to_owned()));
             };
-            if bytes.len() < IMPORT_RECORD_BYTES_MAX {
+            shape.next(byte);
+            if bytes.len() <= IMPORT_RECORD_BYTES_MAX && shape.fault().is_none() {
                 bytes.push(byte);
-            } else if bytes.len() == IMPORT_RECORD_BYTES_MAX {
-                bytes.push(b' ');
-            }
-            match (in_string, byte) {
-                (true, _) if escaped => escaped = false,
-                (true, b'\\') => escaped = true,
-                (true, b'"') => in_string = false,
-                (true, _) => {}
-                (false, b'"') => in_string = true,
-                (false, b'{' | b'[') => depth += 1,
-                (false, b'}' | b']') => depth -= 1,
-                (false, _) => {}
             }
         }
         if bytes.len() > IMPORT_RECORD_BYTES_MAX {
-            return record(Err(format!("the record has more than {IMPORT_RECORD_BYTES_MAX} bytes")));
+            return record(Err(too_large()));
         }
-        record(Ok(bytes))
+        record(shape.fault().map_or(Ok(bytes), Err))
     }
 }
 

@@ -4,7 +4,7 @@
 //! so that nobody can find out by guessing who is in the record. What an earlier version imported keeps
 //! the ids that it has, and is recognised by them.
 
-use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use commands::{Actor, CommandError, Desk, Receipt, Submission};
@@ -13,6 +13,7 @@ use domain::ids::{AgentId, EventId, HistoryId, INSTALLATION, TaskId};
 use domain::{AggregateRef, BusinessId, PrincipalId, Timestamp};
 use event_log::envelope::event_id;
 use event_log::sealing::content_digest;
+use lru::LruCache;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -33,8 +34,15 @@ pub struct Session {
     on_behalf_of: PrincipalId,
     /// What ids and keys are made with.
     secret: Zeroizing<[u8; 32]>,
-    principals: Mutex<HashMap<String, PrincipalId>>,
-    agents: Mutex<HashMap<String, AgentId>>,
+    principals: Mutex<LruCache<String, PrincipalId>>,
+    agents: Mutex<LruCache<String, AgentId>>,
+}
+
+/// Names of a source whose ids are remembered; the others are asked for again.
+const NAMES_REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+
+fn known<T>() -> Mutex<LruCache<String, T>> {
+    Mutex::new(LruCache::new(NAMES_REMEMBERED))
 }
 
 impl Session {
@@ -68,7 +76,7 @@ impl Session {
         let actor = Actor { historic: true, rate_profile: RateProfile::Bulk, ..actor };
         let operator = app.operator_in(INSTALLATION).await?;
         let secret = app.keyring.secret(business, domain::privacy::import_secret(business)).await?;
-        let (desk, settings, principals, agents) = (Arc::clone(&app.desk), settings.clone(), Mutex::default(), Mutex::default());
+        let (desk, settings, principals, agents) = (Arc::clone(&app.desk), settings.clone(), known(), known());
         Ok(Self { desk, business, settings, format, actor, operator, on_behalf_of: caller, secret, principals, agents })
     }
 
@@ -99,7 +107,7 @@ impl Session {
         let of = |name: &str| AgentId(self.business.name(&format!("{}:agent:{name}", self.format)));
         let (earlier, hashed) = (of(name), of(&self.hashed(name)));
         let id = if self.is_there(earlier.into()).await? { earlier } else { hashed };
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), id);
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner).put(name.to_owned(), id);
         Ok(id)
     }
 
@@ -150,7 +158,7 @@ impl Session {
         let known = self.desk.directory().principal(earlier).await?.is_some();
         let id = if known { earlier } else { PrincipalId(self.business.name(&self.hashed(name))) };
         self.add_principal(id, "human", name).await?;
-        self.principals.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), id);
+        self.principals.lock().unwrap_or_else(PoisonError::into_inner).put(name.to_owned(), id);
         Ok(id)
     }
 

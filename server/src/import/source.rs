@@ -3,11 +3,12 @@
 use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use domain::limits::IMPORT_RECORD_BYTES_MAX;
 use serde_json::{Map, Value, json};
 
 use super::Format;
 use super::csv::Columns;
-use super::records::{Record, Records};
+use super::records::{Record, Records, Shape, too_large};
 use super::{csv, xes};
 
 /// Records of a file, or of all files of a folder.
@@ -43,8 +44,11 @@ fn openhands(path: &Path) -> io::Result<Source> {
     std::fs::File::open(path)?.take(4_096).read_to_end(&mut begin)?;
     if begin.trim_ascii_start().starts_with(b"[") {
         // A list of events: one run, which goes by its file.
-        let whole = std::fs::read(path)?;
-        let run = serde_json::from_slice::<Value>(&whole).map_err(|e| format!("no JSON: {e}"));
+        let parse = |whole: Vec<u8>| {
+            Shape::check(&whole)?;
+            serde_json::from_slice::<Value>(&whole).map_err(|e| format!("no JSON: {e}"))
+        };
+        let run = whole(path).and_then(parse);
         return Ok(one(run.and_then(|events| serde_json::to_vec(&json!({"name": name, "events": events})).map_err(|e| e.to_string()))));
     }
     each(path, move |mut run| {
@@ -53,10 +57,19 @@ fn openhands(path: &Path) -> io::Result<Source> {
     })
 }
 
+/// A file that is one record.
+fn whole(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let mut file = std::fs::File::open(path).map_err(|e| e.to_string())?.take(IMPORT_RECORD_BYTES_MAX as u64 + 1);
+    file.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bytes.len() > IMPORT_RECORD_BYTES_MAX { Err(too_large()) } else { Ok(bytes) }
+}
+
 fn document(path: &Path, folder: &Path) -> Result<Vec<u8>, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    let text = String::from_utf8(whole(path)?).map_err(|e| e.to_string())?;
     let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned();
     let document = if path.extension().is_some_and(|e| e == "json") {
+        Shape::check(text.as_bytes())?;
         let mut object: Map<String, Value> = serde_json::from_str(&text).map_err(|e| format!("no document {{id, title, content}}: {e}"))?;
         let id = object.remove("id").and_then(|v| v.as_str().map(str::to_owned)).unwrap_or(name);
         json!({"name": id, "title": object.remove("title"), "content": object.remove("content")})
@@ -72,8 +85,10 @@ fn documents(folder: &Path) -> io::Result<Source> {
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
         for entry in std::fs::read_dir(&next)? {
-            let path = entry?.path();
-            if path.is_dir() {
+            let entry = entry?;
+            let path = entry.path();
+            // A link to a folder is not followed: it may lead back.
+            if entry.file_type()?.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "md" || e == "json") {
                 files.push(path);
