@@ -21,7 +21,9 @@ use crate::authorize::Actor;
 use crate::clock::Clock;
 use crate::command::CommandError;
 
-/// Those who asked that are remembered, before those whose buckets are full again are forgotten.
+/// After so many let in, those whose buckets are full again are forgotten, where there are many.
+const FORGET_EVERY: u64 = 10_000;
+/// Those who asked that are remembered in any case.
 const REMEMBERED_MAX: usize = 10_000;
 /// The time over which bytes are counted.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -51,14 +53,17 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
 
     /// Takes `n` from a bucket, or says when there will be as many.
     fn take(&self, key: &K, n: NonZeroU32) -> Result<(), Duration> {
-        if self.0.len() > REMEMBERED_MAX {
-            self.0.retain_recent();
-        }
         match self.0.check_key_n(key, n) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(not_yet)) => Err(not_yet.wait_time_from(self.1.now())),
             // More than a bucket holds comes never at once.
             Err(_) => Err(A_MOMENT),
+        }
+    }
+
+    fn forget(&self) {
+        if self.0.len() > REMEMBERED_MAX {
+            self.0.retain_recent();
         }
     }
 }
@@ -95,6 +100,7 @@ pub struct RateLimits {
     businesses: Buckets<BusinessId>,
     used: Mutex<HashMap<PrincipalId, Use>>,
     refused: AtomicU64,
+    admitted: AtomicU64,
 }
 
 /// A command that was let in, and is under way until this is dropped.
@@ -144,6 +150,7 @@ impl RateLimits {
             businesses: Buckets::new(BUSINESS_COMMANDS_PER_SECOND, BUSINESS_COMMANDS_BURST, clock),
             used: Mutex::default(),
             refused: AtomicU64::new(0),
+            admitted: AtomicU64::new(0),
         }
     }
 
@@ -164,6 +171,20 @@ impl RateLimits {
         CommandError::RateLimited { limit, retry_after_ms }
     }
 
+    /// Forgets now and then who has not asked for a while.
+    fn forget(&self) {
+        if !self.admitted.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
+            return;
+        }
+        for of_profile in [&self.standard, &self.bulk] {
+            of_profile.commands.forget();
+            of_profile.queries.forget();
+        }
+        self.businesses.forget();
+        let day = self.clock.elapsed().as_secs() / DAY.as_secs();
+        self.used().retain(|_, used| used.in_flight > 0 || (used.day == day && used.bytes > 0));
+    }
+
     /// How many were told to come again.
     #[must_use]
     pub fn refused(&self) -> u64 {
@@ -175,6 +196,7 @@ impl RateLimits {
     /// # Errors
     /// [`CommandError::RateLimited`].
     pub fn admit(self: &Arc<Self>, actor: &Actor, business: BusinessId) -> Result<Admitted, CommandError> {
+        self.forget();
         let (principal, profile) = (actor.principal, actor.rate_profile);
         let rates = profile.rates();
         let taken = self.of(profile).commands.take(&principal, NonZeroU32::MIN);
@@ -185,10 +207,6 @@ impl RateLimits {
             taken.map_err(|wait| self.refuse(format!("{BUSINESS_COMMANDS_PER_SECOND} commands a second in one business"), wait))?;
         }
         let mut used = self.used();
-        if used.len() > REMEMBERED_MAX {
-            let day = self.clock.elapsed().as_secs() / DAY.as_secs();
-            used.retain(|_, used| used.in_flight > 0 || (used.day == day && used.bytes > 0));
-        }
         let of_principal = used.entry(principal).or_default();
         if of_principal.in_flight >= rates.commands_in_flight {
             return Err(self.refuse(format!("{} commands at once", rates.commands_in_flight), A_MOMENT));
@@ -203,6 +221,7 @@ impl RateLimits {
     /// # Errors
     /// [`CommandError::RateLimited`].
     pub fn admit_queries(&self, principal: PrincipalId, profile: RateProfile, n: usize) -> Result<(), CommandError> {
+        self.forget();
         let n = NonZeroU32::new(u32::try_from(n).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
         let taken = self.of(profile).queries.take(&principal, n);
         taken.map_err(|wait| self.refuse(format!("{} queries a second", profile.rates().queries_per_second), wait))

@@ -132,6 +132,10 @@ pub const PROJECTION_BATCH_MAX: usize = 500;
 pub const IMPORT_RECORDS_MAX: usize = 16;
 /// Largest record of an import, in bytes.
 pub const IMPORT_RECORD_BYTES_MAX: usize = 16 << 20;
+/// Records that one principal has taken in at once through the HTTP door; more of them wait.
+pub const IMPORTS_PER_PRINCIPAL_MAX: usize = 2;
+/// Records that are taken in at once through the HTTP door; more of them wait.
+pub const IMPORTS_MAX: usize = 4;
 /// Values in one JSON record of an import.
 pub const IMPORT_RECORD_VALUES_MAX: usize = 1_000_000;
 /// Records of an import that are begun while others are under way have together so many bytes.
@@ -206,6 +210,8 @@ pub const ALL: &[(&str, u64, &str)] = &[
     ("projection batch", PROJECTION_BATCH_MAX as u64, "events"),
     ("import in flight", IMPORT_RECORDS_MAX as u64, "records"),
     ("import record", IMPORT_RECORD_BYTES_MAX as u64, "bytes"),
+    ("imports of a principal", IMPORTS_PER_PRINCIPAL_MAX as u64, "records at once, through the HTTP door"),
+    ("imports", IMPORTS_MAX as u64, "records at once, through the HTTP door"),
     ("import record values", IMPORT_RECORD_VALUES_MAX as u64, "of JSON"),
     ("import under way", IMPORT_WAVE_BYTES_MAX as u64, "bytes, then one more record"),
     ("import cases", IMPORT_CASES_MAX as u64, "a CSV file"),

@@ -49,6 +49,7 @@ impl Health {
     pub(crate) async fn run(self: Arc<Self>, mut stop: tokio::sync::watch::Receiver<bool>) {
         let mut seen = 0;
         loop {
+            fail::fail_point!("health");
             tokio::join!(self.look_at_keys(), self.look_at_clock(&mut seen), self.look_at_principals());
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}

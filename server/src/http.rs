@@ -25,7 +25,9 @@ use actix_web::dev::Service as _;
 use actix_web::http::header;
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, guard, web};
 use commands::Actor;
-use domain::limits::{FEEDS_PER_PRINCIPAL_MAX, HANDSHAKE_MS_MAX, HEAD_MS_MAX, STRANGERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX};
+use domain::limits::{
+    FEEDS_PER_PRINCIPAL_MAX, HANDSHAKE_MS_MAX, HEAD_MS_MAX, IMPORTS_MAX, IMPORTS_PER_PRINCIPAL_MAX, STRANGERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX,
+};
 use domain::{BusinessId, PrincipalId};
 use futures_util::FutureExt as _;
 
@@ -58,6 +60,10 @@ pub(crate) struct State {
     /// Feeds of each principal.
     feeds: Slots<PrincipalId>,
     questions: Questions,
+    /// Records of imports, which are large: those of each principal …
+    importers: Slots<PrincipalId>,
+    /// … and of all.
+    imports: Semaphore,
     hosts: Hosts,
     peers: Arc<Peers>,
 }
@@ -122,6 +128,8 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
         strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
         feeds: Slots::new(FEEDS_PER_PRINCIPAL_MAX),
         questions: Questions::default(),
+        importers: Slots::new(IMPORTS_PER_PRINCIPAL_MAX),
+        imports: Semaphore::new(IMPORTS_MAX),
     });
     let mut server = HttpServer::new(move || {
         Actix::new()

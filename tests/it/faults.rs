@@ -27,9 +27,9 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(folder: &Path, log: Option<&str>, planted: &str, stderr: Stdio) -> Self {
+    fn start(folder: &Path, settings: &[(&str, &str)], planted: &str, stderr: Stdio) -> Self {
         let mut command = Command::new(PROGRAM);
-        command.arg("--data").arg(folder).args(log.map_or_else(Vec::new, |log| vec!["--log", log])).args(["serve", "--listen", "127.0.0.1:0"]);
+        command.arg("--data").arg(folder).args(["serve", "--listen", "127.0.0.1:0"]).envs(settings.iter().copied());
         let mut child = command.env("FAILPOINTS", planted).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let listens = lines.filter_map(|line| Some(line.strip_prefix("minutebook listens on ")?.split('/').nth(2)?.to_owned())).next();
@@ -69,26 +69,26 @@ impl Server {
 }
 
 /// An installation that was served once.
-fn served_once(folder: &Path, log: Option<&str>) {
-    let server = Server::start(folder, log, "", Stdio::null());
+fn served_once(folder: &Path, settings: &[(&str, &str)]) {
+    let server = Server::start(folder, settings, "", Stdio::null());
     assert_eq!(server.register("before").unwrap().0, 200);
 }
 
 /// Planted to panic, a thread takes the process with it, and nobody waits for ever.
-fn dies(name: &str, log: Option<&str>) {
+fn dies(name: &str, settings: &[(&str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
-    served_once(folder.path(), log);
-    let mut server = Server::start(folder.path(), log, &format!("{name}=panic"), Stdio::null());
+    served_once(folder.path(), settings);
+    let mut server = Server::start(folder.path(), settings, &format!("{name}=panic"), Stdio::null());
     let answer = server.register("acme");
     assert_eq!(server.ended().and_then(|s| s.code()), Some(THREAD_DIED), "{name}: {answer:?}");
-    let again = Server::start(folder.path(), log, "", Stdio::null());
+    let again = Server::start(folder.path(), settings, "", Stdio::null());
     assert_eq!(again.get("/readyz").0, 200, "{name}: a supervisor starts it again");
     assert!(again.get("/graphql?query=%7Bbusinesses%7Bslug%7D%7D").1.contains("before"), "{name}");
 }
 
 #[test]
 fn a_thread_that_dies_takes_its_process_with_it() {
-    ["log-writer", "attempts", "lane", "projections", "forgettings"].into_iter().for_each(|name| dies(name, None));
+    ["log-writer", "attempts", "lane", "projections", "forgettings", "health"].into_iter().for_each(|name| dies(name, &[]));
 }
 
 #[cfg(feature = "postgres")]
@@ -96,15 +96,32 @@ fn a_thread_that_dies_takes_its_process_with_it() {
 async fn so_does_one_of_a_log_in_postgresql() {
     for name in ["log-appender", "log-follower", "attempts"] {
         let log = tests::postgres::database().await;
-        tokio::task::spawn_blocking(move || dies(name, Some(&log))).await.unwrap();
+        tokio::task::spawn_blocking(move || dies(name, &[("MINUTEBOOK_LOG", &log)])).await.unwrap();
     }
+}
+
+#[cfg(feature = "kurrentdb")]
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_one_of_a_log_in_kurrentdb() {
+    for name in ["kurrent-committer", "kurrent-mirror", "keyring-lease"] {
+        let cluster = tests::streams::Cluster::start().await;
+        let log = cluster.address();
+        tokio::task::spawn_blocking(move || dies(name, &[("MINUTEBOOK_LOG", &log)])).await.unwrap();
+    }
+}
+
+#[cfg(feature = "amqp")]
+#[test]
+fn so_does_the_relay() {
+    // Nobody listens there: it dies before it asks.
+    dies("consumer", &[("MINUTEBOOK_AMQP", "amqp://guest:guest@127.0.0.1:1/%2f")]);
 }
 
 #[test]
 fn while_a_process_ends_it_says_that_it_is_not_well() {
     let folder = tempfile::tempdir().unwrap();
-    served_once(folder.path(), None);
-    let mut server = Server::start(folder.path(), None, "attempts=panic", Stdio::null());
+    served_once(folder.path(), &[]);
+    let mut server = Server::start(folder.path(), &[], "attempts=panic", Stdio::null());
     let _ = server.register("acme");
     let mut told = false;
     while let Ok((status, why)) = server.send("GET", "/readyz", "", &Value::Null) {
@@ -122,8 +139,8 @@ fn while_a_process_ends_it_says_that_it_is_not_well() {
 #[test]
 fn what_can_be_decided_again_does_not_end_the_process() {
     let folder = tempfile::tempdir().unwrap();
-    served_once(folder.path(), None);
-    let server = Server::start(folder.path(), None, "door=1*panic;decide=1*panic", Stdio::null());
+    served_once(folder.path(), &[]);
+    let server = Server::start(folder.path(), &[], "door=1*panic;decide=1*panic", Stdio::null());
     let (status, problem) = server.register("acme").unwrap();
     assert!(status == 500 && problem.contains("urn:minutebook:problem:panicked"), "{status} {problem}");
     let (status, problem) = server.register("acme").unwrap();
@@ -135,8 +152,8 @@ fn what_can_be_decided_again_does_not_end_the_process() {
 #[test]
 fn an_event_over_which_a_projection_panics_stops_its_business_and_not_the_process() {
     let folder = tempfile::tempdir().unwrap();
-    served_once(folder.path(), None);
-    let server = Server::start(folder.path(), None, "apply=panic", Stdio::null());
+    served_once(folder.path(), &[]);
+    let server = Server::start(folder.path(), &[], "apply=panic", Stdio::null());
     assert_eq!((server.register("acme").unwrap().0, server.register("other").unwrap().0), (200, 200));
     let failures = "/graphql?query=%7Bprojections%7Bname%20failures%7Berror%7D%7D%7D";
     let mut found = false;
@@ -171,20 +188,20 @@ fn a_log_that_nobody_can_read_stops_no_work() {
     let folder = tempfile::tempdir().unwrap();
     // On a full disk.
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let server = Server::start(folder.path(), None, "", full.into());
+    let server = Server::start(folder.path(), &[], "", full.into());
     answers_and_counts(&server, 20);
     assert!(dropped(&server) >= 20, "what can't be written is counted");
     drop(server);
     // Whoever read it is dead.
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(folder.path(), None, "", Stdio::piped());
+    let mut server = Server::start(folder.path(), &[], "", Stdio::piped());
     drop(server.child.stderr.take());
     answers_and_counts(&server, 20);
     assert!(dropped(&server) >= 20);
     drop(server);
     // Whoever reads it sleeps: a pipe holds 64 KiB.
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(folder.path(), None, "", Stdio::piped());
+    let mut server = Server::start(folder.path(), &[], "", Stdio::piped());
     answers_and_counts(&server, 600);
     let mut lines = [0; 16_000];
     server.child.stderr.take().unwrap().read_exact(&mut lines).unwrap();

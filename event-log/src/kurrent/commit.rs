@@ -69,6 +69,7 @@ impl Committer {
             let next = tokio::select! {
                 queued = queue.recv(), if open => match queued {
                     Some(queued) => {
+                        fail::fail_point!("kurrent-committer");
                         let business = queued.append.business;
                         waiting.entry(business).or_default().push_back(queued);
                         business

@@ -110,6 +110,7 @@ impl KeyringLease {
         let renewing = crate::vital::task("keyring-lease", async move {
             loop {
                 tokio::time::sleep(RENEW_EVERY).await;
+                fail::fail_point!("keyring-lease");
                 let asked = Instant::now();
                 match renewed.renew(NAME, epoch).await {
                     Ok(true) => serving.until(asked + LEASE - MARGIN),

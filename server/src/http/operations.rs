@@ -140,6 +140,8 @@ pub(super) async fn import(request: HttpRequest, state: Shared, path: web::Path<
     if !viewer.operator() && !viewer.owns_any() {
         return Err(not_an_importer());
     }
+    let _own = state.importers.wait(caller).await;
+    let _all = state.imports.acquire().await;
     let body = body::read(&request, body, IMPORT_RECORD_BYTES_MAX + BODY_BYTES_MAX).await?;
     let malformed = |e: &dyn std::fmt::Display| Problem::new(400, "malformed", &e.to_string());
     let ImportRecord { settings, record } = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;

@@ -60,7 +60,7 @@ pub(super) fn config(tls: Tls) -> Result<rustls::ServerConfig, AppError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let (seen, first) = (tls.changed_at(), tls.read(&provider).map_err(of_setting)?);
     let current = Arc::new(Current(RwLock::new(Arc::new(first))));
-    tokio::spawn(follow(tls, seen, Arc::clone(&current), Arc::clone(&provider)));
+    event_log::vital::task("certificate", follow(tls, seen, Arc::clone(&current), Arc::clone(&provider)));
     let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| of_setting(e.to_string()))?;
     Ok(builder.with_no_client_auth().with_cert_resolver(current))
 }
