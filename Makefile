@@ -34,8 +34,8 @@ bench: ## Measure, side by side in one run, and print ratios (BENCH=commands, re
 
 attack: ## Attack a server and importers of this machine with everything that ever broke one, and say what held (ATTACK=words: only those)
 	$(CARGO) build --release --locked -p server --all-features
-	$(CARGO) build --release --locked -p tests --all-features --bin attack
-	./target/release/attack target/release/minutebook $(ATTACK)
+	$(CARGO) build --locked -p tests --all-features --bin attack
+	./target/debug/attack target/release/minutebook $(ATTACK)
 
 torture: ## Power cuts on a loop-mounted image (needs root): durable must hold, NORMAL must be caught
 	$(CARGO) build --release --locked -p tests --all-features --bin torture --bin crash-writer

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::Service as _;
-use actix_web::http::header;
+use actix_web::http::{ConnectionType, header};
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, guard, web};
 use commands::Actor;
 use domain::limits::{
@@ -139,6 +139,7 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
                 move |request, service| {
                     let (state, began) = (state.clone(), Instant::now());
                     let route = request.match_pattern().unwrap_or_else(|| "other".to_owned());
+                    let large_body = body::is_large(request.request());
                     let for_us = state.hosts.takes(request.request()) || HEALTH.contains(&request.path());
                     let response = if for_us { Ok(service.call(request)) } else { Err(request.into_response(misdirected())) };
                     async move {
@@ -153,6 +154,10 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
                             }
                         }
                         let status = response.status().as_u16();
+                        if large_body && status >= 400 {
+                            // The rest of the body is not read; whoever goes on sending it is cut off.
+                            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+                        }
                         state.metrics.answered(&route, status, began.elapsed());
                         // Who was not let in is in nobody's list of attempts: it is counted, and said here.
                         if matches!(status, 401 | 403 | 404) {

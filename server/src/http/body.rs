@@ -9,6 +9,15 @@ use futures_util::StreamExt as _;
 
 use super::Problem;
 
+/// Bodies from so many bytes on are not drained when the request is refused.
+const LARGE_BYTES: u64 = 64 << 10;
+
+/// Whether a request announces a body that is not worth reading only to throw it away.
+pub(super) fn is_large(request: &HttpRequest) -> bool {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    request.headers().contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|bytes| bytes > LARGE_BYTES)
+}
+
 /// Reads a body of at most `max` bytes. Call it when the caller is authenticated.
 ///
 /// # Errors

@@ -137,7 +137,7 @@ fn feeds_of_one_key(target: &Target) -> String {
 
 fn searches_whose_clients_are_gone(target: &Target) -> String {
     let words = "a b c d e f g h ".repeat(1_000);
-    let query = json!({"query": format!("{{ business(slug: \"acme\") {{ memory(search: \"{words}\") {{ totalCount }} }} }}")}).to_string();
+    let query = json!({"query": format!("{{ business(slug: \"acme\") {{ search(text: \"{words}\") {{ seq }} }} }}")}).to_string();
     let (_, key) = &target.agents[0];
     let head = format!(
         "POST /graphql HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -154,7 +154,7 @@ fn large_answers(target: &Target) -> String {
         let fact = json!({"fact_kind": "process_memory", "statement": format!("{n}{}", "x".repeat(700_000))});
         target.must("acme", json!({"type": "memory.record_fact", "data": fact}));
     }
-    let alias = |n: usize| format!("a{n}: memory(first: 200) {{ nodes {{ statement {{ text }} }} }} ");
+    let alias = |n: usize| format!("a{n}: memory(first: 100) {{ nodes {{ text {{ text }} }} }} ");
     let query = format!("{{ business(slug: \"acme\") {{ {} }} }}", (0..10).map(alias).collect::<String>());
     all_at_once(4, |_| {
         let (status, body) = target.graphql(&target.operator, &query);

@@ -1,7 +1,7 @@
 //! The server that is attacked, and what is watched of it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -154,7 +154,11 @@ impl Target {
 
     /// A connection on which this was sent.
     pub(crate) fn opened(&self, text: &str) -> Option<TcpStream> {
-        let mut stream = TcpStream::connect(&self.http).ok()?;
+        // From another address than the sign of life is asked from: one peer has so many connections.
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).ok()?;
+        socket.bind(&"127.0.0.2:0".parse::<SocketAddr>().unwrap().into()).ok()?;
+        socket.connect(&self.http.parse::<SocketAddr>().unwrap().into()).ok()?;
+        let mut stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
         stream.set_write_timeout(Some(Duration::from_secs(5))).ok()?;
         stream.write_all(text.as_bytes()).ok()?;
