@@ -147,12 +147,7 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
                             Ok(response) => AssertUnwindSafe(response).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))?,
                             Err(refused) => refused,
                         };
-                        for (name, value) in SAFE_HEADERS {
-                            let name = header::HeaderName::from_static(name);
-                            if !response.headers().contains_key(&name) {
-                                response.headers_mut().insert(name, header::HeaderValue::from_static(value));
-                            }
-                        }
+                        add_safe_headers(response.headers_mut());
                         let status = response.status().as_u16();
                         if large_body && status >= 400 {
                             // The rest of the body is not read; whoever goes on sending it is cut off.
@@ -170,6 +165,8 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
             .configure(routes)
     })
     .client_request_timeout(Duration::from_millis(HEAD_MS_MAX))
+    // No lingering: actix-http reads on, without a pause, as long as somebody goes on sending what was refused.
+    .client_disconnect_timeout(Duration::ZERO)
     .tls_handshake_timeout(Duration::from_millis(HANDSHAKE_MS_MAX))
     .on_connect(move |connection, data| peers.connected(connection, data))
     .disable_signals()
@@ -192,6 +189,15 @@ const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 /// On every answer that does not say otherwise: it is what it says it is, in no frame, and kept by nobody.
 const SAFE_HEADERS: [(&str, &str); 3] =
     [("x-content-type-options", "nosniff"), ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"), ("cache-control", "no-store")];
+
+fn add_safe_headers(headers: &mut header::HeaderMap) {
+    for (name, value) in SAFE_HEADERS {
+        let name = header::HeaderName::from_static(name);
+        if !headers.contains_key(&name) {
+            headers.insert(name, header::HeaderValue::from_static(value));
+        }
+    }
+}
 
 /// The answer to a request over which the door panicked; it is counted as any other.
 fn panicked() -> actix_web::Error {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::problem::let_in;
 use super::{Problem, Shared, State, actor, body, principal};
 
 /// A command as it is sent; anything else in it is refused.
@@ -52,7 +53,7 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
     let found = state.app.business(&path).await.map_err(|e| Problem::unavailable(&e))?;
     let business = found.filter(|b| *b != INSTALLATION).ok_or_else(hidden)?;
     let actor = actor(&request, &state, business).await?;
-    let admitted = state.app.desk.rates().admit(&actor, business)?;
+    let admitted = let_in(state.app.desk.rates().admit(&actor, business)).await?;
     let body = body::read(&request, body, BODY_BYTES_MAX).await?;
     let registers = || Body::parse(&body).is_ok_and(|b| b.r#type == "businesses.register");
     if !actor.may_see() && !registers() {
@@ -63,7 +64,7 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
 
 pub(super) async fn installation(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
     let actor = actor(&request, &state, INSTALLATION).await?;
-    let admitted = state.app.desk.rates().admit(&actor, INSTALLATION)?;
+    let admitted = let_in(state.app.desk.rates().admit(&actor, INSTALLATION)).await?;
     let body = body::read(&request, body, BODY_BYTES_MAX).await?;
     submit(&request, &state, INSTALLATION, actor, admitted, &body).await
 }

@@ -12,6 +12,7 @@ use domain::limits::{BODY_BYTES_MAX, GRAPHQL_BATCH_MAX};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
+use super::problem::let_in;
 use super::questions::TooSlow;
 use super::{Problem, Shared, body, reader};
 
@@ -104,8 +105,8 @@ impl<R: std::borrow::Borrow<Response>> Serialize for Body<R> {
 /// GET and POST of `/graphql`.
 pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
     let viewer = reader(&request, &state).await?;
-    let let_in = |queries| state.app.desk.rates().admit_queries(viewer.principal, viewer.known.rate_profile(), queries);
-    let_in(1)?;
+    let ask = |queries| let_in(state.app.desk.rates().admit_queries(viewer.principal, viewer.known.rate_profile(), queries));
+    ask(1).await?;
     let Some(media) = Media::of(&request) else {
         let hint = "accept application/graphql-response+json or application/json";
         return Ok(Media::Json.refuse(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", "there is no answer of a type that you accept", hint));
@@ -130,7 +131,7 @@ pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Payl
             Ok(batch) => {
                 let batch: Vec<Params> = batch;
                 if let Some(others) = batch.len().checked_sub(1).filter(|others| *others > 0) {
-                    let_in(others)?;
+                    ask(others).await?;
                 }
                 batched(media, batch, run, malformed).await.map_err(too_slow)
             }

@@ -1,5 +1,7 @@
 //! Errors of the door: RFC 9457 problem details.
 
+use std::time::Duration;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use commands::CommandError;
@@ -64,6 +66,18 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         self.respond()
     }
+}
+
+/// Longest that who asks too much waits for being told so: it costs nothing here, and one that goes on at once
+/// asks less often.
+const TOLD_LATE_MS_MAX: u64 = 200;
+
+/// What was let in; the answer to who asks too much comes late.
+pub(super) async fn let_in<T>(admitted: Result<T, CommandError>) -> Result<T, Problem> {
+    if let Err(CommandError::RateLimited { retry_after_ms, .. }) = &admitted {
+        tokio::time::sleep(Duration::from_millis(TOLD_LATE_MS_MAX.min(*retry_after_ms))).await;
+    }
+    Ok(admitted?)
 }
 
 impl From<CommandError> for Problem {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::target::{Target, p99};
+use crate::target::{self, Target, p99};
 
 /// An attack by its name; what it does says what it was told.
 type Attack = fn(&Target) -> String;
@@ -33,7 +33,10 @@ fn all_at_once(threads: usize, work: impl Fn(usize) -> String + Sync) -> String 
             .map(|n| {
                 scope.spawn({
                     let work = &work;
-                    move || work(n)
+                    move || {
+                        target::give_way();
+                        work(n)
+                    }
                 })
             })
             .collect();
