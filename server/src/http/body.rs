@@ -12,10 +12,30 @@ use super::Problem;
 /// Bodies from so many bytes on are not drained when the request is refused.
 const LARGE_BYTES: u64 = 64 << 10;
 
+/// Most that is read on …
+const DRAINED_BYTES_MAX: usize = 4 << 20;
+/// … and for how long.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+
 /// Whether a request announces a body that is not worth reading only to throw it away.
 pub(super) fn is_large(request: &HttpRequest) -> bool {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     request.headers().contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|bytes| bytes > LARGE_BYTES)
+}
+
+/// Reads on a little for somebody who is known and is refused: who is cut off in the middle of sending may not
+/// read the answer.
+pub(super) async fn drain(body: &mut web::Payload) {
+    let rest = async {
+        let mut drained = 0;
+        while let Some(Ok(chunk)) = body.next().await {
+            drained += chunk.len();
+            if drained > DRAINED_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_MAX, rest).await;
 }
 
 /// Reads a body of at most `max` bytes. Call it when the caller is authenticated.
@@ -26,6 +46,7 @@ pub(super) fn is_large(request: &HttpRequest) -> bool {
 pub(super) async fn read(request: &HttpRequest, mut body: web::Payload, max: usize) -> Result<web::Bytes, Problem> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if let Some(bytes) = announced.filter(|bytes| usize::try_from(*bytes).map_or(true, |bytes| bytes > max)) {
+        drain(&mut body).await;
         return Err(too_large(bytes, max));
     }
     let whole = async {

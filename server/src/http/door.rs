@@ -46,14 +46,22 @@ fn if_match(request: &HttpRequest) -> Result<Option<u64>, Problem> {
     version.map(Some).ok_or_else(|| Problem::new(400, "malformed", "If-Match must be the aggregate's version in quotes, such as \"3\""))
 }
 
-pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Path<String>, body: web::Payload) -> Result<HttpResponse, Problem> {
+async fn admit(state: &State, actor: &Actor, business: BusinessId, body: &mut web::Payload) -> Result<Admitted, Problem> {
+    let admitted = let_in(state.app.desk.rates().admit(actor, business)).await;
+    if admitted.is_err() {
+        body::drain(body).await;
+    }
+    admitted
+}
+
+pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Path<String>, mut body: web::Payload) -> Result<HttpResponse, Problem> {
     // Who has no key learns nothing, not even whether a slug exists; who has no role there the same.
     principal(&request, &state).await?;
     let hidden = || Problem::from(commands::CommandError::NotFound(INSTALLATION));
     let found = state.app.business(&path).await.map_err(|e| Problem::unavailable(&e))?;
     let business = found.filter(|b| *b != INSTALLATION).ok_or_else(hidden)?;
     let actor = actor(&request, &state, business).await?;
-    let admitted = let_in(state.app.desk.rates().admit(&actor, business)).await?;
+    let admitted = admit(&state, &actor, business, &mut body).await?;
     let body = body::read(&request, body, BODY_BYTES_MAX).await?;
     let registers = || Body::parse(&body).is_ok_and(|b| b.r#type == "businesses.register");
     if !actor.may_see() && !registers() {
@@ -62,9 +70,9 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
     submit(&request, &state, business, actor, admitted, &body).await
 }
 
-pub(super) async fn installation(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn installation(request: HttpRequest, state: Shared, mut body: web::Payload) -> Result<HttpResponse, Problem> {
     let actor = actor(&request, &state, INSTALLATION).await?;
-    let admitted = let_in(state.app.desk.rates().admit(&actor, INSTALLATION)).await?;
+    let admitted = admit(&state, &actor, INSTALLATION, &mut body).await?;
     let body = body::read(&request, body, BODY_BYTES_MAX).await?;
     submit(&request, &state, INSTALLATION, actor, admitted, &body).await
 }
