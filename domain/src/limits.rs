@@ -137,7 +137,7 @@ pub const IMPORTS_PER_PRINCIPAL_MAX: usize = 2;
 /// Records that are taken in at once through the HTTP door; more of them wait.
 pub const IMPORTS_MAX: usize = 4;
 /// Values in one JSON record of an import.
-pub const IMPORT_RECORD_VALUES_MAX: usize = 1_000_000;
+pub const IMPORT_RECORD_VALUES_MAX: usize = 250_000;
 /// Records of an import that are begun while others are under way have together so many bytes.
 pub const IMPORT_WAVE_BYTES_MAX: usize = 4 << 20;
 /// Cases of one CSV file.

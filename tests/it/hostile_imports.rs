@@ -32,7 +32,7 @@ fn json_that_is_too_deep_or_too_large_is_passed_over_and_the_next_record_comes_i
         (deep(20_000), "deeper than 64 levels"),
         (deep(DEPTH_MAX), "deeper than 64 levels"),
         (large(IMPORT_RECORD_BYTES_MAX + 1), "more than 16777216 bytes"),
-        (values(IMPORT_RECORD_VALUES_MAX), "more than 1000000 values"),
+        (values(IMPORT_RECORD_VALUES_MAX), "more than 250000 values"),
     ];
     for (bad, why) in cases {
         let records = read(Format::Langfuse, "x.json", format!("[{bad},\n{{\"ok\":1}}]").as_bytes());
