@@ -1,5 +1,6 @@
-//! Whether the clock can be relied on. While it can't, what time alone decides (expiries, the right to say
-//! yes alone after an hour) waits, until the clock is right again or an operator accepts it.
+//! Watches the server's clock. While the clock is in doubt, a command whose outcome depends on time alone (an
+//! expiry, an owner's right to approve alone after an hour) is refused, until the clock is right again or an
+//! operator accepts it.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ const fn micros(ms: u64) -> i64 {
     ms.cast_signed() * 1_000
 }
 
-/// What is wrong with the clock, each by so many milliseconds.
+/// A fault of the server's clock, with its size in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockDoubt {
     /// It is behind the newest event of the log.
@@ -40,7 +41,7 @@ impl fmt::Display for ClockDoubt {
 /// A clock that can't be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockInDoubt {
-    /// Why.
+    /// The clock's fault.
     pub doubt: ClockDoubt,
     /// When the newest event that is known was recorded.
     pub newest: Timestamp,
@@ -112,7 +113,7 @@ impl ClockWatch {
         }
     }
 
-    /// What is wrong with the clock; `None` when nothing is, or what is was accepted.
+    /// The clock's fault; `None` when it has none, or an operator accepted the one that it has.
     #[must_use]
     pub fn doubt(&self) -> Option<ClockDoubt> {
         let measures = self.measures();

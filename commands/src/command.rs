@@ -162,7 +162,7 @@ pub enum CommandError {
     /// Its sender asks too much in a time.
     #[error("more than {limit} are not let in; send it again in {retry_after_ms} ms, under the same key; an operator lifts it with access.set_rate_profile")]
     RateLimited {
-        /// What is limited.
+        /// The limit that the sender reached, in words: `100 commands a second`.
         limit: String,
         /// When to come again, in milliseconds.
         retry_after_ms: u64,

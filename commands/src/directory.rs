@@ -240,8 +240,8 @@ impl Directory {
         tokio::time::timeout(Duration::from_millis(STORE_ANSWER_MS_MAX), asked).await.map_err(silent)?
     }
 
-    /// For reading what is in the views anyway: while the store says nothing, what was known a moment ago
-    /// will do.
+    /// The same for readers of the views: while the store is silent they are let in by the keys and roles that
+    /// this process last read, at most [`DIRECTORY_AGE_MS_MAX`] ago.
     async fn fresh_to_read(&self) -> Result<(), LogError> {
         let will_do = self.is_younger_than(Duration::from_millis(DIRECTORY_AGE_MS_MAX));
         let silent = self.asked_since().is_some_and(|since| since.elapsed() > SILENT_AFTER);
