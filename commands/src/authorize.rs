@@ -59,7 +59,11 @@ pub fn authorize(actor: &Actor, business: BusinessId, command: &CommandType) -> 
         return Err(CommandError::NotFound(business));
     }
     if !command.is_allowed_to(actor) {
-        return Err(CommandError::Forbidden(command.name.to_owned()));
+        let instead = match command.stream {
+            Stream::Installation => "an operator of this installation may do it",
+            Stream::Business => "ask the owner for a role that does",
+        };
+        return Err(CommandError::Forbidden { what: command.name.to_owned(), instead });
     }
     match (command.stream, business == INSTALLATION) {
         (Stream::Installation, false) => Err(CommandError::Malformed(format!("{} is for the installation; send it to /v1/commands", command.name))),

@@ -133,8 +133,13 @@ pub enum CommandError {
     #[error("there is no business of that name that you could see")]
     NotFound(BusinessId),
     /// The actor's roles don't allow it.
-    #[error("your roles do not allow {0}; ask the owner for a role that does")]
-    Forbidden(String),
+    #[error("your roles do not allow {what}; {instead}")]
+    Forbidden {
+        /// What was asked.
+        what: String,
+        /// Who may do it, or may let the caller.
+        instead: &'static str,
+    },
     /// A rule said no.
     #[error("{0}")]
     Refused(Refusal),
@@ -193,7 +198,7 @@ impl CommandError {
         match self {
             Self::Malformed(_) => "malformed",
             Self::NotFound(_) => "not_found",
-            Self::Forbidden(_) => "forbidden",
+            Self::Forbidden { .. } => "forbidden",
             Self::Refused(refusal) => refusal.name(),
             Self::KeyReused(_) => "key_reused",
             Self::PreconditionFailed { .. } => "precondition_failed",

@@ -188,7 +188,7 @@ impl Desk {
         let actor = &submission.actor;
         let Some(other) = submission.on_behalf_of.filter(|p| *p != actor.principal) else { return Ok(()) };
         if !actor.operator && actor.kind != PrincipalKind::Service {
-            return Err(CommandError::Forbidden("on_behalf_of somebody else".to_owned()));
+            return Err(forbidden("on_behalf_of somebody else", "leave it out, or have a service of the business send it"));
         }
         if self.directory.roster().await?.belongs_to(other, submission.business) { Ok(()) } else { Err(Refusal::PrincipalUnknown { principal: other }.into()) }
     }
@@ -200,7 +200,7 @@ impl Desk {
         let chosen = Some(submission.business).filter(|b| *b != INSTALLATION).or(submission.id.map(BusinessId));
         let business = chosen.unwrap_or(derived);
         if business == INSTALLATION || (business != derived && !submission.actor.operator) {
-            return Err(CommandError::Forbidden("businesses.register under an id of your choice".to_owned()));
+            return Err(forbidden("businesses.register under an id of your choice", "leave `id` out"));
         }
         submission.business = business;
         // Before anything is claimed for it: a stream that is open is somebody else's, unless this
@@ -249,7 +249,7 @@ impl Desk {
     async fn claim_slug(&self, submission: &Submission, register: &businesses::Register) -> Result<(), CommandError> {
         let owner = register.owner.unwrap_or(submission.actor.principal);
         if owner != submission.actor.principal && !submission.actor.operator {
-            return Err(CommandError::Forbidden("businesses.register for another owner".to_owned()));
+            return Err(forbidden("businesses.register for another owner", "leave `owner` out"));
         }
         let data = json!({"slug": register.slug, "business": submission.business, "owner": owner});
         let id = Some(businesses::slug_id(&register.slug));
@@ -291,6 +291,10 @@ impl Desk {
         let n = usize::try_from(low % self.lanes.len() as u64).unwrap_or(0);
         self.lanes.get(n).unwrap_or(&self.lanes[0])
     }
+}
+
+fn forbidden(what: &str, instead: &'static str) -> CommandError {
+    CommandError::Forbidden { what: what.to_owned(), instead }
 }
 
 fn check_form(submission: &Submission) -> Result<(), CommandError> {

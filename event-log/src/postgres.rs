@@ -201,7 +201,7 @@ impl PostgresLog {
         let (moved, position) = watch::channel(follower::last_position(&readers).await?);
         let heard = Heard::default();
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let appender = crate::vital::task("log-appender", appender::run(options, jobs, moved.clone()));
+        let appender = crate::vital::task("log-appender", appender::run(options, jobs, moved.clone(), heard.clone()));
         let follower = crate::vital::task("log-follower", follower::follow(readers.clone(), moved, heard.clone()));
         Ok(Self { queue, readers, position, heard, tasks: Mutex::new(vec![appender, follower]) })
     }
@@ -297,7 +297,7 @@ impl EventLog for PostgresLog {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.heard.silence().map(|ms| format!("PostgreSQL has not answered for {ms} ms"))
+        self.heard.trouble()
     }
 
     async fn store_time(&self) -> Result<Option<Timestamp>, LogError> {

@@ -161,6 +161,7 @@ pub struct SqliteLog {
     readers: Readers,
     known: Arc<Known>,
     position: watch::Receiver<u64>,
+    trouble: watch::Receiver<Option<String>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -190,14 +191,14 @@ impl SqliteLog {
         let writer = writer::Writer::open(&path, options)?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let (moved, position) = watch::channel(writer.last_position());
-        let count = writer.count()?;
+        let (count, trouble) = (writer.count()?, writer.trouble());
         let thread = crate::vital::thread("log-writer", move || writer.run(jobs, &moved)).map_err(|e| LogError::Storage(e.to_string()))?;
         let known = Arc::new(Known::with_room_for(count));
         let (readers, filling) = (Readers::new(path), Arc::clone(&known));
         let file = readers.clone();
         // Until it is done, and if it fails, the filter only says "maybe".
         std::thread::Builder::new().name("log-filter".to_owned()).spawn(move || file.fill(&filling)).map_err(|e| LogError::Storage(e.to_string()))?;
-        Ok(Self { queue, readers, known, position, writer: Mutex::new(Some(thread)) })
+        Ok(Self { queue, readers, known, position, trouble, writer: Mutex::new(Some(thread)) })
     }
 
     /// Takes in what another store has, at the places it has there: for a mirror of it.
@@ -280,6 +281,10 @@ impl EventLog for SqliteLog {
 
     fn position(&self) -> watch::Receiver<u64> {
         self.position.clone()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().clone()
     }
 
     async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {

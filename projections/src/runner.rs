@@ -50,6 +50,8 @@ pub struct Runner {
     told: Told,
     moved: watch::Sender<u64>,
     building: watch::Sender<Option<Building>>,
+    /// Why the last step failed; `None` when it did not.
+    trouble: watch::Sender<Option<String>>,
 }
 
 /// Says when it is time to compare the views with the log.
@@ -110,7 +112,14 @@ impl Runner {
         event_log::vital::task("projections-clock", remind(requests.downgrade()));
         let (purged, text) = watch::channel(Instant::now());
         event_log::vital::task("projections-keys", watch_keys(requests.downgrade(), Arc::clone(&runner.sources.unsealer.keyring), epoch, purged));
-        let views = Views { told: runner.told.clone(), position: runner.moved.subscribe(), building: runner.building.subscribe(), text, requests };
+        let views = Views {
+            told: runner.told.clone(),
+            position: runner.moved.subscribe(),
+            building: runner.building.subscribe(),
+            trouble: runner.trouble.subscribe(),
+            text,
+            requests,
+        };
         let thread = event_log::vital::thread("projections", move || runner.run(inbox)).map_err(|e| ViewsError::Storage(e.to_string()))?;
         Ok((views, thread))
     }
@@ -160,8 +169,8 @@ impl Runner {
             return Err(ViewsError::Storage(format!("they are of position {position}, at which this log has no event: it was put back to an earlier day")));
         }
         told.serve(generations.path(current));
-        let (moved, building) = (watch::channel(position).0, watch::channel(None).0);
-        let mut this = Self { sources, generations, live, snapshots, build: None, told, moved, building };
+        let (moved, building, trouble) = (watch::channel(position).0, watch::channel(None).0, watch::channel(None).0);
+        let mut this = Self { sources, generations, live, snapshots, build: None, told, moved, building, trouble };
         this.go_on_building()?;
         this.purge_previous();
         Ok(this)
@@ -193,7 +202,10 @@ impl Runner {
         loop {
             fail::fail_point!("projections");
             appended.mark_unchanged();
-            let (more, pause) = match self.live.step(u64::MAX) {
+            let step = self.live.step(u64::MAX);
+            let trouble = step.as_ref().err().map(ToString::to_string);
+            self.trouble.send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
+            let (more, pause) = match step {
                 Ok(applied) => {
                     self.moved.send_if_modified(|at| std::mem::replace(at, self.live.position()) != self.live.position());
                     (applied > 0, self.beside())

@@ -196,6 +196,8 @@ pub struct Views {
     pub(crate) told: Told,
     pub(crate) position: watch::Receiver<u64>,
     pub(crate) building: watch::Receiver<Option<Building>>,
+    /// Why what is in the log can't be written to the views.
+    pub(crate) trouble: watch::Receiver<Option<String>>,
     /// When it was last known that nothing searchable is of a destroyed key.
     pub(crate) text: watch::Receiver<Instant>,
     pub(crate) requests: mpsc::Sender<Request>,
@@ -213,6 +215,12 @@ impl Views {
     #[must_use]
     pub fn position(&self) -> u64 {
         *self.position.borrow()
+    }
+
+    /// Why the views can't follow the log at the moment; `None` when they can.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().as_ref().map(|why| format!("the views can't follow the log: {why}"))
     }
 
     /// The last position that every projection has applied, as it moves.

@@ -100,7 +100,7 @@ pub struct App {
     /// Says true when the process is told to stop.
     pub(crate) stopping: tokio::sync::watch::Sender<bool>,
     /// Room for proofs and verifications, which read a whole stream each.
-    pub(crate) proofs: Arc<Semaphore>,
+    pub proofs: Arc<Semaphore>,
     /// Room for feeds.
     pub(crate) feeds: Arc<Semaphore>,
     /// Readers of feeds that were dropped because they were too slow.

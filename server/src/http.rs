@@ -26,7 +26,8 @@ use actix_web::http::{ConnectionType, header};
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, guard, web};
 use commands::Actor;
 use domain::limits::{
-    FEEDS_PER_PRINCIPAL_MAX, HANDSHAKE_MS_MAX, HEAD_MS_MAX, IMPORTS_MAX, IMPORTS_PER_PRINCIPAL_MAX, STRANGERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX,
+    FEEDS_MAX, FEEDS_PER_PRINCIPAL_MAX, HANDSHAKE_MS_MAX, HEAD_MS_MAX, IMPORTS_MAX, IMPORTS_PER_PRINCIPAL_MAX, PROOFS_MAX, STRANGERS_MAX,
+    SUBSCRIBERS_PER_PRINCIPAL_MAX,
 };
 use domain::{BusinessId, PrincipalId};
 use futures_util::FutureExt as _;
@@ -265,7 +266,7 @@ async fn ready(state: Shared) -> HttpResponse {
     let Ok(lag) = state.app.log.lag(state.app.views.position()).await else {
         return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false}));
     };
-    if let Some(why) = state.app.health.trouble() {
+    if let Some(why) = state.app.health.trouble().or_else(|| state.app.views.trouble()) {
         return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "why": why}));
     }
     if lag <= READY_LAG_MAX {
@@ -275,6 +276,21 @@ async fn ready(state: Shared) -> HttpResponse {
             .insert_header((header::RETRY_AFTER, "1"))
             .json(serde_json::json!({"ready": false, "why": "the views are catching up with the log"}))
     }
+}
+
+/// How many of the places are taken, of what may run so many times at once.
+fn places_taken(state: &State) -> String {
+    let taken = [
+        ("feeds", FEEDS_MAX - state.app.feeds.available_permits()),
+        ("graphql queries", state.questions.running()),
+        ("imports", IMPORTS_MAX - state.imports.available_permits()),
+        ("proofs", PROOFS_MAX - state.app.proofs.available_permits()),
+    ];
+    let lines = taken.map(|(of, n)| format!("minutebook_places_taken{{of=\"{of}\"}} {n}\n"));
+    format!(
+        "# HELP minutebook_places_taken Of what may run so many times at once, how much runs now.\n# TYPE minutebook_places_taken gauge\n{}",
+        lines.concat()
+    )
 }
 
 async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
@@ -290,6 +306,7 @@ async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpRespons
         + &format!("# TYPE minutebook_rate_limited_total counter\nminutebook_rate_limited_total {}\n", state.app.desk.rates().refused())
         + "# HELP minutebook_forgetting_pending 1 while a key that is forgotten on record is not yet destroyed.\n"
         + &format!("# TYPE minutebook_forgetting_pending gauge\nminutebook_forgetting_pending {pending}\n")
+        + &places_taken(&state)
         + &state.metrics.text(state.app.log.end(), lag, &state.app.views);
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
 }

@@ -28,7 +28,7 @@ async fn every_role_may_do_what_it_may_and_nothing_else() {
         assert!(matches!(hidden, Err(CommandError::NotFound(_))), "{role} does not learn that another business exists");
         let above =
             installation.submit(&actor, INSTALLATION, "access.grant_role", Some(actor.principal.0), json!({"business": business, "role": "owner"})).await;
-        assert!(matches!(above, Err(CommandError::Forbidden(_))), "{role} gives nobody a role");
+        assert!(matches!(above, Err(CommandError::Forbidden { .. })), "{role} gives nobody a role");
         let unseen = installation.query_as(actor.principal, "{ businesses { slug } business(slug: \"other\") { slug } }").await;
         assert_eq!(unseen, json!({"businesses": [{"slug": "acme"}], "business": null}), "{role} sees its own business only");
     }
@@ -62,7 +62,7 @@ async fn nobody_registers_their_way_into_what_is_open_already() {
     let stranger = installation.principal(victim, PrincipalKind::Human, None).await;
     for (business, id) in [(victim, None), (INSTALLATION, Some(victim.0)), (INSTALLATION, Some(Uuid::nil()))] {
         let taken = installation.submit(&stranger, business, "businesses.register", id, json!({"slug": "fresh"})).await;
-        assert!(matches!(taken, Err(CommandError::Forbidden(_))), "{taken:?}");
+        assert!(matches!(taken, Err(CommandError::Forbidden { .. })), "{taken:?}");
     }
     let operator = installation.app.operator_in(INSTALLATION).await.unwrap();
     let again = installation.submit(&operator, victim, "businesses.register", None, json!({"slug": "fresh"})).await;
@@ -82,7 +82,7 @@ async fn only_who_may_speak_for_others_does() {
     let member = installation.principal(business, PrincipalKind::Human, Some("member")).await;
     let mut plan = commands::Submission::new(business, member.clone(), "k", "tasks.plan", None, &json!({"title": "x", "team": "hr"}));
     plan.on_behalf_of = Some(server::app::operator());
-    assert!(matches!(installation.app.desk.submit(plan.clone()).await, Err(CommandError::Forbidden(_))));
+    assert!(matches!(installation.app.desk.submit(plan.clone()).await, Err(CommandError::Forbidden { .. })));
     plan.on_behalf_of = Some(member.principal);
     installation.app.desk.submit(plan.clone()).await.unwrap();
     // A service speaks for those who belong to the business: an operator from above does not.

@@ -12,11 +12,12 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_minutebook-for-tests");
 const THREAD_DIED: i32 = 70;
 
 /// A server as a process of its own; it ends with the test.
-struct Server {
-    child: Child,
+pub(crate) struct Server {
+    pub(crate) child: Child,
     /// Where it listens; `None` when it ended before it did.
     url: Option<String>,
-    key: String,
+    /// The operator's.
+    pub(crate) key: String,
 }
 
 impl Drop for Server {
@@ -27,10 +28,15 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(folder: &Path, settings: &[(&str, &str)], planted: &str, stderr: Stdio) -> Self {
+    pub(crate) fn start(folder: &Path, settings: &[(&str, &str)], planted: &str, stderr: Stdio) -> Self {
         let mut command = Command::new(PROGRAM);
         command.arg("--data").arg(folder).args(["serve", "--listen", "127.0.0.1:0"]).envs(settings.iter().copied());
-        let mut child = command.env("FAILPOINTS", planted).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        Self::listening(command.env("FAILPOINTS", planted).stderr(stderr), folder)
+    }
+
+    /// A server that is told to listen: it does, or has ended.
+    fn listening(command: &mut Command, folder: &Path) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let listens = lines.filter_map(|line| Some(line.strip_prefix("minutebook listens on ")?.split('/').nth(2)?.to_owned())).next();
         let key = std::fs::read_to_string(folder.join("operator.key")).unwrap_or_default();
@@ -38,21 +44,26 @@ impl Server {
     }
 
     /// Status and body of an answer; an error when there was none.
-    fn send(&self, method: &str, path: &str, key: &str, body: &Value) -> Result<(u16, String), String> {
+    pub(crate) fn send(&self, method: &str, path: &str, key: &str, body: &Value) -> Result<(u16, String), String> {
+        self.send_under(&uuid::Uuid::now_v7().to_string(), method, path, key, body)
+    }
+
+    /// The same under an idempotency key of one's own.
+    pub(crate) fn send_under(&self, idempotency_key: &str, method: &str, path: &str, key: &str, body: &Value) -> Result<(u16, String), String> {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(20))).build().into();
         let url = self.url.as_ref().ok_or("it does not listen")?;
         let request = ureq::http::Request::builder().method(method).uri(format!("{url}{path}")).header("Authorization", format!("Bearer {key}"));
-        let request = request.header("Idempotency-Key", uuid::Uuid::now_v7().to_string()).body(body.to_string()).unwrap();
+        let request = request.header("Idempotency-Key", idempotency_key).header("Content-Type", "application/json").body(body.to_string()).unwrap();
         let mut answer = agent.run(request).map_err(|e| e.to_string())?;
         let text = answer.body_mut().read_to_string().map_err(|e| e.to_string())?;
         Ok((answer.status().as_u16(), text))
     }
 
-    fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         self.send("GET", path, &self.key, &Value::Null).unwrap()
     }
 
-    fn register(&self, slug: &str) -> Result<(u16, String), String> {
+    pub(crate) fn register(&self, slug: &str) -> Result<(u16, String), String> {
         self.send("POST", "/v1/commands", &self.key, &json!({"type": "businesses.register", "data": {"slug": slug}}))
     }
 
@@ -225,4 +236,33 @@ fn a_server_whose_output_nobody_reads_serves_all_the_same() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(healthy);
+}
+
+/// What the system lets a process have of open files: the soft limit and the hard one.
+fn open_files(process: u32) -> (String, String) {
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let line = limits.lines().find(|l| l.starts_with("Max open files")).unwrap();
+    let mut words = line.split_whitespace().skip(3).map(str::to_owned);
+    (words.next().unwrap(), words.next().unwrap())
+}
+
+#[test]
+fn a_server_may_open_as_many_files_as_it_is_allowed_and_says_so_when_these_are_few() {
+    let allowed = open_files(std::process::id()).1;
+    for (soft, hard, few) in [(256, 16_383, true), (256, 16_384, false)] {
+        if allowed.parse().is_ok_and(|allowed: u64| allowed < hard) {
+            eprintln!("this machine allows {allowed} open files: {hard} are not tried");
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$@\""), "sh", PROGRAM, "--data"]).arg(folder.path());
+        let mut server = Server::listening(command.args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()), folder.path());
+        assert_eq!(open_files(server.child.id()), (hard.to_string(), hard.to_string()));
+        let mut lines = server.child.stderr.take().unwrap();
+        drop(server);
+        let mut said = String::new();
+        lines.read_to_string(&mut said).unwrap();
+        assert_eq!(said.contains("few files open"), few, "{hard}: {said}");
+    }
 }

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::wildcard_enum_match_arm, reason = "tests may")]
 
 mod access;
-mod agents;
 mod alike;
 mod approvals;
 mod attempts;
@@ -15,9 +14,7 @@ mod consumers;
 mod contracts;
 #[cfg(feature = "postgres")]
 mod copying;
-mod cqrs_traps;
 mod crash;
-mod decisions;
 mod dependencies;
 mod desk;
 mod door;
@@ -31,7 +28,6 @@ mod golden_imports;
 mod hostile_imports;
 mod import;
 mod import_ids;
-mod integrations;
 #[cfg(all(feature = "kurrentdb", feature = "postgres"))]
 mod kurrent;
 #[cfg(feature = "kurrentdb")]
@@ -46,6 +42,7 @@ mod metrics;
 mod operations;
 mod operators;
 mod permissions;
+mod places;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
@@ -65,15 +62,13 @@ mod runbook;
 #[cfg(feature = "postgres")]
 mod schema;
 mod sealing;
-mod second_human;
 mod shape;
 #[cfg(feature = "postgres")]
 mod snapshots;
 mod sources;
 #[cfg(any(feature = "postgres", feature = "kurrentdb"))]
 mod standstill;
-mod story;
-mod tasks;
+mod surroundings;
 mod verify;
 mod views;
 mod whole_life;

@@ -48,12 +48,12 @@ fn a_context_is_the_same_word_in_every_folder() {
     let events: BTreeSet<&str> = Event::types().map(|t| t.name.split_once('.').unwrap().0).collect();
     assert_eq!(events, CONTEXTS.iter().copied().collect());
     for context in CONTEXTS {
-        for file in
-            ["domain/src/X.rs", "commands/src/X.rs", "projections/src/X.rs", "projections/src/X.sql", "read-api/src/X.rs", "event-schemas/X", "tests/it/X.rs"]
-        {
+        for file in ["domain/src/X.rs", "commands/src/X.rs", "projections/src/X.rs", "projections/src/X.sql", "read-api/src/X.rs", "event-schemas/X"] {
             let path = root().join(file.replace('X', context));
             assert!(path.exists(), "{} is missing", path.display());
         }
+        let told = ["commands/tests/stories/X.rs", "tests/it/X.rs"].map(|file| root().join(file.replace('X', context)).exists());
+        assert!(told.contains(&true), "no story of {context} is told, neither of its rules nor through the doors");
     }
     for kind in Event::types() {
         assert!(commands::AnyCommand::types().any(|c| c.name.split_once('.').unwrap().0 == kind.name.split_once('.').unwrap().0));

@@ -1,11 +1,9 @@
 //! An installation of one's own: a folder, an app, and a door on a free port when it is wanted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use commands::{Actor, Clock, CommandError, Receipt, Submission};
-use domain::access::PrincipalKind;
+use commands::{Clock, Receipt, Submission};
 use domain::ids::{ApprovalId, ErasureId, INSTALLATION};
 use domain::{BusinessId, PrincipalId, SubjectId, Timestamp};
 use event_log::sqlite::Options;
@@ -16,6 +14,8 @@ use server::app::{App, Handles, operator};
 use server::config::{Config, Overrides};
 use tempfile::TempDir;
 use uuid::Uuid;
+
+use crate::asking::Asking;
 
 /// When tests begin: the clock stands still until it is moved.
 pub const BEGIN: &str = "2026-11-22T12:00:00Z";
@@ -28,7 +28,7 @@ pub struct Installation {
     pub clock: Clock,
     /// Its folder; gone with it.
     pub folder: TempDir,
-    keys: AtomicU64,
+    asking: Asking,
 }
 
 /// Settings for a folder.
@@ -47,6 +47,18 @@ pub fn config(folder: &std::path::Path) -> Config {
 #[must_use]
 pub fn handles(clock: &Clock) -> Handles {
     Handles { clock: clock.clone(), entropy: Entropy::Seeded(Arc::default()), ..Handles::default() }
+}
+
+impl std::ops::Deref for Installation {
+    type Target = Asking;
+
+    fn deref(&self) -> &Asking {
+        &self.asking
+    }
+}
+
+fn asking(app: &App, keys: u64) -> Asking {
+    Asking::new(Arc::clone(&app.desk), operator(), keys)
 }
 
 impl Installation {
@@ -75,13 +87,13 @@ impl Installation {
         let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
         let handles = Handles { entropy: Entropy::Seeded(Arc::clone(seed)), ..handles(&clock) };
         let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
-        Self { app, clock, folder, keys: AtomicU64::new(0) }
+        Self { asking: asking(&app, 0), app, clock, folder }
     }
 
     async fn on(folder: TempDir, clock: Clock, log: Options) -> Self {
         let handles = Handles { log, ..handles(&clock) };
         let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
-        Self { app, clock, folder, keys: AtomicU64::new(0) }
+        Self { asking: asking(&app, 0), app, clock, folder }
     }
 
     /// One on a folder that is there.
@@ -92,8 +104,8 @@ impl Installation {
         let clock = Clock::manual(BEGIN.parse::<Timestamp>().unwrap());
         let handles = Handles { clock: clock.clone(), entropy: Entropy::System, ..Handles::default() };
         let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
-        let keys = AtomicU64::new(u64::from(uuid::Uuid::now_v7().as_fields().1) << 32);
-        Self { app, clock, folder, keys }
+        let keys = u64::from(uuid::Uuid::now_v7().as_fields().1) << 32;
+        Self { asking: asking(&app, keys), app, clock, folder }
     }
 
     /// One whose feeds wait for nobody.
@@ -104,7 +116,7 @@ impl Installation {
         let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
         let handles = Handles { patience: Some(std::time::Duration::from_millis(100)), ..handles(&clock) };
         let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
-        Self { app, clock, folder, keys: AtomicU64::new(0) }
+        Self { asking: asking(&app, 0), app, clock, folder }
     }
 
     /// One more process on a log, in PostgreSQL or (without an address) in a folder of its own; all of
@@ -126,7 +138,7 @@ impl Installation {
         std::fs::copy(forgotten, folder.path().join("forgotten")).unwrap();
         let clock = Clock::manual(BEGIN.parse::<Timestamp>().unwrap());
         let app = Arc::new(App::open(&Config { log: url.to_owned(), ..config(folder.path()) }, handles(&clock)).await.unwrap());
-        Self { app, clock, folder, keys: AtomicU64::new(1_000_000) }
+        Self { asking: asking(&app, 1_000_000), app, clock, folder }
     }
 
     /// The same, with a folder for snapshots of the views.
@@ -140,8 +152,8 @@ impl Installation {
         let handles = Handles { snapshots: often, ..handles(&clock) };
         let app = Arc::new(App::open(&config, handles).await.unwrap());
         // Keys of different processes must not be the same by chance.
-        let keys = AtomicU64::new(u64::from(uuid::Uuid::now_v7().as_fields().1) << 32);
-        Self { app, clock, folder, keys }
+        let keys = u64::from(uuid::Uuid::now_v7().as_fields().1) << 32;
+        Self { asking: asking(&app, keys), app, clock, folder }
     }
 
     /// One more process on a log in KurrentDB whose keyring is in PostgreSQL.
@@ -153,7 +165,7 @@ impl Installation {
         std::fs::write(folder.path().join("keyring.key"), "07".repeat(32)).unwrap();
         let config = Config { log: url.to_owned(), keys: keys.to_owned(), ..config(folder.path()) };
         let app = Arc::new(App::open(&config, handles(&clock)).await.unwrap());
-        Self { app, clock, folder, keys: AtomicU64::new(u64::from(uuid::Uuid::now_v7().as_fields().1) << 32) }
+        Self { asking: asking(&app, u64::from(uuid::Uuid::now_v7().as_fields().1) << 32), app, clock, folder }
     }
 
     /// Closes it and opens its folder again.
@@ -170,14 +182,15 @@ impl Installation {
     /// # Panics
     /// When somebody still holds it.
     pub async fn reopen_after(self, between: impl FnOnce(&std::path::Path) -> u32) -> Self {
-        let Self { app, clock, folder, .. } = self;
+        let Self { app, clock, folder, asking: left } = self;
+        drop(left);
         Arc::into_inner(app).expect("nobody else holds it").close().await;
         let views_pages_max = between(folder.path());
         // Other randomness than before: the same ids must not come again by chance.
         let entropy = Entropy::System;
         let handles = Handles { clock: clock.clone(), entropy, views_pages_max, ..Handles::default() };
         let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
-        Self { app, clock, folder, keys: AtomicU64::new(1_000_000) }
+        Self { asking: asking(&app, 1_000_000), app, clock, folder }
     }
 
     /// Closes it; its folder stays.
@@ -185,97 +198,10 @@ impl Installation {
     /// # Panics
     /// When somebody still holds it.
     pub async fn close(self) -> TempDir {
-        let Self { app, folder, .. } = self;
+        let Self { app, folder, asking: left, .. } = self;
+        drop(left);
         Arc::into_inner(app).expect("nobody else holds it").close().await;
         folder
-    }
-
-    /// A key that was not used before.
-    #[must_use]
-    pub fn key(&self) -> String {
-        format!("test-{}", self.keys.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Submits under a fresh key.
-    ///
-    /// # Errors
-    /// What the desk says.
-    pub async fn submit(&self, actor: &Actor, business: BusinessId, command: &str, id: Option<Uuid>, data: Value) -> Result<Receipt, CommandError> {
-        self.app.desk.submit(Submission::new(business, actor.clone(), self.key(), command, id, &data)).await
-    }
-
-    /// Submits as the operator, who must get through.
-    ///
-    /// # Panics
-    /// When the desk refuses.
-    pub async fn must(&self, business: BusinessId, command: &str, id: Option<Uuid>, data: Value) -> Receipt {
-        let actor = self.app.operator_in(business).await.unwrap();
-        self.submit(&actor, business, command, id, data).await.unwrap_or_else(|e| panic!("{command}: {e}"))
-    }
-
-    /// Registers a business whose owner is the operator.
-    pub async fn business(&self, slug: &str) -> BusinessId {
-        let data = json!({"slug": slug, "currency": "EUR", "idea": "canary-idea"});
-        self.must(INSTALLATION, "businesses.register", None, data).await.business
-    }
-
-    /// A principal with a role in a business.
-    ///
-    /// # Panics
-    /// When it can't be added.
-    pub async fn principal(&self, business: BusinessId, kind: PrincipalKind, role: Option<&str>) -> Actor {
-        let id = Uuid::now_v7();
-        let add = json!({"kind": kind, "display_name": "canary-name"});
-        self.must(INSTALLATION, "access.add_principal", Some(id), add).await;
-        if let Some(role) = role {
-            self.must(INSTALLATION, "access.grant_role", Some(id), json!({"business": business, "role": role})).await;
-        }
-        self.app.desk.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
-    }
-
-    /// A second human who may approve in a business: the same one every time, made an approver by
-    /// another operator than the one who asks.
-    ///
-    /// # Panics
-    /// When it can't be added.
-    pub async fn approver(&self, business: BusinessId) -> Actor {
-        let id = business.name("approver of tests");
-        let known = self.app.desk.directory().actor(PrincipalId(id), business).await.unwrap();
-        if let Some(known) = known.filter(|a| !a.roles.is_empty()) {
-            return known;
-        }
-        let add = json!({"kind": "human", "display_name": "canary-approver"});
-        self.must(INSTALLATION, "access.add_principal", Some(id), add).await;
-        let other = INSTALLATION.name("second operator of tests");
-        let operator = json!({"kind": "human", "display_name": "canary-operator", "operator": true});
-        self.must(INSTALLATION, "access.add_principal", Some(other), operator).await;
-        let other = self.app.desk.directory().actor(PrincipalId(other), INSTALLATION).await.unwrap().unwrap();
-        self.submit(&other, INSTALLATION, "access.grant_role", Some(id), json!({"business": business, "role": "approver"})).await.unwrap();
-        self.app.desk.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
-    }
-
-    /// Asks for approval of a command as the operator and has it granted; the approval's id.
-    ///
-    /// # Panics
-    /// When that does not work.
-    pub async fn approval_of(&self, business: BusinessId, command: &str, id: Uuid, data: &Value) -> Uuid {
-        let request = json!({"command": {"type": command, "id": id, "data": data}});
-        let approval = self.must(business, "approvals.request", None, request).await.events[0].id;
-        let approver = self.approver(business).await;
-        self.submit(&approver, business, "approvals.vote", Some(approval), json!({"choice": "approve"})).await.unwrap();
-        approval
-    }
-
-    /// Sends as the operator what needs approval, with an approval that was asked for and granted.
-    ///
-    /// # Panics
-    /// When that does not work.
-    pub async fn approved(&self, business: BusinessId, command: &str, id: Uuid, data: Value) -> Receipt {
-        let approval = self.approval_of(business, command, id, &data).await;
-        let actor = self.app.operator_in(business).await.unwrap();
-        let mut submission = Submission::new(business, actor, self.key(), command, Some(id), &data);
-        submission.approval_id = Some(domain::ids::ApprovalId(approval));
-        self.app.desk.submit(submission).await.unwrap_or_else(|e| panic!("{command}: {e}"))
     }
 
     /// Forgets somebody as the operator; the business's own texts with the approval of a second human.

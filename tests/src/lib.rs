@@ -2,6 +2,8 @@
 //! suite for any store, a writer that is there to be killed, and an installation of one's own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, reason = "test code may")]
 
+#[path = "../../commands/tests/stories/asking.rs"]
+pub mod asking;
 #[cfg(feature = "postgres")]
 pub mod fleet;
 pub mod installation;

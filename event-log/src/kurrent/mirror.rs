@@ -146,7 +146,7 @@ impl Mirror {
     /// Why the cluster can't be heard at the moment.
     pub(super) fn trouble(&self) -> Option<String> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        self.other.get().cloned().or_else(|| (!trouble.is_empty()).then(|| trouble.clone()))
+        self.other.get().cloned().or_else(|| (!trouble.is_empty()).then(|| trouble.clone())).or_else(|| self.log.trouble())
     }
 
     /// Begins to follow, and waits until everything is there; gives up when for `patience` nothing comes.

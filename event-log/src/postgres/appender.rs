@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions as _, Row as _};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use super::follower::advance;
+use super::follower::{Heard, advance};
 use super::plan::{Believed, Plan, plan};
 use super::{Job, Queued, count, within};
 use crate::log::{AppendError, Committed};
@@ -63,13 +63,14 @@ struct Appender {
     connection: Option<PgConnection>,
     believed: Believed,
     moved: watch::Sender<u64>,
+    heard: Heard,
     /// Events that were sent and whose outcome is unknown.
     doubtful: HashSet<EventId>,
 }
 
 /// Appends what is queued until it is told to stop.
-pub(super) async fn run(options: PgConnectOptions, mut jobs: mpsc::Receiver<Job>, moved: watch::Sender<u64>) {
-    let mut appender = Appender { options, connection: None, believed: Believed::default(), moved, doubtful: HashSet::new() };
+pub(super) async fn run(options: PgConnectOptions, mut jobs: mpsc::Receiver<Job>, moved: watch::Sender<u64>, heard: Heard) {
+    let mut appender = Appender { options, connection: None, believed: Believed::default(), moved, heard, doubtful: HashSet::new() };
     let mut stopping = false;
     while !stopping {
         let Some(first) = jobs.recv().await else { return };
@@ -133,6 +134,7 @@ impl Appender {
                 }
                 Some(error) => {
                     tracing::error!(error = %e, log.appends = queue.len(), "appends were not stored");
+                    self.heard.stored(Some(&error));
                     for queued in std::mem::take(&mut queue) {
                         self.answer(queued, Err(error.clone()));
                     }
@@ -156,6 +158,7 @@ impl Appender {
         let mut answers: HashMap<usize, Result<Committed, AppendError>> = plan.answered.iter().map(|(i, e)| (*i, Err(e.clone()))).collect();
         if !plan.placed.is_empty() {
             let rows = self.call(&plan).await?;
+            self.heard.stored(None);
             answers.extend(self.understand(&plan, queue, &rows)?);
         }
         for (i, queued) in std::mem::take(queue).into_iter().enumerate() {

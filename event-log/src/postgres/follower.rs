@@ -1,6 +1,6 @@
 //! Follows the end of the log, whoever appends.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::limits::STORE_SILENT_MS_MAX;
@@ -8,30 +8,55 @@ use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::watch;
 
 use super::{ANSWER_MAX, count, read, within};
-use crate::log::LogError;
+use crate::log::{AppendError, LogError};
 
 /// How often the end of the log is asked for, should a notification get lost.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 
-/// When the database last answered.
+/// How long a refused append speaks against the database when none comes after it: only another append
+/// would say whether there is room again.
+const REFUSAL_COUNTS: Duration = Duration::from_secs(10);
+
+/// What was last heard of the database.
 #[derive(Clone)]
-pub(super) struct Heard(Arc<Mutex<Instant>>);
+pub(super) struct Heard(Arc<Mutex<Last>>);
+
+struct Last {
+    /// When it answered.
+    answer: Instant,
+    /// When it refused to store an append, and why; `None` once it stored one.
+    refusal: Option<(Instant, String)>,
+}
 
 impl Default for Heard {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Mutex::new(Last { answer: Instant::now(), refusal: None })))
     }
 }
 
 impl Heard {
-    fn now(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For how many milliseconds it has said nothing, when that is too long.
-    pub(super) fn silence(&self) -> Option<u128> {
-        let silent = self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-        (silent > Duration::from_millis(STORE_SILENT_MS_MAX)).then_some(silent.as_millis())
+    fn answered(&self) {
+        self.last().answer = Instant::now();
+    }
+
+    /// It stored an append, or refused to.
+    pub(super) fn stored(&self, refusal: Option<&AppendError>) {
+        self.last().refusal = refusal.map(|why| (Instant::now(), why.to_string()));
+    }
+
+    /// Why it can't be worked with at the moment.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let last = self.last();
+        let silent = last.answer.elapsed();
+        if silent > Duration::from_millis(STORE_SILENT_MS_MAX) {
+            return Some(format!("PostgreSQL has not answered for {} ms", silent.as_millis()));
+        }
+        let refusal = last.refusal.as_ref().filter(|(at, _)| at.elapsed() < REFUSAL_COUNTS);
+        refusal.map(|(_, why)| format!("PostgreSQL refused the last append: {why}"))
     }
 }
 
@@ -69,7 +94,7 @@ pub(super) async fn follow(pool: PgPool, moved: watch::Sender<u64>, heard: Heard
             Err(_) => last_position(&pool).await.inspect_err(|e| tracing::warn!(error = %e, "the end of the log could not be asked for")).ok(),
         };
         if let Some(position) = position {
-            heard.now();
+            heard.answered();
             advance(&moved, position);
         }
     }

@@ -22,6 +22,10 @@ const COMPANY_LOOK: Duration = Duration::from_micros(20);
 const BATCH_APPENDS_MAX: usize = 1_000;
 /// … or this many bytes.
 const BATCH_BYTES_MAX: usize = 16 << 20;
+/// How often a writer that could not write tries whether it can again …
+const TRY_AGAIN_EVERY: Duration = Duration::from_secs(1);
+/// … while it looks so often whether somebody wants something written.
+const GLANCE_EVERY: Duration = Duration::from_millis(5);
 /// Versions and heads that are remembered between batches.
 const REMEMBERED_MAX: usize = 200_000;
 
@@ -34,6 +38,8 @@ pub(super) struct Writer {
     broken: HashMap<u64, u64>,
     /// The batch of copied events of which one could not be written.
     unwritten: Option<u64>,
+    /// Why the last transaction was not stored; `None` when it was.
+    trouble: watch::Sender<Option<String>>,
 }
 
 fn append_error(e: &rusqlite::Error) -> AppendError {
@@ -65,11 +71,24 @@ impl Writer {
             Ok((connection, position.unwrap_or(0)))
         };
         let (connection, position) = open().map_err(|e| log_error(&e))?;
-        Ok(Self { connection, position, versions: HashMap::new(), heads: HashMap::new(), broken: HashMap::new(), unwritten: None })
+        Ok(Self {
+            connection,
+            position,
+            versions: HashMap::new(),
+            heads: HashMap::new(),
+            broken: HashMap::new(),
+            unwritten: None,
+            trouble: watch::channel(None).0,
+        })
     }
 
     pub(super) fn last_position(&self) -> u64 {
         self.position
+    }
+
+    /// Why nothing can be written at the moment; `None` when it can.
+    pub(super) fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.subscribe()
     }
 
     /// How many events there are; of a mirror that is not what the positions say.
@@ -80,7 +99,7 @@ impl Writer {
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>, moved: &watch::Sender<u64>) {
         let (mut stopping, mut expected) = (false, 1);
         while !stopping {
-            let Some(first) = jobs.blocking_recv() else { return };
+            let Some(first) = self.next(&mut jobs) else { return };
             let mut batch = Vec::new();
             let (began, mut bytes) = (Instant::now(), 0);
             let mut next = Some(first);
@@ -116,6 +135,30 @@ impl Writer {
         }
     }
 
+    /// The next job. A writer that could not write tries meanwhile whether it can again: whoever is told that
+    /// it can't sends it nothing more.
+    fn next(&self, jobs: &mut mpsc::Receiver<Job>) -> Option<Job> {
+        while self.trouble.borrow().is_some() {
+            let tries_again = Instant::now() + TRY_AGAIN_EVERY;
+            while Instant::now() < tries_again {
+                match jobs.try_recv() {
+                    Ok(job) => return Some(job),
+                    Err(mpsc::error::TryRecvError::Disconnected) => return None,
+                    Err(mpsc::error::TryRecvError::Empty) => std::thread::sleep(GLANCE_EVERY),
+                }
+            }
+            // Nothing reads that number; writing it needs a page and a sync, as an append does.
+            self.wrote(self.connection.execute_batch("PRAGMA user_version = 0").map_err(|e| append_error(&e)).err());
+        }
+        jobs.blocking_recv()
+    }
+
+    /// Remembers what became of the last transaction.
+    fn wrote(&self, error: Option<AppendError>) {
+        let trouble = error.map(|e| format!("the log can't be written: {e}"));
+        self.trouble.send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
+    }
+
     fn commit(&mut self, mut batch: Vec<Queued>, moved: &watch::Sender<u64>) {
         fail::fail_point!("log-writer");
         let (before, broken) = (self.position, self.broken.clone());
@@ -127,6 +170,7 @@ impl Writer {
             batch.iter_mut().for_each(|q| q.new = false);
             written = self.write(&batch);
         }
+        self.wrote(written.as_ref().err().map(append_error));
         match written {
             Ok(answers) => {
                 // Readers are told before the callers, so that nobody waits for what is already there.

@@ -6,6 +6,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use domain::limits::BODY_MS_MAX;
 use futures_util::StreamExt as _;
+use tokio::sync::Semaphore;
 
 use super::Problem;
 
@@ -14,8 +15,10 @@ const LARGE_BYTES: u64 = 64 << 10;
 
 /// Most that is read on …
 const DRAINED_BYTES_MAX: usize = 4 << 20;
-/// … and for how long.
+/// … for so long …
 const DRAIN_MAX: Duration = Duration::from_secs(1);
+/// … and of so many at once: refusing many costs less than serving them.
+static DRAINS: Semaphore = Semaphore::const_new(8);
 
 /// Whether a request announces a body that is not worth reading only to throw it away.
 pub(super) fn is_large(request: &HttpRequest) -> bool {
@@ -24,8 +27,9 @@ pub(super) fn is_large(request: &HttpRequest) -> bool {
 }
 
 /// Reads on a little for somebody who is known and is refused: who is cut off in the middle of sending may not
-/// read the answer.
+/// read the answer. Where many are refused at once, most are cut off.
 pub(super) async fn drain(body: &mut web::Payload) {
+    let Ok(_place) = DRAINS.try_acquire() else { return };
     let rest = async {
         let mut drained = 0;
         while let Some(Ok(chunk)) = body.next().await {

@@ -85,7 +85,7 @@ impl From<CommandError> for Problem {
         let status = match &e {
             CommandError::Malformed(_) => 400,
             CommandError::NotFound(_) => 404,
-            CommandError::Forbidden(_) => 403,
+            CommandError::Forbidden { .. } => 403,
             CommandError::Refused(_) | CommandError::KeyReused(_) => 422,
             CommandError::PreconditionFailed { .. } => 412,
             CommandError::Conflict { .. } => 409,

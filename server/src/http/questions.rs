@@ -29,6 +29,11 @@ impl Default for Questions {
 }
 
 impl Questions {
+    /// How many run at the moment.
+    pub(crate) fn running(&self) -> usize {
+        GRAPHQL_QUERIES_MAX - self.all.available_permits()
+    }
+
     /// Answers when there is a place: first one of its principal's own, so that who asks a lot waits for
     /// nobody but itself.
     pub(crate) async fn ask(&self, api: &Api, viewer: Viewer, request: Request) -> Result<Response, TooSlow> {

@@ -121,7 +121,7 @@ impl Cast {
         match self.installation().app.desk.submit(submission).await {
             Ok(_) => "200".to_owned(),
             Err(e @ commands::CommandError::NotFound(_)) => format!("404 {e}"),
-            Err(e @ commands::CommandError::Forbidden(_)) => format!("403 {e}"),
+            Err(e @ commands::CommandError::Forbidden { .. }) => format!("403 {e}"),
             Err(e) => format!("422 {e}"),
         }
     }

@@ -1,4 +1,4 @@
-//! Decisions.
+//! Decisions: recorded, superseded, reversed, observed.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Agents.
+//! Agents: enrolled, changed, suspended, retired.
 
 use domain::access::PrincipalKind;
 use domain::values::Role;
