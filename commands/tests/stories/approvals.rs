@@ -191,3 +191,34 @@ fn an_approval_is_not_asked_for_what_would_be_refused_anyway() {
     let agent = asked.by(actor(50, PrincipalKind::Agent, &[Role::Agent]));
     assert_eq!(agent.when("approvals.request", id(2), raise), Err("requester_may_not"));
 }
+
+#[test]
+fn a_refused_voter_is_told_whose_vote_counts() {
+    let member = requested().by(actor(3, PrincipalKind::Human, &[Role::Member]));
+    let refusal = member.events("approvals.vote", id(1), json!({"choice": "approve"})).unwrap_err().to_string();
+    assert!(refusal.contains("owner, approver"), "{refusal}");
+}
+
+#[test]
+fn a_member_widens_the_circle_when_half_of_the_time_has_gone_and_a_voter_at_once() {
+    let story = built().given("approvals.define_policy", BUSINESS.0, two_votes_policy()).given("approvals.request", id(1), json!({"command": launch()}));
+    let escalates = |story: &Story, n, role| story.clone().by(actor(n, PrincipalKind::Human, &[role])).when("approvals.escalate", id(1), json!({}));
+    let half = story.clone().later(1_800);
+    assert_eq!(escalates(&story, 2, Role::Approver), Ok(vec!["approvals.escalated"]));
+    assert_eq!(escalates(&story, 9, Role::Owner), Ok(vec!["approvals.escalated"]));
+    assert_eq!(escalates(&story.later(1_799), 3, Role::Member), Err("too_early"));
+    assert_eq!(escalates(&half, 3, Role::Member), Ok(vec!["approvals.escalated"]));
+}
+
+#[test]
+fn rules_that_never_apply_are_refused_and_no_built_in_step_is_one() {
+    let names = |command: &str| {
+        json!({"rules": [{"name": "r", "when": {"command_types": [command]}, "quorum": 1, "roles": ["approver"], "separation_of_duties": true,
+            "expires_after_seconds": 60, "escalate_to": []}]})
+    };
+    for command in ["access.grant_role", "businesses.register", "businesses.claim_slug", "approvals.vote", "approvals.request"] {
+        assert_eq!(Story::new().when("approvals.define_policy", BUSINESS.0, names(command)), Err("rule_faulty"), "{command}");
+    }
+    let other = Story::new().by(approver(2)).by(actor(1, PrincipalKind::Human, &[Role::Owner]));
+    assert_eq!(other.when("approvals.define_policy", BUSINESS.0, names("approvals.define_policy")), Ok(vec!["approvals.policy_defined"]));
+}

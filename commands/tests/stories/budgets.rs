@@ -264,3 +264,37 @@ fn who_causes_an_overrun_does_not_withdraw_what_is_asked_for_it() {
     let domain::Event::Budgets(domain::budgets::Event::Overrun(overrun)) = over.last("budgets.overrun") else { panic!() };
     assert_eq!(over.when("approvals.withdraw", overrun.approval.unwrap().0, json!({})), Err("not_the_requester"));
 }
+
+#[test]
+fn a_limit_is_lowered_in_its_own_currency_and_raised_by_a_raise() {
+    let again = |limit: Value| with_hundred().when("budgets.set", whole(), json!({"scope": {"business": {}}, "window": "lifetime", "limit": limit}));
+    assert_eq!(again(json!({"amount": "50", "currency": "USD"})), Err("wrong_currency"));
+    assert_eq!(again(eur("100")), Ok(vec![]));
+    assert_eq!(again(eur("99")), Ok(vec!["budgets.limit_set"]));
+    assert_eq!(again(eur("100.01")), Err("raise_instead"));
+}
+
+#[test]
+fn a_reservation_says_nothing_of_its_end_and_stands_for_a_week() {
+    let member = |n| crate::story::actor(n, domain::access::PrincipalKind::Human, &[domain::values::Role::Member]);
+    let held = with_hundred().by(member(2)).given("budgets.reserve", id(1), json!({"amount": eur("100")}));
+    let frees = |story: Story| story.by(member(3)).when("budgets.release", whole(), json!({"reservation": id(1)}));
+    assert_eq!(frees(held.clone().later(7 * 86_400 - 1)), Err("not_yours"));
+    assert_eq!(frees(held.later(7 * 86_400)), Ok(vec!["budgets.released"]));
+}
+
+#[test]
+fn the_owner_of_an_agent_closes_what_was_set_aside_for_it_and_no_other_member() {
+    use crate::agents::enrol;
+    use crate::story::{actor, agent_of};
+    use domain::access::PrincipalKind;
+    use domain::values::Role;
+    let mut agent = enrol("producer", 50);
+    agent["owner"] = json!(id(2));
+    let member = |n| actor(n, PrincipalKind::Human, &[Role::Member]);
+    let story = with_hundred().by(member(2)).by(actor(1, PrincipalKind::Human, &[Role::Owner])).given("agents.enrol", agent_of(50), agent);
+    let held = story.given("budgets.reserve", id(1), json!({"amount": eur("10"), "purpose": {"agent": agent_of(50)}}));
+    let release = json!({"reservation": id(1)});
+    assert_eq!(held.clone().by(member(3)).when("budgets.release", whole(), release.clone()), Err("not_yours"));
+    assert_eq!(held.by(member(2)).when("budgets.release", whole(), release), Ok(vec!["budgets.released"]));
+}

@@ -159,3 +159,43 @@ async fn a_policy_that_too_few_could_change_is_mended_by_an_operator_under_the_b
     assert_eq!(vote(&first, asked).await, "taken");
     assert_eq!(present(asked).await, "taken");
 }
+
+#[tokio::test]
+async fn a_rule_on_amounts_reaches_every_command_about_a_budget() {
+    let eur = |amount: &str| json!({"amount": amount, "currency": "EUR"});
+    let dear = |command: &str| rule(command, command, &json!({"when": {"command_types": [command], "amount_at_least": eur("100")}}));
+    let of_agents = rule("agents", "budgets.reserve", &json!({"when": {"command_types": ["budgets.reserve"], "actor_kinds": ["agent"]}}));
+    let of_crm = rule("crm", "budgets.reserve", &json!({"when": {"command_types": ["budgets.reserve"], "connectors": ["crm"]}}));
+    let (bus, business, owner) = ruled(&[dear("budgets.set"), dear("budgets.raise"), dear("budgets.settle"), of_agents, of_crm]).await;
+    let set = |limit: &str| json!({"scope": {"business": {}}, "window": "lifetime", "limit": eur(limit)});
+    assert_eq!(said(bus.submit(&owner, business, "budgets.set", None, set("100")).await), "approval_required");
+    let budget = bus.must(business, "budgets.set", None, set("99")).await.events[0].id;
+    let acts = async |command: &str, data: Value| said(bus.submit(&owner, business, command, Some(budget), data).await);
+    assert_eq!(acts("budgets.raise", json!({"by": eur("100")})).await, "approval_required");
+    assert_eq!(acts("budgets.raise", json!({"by": eur("99")})).await, "taken");
+    let reserved = bus.must(business, "budgets.reserve", None, json!({"amount": eur("1"), "purpose": {"connector": "bank"}})).await.events[0].id;
+    assert_eq!(acts("budgets.settle", json!({"reservation": reserved, "amount": eur("100")})).await, "approval_required");
+    let service = bus.principal(business, PrincipalKind::Service, Some("service")).await;
+    let reserve = async |purpose: Value| said(bus.submit(&service, business, "budgets.reserve", None, json!({"amount": eur("1"), "purpose": purpose})).await);
+    assert_eq!(reserve(json!({"connector": "bank"})).await, "taken");
+    assert_eq!(reserve(json!({"connector": "crm"})).await, "approval_required");
+    let principal = bus.principal(business, PrincipalKind::Agent, Some("agent")).await.principal;
+    let enrol = json!({"name": "a", "team": "sales", "role": "producer", "runtime": {"model": "m"}, "principal": principal, "concurrency": 1});
+    let agent = bus.must(business, "agents.enrol", None, enrol).await.events[0].id;
+    assert_eq!(reserve(json!({"agent": agent, "connector": "bank"})).await, "approval_required");
+}
+
+#[tokio::test]
+async fn a_request_is_tried_as_it_would_be_sent_without_an_approval_of_its_own() {
+    let bus = Bus::new().await;
+    let business = bus.business("acme").await;
+    let wind_up = json!({"to": "wound_up"});
+    let approval = bus.approval_of(business, "businesses.advance", business.0, &wind_up).await;
+    let owner = bus.operator_in(business).await;
+    let request = json!({"command": {"type": "businesses.advance", "id": business, "data": wind_up}});
+    let id = Uuid::from_u128(9);
+    // An approval that comes with a request is not what the request is tried with.
+    let with_another = bus.present(&owner, business, "approvals.request", id, &request, Some(approval)).await;
+    assert_eq!(said(with_another), "approval_mismatch");
+    assert_eq!(said(bus.submit(&owner, business, "approvals.request", Some(id), request).await), "taken");
+}
