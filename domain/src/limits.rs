@@ -143,11 +143,21 @@ pub const IMPORT_WAVE_BYTES_MAX: usize = 4 << 20;
 /// Cases of one CSV file.
 pub const IMPORT_CASES_MAX: usize = 500_000;
 
+/// Bytes of a body that needs no room of its own.
+pub const BODY_BYTES_SMALL: usize = 16 << 10;
+/// Bytes of the larger bodies of one principal that are on their way in.
+pub const BODIES_BYTES_PER_PRINCIPAL_MAX: usize = 8 << 20;
+/// Bytes of the larger bodies of everybody.
+pub const BODIES_BYTES_MAX: usize = 256 << 20;
+
 /// Name, value and unit of each, for people.
 pub const ALL: &[(&str, u64, &str)] = &[
     ("body", BODY_BYTES_MAX as u64, "bytes"),
     ("small body", SMALL_BODY_BYTES_MAX as u64, "bytes, where no command comes"),
     ("body time", BODY_MS_MAX, "ms"),
+    ("body without room of its own", BODY_BYTES_SMALL as u64, "bytes"),
+    ("bodies of a principal", BODIES_BYTES_PER_PRINCIPAL_MAX as u64, "bytes on their way in"),
+    ("bodies", BODIES_BYTES_MAX as u64, "bytes on their way in"),
     ("head time", HEAD_MS_MAX, "ms"),
     ("first message", INIT_BYTES_MAX as u64, "bytes, on a WebSocket"),
     ("event", EVENT_BYTES_MAX as u64, "bytes"),

@@ -33,6 +33,7 @@ use domain::{BusinessId, PrincipalId};
 use futures_util::FutureExt as _;
 
 use crate::app::{App, AppError};
+use body::Bodies;
 pub(crate) use consumers::{change_consumer, consumers_status};
 pub(crate) use door::Body as CommandBody;
 use host::Hosts;
@@ -61,6 +62,7 @@ pub(crate) struct State {
     /// Feeds of each principal.
     feeds: Slots<PrincipalId>,
     questions: Questions,
+    bodies: Bodies,
     /// Records of imports, which are large: those of each principal …
     importers: Slots<PrincipalId>,
     /// … and of all.
@@ -129,6 +131,7 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
         strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
         feeds: Slots::new(FEEDS_PER_PRINCIPAL_MAX),
         questions: Questions::default(),
+        bodies: Bodies::default(),
         importers: Slots::new(IMPORTS_PER_PRINCIPAL_MAX),
         imports: Semaphore::new(IMPORTS_MAX),
     });
@@ -281,6 +284,7 @@ async fn ready(state: Shared) -> HttpResponse {
 /// How many of the places are taken, of what may run so many times at once.
 fn places_taken(state: &State) -> String {
     let taken = [
+        ("bytes of bodies", state.bodies.bytes()),
         ("feeds", FEEDS_MAX - state.app.feeds.available_permits()),
         ("graphql queries", state.questions.running()),
         ("imports", IMPORTS_MAX - state.imports.available_permits()),

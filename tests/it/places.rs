@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use domain::PrincipalId;
 use domain::ids::INSTALLATION;
 use domain::limits::{
-    GRAPHQL_QUERIES_MAX, GRAPHQL_QUERIES_PER_PRINCIPAL_MAX, IMPORTS_MAX, IMPORTS_PER_PRINCIPAL_MAX, MIN_POSITION_WAIT_MS_MAX, PROOF_MS_MAX, PROOFS_MAX,
+    BODIES_BYTES_PER_PRINCIPAL_MAX, BODY_BYTES_SMALL, GRAPHQL_QUERIES_MAX, GRAPHQL_QUERIES_PER_PRINCIPAL_MAX, IMPORTS_MAX, IMPORTS_PER_PRINCIPAL_MAX,
+    MIN_POSITION_WAIT_MS_MAX, PROOF_MS_MAX, PROOFS_MAX,
 };
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -129,6 +130,42 @@ async fn records_of_imports_wait_for_those_of_their_principal_and_for_all() {
         socket.read_to_end(&mut answer).await.unwrap();
         assert!(answer.starts_with(b"HTTP/1.1 4"));
     }
+}
+
+/// A command on its way in that has so many bytes, without its last one.
+async fn command_begun(door: &Door, key: &str, bytes: usize) -> (TcpStream, u8) {
+    let mut socket = TcpStream::connect(door.url().trim_start_matches("http://")).await.unwrap();
+    let head = format!(
+        "POST /v1/businesses/acme/commands HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nIdempotency-Key: {}\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n",
+        uuid::Uuid::now_v7()
+    );
+    socket.write_all(format!("{head}{}", " ".repeat(bytes - 1)).as_bytes()).await.unwrap();
+    (socket, b' ')
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_bodies_wait_for_room_and_small_ones_never_do() {
+    let door = Door::open().await;
+    let other = operator(&door, 1).await;
+    let large = BODIES_BYTES_PER_PRINCIPAL_MAX / 8;
+    let mut begun = Vec::new();
+    for _ in 0..8 {
+        begun.push(command_begun(&door, door.key(), large).await);
+    }
+    until_running(&door, "bytes of bodies", BODIES_BYTES_PER_PRINCIPAL_MAX).await;
+    let mut waits = command_begun(&door, door.key(), BODY_BYTES_SMALL + 1).await;
+    waits.0.write_all(b" ").await.unwrap();
+    assert!(is_silent(&waits.0).await, "there is no room for one more of this principal");
+    assert_eq!(running(&door, "bytes of bodies").await, BODIES_BYTES_PER_PRINCIPAL_MAX);
+    assert!(end(command_begun(&door, door.key(), BODY_BYTES_SMALL).await).await.starts_with("HTTP/1.1 400"), "a small one needs none");
+    assert!(end(command_begun(&door, &other, large).await).await.starts_with("HTTP/1.1 400"), "somebody else has room of their own");
+    for body in begun {
+        assert!(end(body).await.starts_with("HTTP/1.1 400"), "it was read, and is no command");
+    }
+    let mut answer = Vec::new();
+    waits.0.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 400"));
+    until_running(&door, "bytes of bodies", 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
-use domain::limits::BODY_MS_MAX;
+use domain::PrincipalId;
+use domain::limits::{BODIES_BYTES_MAX, BODIES_BYTES_PER_PRINCIPAL_MAX, BODY_BYTES_SMALL, BODY_MS_MAX};
 use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 
 use super::Problem;
+use super::slots::Slots;
 
 /// Bodies from so many bytes on are not drained when the request is refused.
 const LARGE_BYTES: u64 = 64 << 10;
@@ -42,30 +44,59 @@ pub(super) async fn drain(body: &mut web::Payload) {
     let _ = tokio::time::timeout(DRAIN_MAX, rest).await;
 }
 
-/// Reads a body of at most `max` bytes. Call it when the caller is authenticated.
-///
-/// # Errors
-/// 413 as soon as the length, announced or come so far, is above the limit; 408 after the deadline; 400
-/// when the connection breaks.
-pub(super) async fn read(request: &HttpRequest, mut body: web::Payload, max: usize) -> Result<web::Bytes, Problem> {
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if let Some(bytes) = announced.filter(|bytes| usize::try_from(*bytes).map_or(true, |bytes| bytes > max)) {
-        drain(&mut body).await;
-        return Err(too_large(bytes, max));
+/// Room for bodies that are on their way in: of each principal, and of all. Small ones need none, so that nobody
+/// who sends large ones slowly keeps others from sending commands.
+pub(super) struct Bodies {
+    of_principal: Slots<PrincipalId>,
+    all: Semaphore,
+}
+
+/// Bodies are counted in pieces of so many bytes.
+const PIECE_BYTES: usize = 1 << 10;
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self { of_principal: Slots::new(BODIES_BYTES_PER_PRINCIPAL_MAX / PIECE_BYTES), all: Semaphore::new(BODIES_BYTES_MAX / PIECE_BYTES) }
     }
-    let whole = async {
-        let mut read = web::BytesMut::new();
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|e| Problem::new(400, "malformed", &format!("the body broke off: {e}")))?;
-            if read.len() + chunk.len() > max {
-                return Err(too_large((read.len() + chunk.len()) as u64, max));
-            }
-            read.extend_from_slice(&chunk);
+}
+
+impl Bodies {
+    /// Bytes of those that are on their way in.
+    pub(super) fn bytes(&self) -> usize {
+        BODIES_BYTES_MAX - self.all.available_permits() * PIECE_BYTES
+    }
+
+    /// Reads a body of at most `max` bytes from somebody who is authenticated, when there is room for it.
+    ///
+    /// # Errors
+    /// 413 as soon as the length, announced or come so far, is above the limit; 408 after the deadline; 400
+    /// when the connection breaks.
+    pub(super) async fn read(&self, from: PrincipalId, request: &HttpRequest, mut body: web::Payload, max: usize) -> Result<web::Bytes, Problem> {
+        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        if let Some(bytes) = announced.filter(|bytes| usize::try_from(*bytes).map_or(true, |bytes| bytes > max)) {
+            drain(&mut body).await;
+            return Err(too_large(bytes, max));
         }
-        Ok(read.freeze())
-    };
-    let too_slow = |_| Problem::new(408, "body_too_slow", &format!("the body did not come within {BODY_MS_MAX} ms; send less at once"));
-    tokio::time::timeout(Duration::from_millis(BODY_MS_MAX), whole).await.map_err(too_slow)?
+        let most = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(max);
+        let whole = async {
+            let pieces = if most > BODY_BYTES_SMALL { most.div_ceil(PIECE_BYTES) } else { 0 };
+            let share = u32::try_from(pieces.min(BODIES_BYTES_PER_PRINCIPAL_MAX / PIECE_BYTES)).unwrap_or(0);
+            let _own = self.of_principal.wait(from, share).await;
+            let _of_all = self.all.acquire_many(share).await;
+            // One that announces its length grows no more, and so is never copied.
+            let mut read = web::BytesMut::with_capacity(announced.map_or(0, |_| most));
+            while let Some(chunk) = body.next().await {
+                let chunk = chunk.map_err(|e| Problem::new(400, "malformed", &format!("the body broke off: {e}")))?;
+                if read.len() + chunk.len() > max {
+                    return Err(too_large((read.len() + chunk.len()) as u64, max));
+                }
+                read.extend_from_slice(&chunk);
+            }
+            Ok(read.freeze())
+        };
+        let too_slow = |_| Problem::new(408, "body_too_slow", &format!("the body did not come within {BODY_MS_MAX} ms; send less at once"));
+        tokio::time::timeout(Duration::from_millis(BODY_MS_MAX), whole).await.map_err(too_slow)?
+    }
 }
 
 fn too_large(bytes: u64, max: usize) -> Problem {

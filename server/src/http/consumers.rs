@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::operations::operator;
-use super::{Problem, Shared, body};
+use super::{Problem, Shared};
 use crate::app::App;
 
 /// What should become of a consumer; with nothing said, it is only asked how all are.
@@ -71,8 +71,8 @@ pub(crate) async fn consumers_status(app: &App) -> Result<Value, LogError> {
 }
 
 pub(super) async fn consumers(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
-    operator(&request, &state).await?;
-    let body = body::read(&request, body, SMALL_BODY_BYTES_MAX).await?;
+    let operator = operator(&request, &state).await?;
+    let body = state.bodies.read(operator, &request, body, SMALL_BODY_BYTES_MAX).await?;
     let change: Change = serde_json::from_slice(&body).map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
     change_consumer(&state.app, change).await.map_err(|e| match e {
         ChangeError::Refused(why) => Problem::new(422, "no_such_place", &why),

@@ -62,7 +62,7 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
     let business = found.filter(|b| *b != INSTALLATION).ok_or_else(hidden)?;
     let actor = actor(&request, &state, business).await?;
     let admitted = admit(&state, &actor, business, &mut body).await?;
-    let body = body::read(&request, body, BODY_BYTES_MAX).await?;
+    let body = state.bodies.read(actor.principal, &request, body, BODY_BYTES_MAX).await?;
     let registers = || Body::parse(&body).is_ok_and(|b| b.r#type == "businesses.register");
     if !actor.may_see() && !registers() {
         return Err(hidden());
@@ -73,7 +73,7 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
 pub(super) async fn installation(request: HttpRequest, state: Shared, mut body: web::Payload) -> Result<HttpResponse, Problem> {
     let actor = actor(&request, &state, INSTALLATION).await?;
     let admitted = admit(&state, &actor, INSTALLATION, &mut body).await?;
-    let body = body::read(&request, body, BODY_BYTES_MAX).await?;
+    let body = state.bodies.read(actor.principal, &request, body, BODY_BYTES_MAX).await?;
     submit(&request, &state, INSTALLATION, actor, admitted, &body).await
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, json};
 
 use super::problem::let_in;
 use super::questions::TooSlow;
-use super::{Problem, Shared, body, reader};
+use super::{Problem, Shared, reader};
 
 const RESPONSE_JSON: &str = "application/graphql-response+json";
 
@@ -125,7 +125,7 @@ pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Payl
     if let Some(refused) = unsupported(&request, media) {
         return Ok(refused);
     }
-    let body = body::read(&request, body, BODY_BYTES_MAX).await?;
+    let body = state.bodies.read(viewer.principal, &request, body, BODY_BYTES_MAX).await?;
     if body.trim_ascii_start().starts_with(b"[") {
         return match serde_json::from_slice(&body) {
             Ok(batch) => {

@@ -9,12 +9,12 @@ use projections::ViewsError;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Problem, Shared, State, actor, body, principal};
+use super::{Problem, Shared, State, actor, principal};
 use crate::import::{Format, Importer, Settings};
 
-pub(super) async fn operator(request: &HttpRequest, state: &State) -> Result<(), Problem> {
+pub(super) async fn operator(request: &HttpRequest, state: &State) -> Result<PrincipalId, Problem> {
     let actor = actor(request, state, domain::ids::INSTALLATION).await?;
-    if actor.operator { Ok(()) } else { Err(only_operators()) }
+    if actor.operator { Ok(actor.principal) } else { Err(only_operators()) }
 }
 
 pub(super) fn only_operators() -> Problem {
@@ -57,8 +57,8 @@ pub(super) struct Rebuild {
 }
 
 pub(super) async fn rebuild(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
-    operator(&request, &state).await?;
-    let body = body::read(&request, body, SMALL_BODY_BYTES_MAX).await?;
+    let operator = operator(&request, &state).await?;
+    let body = state.bodies.read(operator, &request, body, SMALL_BODY_BYTES_MAX).await?;
     let Rebuild { name } = serde_json::from_slice(&body).map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
     state.app.views.rebuild(name).await.map_err(|e| of_views(&e))?;
     Ok(HttpResponse::Accepted().json(json!({"begun": "rebuild"})))
@@ -140,9 +140,9 @@ pub(super) async fn import(request: HttpRequest, state: Shared, path: web::Path<
     if !viewer.operator() && !viewer.owns_any() {
         return Err(not_an_importer());
     }
-    let _own = state.importers.wait(caller).await;
+    let _own = state.importers.wait(caller, 1).await;
     let _all = state.imports.acquire().await;
-    let body = body::read(&request, body, IMPORT_RECORD_BYTES_MAX + BODY_BYTES_MAX).await?;
+    let body = state.bodies.read(caller, &request, body, IMPORT_RECORD_BYTES_MAX + BODY_BYTES_MAX).await?;
     let malformed = |e: &dyn std::fmt::Display| Problem::new(400, "malformed", &e.to_string());
     let ImportRecord { settings, record } = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
     let existing = state.app.desk.directory().slug(&settings.business).await.map_err(|e| Problem::unavailable(&e))?;

@@ -38,7 +38,7 @@ impl Questions {
     /// nobody but itself.
     pub(crate) async fn ask(&self, api: &Api, viewer: Viewer, request: Request) -> Result<Response, TooSlow> {
         let answer = async {
-            let _own = self.of_principal.wait(viewer.principal).await;
+            let _own = self.of_principal.wait(viewer.principal, 1).await;
             let _all = self.all.acquire().await;
             api.execute(request.data(viewer)).await
         };

@@ -34,8 +34,8 @@ impl<K: Eq + Hash> Slots<K> {
         self.of(holder).try_acquire_owned().ok()
     }
 
-    /// A place, when one is free.
-    pub(crate) async fn wait(&self, holder: K) -> Option<OwnedSemaphorePermit> {
-        self.of(holder).acquire_owned().await.ok()
+    /// So many places, when they are free.
+    pub(crate) async fn wait(&self, holder: K, places: u32) -> Option<OwnedSemaphorePermit> {
+        self.of(holder).acquire_many_owned(places).await.ok()
     }
 }
