@@ -142,6 +142,8 @@ pub const IMPORT_RECORD_VALUES_MAX: usize = 250_000;
 pub const IMPORT_WAVE_BYTES_MAX: usize = 4 << 20;
 /// Cases of one CSV file.
 pub const IMPORT_CASES_MAX: usize = 500_000;
+/// Rows of one CSV file: which of them are equal is remembered.
+pub const IMPORT_ROWS_MAX: usize = 5_000_000;
 
 /// Bytes of a body that needs no room of its own.
 pub const BODY_BYTES_SMALL: usize = 16 << 10;
@@ -225,4 +227,5 @@ pub const ALL: &[(&str, u64, &str)] = &[
     ("import record values", IMPORT_RECORD_VALUES_MAX as u64, "of JSON"),
     ("import under way", IMPORT_WAVE_BYTES_MAX as u64, "bytes, then one more record"),
     ("import cases", IMPORT_CASES_MAX as u64, "a CSV file"),
+    ("import rows", IMPORT_ROWS_MAX as u64, "a CSV file"),
 ];

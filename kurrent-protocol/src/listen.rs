@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::MESSAGE_BYTES_MAX;
 use crate::model::Store;
 use crate::prompt::Prompt;
-use crate::service::Service;
+use crate::service::{AskedAs, Service};
 use crate::wire::gossip::gossip_server::GossipServer;
 use crate::wire::persistent_subscriptions::persistent_subscriptions_server::PersistentSubscriptionsServer;
 use crate::wire::server_features::server_features_server::ServerFeaturesServer;
@@ -116,7 +116,13 @@ pub async fn listen<S: Store>(store: Arc<S>, address: &str, advertised: &str, tl
     routes = routes.add_service(GossipServer::new(service.clone())).add_service(ServerFeaturesServer::new(service.clone()));
     routes = routes.add_service(PersistentSubscriptionsServer::new(service));
     let health = axum::routing::get(|| async { axum::http::StatusCode::NO_CONTENT });
-    let routes = tonic::service::Routes::from(routes.into_axum_router().route("/health/live", health));
+    let asked = axum::middleware::map_request(|mut request: axum::extract::Request| async move {
+        if let Some(asked) = AskedAs::of(&request) {
+            request.extensions_mut().insert(asked);
+        }
+        request
+    });
+    let routes = tonic::service::Routes::from(routes.into_axum_router().route("/health/live", health).layer(asked));
     let server = Server::builder()
         .accept_http1(true)
         .http2_keepalive_interval(Some(KEEPALIVE))

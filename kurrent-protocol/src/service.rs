@@ -24,10 +24,28 @@ use crate::{APPEND_BYTES_MAX, Refusal, wire};
 /// The version of KurrentDB whose protocol this is a subset of: clients look at it.
 const VERSION: &str = "24.10.0";
 
+/// The name and port that a request was sent to (`:authority`, RFC 9113, section 8.3.1; `Host` of HTTP/1.1).
+#[derive(Debug, Clone)]
+pub(crate) struct AskedAs {
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
+}
+
+impl AskedAs {
+    /// Where a request says it was sent to.
+    pub(crate) fn of<B>(request: &axum::http::Request<B>) -> Option<Self> {
+        let authority = request.uri().authority().cloned();
+        let host = || request.headers().get(axum::http::header::HOST)?.to_str().ok()?.parse().ok();
+        let authority: axum::http::uri::Authority = authority.or_else(host)?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        Some(Self { host, port: authority.port_u16() })
+    }
+}
+
 /// The services over a store.
 pub(crate) struct Service<S> {
     pub(crate) store: Arc<S>,
-    /// What gossip says: where clients reach this.
+    /// What gossip says to who does not say by which name it asks: where clients reach this.
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) instance: Uuid,
@@ -195,7 +213,11 @@ impl<S: Store> streams::streams_server::Streams for Service<S> {
 
 #[async_trait]
 impl<S: Store> gossip::gossip_server::Gossip for Service<S> {
-    async fn read(&self, _: Request<wire::Empty>) -> Result<Response<ClusterInfo>, Status> {
+    async fn read(&self, request: Request<wire::Empty>) -> Result<Response<ClusterInfo>, Status> {
+        // Whoever asks goes on where it asked: it may know this by another name than the one that is set.
+        let asked = request.extensions().get::<AskedAs>();
+        let address = asked.map_or_else(|| self.host.clone(), |asked| asked.host.clone());
+        let port = asked.and_then(|asked| asked.port).unwrap_or(self.port);
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Ok(Response::new(ClusterInfo {
             members: vec![MemberInfo {
@@ -203,7 +225,7 @@ impl<S: Store> gossip::gossip_server::Gossip for Service<S> {
                 time_stamp: i64::try_from(since.as_nanos() / 100).unwrap_or(i64::MAX),
                 state: VNodeState::Leader.into(),
                 is_alive: true,
-                http_end_point: Some(EndPoint { address: self.host.clone(), port: self.port.into() }),
+                http_end_point: Some(EndPoint { address, port: port.into() }),
             }],
         }))
     }
@@ -232,5 +254,24 @@ impl<S: Store> persistent::persistent_subscriptions_server::PersistentSubscripti
     async fn list(&self, request: Request<ListReq>) -> Result<Response<ListResp>, Status> {
         self.admit(request.metadata()).await.map_err(status)?;
         Ok(Response::new(ListResp {}))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may")]
+mod tests {
+    use super::AskedAs;
+
+    #[test]
+    fn the_name_that_was_asked_is_the_authority_or_the_host() {
+        let asked = |uri: &str, host: Option<&str>| {
+            let request = axum::http::Request::builder().uri(uri);
+            let request = host.into_iter().fold(request, |request, host| request.header("host", host)).body(()).unwrap();
+            AskedAs::of(&request).map(|asked| (asked.host, asked.port))
+        };
+        assert_eq!(asked("https://minutes.example.com:2113/x", None), Some(("minutes.example.com".to_owned(), Some(2113))));
+        assert_eq!(asked("/x", Some("[::1]:7119")), Some(("::1".to_owned(), Some(7119))));
+        assert_eq!(asked("/x", Some("localhost")), Some(("localhost".to_owned(), None)));
+        assert_eq!(asked("/x", None), None);
     }
 }

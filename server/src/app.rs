@@ -41,6 +41,16 @@ pub enum AppError {
     /// A command.
     #[error("{0}")]
     Command(#[from] CommandError),
+    /// A server said no.
+    #[error("{status} {name}: {detail}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The problem's name.
+        name: String,
+        /// What happened and what to do.
+        detail: String,
+    },
     /// Anything else, in a sentence.
     #[error("{0}")]
     Other(String),

@@ -62,6 +62,6 @@ impl Remote {
         }
         let detail = value.get("detail").and_then(Value::as_str).map_or_else(|| value.to_string(), str::to_owned);
         let name = value.get("type").and_then(Value::as_str).and_then(|t| t.rsplit(':').next()).unwrap_or("error");
-        Err(AppError::other(format!("{} {name}: {detail}", response.status().as_u16())))
+        Err(AppError::Refused { status: response.status().as_u16(), name: name.to_owned(), detail })
     }
 }

@@ -7,6 +7,8 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::operations::ExportFormat;
 use domain::values::Digest;
 use event_log::Stored;
@@ -35,6 +37,10 @@ pub struct Manifest {
     pub digest: Digest,
     /// Root of the Merkle tree over the stored bytes of these events.
     pub root: Digest,
+    /// The leaf hashes of these events (RFC 6962, 32 bytes each), one after another, in base64url: the tree over
+    /// them has the root above, and they tell which event is not the one that was exported.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub leaves: String,
     /// The checkpoint of just these events, signed.
     pub checkpoint: String,
     /// The key that signed it. Whoever checks should know it from elsewhere.
@@ -57,6 +63,19 @@ pub struct Writer {
     part: PathBuf,
     hash: Sha256,
     tree: Frontier,
+    leaves: Vec<u8>,
+}
+
+/// A file that was written whole.
+pub struct Written {
+    /// How many events are in it.
+    pub events: u64,
+    /// SHA-256 of the file.
+    pub digest: Digest,
+    /// Root of the Merkle tree over the stored bytes of its events.
+    pub root: Digest,
+    /// Their leaf hashes, as [`Manifest::leaves`] has them.
+    pub leaves: String,
 }
 
 const COLUMNS: [&str; 15] = [
@@ -131,7 +150,7 @@ impl Writer {
         part.push(".part");
         let part = PathBuf::from(part);
         let out = BufWriter::new(std::fs::File::create(&part)?);
-        let mut writer = Self { format, out, file: file.to_owned(), part, hash: Sha256::new(), tree: Frontier::default() };
+        let mut writer = Self { format, out, file: file.to_owned(), part, hash: Sha256::new(), tree: Frontier::default(), leaves: Vec::new() };
         if format == ExportFormat::Csv {
             writer.line(&COLUMNS.map(cell).join(","))?;
         }
@@ -157,7 +176,9 @@ impl Writer {
     /// # Errors
     /// When it can't be written, or is no stored event.
     pub fn event(&mut self, bytes: &str) -> std::io::Result<()> {
-        self.tree.push(leaf_hash(bytes.as_bytes()));
+        let leaf = leaf_hash(bytes.as_bytes());
+        self.tree.push(leaf);
+        self.leaves.extend_from_slice(&leaf);
         let seq = self.tree.size();
         let bad = |e: serde_json::Error| std::io::Error::other(format!("event {seq} can't be read: {e}"));
         match self.format {
@@ -177,11 +198,12 @@ impl Writer {
     ///
     /// # Errors
     /// When it can't be written.
-    pub fn end(mut self) -> std::io::Result<(u64, Digest, Digest)> {
+    pub fn end(mut self) -> std::io::Result<Written> {
         self.out.flush()?;
         self.out.get_ref().sync_all()?;
         std::fs::rename(&self.part, &self.file)?;
-        Ok((self.tree.size(), Digest(self.hash.finalize().into()), Digest(self.tree.root())))
+        let (digest, root) = (Digest(self.hash.finalize().into()), Digest(self.tree.root()));
+        Ok(Written { events: self.tree.size(), digest, root, leaves: URL_SAFE_NO_PAD.encode(self.leaves) })
     }
 }
 
@@ -202,24 +224,81 @@ pub fn verify(file: &Path, believed: Option<&Verifier>) -> Result<Manifest, Stri
     if (checkpoint.stream.as_str(), checkpoint.size, checkpoint.root) != (manifest.stream.as_str(), manifest.events, manifest.root.0) {
         return Err("the manifest says other than its signed checkpoint".to_owned());
     }
-    let (mut hash, mut tree) = (Sha256::new(), Frontier::default());
+    let leaves = leaves_of(&manifest)?;
+    let (mut hash, mut tree, mut found) = (Sha256::new(), Frontier::default(), Vec::new());
     let mut reader = std::io::BufReader::new(std::fs::File::open(file).map_err(|e| format!("{}: {e}", file.display()))?);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).map_err(|e| e.to_string())? > 0 {
         hash.update(&line);
-        let bytes = line.strip_suffix(b"\n").ok_or_else(|| format!("line {}: the file is cut", tree.size() + 1))?;
-        let stored = Stored::parse(bytes).map_err(|e| format!("line {}: no stored event: {e}", tree.size() + 1))?;
-        if stored.business.stream_name() != manifest.stream {
-            return Err(format!("line {}: an event of another business", tree.size() + 1));
+        let at = tree.size() + 1;
+        let bytes = line.strip_suffix(b"\n").unwrap_or(&line);
+        let leaf = leaf_hash(bytes);
+        if leaves.get(found.len()).is_some_and(|wanted| *wanted != leaf) {
+            return Err(format!("line {at}: {}", what_stands_there(&leaves, &found, leaf, &mut reader)?));
         }
-        tree.push(leaf_hash(bytes));
+        if !line.ends_with(b"\n") {
+            return Err(format!("line {at}: the file is cut"));
+        }
+        let stored = Stored::parse(bytes).map_err(|e| format!("line {at}: no stored event: {e}"))?;
+        if stored.business.stream_name() != manifest.stream {
+            return Err(format!("line {at}: an event of another business"));
+        }
+        tree.push(leaf);
+        found.push(leaf);
         line.clear();
     }
-    if tree.size() != manifest.events {
-        return Err(format!("the file holds {} of {} events", tree.size(), manifest.events));
+    if tree.size() < manifest.events {
+        return Err(format!(
+            "line {}: event {} is missing, and all after it: the file holds {} of {} events",
+            tree.size() + 1,
+            tree.size() + 1,
+            tree.size(),
+            manifest.events
+        ));
+    }
+    if tree.size() > manifest.events {
+        return Err(format!(
+            "line {}: the file holds {} events more than the {} that were exported",
+            manifest.events + 1,
+            tree.size() - manifest.events,
+            manifest.events
+        ));
     }
     if Digest(hash.finalize().into()) != manifest.digest || tree.root() != manifest.root.0 {
         return Err("an event in it was changed: the root is not the one that was signed".to_owned());
     }
     Ok(manifest)
+}
+
+/// The leaf hashes of a manifest, none where an earlier version wrote it; they are believed when the signed root
+/// is that of the tree over them.
+fn leaves_of(manifest: &Manifest) -> Result<Vec<[u8; 32]>, String> {
+    if manifest.leaves.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wrong = || "the manifest's leaf hashes are not those that were signed".to_owned();
+    let bytes = URL_SAFE_NO_PAD.decode(&manifest.leaves).map_err(|_| wrong())?;
+    let (leaves, rest) = bytes.as_chunks::<32>();
+    let mut tree = Frontier::default();
+    leaves.iter().for_each(|leaf| tree.push(*leaf));
+    if rest.is_empty() && tree.size() == manifest.events && tree.root() == manifest.root.0 { Ok(leaves.to_vec()) } else { Err(wrong()) }
+}
+
+/// What is wrong with a line that is not the one that was exported: by what else stands in its place, and after it.
+fn what_stands_there(leaves: &[[u8; 32]], before: &[[u8; 32]], leaf: [u8; 32], rest: &mut impl std::io::BufRead) -> Result<String, String> {
+    let event = before.len() + 1;
+    if before.contains(&leaf) {
+        return Ok(format!("event {event} is not here, but one that stood before: it is there twice"));
+    }
+    let Some(place) = leaves.iter().position(|wanted| *wanted == leaf) else {
+        return Ok(format!("event {event} was changed"));
+    };
+    let mut line = Vec::new();
+    while rest.read_until(b'\n', &mut line).map_err(|e| e.to_string())? > 0 {
+        if leaves.get(before.len()) == Some(&leaf_hash(line.strip_suffix(b"\n").unwrap_or(&line))) {
+            return Ok(format!("event {event} stands further down, and event {} in its place: they are swapped", place + 1));
+        }
+        line.clear();
+    }
+    Ok(format!("event {event} is missing; event {} stands here", place + 1))
 }

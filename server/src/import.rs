@@ -4,7 +4,9 @@
 pub mod cases;
 pub mod csv;
 pub mod documents;
+pub mod input;
 pub mod langfuse;
+mod lines;
 pub mod openhands;
 pub mod records;
 pub mod session;
@@ -104,6 +106,22 @@ impl Importer {
             Format::Xes | Format::Csv => Self::Cases(cases::Importer::prepare(app, format.name(), settings, caller).await?),
             Format::Documents => Self::Documents(documents::Importer::prepare(app, settings, caller).await?),
         })
+    }
+
+    /// Whether a record can be read at all: looked at before the first one makes a business.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn check(format: Format, bytes: &[u8]) -> Result<(), String> {
+        records::Shape::check(bytes)?;
+        match format {
+            Format::Transcript => transcript::parse(bytes).map(|_| ()),
+            Format::Langfuse => langfuse::parse(bytes).map(|_| ()),
+            Format::Openhands => openhands::parse(bytes).map(|_| ()),
+            Format::SweAgent => swe_agent::parse(bytes).map(|_| ()),
+            Format::Xes | Format::Csv => cases::parse(bytes).map(|_| ()),
+            Format::Documents => documents::parse(bytes).map(|_| ()),
+        }
     }
 
     /// Takes one record; the same one again changes nothing.

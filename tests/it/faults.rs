@@ -43,6 +43,11 @@ impl Server {
         Self { child, url: listens.map(|at| format!("http://{at}")), key: key.trim().to_owned() }
     }
 
+    /// Where it listens.
+    pub(crate) fn url(&self) -> &str {
+        self.url.as_deref().unwrap()
+    }
+
     /// Status and body of an answer; an error when there was none.
     pub(crate) fn send(&self, method: &str, path: &str, key: &str, body: &Value) -> Result<(u16, String), String> {
         self.send_under(&uuid::Uuid::now_v7().to_string(), method, path, key, body)

@@ -71,10 +71,11 @@ async fn what_an_earlier_version_imported_is_recognised_and_what_is_new_has_no_n
         ..Default::default()
     };
     let mut reported = Vec::new();
-    for record in server::import::source::open(Format::Csv, &file, &columns).unwrap() {
+    let reading = server::import::source::Reading { columns, ..Default::default() };
+    for record in server::import::source::open(Format::Csv, &file, &reading).unwrap() {
         reported.extend(importer.record(&record.unwrap().bytes.unwrap()).await.err());
     }
-    assert!(reported.len() == 1 && reported[0].contains("imported before with other content"), "{reported:?}");
+    assert!(reported.is_empty(), "a case that has grown is not broken: {reported:?}");
     let grown = in_the_clear(&installation, bank, now).await;
     assert!(grown.contains("reopen") && !grown.contains("T-1") && !grown.contains("tickets"), "{grown}");
     assert!(new.contains(&bank.name("Ana").to_string()), "whom an earlier version knows keeps the id");

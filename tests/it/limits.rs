@@ -185,6 +185,12 @@ async fn a_frame_is_refused_by_what_its_head_announces() {
     let padded = format!("{init:INIT_BYTES_MAX$}");
     known.write_all(&frame(padded.len(), padded.as_bytes())).await.unwrap();
     assert!(text(&heard(&mut known, b"connection_ack").await).contains("connection_ack"), "just as many are taken");
+    let unnamed = json!({"id": "", "type": "subscribe", "payload": {"query": "{ businesses { slug } }"}}).to_string();
+    let (mut other, _) = upgraded(&door, None).await;
+    other.write_all(&frame(init.len(), init.as_bytes())).await.unwrap();
+    heard(&mut other, b"connection_ack").await;
+    other.write_all(&frame(unnamed.len(), unnamed.as_bytes())).await.unwrap();
+    assert_eq!(closed_with(&heard(&mut other, &[0x11, 0x30]).await), Some(4400), "an operation has a name");
     let ping = format!("{:n$}", json!({"type": "ping"}).to_string(), n = INIT_BYTES_MAX * 2);
     known.write_all(&frame(ping.len(), ping.as_bytes())).await.unwrap();
     assert!(text(&heard(&mut known, b"pong").await).contains("pong"), "who is known may send more");

@@ -15,6 +15,7 @@ mod contracts;
 #[cfg(feature = "postgres")]
 mod copying;
 mod crash;
+mod damaged_imports;
 mod dependencies;
 mod desk;
 mod door;

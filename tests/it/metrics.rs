@@ -7,7 +7,8 @@ use futures_util::StreamExt as _;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use server::app::operator;
-use server::import::{Format, Importer, Settings, source};
+use server::import::source::{self, Reading};
+use server::import::{Format, Importer, Settings};
 use tests::installation::Installation;
 use uuid::Uuid;
 
@@ -32,7 +33,9 @@ pub(crate) async fn import_at_once(installation: &Installation, format: Format, 
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file);
     let mut total = server::import::Counts::default();
     let take = async |record: std::io::Result<server::import::records::Record>| importer.record(&record.unwrap().bytes.unwrap()).await.unwrap();
-    let mut under_way = futures_util::stream::iter(source::open(format, &path, &columns).unwrap()).map(take).buffered(records);
+    let mut under_way = futures_util::stream::iter(source::open(format, &path, &Reading { columns, allow_missing: true, ..Reading::default() }).unwrap())
+        .map(take)
+        .buffered(records);
     while let Some(counts) = under_way.next().await {
         total.add(&counts);
     }

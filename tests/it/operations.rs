@@ -84,6 +84,61 @@ async fn an_export_is_verified_offline_and_a_changed_or_cut_one_is_not() {
     assert_eq!(minutebook(folder.path(), &["verify", folder.path().join("csv").to_str().unwrap()]).0, 3);
 }
 
+/// The sentence with which a changed export is refused.
+fn refused(file: &Path, lines: &[Vec<u8>]) -> String {
+    let text: Vec<u8> = lines.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect();
+    std::fs::write(file, text).unwrap();
+    verify(file, None).unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_event_that_is_changed_missing_doubled_or_swapped_is_named() {
+    let installation = Installation::new().await;
+    crate::metrics::import(&installation, Format::Transcript, "tau-bench/airline-slice.json", "acme").await;
+    let folder = installation.close().await;
+    let out = folder.path().join("acme.jsonl");
+    assert_eq!(minutebook(folder.path(), &["export", "--business", "acme", "--out", out.to_str().unwrap()]).0, 0);
+    let whole: Vec<Vec<u8>> = std::fs::read(&out).unwrap().split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(<[u8]>::to_vec).collect();
+    let n = whole.len();
+    assert!(n > 20);
+    // A bit of any byte of any event, the ends of the lines among them.
+    let bytes = whole.iter().map(|line| line.len() + 1).sum::<usize>();
+    for flip in 0..60 {
+        let at = (flip * 7_919 + 13) * bytes / (60 * 7_919);
+        let mut text: Vec<u8> = whole.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect();
+        let event = text[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        text[at] ^= 1 << (flip % 7);
+        std::fs::write(&out, text).unwrap();
+        let said = verify(&out, None).unwrap_err();
+        assert!(said.starts_with(&format!("line {event}: ")) && said.contains(&format!("event {event} ")), "byte {at} of event {event}: {said}");
+    }
+    let without = |gone: usize| whole.iter().enumerate().filter(|(i, _)| *i != gone).map(|(_, line)| line.clone()).collect::<Vec<_>>();
+    for gone in [0, 7, n - 1] {
+        assert!(refused(&out, &without(gone)).contains(&format!("event {} is missing", gone + 1)), "{gone}");
+    }
+    let mut doubled = whole.clone();
+    doubled.insert(9, whole[8].clone());
+    assert!(refused(&out, &doubled).starts_with("line 10: event 10 is not here, but one that stood before"));
+    let mut more = whole.clone();
+    more.push(whole[n - 1].clone());
+    assert!(refused(&out, &more).contains("1 events more"));
+    let mut swapped = whole.clone();
+    swapped.swap(4, 11);
+    assert_eq!(refused(&out, &swapped), "line 5: event 5 stands further down, and event 12 in its place: they are swapped");
+    // The list itself is believed only where it gives the signed root.
+    std::fs::write(&out, whole.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect::<Vec<_>>()).unwrap();
+    verify(&out, None).unwrap();
+    let manifest = std::fs::read_to_string(manifest_path(&out)).unwrap();
+    let mut other: Value = serde_json::from_str(&manifest).unwrap();
+    let leaves = other["leaves"].as_str().unwrap().to_owned();
+    other["leaves"] = json!(format!("{}A{}", if leaves.starts_with('A') { "B" } else { "" }, &leaves[1..]).chars().take(leaves.len()).collect::<String>());
+    std::fs::write(manifest_path(&out), other.to_string()).unwrap();
+    assert!(verify(&out, None).unwrap_err().contains("leaf hashes"));
+    other.as_object_mut().unwrap().remove("leaves");
+    std::fs::write(manifest_path(&out), other.to_string()).unwrap();
+    verify(&out, None).expect("a manifest of an earlier version has none");
+}
+
 #[test]
 fn a_cell_is_never_a_formula() {
     let folder = tempfile::TempDir::new().unwrap();

@@ -9,12 +9,15 @@ use domain::limits::{IMPORT_RECORDS_MAX, IMPORT_WAVE_BYTES_MAX};
 use domain::values::{Currency, Slug};
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::sync::OnceCell;
 
 use super::target::{Target, blocking};
-use crate::app::{AppError, operator};
+use crate::app::{App, AppError, operator};
 use crate::client::Remote;
 use crate::import::csv::Columns;
+use crate::import::input::Encoding;
 use crate::import::records::Record;
+use crate::import::source::Reading;
 use crate::import::{Broken, Counts, Format, Importer, Settings, source};
 use crate::output;
 
@@ -26,6 +29,10 @@ pub(crate) struct Common {
     /// Currency of amounts that come without one.
     #[arg(long, default_value = "USD")]
     currency: Currency,
+    /// What the files are written in, where they do not say so themselves: utf-8, utf-16le, utf-16be or
+    /// iso-8859-1.
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<Encoding>,
     /// Print the counts as one JSON object.
     #[arg(long)]
     json: bool,
@@ -70,6 +77,9 @@ pub(crate) enum Import {
         /// Key of an attribute that is about nobody: kept in the clear too. Can be repeated.
         #[arg(long)]
         clear: Vec<String>,
+        /// Take cases without a name, and events without an activity or a time, too.
+        #[arg(long)]
+        allow_missing: bool,
         #[command(flatten)]
         common: Common,
     },
@@ -98,6 +108,9 @@ pub(crate) enum Import {
         /// Column that is about nobody: kept in the clear too. Can be repeated.
         #[arg(long)]
         clear: Vec<String>,
+        /// Take rows without a case, an activity or a time, too.
+        #[arg(long)]
+        allow_missing: bool,
         #[command(flatten)]
         common: Common,
     },
@@ -114,49 +127,75 @@ pub(crate) enum Import {
 struct Work {
     format: Format,
     files: Vec<PathBuf>,
-    columns: Columns,
+    reading: Reading,
     clear: Vec<String>,
     common: Common,
 }
 
 impl From<Import> for Work {
     fn from(import: Import) -> Self {
-        let work = |format, files, common| Self { format, files, columns: Columns::default(), clear: Vec::new(), common };
+        let work = |format, files, common: Common| {
+            let reading = Reading { encoding: common.encoding, ..Reading::default() };
+            Self { format, files, reading, clear: Vec::new(), common }
+        };
         match import {
             Import::Transcript { file, common } => work(Format::Transcript, vec![file], common),
             Import::Langfuse { files, common } => work(Format::Langfuse, files, common),
             Import::Openhands { file, common } => work(Format::Openhands, vec![file], common),
             Import::SweAgent { files, common } => work(Format::SweAgent, files, common),
-            Import::Xes { file, clear, common } => Self { clear, ..work(Format::Xes, vec![file], common) },
-            Import::Csv { file, case, activity, time, resource, lifecycle, attr, clear, common } => {
+            Import::Xes { file, clear, allow_missing, common } => {
+                let work = work(Format::Xes, vec![file], common);
+                Self { clear, reading: Reading { allow_missing, ..work.reading }, ..work }
+            }
+            Import::Csv { file, case, activity, time, resource, lifecycle, attr, clear, allow_missing, common } => {
                 let columns = Columns { case, activity, time, resource, lifecycle, attributes: attr };
-                Self { columns, clear, ..work(Format::Csv, vec![file], common) }
+                let work = work(Format::Csv, vec![file], common);
+                Self { clear, reading: Reading { columns, allow_missing, ..work.reading }, ..work }
             }
             Import::Documents { folder, common } => work(Format::Documents, vec![folder], common),
         }
     }
 }
 
-enum Sink {
-    Local(Box<Importer>),
-    Remote(Remote, Format, Settings),
+/// Who takes the records in: this process, or a server.
+enum Sink<'a> {
+    Local(&'a App, Settings, OnceCell<Box<Importer>>),
+    Remote(Remote, Settings),
 }
 
-impl Sink {
-    async fn take(&self, file: &Path, record: Record) -> Counts {
+impl Sink<'_> {
+    /// Takes a record; what is wrong with the record is in the counts.
+    ///
+    /// # Errors
+    /// What is wrong with the whole import.
+    async fn take(&self, format: Format, file: &Path, record: Record) -> Result<Counts, AppError> {
         let Record { number, line, bytes, .. } = record;
         let taken = match (self, bytes) {
             (_, Err(why)) => Err(why),
-            (Self::Local(importer), Ok(bytes)) => importer.record(&bytes).await,
-            (Self::Remote(remote, format, settings), Ok(bytes)) => {
-                let (remote, body) = (remote.clone(), json!({"settings": settings, "record": String::from_utf8_lossy(&bytes)}));
-                let path = format!("/v1/imports/{}", format.name());
-                let answer = blocking(move || remote.post(&path, &body, &[])).await;
-                answer.and_then(|v| serde_json::from_value(v).map_err(AppError::other)).map_err(|e| e.to_string())
+            (Self::Local(app, settings, importer), Ok(bytes)) => {
+                // The first record that can be read makes what the import needs: the business, when it is missing.
+                let known = if importer.initialized() { Ok(()) } else { Importer::check(format, &bytes) };
+                let prepare = || async { Importer::prepare(app, format, settings, operator()).await.map(Box::new) };
+                match known {
+                    Ok(()) => importer.get_or_try_init(prepare).await?.record(&bytes).await,
+                    Err(why) => Err(why),
+                }
             }
+            (Self::Remote(remote, settings), Ok(bytes)) => Self::there(remote.clone(), settings, format, bytes).await?,
         };
         let file = file.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
-        taken.unwrap_or_else(|why| Counts { broken: vec![Broken { file, record: number, line, why }], ..Counts::default() })
+        Ok(taken.unwrap_or_else(|why| Counts { broken: vec![Broken { file, record: number, line, why }], ..Counts::default() }))
+    }
+
+    /// What a server says of the record; an error where it says no to more than that.
+    async fn there(remote: Remote, settings: &Settings, format: Format, bytes: Vec<u8>) -> Result<Result<Counts, String>, AppError> {
+        let Ok(record) = String::from_utf8(bytes) else { return Ok(Err("the record is no UTF-8".to_owned())) };
+        let (path, body) = (format!("/v1/imports/{}", format.name()), json!({"settings": settings, "record": record}));
+        match blocking(move || remote.post(&path, &body, &[])).await {
+            Ok(counts) => Ok(Ok(serde_json::from_value(counts).map_err(AppError::other)?)),
+            Err(AppError::Refused { status: 400 | 413 | 422, detail, .. }) => Ok(Err(detail)),
+            Err(e) => Err(AppError::other(format!("{e}; what was taken before is imported, run it again to go on"))),
+        }
     }
 }
 
@@ -187,29 +226,43 @@ async fn run(target: &Target, work: &Work) -> Result<Counts, AppError> {
     let mut total = Counts { currency: settings.currency.to_string(), ..Counts::default() };
     total.add(&Counts::default());
     // Every file is looked at before the first is taken: a wrong name or column leaves nothing behind.
-    let open = |file: &PathBuf| source::open(work.format, file, &work.columns).map_err(|e| AppError::other(format!("{}: {e}", file.display())));
+    let open = |file: &PathBuf| source::open(work.format, file, &work.reading).map_err(|e| AppError::other(format!("{}: {e}", file.display())));
     for file in &work.files {
         drop(open(file)?);
     }
     let sink = match target {
-        Target::Local(app) => Sink::Local(Box::new(Importer::prepare(app, work.format, &settings, operator()).await?)),
-        Target::Remote(remote) => Sink::Remote(remote.clone(), work.format, settings),
+        Target::Local(app) => Sink::Local(app, settings, OnceCell::new()),
+        Target::Remote(remote) => Sink::Remote(remote.clone(), settings),
     };
-    let mut done = 0;
+    let mut progress = Progress::default();
     for file in &work.files {
-        records_of(&sink, file, open(file)?, &mut total, &mut done).await?;
+        records_of((&sink, work.format), file, open(file)?, &mut total, &mut progress).await?;
     }
     output::progress_end();
     Ok(total)
 }
 
-/// Takes the records in waves; those of one lane never in the same wave. The first goes alone: over
-/// a server it is the one that registers the business.
-async fn records_of(sink: &Sink, file: &Path, records: source::Source, total: &mut Counts, done: &mut u64) -> Result<(), AppError> {
+/// How far an import has come.
+#[derive(Default)]
+struct Progress {
+    records: u64,
+    /// Whether a record was taken: it is the one that registers the business.
+    begun: bool,
+}
+
+/// Takes the records in waves; those of one lane never in the same wave. Up to the first that is taken they go one
+/// by one.
+async fn records_of(
+    (sink, format): (&Sink<'_>, Format),
+    file: &Path,
+    records: source::Source,
+    total: &mut Counts,
+    progress: &mut Progress,
+) -> Result<(), AppError> {
     let mut records = records.peekable();
     while records.peek().is_some() {
         let (mut wave, mut lanes, mut bytes) = (Vec::new(), HashSet::new(), 0);
-        let room = if *done == 0 { 1 } else { IMPORT_RECORDS_MAX };
+        let room = if progress.begun { IMPORT_RECORDS_MAX } else { 1 };
         while wave.len() < room
             && bytes < IMPORT_WAVE_BYTES_MAX
             && let Some(record) = records.next_if(|r| r.as_ref().map_or(true, |r| r.lane.as_ref().is_none_or(|lane| !lanes.contains(lane))))
@@ -219,11 +272,13 @@ async fn records_of(sink: &Sink, file: &Path, records: source::Source, total: &m
             bytes += record.bytes.as_ref().map_or(0, Vec::len);
             wave.push(record);
         }
-        *done += wave.len() as u64;
-        for counts in join_all(wave.into_iter().map(|record| sink.take(file, record))).await {
+        progress.records += wave.len() as u64;
+        for counts in join_all(wave.into_iter().map(|record| sink.take(format, file, record))).await {
+            let counts = counts?;
+            progress.begun |= counts.broken.is_empty();
             total.add(&counts);
         }
-        output::progress(format!("{done} records, {} events", total.events_written));
+        output::progress(format!("{} records, {} events", progress.records, total.events_written));
     }
     Ok(())
 }

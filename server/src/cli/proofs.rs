@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::target::{Target, by};
 use crate::app::AppError;
-use crate::export::{MANIFEST_FORMAT, Manifest, Writer, manifest_path, verify as verify_export};
+use crate::export::{MANIFEST_FORMAT, Manifest, Writer, Written, manifest_path, verify as verify_export};
 use crate::output;
 
 /// Events of an export that are read at once.
@@ -123,7 +123,7 @@ async fn export_all(target: &Target, business: &str, format: ExportFormat, out: 
         output::progress(format!("{} of {end} events", writer.events()));
     }
     output::progress_end();
-    let (events, digest, root) = writer.end().map_err(failed)?;
+    let Written { events, digest, root, leaves } = writer.end().map_err(failed)?;
     let id: domain::BusinessId = text("/id").parse().map_err(AppError::other)?;
     let manifest = Manifest {
         manifest: MANIFEST_FORMAT.to_owned(),
@@ -132,6 +132,7 @@ async fn export_all(target: &Target, business: &str, format: ExportFormat, out: 
         events,
         digest,
         root,
+        leaves,
         checkpoint: text("/signedCheckpoint/text"),
         vkey: text("/signedCheckpoint/vkey"),
     };

@@ -151,6 +151,9 @@ pub(super) async fn import(request: HttpRequest, state: Shared, path: web::Path<
     if !actor.operator && !owns {
         return Err(not_an_importer());
     }
+    if existing.is_none() {
+        Importer::check(*format, record.as_bytes()).map_err(|e| Problem::new(422, "broken_record", &e))?;
+    }
     let importer = Importer::prepare(&state.app, *format, &settings, caller).await.map_err(|e| Problem::new(422, "import_failed", &e.to_string()))?;
     let counts = importer.record(record.as_bytes()).await.map_err(|e| Problem::new(422, "broken_record", &e))?;
     Ok(HttpResponse::Ok().json(counts))

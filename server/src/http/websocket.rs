@@ -203,6 +203,7 @@ impl Connection {
                 send(&mut self.session, &pong).await
             }
             Message::Pong {} => Ok(()),
+            Message::Subscribe { id, .. } | Message::Complete { id } if id.is_empty() => Err(close(4400, "Invalid message received: the id is empty")),
             Message::Subscribe { id, payload } => self.subscribe(id, payload).await,
             Message::Complete { id } => {
                 if let Some(operation) = self.operations.remove(&id) {

@@ -2,10 +2,10 @@
 //! lifecycle, its resource and the time as it was written; attributes in their order. What the log
 //! says of itself is on record once.
 
-use commands::CommandError;
-use domain::PrincipalId;
+use commands::{CommandError, Receipt};
 use domain::ids::HistoryId;
 use domain::tasks::Attribute;
+use domain::{PrincipalId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -35,6 +35,9 @@ pub struct Case {
     pub log: String,
     /// Name of the case in it.
     pub case: String,
+    /// How many cases of that name came before it in the log: each is a case of its own.
+    #[serde(default)]
+    pub again: u32,
     /// The case's place in the log: 1, 2, 3 …
     pub place: u32,
     /// Whether these are its first ones.
@@ -56,6 +59,9 @@ pub struct Case {
 pub struct Happened {
     /// Its number in its case: 0, 1, 2 …; what could not be read has one too.
     pub n: u64,
+    /// What it is known by in its case, whatever stands before it in the file; none = by its number.
+    #[serde(default)]
+    pub row: Option<String>,
     /// What was done.
     pub activity: String,
     /// Which step of doing it.
@@ -66,6 +72,42 @@ pub struct Happened {
     pub time: Option<String>,
     /// Everything that is said of it, in its order.
     pub attributes: Vec<Attribute>,
+}
+
+/// Why an event can't be taken.
+pub(super) struct Fault {
+    pub(super) why: String,
+    /// Whether it only does not say something, and may be taken by who wants it so.
+    pub(super) is_missing: bool,
+}
+
+/// What is wrong with an event, if anything is.
+pub(super) fn fault_of(event: &Happened) -> Option<Fault> {
+    let missing = |what: &str| Some(Fault { why: format!("it has no {what}; --allow-missing takes it without"), is_missing: true });
+    match &event.time {
+        _ if event.activity.trim().is_empty() => missing("activity"),
+        None => missing("time"),
+        Some(text) if time(text).is_none() => {
+            Some(Fault { why: format!("`{text}` is no time; write it as 2026-11-22T20:00:00+01:00, or without an offset for UTC"), is_missing: false })
+        }
+        Some(_) => None,
+    }
+}
+
+/// Bytes of a log's header that go in one piece when the whole is too much for one event.
+const HEADER_PART_BYTES: usize = 256 << 10;
+
+/// A text in pieces of at most so many bytes, cut between characters.
+fn parts(mut text: &str, most: usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    while text.len() > most {
+        let at = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let (part, rest) = text.split_at(at);
+        parts.push(part);
+        text = rest;
+    }
+    parts.push(text);
+    parts
 }
 
 /// Takes process logs into one business.
@@ -88,27 +130,86 @@ impl Importer {
     /// # Errors
     /// A sentence that says what is wrong with it.
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
-        match serde_json::from_slice(bytes).map_err(|e| format!("no piece of a process log: {e}"))? {
+        match parse(bytes)? {
             Piece::Header { log, header } => {
                 let earlier = HistoryId(self.session.business.name(&format!("{}:log:{log}", self.format)));
                 let mut run = self.session.run_of(&format!("{log}/header"), earlier.into()).await?;
-                let history = self.session.history(&log).await.map_err(|e| e.to_string())?;
-                let data = json!({"format": self.format, "header": header});
-                let result = run.send("open", "tasks.open_history", history.0, data).await.map(|_| ());
+                let result = self.header(&mut run, &log, &header).await;
                 run.end(result)
             }
             Piece::Case(case) => {
-                let wrong = case.events.iter().find_map(|e| e.time.as_deref().filter(|t| time(t).is_none()));
-                if let Some(wrong) = wrong {
-                    return Err(format!("case `{}`: `{wrong}` is no time; write it as 2026-11-22T20:00:00+01:00", case.case));
-                }
-                let mut run = self.session.run(&format!("{}/{}", case.log, case.case)).await?;
+                let again = if case.again == 0 { String::new() } else { format!("\n{}", case.again) };
+                let mut run = self.session.run(&format!("{}/{}{again}", case.log, case.case)).await?;
                 let history = self.session.history(&case.log).await.map_err(|e| e.to_string())?;
                 let result = events(&mut run, &case, history).await;
                 run.end(result)
             }
         }
     }
+
+    /// Puts on record what the log says of itself: in parts, each a history of its own, where that is more than
+    /// one event holds.
+    async fn header(&self, run: &mut Run<'_>, log: &str, header: &str) -> Result<(), CommandError> {
+        let history = self.session.history(log).await?;
+        let data = json!({"format": self.format, "header": header});
+        match run.send("open", "tasks.open_history", history.0, data).await {
+            Err(CommandError::TooLarge(_)) => {}
+            Ok(_) => return Ok(()),
+            Err(e) => return Err(e),
+        }
+        for (n, part) in parts(header, HEADER_PART_BYTES).into_iter().enumerate() {
+            let (key, history) = match n {
+                0 => ("open".to_owned(), history),
+                n => (format!("open/{n}"), self.session.history(&format!("{log}\nheader {n}")).await?),
+            };
+            run.send(&key, "tasks.open_history", history.0, json!({"format": self.format, "header": part})).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a record whole, and changes nothing.
+pub(super) fn parse(bytes: &[u8]) -> Result<Piece, String> {
+    let piece = serde_json::from_slice(bytes).map_err(|e| format!("no piece of a process log: {e}"))?;
+    if let Piece::Case(case) = &piece
+        && let Some(fault) = case.events.iter().filter_map(fault_of).find(|fault| !fault.is_missing)
+    {
+        return Err(format!("case `{}`: {}", case.case, fault.why));
+    }
+    Ok(piece)
+}
+
+/// How many places a row may have moved down since an earlier version knew it by its number: by as many as could
+/// not be read then.
+const MOVED_MAX: u64 = 16;
+
+/// Whether an earlier version imported these rows, which it knew by their numbers.
+async fn is_known_by_number(run: &Run<'_>, case: &Case) -> Result<bool, CommandError> {
+    let ends = [case.events.first(), case.events.last()].into_iter().flatten().filter(|event| event.row.is_some());
+    for event in ends {
+        if run.was_sent(&event.n.to_string()).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The receipt of a row that an earlier version took by its number, where it is the same row.
+async fn taken_by_number(run: &mut Run<'_>, event: &Happened, data: &Value, at: Option<Timestamp>) -> Result<Option<Receipt>, CommandError> {
+    for n in (event.n.saturating_sub(MOVED_MAX)..=event.n).rev() {
+        let part = n.to_string();
+        if !run.was_sent(&part).await? {
+            continue;
+        }
+        let step = Step { part: &part, command: "tasks.record_activity", id: run.task, data: data.clone(), at, causation: None };
+        match run.step(step).await {
+            Ok(receipt) => return Ok(Some(receipt)),
+            // Another row had that number.
+            Err(CommandError::KeyReused(_)) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(None)
 }
 
 async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<(), CommandError> {
@@ -118,6 +219,7 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
         run.step(Step { part: "plan", command: "tasks.plan", id: run.task, data: plan, at, causation: None }).await?;
         run.counts.source("cases", 1);
     }
+    let by_number = is_known_by_number(run, case).await?;
     for event in &case.events {
         let resource = match &event.resource {
             Some(resource) => Some(run.session.principal(resource).await?),
@@ -132,7 +234,11 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
             ("clear", Some(json!(run.session.settings.clear))),
         ]);
         let at = event.time.as_deref().and_then(time);
-        run.step(Step { part: &event.n.to_string(), command: "tasks.record_activity", id: run.task, data, at, causation: None }).await?;
+        let earlier = if by_number { taken_by_number(run, event, &data, at).await? } else { None };
+        if earlier.is_none() {
+            let part = event.row.as_deref().map_or_else(|| event.n.to_string(), |row| format!("row:{}", run.session.hashed(row)));
+            run.step(Step { part: &part, command: "tasks.record_activity", id: run.task, data, at, causation: None }).await?;
+        }
         run.counts.source("events", 1);
         run.counts.activity_names.insert(name(&event.activity));
     }
@@ -144,7 +250,12 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
             ("attributes", Some(&case.attributes).filter(|a| !a.is_empty()).and_then(|a| serde_json::to_value(a).ok())),
         ]);
         let at = case.ended.as_deref().and_then(time);
-        run.step(Step { part: "close", command: "tasks.close_history", id: run.task, data, at, causation: None }).await?;
+        match run.step(Step { part: "close", command: "tasks.close_history", id: run.task, data, at, causation: None }).await {
+            // Its rows have grown since it was closed; what the log says of the case itself has not.
+            Err(CommandError::KeyReused(_)) if case.attributes.is_empty() => {}
+            Err(e) => return Err(e),
+            Ok(_) => {}
+        }
     }
     Ok(())
 }

@@ -1,21 +1,24 @@
 //! CSV process logs: a row an event, its case, activity and time in columns of the caller's choice;
 //! read as a stream. A row that does not read is reported with its line, the others go on.
 
-use std::collections::{HashMap, VecDeque};
-use std::io::{self, Read};
-use std::path::Path;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::Timestamp;
-use domain::limits::{IMPORT_CASES_MAX, IMPORT_RECORD_BYTES_MAX};
+use domain::limits::{IMPORT_CASES_MAX, IMPORT_RECORD_BYTES_MAX, IMPORT_ROWS_MAX};
 use domain::tasks::{Attribute, AttributeType};
+use domain::values::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
-use super::cases::{Case, Happened, Piece, bytes};
+use super::cases::{Case, Happened, Piece, bytes, fault_of};
+use super::input::Input;
 use super::records::{Record, too_large};
 use super::session::time;
+use super::source::Reading;
 
 /// Events of one case that go together.
 const EVENTS_MAX: usize = 500;
@@ -81,7 +84,7 @@ impl<R: Read> Read for OneRow<R> {
 
 /// Pieces of a CSV file.
 pub struct Pieces {
-    rows: csv::StringRecordsIntoIter<OneRow<std::fs::File>>,
+    rows: csv::StringRecordsIntoIter<OneRow<Box<dyn BufRead + Send>>>,
     /// Bytes that may be read before the next row must end.
     left: Arc<AtomicUsize>,
     /// Bytes of the rows of the group.
@@ -93,27 +96,35 @@ pub struct Pieces {
     log: String,
     /// Columns that a row must have.
     width: usize,
-    /// Rows that don't say which case they belong to: any case may lack them.
+    /// Whether rows don't say which case they belong to, or the file is damaged: any case may lack them.
     astray: bool,
+    /// Whether what names no case, activity or time is taken all the same.
+    allow_missing: bool,
     places: Places,
     cases: HashMap<String, Known>,
+    /// Digests of the rows so far, to number equal ones among themselves …
+    seen: HashSet<u64>,
+    /// … and how often those occurred that occur more than once.
+    repeated: HashMap<u64, u32>,
     order: Vec<String>,
     group: Option<(u64, Case)>,
+    /// What the file says of itself: it goes out before the first case that can be taken, and never alone.
+    header: Option<Piece>,
     ready: VecDeque<Record>,
     number: u64,
     ended: bool,
 }
 
 impl Pieces {
-    /// Opens a file and finds the columns.
+    /// Finds the columns of a file.
     ///
     /// # Errors
     /// A sentence that names the column that is missing, and those that are there.
-    pub fn open(path: &Path, log: String, columns: &Columns) -> Result<Self, String> {
-        let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    pub fn new(input: Input, log: String, reading: &Reading) -> Result<Self, String> {
+        let columns = &reading.columns;
         let left = Arc::new(AtomicUsize::new(IMPORT_RECORD_BYTES_MAX));
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(OneRow { input: file, left: Arc::clone(&left) });
-        let headers: Vec<String> = reader.headers().map_err(|e| e.to_string())?.iter().map(|h| h.trim_start_matches('\u{feff}').to_owned()).collect();
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(OneRow { input: input.text, left: Arc::clone(&left) });
+        let headers: Vec<String> = reader.headers().map_err(|e| said(&e))?.iter().map(str::to_owned).collect();
         let find = |name: &str| {
             let at = headers.iter().position(|h| h == name);
             at.ok_or_else(|| format!("there is no column `{name}`; the columns are: {}", headers.join(", ")))
@@ -136,17 +147,21 @@ impl Pieces {
             closing: Vec::new().into_iter(),
             log: log.clone(),
             width: headers.len(),
-            astray: false,
+            astray: input.damage.is_some(),
+            allow_missing: reading.allow_missing,
             places,
             cases: HashMap::new(),
+            seen: HashSet::new(),
+            repeated: HashMap::new(),
             order: Vec::new(),
             group: None,
+            header: None,
             ready: VecDeque::new(),
             number: 0,
             ended: false,
         };
         let header = json!({"columns": headers, "read_as": columns}).to_string();
-        pieces.push(1, Ok(Piece::Header { log, header }), None);
+        pieces.header = Some(Piece::Header { log, header });
         Ok(pieces)
     }
 
@@ -159,18 +174,50 @@ impl Pieces {
         self.grouped = 0;
         if let Some((line, case)) = self.group.take() {
             let lane = Some(case.case.clone());
+            if let Some(header) = self.header.take() {
+                self.push(1, Ok(header), None);
+            }
             self.push(line, Ok(Piece::Case(case)), lane);
         }
     }
 
+    /// What a row is known by: everything in it, and how many equal ones came before it.
+    fn identity(&mut self, row: &csv::StringRecord) -> String {
+        let mut digest = Sha256::new();
+        for field in row {
+            digest.update((field.len() as u64).to_be_bytes());
+            digest.update(field);
+        }
+        let digest: [u8; 32] = digest.finalize().into();
+        let short = digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+        let before = if self.seen.insert(short) {
+            0
+        } else {
+            let times = self.repeated.entry(short).or_default();
+            *times += 1;
+            *times
+        };
+        format!("{}/{before}", Digest(digest))
+    }
+
     fn row(&mut self, line: u64, row: &csv::StringRecord) {
         let get = |at: usize| row.get(at).unwrap_or_default().to_owned();
-        if row.len() <= self.places.case {
+        if row.len() <= self.places.case || (get(self.places.case).is_empty() && !self.allow_missing) {
             self.astray = true;
             return self.push(line, Err("the row does not say which case it belongs to".to_owned()), None);
         }
+        let identity = self.identity(row);
         let filled = |at: Option<usize>| at.map(get).filter(|v| !v.is_empty());
         let (name, when) = (get(self.places.case), get(self.places.time));
+        if row.len() != self.width {
+            match self.cases.get_mut(&name) {
+                Some(known) => (known.broken, known.events) = (true, known.events + 1),
+                // What stands in the place of the case may be none.
+                None => self.astray = true,
+            }
+            let why = format!("the row has {} fields, the header has {}", row.len(), self.width);
+            return self.push(line, Err(why), None);
+        }
         if !self.cases.contains_key(&name) {
             self.named += name.len();
             if self.order.len() >= IMPORT_CASES_MAX || self.named > CASE_NAMES_BYTES_MAX {
@@ -178,6 +225,10 @@ impl Pieces {
                 let why = format!("the file has more than {IMPORT_CASES_MAX} cases, or names of {CASE_NAMES_BYTES_MAX} bytes; split it by its cases");
                 return self.push(line, Err(why), None);
             }
+        }
+        if self.seen.len() >= IMPORT_ROWS_MAX {
+            self.ended = true;
+            return self.push(line, Err(format!("the file has more than {IMPORT_ROWS_MAX} rows; split it by its cases")), None);
         }
         let next = u32::try_from(self.order.len() + 1).unwrap_or(u32::MAX);
         let order = &mut self.order;
@@ -187,31 +238,26 @@ impl Pieces {
         });
         let n = known.events;
         known.events += 1;
-        if row.len() != self.width {
-            known.broken = true;
-            let why = format!("the row has {} fields, the header has {}", row.len(), self.width);
-            return self.push(line, Err(why), None);
-        }
-        let Some(at) = time(&when) else {
-            known.broken = true;
-            let why = format!("`{when}` is no time; write it as 2026-11-22T20:00:00+01:00, or without an offset for UTC");
-            return self.push(line, Err(why), None);
-        };
-        if known.ended.as_ref().is_none_or(|(latest, _)| *latest < at) {
-            known.ended = Some((at, when.clone()));
-        }
         let attribute = |(at, key): &(usize, String)| {
             let value = get(*at);
             (!value.is_empty()).then(|| Attribute { key: key.clone(), r#type: AttributeType::String, value, children: Vec::new() })
         };
         let event = Happened {
             n,
+            row: Some(identity),
             activity: get(self.places.activity),
             lifecycle: filled(self.places.lifecycle),
             resource: filled(self.places.resource),
-            time: Some(when),
+            time: Some(when.clone()).filter(|when| !when.is_empty()),
             attributes: self.places.attributes.iter().filter_map(attribute).collect(),
         };
+        if let Some(fault) = fault_of(&event).filter(|fault| !self.allow_missing || !fault.is_missing) {
+            known.broken = true;
+            return self.push(line, Err(format!("case `{name}`: {}; its case stays open", fault.why)), None);
+        }
+        if let Some(at) = time(&when).filter(|at| known.ended.as_ref().is_none_or(|(latest, _)| *latest < *at)) {
+            known.ended = Some((at, when));
+        }
         let (place, log, first) = (known.place, self.log.clone(), !known.planned);
         known.planned = true;
         let bytes = row.as_slice().len();
@@ -226,6 +272,9 @@ impl Pieces {
     fn end(&mut self) {
         self.flush();
         self.ended = true;
+        if self.number == 0 {
+            self.push(1, Err("there is no row below the header".to_owned()), None);
+        }
         self.closing = std::mem::take(&mut self.order).into_iter();
     }
 
@@ -239,6 +288,12 @@ impl Pieces {
             return self.push(0, Ok(Piece::Case(case)), Some(name));
         }
     }
+}
+
+/// What is said of a row that can't be read.
+fn said(e: &csv::Error) -> String {
+    let hint = if matches!(e.kind(), csv::ErrorKind::Utf8 { .. }) { "; if the file is written in another encoding, name that with --encoding" } else { "" };
+    format!("{e}{hint}")
 }
 
 impl Iterator for Pieces {
@@ -258,7 +313,7 @@ impl Iterator for Pieces {
                     if e.is_io_error() {
                         self.ended = true;
                     }
-                    self.push(line, Err(e.to_string()), None);
+                    self.push(line, Err(said(&e)), None);
                 }
                 None => self.end(),
             }

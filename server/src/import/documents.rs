@@ -11,7 +11,7 @@ use super::{Counts, Settings};
 use crate::app::{App, AppError};
 
 #[derive(Deserialize)]
-struct Exported {
+pub(super) struct Exported {
     /// Its id, or its file below the folder.
     name: String,
     title: String,
@@ -37,14 +37,17 @@ impl Importer {
     /// # Errors
     /// A sentence that says what is wrong with the record.
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
-        let document: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no document: {e}"))?;
-        if document.content.trim().is_empty() {
-            return Err("the document is empty".to_owned());
-        }
+        let document = parse(bytes)?;
         let mut run = self.session.run_of(&document.name, DocumentId::of(self.session.business, &document.name).into()).await?;
         let result = add(&mut run, &document).await;
         run.end(result)
     }
+}
+
+/// Reads a record whole, and changes nothing.
+pub(super) fn parse(bytes: &[u8]) -> Result<Exported, String> {
+    let document: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no document: {e}"))?;
+    if document.content.trim().is_empty() { Err("the document is empty".to_owned()) } else { Ok(document) }
 }
 
 async fn add(run: &mut Run<'_>, document: &Exported) -> Result<(), CommandError> {

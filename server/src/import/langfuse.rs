@@ -22,7 +22,7 @@ const CONNECTOR: &str = "tools";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Exported {
+pub(super) struct Exported {
     trace: Trace,
     observations: Vec<Observation>,
 }
@@ -114,15 +114,18 @@ impl Importer {
     /// # Errors
     /// A sentence that says what is wrong with the record.
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
-        let exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no Langfuse trace: {e}"))?;
-        let ids: HashSet<&str> = exported.observations.iter().map(|o| o.id.as_str()).collect();
-        if ids.len() != exported.observations.len() {
-            return Err("two observations have the same id".to_owned());
-        }
+        let exported = parse(bytes)?;
         let mut run = self.session.run(&exported.trace.id).await?;
         let result = trace(&mut run, &exported).await;
         run.end(result)
     }
+}
+
+/// Reads a record whole, and changes nothing.
+pub(super) fn parse(bytes: &[u8]) -> Result<Exported, String> {
+    let exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no Langfuse trace: {e}"))?;
+    let ids: HashSet<&str> = exported.observations.iter().map(|o| o.id.as_str()).collect();
+    if ids.len() == exported.observations.len() { Ok(exported) } else { Err("two observations have the same id".to_owned()) }
 }
 
 /// Parents before their children, else as the source has them; whoever has no parent in the trace

@@ -2,7 +2,7 @@
 //! uses a tool; the observation that names it as its cause is the call's result; what the user says
 //! is human input. Order and `cause` are kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use commands::CommandError;
 use domain::PrincipalId;
@@ -23,7 +23,7 @@ const SPOKEN: &[&str] = &["message", "finish", "think", "reject", "delegate"];
 const ABOUT: &[&str] = &["system", "recall", "change_agent_state", "null"];
 
 #[derive(Deserialize)]
-struct Exported {
+pub(super) struct Exported {
     /// The run's name: its instance, or its file.
     name: String,
     events: Vec<Entry>,
@@ -35,7 +35,10 @@ struct Exported {
 
 #[derive(Deserialize)]
 struct Entry {
-    id: i64,
+    id: Option<i64>,
+    /// Its id, or one of our own.
+    #[serde(skip)]
+    number: i64,
     timestamp: Option<String>,
     source: Option<String>,
     message: Option<String>,
@@ -69,11 +72,22 @@ impl Importer {
     /// # Errors
     /// A sentence that says what is wrong with the record.
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
-        let exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no OpenHands run: {e}"))?;
+        let exported = parse(bytes)?;
         let mut run = self.session.run(&exported.name).await?;
         let result = Stream { run: &mut run, events: HashMap::new(), calls: HashMap::new() }.all(&exported).await;
         run.end(result)
     }
+}
+
+/// Reads a record whole, and changes nothing. Entries without an id are numbered by their place, below zero: the
+/// source counts from there.
+pub(super) fn parse(bytes: &[u8]) -> Result<Exported, String> {
+    let mut exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no OpenHands run: {e}"))?;
+    for (entry, place) in exported.events.iter_mut().zip(1_i64..) {
+        entry.number = entry.id.unwrap_or(-place);
+    }
+    let numbers: HashSet<i64> = exported.events.iter().map(|e| e.number).collect();
+    if numbers.len() == exported.events.len() { Ok(exported) } else { Err("two entries of the run have the same id".to_owned()) }
 }
 
 struct Stream<'a, 'b> {
@@ -100,7 +114,7 @@ impl Stream<'_, '_> {
             self.run.counts.source("with_cause", u64::from(entry.cause.is_some()));
             let first = self.entry(entry, agent).await?;
             if let Some(first) = first {
-                self.events.insert(entry.id, first);
+                self.events.insert(entry.number, first);
             }
         }
         for (n, call) in std::mem::take(&mut self.calls) {
@@ -161,7 +175,7 @@ impl Stream<'_, '_> {
             ("rationale", said("thought").map(Value::from)),
             ("usage", Some(usage)),
         ]);
-        let (part, at) = (format!("{}", e.id), e.timestamp.as_deref().and_then(time));
+        let (part, at) = (format!("{}", e.number), e.timestamp.as_deref().and_then(time));
         let id = self.run.id(&part);
         let receipt = self.run.step(Step { part: &part, command: "decisions.record", id, data, at, causation }).await?;
         Ok(first_event(&receipt))
@@ -169,17 +183,17 @@ impl Stream<'_, '_> {
 
     async fn tool(&mut self, e: &Entry, action: &str, agent: AgentId, causation: Option<EventId>) -> Result<Option<EventId>, CommandError> {
         let first = self.decision(e, action, agent, causation).await?;
-        let part = format!("{}/call", e.id);
+        let part = format!("{}/call", e.number);
         let id = self.run.id(&part);
         let class = if action == "read" { "read" } else { "write" };
         let arguments = super::session::as_value(&Value::Object(e.args.clone().unwrap_or_default()).to_string());
         let data = json!({
             "connector": CONNECTOR, "operation": name(action), "class": class, "agent": agent, "task": self.run.task,
-            "decision": self.run.id(&e.id.to_string()), "arguments": arguments,
+            "decision": self.run.id(&e.number.to_string()), "arguments": arguments,
         });
         let at = e.timestamp.as_deref().and_then(time);
         self.run.step(Step { part: &part, command: "integrations.intend_call", id, data, at, causation: first }).await?;
-        self.calls.insert(e.id, id);
+        self.calls.insert(e.number, id);
         Ok(first)
     }
 
@@ -205,7 +219,7 @@ impl Stream<'_, '_> {
             ("note", note.map(Value::from)),
             ("attributes", Some(attributes.into())),
         ]);
-        let (part, at) = (e.id.to_string(), e.timestamp.as_deref().and_then(time));
+        let (part, at) = (e.number.to_string(), e.timestamp.as_deref().and_then(time));
         let receipt = self.run.step(Step { part: &part, command: "tasks.record_activity", id: self.run.task, data, at, causation }).await?;
         Ok(first_event(&receipt))
     }

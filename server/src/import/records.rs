@@ -76,18 +76,81 @@ pub(super) fn too_large() -> String {
     format!("the record has more than {IMPORT_RECORD_BYTES_MAX} bytes")
 }
 
+/// How records stand in their file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// Elements of one JSON array.
+    Array,
+    /// Objects one after another, such as JSON Lines.
+    Lines,
+}
+
 /// Reads records from a file.
+///
+/// A record that is broken costs itself alone where the next one can be found: at the next line that begins
+/// as the broken record's own line began, with the same blanks and a brace that no valid record could have
+/// there.
 pub struct Records<R> {
     input: R,
     line: u64,
     number: u64,
+    layout: Option<Layout>,
+    /// What stands before the record on its line; `None` when that is more than blanks.
+    indent: Option<Vec<u8>>,
+    /// Whether the first brace of the next record was read with the record before it.
+    begun: bool,
     ended: bool,
+}
+
+/// What is said of a record that can't be told from the one after it.
+const RUNS_ON: &str = "the record is no JSON: another begins before it ends";
+/// What is said of a record with a line break where none may be.
+const BREAKS: &str = "the record is no JSON: a string in it is not closed on its line";
+
+/// A record while it is read.
+struct Reading {
+    bytes: Vec<u8>,
+    shape: Shape,
+    /// What is wrong with it: from there on only the beginning of the next one is looked for.
+    broken: Option<&'static str>,
+    /// The last byte that is no blank.
+    last: u8,
+    /// How much of the line's beginning is like that of the record's own line; `None` when it is not.
+    alike: Option<usize>,
+}
+
+impl Reading {
+    fn keep(&mut self, byte: u8) {
+        if self.bytes.len() <= IMPORT_RECORD_BYTES_MAX && self.shape.fault().is_none() {
+            self.bytes.push(byte);
+        }
+    }
+
+    /// Whether a brace here is the first of another record.
+    fn is_another(&self, byte: u8, indent: Option<&[u8]>) -> bool {
+        let place = indent.is_some_and(|indent| self.alike == Some(indent.len()));
+        // Without blanks before it, it may as well be a value of this one.
+        let value = indent.is_some_and(<[u8]>::is_empty) && matches!(self.last, b':' | b',' | b'[');
+        byte == b'{' && place && (self.broken.is_some() || !value)
+    }
+
+    /// Compares the beginning of the line with that of the record's own line.
+    fn compare(&mut self, byte: u8, indent: Option<&[u8]>) {
+        self.alike = match self.alike {
+            _ if byte == b'\n' => Some(0),
+            Some(n) if indent.and_then(|indent| indent.get(n)) == Some(&byte) => Some(n + 1),
+            Some(_) | None => None,
+        };
+        if !byte.is_ascii_whitespace() {
+            self.last = byte;
+        }
+    }
 }
 
 impl<R: BufRead> Records<R> {
     /// Records of that input.
     pub fn new(input: R) -> Self {
-        Self { input, line: 1, number: 0, ended: false }
+        Self { input, line: 1, number: 0, layout: None, indent: Some(Vec::new()), begun: false, ended: false }
     }
 
     fn byte(&mut self) -> io::Result<Option<u8>> {
@@ -101,44 +164,93 @@ impl<R: BufRead> Records<R> {
 
     /// The first byte of the next record; `None` at the end.
     fn start(&mut self) -> io::Result<Option<u8>> {
+        if std::mem::take(&mut self.begun) {
+            return Ok(Some(b'{'));
+        }
         loop {
             match self.byte()? {
-                None | Some(b']') => return Ok(None),
+                None => return Ok(None),
                 // The array around the records, and what stands between them.
-                Some(b'[') if self.number == 0 => {}
-                Some(b',' | b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF) => {}
+                Some(b'[') if self.layout.is_none() => (self.layout, self.indent) = (Some(Layout::Array), None),
+                Some(b']') if self.layout == Some(Layout::Array) => return self.after_array(),
+                Some(b'\n') => self.indent = Some(Vec::new()),
+                Some(blank @ (b' ' | b'\t')) => self.indent.iter_mut().for_each(|indent| indent.push(blank)),
+                Some(b',') => self.indent = None,
+                Some(b'\r' | 0xEF | 0xBB | 0xBF) => {}
                 Some(byte) => return Ok(Some(byte)),
             }
         }
     }
 
+    /// Nothing may follow the array but blanks; what does is no record.
+    fn after_array(&mut self) -> io::Result<Option<u8>> {
+        self.ended = true;
+        while let Some(byte) = self.byte()? {
+            if !byte.is_ascii_whitespace() {
+                return Ok(Some(byte));
+            }
+        }
+        Ok(None)
+    }
+
     fn read(&mut self) -> io::Result<Option<Record>> {
-        let Some(first) = self.start()? else { return Ok(None) };
+        let first = self.start()?;
+        let (cut, closed) = (self.layout == Some(Layout::Array) && !self.ended, self.ended);
         self.number += 1;
         let (number, line) = (self.number, self.line);
         let record = |bytes| Ok(Some(Record { number, line, bytes, lane: None }));
+        let told = |why: &str| record(Err(why.to_owned()));
+        let Some(first) = first else {
+            self.ended = true;
+            return match number {
+                _ if cut => told("the file ends before its list does; mend the file and import it again, nothing is doubled"),
+                1 => told("there is no record in this file"),
+                _ => Ok(None),
+            };
+        };
+        if closed {
+            return told("there is something after the end of the list, which is not read; is it two files in one?");
+        }
+        self.layout.get_or_insert(Layout::Lines);
         if first != b'{' {
             // Not a record: passed over to the end of its line.
             while !matches!(self.byte()?, None | Some(b'\n')) {}
-            return record(Err("a record must be an object".to_owned()));
+            self.indent = Some(Vec::new());
+            return told("a record must be an object");
         }
-        let (mut bytes, mut shape) = (vec![first], Shape::default());
-        shape.next(first);
-        while shape.depth > 0 {
+        let mut reading = Reading { bytes: vec![first], shape: Shape::default(), broken: None, last: first, alike: None };
+        reading.shape.next(first);
+        while reading.broken.is_some() || reading.shape.depth > 0 {
             let Some(byte) = self.byte()? else {
                 self.ended = true;
-                return record(Err("the file ends in the middle of this record; mend the file and import it again, nothing is doubled".to_owned()));
+                return told(reading.broken.unwrap_or("the file ends in the middle of this record; mend the file and import it again, nothing is doubled"));
             };
-            shape.next(byte);
-            if bytes.len() <= IMPORT_RECORD_BYTES_MAX && shape.fault().is_none() {
-                bytes.push(byte);
+            if reading.is_another(byte, self.indent.as_deref()) {
+                self.begun = true;
+                return told(reading.broken.unwrap_or(RUNS_ON));
             }
+            if byte == b'\n' && reading.shape.in_string && reading.broken.is_none() {
+                reading.broken = Some(BREAKS);
+            }
+            reading.compare(byte, self.indent.as_deref());
+            reading.shape.next(byte);
+            reading.keep(byte);
         }
+        self.indent = None;
+        let Reading { bytes, shape, .. } = reading;
         if bytes.len() > IMPORT_RECORD_BYTES_MAX {
             return record(Err(too_large()));
         }
-        record(shape.fault().map_or(Ok(bytes), Err))
+        if let Some(why) = shape.fault() {
+            return record(Err(why));
+        }
+        record(String::from_utf8(bytes).map(String::into_bytes).map_err(|e| not_utf8(e.utf8_error())))
     }
+}
+
+/// What is said of a text that is no UTF-8.
+pub(super) fn not_utf8(e: std::str::Utf8Error) -> String {
+    format!("its byte {} is no UTF-8; if the file is written in another encoding, name that with --encoding", e.valid_up_to() + 1)
 }
 
 impl<R: BufRead> Iterator for Records<R> {
@@ -148,8 +260,12 @@ impl<R: BufRead> Iterator for Records<R> {
         if self.ended {
             return None;
         }
-        let next = self.read();
-        self.ended |= !matches!(next, Ok(Some(_)));
-        next.transpose()
+        // What can't be read, such as a damaged gzip, ends the file, and not the import.
+        let next = self.read().unwrap_or_else(|e| {
+            self.ended = true;
+            Some(Record { number: self.number.max(1), line: self.line, bytes: Err(e.to_string()), lane: None })
+        });
+        self.ended |= next.is_none();
+        next.map(Ok)
     }
 }

@@ -240,6 +240,14 @@ impl Run<'_> {
         format!("{}:{}:{part}", self.session.format, self.record)
     }
 
+    /// Whether that part of the record was carried out before.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn was_sent(&self, part: &str) -> Result<bool, CommandError> {
+        self.session.was_sent(&self.key(part)).await
+    }
+
     /// What stands in ids and keys for something that the source calls by a name of its own.
     #[must_use]
     pub fn named(&self, name: &str) -> String {

@@ -1,6 +1,6 @@
 //! Files of every format as records, one after another.
 
-use std::io::{self, BufReader, Read as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use domain::limits::IMPORT_RECORD_BYTES_MAX;
@@ -8,8 +8,20 @@ use serde_json::{Map, Value, json};
 
 use super::Format;
 use super::csv::Columns;
-use super::records::{Record, Records, Shape, too_large};
+use super::input::{Encoding, Input};
+use super::records::{Record, Records, Shape, not_utf8, too_large};
 use super::{csv, xes};
+
+/// How files are read.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// The columns of a CSV.
+    pub columns: Columns,
+    /// What the files are written in, where they do not say so themselves.
+    pub encoding: Option<Encoding>,
+    /// Whether what names no case, activity or time is taken all the same.
+    pub allow_missing: bool,
+}
 
 /// Records of a file, or of all files of a folder.
 pub type Source = Box<dyn Iterator<Item = io::Result<Record>> + Send>;
@@ -24,49 +36,78 @@ fn one(bytes: Result<Vec<u8>, String>) -> Source {
     Box::new(std::iter::once(Ok(Record { number: 1, line: 1, bytes, lane: None })))
 }
 
-/// Every record of a file with a member more.
-fn each(path: &Path, change: impl Fn(Map<String, Value>) -> Value + Send + 'static) -> io::Result<Source> {
-    let records = Records::new(BufReader::new(std::fs::File::open(path)?));
-    Ok(Box::new(records.map(move |record| {
+/// Every record of a file, changed by its number and what is in it.
+fn each(input: Input, change: impl Fn(u64, Map<String, Value>) -> Value + Send + 'static) -> Source {
+    Box::new(Records::new(input.text).map(move |record| {
         record.map(|record| {
             let changed = record.bytes.as_deref().map_err(Clone::clone).and_then(|bytes| {
                 let object: Map<String, Value> = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-                serde_json::to_vec(&change(object)).map_err(|e| e.to_string())
+                serde_json::to_vec(&change(record.number, object)).map_err(|e| e.to_string())
             });
             Record { bytes: changed, ..record }
         })
-    })))
+    }))
 }
 
-fn openhands(path: &Path) -> io::Result<Source> {
-    let name = stem(path);
-    let mut begin = Vec::new();
-    std::fs::File::open(path)?.take(4_096).read_to_end(&mut begin)?;
-    if begin.trim_ascii_start().starts_with(b"[") {
-        // A list of events: one run, which goes by its file.
-        let parse = |whole: Vec<u8>| {
-            Shape::check(&whole)?;
-            serde_json::from_slice::<Value>(&whole).map_err(|e| format!("no JSON: {e}"))
-        };
-        let run = whole(path).and_then(parse);
-        return Ok(one(run.and_then(|events| serde_json::to_vec(&json!({"name": name, "events": events})).map_err(|e| e.to_string()))));
+/// A file that is one list: a run that goes by the file's name.
+fn list(input: Input, run: impl Fn(Value) -> Value) -> Source {
+    let parse = |whole: Vec<u8>| {
+        Shape::check(&whole)?;
+        serde_json::from_slice::<Value>(&whole).map_err(|e| format!("no JSON: {e}"))
+    };
+    one(whole(input).and_then(parse).and_then(|list| serde_json::to_vec(&run(list)).map_err(|e| e.to_string())))
+}
+
+fn is_list(input: &mut Input) -> bool {
+    input.text.fill_buf().is_ok_and(|begin| begin.trim_ascii_start().starts_with(b"["))
+}
+
+/// What an OpenHands run goes by: its instance, the issue that it resolved, else its file and its place there.
+fn run_name(run: &mut Map<String, Value>, file: &str, number: u64) -> String {
+    let instance = run.remove("instance_id").and_then(|v| v.as_str().map(str::to_owned));
+    let issue = || {
+        let part = |key: &str| run.get("issue")?.get(key);
+        Some(format!("{}/{}#{}", part("owner")?.as_str()?, part("repo")?.as_str()?, part("number")?.as_u64()?))
+    };
+    // The first one of a file has always gone by the file alone.
+    instance.or_else(issue).unwrap_or_else(|| if number == 1 { file.to_owned() } else { format!("{file}#{number}") })
+}
+
+fn openhands(mut input: Input, name: String) -> Source {
+    if is_list(&mut input) {
+        return list(input, |events| json!({"name": name, "events": events}));
     }
-    each(path, move |mut run| {
-        let instance = run.remove("instance_id").and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_else(|| name.clone());
-        json!({"name": instance, "events": run.remove("history"), "error": run.remove("error"), "metrics": run.remove("metrics")})
+    each(input, move |number, mut run| {
+        let name = run_name(&mut run, &name, number);
+        json!({"name": name, "events": run.remove("history"), "error": run.remove("error"), "metrics": run.remove("metrics")})
+    })
+}
+
+fn swe_agent(mut input: Input, name: String) -> Source {
+    if is_list(&mut input) {
+        return list(input, |messages| json!({"name": name, "messages": messages}));
+    }
+    each(input, move |number, mut run| {
+        let name = if number == 1 { name.clone() } else { format!("{name}#{number}") };
+        run.insert("name".to_owned(), name.into());
+        Value::Object(run)
     })
 }
 
 /// A file that is one record.
-fn whole(path: &Path) -> Result<Vec<u8>, String> {
+fn whole(input: Input) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let mut file = std::fs::File::open(path).map_err(|e| e.to_string())?.take(IMPORT_RECORD_BYTES_MAX as u64 + 1);
-    file.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if bytes.len() > IMPORT_RECORD_BYTES_MAX { Err(too_large()) } else { Ok(bytes) }
+    input.text.take(IMPORT_RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    match bytes.len() {
+        0 => Err("there is nothing in this file".to_owned()),
+        n if n > IMPORT_RECORD_BYTES_MAX => Err(too_large()),
+        _ => String::from_utf8(bytes).map(String::into_bytes).map_err(|e| not_utf8(e.utf8_error())),
+    }
 }
 
-fn document(path: &Path, folder: &Path) -> Result<Vec<u8>, String> {
-    let text = String::from_utf8(whole(path)?).map_err(|e| e.to_string())?;
+fn document(path: &Path, folder: &Path, encoding: Option<Encoding>) -> Result<Vec<u8>, String> {
+    let input = Input::open(path, encoding).map_err(|e| e.to_string())?;
+    let text = String::from_utf8(whole(input)?).map_err(|e| e.to_string())?;
     let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned();
     let document = if path.extension().is_some_and(|e| e == "json") {
         Shape::check(text.as_bytes())?;
@@ -80,7 +121,7 @@ fn document(path: &Path, folder: &Path) -> Result<Vec<u8>, String> {
     serde_json::to_vec(&document).map_err(|e| e.to_string())
 }
 
-fn documents(folder: &Path) -> io::Result<Source> {
+fn documents(folder: &Path, encoding: Option<Encoding>) -> io::Result<Source> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -98,7 +139,7 @@ fn documents(folder: &Path) -> io::Result<Source> {
     files.sort();
     let folder = folder.to_owned();
     Ok(Box::new((1..).zip(files).map(move |(number, path)| {
-        let bytes = document(&path, &folder).map_err(|why| format!("{}: {why}", path.display()));
+        let bytes = document(&path, &folder, encoding).map_err(|why| format!("{}: {why}", path.display()));
         Ok(Record { number, line: 1, bytes, lane: None })
     })))
 }
@@ -107,18 +148,17 @@ fn documents(folder: &Path) -> io::Result<Source> {
 ///
 /// # Errors
 /// A sentence that says what is wrong with the file as a whole.
-pub fn open(format: Format, path: &Path, columns: &Columns) -> Result<Source, String> {
-    let name = stem(path);
-    let opened: io::Result<Source> = match format {
-        Format::Transcript | Format::Langfuse => std::fs::File::open(path).map(|file| Box::new(Records::new(BufReader::new(file))) as Source),
-        Format::Openhands => openhands(path),
-        Format::SweAgent => each(path, move |mut object| {
-            object.insert("name".to_owned(), name.clone().into());
-            Value::Object(object)
-        }),
-        Format::Xes => xes::Pieces::open(path, name).map(|pieces| Box::new(pieces) as Source),
-        Format::Csv => return csv::Pieces::open(path, name, columns).map(|pieces| Box::new(pieces) as Source),
-        Format::Documents => documents(path),
-    };
-    opened.map_err(|e| e.to_string())
+pub fn open(format: Format, path: &Path, reading: &Reading) -> Result<Source, String> {
+    if format == Format::Documents {
+        return documents(path, reading.encoding).map_err(|e| e.to_string());
+    }
+    let (name, input) = (stem(path), Input::open(path, reading.encoding).map_err(|e| e.to_string())?);
+    Ok(match format {
+        Format::Transcript | Format::Langfuse => Box::new(Records::new(input.text)),
+        Format::Openhands => openhands(input, name),
+        Format::SweAgent => swe_agent(input, name),
+        Format::Xes => Box::new(xes::Pieces::new(input, name, reading.allow_missing)),
+        Format::Csv => Box::new(csv::Pieces::new(input, name, reading)?),
+        Format::Documents => one(Err("a folder is wanted".to_owned())),
+    })
 }

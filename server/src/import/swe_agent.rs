@@ -1,5 +1,8 @@
-//! SWE-agent trajectories: a task a trajectory, a decision a step, a call an action; cost and tokens
-//! from `model_stats`, once, at the end.
+//! SWE-agent and mini-SWE-agent trajectories: a task a trajectory, a decision a step, a call an action; cost and
+//! tokens from `model_stats`, once, at the end.
+//!
+//! mini-SWE-agent keeps a conversation (`messages`): a step is a message of the assistant, its action the code block
+//! or the tool call in it, its observation what is said to it before it speaks again.
 
 use commands::CommandError;
 use domain::PrincipalId;
@@ -15,10 +18,12 @@ use crate::app::{App, AppError};
 const CONNECTOR: &str = "shell";
 
 #[derive(Deserialize)]
-struct Exported {
+pub(super) struct Exported {
     /// The trajectory's file.
     name: String,
     trajectory: Option<Vec<Turn>>,
+    /// A conversation of mini-SWE-agent.
+    messages: Option<Vec<Message>>,
     #[serde(default)]
     info: Info,
     #[serde(default)]
@@ -26,11 +31,30 @@ struct Exported {
 }
 
 #[derive(Deserialize)]
-struct Turn {
+pub(super) struct Turn {
     action: Option<String>,
     observation: Option<String>,
     response: Option<String>,
     thought: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    role: String,
+    #[serde(default)]
+    content: Value,
+    #[serde(default)]
+    tool_calls: Vec<ToolCall>,
+}
+
+#[derive(Deserialize)]
+struct ToolCall {
+    function: Function,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    arguments: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -68,14 +92,69 @@ impl Importer {
     /// # Errors
     /// A sentence that says what is wrong with the record.
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
-        let exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no SWE-agent trajectory: {e}"))?;
-        let Some(turns) = &exported.trajectory else {
-            return Err("not supported: a file with a `history` but without the `trajectory` of SWE-agent; export the whole run".to_owned());
-        };
+        let (exported, turns) = parse(bytes)?;
         let mut run = self.session.run(&exported.name).await?;
-        let result = trajectory(&mut run, &exported, turns).await;
+        let result = trajectory(&mut run, &exported, &turns).await;
         run.end(result)
     }
+}
+
+/// Reads a record whole, and changes nothing: the trajectory and its turns.
+pub(super) fn parse(bytes: &[u8]) -> Result<(Exported, Vec<Turn>), String> {
+    let mut exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no SWE-agent trajectory: {e}"))?;
+    if let Some(turns) = exported.trajectory.take() {
+        return Ok((exported, turns));
+    }
+    let Some(messages) = exported.messages.take() else {
+        return Err("not supported: a file with neither the `trajectory` of SWE-agent nor the `messages` of mini-SWE-agent; export the whole run".to_owned());
+    };
+    let task = messages.iter().find(|m| m.role == "user").map(|m| Value::String(m.text()));
+    exported.environment = exported.environment.or(task);
+    Ok((exported, turns(&messages)))
+}
+
+impl Message {
+    /// What it says: a text, or the texts among its parts.
+    fn text(&self) -> String {
+        match &self.content {
+            Value::String(text) => text.clone(),
+            Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect::<Vec<_>>().join("\n"),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
+        }
+    }
+
+    /// The command in it, and what is said before it.
+    fn action(&self) -> (Option<String>, String) {
+        let text = self.text();
+        let called = self.tool_calls.first().map(|call| {
+            let arguments: Option<Value> = serde_json::from_str(&call.function.arguments).ok();
+            let command = arguments.as_ref().and_then(|a| a.get("command")?.as_str());
+            command.unwrap_or(&call.function.arguments).to_owned()
+        });
+        if called.is_some() {
+            return (called, text);
+        }
+        let block = text.split_once("```").and_then(|(before, rest)| Some((before, rest.split_once('\n')?.1.split_once("```")?.0)));
+        match block {
+            Some((before, code)) => (Some(code.trim_end().to_owned()), before.to_owned()),
+            None => (None, text),
+        }
+    }
+}
+
+/// The turns of a conversation.
+fn turns(messages: &[Message]) -> Vec<Turn> {
+    let mut turns: Vec<Turn> = Vec::new();
+    for message in messages {
+        if message.role == "assistant" {
+            let (action, thought) = message.action();
+            turns.push(Turn { action, observation: None, response: Some(message.text()), thought: Some(thought) });
+        } else if let Some(turn) = turns.last_mut() {
+            let said = message.text();
+            turn.observation = Some(turn.observation.take().map_or_else(|| said.clone(), |before| format!("{before}\n{said}")));
+        }
+    }
+    turns
 }
 
 async fn trajectory(run: &mut Run<'_>, exported: &Exported, turns: &[Turn]) -> Result<(), CommandError> {
@@ -135,6 +214,6 @@ async fn end(run: &mut Run<'_>, info: &Info) -> Result<(), CommandError> {
         ("attributes", Some(attributes.into())),
     ]);
     run.send("end", "tasks.record_activity", run.task, data).await?;
-    run.send("close", "tasks.close_history", run.task, json!({"completed": status.starts_with("submitted")})).await?;
+    run.send("close", "tasks.close_history", run.task, json!({"completed": status.to_lowercase().starts_with("submitted")})).await?;
     Ok(())
 }

@@ -27,7 +27,7 @@ const LOOKING: &[&str] = &["get_", "search_", "list_", "find_", "calculate", "th
 const TITLE_CHARS: usize = 120;
 
 #[derive(Deserialize)]
-struct Trajectory {
+pub(super) struct Trajectory {
     task_id: Value,
     trial: u64,
     reward: f64,
@@ -91,17 +91,23 @@ impl Importer {
     /// A sentence that says what is wrong with the record. It is read whole before its first
     /// command, so a record that does not read leaves nothing behind.
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
-        proof::canonical::gate(bytes).map_err(|e| e.to_string())?;
-        let trajectory: Trajectory = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-        let task_id = match &trajectory.task_id {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err("task_id must be a string or a number".to_owned()),
-        };
+        let (task_id, trajectory) = parse(bytes)?;
         let mut run = self.session.run(&format!("{task_id}/{}", trajectory.trial)).await?;
         let result = Transcript { run: &mut run }.trajectory(&trajectory).await;
         run.end(result)
     }
+}
+
+/// Reads a record whole, and changes nothing: the id of its task, and the trajectory.
+pub(super) fn parse(bytes: &[u8]) -> Result<(String, Trajectory), String> {
+    proof::canonical::gate(bytes).map_err(|e| e.to_string())?;
+    let trajectory: Trajectory = serde_json::from_slice(bytes).map_err(|e| format!("no transcript: {e}"))?;
+    let task_id = match &trajectory.task_id {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err("task_id must be a string or a number".to_owned()),
+    };
+    Ok((task_id, trajectory))
 }
 
 /// A trajectory on its way through the desk.

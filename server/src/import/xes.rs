@@ -3,49 +3,20 @@
 //! Attributes keep their type, key, lexical value, children and order, so that the same log can be
 //! written again.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{self, BufRead};
 
-use domain::limits::IMPORT_RECORD_BYTES_MAX;
+use domain::limits::{IMPORT_CASES_MAX, IMPORT_RECORD_BYTES_MAX};
 use domain::tasks::{Attribute, AttributeType};
-use flate2::bufread::MultiGzDecoder;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use serde::Serialize;
 
-use super::cases::{Case, Happened, Piece, bytes, value_of};
-use super::records::{Record, too_large};
-
-/// Counts lines as they are read, so that an error can say where it is.
-struct Lines<R> {
-    inner: R,
-    line: u64,
-    /// Bytes that may be read before the next piece of markup or text must end.
-    left: usize,
-}
-
-impl<R: BufRead> Read for Lines<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.fill_buf()?.read(buffer)?;
-        self.consume(n);
-        Ok(n)
-    }
-}
-
-impl<R: BufRead> BufRead for Lines<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.left == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, too_large()));
-        }
-        self.inner.fill_buf()
-    }
-    fn consume(&mut self, n: usize) {
-        self.left = self.left.saturating_sub(n);
-        let newlines = self.inner.fill_buf().map_or(0, |b| b.iter().take(n).filter(|c| **c == b'\n').count());
-        self.line += newlines as u64;
-        self.inner.consume(n);
-    }
-}
+use super::cases::{Case, Happened, Piece, bytes, fault_of, value_of};
+use super::input::Input;
+use super::lines::Lines;
+use super::records::{Record, not_utf8, too_large};
 
 /// Attributes that may lie in one another.
 const LEVELS_MAX: usize = 28;
@@ -68,11 +39,19 @@ pub struct Pieces {
     log: String,
     header: Header,
     header_sent: bool,
+    /// The header, until the first case that can be taken: it never goes out alone.
+    held: Option<Piece>,
     number: u64,
     place: u32,
     ended: bool,
-    /// A case that waits while the header goes out.
-    waiting: Option<Result<Piece, String>>,
+    /// What was found and did not go out yet, with its line.
+    waiting: VecDeque<(u64, Result<Piece, String>)>,
+    /// Why the file is known to be damaged: its cases stay open until the whole one closes them.
+    damage: Option<String>,
+    /// Whether what names no case, activity or time is taken all the same.
+    allow_missing: bool,
+    /// How many cases have had a name, by its hash.
+    names: HashMap<u64, u32>,
     /// Elements that are open.
     depth: usize,
     /// Bytes that were read of the record.
@@ -89,8 +68,10 @@ fn pairs(element: &BytesStart<'_>) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     for attribute in element.attributes() {
         let attribute = attribute.map_err(|e| e.to_string())?;
-        let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|e| e.to_string())?;
-        pairs.push((String::from_utf8_lossy(attribute.key.as_ref()).into_owned(), value.into_owned()));
+        let key = std::str::from_utf8(attribute.key.as_ref()).map_err(not_utf8)?;
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+        let value = value.map_err(|e| std::str::from_utf8(&attribute.value).err().map_or_else(|| e.to_string(), not_utf8))?;
+        pairs.push((key.to_owned(), value.into_owned()));
     }
     Ok(pairs)
 }
@@ -99,30 +80,45 @@ fn get(pairs: &[(String, String)], key: &str) -> String {
     pairs.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone()).unwrap_or_default()
 }
 
+fn happened(n: u64, attributes: Vec<Attribute>) -> Happened {
+    Happened {
+        n,
+        row: None,
+        activity: value_of(&attributes, "concept:name").unwrap_or_default(),
+        lifecycle: value_of(&attributes, "lifecycle:transition"),
+        resource: value_of(&attributes, "org:resource"),
+        time: value_of(&attributes, "time:timestamp"),
+        attributes,
+    }
+}
+
 #[allow(clippy::wildcard_enum_match_arm, reason = "of the events of XML only elements say something here")]
 impl Pieces {
-    /// Opens a file.
-    ///
-    /// # Errors
-    /// When it can't be read.
-    pub fn open(path: &Path, log: String) -> io::Result<Self> {
-        let mut file = BufReader::with_capacity(1 << 16, std::fs::File::open(path)?);
-        let zipped = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-        let inner: Box<dyn BufRead + Send> = if zipped { Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file))) } else { Box::new(file) };
-        let reader = Reader::from_reader(Lines { inner, line: 1, left: IMPORT_RECORD_BYTES_MAX });
-        Ok(Self {
+    /// Pieces of the log in a file.
+    #[must_use]
+    pub fn new(input: Input, log: String, allow_missing: bool) -> Self {
+        let reader = Reader::from_reader(Lines::new(input.text));
+        Self {
             reader,
             log,
             header: Header::default(),
             header_sent: false,
+            held: None,
             number: 0,
             place: 0,
             ended: false,
-            waiting: None,
+            waiting: VecDeque::new(),
+            damage: input.damage,
+            allow_missing,
+            names: HashMap::new(),
             depth: 0,
             record_bytes: 0,
             refused: None,
-        })
+        }
+    }
+
+    fn line(&self) -> u64 {
+        self.reader.get_ref().line
     }
 
     fn event(&mut self) -> Result<Event<'static>, String> {
@@ -223,10 +219,23 @@ impl Pieces {
         }
     }
 
+    /// How many cases of that name there were before; all of one name share a place when there are too many.
+    fn times(&mut self, name: &str) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let hash = hasher.finish();
+        if self.names.len() >= IMPORT_CASES_MAX && !self.names.contains_key(&hash) {
+            return 0;
+        }
+        let times = self.names.entry(hash).or_default();
+        *times += 1;
+        *times - 1
+    }
+
     fn case(&mut self, empty: bool) -> Result<Case, String> {
         self.place += 1;
         self.record_bytes = 0;
-        let mut events = Vec::new();
+        let (mut events, mut count, mut whole) = (Vec::new(), 0, self.damage.is_none());
         let attributes = if empty {
             Vec::new()
         } else {
@@ -237,30 +246,38 @@ impl Pieces {
                         events.clear();
                         return Ok(());
                     }
-                    events.push(Happened {
-                        n: events.len() as u64,
-                        activity: value_of(&attributes, "concept:name").unwrap_or_else(|| "(no name)".to_owned()),
-                        lifecycle: value_of(&attributes, "lifecycle:transition"),
-                        resource: value_of(&attributes, "org:resource"),
-                        time: value_of(&attributes, "time:timestamp"),
-                        attributes,
-                    });
+                    let event = happened(count, attributes);
+                    count += 1;
+                    match fault_of(&event).filter(|fault| !me.allow_missing || !fault.is_missing) {
+                        None => events.push(event),
+                        Some(fault) => {
+                            whole = false;
+                            let why = format!("event {count} of case {}: {}; its case stays open", me.place, fault.why);
+                            me.waiting.push_back((me.line(), Err(why)));
+                        }
+                    }
                 }
                 Ok(())
             })?
         };
-        let case = value_of(&attributes, "concept:name").unwrap_or_else(|| format!("#{}", self.place));
+        let named = value_of(&attributes, "concept:name");
+        if named.is_none() && !self.allow_missing && self.keeps() {
+            self.refused = Some("it has no concept:name; --allow-missing takes it by its place".to_owned());
+        }
+        let case = named.unwrap_or_else(|| format!("#{}", self.place));
+        let again = self.times(&case);
         let (began, ended) = (events.first().and_then(|e: &Happened| e.time.clone()), events.last().and_then(|e| e.time.clone()));
-        Ok(Case { log: self.log.clone(), case, place: self.place, first: true, events, attributes, last: true, began, ended })
+        Ok(Case { log: self.log.clone(), case, again, place: self.place, first: true, events, attributes, last: whole, began, ended })
     }
 
-    fn header(&mut self) -> Result<Piece, String> {
+    /// The header is whole: it waits for the first case, unless it is too much.
+    fn end_header(&mut self) {
         self.header_sent = true;
-        if let Some(why) = self.refused.take() {
-            return Err(format!("what the log says of itself: {why}"));
-        }
         let header = std::mem::take(&mut self.header);
-        Ok(Piece::Header { log: self.log.clone(), header: serde_json::to_string(&header).unwrap_or_default() })
+        match self.refused.take() {
+            Some(why) => self.waiting.push_back((self.line(), Err(format!("what the log says of itself: {why}")))),
+            None => self.held = Some(Piece::Header { log: self.log.clone(), header: serde_json::to_string(&header).unwrap_or_default() }),
+        }
     }
 
     /// The next piece, or why it is passed over; `None` at the end.
@@ -268,9 +285,6 @@ impl Pieces {
     /// # Errors
     /// Why nothing more can be read.
     fn piece(&mut self) -> Result<Option<Result<Piece, String>>, String> {
-        if let Some(found) = self.waiting.take() {
-            return Ok(Some(found));
-        }
         loop {
             if self.header_sent {
                 // Between cases nothing is kept.
@@ -282,7 +296,10 @@ impl Pieces {
                 Event::Empty(e) => (e, true),
                 Event::End(e) if e.local_name().as_ref() == b"log" => {
                     self.ended = true;
-                    return if self.header_sent { Ok(None) } else { self.header().map(|header| Some(Ok(header))) };
+                    if self.place == 0 {
+                        self.waiting.push_back((self.line(), Err("the log has no case".to_owned())));
+                    }
+                    return self.after_log();
                 }
                 Event::Eof if !self.header_sent && self.header.log.is_empty() && self.header.attributes.is_empty() => {
                     return Err("no XES log: there is no <log> in it".to_owned());
@@ -301,13 +318,17 @@ impl Pieces {
                     self.header.globals.extend(keeps.then_some((scope, attributes)));
                 }
                 b"trace" => {
-                    let header = if self.header_sent { None } else { Some(self.header()?) };
+                    if !self.header_sent {
+                        self.end_header();
+                    }
                     let case = self.case(empty)?;
-                    let fault = self.refused.take().map(|why| format!("case `{}`: {why}", case.case));
-                    let found = fault.map_or(Ok(Piece::Case(case)), Err);
-                    let Some(header) = header else { return Ok(Some(found)) };
-                    self.waiting = Some(found);
-                    return Ok(Some(Ok(header)));
+                    if let Some(why) = self.refused.take() {
+                        return Ok(Some(Err(format!("case `{}`: {why}", case.case))));
+                    }
+                    if let Some(header) = self.held.take() {
+                        self.waiting.push_back((self.line(), Ok(header)));
+                    }
+                    return Ok(Some(Ok(Piece::Case(case))));
                 }
                 name => {
                     if let Some(of) = attribute_type(name) {
@@ -318,30 +339,40 @@ impl Pieces {
             }
         }
     }
+
+    /// Nothing but blanks, comments and instructions follows a log: what else does is told.
+    fn after_log(&mut self) -> Result<Option<Result<Piece, String>>, String> {
+        loop {
+            match self.event()? {
+                Event::Eof => return Ok(None),
+                Event::Text(text) if text.trim_ascii().is_empty() => {}
+                Event::Comment(_) | Event::PI(_) => {}
+                _ => return Err("there is something after the end of the log, which is not read; is it two files in one?".to_owned()),
+            }
+        }
+    }
 }
 
 impl Iterator for Pieces {
     type Item = io::Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended && self.waiting.is_none() {
-            return None;
-        }
-        let piece = self.piece();
-        self.number += 1;
-        let (number, line) = (self.number, self.reader.get_ref().line);
-        let lane = match &piece {
-            Ok(Some(Ok(Piece::Case(case)))) => Some(case.case.clone()),
-            Ok(Some(Ok(Piece::Header { .. }) | Err(_)) | None) | Err(_) => None,
-        };
-        match piece {
-            Ok(Some(found)) => Some(Ok(Record { number, line, bytes: found.map(|piece| bytes(&piece)), lane })),
-            Ok(None) => None,
-            Err(why) => {
-                self.ended = true;
-                self.waiting = None;
-                Some(Ok(Record { number, line, bytes: Err(why), lane }))
+        if self.waiting.is_empty() && !self.ended {
+            match self.piece() {
+                Ok(None) => self.ended = true,
+                Ok(Some(found)) => self.waiting.push_back((self.line(), found)),
+                Err(why) => {
+                    self.ended = true;
+                    self.waiting.push_back((self.line(), Err(why)));
+                }
             }
         }
+        let (line, found) = self.waiting.pop_front()?;
+        self.number += 1;
+        let lane = match &found {
+            Ok(Piece::Case(case)) => Some(case.case.clone()),
+            Ok(Piece::Header { .. }) | Err(_) => None,
+        };
+        Some(Ok(Record { number: self.number, line, bytes: found.map(|piece| bytes(&piece)), lane }))
     }
 }
