@@ -4,7 +4,7 @@ DATA ?= .run
 LISTEN ?= 127.0.0.1:7117
 KURRENTDB ?= 127.0.0.1:7119
 
-.PHONY: help run services test check contracts graphiql bench attack torture planted clean
+.PHONY: help run services test quick check contracts graphiql bench attack torture planted clean
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -20,6 +20,9 @@ services:
 
 test: services ## Every test: units, the one integration binary over SQLite and PostgreSQL, kills, judges of others
 	$(CARGO) test --locked --workspace --all-features
+
+quick: ## The rules alone, told as stories at a desk of their own: seconds, and no service
+	$(CARGO) test --locked --workspace --all-features --test stories
 
 check: ## Format, lints, contracts, shape: what can be said without running much
 	$(CARGO) fmt --all --check

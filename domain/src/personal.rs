@@ -9,7 +9,7 @@
 //! Reading goes the other way: inside [`resolve`], `{"$sealed": n}` becomes a value that carries
 //! its own ciphertext and place, so that it can be unsealed wherever it ends up.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 
@@ -204,14 +204,34 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Personal<T> {
     }
 }
 
-impl<T> JsonSchema for Personal<T> {
+thread_local! {
+    static AS_SENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes a JSON Schema in which personal fields are what a sender writes; else they are the sealed form that is
+/// stored, which no sender may write.
+pub fn as_sent<R>(make: impl FnOnce() -> R) -> R {
+    struct Reset(bool);
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            AS_SENT.set(self.0);
+        }
+    }
+    let _before = Reset(AS_SENT.replace(true));
+    make()
+}
+
+impl<T: JsonSchema> JsonSchema for Personal<T> {
     fn inline_schema() -> bool {
         true
     }
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Personal".into()
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        if AS_SENT.get() {
+            return generator.subschema_for::<T>();
+        }
         json_schema!({
             "type": "object",
             "properties": {"$sealed": {"type": "integer", "minimum": 0, "x-class": "internal"}},

@@ -3,6 +3,7 @@
 mod consumers;
 mod import;
 mod keys;
+pub mod list;
 mod proofs;
 mod read;
 mod serve;
@@ -123,9 +124,9 @@ enum Verb {
         /// Version that the aggregate must have.
         #[arg(long, value_name = "VERSION")]
         if_match: Option<u64>,
-        /// List every command with the JSON Schema of its data.
-        #[arg(long)]
-        list: bool,
+        /// List every command with what it does; or show one with who may send it, its fields and an example.
+        #[arg(long, value_name = "TYPE", num_args = 0..=1)]
+        list: Option<Option<String>>,
     },
     /// Print a business's events as they are stored, oldest first, one JSON line each.
     Replay {
@@ -262,7 +263,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
         }
         Verb::Import { format } => import::import(open(IfNone::Make).await?, format).await,
         Verb::Query { graphql, variables } => read::query(target().await?, &graphql, variables.as_deref()).await,
-        Verb::Do { list: true, .. } => done(read::list_commands()),
+        Verb::Do { list: Some(name), .. } => done(list::list(name.as_deref())),
         Verb::Do { command, business, key, if_match, .. } => {
             done(read::submit(target().await?, &command.unwrap_or_default(), business.as_deref(), key, if_match).await)
         }

@@ -37,6 +37,7 @@ mod kurrentdb_door;
 mod kurrentdb_streams;
 mod laws;
 mod limits;
+mod listing;
 mod logs;
 mod memory;
 mod metrics;

@@ -222,3 +222,47 @@ fn rules_that_never_apply_are_refused_and_no_built_in_step_is_one() {
     let other = Story::new().by(approver(2)).by(actor(1, PrincipalKind::Human, &[Role::Owner]));
     assert_eq!(other.when("approvals.define_policy", BUSINESS.0, names("approvals.define_policy")), Ok(vec!["approvals.policy_defined"]));
 }
+
+#[test]
+fn a_first_policy_is_put_on_record_even_when_it_asks_for_nothing() {
+    assert_eq!(Story::new().when("approvals.define_policy", BUSINESS.0, json!({"rules": []})), Ok(vec!["approvals.policy_defined"]));
+}
+
+#[test]
+fn a_rule_has_a_quorum_within_bounds_and_a_minute_to_vote() {
+    let rule = |quorum: u8, seconds: u32| {
+        json!({"rules": [{"name": "r", "when": {"command_types": ["tasks.plan"]}, "quorum": quorum, "roles": ["approver"], "separation_of_duties": true,
+            "expires_after_seconds": seconds, "escalate_to": []}]})
+    };
+    let defines = |policy| Story::new().when("approvals.define_policy", BUSINESS.0, policy);
+    assert!(defines(rule(20, 60)).is_ok());
+    assert_eq!(defines(rule(21, 60)), Err("rule_faulty"));
+    assert_eq!(defines(rule(20, 59)), Err("rule_faulty"));
+}
+
+#[test]
+fn a_request_is_about_whom_its_command_is_about_and_keeps_its_evidence() {
+    let person = domain::SubjectId(id(5));
+    let rule = |command: &str| {
+        json!({"name": command, "when": {"command_types": [command]}, "quorum": 1, "roles": ["approver"], "separation_of_duties": true,
+            "expires_after_seconds": 60, "escalate_to": []})
+    };
+    let story = Story::new().given("tasks.plan", id(2), json!({"title": "t", "team": "sales", "serves": person}));
+    let story = story.given("tasks.plan", id(3), json!({"title": "t", "team": "sales"}));
+    let story = story.given("approvals.define_policy", BUSINESS.0, json!({"rules": [rule("tasks.record_activity"), rule("tasks.offer")]}));
+    let requested = |command: &str, task: u128, data: Value, more: Value| {
+        let mut request = json!({"command": {"type": command, "id": id(task), "data": data}});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let story = story.clone().given("approvals.request", id(9), request);
+        let domain::Event::Approvals(domain::approvals::Event::Requested(requested)) = story.last("approvals.requested") else { panic!() };
+        requested
+    };
+    let note = json!({"activity": "x", "note": "said something"});
+    assert_eq!(requested("tasks.record_activity", 2, note.clone(), json!({})).subject, person, "what it would write is about them");
+    assert_eq!(requested("tasks.offer", 2, json!({}), json!({})).subject, person, "so is the task");
+    assert_eq!(requested("tasks.offer", 3, json!({}), json!({})).subject, BUSINESS.as_subject());
+    assert_eq!(requested("tasks.offer", 3, json!({}), json!({"serves": person})).subject, person, "as the caller says, where nothing else does");
+    let evidence = [domain::ids::EventId(id(77))];
+    let kept = requested("tasks.record_activity", 3, note, json!({"evidence": evidence}));
+    assert_eq!((kept.evidence.as_slice(), kept.task), (&evidence[..], Some(domain::ids::TaskId(id(3)))));
+}

@@ -183,6 +183,21 @@ async fn a_rule_on_amounts_reaches_every_command_about_a_budget() {
     let enrol = json!({"name": "a", "team": "sales", "role": "producer", "runtime": {"model": "m"}, "principal": principal, "concurrency": 1});
     let agent = bus.must(business, "agents.enrol", None, enrol).await.events[0].id;
     assert_eq!(reserve(json!({"agent": agent, "connector": "bank"})).await, "approval_required");
+    let task = bus.must(business, "tasks.plan", None, plan()).await.events[0].id;
+    bus.must(business, "tasks.offer", Some(task), json!({})).await;
+    assert_eq!(reserve(json!({"task": task, "connector": "bank"})).await, "taken");
+    bus.must(business, "tasks.lease", Some(task), json!({"agent": agent})).await;
+    assert_eq!(reserve(json!({"task": task, "connector": "bank"})).await, "approval_required", "the task is an agent's");
+}
+
+#[tokio::test]
+async fn a_forgetting_is_asked_for_as_it_would_be_sent() {
+    let (bus, business, _) = ruled(&[rule("careful", "privacy.forget_subject", &json!({}))]).await;
+    let person = Uuid::from_u128(5);
+    bus.must(business, "tasks.plan", None, json!({"title": "about somebody", "team": "sales", "serves": person})).await;
+    let id = domain::ids::ErasureId::of(business, domain::SubjectId(person)).0;
+    let forgotten = bus.approved(business, "privacy.forget_subject", id, json!({"subject": person})).await;
+    assert_eq!(forgotten.events[0].r#type, "privacy.subject_forgotten");
 }
 
 #[tokio::test]

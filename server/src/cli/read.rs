@@ -6,7 +6,6 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
-use commands::{AnyCommand, Verb};
 use domain::ids::INSTALLATION;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -50,13 +49,6 @@ pub(crate) async fn query(target: Target, graphql: &str, variables: Option<&str>
     let answer = answer?;
     output::json(&answer);
     Ok(ExitCode::from(u8::from(answer.get("errors").is_some())))
-}
-
-pub(crate) fn list_commands() -> Result<(), AppError> {
-    for command in AnyCommand::types() {
-        output::json(&json!({"type": command.name, "kind": command.kind, "opens": command.verb == Verb::opens, "data": (command.json_schema)()}));
-    }
-    Ok(())
 }
 
 pub(crate) async fn submit(target: Target, command: &str, business: Option<&str>, key: Option<String>, if_match: Option<u64>) -> Result<(), AppError> {
