@@ -197,6 +197,26 @@ fn runs_without_ids_and_names_are_read_and_kept_apart() {
 }
 
 #[test]
+fn a_record_is_looked_at_whole_before_its_first_command() {
+    let folder = TempDir::new().unwrap();
+    let entry = |id: u32, at: &str| json!({"id": id, "timestamp": at, "source": "user", "action": "message", "args": {"content": "x"}});
+    let observation = |id: &str, at: &str| json!({"id": id, "type": "SPAN", "startTime": at});
+    let good = "2026-03-01T09:00:00Z";
+    for (format, why, record) in [
+        ("openhands", "`noon` is no time", json!([entry(1, good), entry(2, "noon")])),
+        ("openhands", "the same id", json!([entry(1, good), entry(1, good)])),
+        ("langfuse", "`noon` is no time", json!({"trace": {"id": "t"}, "observations": [observation("a", good), observation("b", "noon")]})),
+        ("langfuse", "the same id", json!({"trace": {"id": "t"}, "observations": [observation("a", good), observation("a", good)]})),
+    ] {
+        let file = folder.path().join("record.json");
+        std::fs::write(&file, record.to_string()).unwrap();
+        let (taken, recorded) = import(format, &[(&file, &[])]);
+        assert!(taken[0].broken()[0].contains(why), "{format}: {taken:?}");
+        assert_eq!(recorded, Value::Null, "{format}: nothing of it is on record");
+    }
+}
+
+#[test]
 fn conversations_of_mini_swe_agent_are_trajectories() {
     let (taken, recorded) = one("swe-agent", "swe-agent/mini.traj.json");
     assert!(taken.is_whole(), "{taken:?}");

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::session::{Run, Session, Step, as_value, first_event, name, time};
+use super::session::{Run, Session, Step, as_value, check_times, first_event, name, time};
 use super::{Counts, Settings, fields};
 use crate::app::{App, AppError};
 
@@ -125,7 +125,12 @@ impl Importer {
 pub(super) fn parse(bytes: &[u8]) -> Result<Exported, String> {
     let exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no Langfuse trace: {e}"))?;
     let ids: HashSet<&str> = exported.observations.iter().map(|o| o.id.as_str()).collect();
-    if ids.len() == exported.observations.len() { Ok(exported) } else { Err("two observations have the same id".to_owned()) }
+    if ids.len() != exported.observations.len() {
+        return Err("two observations have the same id".to_owned());
+    }
+    let of_observations = exported.observations.iter().flat_map(|o| [o.start_time.as_deref(), o.end_time.as_deref()]);
+    check_times(of_observations.chain([exported.trace.timestamp.as_deref()]))?;
+    Ok(exported)
 }
 
 /// Parents before their children, else as the source has them; whoever has no parent in the trace

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::session::{Run, Session, Step, first_event, name, time};
+use super::session::{Run, Session, Step, check_times, first_event, name, time};
 use super::{Counts, Settings, fields};
 use crate::app::{App, AppError};
 
@@ -87,7 +87,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Exported, String> {
         entry.number = entry.id.unwrap_or(-place);
     }
     let numbers: HashSet<i64> = exported.events.iter().map(|e| e.number).collect();
-    if numbers.len() == exported.events.len() { Ok(exported) } else { Err("two entries of the run have the same id".to_owned()) }
+    if numbers.len() != exported.events.len() {
+        return Err("two entries of the run have the same id".to_owned());
+    }
+    check_times(exported.events.iter().map(|e| e.timestamp.as_deref()))?;
+    Ok(exported)
 }
 
 struct Stream<'a, 'b> {

@@ -327,6 +327,15 @@ pub fn name(text: &str) -> String {
     if clean.is_empty() { "(no name)".to_owned() } else { clean }
 }
 
+/// Looks at every time of a record before its first command.
+///
+/// # Errors
+/// The first that is none, and how to write it.
+pub fn check_times<'a>(times: impl IntoIterator<Item = Option<&'a str>>) -> Result<(), String> {
+    let wrong = times.into_iter().flatten().find(|text| time(text).is_none());
+    wrong.map_or(Ok(()), |text| Err(format!("`{text}` is no time; write it as 2026-11-22T20:00:00+01:00, or without an offset for UTC")))
+}
+
 /// A time of a source: RFC 3339, with a blank instead of the T, or without an offset (then UTC).
 #[must_use]
 pub fn time(text: &str) -> Option<Timestamp> {
