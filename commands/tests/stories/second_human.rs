@@ -118,6 +118,16 @@ fn who_was_made_an_approver_by_whoever_asks_is_no_second_human() {
 }
 
 #[test]
+fn a_right_of_one_whom_the_requester_made_counts_for_nobody_else_either() {
+    let story = asked(with(Story::new(), &[human(2, &[]), human(3, &[Role::Member])]).granted(2, Role::Approver, 1));
+    let mut delegates = story.clone();
+    delegates.actor = human(2, &[Role::Approver]);
+    let delegated = delegates.given("approvals.delegate", id(1), json!({"to": id(3), "until": "2026-11-29T12:00:00Z"}));
+    let by_delegate = delegated.by(human(3, &[Role::Member])).when("approvals.vote", id(1), json!({"choice": "approve", "delegated_by": id(2)}));
+    assert_eq!(by_delegate, Err("own_request"), "the delegate is somebody else, the right is a sock puppet's");
+}
+
+#[test]
 fn a_right_is_delegated_to_who_can_send_a_vote() {
     let story = asked(with(Story::new(), &[human(2, &[Role::Approver]), human(3, &[Role::Auditor]), human(4, &[Role::Member])]));
     let delegate =
