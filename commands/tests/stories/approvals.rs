@@ -266,3 +266,18 @@ fn a_request_is_about_whom_its_command_is_about_and_keeps_its_evidence() {
     let kept = requested("tasks.record_activity", 3, note, json!({"evidence": evidence}));
     assert_eq!((kept.evidence.as_slice(), kept.task), (&evidence[..], Some(domain::ids::TaskId(id(3)))));
 }
+
+#[test]
+fn a_vote_on_the_work_of_a_task_is_a_humans_part_in_it_once_and_while_it_is_open() {
+    let rule = json!({"name": "r", "when": {"command_types": ["tasks.record_activity"]}, "quorum": 1, "roles": ["approver"], "separation_of_duties": true,
+        "expires_after_seconds": 3600, "escalate_to": []});
+    let story = Story::new().given("tasks.plan", id(2), json!({"title": "t", "team": "sales"}));
+    let story = story.given("approvals.define_policy", BUSINESS.0, json!({"rules": [rule]}));
+    let request = json!({"command": {"type": "tasks.record_activity", "id": id(2), "data": {"activity": "x"}}});
+    let asked = story.given("approvals.request", id(1), request.clone()).given("approvals.request", id(3), request);
+    assert_eq!(vote(&asked, 2, "approve"), Ok(vec!["approvals.voted", "approvals.granted", "tasks.human_intervened"]));
+    let closed = asked.clone().given("tasks.cancel", id(2), json!({"reason": "no longer wanted"}));
+    assert_eq!(vote(&closed, 2, "approve"), Ok(vec!["approvals.voted", "approvals.granted"]));
+    let once = asked.by(approver(2)).given("approvals.vote", id(3), json!({"choice": "approve"}));
+    assert_eq!(vote(&once, 2, "approve"), Ok(vec!["approvals.voted", "approvals.granted"]));
+}

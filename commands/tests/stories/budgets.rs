@@ -298,3 +298,23 @@ fn the_owner_of_an_agent_closes_what_was_set_aside_for_it_and_no_other_member() 
     assert_eq!(held.clone().by(member(3)).when("budgets.release", whole(), release.clone()), Err("not_yours"));
     assert_eq!(held.by(member(2)).when("budgets.release", whole(), release), Ok(vec!["budgets.released"]));
 }
+
+#[test]
+fn what_an_agent_sets_aside_is_asked_of_its_own_budget_and_not_of_the_holders() {
+    use crate::agents::enrol;
+    use crate::story::{actor, agent_of};
+    use domain::access::PrincipalKind;
+    use domain::values::Role;
+    let of = |n| budget(&Scope::Agent(domain::ids::AgentId(agent_of(n))), Window::Lifetime);
+    let task = id(3);
+    let story = [50, 51].into_iter().fold(Story::new(), |story, n| story.given("agents.enrol", agent_of(n), enrol("producer", n)));
+    let story = [50, 51].into_iter().fold(story, |story, n| story.given("budgets.set", of(n), set(json!({"agent": agent_of(n)}), "lifetime", "20")));
+    let story = story.given("tasks.plan", task, json!({"title": "t", "team": "sales"})).given("tasks.offer", task, json!({}));
+    let held = story.given("tasks.lease", task, json!({"agent": agent_of(51)}));
+    let held = held.given("budgets.reserve", id(7), json!({"amount": eur("15"), "purpose": {"agent": agent_of(51)}}));
+    let reserve = json!({"amount": eur("10"), "purpose": {"task": task}});
+    assert_eq!(held.when("budgets.reserve", id(4), reserve.clone()), Err("budget_exceeded"), "an owner's word for the task is the holder's spending");
+    let own = json!({"amount": eur("10"), "purpose": {"agent": agent_of(50), "task": task}});
+    let by_agent = held.by(actor(50, PrincipalKind::Agent, &[Role::Agent])).when("budgets.reserve", id(4), own);
+    assert_eq!(by_agent, Ok(vec!["budgets.reserved"]));
+}
