@@ -114,7 +114,7 @@ async fn replay_local(app: &crate::app::App, business: &str, from: u64) -> Resul
     loop {
         let events = app.log.read_business(id, after, 500).await?;
         for recorded in &events {
-            print_event(&recorded.seq.into(), &String::from_utf8_lossy(&recorded.bytes))?;
+            print_event(&recorded.seq.into(), std::str::from_utf8(&recorded.bytes).map_err(AppError::other)?)?;
             after = recorded.seq;
         }
         if events.is_empty() {
