@@ -52,14 +52,26 @@ fn waiting(door: &Arc<Door>, key: &str) -> tokio::task::JoinHandle<()> {
 
 /// Asks something quick while as many as may wait; it is answered when the first of them ends, and not before.
 async fn waits_for_the_first(door: &Arc<Door>, those: &[&str], key: &str) {
-    let began = Instant::now();
-    let waits: Vec<_> = those.iter().map(|key| waiting(door, key)).collect();
-    until_running(door, "graphql queries", waits.len()).await;
-    assert_eq!(ask(door, key, "{ businesses { slug } }").await.status, 200);
-    assert!(began.elapsed() >= Duration::from_millis(MIN_POSITION_WAIT_MS_MAX), "it was answered after {:?}", began.elapsed());
-    for wait in waits {
-        wait.await.unwrap();
+    for _ in 0..10 {
+        let began = Instant::now();
+        let waits: Vec<_> = those.iter().map(|key| waiting(door, key)).collect();
+        let mut all = false;
+        while !all && began.elapsed() < Duration::from_millis(MIN_POSITION_WAIT_MS_MAX) {
+            all = running(door, "graphql queries").await == waits.len();
+        }
+        if all {
+            assert_eq!(ask(door, key, "{ businesses { slug } }").await.status, 200);
+            assert!(began.elapsed() >= Duration::from_millis(MIN_POSITION_WAIT_MS_MAX), "it was answered after {:?}", began.elapsed());
+        }
+        for wait in waits {
+            wait.await.unwrap();
+        }
+        if all {
+            return;
+        }
+        // The machine was so slow that the first of them had ended before the last began.
     }
+    panic!("{} questions never ran at once", those.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
