@@ -137,7 +137,7 @@ pub enum CommandError {
     Forbidden {
         /// What was asked.
         what: String,
-        /// Who may do it, or may let the caller.
+        /// A sentence that says who may do it, or whom to ask for a role.
         instead: &'static str,
     },
     /// A rule said no.

@@ -97,8 +97,8 @@ fn an_overrun_is_put_on_record_and_asks_for_approval() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-    /// Whatever is reserved, settled and released: what is used never exceeds the limit but by a
-    /// recorded overrun.
+    /// Whatever is reserved, settled and released, the sum of what is spent and reserved never exceeds the limit,
+    /// unless the event `budgets.overrun` says by how much.
     #[test]
     fn what_is_used_never_passes_the_limit_unnoticed(steps in proptest::collection::vec((0..3_u8, 1..6_u128, 1..80_u32), 1..30)) {
         let mut story = with_hundred();

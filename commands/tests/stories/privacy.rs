@@ -1,4 +1,4 @@
-//! Who may forget whom.
+//! The commands that destroy the key of a person or of a name: who may send them, and how often.
 
 use domain::ids::{ErasureId, INSTALLATION};
 use domain::{BusinessId, SubjectId};

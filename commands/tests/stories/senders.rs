@@ -1,4 +1,4 @@
-//! Who may send what, row by row against the table that was written by hand; the whole way through the real
+//! The senders from whom each command is taken, row by row against the table that was written by hand; the whole way through the real
 //! door is walked with the same table elsewhere.
 
 use commands::authorize::authorize;

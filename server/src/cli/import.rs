@@ -157,7 +157,7 @@ impl From<Import> for Work {
     }
 }
 
-/// Who takes the records in: this process, or a server.
+/// Where records go: the desk of this process, or the door of a server.
 enum Sink<'a> {
     Local(&'a App, Settings, OnceCell<Box<Importer>>),
     Remote(Remote, Settings),
@@ -167,7 +167,7 @@ impl Sink<'_> {
     /// Takes a record; what is wrong with the record is in the counts.
     ///
     /// # Errors
-    /// What is wrong with the whole import.
+    /// When the import can't go on: the business can't be opened, the server can't be reached or says no.
     async fn take(&self, format: Format, file: &Path, record: Record) -> Result<Counts, AppError> {
         let Record { number, line, bytes, .. } = record;
         let taken = match (self, bytes) {
@@ -227,8 +227,10 @@ async fn run(target: &Target, work: &Work) -> Result<Counts, AppError> {
     total.add(&Counts::default());
     // Every file is looked at before the first is taken: a wrong name or column leaves nothing behind.
     let open = |file: &PathBuf| source::open(work.format, file, &work.reading).map_err(|e| AppError::other(format!("{}: {e}", file.display())));
+    let mut first = None;
     for file in &work.files {
-        drop(open(file)?);
+        let opened = open(file)?;
+        first.get_or_insert(Some(opened));
     }
     let sink = match target {
         Target::Local(app) => Sink::Local(app, settings, OnceCell::new()),
@@ -236,7 +238,8 @@ async fn run(target: &Target, work: &Work) -> Result<Counts, AppError> {
     };
     let mut progress = Progress::default();
     for file in &work.files {
-        records_of((&sink, work.format), file, open(file)?, &mut total, &mut progress).await?;
+        let opened = first.take().flatten().map_or_else(|| open(file), Ok)?;
+        records_of((&sink, work.format), file, opened, &mut total, &mut progress).await?;
     }
     output::progress_end();
     Ok(total)

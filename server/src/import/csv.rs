@@ -121,7 +121,7 @@ impl Pieces {
     /// # Errors
     /// A sentence that names the column that is missing, and those that are there.
     pub fn new(input: Input, log: String, reading: &Reading) -> Result<Self, String> {
-        let columns = &reading.columns;
+        let (columns, damaged) = (&reading.columns, input.is_damaged());
         let left = Arc::new(AtomicUsize::new(IMPORT_RECORD_BYTES_MAX));
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(OneRow { input: input.text, left: Arc::clone(&left) });
         let headers: Vec<String> = reader.headers().map_err(|e| said(&e))?.iter().map(str::to_owned).collect();
@@ -147,7 +147,7 @@ impl Pieces {
             closing: Vec::new().into_iter(),
             log: log.clone(),
             width: headers.len(),
-            astray: input.damage.is_some(),
+            astray: damaged,
             allow_missing: reading.allow_missing,
             places,
             cases: HashMap::new(),

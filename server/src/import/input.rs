@@ -1,12 +1,12 @@
 //! The text of a source in UTF-8, whatever file it lies in: gzipped or not, in the encoding that the file itself
 //! declares, or the caller names.
 //!
-//! A gzip file (RFC 1952) is checked whole when it is opened. One that is damaged is read as far as it goes, and
-//! says so at its end.
+//! A gzip file (RFC 1952) that is damaged is read as far as it goes, and says so at its end; who must know before
+//! that asks.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use flate2::bufread::GzDecoder;
@@ -54,8 +54,7 @@ impl FromStr for Encoding {
 pub struct Input {
     /// Its text in UTF-8, without a byte order mark.
     pub text: Box<dyn BufRead + Send>,
-    /// Why it is known to be damaged; what can be read of it is read all the same.
-    pub damage: Option<String>,
+    path: PathBuf,
 }
 
 impl Input {
@@ -64,7 +63,6 @@ impl Input {
     /// # Errors
     /// When it can't be read, or its encoding is not known; the sentence says what to do.
     pub fn open(path: &Path, named: Option<Encoding>) -> io::Result<Self> {
-        let damage = damage(path)?;
         let mut file = BufReader::with_capacity(CHUNK_BYTES, File::open(path)?);
         let bytes: Box<dyn Read + Send> = if is_gzip(&mut file)? { Box::new(Member::of(file)) } else { Box::new(file) };
         let mut bytes = BufReader::with_capacity(CHUNK_BYTES, bytes);
@@ -76,22 +74,21 @@ impl Input {
                 Box::new(BufReader::with_capacity(CHUNK_BYTES, Decoded { bytes, encoding, text: Vec::new(), given: 0, high: None, at: 0 }))
             }
         };
-        Ok(Self { text, damage })
+        Ok(Self { text, path: path.to_owned() })
+    }
+
+    /// Reads the file once more to its end, and says whether it is a gzip file that is damaged; what can be read
+    /// of one is read all the same.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        let Ok(file) = File::open(&self.path) else { return false };
+        let mut file = BufReader::with_capacity(CHUNK_BYTES, file);
+        is_gzip(&mut file).unwrap_or(false) && io::copy(&mut Member::of(file), &mut io::sink()).is_err()
     }
 }
 
 fn is_gzip(file: &mut impl BufRead) -> io::Result<bool> {
     Ok(file.fill_buf()?.starts_with(&[0x1f, 0x8b]))
-}
-
-/// What is wrong with a gzip file; `None` for one that is whole, and for any other file.
-fn damage(path: &Path) -> io::Result<Option<String>> {
-    let mut file = BufReader::with_capacity(CHUNK_BYTES, File::open(path)?);
-    if !is_gzip(&mut file)? {
-        return Ok(None);
-    }
-    let read = io::copy(&mut Member::of(file), &mut io::sink());
-    Ok(read.err().map(|e| e.to_string()))
 }
 
 /// The one member of a gzip file; an error at its end says that the file is damaged, or goes on after it.

@@ -46,8 +46,8 @@ pub struct Pieces {
     ended: bool,
     /// What was found and did not go out yet, with its line.
     waiting: VecDeque<(u64, Result<Piece, String>)>,
-    /// Why the file is known to be damaged: its cases stay open until the whole one closes them.
-    damage: Option<String>,
+    /// Whether the file is damaged: its cases stay open until the whole one closes them.
+    damaged: bool,
     /// Whether what names no case, activity or time is taken all the same.
     allow_missing: bool,
     /// How many cases have had a name, by its hash.
@@ -97,6 +97,7 @@ impl Pieces {
     /// Pieces of the log in a file.
     #[must_use]
     pub fn new(input: Input, log: String, allow_missing: bool) -> Self {
+        let damaged = input.is_damaged();
         let reader = Reader::from_reader(Lines::new(input.text));
         Self {
             reader,
@@ -108,7 +109,7 @@ impl Pieces {
             place: 0,
             ended: false,
             waiting: VecDeque::new(),
-            damage: input.damage,
+            damaged,
             allow_missing,
             names: HashMap::new(),
             depth: 0,
@@ -235,7 +236,7 @@ impl Pieces {
     fn case(&mut self, empty: bool) -> Result<Case, String> {
         self.place += 1;
         self.record_bytes = 0;
-        let (mut events, mut count, mut whole) = (Vec::new(), 0, self.damage.is_none());
+        let (mut events, mut count, mut whole) = (Vec::new(), 0, !self.damaged);
         let attributes = if empty {
             Vec::new()
         } else {
