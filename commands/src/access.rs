@@ -1,6 +1,9 @@
 //! Access: principals, their roles and keys, in the installation stream.
 
-use domain::access::{KeyIssued, KeyRevoked, PrincipalAdded, PrincipalKind, RateProfile, RateProfileSet, RoleGranted, RoleRevoked};
+use domain::access::{
+    KeyIssued, KeyRevoked, PrincipalAdded, PrincipalKind, RateProfile, RateProfileSet, RoleGranted,
+    RoleRevoked,
+};
 use domain::approvals::Said;
 use domain::ids::KeyId;
 use domain::personal::Text;
@@ -98,8 +101,8 @@ commands!("access" {
     } with {
         /// The key's id.
         key: KeyId,
-        /// Revokes it also where it is the last key of the last operator. After that the installation is run
-        /// on its data folder alone, until somebody issues a key there.
+        /// Revokes it also where it is the last key of the last operator. After that the
+        /// installation is run on its data folder alone, until somebody issues a key there.
         #[serde(default)]
         last: bool,
     }
@@ -115,23 +118,44 @@ impl ContextRules for Command {
     fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
         let id = PrincipalId(ctx.target);
         let principal = seen.get(id)?;
-        let has = |business, role| principal.roles.get(&business).is_some_and(|r| r.contains(&role));
+        let has =
+            |business, role| principal.roles.get(&business).is_some_and(|r| r.contains(&role));
         let event: Option<domain::Event> = match self {
             Self::AddPrincipal(c) if principal.kind == Some(c.kind) => None,
-            Self::AddPrincipal(_) if principal.kind.is_some() => return Err(Refusal::Exists { what: "principal" }),
+            Self::AddPrincipal(_) if principal.kind.is_some() => {
+                return Err(Refusal::Exists { what: "principal" });
+            }
             Self::AddPrincipal(c) => {
                 let display_name = c.display_name.clone().about(id.as_subject());
-                Some(PrincipalAdded { principal: id, kind: c.kind, display_name, operator: c.operator }.into())
+                Some(
+                    PrincipalAdded {
+                        principal: id,
+                        kind: c.kind,
+                        display_name,
+                        operator: c.operator,
+                    }
+                    .into(),
+                )
             }
-            Self::GrantRole(c) => (!has(c.business, c.role)).then(|| RoleGranted { business: c.business, role: c.role }.into()),
-            Self::RevokeRole(c) => has(c.business, c.role).then(|| RoleRevoked { business: c.business, role: c.role }.into()),
-            Self::SetRateProfile(c) => (principal.rate_profile() != c.profile).then(|| RateProfileSet { profile: c.profile }.into()),
+            Self::GrantRole(c) => (!has(c.business, c.role))
+                .then(|| RoleGranted { business: c.business, role: c.role }.into()),
+            Self::RevokeRole(c) => has(c.business, c.role)
+                .then(|| RoleRevoked { business: c.business, role: c.role }.into()),
+            Self::SetRateProfile(c) => (principal.rate_profile() != c.profile)
+                .then(|| RateProfileSet { profile: c.profile }.into()),
             Self::IssueKey(c) if principal.keys.contains(&(c.key, c.hash)) => None,
-            Self::IssueKey(_) if principal.keys.len() >= KEYS_MAX => return Err(Refusal::TooManyKeys),
+            Self::IssueKey(_) if principal.keys.len() >= KEYS_MAX => {
+                return Err(Refusal::TooManyKeys);
+            }
             Self::IssueKey(c) => Some(KeyIssued { key: c.key, hash: c.hash }.into()),
             Self::RevokeKey(c) => {
                 let known = principal.keys.iter().any(|(key, _)| *key == c.key);
-                if known && !c.last && principal.operator && principal.keys.len() == 1 && !ctx.people.has_other_operator(id) {
+                if known
+                    && !c.last
+                    && principal.operator
+                    && principal.keys.len() == 1
+                    && !ctx.people.has_other_operator(id)
+                {
                     return Err(Refusal::LastKey);
                 }
                 known.then(|| KeyRevoked { key: c.key }.into())

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use domain::access::PrincipalKind;
-use domain::agents::{Agent, AgentRole, AgentStatus, Changed, Enrolled, Permissions, Resumed, Retired, Runtime, Suspended};
+use domain::agents::{
+    Agent, AgentRole, AgentStatus, Changed, Enrolled, Permissions, Resumed, Retired, Runtime,
+    Suspended,
+};
 use domain::approvals::Said;
 use domain::ids::{AgentId, TaskId};
 use domain::personal::Text;
@@ -117,9 +120,13 @@ fn standing(ctx: &Context, id: AgentId, agent: &Agent) -> Result<(), Refusal> {
     }
 }
 
-/// Checks the agent that the actor's own credentials stand for, whatever the command names. One that
-/// was enrolled before ids followed from credentials must name itself.
-pub(crate) fn own_standing(ctx: &Context, seen: &Boundary, names_an_agent: bool) -> Result<(), Refusal> {
+/// Checks the agent that the actor's own credentials stand for, whatever the command names. One
+/// that was enrolled before ids followed from credentials must name itself.
+pub(crate) fn own_standing(
+    ctx: &Context,
+    seen: &Boundary,
+    names_an_agent: bool,
+) -> Result<(), Refusal> {
     let Some(id) = ctx.own_agent() else { return Ok(()) };
     let agent = seen.get(id)?;
     if agent.status.is_none() {
@@ -130,7 +137,11 @@ pub(crate) fn own_standing(ctx: &Context, seen: &Boundary, names_an_agent: bool)
 
 /// Lets the actor act as this agent: an agent only with its own credentials; a service or a human
 /// stands for others openly, and stays on record as the actor.
-pub(crate) fn acting_as<'a>(ctx: &Context, seen: &'a Boundary, id: AgentId) -> Result<&'a Agent, Refusal> {
+pub(crate) fn acting_as<'a>(
+    ctx: &Context,
+    seen: &'a Boundary,
+    id: AgentId,
+) -> Result<&'a Agent, Refusal> {
     let agent = seen.get(id)?;
     standing(ctx, id, agent)?;
     if ctx.actor.kind == PrincipalKind::Agent && ctx.actor.principal != agent.principal {
@@ -141,7 +152,11 @@ pub(crate) fn acting_as<'a>(ctx: &Context, seen: &'a Boundary, id: AgentId) -> R
 
 /// The agent on whose work a command is: the one it names, which must be the actor's own where the
 /// actor is an agent.
-pub(crate) fn at_work(ctx: &Context, seen: &Boundary, named: Option<AgentId>) -> Result<Option<AgentId>, Refusal> {
+pub(crate) fn at_work(
+    ctx: &Context,
+    seen: &Boundary,
+    named: Option<AgentId>,
+) -> Result<Option<AgentId>, Refusal> {
     match named {
         Some(id) => acting_as(ctx, seen, id).map(|_| Some(id)),
         None if ctx.actor.kind == PrincipalKind::Agent => Err(Refusal::AgentUnnamed),
@@ -150,17 +165,31 @@ pub(crate) fn at_work(ctx: &Context, seen: &Boundary, named: Option<AgentId>) ->
 }
 
 /// Refuses an agent what belongs to another team than its own; others are not held to teams.
-pub(crate) fn own_team(ctx: &Context, seen: &Boundary, named: Option<AgentId>, team: Option<Team>) -> Result<(), Refusal> {
+pub(crate) fn own_team(
+    ctx: &Context,
+    seen: &Boundary,
+    named: Option<AgentId>,
+    team: Option<Team>,
+) -> Result<(), Refusal> {
     if ctx.actor.kind != PrincipalKind::Agent {
         return Ok(());
     }
     let Some(id) = named.or(ctx.own_agent()) else { return Ok(()) };
-    if seen.get(id)?.team == team { Ok(()) } else { Err(Refusal::NotYours { who: "an agent of its team" }) }
+    if seen.get(id)?.team == team {
+        Ok(())
+    } else {
+        Err(Refusal::NotYours { who: "an agent of its team" })
+    }
 }
 
-/// The person whom the task serves that something belongs to; `None` without a task, and where the task
-/// serves nobody but the business. An agent's task is one of its own team.
-pub(crate) fn person_of_task(ctx: &Context, seen: &Boundary, named: Option<AgentId>, task: Option<TaskId>) -> Result<Option<SubjectId>, Refusal> {
+/// The person whom the task serves that something belongs to; `None` without a task, and where the
+/// task serves nobody but the business. An agent's task is one of its own team.
+pub(crate) fn person_of_task(
+    ctx: &Context,
+    seen: &Boundary,
+    named: Option<AgentId>,
+    task: Option<TaskId>,
+) -> Result<Option<SubjectId>, Refusal> {
     let Some(id) = task else { return Ok(None) };
     let task = seen.get(id)?;
     if task.status.is_none() {
@@ -170,13 +199,19 @@ pub(crate) fn person_of_task(ctx: &Context, seen: &Boundary, named: Option<Agent
     Ok(Some(task.subject).filter(|subject| *subject != ctx.business.as_subject()))
 }
 
-/// Refuses what somebody else recorded: an owner may change everything, an agent what it or its team
-/// recorded and no human did, everybody else what is their own.
-pub(crate) fn own_record(ctx: &Context, seen: &Boundary, recorded_by: PrincipalId, agent: Option<AgentId>) -> Result<(), Refusal> {
+/// Refuses what somebody else recorded: an owner may change everything, an agent what it or its
+/// team recorded and no human did, everybody else what is their own.
+pub(crate) fn own_record(
+    ctx: &Context,
+    seen: &Boundary,
+    recorded_by: PrincipalId,
+    agent: Option<AgentId>,
+) -> Result<(), Refusal> {
     if ctx.by_owner() || recorded_by == ctx.actor.principal {
         return Ok(());
     }
-    let by_human = ctx.people.principal(recorded_by).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
+    let by_human =
+        ctx.people.principal(recorded_by).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
     if let (Some(own), Some(other)) = (ctx.own_agent(), agent.filter(|_| !by_human)) {
         let team = seen.get(other)?.team;
         if team.is_some() && seen.get(own)?.team == team {
@@ -198,7 +233,8 @@ fn enrol(c: &Enrol, ctx: &Context, seen: &Boundary) -> Result<Enrolled, Refusal>
         if !ctx.people.has_role(c.principal, ctx.business, &BTreeSet::from([Role::Agent])) {
             return Err(Refusal::PrincipalNoAgent { principal: c.principal });
         }
-        let human = ctx.people.principal(owner).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
+        let human =
+            ctx.people.principal(owner).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
         if !human || !ctx.people.is_known_in(owner, ctx.business) {
             return Err(Refusal::OwnerUnknown);
         }
@@ -221,19 +257,28 @@ fn changed(c: &Change, agent: &Agent) -> Option<Changed> {
     let runtime = c.runtime.clone().filter(|v| Some(v) != agent.runtime.as_ref());
     let permissions = c.permissions.clone().filter(|v| *v != agent.permissions);
     let concurrency = c.concurrency.filter(|v| *v != agent.concurrency);
-    let any = skills.is_some() || runtime.is_some() || permissions.is_some() || concurrency.is_some();
+    let any =
+        skills.is_some() || runtime.is_some() || permissions.is_some() || concurrency.is_some();
     any.then_some(Changed { skills, runtime, permissions, concurrency })
 }
 
 fn checked(concurrency: u16) -> Result<u16, Refusal> {
-    if (1..=100).contains(&concurrency) { Ok(concurrency) } else { Err(Refusal::OutOfRange { field: "concurrency", rule: "1 to 100" }) }
+    if (1..=100).contains(&concurrency) {
+        Ok(concurrency)
+    } else {
+        Err(Refusal::OutOfRange { field: "concurrency", rule: "1 to 100" })
+    }
 }
 
 /// What is done to an agent that must not be retired for it.
 fn working(agent: &Agent) -> Result<(), Refusal> {
     match agent.status {
         Some(AgentStatus::Active | AgentStatus::Suspended) => Ok(()),
-        Some(AgentStatus::Retired) | None => Err(Refusal::WrongStatus { what: "agent", status: "retired", wanted: "active or suspended" }),
+        Some(AgentStatus::Retired) | None => Err(Refusal::WrongStatus {
+            what: "agent",
+            status: "retired",
+            wanted: "active or suspended",
+        }),
     }
 }
 
@@ -265,7 +310,10 @@ impl ContextRules for Command {
             Self::Suspend(c) => {
                 working(agent)?;
                 let subject = ctx.business.as_subject();
-                Some(Suspended { reason: c.reason.clone().map(|t| t.about(subject)), subject }.into())
+                Some(
+                    Suspended { reason: c.reason.clone().map(|t| t.about(subject)), subject }
+                        .into(),
+                )
             }
             Self::Resume(_) if is(AgentStatus::Active) => None,
             Self::Resume(_) => {

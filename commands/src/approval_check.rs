@@ -1,14 +1,16 @@
-//! The check before every command of a business: does the business still take it, and does a rule ask
-//! for approval? A command that comes with an approval consumes it in its own append.
+//! The check before every command of a business: does the business still take it, and does a rule
+//! ask for approval? A command that comes with an approval consumes it in its own append.
 //!
-//! Two kinds of rules ask: those of the approval policy, and a few that are built in, which no policy
-//! removes: changing the policy itself, winding the business up and destroying the key of its own texts
-//! take the vote of a second human.
+//! Two kinds of rules ask: those of the approval policy, and a few that are built in, which no
+//! policy removes: changing the policy itself, winding the business up and destroying the key of
+//! its own texts take the vote of a second human.
 
 use std::collections::BTreeSet;
 
 use domain::access::PrincipalKind;
-use domain::approvals::{Approval, ApprovalInputs, ApprovalRule, ApprovalStatus, Consumed, Matcher, Said};
+use domain::approvals::{
+    Approval, ApprovalInputs, ApprovalRule, ApprovalStatus, Consumed, Matcher, Said,
+};
 use domain::businesses::Phase;
 use domain::ids::{ApprovalId, CallId, INSTALLATION};
 use domain::values::Role;
@@ -25,7 +27,14 @@ const BUILT_IN_EXPIRES_SECONDS: u32 = 7 * 86_400;
 
 /// What an approval's digest is over.
 #[must_use]
-pub fn intended(business: BusinessId, command_type: &str, id: Uuid, data: &Value, approval_policy_version: u32, expires_at: Timestamp) -> Value {
+pub fn intended(
+    business: BusinessId,
+    command_type: &str,
+    id: Uuid,
+    data: &Value,
+    approval_policy_version: u32,
+    expires_at: Timestamp,
+) -> Value {
     json!({
         "business": business, "type": command_type, "id": id, "data": data,
         "approval_policy_version": approval_policy_version, "expires_at": expires_at,
@@ -49,28 +58,39 @@ pub(crate) fn reads(ctx: &Context) -> Vec<AggregateRef> {
     reads
 }
 
-/// Whether no rule ever holds a command up: one of the installation, or one without which nothing could
-/// be approved.
+/// Whether no rule ever holds a command up: one of the installation, or one without which nothing
+/// could be approved.
 pub(crate) fn is_never_gated(fixed: &CommandType) -> bool {
     let approves = fixed.name.starts_with("approvals.") && fixed.name != "approvals.define_policy";
-    approves || fixed.stream == Stream::Installation || fixed.name == "businesses.register" || fixed.from.is_empty()
+    approves
+        || fixed.stream == Stream::Installation
+        || fixed.name == "businesses.register"
+        || fixed.from.is_empty()
 }
 
 /// The rule that is built in for a command, where one is.
 #[allow(clippy::wildcard_enum_match_arm, reason = "a list of three commands among all")]
-fn built_in(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Result<Option<ApprovalRule>, Refusal> {
+fn built_in(
+    command: &AnyCommand,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<Option<ApprovalRule>, Refusal> {
     let name = match command {
         AnyCommand::Approvals(approvals::Command::DefinePolicy(c)) => {
-            // The first policy may be laid down without a second human while it is no laxer than the
-            // one that is shipped.
+            // The first policy may be laid down without a second human while it is no laxer than
+            // the one that is shipped.
             let first = seen.get(ctx.business.approval_policy())?.version == 0;
             if first && approvals::covers_shipped(&c.rules) && c.operation_classes.is_empty() {
                 return Ok(None);
             }
             "built in: another approval policy"
         }
-        AnyCommand::Businesses(businesses::Command::Advance(c)) if c.to == Phase::WoundUp => "built in: winding up",
-        AnyCommand::Businesses(businesses::Command::Forget(_)) => "built in: forgetting the business's own texts",
+        AnyCommand::Businesses(businesses::Command::Advance(c)) if c.to == Phase::WoundUp => {
+            "built in: winding up"
+        }
+        AnyCommand::Businesses(businesses::Command::Forget(_)) => {
+            "built in: forgetting the business's own texts"
+        }
         _ => return Ok(None),
     };
     Ok(name.parse().ok().map(|name| ApprovalRule {
@@ -85,7 +105,11 @@ fn built_in(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Result<Opti
 }
 
 /// What approval rules look at in a command, with the classes of a call as the tables have them.
-fn inputs<'a>(command: &AnyCommand, ctx: &'a Context, seen: &Boundary) -> Result<ApprovalInputs<'a>, Refusal> {
+fn inputs<'a>(
+    command: &AnyCommand,
+    ctx: &'a Context,
+    seen: &Boundary,
+) -> Result<ApprovalInputs<'a>, Refusal> {
     let mut said = Said::default();
     command.say(&mut said);
     if let AnyCommand::Integrations(integrations::Command::IntendCall(c)) = command {
@@ -93,28 +117,42 @@ fn inputs<'a>(command: &AnyCommand, ctx: &'a Context, seen: &Boundary) -> Result
     }
     // A service speaks for agents also where it names none: on a task, or of a call, of theirs.
     if ctx.actor.kind == PrincipalKind::Service {
-        let holder = command.task(ctx).and_then(|id| seen.loaded(id)).and_then(|task| task.lease).is_some();
+        let holder =
+            command.task(ctx).and_then(|id| seen.loaded(id)).and_then(|task| task.lease).is_some();
         let called = seen.loaded(CallId(ctx.target)).is_some_and(|call| call.agent.is_some());
         said.in_the_name_of_an_agent |= holder || called;
     }
-    Ok(ApprovalInputs { command_type: ctx.command.name, carries: ctx.command.carries, actor_kind: ctx.actor.kind, said })
+    Ok(ApprovalInputs {
+        command_type: ctx.command.name,
+        carries: ctx.command.carries,
+        actor_kind: ctx.actor.kind,
+        said,
+    })
 }
 
 /// The rule that asks for approval of a command; `None` when none does.
-pub(crate) fn asked(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Result<Option<Asked>, Refusal> {
+pub(crate) fn asked(
+    command: &AnyCommand,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<Option<Asked>, Refusal> {
     if is_never_gated(ctx.command) || ctx.actor.historic || ctx.actor.restores {
         return Ok(None);
     }
     let built_in = built_in(command, ctx, seen)?;
     let policy = seen.get(ctx.business.approval_policy())?;
-    // A policy must not stand in the way of its own repair: where its rule blocks that, an operator is
-    // held up by the built-in rule alone.
-    let mends = matches!(command, AnyCommand::Approvals(approvals::Command::DefinePolicy(_))) && ctx.actor.operator;
+    // A policy must not stand in the way of its own repair: where its rule blocks that, an operator
+    // is held up by the built-in rule alone.
+    let mends = matches!(command, AnyCommand::Approvals(approvals::Command::DefinePolicy(_)))
+        && ctx.actor.operator;
     let inputs = inputs(command, ctx, seen)?;
     let of_policy = policy.rule_for(&inputs).filter(|rule| !(mends && blocks(rule, ctx)));
     Ok(match (of_policy, built_in) {
         // Its voters are a part of those of the built-in rule.
-        (Some(rule), Some(_)) => Some(Asked { rule: ApprovalRule { separation_of_duties: true, ..rule.clone() }, built_in: false }),
+        (Some(rule), Some(_)) => Some(Asked {
+            rule: ApprovalRule { separation_of_duties: true, ..rule.clone() },
+            built_in: false,
+        }),
         (Some(rule), None) => Some(Asked { rule: rule.clone(), built_in: false }),
         (None, Some(rule)) => Some(Asked { rule, built_in: true }),
         (None, None) => None,
@@ -124,21 +162,40 @@ pub(crate) fn asked(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Res
 /// Whether too few are there to vote as a rule asks.
 fn blocks(rule: &ApprovalRule, ctx: &Context) -> bool {
     let voters = rule.roles.iter().chain(&rule.escalate_to).copied().collect();
-    rule.quorum == 0 || ctx.people.voters_besides(ctx.business, &voters, ctx.actor.principal) < usize::from(rule.quorum)
+    rule.quorum == 0
+        || ctx.people.voters_besides(ctx.business, &voters, ctx.actor.principal)
+            < usize::from(rule.quorum)
 }
 
 /// Whether the business takes such a command in its phase.
-pub(crate) fn business_allows(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
+pub(crate) fn business_allows(
+    command: &AnyCommand,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<(), Refusal> {
     match seen.get(ctx.business)?.phase {
-        None if matches!(command, AnyCommand::Businesses(businesses::Command::Register(_))) => Ok(()),
+        None if matches!(command, AnyCommand::Businesses(businesses::Command::Register(_))) => {
+            Ok(())
+        }
         None => Err(Refusal::NotRegistered),
         Some(Phase::WoundUp) if ctx.command.after_end == When::Refused => Err(Refusal::WoundUp),
-        Some(Phase::Idea | Phase::Planning | Phase::Approved | Phase::Building | Phase::Operating | Phase::WoundUp) => Ok(()),
+        Some(
+            Phase::Idea
+            | Phase::Planning
+            | Phase::Approved
+            | Phase::Building
+            | Phase::Operating
+            | Phase::WoundUp,
+        ) => Ok(()),
     }
 }
 
 /// Lets a command through, with the event that consumes its approval; or says what it lacks.
-pub(crate) fn check(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Result<Option<(AggregateRef, Event)>, Refusal> {
+pub(crate) fn check(
+    command: &AnyCommand,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<Option<(AggregateRef, Event)>, Refusal> {
     if ctx.business == INSTALLATION {
         return Ok(None);
     }
@@ -149,20 +206,25 @@ pub(crate) fn check(command: &AnyCommand, ctx: &Context, seen: &Boundary) -> Res
     }
     let Some(id) = ctx.approval else {
         return match asked {
-            Some(asked) => Err(Refusal::ApprovalRequired { rule: asked.rule.name.to_string(), id: ctx.target }),
+            Some(asked) => {
+                Err(Refusal::ApprovalRequired { rule: asked.rule.name.to_string(), id: ctx.target })
+            }
             None => Ok(None),
         };
     };
     let approval = seen.get(id)?;
     usable(id, approval, ctx)?;
-    let Some(presented) = ctx.presented else { return Err(Refusal::ApprovalForgotten { approval: id }) };
+    let Some(presented) = ctx.presented else {
+        return Err(Refusal::ApprovalForgotten { approval: id });
+    };
     if approval.command_digest.as_ref().map(|d| d.digest) != Some(presented) {
         return Err(Refusal::ApprovalMismatch { approval: id });
     }
     if asked.is_some_and(|asked| !is_enough(approval, &asked)) {
         return Err(Refusal::ApprovalOutdated { approval: id });
     }
-    let command_type = ctx.command.name.parse().map_err(|_| Refusal::Unknown { what: "command" })?;
+    let command_type =
+        ctx.command.name.parse().map_err(|_| Refusal::Unknown { what: "command" })?;
     Ok(Some((id.into(), Consumed { command_type, target: ctx.target }.into())))
 }
 
@@ -174,9 +236,16 @@ fn usable(id: ApprovalId, approval: &Approval, ctx: &Context) -> Result<(), Refu
         Some(ApprovalStatus::Granted) if ctx.has_come(approval.expires_at)? => Err(expired),
         Some(ApprovalStatus::Granted) => Ok(()),
         Some(ApprovalStatus::Expired) => Err(expired),
-        Some(status @ (ApprovalStatus::Requested | ApprovalStatus::Rejected | ApprovalStatus::Withdrawn | ApprovalStatus::Consumed)) => {
-            Err(Refusal::WrongStatus { what: "approval", status: status.as_str(), wanted: "granted" })
-        }
+        Some(
+            status @ (ApprovalStatus::Requested
+            | ApprovalStatus::Rejected
+            | ApprovalStatus::Withdrawn
+            | ApprovalStatus::Consumed),
+        ) => Err(Refusal::WrongStatus {
+            what: "approval",
+            status: status.as_str(),
+            wanted: "granted",
+        }),
     }
 }
 

@@ -9,7 +9,10 @@ mod rules;
 mod vote;
 
 pub use commands::*;
-use domain::approvals::{Approval, ApprovalStatus, Commented, Delegated, DelegationRevoked, Escalated, Expired, PolicyDefined, Said, Withdrawn};
+use domain::approvals::{
+    Approval, ApprovalStatus, Commented, Delegated, DelegationRevoked, Escalated, Expired,
+    PolicyDefined, Said, Withdrawn,
+};
 use domain::ids::{ApprovalId, EventId, TaskId};
 use domain::values::Role;
 use domain::{AggregateRef, Event, SubjectId};
@@ -35,14 +38,19 @@ fn not_an_approver(approval: &Approval) -> Refusal {
 
 /// Whether the actor may vote by a role of its own.
 fn is_approver(approval: &Approval, ctx: &Context) -> bool {
-    ctx.by_human() && (ctx.actor.roles.iter().any(|r| approval.roles.contains(r)) || (approval.built_in && ctx.actor.operator))
+    ctx.by_human()
+        && (ctx.actor.roles.iter().any(|r| approval.roles.contains(r))
+            || (approval.built_in && ctx.actor.operator))
 }
 
 /// Votes are open and the time has not run out.
 fn in_time(approval: &Approval, ctx: &Context) -> Result<(), Refusal> {
     match approval.status {
         Some(ApprovalStatus::Requested) if ctx.has_come(approval.expires_at)? => {
-            Err(Refusal::ApprovalExpired { approval: ApprovalId(ctx.target), expires_at: approval.expires_at })
+            Err(Refusal::ApprovalExpired {
+                approval: ApprovalId(ctx.target),
+                expires_at: approval.expires_at,
+            })
         }
         Some(ApprovalStatus::Requested) => Ok(()),
         status => Err(wrong(status, "requested")),
@@ -50,7 +58,11 @@ fn in_time(approval: &Approval, ctx: &Context) -> Result<(), Refusal> {
 }
 
 fn wrong(status: Option<ApprovalStatus>, wanted: &'static str) -> Refusal {
-    status.map_or(Refusal::Unknown { what: "approval" }, |status| Refusal::WrongStatus { what: "approval", status: status.as_str(), wanted })
+    status.map_or(Refusal::Unknown { what: "approval" }, |status| Refusal::WrongStatus {
+        what: "approval",
+        status: status.as_str(),
+        wanted,
+    })
 }
 
 fn delegate(c: &Delegate, approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal> {
@@ -63,14 +75,21 @@ fn delegate(c: &Delegate, approval: &Approval, ctx: &Context) -> Result<Option<E
         return Err(not_an_approver(approval));
     }
     if c.until <= ctx.now || c.to == me {
-        return Err(Refusal::OutOfRange { field: "until", rule: "later than now, and `to` somebody else" });
+        return Err(Refusal::OutOfRange {
+            field: "until",
+            rule: "later than now, and `to` somebody else",
+        });
     }
     if !ctx.people.is_known_in(c.to, ctx.business) {
         return Err(Refusal::PrincipalUnknown { principal: c.to });
     }
-    let may_send = ctx.people.principal(c.to).is_some_and(|p| p.operator) || ctx.people.has_role(c.to, ctx.business, &VOTERS.into());
+    let may_send = ctx.people.principal(c.to).is_some_and(|p| p.operator)
+        || ctx.people.has_role(c.to, ctx.business, &VOTERS.into());
     if !may_send {
-        return Err(Refusal::OutOfRange { field: "to", rule: "an owner, an approver or a member: nobody else may send a vote" });
+        return Err(Refusal::OutOfRange {
+            field: "to",
+            rule: "an owner, an approver or a member: nobody else may send a vote",
+        });
     }
     Ok(Some(Delegated { from: me, to: c.to, until: c.until }.into()))
 }
@@ -91,17 +110,22 @@ fn escalate(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal
     Ok(Some(Escalated { to_roles: approval.escalate_to.iter().copied().collect() }.into()))
 }
 
-/// Whether the actor may send what is to be approved. Who may not has not asked for it: a rule did, at
-/// an overrun, and that stands.
+/// Whether the actor may send what is to be approved. Who may not has not asked for it: a rule did,
+/// at an overrun, and that stands.
 fn may_send_it(approval: &Approval, ctx: &Context) -> bool {
-    let command = approval.command_type.as_ref().and_then(|name| AnyCommand::type_named(name.as_str()));
+    let command =
+        approval.command_type.as_ref().and_then(|name| AnyCommand::type_named(name.as_str()));
     command.is_some_and(|command| command.is_allowed_to(&ctx.actor))
 }
 
 fn withdraw(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal> {
     match approval.status {
         Some(ApprovalStatus::Withdrawn) => Ok(None),
-        Some(ApprovalStatus::Requested) if ctx.actor.principal == approval.requested_by && may_send_it(approval, ctx) => Ok(Some(Withdrawn {}.into())),
+        Some(ApprovalStatus::Requested)
+            if ctx.actor.principal == approval.requested_by && may_send_it(approval, ctx) =>
+        {
+            Ok(Some(Withdrawn {}.into()))
+        }
         Some(ApprovalStatus::Requested) => Err(Refusal::NotTheRequester),
         status => Err(wrong(status, "requested")),
     }
@@ -110,10 +134,14 @@ fn withdraw(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal
 fn expire(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal> {
     match approval.status {
         Some(ApprovalStatus::Expired) => Ok(None),
-        Some(ApprovalStatus::Requested | ApprovalStatus::Granted) if ctx.has_come(approval.expires_at)? => {
+        Some(ApprovalStatus::Requested | ApprovalStatus::Granted)
+            if ctx.has_come(approval.expires_at)? =>
+        {
             Ok(Some(Expired { expired_at: approval.expires_at }.into()))
         }
-        Some(ApprovalStatus::Requested | ApprovalStatus::Granted) => Err(Refusal::NotYetExpired { expires_at: approval.expires_at }),
+        Some(ApprovalStatus::Requested | ApprovalStatus::Granted) => {
+            Err(Refusal::NotYetExpired { expires_at: approval.expires_at })
+        }
         status => Err(wrong(status, "requested or granted")),
     }
 }
@@ -122,10 +150,17 @@ fn define_policy(c: &DefinePolicy, ctx: &Context, seen: &Boundary) -> Result<Cha
     rules::check(c, ctx)?;
     let id = ctx.business.approval_policy();
     let policy = seen.get(id)?;
-    if policy.version > 0 && policy.rules == c.rules && policy.operation_classes == c.operation_classes {
+    if policy.version > 0
+        && policy.rules == c.rules
+        && policy.operation_classes == c.operation_classes
+    {
         return Ok(Changes::new());
     }
-    let defined = PolicyDefined { approval_policy_version: policy.version + 1, rules: c.rules.clone(), operation_classes: c.operation_classes.clone() };
+    let defined = PolicyDefined {
+        approval_policy_version: policy.version + 1,
+        rules: c.rules.clone(),
+        operation_classes: c.operation_classes.clone(),
+    };
     Ok(vec![(id.into(), defined.into())])
 }
 
@@ -133,7 +168,12 @@ impl ContextRules for Command {
     fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
         match self {
             Self::Request(c) => request::reads(c, ctx, seen),
-            Self::Vote(_) => seen.loaded(ApprovalId(ctx.target)).and_then(|a| a.task).map(AggregateRef::from).into_iter().collect(),
+            Self::Vote(_) => seen
+                .loaded(ApprovalId(ctx.target))
+                .and_then(|a| a.task)
+                .map(AggregateRef::from)
+                .into_iter()
+                .collect(),
             Self::DefinePolicy(_)
             | Self::Comment(_)
             | Self::Delegate(_)
@@ -192,7 +232,10 @@ impl ContextRules for Command {
             Self::Delegate(c) => delegate(c, approval()?, ctx)?,
             Self::RevokeDelegation(c) => {
                 let me = ctx.actor.principal;
-                approval()?.delegations.contains_key(&(me, c.to)).then(|| DelegationRevoked { from: me, to: c.to }.into())
+                approval()?
+                    .delegations
+                    .contains_key(&(me, c.to))
+                    .then(|| DelegationRevoked { from: me, to: c.to }.into())
             }
             Self::Escalate(_) => escalate(approval()?, ctx)?,
             Self::Withdraw(_) => withdraw(approval()?, ctx)?,

@@ -23,8 +23,8 @@ pub struct Actor {
     /// True for an importer at work in this process, which records the past. No door sets it, so no
     /// key can have it, whatever its principal is called.
     pub historic: bool,
-    /// True for this process where it puts on record again what a restored log has lost: no rule of a
-    /// policy holds that up. No door sets it.
+    /// True for this process where it puts on record again what a restored log has lost: no rule of
+    /// a policy holds that up. No door sets it.
     pub restores: bool,
     /// How much it may ask in a time.
     pub rate_profile: RateProfile,
@@ -37,7 +37,15 @@ impl Actor {
     #[must_use]
     pub fn of(principal: PrincipalId, state: &Principal, business: BusinessId) -> Option<Self> {
         let roles = state.roles.get(&business).cloned().unwrap_or_default();
-        Some(Self { principal, kind: state.kind?, operator: state.operator, historic: false, restores: false, rate_profile: state.rate_profile(), roles })
+        Some(Self {
+            principal,
+            kind: state.kind?,
+            operator: state.operator,
+            historic: false,
+            restores: false,
+            rate_profile: state.rate_profile(),
+            roles,
+        })
     }
 
     /// Whether it may know that the business exists.
@@ -52,7 +60,11 @@ impl Actor {
 /// # Errors
 /// [`CommandError::NotFound`] when the actor may not know that the business exists,
 /// [`CommandError::Malformed`] for a command of the other stream, else [`CommandError::Forbidden`].
-pub fn authorize(actor: &Actor, business: BusinessId, command: &CommandType) -> Result<(), CommandError> {
+pub fn authorize(
+    actor: &Actor,
+    business: BusinessId,
+    command: &CommandType,
+) -> Result<(), CommandError> {
     // A business opens its own stream, so its registration may be sent to either.
     let registers = command.name == "businesses.register";
     if business != INSTALLATION && !registers && !actor.may_see() {
@@ -66,10 +78,14 @@ pub fn authorize(actor: &Actor, business: BusinessId, command: &CommandType) -> 
         return Err(CommandError::Forbidden { what: command.name.to_owned(), instead });
     }
     match (command.stream, business == INSTALLATION) {
-        (Stream::Installation, false) => Err(CommandError::Malformed(format!("{} is for the installation; send it to /v1/commands", command.name))),
-        (Stream::Business, true) if !registers => {
-            Err(CommandError::Malformed(format!("{} is for one business; send it to /v1/businesses/<business>/commands", command.name)))
-        }
+        (Stream::Installation, false) => Err(CommandError::Malformed(format!(
+            "{} is for the installation; send it to /v1/commands",
+            command.name
+        ))),
+        (Stream::Business, true) if !registers => Err(CommandError::Malformed(format!(
+            "{} is for one business; send it to /v1/businesses/<business>/commands",
+            command.name
+        ))),
         (Stream::Installation, true) | (Stream::Business, _) => Ok(()),
     }
 }

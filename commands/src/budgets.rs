@@ -17,7 +17,9 @@ use crate::root::{Boundary, Changes, Context};
 mod spending;
 
 use spending::positive;
-pub(crate) use spending::{Aside, Spending, charge, release, reserve, settle, settle_reads, used_up};
+pub(crate) use spending::{
+    Aside, Spending, charge, release, reserve, settle, settle_reads, used_up,
+};
 
 /// How long a reservation may stand, in seconds.
 const RESERVATION_SECONDS: std::ops::RangeInclusive<u32> = 60..=7_776_000;
@@ -118,8 +120,12 @@ fn set(c: &Set, budget: &Budget) -> Result<Option<Event>, Refusal> {
     }
     match budget.limit {
         Some(limit) if limit == c.limit => return Ok(None),
-        Some(limit) if limit.currency != c.limit.currency => return Err(Refusal::WrongCurrency { budget: limit.currency, given: c.limit.currency }),
-        Some(limit) if c.limit.amount > limit.amount => return Err(Refusal::RaiseInstead { limit }),
+        Some(limit) if limit.currency != c.limit.currency => {
+            return Err(Refusal::WrongCurrency { budget: limit.currency, given: c.limit.currency });
+        }
+        Some(limit) if c.limit.amount > limit.amount => {
+            return Err(Refusal::RaiseInstead { limit });
+        }
         Some(_) | None => {}
     }
     Ok(Some(LimitSet { scope: c.scope.clone(), window: c.window, limit: c.limit }.into()))
@@ -131,16 +137,27 @@ fn raise(c: &Raise, budget: &Budget) -> Result<Option<Event>, Refusal> {
     if limit.currency != c.by.currency {
         return Err(Refusal::WrongCurrency { budget: limit.currency, given: c.by.currency });
     }
-    let amount = limit.amount.plus(c.by.amount).filter(|sum| sum.is_storable()).ok_or(Refusal::OutOfRange { field: "by", rule: "small enough to be added" })?;
+    let amount = limit
+        .amount
+        .plus(c.by.amount)
+        .filter(|sum| sum.is_storable())
+        .ok_or(Refusal::OutOfRange { field: "by", rule: "small enough to be added" })?;
     Ok(Some(Raised { by: c.by, limit: Money { amount, ..limit } }.into()))
 }
 
 /// The budgets of a reservation that was made for itself, not for a call, and that the actor may
-/// close: its holder, the owner of its agent, an owner of the business. Once it has expired, anybody
-/// may free it, and still nobody else say that it was spent.
-fn own_reservation(ctx: &Context, seen: &Boundary, reservation: ReservationId, frees: bool) -> Result<Vec<BudgetId>, Refusal> {
+/// close: its holder, the owner of its agent, an owner of the business. Once it has expired,
+/// anybody may free it, and still nobody else say that it was spent.
+fn own_reservation(
+    ctx: &Context,
+    seen: &Boundary,
+    reservation: ReservationId,
+    frees: bool,
+) -> Result<Vec<BudgetId>, Refusal> {
     let budget = seen.get(BudgetId(ctx.target))?;
-    let Some(open) = budget.reservations.get(&reservation) else { return Err(Refusal::ReservationUnknown { reservation }) };
+    let Some(open) = budget.reservations.get(&reservation) else {
+        return Err(Refusal::ReservationUnknown { reservation });
+    };
     if seen.get(CallId(reservation.0))?.status.is_some() {
         return Err(Refusal::ReservationOfCall { reservation });
     }
@@ -161,7 +178,9 @@ impl Reserve {
     /// Whose budgets are asked: what an agent says of itself is not believed.
     fn spending(&self, ctx: &Context, seen: &Boundary) -> Spending {
         let agent = ctx.own_agent().or(self.purpose.agent);
-        let mut spending = Spending::of(seen, agent, self.purpose.task, self.purpose.connector.clone()).with_holder(ctx, seen);
+        let mut spending =
+            Spending::of(seen, agent, self.purpose.task, self.purpose.connector.clone())
+                .with_holder(ctx, seen);
         spending.teams.extend(self.purpose.team);
         spending
     }
@@ -186,7 +205,11 @@ fn reserve_for_itself(c: &Reserve, ctx: &Context, seen: &Boundary) -> Result<Cha
         return Err(Refusal::OutOfRange { field: "expires_after_seconds", rule: "60 to 7776000" });
     }
     let spending = c.spending(ctx, seen);
-    let aside = Aside { reservation: ReservationId(ctx.target), agent: spending.agent, expires_at: Some(ctx.now.plus_seconds(u64::from(seconds))) };
+    let aside = Aside {
+        reservation: ReservationId(ctx.target),
+        agent: spending.agent,
+        expires_at: Some(ctx.now.plus_seconds(u64::from(seconds))),
+    };
     let (budgets, changes) = reserve(ctx, seen, &spending, &aside, c.amount)?;
     if budgets.is_empty() { Err(Refusal::NoBudget) } else { Ok(changes) }
 }
@@ -195,8 +218,10 @@ impl ContextRules for Command {
     fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
         // A reservation of a call is settled by the call's outcome, and by nothing else.
         let closing = |reservation: ReservationId| {
-            let open = seen.loaded(BudgetId(ctx.target)).and_then(|b| b.reservations.get(&reservation));
-            let mut reads = settle_reads(ctx, seen, open.map_or(&[][..], |r| &r.budgets), reservation);
+            let open =
+                seen.loaded(BudgetId(ctx.target)).and_then(|b| b.reservations.get(&reservation));
+            let mut reads =
+                settle_reads(ctx, seen, open.map_or(&[][..], |r| &r.budgets), reservation);
             reads.extend(open.and_then(|r| r.agent).map(AggregateRef::from));
             reads.push(CallId(reservation.0).into());
             reads

@@ -152,7 +152,10 @@ impl ContextRules for Command {
         match self {
             Self::ClaimSlug(c) => vec![c.owner.into()],
             Self::Register(_) | Self::Advance(_) => vec![ctx.business.into()],
-            Self::Forget(_) => vec![ctx.business.into(), ErasureId::of(ctx.business, ctx.business.as_subject()).into()],
+            Self::Forget(_) => vec![
+                ctx.business.into(),
+                ErasureId::of(ctx.business, ctx.business.as_subject()).into(),
+            ],
         }
     }
 
@@ -175,7 +178,11 @@ impl ContextRules for Command {
             Self::ClaimSlug(c) => return claim(c, ctx, seen),
             Self::Register(c) => Some(register(c, ctx)?.into()),
             Self::Advance(c) => advance(c, seen.get(ctx.business)?, ctx)?.map(Into::into),
-            Self::Forget(_) => return Ok(privacy::forgotten(ctx.business.as_subject(), None, ctx, seen)?.into_iter().collect()),
+            Self::Forget(_) => {
+                return Ok(privacy::forgotten(ctx.business.as_subject(), None, ctx, seen)?
+                    .into_iter()
+                    .collect());
+            }
         };
         Ok(event.into_iter().map(|event| (ctx.business.into(), event)).collect())
     }

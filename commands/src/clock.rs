@@ -31,7 +31,10 @@ impl Clock {
     /// A clock that stands still until it is moved.
     #[must_use]
     pub fn manual(at: Timestamp) -> Self {
-        Self::Manual(Arc::new(ManualClock { shows: AtomicI64::new(at.as_micros()), stepped: AtomicI64::new(0) }))
+        Self::Manual(Arc::new(ManualClock {
+            shows: AtomicI64::new(at.as_micros()),
+            stepped: AtomicI64::new(0),
+        }))
     }
 
     /// The moment it shows.
@@ -46,8 +49,9 @@ impl Clock {
         }
     }
 
-    /// What it shows less the time that went by since the machine was started, in microseconds: changes only
-    /// when somebody sets the clock. The time in which the machine sleeps goes by too (`CLOCK_BOOTTIME`).
+    /// What it shows less the time that went by since the machine was started, in microseconds:
+    /// changes only when somebody sets the clock. The time in which the machine sleeps goes by too
+    /// (`CLOCK_BOOTTIME`).
     pub(crate) fn offset(&self) -> i64 {
         match self {
             Self::System => {
@@ -67,7 +71,8 @@ impl Clock {
         match self {
             Self::System => BEGAN.get_or_init(Instant::now).elapsed(),
             Self::Manual(clock) => {
-                let passed = clock.shows.load(Ordering::Relaxed) - clock.stepped.load(Ordering::Relaxed);
+                let passed =
+                    clock.shows.load(Ordering::Relaxed) - clock.stepped.load(Ordering::Relaxed);
                 Duration::from_micros(passed.unsigned_abs())
             }
         }
@@ -80,7 +85,8 @@ impl Clock {
         }
     }
 
-    /// Sets a manual clock forward or back, without time going by; the system's clock can't be moved.
+    /// Sets a manual clock forward or back, without time going by; the system's clock can't be
+    /// moved.
     pub fn step_seconds(&self, seconds: i64) {
         if let Self::Manual(clock) = self {
             clock.shows.fetch_add(to_micros(seconds, 0), Ordering::Relaxed);

@@ -1,6 +1,6 @@
-//! Watches the server's clock. While the clock is in doubt, a command whose outcome depends on time alone (an
-//! expiry, an owner's right to approve alone after an hour) is refused, until the clock is right again or an
-//! operator accepts it.
+//! Watches the server's clock. While the clock is in doubt, a command whose outcome depends on time
+//! alone (an expiry, an owner's right to approve alone after an hour) is refused, until the clock
+//! is right again or an operator accepts it.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,7 +30,9 @@ pub enum ClockDoubt {
 impl fmt::Display for ClockDoubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Behind(ms) => write!(f, "the clock is {ms} ms behind the newest event of the log"),
+            Self::Behind(ms) => {
+                write!(f, "the clock is {ms} ms behind the newest event of the log")
+            }
             Self::Differs(ms) => write!(f, "the clock is {ms} ms ahead of the store's"),
             Self::Jumped(ms) => write!(f, "the clock jumped by {ms} ms"),
         }?;
@@ -50,7 +52,8 @@ pub struct ClockInDoubt {
 /// What the clock is measured by.
 #[derive(Debug, Default)]
 struct Measures {
-    /// What the clock showed at some moment less the time that had gone by until then, in microseconds.
+    /// What the clock showed at some moment less the time that had gone by until then, in
+    /// microseconds.
     offset: i64,
     /// When the newest event that is known was recorded.
     newest: Timestamp,
@@ -99,8 +102,8 @@ impl ClockWatch {
         measures.newest = measures.newest.max(recorded_at);
     }
 
-    /// Learns what the store's clock showed some time in the last `took`. A clock that agrees with the store's
-    /// is right, whatever it did before.
+    /// Learns what the store's clock showed some time in the last `took`. A clock that agrees with
+    /// the store's is right, whatever it did before.
     pub fn compare_with(&self, store: Timestamp, took: Duration) {
         let mut measures = self.measures();
         let half = i64::try_from(took.as_micros() / 2).unwrap_or(i64::MAX);
@@ -117,7 +120,9 @@ impl ClockWatch {
     #[must_use]
     pub fn doubt(&self) -> Option<ClockDoubt> {
         let measures = self.measures();
-        let differs = measures.difference.filter(|d| (d - measures.accepted_difference).abs() > micros(CLOCK_DIFFERS_MS_MAX));
+        let differs = measures
+            .difference
+            .filter(|d| (d - measures.accepted_difference).abs() > micros(CLOCK_DIFFERS_MS_MAX));
         if let Some(difference) = differs {
             return Some(ClockDoubt::Differs(difference / 1_000));
         }
@@ -135,7 +140,8 @@ impl ClockWatch {
         self.doubt().map(|doubt| ClockInDoubt { doubt, newest: self.measures().newest })
     }
 
-    /// Learns up to where an operator accepted, before this process began, that the log is ahead of the clock.
+    /// Learns up to where an operator accepted, before this process began, that the log is ahead of
+    /// the clock.
     pub fn was_accepted(&self, newest: Timestamp) {
         self.measures().accepted_newest = newest;
     }

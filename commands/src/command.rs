@@ -44,7 +44,14 @@ pub struct Submission {
 impl Submission {
     /// A command with nothing but what every command has.
     #[must_use]
-    pub fn new(business: BusinessId, actor: Actor, key: impl Into<String>, r#type: &str, id: Option<Uuid>, data: &Value) -> Self {
+    pub fn new(
+        business: BusinessId,
+        actor: Actor,
+        key: impl Into<String>,
+        r#type: &str,
+        id: Option<Uuid>,
+        data: &Value,
+    ) -> Self {
         let data = serde_json::value::to_raw_value(data).unwrap_or_default();
         Self {
             business,
@@ -144,10 +151,15 @@ pub enum CommandError {
     #[error("{0}")]
     Refused(Refusal),
     /// The idempotency key was used for something else.
-    #[error("the idempotency key `{0}` was used for another command; take a new key for a new command")]
+    #[error(
+        "the idempotency key `{0}` was used for another command; take a new key for a new command"
+    )]
     KeyReused(String),
     /// `If-Match` did not fit.
-    #[error("the aggregate is at version {actual}, If-Match asked for {expected}; read it again and decide anew")]
+    #[error(
+        "the aggregate is at version {actual}, If-Match asked for {expected}; read it again and \
+         decide anew"
+    )]
     PreconditionFailed {
         /// What the caller asked for.
         expected: u64,
@@ -155,7 +167,9 @@ pub enum CommandError {
         actual: u64,
     },
     /// Other processes kept changing what the decision read.
-    #[error("{aggregate} kept changing: decided at version {expected}, found at {actual}; try again")]
+    #[error(
+        "{aggregate} kept changing: decided at version {expected}, found at {actual}; try again"
+    )]
     Conflict {
         /// Which aggregate.
         aggregate: String,
@@ -165,7 +179,10 @@ pub enum CommandError {
         actual: u64,
     },
     /// Its sender asks too much in a time.
-    #[error("more than {limit} are not let in; send it again in {retry_after_ms} ms, under the same key; an operator lifts it with access.set_rate_profile")]
+    #[error(
+        "more than {limit} are not let in; send it again in {retry_after_ms} ms, under the same \
+         key; an operator lifts it with access.set_rate_profile"
+    )]
     RateLimited {
         /// The limit that the sender reached, in words: `100 commands a second`.
         limit: String,
@@ -183,7 +200,8 @@ pub enum CommandError {
     ClockInDoubt(Refusal),
     /// The store did not answer in time: the command may be stored, or not.
     #[error(
-        "the store did not answer within {COMMAND_MS_MAX} ms: the outcome is unknown; send it again under the same key, which gives the first receipt if it was stored"
+        "the store did not answer within {COMMAND_MS_MAX} ms: the outcome is unknown; send it \
+         again under the same key, which gives the first receipt if it was stored"
     )]
     OutcomeUnknown,
     /// The log, the keyring or the disk failed; nothing was stored.
@@ -230,7 +248,9 @@ impl From<AppendError> for CommandError {
     fn from(e: AppendError) -> Self {
         match e {
             AppendError::TooLarge { .. } => Self::TooLarge(e.to_string()),
-            AppendError::Conflict { aggregate, expected, actual } => Self::Conflict { aggregate: aggregate.to_string(), expected, actual },
+            AppendError::Conflict { aggregate, expected, actual } => {
+                Self::Conflict { aggregate: aggregate.to_string(), expected, actual }
+            }
             AppendError::IdTaken(_)
             | AppendError::ChainBroken
             | AppendError::KeysDestroyed

@@ -1,4 +1,5 @@
-//! What something cost, as a command says it: an exact amount, or a number in a source's own notation.
+//! What something cost, as a command says it: an exact amount, or a number in a source's own
+//! notation.
 
 use domain::values::{Amount, Currency, ValueError};
 use domain::{Cost, Money};
@@ -36,10 +37,19 @@ impl CostInput {
         let refuse = |rule| Refusal::OutOfRange { field: "cost", rule };
         let (amount, source_text) = match (&self.amount, &self.source_text) {
             (Some(amount), None) => (*amount, None),
-            (None, Some(text)) => (source_amount(text).map_err(|_| refuse("a decimal number of zero or more"))?, Some(text.clone())),
-            (Some(_), Some(_)) | (None, None) => return Err(refuse("an amount or a source_text, not both")),
+            (None, Some(text)) => (
+                source_amount(text).map_err(|_| refuse("a decimal number of zero or more"))?,
+                Some(text.clone()),
+            ),
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(refuse("an amount or a source_text, not both"));
+            }
         };
-        if amount < Amount::ZERO { Err(refuse("zero or more")) } else { Ok(Cost { amount, currency: self.currency, source_text }) }
+        if amount < Amount::ZERO {
+            Err(refuse("zero or more"))
+        } else {
+            Ok(Cost { amount, currency: self.currency, source_text })
+        }
     }
 
     /// The money, where it can be told; what can't is refused by [`Self::cost`] anyway.

@@ -1,7 +1,9 @@
 //! Decisions: recorded once, later superseded, reversed, or judged by what came of them.
 
 use domain::approvals::Said;
-use domain::decisions::{Decision, DecisionStatus, OutcomeObserved, Recorded, Reversed, Superseded};
+use domain::decisions::{
+    Decision, DecisionStatus, OutcomeObserved, Recorded, Reversed, Superseded,
+};
 use domain::ids::{AgentId, DecisionId, EventId, TaskId};
 use domain::personal::Text;
 use domain::values::{Ratio, RiskTier};
@@ -104,7 +106,10 @@ commands!("decisions" {
 
 fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusal> {
     if c.options.len() > LIST_MAX || c.evidence.len() > LIST_MAX {
-        return Err(Refusal::OutOfRange { field: "options and evidence", rule: "at most 100 each" });
+        return Err(Refusal::OutOfRange {
+            field: "options and evidence",
+            rule: "at most 100 each",
+        });
     }
     let business = ctx.business.as_subject();
     let of_task = person_of_task(ctx, seen, c.agent, c.task)?;
@@ -128,7 +133,12 @@ fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusa
 }
 
 /// What deciding cost is spent whether or not it was set aside.
-fn spent(c: &Record, recorded: &Recorded, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+fn spent(
+    c: &Record,
+    recorded: &Recorded,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<Changes, Refusal> {
     match &recorded.cost {
         Some(cost) => budgets::charge(ctx, seen, &c.spending(seen), cost.money()),
         None => Ok(Changes::new()),
@@ -145,7 +155,11 @@ fn standing(decision: &Decision) -> Result<(), Refusal> {
     match decision.status {
         Some(DecisionStatus::Standing) => Ok(()),
         Some(status @ (DecisionStatus::Superseded | DecisionStatus::Reversed)) => {
-            Err(Refusal::WrongStatus { what: "decision", status: status.as_str(), wanted: "standing" })
+            Err(Refusal::WrongStatus {
+                what: "decision",
+                status: status.as_str(),
+                wanted: "standing",
+            })
         }
         None => Err(Refusal::Unknown { what: "decision" }),
     }
@@ -153,10 +167,12 @@ fn standing(decision: &Decision) -> Result<(), Refusal> {
 
 impl ContextRules for Command {
     fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
-        let recorder = || seen.loaded(DecisionId(ctx.target)).and_then(|d| d.agent).map(AggregateRef::from);
+        let recorder =
+            || seen.loaded(DecisionId(ctx.target)).and_then(|d| d.agent).map(AggregateRef::from);
         match self {
             Self::Record(c) => {
-                let mut reads: Vec<AggregateRef> = c.task.map(AggregateRef::from).into_iter().collect();
+                let mut reads: Vec<AggregateRef> =
+                    c.task.map(AggregateRef::from).into_iter().collect();
                 reads.extend(c.agent.map(AggregateRef::from));
                 if c.cost.is_some() {
                     reads.extend(c.spending(seen).charge_reads(ctx, seen));
@@ -219,12 +235,20 @@ impl ContextRules for Command {
                 standing(decision)?;
                 Some(Reversed { reason: c.reason.clone().about(subject), subject }.into())
             }
-            // Agents judge their own team's decisions; what came of one is no secret of who made it.
+            // Agents judge their own team's decisions; what came of one is no secret of who made
+            // it.
             Self::ObserveOutcome(c) => {
                 if ctx.own_agent().is_some() {
                     own_record(ctx, seen, decision.recorded_by, decision.agent)?;
                 }
-                Some(OutcomeObserved { outcome: c.outcome.clone().about(subject), as_wanted: c.as_wanted, subject }.into())
+                Some(
+                    OutcomeObserved {
+                        outcome: c.outcome.clone().about(subject),
+                        as_wanted: c.as_wanted,
+                        subject,
+                    }
+                    .into(),
+                )
             }
         };
         Ok(event.into_iter().map(|event| (id.into(), event)).collect())

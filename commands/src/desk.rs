@@ -50,7 +50,8 @@ pub struct DeskParts {
     pub entropy: Entropy,
     /// Who can tell which tasks an agent holds.
     pub leases: Arc<dyn OpenLeases>,
-    /// What attempts and log lines show idempotency keys under: callers write what they like into them.
+    /// What attempts and log lines show idempotency keys under: callers write what they like into
+    /// them.
     pub attempts_secret: Zeroizing<[u8; 32]>,
     /// Businesses that somebody who does not run the installation may register in 24 hours.
     pub registrations_per_day: u32,
@@ -73,16 +74,33 @@ impl Desk {
     #[must_use]
     pub fn new(parts: DeskParts) -> Self {
         let directory = Arc::new(Directory::new(Arc::clone(&parts.log)));
-        let DeskParts { log, keyring, attempts, clock, entropy, leases, attempts_secret, registrations_per_day } = parts;
+        let DeskParts {
+            log,
+            keyring,
+            attempts,
+            clock,
+            entropy,
+            leases,
+            attempts_secret,
+            registrations_per_day,
+        } = parts;
         let rates = Arc::new(RateLimits::new(&clock));
         let clock = Arc::new(ClockWatch::new(clock));
-        let shared = Arc::new(Shared { log, keyring, clock, entropy, directory: Arc::clone(&directory), leases });
+        let shared = Arc::new(Shared {
+            log,
+            keyring,
+            clock,
+            entropy,
+            directory: Arc::clone(&directory),
+            leases,
+        });
         let lanes = std::array::from_fn(|_| {
             let (sender, jobs) = mpsc::channel(LANE_QUEUE_MAX);
             event_log::vital::task("lane", Lane::new(Arc::clone(&shared), jobs).run());
             sender
         });
-        let (places, registrations) = (Arc::new(Semaphore::new(QUEUE_MAX)), Registrations::new(registrations_per_day));
+        let (places, registrations) =
+            (Arc::new(Semaphore::new(QUEUE_MAX)), Registrations::new(registrations_per_day));
         Self { shared, attempts, attempts_secret, directory, lanes, places, rates, registrations }
     }
 
@@ -125,34 +143,47 @@ impl Desk {
         self.submit_admitted(admitted, submission).await
     }
 
-    /// The same for one that was let in before it was read. Who asks too much is counted, and is in nobody's
-    /// list of attempts.
+    /// The same for one that was let in before it was read. Who asks too much is counted, and is in
+    /// nobody's list of attempts.
     ///
     /// # Errors
     /// As for [`Desk::submit`].
-    pub async fn submit_admitted(&self, admitted: Admitted, submission: Submission) -> Result<Receipt, CommandError> {
+    pub async fn submit_admitted(
+        &self,
+        admitted: Admitted,
+        submission: Submission,
+    ) -> Result<Receipt, CommandError> {
         admitted.bytes(submission.data.get().len())?;
         let mut attempt = Attempt {
             at: self.shared.clock.now(),
-            // A stranger writes into no business's list: its attempts are kept with the installation's.
+            // A stranger writes into no business's list: its attempts are kept with the
+            // installation's.
             business: if submission.actor.may_see() { submission.business } else { INSTALLATION },
             actor: submission.actor.principal,
             // A type that there is not is whatever somebody wrote.
-            command_type: AnyCommand::type_named(&submission.r#type).map_or("(unknown)", |t| t.name).to_owned(),
+            command_type: AnyCommand::type_named(&submission.r#type)
+                .map_or("(unknown)", |t| t.name)
+                .to_owned(),
             target: submission.id,
             key: content_digest(&self.attempts_secret, submission.key.as_bytes()).to_string(),
             outcome: String::new(),
         };
-        let span = tracing::info_span!("command", "command.type" = %attempt.command_type, business.id = %submission.business, correlation.id = ?submission.correlation);
-        let taken = tokio::time::timeout(Duration::from_millis(COMMAND_MS_MAX), self.take(submission));
-        let result = taken.instrument(span.clone()).await.unwrap_or(Err(CommandError::OutcomeUnknown));
+        let span = tracing::info_span!("command", "command.type" = %attempt.command_type,
+            business.id = %submission.business, correlation.id = ?submission.correlation);
+        let taken =
+            tokio::time::timeout(Duration::from_millis(COMMAND_MS_MAX), self.take(submission));
+        let result =
+            taken.instrument(span.clone()).await.unwrap_or(Err(CommandError::OutcomeUnknown));
         attempt.outcome = match &result {
             Ok(receipt) if receipt.repeated => "repeated".to_owned(),
             Ok(receipt) if receipt.events.is_empty() => "unchanged".to_owned(),
             Ok(_) => "accepted".to_owned(),
             Err(e) => e.name().to_owned(),
         };
-        span.in_scope(|| tracing::info!(command.outcome = %attempt.outcome, command.key = %attempt.key, actor.id = %attempt.actor, "command"));
+        span.in_scope(|| {
+            tracing::info!(command.outcome = %attempt.outcome,
+            command.key = %attempt.key, actor.id = %attempt.actor, "command")
+        });
         self.attempts.keep(attempt).await;
         result
     }
@@ -162,16 +193,22 @@ impl Desk {
         let fixed = AnyCommand::known(&submission.r#type).map_err(CommandError::Malformed)?;
         authorize(&submission.actor, submission.business, fixed)?;
         self.may_speak_for(&submission).await?;
-        let command = AnyCommand::parse(&submission.r#type, &submission.data).map_err(CommandError::Malformed)?;
+        let command = AnyCommand::parse(&submission.r#type, &submission.data)
+            .map_err(CommandError::Malformed)?;
         if let AnyCommand::Businesses(businesses::Command::Register(register)) = &command {
-            // Counted and claimed one at a time: many at once would all find that they are the first.
-            // Who is not counted waits for nobody.
-            let _turn = if submission.actor.operator { None } else { Some(self.registrations.turn().await) };
+            // Counted and claimed one at a time: many at once would all find that they are the
+            // first. Who is not counted waits for nobody.
+            let _turn = if submission.actor.operator {
+                None
+            } else {
+                Some(self.registrations.turn().await)
+            };
             self.place_business(&mut submission, &command).await?;
             self.claim_slug(&submission, register).await?;
         }
         let installation = submission.business == INSTALLATION;
-        let accepts_clock = matches!(command, AnyCommand::Operations(operations::Command::AcceptClock(_)));
+        let accepts_clock =
+            matches!(command, AnyCommand::Operations(operations::Command::AcceptClock(_)));
         let receipt = self.through_lane(submission, command, None).await;
         if accepts_clock && receipt.is_ok() {
             self.shared.clock.accept();
@@ -186,26 +223,53 @@ impl Desk {
     /// Services and operators speak for others, who must belong to the business.
     async fn may_speak_for(&self, submission: &Submission) -> Result<(), CommandError> {
         let actor = &submission.actor;
-        let Some(other) = submission.on_behalf_of.filter(|p| *p != actor.principal) else { return Ok(()) };
+        let Some(other) = submission.on_behalf_of.filter(|p| *p != actor.principal) else {
+            return Ok(());
+        };
         if !actor.operator && actor.kind != PrincipalKind::Service {
-            return Err(forbidden("on_behalf_of somebody else", "leave it out, or have a service of the business send it"));
+            return Err(forbidden(
+                "on_behalf_of somebody else",
+                "leave it out, or have a service of the business send it",
+            ));
         }
-        if self.directory.roster().await?.belongs_to(other, submission.business) { Ok(()) } else { Err(Refusal::PrincipalUnknown { principal: other }.into()) }
+        if self.directory.roster().await?.belongs_to(other, submission.business) {
+            Ok(())
+        } else {
+            Err(Refusal::PrincipalUnknown { principal: other }.into())
+        }
     }
 
     /// Where a business will open: a place that is nobody's yet. Who runs the installation may
     /// choose it; for everybody else it follows from who asks under which key.
-    async fn place_business(&self, submission: &mut Submission, command: &AnyCommand) -> Result<(), CommandError> {
-        let derived = BusinessId(event_log::envelope::event_id(INSTALLATION, submission.actor.principal, &submission.key, u32::MAX).0);
-        let chosen = Some(submission.business).filter(|b| *b != INSTALLATION).or(submission.id.map(BusinessId));
+    async fn place_business(
+        &self,
+        submission: &mut Submission,
+        command: &AnyCommand,
+    ) -> Result<(), CommandError> {
+        let derived = BusinessId(
+            event_log::envelope::event_id(
+                INSTALLATION,
+                submission.actor.principal,
+                &submission.key,
+                u32::MAX,
+            )
+            .0,
+        );
+        let chosen = Some(submission.business)
+            .filter(|b| *b != INSTALLATION)
+            .or(submission.id.map(BusinessId));
         let business = chosen.unwrap_or(derived);
         if business == INSTALLATION || (business != derived && !submission.actor.operator) {
-            return Err(forbidden("businesses.register under an id of your choice", "leave `id` out"));
+            return Err(forbidden(
+                "businesses.register under an id of your choice",
+                "leave `id` out",
+            ));
         }
         submission.business = business;
         // Before anything is claimed for it: a stream that is open is somebody else's, unless this
         // very command opened it.
-        let first = event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
+        let first =
+            event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
         // Another process may have opened it, and this one not have heard.
         self.shared.log.catch_up(business).await?;
         if self.shared.log.find(business, first).await?.is_some() {
@@ -214,7 +278,9 @@ impl Desk {
         if self.shared.log.head(business).await?.is_some() {
             return Err(Refusal::Exists { what: "business" }.into());
         }
-        self.registrations.check(&submission.actor, &self.directory, self.shared.clock.now()).await?;
+        self.registrations
+            .check(&submission.actor, &self.directory, self.shared.clock.now())
+            .await?;
         // What the business would refuse is refused before its slug is claimed.
         let ctx = self.opening(submission, command).await?;
         let mut nothing = Boundary::default();
@@ -225,7 +291,11 @@ impl Desk {
         Ok(())
     }
 
-    async fn opening(&self, submission: &Submission, command: &AnyCommand) -> Result<Context, CommandError> {
+    async fn opening(
+        &self,
+        submission: &Submission,
+        command: &AnyCommand,
+    ) -> Result<Context, CommandError> {
         Ok(Context {
             business: submission.business,
             target: submission.business.0,
@@ -246,20 +316,36 @@ impl Desk {
     }
 
     /// The slug first, so that no two businesses open under one.
-    async fn claim_slug(&self, submission: &Submission, register: &businesses::Register) -> Result<(), CommandError> {
+    async fn claim_slug(
+        &self,
+        submission: &Submission,
+        register: &businesses::Register,
+    ) -> Result<(), CommandError> {
         let owner = register.owner.unwrap_or(submission.actor.principal);
         if owner != submission.actor.principal && !submission.actor.operator {
             return Err(forbidden("businesses.register for another owner", "leave `owner` out"));
         }
         let data = json!({"slug": register.slug, "business": submission.business, "owner": owner});
         let id = Some(businesses::slug_id(&register.slug));
-        let mut claim = Submission::new(INSTALLATION, submission.actor.clone(), submission.key.clone(), "businesses.claim_slug", id, &data);
+        let mut claim = Submission::new(
+            INSTALLATION,
+            submission.actor.clone(),
+            submission.key.clone(),
+            "businesses.claim_slug",
+            id,
+            &data,
+        );
         claim.correlation = submission.correlation;
-        let command = AnyCommand::parse(&claim.r#type, &claim.data).map_err(CommandError::Malformed)?;
+        let command =
+            AnyCommand::parse(&claim.r#type, &claim.data).map_err(CommandError::Malformed)?;
         let slug = register.slug.to_string();
         let holder = self.directory.slug(&slug).await?;
         let unopened = match holder {
-            Some(other) if other != submission.business && self.shared.log.head(other).await?.is_none() => Some(other),
+            Some(other)
+                if other != submission.business && self.shared.log.head(other).await?.is_none() =>
+            {
+                Some(other)
+            }
             Some(_) | None => None,
         };
         if let Err(e) = self.through_lane(claim, command, unopened).await {
@@ -268,19 +354,43 @@ impl Desk {
         }
         self.directory.refresh().await?;
         // A claim that lapsed may have gone to somebody else since this one was made.
-        if self.directory.slug(&slug).await? == Some(submission.business) { Ok(()) } else { Err(Refusal::SlugTaken { slug }.into()) }
+        if self.directory.slug(&slug).await? == Some(submission.business) {
+            Ok(())
+        } else {
+            Err(Refusal::SlugTaken { slug }.into())
+        }
     }
 
-    async fn through_lane(&self, submission: Submission, command: AnyCommand, unopened: Option<BusinessId>) -> Result<Receipt, CommandError> {
+    async fn through_lane(
+        &self,
+        submission: Submission,
+        command: AnyCommand,
+        unopened: Option<BusinessId>,
+    ) -> Result<Receipt, CommandError> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| CommandError::Busy)?;
         let target = target(&submission, &command)?;
         let content = submission.content().map_err(|e| CommandError::Malformed(e.to_string()))?;
         let (answer, wait) = oneshot::channel();
         let business = submission.business;
-        let first_id = event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
+        let first_id =
+            event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
         let fresh = submission.id.is_none() && target.id == opened_id(&submission);
-        let job = Job { submission, command, target, unopened, fresh, first_id, content, tries: 0, old: 0, look: false, answer, _place: place };
-        let closing = || CommandError::Unavailable("the desk is shutting down; try again".to_owned());
+        let job = Job {
+            submission,
+            command,
+            target,
+            unopened,
+            fresh,
+            first_id,
+            content,
+            tries: 0,
+            old: 0,
+            look: false,
+            answer,
+            _place: place,
+        };
+        let closing =
+            || CommandError::Unavailable("the desk is shutting down; try again".to_owned());
         self.lane(business).send(job).await.map_err(|_| closing())?;
         wait.await.unwrap_or_else(|_| Err(closing()))
     }
@@ -301,15 +411,20 @@ fn check_form(submission: &Submission) -> Result<(), CommandError> {
     let malformed = |why: &str| Err(CommandError::Malformed(why.to_owned()));
     let key = &submission.key;
     if key.is_empty() || key.chars().count() > KEY_CHARS_MAX || key.chars().any(char::is_control) {
-        return malformed("the idempotency key must have 1 to 200 characters and no control characters");
+        return malformed(
+            "the idempotency key must have 1 to 200 characters and no control characters",
+        );
     }
     if submission.data.get().len() > BODY_BYTES_MAX {
-        return Err(CommandError::TooLarge(format!("a command of more than {BODY_BYTES_MAX} bytes; send less at once")));
+        return Err(CommandError::TooLarge(format!(
+            "a command of more than {BODY_BYTES_MAX} bytes; send less at once"
+        )));
     }
     if !submission.data.get().starts_with('{') {
         return malformed("`data` must be an object with the command's fields");
     }
-    proof::canonical::gate(submission.data.get().as_bytes()).map_err(|e| CommandError::Malformed(format!("`data`: {e}")))
+    proof::canonical::gate(submission.data.get().as_bytes())
+        .map_err(|e| CommandError::Malformed(format!("`data`: {e}")))
 }
 
 /// The aggregate a command is for: where its id comes from stands in the command's declaration.
@@ -320,12 +435,18 @@ fn target(submission: &Submission, command: &AnyCommand) -> Result<AggregateRef,
     let derived = command.fixed_target(submission.business).filter(|_| !submission.actor.historic);
     let id = match (submission.id, derived) {
         (Some(id), Some(derived)) if id != derived => {
-            return malformed(format!("the id of this {} is {derived}; leave `id` out or send that one", fixed.kind));
+            return malformed(format!(
+                "the id of this {} is {derived}; leave `id` out or send that one",
+                fixed.kind
+            ));
         }
         (_, Some(derived)) => derived,
         (Some(id), None) => id,
         (None, None) if fixed.verb == Verb::acts => {
-            return malformed(format!("`id` is missing: {} needs the id of its {}", fixed.name, fixed.kind));
+            return malformed(format!(
+                "`id` is missing: {} needs the id of its {}",
+                fixed.name, fixed.kind
+            ));
         }
         (None, None) => opened_id(submission),
     };

@@ -46,7 +46,9 @@ impl Roster {
     /// Whether a principal has one of these roles in a business.
     #[must_use]
     pub fn has_role(&self, id: PrincipalId, business: BusinessId, roles: &BTreeSet<Role>) -> bool {
-        self.principal(id).and_then(|p| p.roles.get(&business)).is_some_and(|has| !has.is_disjoint(roles))
+        self.principal(id)
+            .and_then(|p| p.roles.get(&business))
+            .is_some_and(|has| !has.is_disjoint(roles))
     }
 
     /// Whether a principal belongs to a business, or runs the installation.
@@ -58,28 +60,42 @@ impl Roster {
     /// Whether a principal has any role in a business.
     #[must_use]
     pub fn belongs_to(&self, id: PrincipalId, business: BusinessId) -> bool {
-        self.principal(id).and_then(|p| p.roles.get(&business)).is_some_and(|roles| !roles.is_empty())
+        self.principal(id)
+            .and_then(|p| p.roles.get(&business))
+            .is_some_and(|roles| !roles.is_empty())
     }
 
-    /// Whether the installation has another operator with a working API key, besides the given principal.
+    /// Whether the installation has another operator with a working API key, besides the given
+    /// principal.
     #[must_use]
     pub fn has_other_operator(&self, besides: PrincipalId) -> bool {
-        self.operators.iter().filter(|id| **id != besides).any(|id| self.principal(*id).is_some_and(|p| !p.keys.is_empty()))
+        self.operators
+            .iter()
+            .filter(|id| **id != besides)
+            .any(|id| self.principal(*id).is_some_and(|p| !p.keys.is_empty()))
     }
 
-    /// The humans who can say yes to what no approval policy lets go without: owners and approvers of
-    /// the business, with those who were until [`LOST_ROLE_COUNTS_SECONDS`] ago, and the operators.
+    /// The humans who can say yes to what no approval policy lets go without: owners and approvers
+    /// of the business, with those who were until [`LOST_ROLE_COUNTS_SECONDS`] ago, and the
+    /// operators.
     #[must_use]
     pub fn second_humans(&self, business: BusinessId, now: Timestamp) -> BTreeSet<PrincipalId> {
         let there = |p: &Principal| {
-            let has = p.roles.get(&business).is_some_and(|r| r.contains(&Role::Owner) || r.contains(&Role::Approver));
+            let has = p
+                .roles
+                .get(&business)
+                .is_some_and(|r| r.contains(&Role::Owner) || r.contains(&Role::Approver));
             let had = p.lost.get(&business).is_some_and(|lost| {
-                let of = |role| lost.get(&role).is_some_and(|at| now.seconds_since(*at) < LOST_ROLE_COUNTS_SECONDS);
+                let of = |role| {
+                    lost.get(&role)
+                        .is_some_and(|at| now.seconds_since(*at) < LOST_ROLE_COUNTS_SECONDS)
+                };
                 of(Role::Owner) || of(Role::Approver)
             });
             p.kind == Some(PrincipalKind::Human) && (p.operator || has || had)
         };
-        let candidates = self.operators.iter().chain(self.staff.get(&business).into_iter().flatten());
+        let candidates =
+            self.operators.iter().chain(self.staff.get(&business).into_iter().flatten());
         candidates.filter(|id| self.principal(**id).is_some_and(there)).copied().collect()
     }
 
@@ -87,19 +103,31 @@ impl Roster {
     /// or approver by somebody is no second human for what that one asks.
     #[must_use]
     pub fn is_made_by(&self, id: PrincipalId, business: BusinessId, other: PrincipalId) -> bool {
-        let Some(person) = self.principal(id).filter(|p| !p.operator && id != other) else { return false };
+        let Some(person) = self.principal(id).filter(|p| !p.operator && id != other) else {
+            return false;
+        };
         let votes = |role: &Role| matches!(role, Role::Owner | Role::Approver);
-        let granted = person.granted_by.get(&business).into_iter().flatten().filter(|(role, _)| votes(role));
+        let granted =
+            person.granted_by.get(&business).into_iter().flatten().filter(|(role, _)| votes(role));
         let mut by = granted.map(|(_, granter)| *granter).peekable();
         by.peek().is_some() && by.all(|granter| granter == other)
     }
 
     /// How many humans have one of these roles in a business, besides one.
     #[must_use]
-    pub fn voters_besides(&self, business: BusinessId, roles: &BTreeSet<Role>, besides: PrincipalId) -> usize {
+    pub fn voters_besides(
+        &self,
+        business: BusinessId,
+        roles: &BTreeSet<Role>,
+        besides: PrincipalId,
+    ) -> usize {
         let staff = self.staff.get(&business).into_iter().flatten();
-        let human = |id: PrincipalId| self.principal(id).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
-        staff.filter(|id| **id != besides && human(**id) && self.has_role(**id, business, roles)).count()
+        let human = |id: PrincipalId| {
+            self.principal(id).is_some_and(|p| p.kind == Some(PrincipalKind::Human))
+        };
+        staff
+            .filter(|id| **id != besides && human(**id) && self.has_role(**id, business, roles))
+            .count()
     }
 
     /// Folds one event of a principal in.
@@ -128,7 +156,8 @@ struct Folded {
     roster: Arc<Roster>,
     keys: HashMap<Digest, PrincipalId>,
     slugs: HashMap<String, BusinessId>,
-    /// When each principal last registered businesses, newest last, at most [`REGISTRATIONS_REMEMBERED_MAX`].
+    /// When each principal last registered businesses, newest last, at most
+    /// [`REGISTRATIONS_REMEMBERED_MAX`].
     registrations: HashMap<PrincipalId, VecDeque<Timestamp>>,
 }
 
@@ -143,7 +172,10 @@ pub struct Directory {
 }
 
 impl Folded {
-    #[allow(clippy::wildcard_enum_match_arm, reason = "the other contexts write to streams of businesses")]
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the other contexts write to streams of businesses"
+    )]
     fn apply(&mut self, id: PrincipalId, meta: &Meta, event: &Event) {
         match event {
             Event::Businesses(businesses::Event::SlugClaimed(e)) => {
@@ -160,12 +192,19 @@ impl Folded {
                         self.keys.insert(k.hash, id);
                     }
                     access::Event::KeyRevoked(k) => {
-                        let hash = self.roster.principal(id).and_then(|p| p.keys.iter().find(|(key, _)| *key == k.key)).map(|(_, hash)| *hash);
+                        let hash = self
+                            .roster
+                            .principal(id)
+                            .and_then(|p| p.keys.iter().find(|(key, _)| *key == k.key))
+                            .map(|(_, hash)| *hash);
                         if let Some(hash) = hash {
                             self.keys.remove(&hash);
                         }
                     }
-                    access::Event::PrincipalAdded(_) | access::Event::RoleGranted(_) | access::Event::RoleRevoked(_) | access::Event::RateProfileSet(_) => {}
+                    access::Event::PrincipalAdded(_)
+                    | access::Event::RoleGranted(_)
+                    | access::Event::RoleRevoked(_)
+                    | access::Event::RateProfileSet(_) => {}
                 }
                 Arc::make_mut(&mut self.roster).apply(id, meta, e);
             }
@@ -178,7 +217,12 @@ impl Directory {
     /// An empty directory over that log; it reads what it needs when it is asked.
     #[must_use]
     pub fn new(log: Arc<dyn EventLog>) -> Self {
-        Self { log, folded: RwLock::default(), asking: tokio::sync::Mutex::default(), asked_since: Mutex::default() }
+        Self {
+            log,
+            folded: RwLock::default(),
+            asking: tokio::sync::Mutex::default(),
+            asked_since: Mutex::default(),
+        }
     }
 
     /// Reads what is new.
@@ -186,7 +230,8 @@ impl Directory {
     /// # Errors
     /// When the log can't be read.
     pub async fn refresh(&self) -> Result<(), LogError> {
-        // Everything that others have said by now, or no answer: a key that was taken away must not work on.
+        // Everything that others have said by now, or no answer: a key that was taken away must not
+        // work on.
         self.log.catch_up(INSTALLATION).await?;
         loop {
             let after = self.folded.read().unwrap_or_else(PoisonError::into_inner).seq;
@@ -226,7 +271,12 @@ impl Directory {
         if self.is_younger_than(AGE_MAX) {
             return Ok(());
         }
-        let silent = |_| LogError::Storage(format!("the store did not answer within {STORE_ANSWER_MS_MAX} ms; nothing was done, try again"));
+        let silent = |_| {
+            LogError::Storage(format!(
+                "the store did not answer within {STORE_ANSWER_MS_MAX} ms; nothing was done, try \
+                 again"
+            ))
+        };
         let asked = async {
             let _turn = self.asking.lock().await;
             if self.is_younger_than(AGE_MAX) {
@@ -237,15 +287,21 @@ impl Directory {
             *self.asked_since() = None;
             Ok(())
         };
-        tokio::time::timeout(Duration::from_millis(STORE_ANSWER_MS_MAX), asked).await.map_err(silent)?
+        tokio::time::timeout(Duration::from_millis(STORE_ANSWER_MS_MAX), asked)
+            .await
+            .map_err(silent)?
     }
 
-    /// The same for readers of the views: while the store is silent they are let in by the keys and roles that
-    /// this process last read, at most [`DIRECTORY_AGE_MS_MAX`] ago.
+    /// The same for readers of the views: while the store is silent they are let in by the keys and
+    /// roles that this process last read, at most [`DIRECTORY_AGE_MS_MAX`] ago.
     async fn fresh_to_read(&self) -> Result<(), LogError> {
         let will_do = self.is_younger_than(Duration::from_millis(DIRECTORY_AGE_MS_MAX));
         let silent = self.asked_since().is_some_and(|since| since.elapsed() > SILENT_AFTER);
-        if will_do && silent { Ok(()) } else { self.fresh().await.or_else(|e| if will_do { Ok(()) } else { Err(e) }) }
+        if will_do && silent {
+            Ok(())
+        } else {
+            self.fresh().await.or_else(|e| if will_do { Ok(()) } else { Err(e) })
+        }
     }
 
     fn read<T>(&self, look: impl FnOnce(&Folded) -> T) -> T {
@@ -262,22 +318,33 @@ impl Directory {
         Ok(self.read(|f| f.keys.get(&hash).copied()))
     }
 
-    /// Whose secret that is, for reading the views: as it was known up to [`DIRECTORY_AGE_MS_MAX`] ago while
-    /// the store says nothing.
+    /// Whose secret that is, for reading the views: as it was known up to [`DIRECTORY_AGE_MS_MAX`]
+    /// ago while the store says nothing.
     ///
     /// # Errors
     /// When the log can't be read.
-    pub async fn reader_of(&self, secret: &str) -> Result<Option<(PrincipalId, Arc<Principal>)>, LogError> {
+    pub async fn reader_of(
+        &self,
+        secret: &str,
+    ) -> Result<Option<(PrincipalId, Arc<Principal>)>, LogError> {
         self.fresh_to_read().await?;
         let hash = Digest(Sha256::digest(secret.as_bytes()).into());
-        Ok(self.read(|f| f.keys.get(&hash).map(|id| (*id, f.roster.principals.get(id).cloned().unwrap_or_default()))))
+        Ok(self.read(|f| {
+            f.keys
+                .get(&hash)
+                .map(|id| (*id, f.roster.principals.get(id).cloned().unwrap_or_default()))
+        }))
     }
 
     /// A principal as it stands in a business; `None` when it was never added.
     ///
     /// # Errors
     /// When the log can't be read.
-    pub async fn actor(&self, principal: PrincipalId, business: BusinessId) -> Result<Option<Actor>, LogError> {
+    pub async fn actor(
+        &self,
+        principal: PrincipalId,
+        business: BusinessId,
+    ) -> Result<Option<Actor>, LogError> {
         self.fresh().await?;
         Ok(self.read(|f| Actor::of(principal, f.roster.principal(principal)?, business)))
     }
@@ -286,7 +353,10 @@ impl Directory {
     ///
     /// # Errors
     /// When the log can't be read.
-    pub async fn principal(&self, principal: PrincipalId) -> Result<Option<Arc<Principal>>, LogError> {
+    pub async fn principal(
+        &self,
+        principal: PrincipalId,
+    ) -> Result<Option<Arc<Principal>>, LogError> {
         self.fresh().await?;
         Ok(self.read(|f| f.roster.principals.get(&principal).cloned()))
     }
@@ -304,7 +374,10 @@ impl Directory {
     ///
     /// # Errors
     /// When the log can't be read.
-    pub async fn registrations_of(&self, principal: PrincipalId) -> Result<VecDeque<Timestamp>, LogError> {
+    pub async fn registrations_of(
+        &self,
+        principal: PrincipalId,
+    ) -> Result<VecDeque<Timestamp>, LogError> {
         self.fresh().await?;
         Ok(self.read(|f| f.registrations.get(&principal).cloned().unwrap_or_default()))
     }

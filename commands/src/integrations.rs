@@ -1,8 +1,12 @@
-//! Integrations: a call is intended (and paid for) before it is made, and its outcome reported once.
+//! Integrations: a call is intended (and paid for) before it is made, and its outcome reported
+//! once.
 
 use domain::approvals::Said;
 use domain::ids::{AgentId, BudgetId, CallId, DecisionId, ReservationId, TaskId};
-use domain::integrations::{Call, CallAmbiguous, CallFailed, CallIntended, CallStatus, CallSucceeded, DataClass, OperationClass};
+use domain::integrations::{
+    Call, CallAmbiguous, CallFailed, CallIntended, CallStatus, CallSucceeded, DataClass,
+    OperationClass,
+};
 use domain::personal::Text;
 use domain::values::Name;
 use domain::{AggregateRef, Cost, Money, Personal, Usage};
@@ -116,16 +120,29 @@ commands!("integrations" {
 
 /// What the operation does and with which data, as the tables have it; the caller can only make it
 /// more. Work that was done elsewhere is what its source says.
-fn classes(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<(OperationClass, Option<DataClass>), Refusal> {
+fn classes(
+    c: &IntendCall,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<(OperationClass, Option<DataClass>), Refusal> {
     if ctx.actor.historic {
         return Ok((c.class, c.data_class));
     }
-    let (class, data) = operation_classes::of(seen.get(ctx.business.approval_policy())?, &c.connector, &c.operation);
+    let (class, data) = operation_classes::of(
+        seen.get(ctx.business.approval_policy())?,
+        &c.connector,
+        &c.operation,
+    );
     Ok((class.max(c.class), Some(c.data_class.map_or(data, |said| data.max(said)))))
 }
 
 /// What an approval rule looks at in a call, with its classes as the tables have them.
-pub(crate) fn raise_classes(c: &IntendCall, ctx: &Context, seen: &Boundary, said: &mut Said) -> Result<(), Refusal> {
+pub(crate) fn raise_classes(
+    c: &IntendCall,
+    ctx: &Context,
+    seen: &Boundary,
+    said: &mut Said,
+) -> Result<(), Refusal> {
     let (class, data) = classes(c, ctx, seen)?;
     (said.class, said.data_class) = (Some(class), data);
     Ok(())
@@ -133,12 +150,19 @@ pub(crate) fn raise_classes(c: &IntendCall, ctx: &Context, seen: &Boundary, said
 
 impl IntendCall {
     fn spending(&self, ctx: &Context, seen: &Boundary) -> Spending {
-        Spending::of(seen, self.agent, self.task, Some(self.connector.clone())).with_holder(ctx, seen)
+        Spending::of(seen, self.agent, self.task, Some(self.connector.clone()))
+            .with_holder(ctx, seen)
     }
 }
 
-/// Whether the agent's permissions have the connector, the operation (among its tools) and the data.
-fn permitted(c: &IntendCall, id: AgentId, data: Option<DataClass>, seen: &Boundary) -> Result<(), Refusal> {
+/// Whether the agent's permissions have the connector, the operation (among its tools) and the
+/// data.
+fn permitted(
+    c: &IntendCall,
+    id: AgentId,
+    data: Option<DataClass>,
+    seen: &Boundary,
+) -> Result<(), Refusal> {
     let permissions = &seen.get(id)?.permissions;
     if !permissions.connectors.contains(&c.connector) {
         return Err(Refusal::ConnectorNotAllowed { agent: id, connector: c.connector.to_string() });
@@ -154,12 +178,20 @@ fn permitted(c: &IntendCall, id: AgentId, data: Option<DataClass>, seen: &Bounda
 }
 
 /// Sets aside what the call may cost; where a budget counts it, it must say how much that is.
-fn set_aside(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<(Vec<BudgetId>, Changes), Refusal> {
+fn set_aside(
+    c: &IntendCall,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<(Vec<BudgetId>, Changes), Refusal> {
     let spending = c.spending(ctx, seen);
     match c.cost_max {
         _ if ctx.actor.historic => Ok((Vec::new(), Changes::new())),
         Some(amount) => {
-            let aside = Aside { reservation: ReservationId(ctx.target), agent: spending.agent, expires_at: None };
+            let aside = Aside {
+                reservation: ReservationId(ctx.target),
+                agent: spending.agent,
+                expires_at: None,
+            };
             budgets::reserve(ctx, seen, &spending, &aside, amount)
         }
         None if spending.is_counted(ctx, seen)? => Err(Refusal::CostMaxMissing),
@@ -173,7 +205,11 @@ fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Ref
     let named = at_work(ctx, seen, c.agent)?;
     if !ctx.actor.historic {
         // A service that works on a task for whoever holds it is held to that agent's permissions.
-        let holder = c.task.and_then(|id| seen.loaded(id)).and_then(|task| task.lease).map(|lease| lease.agent);
+        let holder = c
+            .task
+            .and_then(|id| seen.loaded(id))
+            .and_then(|task| task.lease)
+            .map(|lease| lease.agent);
         let holder = holder.filter(|_| ctx.actor.kind == domain::access::PrincipalKind::Service);
         if let Some(agent) = named.or(holder) {
             permitted(c, agent, data_class, seen)?;
@@ -182,8 +218,13 @@ fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Ref
     let business = ctx.business.as_subject();
     let of_task = person_of_task(ctx, seen, c.agent, c.task)?;
     // What was decided about a person is carried out about that person.
-    let of_decision = c.decision.and_then(|id| seen.loaded(id)).filter(|d| d.status.is_some()).map(|d| d.subject);
-    let subject = [of_task, of_decision].into_iter().flatten().find(|subject| *subject != business).unwrap_or(business);
+    let of_decision =
+        c.decision.and_then(|id| seen.loaded(id)).filter(|d| d.status.is_some()).map(|d| d.subject);
+    let subject = [of_task, of_decision]
+        .into_iter()
+        .flatten()
+        .find(|subject| *subject != business)
+        .unwrap_or(business);
     let (budgets, mut changes) = set_aside(c, ctx, seen)?;
     let arguments = c.arguments.clear().cloned().unwrap_or_default();
     let intended = CallIntended {
@@ -207,9 +248,16 @@ fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Ref
 
 /// What becomes of the money: settled where it was set aside, else counted in every budget that
 /// matches now.
-fn pay(ctx: &Context, seen: &Boundary, call: &Call, cost: Option<Money>) -> Result<Changes, Refusal> {
+fn pay(
+    ctx: &Context,
+    seen: &Boundary,
+    call: &Call,
+    cost: Option<Money>,
+) -> Result<Changes, Refusal> {
     match (call.reservation, cost) {
-        (Some(reservation), Some(spent)) => budgets::settle(ctx, seen, &call.budgets, reservation, spent),
+        (Some(reservation), Some(spent)) => {
+            budgets::settle(ctx, seen, &call.budgets, reservation, spent)
+        }
         (Some(reservation), None) => budgets::release(seen, &call.budgets, reservation),
         (None, Some(spent)) => budgets::charge(ctx, seen, &spending_of(call, seen), spent),
         (None, None) => Ok(Changes::new()),
@@ -220,26 +268,35 @@ fn spending_of(call: &Call, seen: &Boundary) -> Spending {
     Spending::of(seen, call.agent, call.task, call.connector.clone())
 }
 
-/// A call whose outcome the actor may report: who said that it would be made, the agent on whose work
-/// it is, or an owner.
+/// A call whose outcome the actor may report: who said that it would be made, the agent on whose
+/// work it is, or an owner.
 fn reportable(call: &Call, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
     let agents_own = match call.agent {
         Some(agent) => ctx.own_agent().is_some() && acting_as(ctx, seen, agent).is_ok(),
         None => false,
     };
     if call.intended_by != ctx.actor.principal && !agents_own && !ctx.by_owner() {
-        return Err(Refusal::NotYours { who: "who said that the call would be made, its agent, or an owner" });
+        return Err(Refusal::NotYours {
+            who: "who said that the call would be made, its agent, or an owner",
+        });
     }
     match call.status {
         Some(CallStatus::Intended | CallStatus::Ambiguous) => Ok(()),
-        Some(status @ (CallStatus::Succeeded | CallStatus::Failed)) => {
-            Err(Refusal::WrongStatus { what: "call", status: status.as_str(), wanted: "intended or ambiguous" })
-        }
+        Some(status @ (CallStatus::Succeeded | CallStatus::Failed)) => Err(Refusal::WrongStatus {
+            what: "call",
+            status: status.as_str(),
+            wanted: "intended or ambiguous",
+        }),
         None => Err(Refusal::Unknown { what: "call" }),
     }
 }
 
-fn succeed(c: &SucceedCall, call: &Call, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+fn succeed(
+    c: &SucceedCall,
+    call: &Call,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<Changes, Refusal> {
     reportable(call, ctx, seen)?;
     let subject = call.subject;
     let result_digest = match c.result.as_ref().and_then(|t| t.clear()) {
@@ -248,11 +305,27 @@ fn succeed(c: &SucceedCall, call: &Call, ctx: &Context, seen: &Boundary) -> Resu
     };
     let result = c.result.clone().map(|t| t.about(subject));
     // What was set aside counts where nothing is said: in the budgets and in the figures alike.
-    let set_aside = || call.reservation.and(call.cost_max).map(|m| Cost { amount: m.amount, currency: m.currency, source_text: None });
+    let set_aside = || {
+        call.reservation.and(call.cost_max).map(|m| Cost {
+            amount: m.amount,
+            currency: m.currency,
+            source_text: None,
+        })
+    };
     let cost = c.cost.as_ref().map(CostInput::cost).transpose()?.or_else(set_aside);
     let spent = cost.as_ref().map(Cost::money);
-    let event = CallSucceeded { status: c.status, latency_ms: c.latency_ms, result, result_digest, usage: c.usage.clone(), cost, subject };
-    Ok(std::iter::once((CallId(ctx.target).into(), event.into())).chain(pay(ctx, seen, call, spent)?).collect())
+    let event = CallSucceeded {
+        status: c.status,
+        latency_ms: c.latency_ms,
+        result,
+        result_digest,
+        usage: c.usage.clone(),
+        cost,
+        subject,
+    };
+    Ok(std::iter::once((CallId(ctx.target).into(), event.into()))
+        .chain(pay(ctx, seen, call, spent)?)
+        .collect())
 }
 
 fn fail(c: &FailCall, call: &Call, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
@@ -261,17 +334,29 @@ fn fail(c: &FailCall, call: &Call, ctx: &Context, seen: &Boundary) -> Result<Cha
     let error = c.error.clone().about(subject);
     let cost = c.cost.as_ref().map(CostInput::cost).transpose()?;
     let spent = cost.as_ref().map(Cost::money);
-    let event = CallFailed { status: c.status, latency_ms: c.latency_ms, error, usage: c.usage.clone(), cost, subject };
-    Ok(std::iter::once((CallId(ctx.target).into(), event.into())).chain(pay(ctx, seen, call, spent)?).collect())
+    let event = CallFailed {
+        status: c.status,
+        latency_ms: c.latency_ms,
+        error,
+        usage: c.usage.clone(),
+        cost,
+        subject,
+    };
+    Ok(std::iter::once((CallId(ctx.target).into(), event.into()))
+        .chain(pay(ctx, seen, call, spent)?)
+        .collect())
 }
 
 impl ContextRules for Command {
     fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
         let outcome = |costs: bool| {
             let Some(call) = seen.loaded(CallId(ctx.target)) else { return Vec::new() };
-            let mut reads: Vec<AggregateRef> = call.agent.map(AggregateRef::from).into_iter().collect();
+            let mut reads: Vec<AggregateRef> =
+                call.agent.map(AggregateRef::from).into_iter().collect();
             match call.reservation {
-                Some(reservation) => reads.extend(budgets::settle_reads(ctx, seen, &call.budgets, reservation)),
+                Some(reservation) => {
+                    reads.extend(budgets::settle_reads(ctx, seen, &call.budgets, reservation))
+                }
                 None if costs => {
                     reads.extend(call.task.map(AggregateRef::from));
                     reads.extend(spending_of(call, seen).charge_reads(ctx, seen));
@@ -306,7 +391,8 @@ impl ContextRules for Command {
 
     fn say(&self, said: &mut Said) {
         match self {
-            // The classes are not the caller's to say: the approval check takes them from the tables.
+            // The classes are not the caller's to say: the approval check takes them from the
+            // tables.
             Self::IntendCall(c) => {
                 said.connector = Some(c.connector.clone());
                 said.amount = c.cost_max;
@@ -325,11 +411,16 @@ impl ContextRules for Command {
             Self::IntendCall(c) => intend(c, ctx, seen),
             Self::SucceedCall(c) => succeed(c, call, ctx, seen),
             Self::FailCall(c) => fail(c, call, ctx, seen),
-            Self::MarkCallAmbiguous(_) if call.status == Some(CallStatus::Ambiguous) => Ok(Changes::new()),
+            Self::MarkCallAmbiguous(_) if call.status == Some(CallStatus::Ambiguous) => {
+                Ok(Changes::new())
+            }
             Self::MarkCallAmbiguous(c) => {
                 reportable(call, ctx, seen)?;
                 let subject = call.subject;
-                Ok(vec![(id.into(), CallAmbiguous { reason: c.reason.clone().about(subject), subject }.into())])
+                Ok(vec![(
+                    id.into(),
+                    CallAmbiguous { reason: c.reason.clone().about(subject), subject }.into(),
+                )])
             }
         }
     }

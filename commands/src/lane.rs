@@ -22,7 +22,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use domain::ids::{EventId, TaskId};
 use domain::{AggregateRef, BusinessId, State, Timestamp};
 use event_log::envelope::event_id;
-use event_log::{Append, AppendError, Chain, Committed, Entropy, EventLog, Keyring, LogError, Pending};
+use event_log::{
+    Append, AppendError, Chain, Committed, Entropy, EventLog, Keyring, LogError, Pending,
+};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
@@ -40,7 +42,8 @@ use crate::root::{Boundary, Changes, Context, Decide};
 
 /// Appends of one lane that may be in flight.
 const IN_FLIGHT_MAX: usize = 1_024;
-/// After a command that had been carried out before, so many are looked for before they are decided.
+/// After a command that had been carried out before, so many are looked for before they are
+/// decided.
 const REPEATS_EXPECTED: u32 = 1_000;
 /// Rounds in which a decision may name more that it reads.
 const READ_ROUNDS_MAX: u32 = 8;
@@ -62,7 +65,8 @@ pub(crate) struct Job {
     pub(crate) target: AggregateRef,
     /// For `businesses.claim_slug`: a business that claimed the slug and was never opened.
     pub(crate) unopened: Option<BusinessId>,
-    /// Whether the target's id is the command's own: it is there only if the command was carried out.
+    /// Whether the target's id is the command's own: it is there only if the command was carried
+    /// out.
     pub(crate) fresh: bool,
     /// The id of the first event it can make: the same for every repeat.
     pub(crate) first_id: EventId,
@@ -141,7 +145,21 @@ impl Lane {
         let id = LANES.fetch_add(1, Ordering::Relaxed);
         let (in_flight, checks) = (FuturesOrdered::new(), FuturesUnordered::new());
         let leases = Leases::new();
-        Self { id, shared, jobs, cache, newest, in_flight, checks, keys, leases, again, epoch: 0, draining: false, repeats: 0 }
+        Self {
+            id,
+            shared,
+            jobs,
+            cache,
+            newest,
+            in_flight,
+            checks,
+            keys,
+            leases,
+            again,
+            epoch: 0,
+            draining: false,
+            repeats: 0,
+        }
     }
 
     /// Works until the desk is gone and everything is answered.
@@ -160,8 +178,10 @@ impl Lane {
             let room = !self.draining && self.in_flight.len() < IN_FLIGHT_MAX;
             tokio::select! {
                 biased;
-                Some(flight) = self.in_flight.next(), if !self.in_flight.is_empty() => self.finish(flight).await,
-                Some(checked) = self.checks.next(), if !self.checks.is_empty() => self.checked(checked),
+                Some(flight) = self.in_flight.next(), if !self.in_flight.is_empty() =>
+                    self.finish(flight).await,
+                Some(checked) = self.checks.next(), if !self.checks.is_empty() =>
+                    self.checked(checked),
                 job = self.jobs.recv(), if room => match job {
                     Some(job) => self.process(job).await,
                     None if self.in_flight.is_empty() && self.checks.is_empty() => return,
@@ -180,7 +200,8 @@ impl Lane {
 
     async fn process(&mut self, mut job: Job) {
         fail::fail_point!("lane");
-        // Its caller was told that the outcome is unknown, or is gone: this one is that it was not carried out.
+        // Its caller was told that the outcome is unknown, or is gone: this one is that it was not
+        // carried out.
         if job.answer.is_closed() {
             return;
         }
@@ -188,11 +209,16 @@ impl Lane {
         if self.keys.contains(&job.first_id) {
             return self.queue(Flight { job, epoch, outcome: Outcome::Again });
         }
-        let decision = self.decide(&mut job).await.unwrap_or_else(|e| Decision::Answer(Err(e), Vec::new()));
+        let decision =
+            self.decide(&mut job).await.unwrap_or_else(|e| Decision::Answer(Err(e), Vec::new()));
         match decision {
             Decision::Answer(result, seen) => {
                 let flight = Flight { job, epoch, outcome: Outcome::Answer(result, seen) };
-                if self.in_flight.is_empty() { self.finish(flight).await } else { self.queue(flight) }
+                if self.in_flight.is_empty() {
+                    self.finish(flight).await
+                } else {
+                    self.queue(flight)
+                }
             }
             Decision::Append(events, append) => {
                 self.keys.insert(job.first_id);
@@ -227,7 +253,11 @@ impl Lane {
             && let Some(first) = self.shared.log.find(job.submission.business, job.first_id).await?
         {
             self.repeats = REPEATS_EXPECTED;
-            return self.shared.repeat(job, &first).await.map(|r| Decision::Answer(Ok(r), Vec::new()));
+            return self
+                .shared
+                .repeat(job, &first)
+                .await
+                .map(|r| Decision::Answer(Ok(r), Vec::new()));
         }
         let now = self.now(job.submission.business).await?;
         let submission = &job.submission;
@@ -249,17 +279,26 @@ impl Lane {
             unopened: job.unopened,
         };
         if let Some(subject) = job.command.forgets(&ctx) {
-            ctx.newest_generation = self.shared.keyring.newest_generation(ctx.business, subject).await?;
+            ctx.newest_generation =
+                self.shared.keyring.newest_generation(ctx.business, subject).await?;
         }
-        ctx.person_behind = self.shared.person_behind(ctx.business, &job.command.rests_on()).await?;
+        ctx.person_behind =
+            self.shared.person_behind(ctx.business, &job.command.rests_on()).await?;
         let entropy = self.shared.entropy.labelled(job.first_id.0.as_bytes());
         entropy.fill(&mut ctx.seed);
         let mut seen = Boundary::default();
         let decided = self.decide_on(job, &mut ctx, &mut seen).await;
-        let versions = |seen: &Boundary| seen.0.iter().map(|(aggregate, (version, _))| (*aggregate, *version)).collect();
+        let versions = |seen: &Boundary| {
+            seen.0.iter().map(|(aggregate, (version, _))| (*aggregate, *version)).collect()
+        };
         let decision = match decided {
             Ok(changes) if changes.is_empty() => {
-                let receipt = Receipt { business: job.submission.business, events: Vec::new(), position: None, repeated: false };
+                let receipt = Receipt {
+                    business: job.submission.business,
+                    events: Vec::new(),
+                    position: None,
+                    repeated: false,
+                };
                 Ok(Decision::Answer(Ok(receipt), versions(&seen)))
             }
             Ok(changes) => match self.fences(job, &mut ctx, &mut seen, changes, &entropy).await {
@@ -267,7 +306,9 @@ impl Lane {
                     self.rests_on(ctx.business, ctx.now);
                     self.shared.to_append(&ctx, &mut seen, ready, &fences, &entropy).await
                 }
-                Err(CommandError::Refused(why)) => Ok(Decision::Answer(Err(why.into()), versions(&seen))),
+                Err(CommandError::Refused(why)) => {
+                    Ok(Decision::Answer(Err(why.into()), versions(&seen)))
+                }
                 Err(e) => Err(e),
             },
             Err(e) => Ok(Decision::Answer(Err(e), versions(&seen))),
@@ -279,7 +320,12 @@ impl Lane {
         decision
     }
 
-    async fn decide_on(&mut self, job: &Job, ctx: &mut Context, seen: &mut Boundary) -> Result<Changes, CommandError> {
+    async fn decide_on(
+        &mut self,
+        job: &Job,
+        ctx: &mut Context,
+        seen: &mut Boundary,
+    ) -> Result<Changes, CommandError> {
         let mut wanted = approval_check::reads(ctx);
         if job.submission.if_match.is_some() {
             wanted.push(job.target);
@@ -309,13 +355,20 @@ impl Lane {
         if let Some(approval) = ctx.approval {
             ctx.presented = self.shared.presented(job, approval, seen).await?;
         }
-        // A rule only reads what it is given: when it panics, nothing is half done, and the lane goes on.
+        // A rule only reads what it is given: when it panics, nothing is half done, and the lane
+        // goes on.
         let rules = AssertUnwindSafe(|| -> Result<_, CommandError> {
             fail::fail_point!("decide");
             let consumed = approval_check::check(&job.command, ctx, seen)?;
             Ok((job.command.decide(ctx, seen)?, consumed))
         });
-        let panicked = |_| CommandError::Unavailable("a rule panicked over this command; nothing was recorded; tell who runs this server".to_owned());
+        let panicked = |_| {
+            CommandError::Unavailable(
+                "a rule panicked over this command; nothing was recorded; \
+                tell who runs this server"
+                    .to_owned(),
+            )
+        };
         let (mut changes, consumed) = catch_unwind(rules).map_err(panicked)??;
         // An approval that comes with a command is used, also where nothing was left to do.
         changes.extend(consumed);
@@ -324,11 +377,20 @@ impl Lane {
 
     async fn leases_for(&mut self, job: &Job) -> Result<BTreeSet<TaskId>, CommandError> {
         let business = job.submission.business;
-        let found = self.leases.of(&job.command, business, &*self.shared.leases, self.shared.log.shared()).await;
-        found.map_err(|why| CommandError::Unavailable(format!("nobody can tell which tasks the agent holds: {why}")))
+        let found = self
+            .leases
+            .of(&job.command, business, &*self.shared.leases, self.shared.log.shared())
+            .await;
+        found.map_err(|why| {
+            CommandError::Unavailable(format!("nobody can tell which tasks the agent holds: {why}"))
+        })
     }
 
-    async fn load(&mut self, business: BusinessId, aggregate: AggregateRef) -> Result<(u64, State), CommandError> {
+    async fn load(
+        &mut self,
+        business: BusinessId,
+        aggregate: AggregateRef,
+    ) -> Result<(u64, State), CommandError> {
         if let Some(state) = self.cache.pop(&(business, aggregate)) {
             return Ok(state);
         }
@@ -339,13 +401,14 @@ impl Lane {
 }
 
 impl Shared {
-    /// Whether another process has moved an aggregate on, or carried out this very command: what was
-    /// decided may be wrong. An append finds that out by itself.
+    /// Whether another process has moved an aggregate on, or carried out this very command: what
+    /// was decided may be wrong. An append finds that out by itself.
     async fn is_old(&self, job: &Job, seen: &Versions) -> Result<bool, LogError> {
         let business = job.submission.business;
         let aggregates: Vec<AggregateRef> = seen.iter().map(|(aggregate, _)| *aggregate).collect();
         let now = self.log.versions(business, &aggregates).await?;
-        Ok(seen.iter().zip(now).any(|((_, seen), now)| *seen != now) || self.log.find(business, job.first_id).await?.is_some())
+        Ok(seen.iter().zip(now).any(|((_, seen), now)| *seen != now)
+            || self.log.find(business, job.first_id).await?.is_some())
     }
 }
 

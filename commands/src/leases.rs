@@ -34,17 +34,28 @@ impl OpenLeases for NoLeases {
     }
 }
 
-/// The tasks of the agents that one lane has seen take some: those that the views do not show yet, too.
+/// The tasks of the agents that one lane has seen take some: those that the views do not show yet,
+/// too.
 pub(crate) struct Leases(LruCache<(BusinessId, AgentId), BTreeSet<TaskId>>);
 
 impl Leases {
     pub(crate) fn new() -> Self {
-        Self(LruCache::new(std::num::NonZeroUsize::new(AGENTS_MAX).unwrap_or(std::num::NonZeroUsize::MIN)))
+        Self(LruCache::new(
+            std::num::NonZeroUsize::new(AGENTS_MAX).unwrap_or(std::num::NonZeroUsize::MIN),
+        ))
     }
 
     /// The tasks that the agent of a lease may hold; nothing for other commands.
-    pub(crate) async fn of(&mut self, command: &AnyCommand, business: BusinessId, views: &dyn OpenLeases, shared: bool) -> Result<BTreeSet<TaskId>, String> {
-        let AnyCommand::Tasks(crate::tasks::Command::Lease(lease)) = command else { return Ok(BTreeSet::new()) };
+    pub(crate) async fn of(
+        &mut self,
+        command: &AnyCommand,
+        business: BusinessId,
+        views: &dyn OpenLeases,
+        shared: bool,
+    ) -> Result<BTreeSet<TaskId>, String> {
+        let AnyCommand::Tasks(crate::tasks::Command::Lease(lease)) = command else {
+            return Ok(BTreeSet::new());
+        };
         let key = (business, lease.agent);
         // Other processes take tasks too: theirs are only seen in the views.
         if shared || !self.0.contains(&key) {
@@ -54,14 +65,20 @@ impl Leases {
         Ok(self.0.get(&key).cloned().unwrap_or_default())
     }
 
-    /// Notes who holds what after a decision. Before, it forgets what the tasks that were read say the
-    /// agent does not hold any more.
+    /// Notes who holds what after a decision. Before, it forgets what the tasks that were read say
+    /// the agent does not hold any more.
     pub(crate) fn note(&mut self, command: &AnyCommand, business: BusinessId, seen: &Boundary) {
         let AnyCommand::Tasks(crate::tasks::Command::Lease(lease)) = command else { return };
-        let is_held = |task: TaskId| seen.loaded(task).map(|t| t.lease.is_some_and(|l| l.agent == lease.agent));
+        let is_held = |task: TaskId| {
+            seen.loaded(task).map(|t| t.lease.is_some_and(|l| l.agent == lease.agent))
+        };
         let held = self.0.get_or_insert_mut((business, lease.agent), BTreeSet::new);
         held.retain(|task| is_held(*task).unwrap_or(true));
-        let read = seen.0.keys().filter(|aggregate| aggregate.kind == Kind::Task).map(|aggregate| TaskId(aggregate.id));
+        let read = seen
+            .0
+            .keys()
+            .filter(|aggregate| aggregate.kind == Kind::Task)
+            .map(|aggregate| TaskId(aggregate.id));
         held.extend(read.filter(|task| is_held(*task).unwrap_or(false)));
     }
 }

@@ -5,7 +5,10 @@ mod chunks;
 
 use domain::approvals::Said;
 use domain::ids::{AgentId, DocumentId, EventId, FactId, TaskId};
-use domain::memory::{Document, DocumentAdded, DocumentRetracted, Fact, FactKind, FactRecorded, FactRetracted, FactRevised, FactStatus, FactSuperseded};
+use domain::memory::{
+    Document, DocumentAdded, DocumentRetracted, Fact, FactKind, FactRecorded, FactRetracted,
+    FactRevised, FactStatus, FactSuperseded,
+};
 use domain::personal::Text;
 use domain::values::{Name, Ratio};
 use domain::{AggregateRef, Personal, SubjectId, Timestamp};
@@ -46,8 +49,8 @@ commands!("memory" {
         /// The task that it was learned from.
         #[serde(default)]
         task: Option<TaskId>,
-        /// The person it is about; left out, the one whom the task serves or the sources are about, else
-        /// the business.
+        /// The person it is about; left out, the one whom the task serves or the sources are about,
+        /// else the business.
         #[serde(default)]
         about: Option<SubjectId>,
         /// Since when it holds in the world.
@@ -153,11 +156,19 @@ commands!("memory" {
     }
 });
 
-fn check_validity(from: Option<Timestamp>, to: Option<Timestamp>, sources: usize) -> Result<(), Refusal> {
+fn check_validity(
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    sources: usize,
+) -> Result<(), Refusal> {
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
         return Err(Refusal::OutOfRange { field: "valid_to", rule: "after valid_from" });
     }
-    if sources > SOURCES_MAX { Err(Refusal::OutOfRange { field: "sources", rule: "at most 100" }) } else { Ok(()) }
+    if sources > SOURCES_MAX {
+        Err(Refusal::OutOfRange { field: "sources", rule: "at most 100" })
+    } else {
+        Ok(())
+    }
 }
 
 fn as_text(value: Option<&Personal<Value>>, subject: SubjectId) -> Option<Text> {
@@ -205,14 +216,17 @@ fn standing(what: &'static str, status: Option<FactStatus>) -> Result<(), Refusa
     match status {
         None => Err(Refusal::Unknown { what }),
         Some(FactStatus::Standing) => Ok(()),
-        Some(status @ (FactStatus::Superseded | FactStatus::Retracted)) => Err(Refusal::WrongStatus { what, status: status.as_str(), wanted: "standing" }),
+        Some(status @ (FactStatus::Superseded | FactStatus::Retracted)) => {
+            Err(Refusal::WrongStatus { what, status: status.as_str(), wanted: "standing" })
+        }
     }
 }
 
 fn add(c: &AddDocument, ctx: &Context) -> Result<DocumentAdded, Refusal> {
     let subject = c.about.unwrap_or_else(|| ctx.business.as_subject());
     let text = c.text.clear().map_or("", String::as_str);
-    let chunks = chunks::cut(text).ok_or(Refusal::OutOfRange { field: "text", rule: "1 to 1,000,000 characters" })?;
+    let chunks = chunks::cut(text)
+        .ok_or(Refusal::OutOfRange { field: "text", rule: "1 to 1,000,000 characters" })?;
     Ok(DocumentAdded {
         fact_kind: c.fact_kind.unwrap_or(FactKind::DomainExpertise),
         title: c.title.clone().about(subject),
@@ -228,20 +242,34 @@ fn own_standing_fact(ctx: &Context, seen: &Boundary, fact: &Fact) -> Result<(), 
     standing("fact", fact.status)
 }
 
-fn on_document(c: &RetractDocument, document: &Document, ctx: &Context, seen: &Boundary) -> Result<Option<DocumentRetracted>, Refusal> {
+fn on_document(
+    c: &RetractDocument,
+    document: &Document,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<Option<DocumentRetracted>, Refusal> {
     own_record(ctx, seen, document.added_by, None)?;
     if document.status == Some(FactStatus::Retracted) {
         return Ok(None);
     }
     standing("document", document.status)?;
-    Ok(Some(DocumentRetracted { reason: c.reason.clone().map(|t| t.about(document.subject)), subject: document.subject }))
+    Ok(Some(DocumentRetracted {
+        reason: c.reason.clone().map(|t| t.about(document.subject)),
+        subject: document.subject,
+    }))
 }
 
 impl ContextRules for Command {
     fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
-        let recorder = || seen.loaded(FactId(ctx.target)).and_then(|fact| fact.agent).map(AggregateRef::from);
+        let recorder =
+            || seen.loaded(FactId(ctx.target)).and_then(|fact| fact.agent).map(AggregateRef::from);
         match self {
-            Self::RecordFact(c) => c.agent.map(AggregateRef::from).into_iter().chain(c.task.map(AggregateRef::from)).collect(),
+            Self::RecordFact(c) => c
+                .agent
+                .map(AggregateRef::from)
+                .into_iter()
+                .chain(c.task.map(AggregateRef::from))
+                .collect(),
             Self::SupersedeFact(c) => recorder().into_iter().chain([c.by.into()]).collect(),
             Self::ReviseFact(_) | Self::RetractFact(_) => recorder().into_iter().collect(),
             Self::AddDocument(_) | Self::RetractDocument(_) => Vec::new(),
@@ -251,14 +279,22 @@ impl ContextRules for Command {
     fn say(&self, said: &mut Said) {
         match self {
             Self::RecordFact(c) => said.in_the_name_of_an_agent = c.agent.is_some(),
-            Self::ReviseFact(_) | Self::RetractFact(_) | Self::SupersedeFact(_) | Self::AddDocument(_) | Self::RetractDocument(_) => {}
+            Self::ReviseFact(_)
+            | Self::RetractFact(_)
+            | Self::SupersedeFact(_)
+            | Self::AddDocument(_)
+            | Self::RetractDocument(_) => {}
         }
     }
 
     fn task(&self, _: &Context) -> Option<TaskId> {
         match self {
             Self::RecordFact(c) => c.task,
-            Self::ReviseFact(_) | Self::RetractFact(_) | Self::SupersedeFact(_) | Self::AddDocument(_) | Self::RetractDocument(_) => None,
+            Self::ReviseFact(_)
+            | Self::RetractFact(_)
+            | Self::SupersedeFact(_)
+            | Self::AddDocument(_)
+            | Self::RetractDocument(_) => None,
         }
     }
 
@@ -266,7 +302,10 @@ impl ContextRules for Command {
         match self {
             Self::RecordFact(c) => c.sources.clone(),
             Self::ReviseFact(c) => c.sources.clone(),
-            Self::RetractFact(_) | Self::SupersedeFact(_) | Self::AddDocument(_) | Self::RetractDocument(_) => Vec::new(),
+            Self::RetractFact(_)
+            | Self::SupersedeFact(_)
+            | Self::AddDocument(_)
+            | Self::RetractDocument(_) => Vec::new(),
         }
     }
 
@@ -283,7 +322,13 @@ impl ContextRules for Command {
             Self::RetractFact(c) => {
                 let fact = seen.get(id)?;
                 own_standing_fact(ctx, seen, fact)?;
-                Some(FactRetracted { reason: c.reason.clone().map(|t| t.about(fact.subject)), subject: fact.subject }.into())
+                Some(
+                    FactRetracted {
+                        reason: c.reason.clone().map(|t| t.about(fact.subject)),
+                        subject: fact.subject,
+                    }
+                    .into(),
+                )
             }
             Self::SupersedeFact(c) if seen.get(id)?.superseded_by == Some(c.by) => None,
             Self::SupersedeFact(c) => {
@@ -296,7 +341,10 @@ impl ContextRules for Command {
             Self::AddDocument(c) => return Ok(vec![(document.into(), add(c, ctx)?.into())]),
             Self::RetractDocument(c) => {
                 let event = on_document(c, seen.get(document)?, ctx, seen)?;
-                return Ok(event.into_iter().map(|event| (document.into(), event.into())).collect());
+                return Ok(event
+                    .into_iter()
+                    .map(|event| (document.into(), event.into()))
+                    .collect());
             }
         };
         Ok(event.into_iter().map(|event| (id.into(), event)).collect())

@@ -32,7 +32,8 @@ commands!("metrics" {
         dimension: Option<Name>,
     }
 
-    /// Defines a KPI over reported figures; the same again changes nothing, another one is a new version.
+    /// Defines a KPI over reported figures; the same again changes nothing, another one is a new
+    /// version.
     DefineKpi = "define_kpi" sets Kpi {
         from: [Owner] of Business,
         target: Target::Derived(|c, business| KpiId::of(business, c.kpi.as_str()).0),
@@ -114,16 +115,24 @@ impl ContextRules for Command {
         let event: Option<domain::Event> = match self {
             Self::Report(c) => {
                 may_report(c, ctx, seen)?;
-                let event = Measured { measure: c.measure.clone(), value: c.value, unit: c.unit.clone(), dimension: c.dimension.clone() };
+                let event = Measured {
+                    measure: c.measure.clone(),
+                    value: c.value,
+                    unit: c.unit.clone(),
+                    dimension: c.dimension.clone(),
+                };
                 return Ok(vec![(MeasureId(ctx.target).into(), event.into())]);
             }
             Self::DefineKpi(c) => define(c, seen.get(id)?)?.map(Into::into),
             Self::SetTarget(c) => {
                 let kpi = seen.get(id)?;
-                if kpi.definition_version == 0 && !domain::metrics::BUILT_IN.contains(&c.kpi.as_str()) {
+                if kpi.definition_version == 0
+                    && !domain::metrics::BUILT_IN.contains(&c.kpi.as_str())
+                {
                     return Err(Refusal::Unknown { what: "KPI" });
                 }
-                (kpi.target != Some(c.target)).then(|| TargetSet { kpi: c.kpi.clone(), target: c.target }.into())
+                (kpi.target != Some(c.target))
+                    .then(|| TargetSet { kpi: c.kpi.clone(), target: c.target }.into())
             }
         };
         Ok(event.into_iter().map(|event| (id.into(), event)).collect())

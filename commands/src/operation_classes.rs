@@ -1,6 +1,6 @@
-//! What an operation of an outside service does to the world, and with which data: by the business's
-//! approval policy, else by the table that is compiled in, else the worst. A caller's own word can
-//! make it more and never less.
+//! What an operation of an outside service does to the world, and with which data: by the
+//! business's approval policy, else by the table that is compiled in, else the worst. A caller's
+//! own word can make it more and never less.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -25,7 +25,10 @@ static COMPILED_IN: LazyLock<HashMap<(&str, &str), Classes>> = LazyLock::new(|| 
 
 /// The class of an operation and of its data.
 pub(crate) fn of(policy: &ApprovalPolicy, connector: &Name, operation: &Name) -> Classes {
-    let own = policy.operation_classes.iter().find(|rule| rule.connector == *connector && rule.operation == *operation);
+    let own = policy
+        .operation_classes
+        .iter()
+        .find(|rule| rule.connector == *connector && rule.operation == *operation);
     let compiled_in = || COMPILED_IN.get(&(connector.as_str(), operation.as_str())).copied();
     own.map(|rule| (rule.class, rule.data_class.unwrap_or(DataClass::Restricted)))
         .or_else(compiled_in)
@@ -38,7 +41,12 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table_is_read() {
-        let rows = TABLE.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).count();
-        assert_eq!(COMPILED_IN.len(), rows, "a row that is not read would count as unknown, and two of one operation as one");
+        let rows =
+            TABLE.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).count();
+        assert_eq!(
+            COMPILED_IN.len(),
+            rows,
+            "a row that is not read would count as unknown, and two of one operation as one"
+        );
     }
 }

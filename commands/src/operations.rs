@@ -51,8 +51,8 @@ commands!("operations" {
         reason: Text,
     }
 
-    /// Accepts the clock of the server that is asked, which is in doubt: what time alone decides goes on by
-    /// it. Of the installation.
+    /// Accepts the clock of the server that is asked, which is in doubt: what time alone decides
+    /// goes on by it. Of the installation.
     AcceptClock = "accept_clock" sets Clock {
         from: [Operator] of Installation,
         target: Target::Derived(|_, _| ClockId::only().0),
@@ -75,7 +75,8 @@ impl ContextRules for Command {
     fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
         match self {
             Self::RecordExport(c) => {
-                let event = Exported { format: c.format, events: c.events, digest: c.digest, root: c.root };
+                let event =
+                    Exported { format: c.format, events: c.events, digest: c.digest, root: c.root };
                 Ok(vec![(ExportId(ctx.target).into(), event.into())])
             }
             Self::SkipEvent(c) => {
@@ -85,18 +86,32 @@ impl ContextRules for Command {
                 }
                 let subject = ctx.business.as_subject();
                 let reason = c.reason.clone().about(subject);
-                let event = EventSkipped { projection: c.projection.clone(), business: c.business, seq: c.seq, reason, subject };
+                let event = EventSkipped {
+                    projection: c.projection.clone(),
+                    business: c.business,
+                    seq: c.seq,
+                    reason,
+                    subject,
+                };
                 Ok(vec![(id.into(), event.into())])
             }
             Self::AcceptClock(c) => {
-                let Some(ClockInDoubt { doubt, newest }) = ctx.clock else { return Ok(Changes::new()) };
+                let Some(ClockInDoubt { doubt, newest }) = ctx.clock else {
+                    return Ok(Changes::new());
+                };
                 let (fault, by_ms) = match doubt {
                     ClockDoubt::Behind(ms) => (ClockFault::Behind, ms),
                     ClockDoubt::Differs(ms) => (ClockFault::Differs, ms),
                     ClockDoubt::Jumped(ms) => (ClockFault::Jumped, ms),
                 };
                 let subject = ctx.business.as_subject();
-                let event = ClockAccepted { fault, by_ms, newest, reason: c.reason.clone().about(subject), subject };
+                let event = ClockAccepted {
+                    fault,
+                    by_ms,
+                    newest,
+                    reason: c.reason.clone().about(subject),
+                    subject,
+                };
                 Ok(vec![(ClockId(ctx.target).into(), event.into())])
             }
         }

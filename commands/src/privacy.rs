@@ -23,7 +23,8 @@ commands!("privacy" {
     } with {
         /// Whom, by the id that events name as their subject.
         subject: SubjectId,
-        /// The last generation of keys to forget: only what applies the list of forgettings again says it.
+        /// The last generation of keys to forget: only what applies the list of forgettings again
+        /// says it.
         #[serde(default)]
         generation: Option<u32>,
     }
@@ -38,14 +39,21 @@ commands!("privacy" {
     } with {
         /// Whose name.
         principal: PrincipalId,
-        /// The last generation of keys to forget: only what applies the list of forgettings again says it.
+        /// The last generation of keys to forget: only what applies the list of forgettings again
+        /// says it.
         #[serde(default)]
         generation: Option<u32>,
     }
 });
 
-/// The event that forgets a subject; `None` when everything there is under its keys is forgotten already.
-pub(crate) fn forgotten(subject: SubjectId, said: Option<u32>, ctx: &Context, seen: &Boundary) -> Result<Option<(AggregateRef, domain::Event)>, Refusal> {
+/// The event that forgets a subject; `None` when everything there is under its keys is forgotten
+/// already.
+pub(crate) fn forgotten(
+    subject: SubjectId,
+    said: Option<u32>,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<Option<(AggregateRef, domain::Event)>, Refusal> {
     if said.is_some() && !ctx.actor.restores {
         return Err(Refusal::OutOfRange { field: "generation", rule: "left out" });
     }
@@ -55,7 +63,9 @@ pub(crate) fn forgotten(subject: SubjectId, said: Option<u32>, ctx: &Context, se
     }
     let id = ErasureId::of(ctx.business, subject);
     let fenced = seen.get(id)?.fenced;
-    let Some(generation) = ctx.newest_generation.max(said) else { return Err(Refusal::NothingToForget { subject }) };
+    let Some(generation) = ctx.newest_generation.max(said) else {
+        return Err(Refusal::NothingToForget { subject });
+    };
     Ok((generation > fenced).then(|| (id.into(), SubjectForgotten { subject, generation }.into())))
 }
 
@@ -64,11 +74,20 @@ fn may_forget_name(principal: PrincipalId, ctx: &Context) -> Result<(), Refusal>
     if ctx.actor.operator {
         return Ok(());
     }
-    let not_yours = Refusal::NotYours { who: "an operator, or the owner of the only business where that person has a role," };
-    let Some(person) = ctx.people.principal(principal).filter(|p| !p.operator) else { return Err(not_yours) };
-    let mut businesses = person.roles.iter().filter(|(_, roles)| !roles.is_empty()).map(|(business, _)| *business);
+    let not_yours = Refusal::NotYours {
+        who: "an operator, or the owner of the only business where that person has a role,",
+    };
+    let Some(person) = ctx.people.principal(principal).filter(|p| !p.operator) else {
+        return Err(not_yours);
+    };
+    let mut businesses =
+        person.roles.iter().filter(|(_, roles)| !roles.is_empty()).map(|(business, _)| *business);
     match (businesses.next(), businesses.next()) {
-        (Some(only), None) if ctx.people.has_role(ctx.actor.principal, only, &[Role::Owner].into()) => Ok(()),
+        (Some(only), None)
+            if ctx.people.has_role(ctx.actor.principal, only, &[Role::Owner].into()) =>
+        {
+            Ok(())
+        }
         (Some(_) | None, _) => Err(not_yours),
     }
 }

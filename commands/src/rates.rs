@@ -1,5 +1,5 @@
-//! Who asks too much, or too much at once, is told when to come again, before any work is done. Counted in
-//! each process, on time that goes by and not on the clock.
+//! Who asks too much, or too much at once, is told when to come again, before any work is done.
+//! Counted in each process, on time that goes by and not on the clock.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -42,13 +42,22 @@ impl GovernorClock for Elapsed {
 }
 
 /// One token bucket a key.
-struct Buckets<K: Hash + Eq + Clone>(RateLimiter<K, DashMapStateStore<K>, Elapsed, NoOpMiddleware<Nanos>>, Elapsed);
+struct Buckets<K: Hash + Eq + Clone>(
+    RateLimiter<K, DashMapStateStore<K>, Elapsed, NoOpMiddleware<Nanos>>,
+    Elapsed,
+);
 
 impl<K: Hash + Eq + Clone> Buckets<K> {
     fn new(per_second: u32, burst: u32, clock: &Clock) -> Self {
         let some = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let clock = Elapsed(clock.clone());
-        Self(RateLimiter::dashmap_with_clock(Quota::per_second(some(per_second)).allow_burst(some(burst)), clock.clone()), clock)
+        Self(
+            RateLimiter::dashmap_with_clock(
+                Quota::per_second(some(per_second)).allow_burst(some(burst)),
+                clock.clone(),
+            ),
+            clock,
+        )
     }
 
     /// Takes `n` from a bucket, or says when there will be as many.
@@ -195,21 +204,35 @@ impl RateLimits {
     ///
     /// # Errors
     /// [`CommandError::RateLimited`].
-    pub fn admit(self: &Arc<Self>, actor: &Actor, business: BusinessId) -> Result<Admitted, CommandError> {
+    pub fn admit(
+        self: &Arc<Self>,
+        actor: &Actor,
+        business: BusinessId,
+    ) -> Result<Admitted, CommandError> {
         self.forget();
         let (principal, profile) = (actor.principal, actor.rate_profile);
         let rates = profile.rates();
         let taken = self.of(profile).commands.take(&principal, NonZeroU32::MIN);
-        taken.map_err(|wait| self.refuse(format!("{} commands a second", rates.commands_per_second), wait))?;
-        // A stranger takes nothing from a business; who moves much at once takes nothing from its daily work.
+        taken.map_err(|wait| {
+            self.refuse(format!("{} commands a second", rates.commands_per_second), wait)
+        })?;
+        // A stranger takes nothing from a business; who moves much at once takes nothing from its
+        // daily work.
         if profile == RateProfile::Standard && actor.may_see() {
             let taken = self.businesses.take(&business, NonZeroU32::MIN);
-            taken.map_err(|wait| self.refuse(format!("{BUSINESS_COMMANDS_PER_SECOND} commands a second in one business"), wait))?;
+            taken.map_err(|wait| {
+                self.refuse(
+                    format!("{BUSINESS_COMMANDS_PER_SECOND} commands a second in one business"),
+                    wait,
+                )
+            })?;
         }
         let mut used = self.used();
         let of_principal = used.entry(principal).or_default();
         if of_principal.in_flight >= rates.commands_in_flight {
-            return Err(self.refuse(format!("{} commands at once", rates.commands_in_flight), A_MOMENT));
+            return Err(
+                self.refuse(format!("{} commands at once", rates.commands_in_flight), A_MOMENT)
+            );
         }
         of_principal.in_flight += 1;
         drop(used);
@@ -220,11 +243,18 @@ impl RateLimits {
     ///
     /// # Errors
     /// [`CommandError::RateLimited`].
-    pub fn admit_queries(&self, principal: PrincipalId, profile: RateProfile, n: usize) -> Result<(), CommandError> {
+    pub fn admit_queries(
+        &self,
+        principal: PrincipalId,
+        profile: RateProfile,
+        n: usize,
+    ) -> Result<(), CommandError> {
         self.forget();
         let n = NonZeroU32::new(u32::try_from(n).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
         let taken = self.of(profile).queries.take(&principal, n);
-        taken.map_err(|wait| self.refuse(format!("{} queries a second", profile.rates().queries_per_second), wait))
+        taken.map_err(|wait| {
+            self.refuse(format!("{} queries a second", profile.rates().queries_per_second), wait)
+        })
     }
 }
 
@@ -244,11 +274,21 @@ mod tests {
     fn member(n: u128) -> Actor {
         let (kind, rate_profile) = (PrincipalKind::Agent, RateProfile::Standard);
         let principal = PrincipalId(uuid::Uuid::from_u128(n));
-        Actor { principal, kind, operator: false, historic: false, restores: false, rate_profile, roles: [Role::Agent].into() }
+        Actor {
+            principal,
+            kind,
+            operator: false,
+            historic: false,
+            restores: false,
+            rate_profile,
+            roles: [Role::Agent].into(),
+        }
     }
 
     fn why<T>(result: Result<T, CommandError>) -> (String, u64) {
-        let Err(CommandError::RateLimited { limit, retry_after_ms }) = result else { panic!("it is let in") };
+        let Err(CommandError::RateLimited { limit, retry_after_ms }) = result else {
+            panic!("it is let in")
+        };
         (limit, retry_after_ms)
     }
 
@@ -272,18 +312,27 @@ mod tests {
     #[test]
     fn members_of_a_business_share_its_bucket_and_strangers_take_nothing_from_it() {
         let (limits, _) = limits();
-        let from = |n: u128, actor: Actor| (0..n).try_for_each(|_| limits.admit(&actor, BUSINESS).map(drop));
+        let from = |n: u128, actor: Actor| {
+            (0..n).try_for_each(|_| limits.admit(&actor, BUSINESS).map(drop))
+        };
         from(500, Actor { roles: Default::default(), ..member(9) }).unwrap();
         from(2_600, Actor { rate_profile: RateProfile::Bulk, ..member(8) }).unwrap();
         (1..=5).for_each(|n| from(500, member(n)).unwrap());
-        assert_eq!(why(limits.admit(&member(6), BUSINESS)).0, "500 commands a second in one business");
-        assert!(limits.admit(&member(6), BusinessId(uuid::Uuid::from_u128(1))).is_ok(), "another business has its own");
+        assert_eq!(
+            why(limits.admit(&member(6), BUSINESS)).0,
+            "500 commands a second in one business"
+        );
+        assert!(
+            limits.admit(&member(6), BusinessId(uuid::Uuid::from_u128(1))).is_ok(),
+            "another business has its own"
+        );
     }
 
     #[test]
     fn so_many_are_under_way_at_once_and_one_that_ended_makes_room() {
         let (limits, _) = limits();
-        let mut under_way: Vec<Admitted> = (0..64).map(|_| limits.admit(&member(1), BUSINESS).unwrap()).collect();
+        let mut under_way: Vec<Admitted> =
+            (0..64).map(|_| limits.admit(&member(1), BUSINESS).unwrap()).collect();
         assert_eq!(why(limits.admit(&member(1), BUSINESS)).0, "64 commands at once");
         under_way.pop();
         assert!(limits.admit(&member(1), BUSINESS).is_ok());
@@ -292,7 +341,8 @@ mod tests {
     #[test]
     fn bytes_are_counted_for_a_day() {
         let (limits, clock) = limits();
-        let send = |bytes| limits.admit(&member(1), BUSINESS).and_then(|admitted| admitted.bytes(bytes));
+        let send =
+            |bytes| limits.admit(&member(1), BUSINESS).and_then(|admitted| admitted.bytes(bytes));
         send(1 << 30).unwrap();
         let (limit, wait) = why(send(1));
         assert!(limit.contains("1073741824 bytes") && wait <= 86_400_000, "{limit}: {wait}");

@@ -33,15 +33,27 @@ impl Registrations {
     }
 
     /// Refuses whoever has had their number in the last 24 hours.
-    pub(crate) async fn check(&self, actor: &Actor, directory: &Directory, now: Timestamp) -> Result<(), CommandError> {
+    pub(crate) async fn check(
+        &self,
+        actor: &Actor,
+        directory: &Directory,
+        now: Timestamp,
+    ) -> Result<(), CommandError> {
         if actor.operator {
             return Ok(());
         }
         let recent = |at: &Timestamp| now.seconds_since(*at) < DAY_SECONDS;
-        let claimed = directory.registrations_of(actor.principal).await?.iter().filter(|at| recent(at)).count();
+        let claimed = directory
+            .registrations_of(actor.principal)
+            .await?
+            .iter()
+            .filter(|at| recent(at))
+            .count();
         let failed = {
             let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.get(&actor.principal).map_or(0, |times| times.iter().filter(|at| recent(at)).count())
+            failed
+                .get(&actor.principal)
+                .map_or(0, |times| times.iter().filter(|at| recent(at)).count())
         };
         if u32::try_from(claimed + failed).unwrap_or(u32::MAX) < self.per_day {
             return Ok(());

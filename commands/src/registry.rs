@@ -1,6 +1,6 @@
 //! Every command there is. All that is fixed about a command stands in one declaration in its
-//! context's file: its sentence, its name, what it does to which kind of aggregate, who may send it,
-//! where its target's id comes from, what approval rules can look at, and when it is refused.
+//! context's file: its sentence, its name, what it does to which kind of aggregate, who may send
+//! it, where its target's id comes from, what approval rules can look at, and when it is refused.
 //! Nothing has a default: a part that is left out does not compile.
 
 use domain::access::PrincipalKind;
@@ -17,7 +17,10 @@ use crate::{Refusal, agents};
 
 /// What a command does to the aggregate that it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(non_camel_case_types, reason = "declarations read as sentences: `Plan = \"plan\" opens Task`")]
+#[allow(
+    non_camel_case_types,
+    reason = "declarations read as sentences: `Plan = \"plan\" opens Task`"
+)]
 pub enum Verb {
     /// The aggregate must be absent; `id` may be left out.
     opens,
@@ -50,7 +53,16 @@ pub enum Sender {
 
 impl Sender {
     /// Every sender, in the order of the permissions table.
-    pub const ALL: &'static [Self] = &[Self::Owner, Self::Member, Self::Approver, Self::Auditor, Self::Agent, Self::Service, Self::Operator, Self::AnyHuman];
+    pub const ALL: &'static [Self] = &[
+        Self::Owner,
+        Self::Member,
+        Self::Approver,
+        Self::Auditor,
+        Self::Agent,
+        Self::Service,
+        Self::Operator,
+        Self::AnyHuman,
+    ];
 
     fn is(self, actor: &Actor) -> bool {
         let role = |role| actor.roles.contains(&role);
@@ -90,7 +102,8 @@ pub enum When {
 pub enum WhenFenced {
     /// It opens or changes something about them: it is refused.
     Refused,
-    /// It records or closes what goes on: it is taken, and its text is withheld from everybody for ever.
+    /// It records or closes what goes on: it is taken, and its text is withheld from everybody for
+    /// ever.
     Withheld,
 }
 
@@ -132,7 +145,8 @@ pub struct CommandType {
     pub stream: Stream,
     /// What it can carry that approval rules look at.
     pub carries: &'static [Carries],
-    /// Whether it is taken while the agent that sends it, or in whose name it is sent, is suspended.
+    /// Whether it is taken while the agent that sends it, or in whose name it is sent, is
+    /// suspended.
     pub when_suspended: When,
     /// The same for an agent that is retired.
     pub when_retired: When,
@@ -162,7 +176,8 @@ macro_rules! commands {
             from: [$($sender:ident),*] of $stream:ident,
             target: $target:expr,
             carries: [$($carries:ident),*],
-            when_suspended: $suspended:ident, when_retired: $retired:ident, after_end: $end:ident, historic: $historic:literal,
+            when_suspended: $suspended:ident, when_retired: $retired:ident, after_end: $end:ident,
+                historic: $historic:literal,
             when_fenced: $fenced:ident,
         } with {
             $($(#[$field_meta:meta])* $field:ident: $type:ty,)*
@@ -237,7 +252,8 @@ macro_rules! contexts {
         #[derive(Debug, Clone)]
         #[allow(clippy::large_enum_variant, reason = "commands are short-lived and few at a time")]
         pub enum AnyCommand {
-            $(#[doc = concat!("Of the context `", stringify!($module), "`.")] $variant(crate::$module::Command),)*
+            $(#[doc = concat!("Of the context \
+                `", stringify!($module), "`.")] $variant(crate::$module::Command),)*
         }
         impl AnyCommand {
             /// Every command type there is, context by context.
@@ -263,7 +279,8 @@ macro_rules! contexts {
             /// A sentence for the caller: no such command, or what does not fit.
             pub fn parse(name: &str, data: &RawValue) -> Result<Self, String> {
                 $(if let Some(result) = crate::$module::Command::parse(name, data.get()) {
-                    return result.map(Self::$variant).map_err(|e| format!("the data of {name} does not fit: {e}"));
+                    return result.map(Self::$variant).map_err(|e| format!("the data of {name} does \
+                        not fit: {e}"));
                 })*
                 Err(unknown(name))
             }
@@ -310,12 +327,18 @@ pub(crate) trait ContextRules {
 /// The answer to a name that no command has: with the nearest one.
 fn unknown(name: &str) -> String {
     let shown: String = name.chars().take(100).collect();
-    let near = AnyCommand::types().map(|t| (strsim::damerau_levenshtein(t.name, &shown), t.name)).min();
+    let near =
+        AnyCommand::types().map(|t| (strsim::damerau_levenshtein(t.name, &shown), t.name)).min();
     match near {
         Some((steps, near)) if steps <= near.len() / 2 => {
-            format!("there is no command `{shown}`; did you mean `{near}`? `minutebook do --list` shows them all")
+            format!(
+                "there is no command `{shown}`; did you mean `{near}`? `minutebook do --list` \
+                 shows them all"
+            )
         }
-        Some(_) | None => format!("there is no command `{shown}`; `minutebook do --list` shows them all"),
+        Some(_) | None => {
+            format!("there is no command `{shown}`; `minutebook do --list` shows them all")
+        }
     }
 }
 

@@ -58,8 +58,8 @@ pub struct Context {
     pub leases: BTreeSet<TaskId>,
     /// For a command that forgets a subject: the newest generation that it ever had a key of.
     pub newest_generation: Option<u32>,
-    /// The person that the events are about on which the command says it rests; `None` when they are about
-    /// nobody but the business.
+    /// The person that the events are about on which the command says it rests; `None` when they
+    /// are about nobody but the business.
     pub person_behind: Option<SubjectId>,
     /// For `businesses.claim_slug`: a business that claimed a slug and was never opened.
     pub unopened: Option<BusinessId>,
@@ -70,21 +70,32 @@ impl Context {
     ///
     /// # Errors
     /// [`Refusal::OutOfRange`] when the content is no JSON, which typed content always is.
-    pub fn content_digest<T: Serialize>(&self, n: u8, subject: SubjectId, content: &T) -> Result<ContentDigest, Refusal> {
+    pub fn content_digest<T: Serialize>(
+        &self,
+        n: u8,
+        subject: SubjectId,
+        content: &T,
+    ) -> Result<ContentDigest, Refusal> {
         // Keys of one command are derived from one seed; to give one away gives away no other.
         let key = content_digest(&self.seed, &[n]);
-        let bytes = proof::canonical::to_bytes(content).map_err(|_| Refusal::OutOfRange { field: "the content", rule: "JSON" })?;
-        Ok(ContentDigest { digest: content_digest(&key.0, &bytes), digest_key: Text::new(subject, key.to_string()) })
+        let bytes = proof::canonical::to_bytes(content)
+            .map_err(|_| Refusal::OutOfRange { field: "the content", rule: "JSON" })?;
+        Ok(ContentDigest {
+            digest: content_digest(&key.0, &bytes),
+            digest_key: Text::new(subject, key.to_string()),
+        })
     }
 
-    /// Whether a moment has come. Where time alone would decide something by that, it waits while the clock
-    /// is in doubt.
+    /// Whether a moment has come. Where time alone would decide something by that, it waits while
+    /// the clock is in doubt.
     ///
     /// # Errors
     /// [`Refusal::ClockInDoubt`].
     pub fn has_come(&self, at: Timestamp) -> Result<bool, Refusal> {
         match self.clock {
-            Some(ClockInDoubt { doubt, .. }) if self.now >= at => Err(Refusal::ClockInDoubt { doubt }),
+            Some(ClockInDoubt { doubt, .. }) if self.now >= at => {
+                Err(Refusal::ClockInDoubt { doubt })
+            }
             Some(_) | None => Ok(self.now >= at),
         }
     }
@@ -98,13 +109,20 @@ impl Context {
     /// What the envelope of its events would say, without the ids that the command bus gives.
     #[must_use]
     pub fn meta(&self) -> Meta {
-        Meta { event_id: EventId::default(), correlation: Uuid::nil(), actor: self.actor.principal, on_behalf_of: None, recorded_at: self.now }
+        Meta {
+            event_id: EventId::default(),
+            correlation: Uuid::nil(),
+            actor: self.actor.principal,
+            on_behalf_of: None,
+            recorded_at: self.now,
+        }
     }
 
     /// The agent that these credentials stand for; `None` when the actor is no agent.
     #[must_use]
     pub fn own_agent(&self) -> Option<AgentId> {
-        (self.actor.kind == PrincipalKind::Agent).then(|| AgentId::of(self.business, self.actor.principal))
+        (self.actor.kind == PrincipalKind::Agent)
+            .then(|| AgentId::of(self.business, self.actor.principal))
     }
 
     /// Whether the actor is an owner of the business.
@@ -144,7 +162,10 @@ impl Boundary {
     /// # Errors
     /// [`Refusal::Undeclared`], as for [`Boundary::get`].
     pub fn exists(&self, aggregate: AggregateRef) -> Result<bool, Refusal> {
-        self.0.get(&aggregate).map(|(version, _)| *version > 0).ok_or(Refusal::Undeclared { aggregate })
+        self.0
+            .get(&aggregate)
+            .map(|(version, _)| *version > 0)
+            .ok_or(Refusal::Undeclared { aggregate })
     }
 
     /// The same where everything that happened is in it: what a command declares to read and is not
@@ -152,7 +173,8 @@ impl Boundary {
     #[must_use]
     pub fn with_declared<D: Decide>(mut self, command: &D, ctx: &Context) -> Self {
         loop {
-            let missing: Vec<AggregateRef> = command.reads(ctx, &self).into_iter().filter(|a| !self.0.contains_key(a)).collect();
+            let missing: Vec<AggregateRef> =
+                command.reads(ctx, &self).into_iter().filter(|a| !self.0.contains_key(a)).collect();
             if missing.is_empty() {
                 return self;
             }
@@ -162,7 +184,8 @@ impl Boundary {
 
     /// Folds one event in.
     pub fn evolve(&mut self, aggregate: AggregateRef, meta: &Meta, event: &Event) {
-        let (version, state) = self.0.entry(aggregate).or_insert_with(|| (0, State::empty(aggregate.kind)));
+        let (version, state) =
+            self.0.entry(aggregate).or_insert_with(|| (0, State::empty(aggregate.kind)));
         *version += 1;
         state.evolve(meta, event);
     }
@@ -236,7 +259,12 @@ impl<D: Decide> cqrs_es::Aggregate for Root<D> {
     type Error = Refusal;
     type Services = Context;
 
-    async fn handle(&mut self, command: D, ctx: &Context, sink: &EventSink<Self>) -> Result<(), Refusal> {
+    async fn handle(
+        &mut self,
+        command: D,
+        ctx: &Context,
+        sink: &EventSink<Self>,
+    ) -> Result<(), Refusal> {
         let changes = command.decide(ctx, &self.boundary.clone().with_declared(&command, ctx))?;
         let meta = ctx.meta();
         // `EventSink::write` applies each event to the aggregate it is given, and the snapshot

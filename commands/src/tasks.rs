@@ -18,8 +18,9 @@ use domain::approvals::Said;
 use domain::ids::{AgentId, TaskId};
 use domain::personal::{ContentDigest, Text};
 use domain::tasks::{
-    AttemptFailed, Cancelled, Completed, Escalated, EscalationReason, Failed, FailureReason, LateResultRecorded, Offered, Planned, Quarantined, Released,
-    Resolution, Resolved, Status, Submitted, Task,
+    AttemptFailed, Cancelled, Completed, Escalated, EscalationReason, Failed, FailureReason,
+    LateResultRecorded, Offered, Planned, Quarantined, Released, Resolution, Resolved, Status,
+    Submitted, Task,
 };
 use domain::values::{Role, Team};
 use domain::{AggregateRef, Event, Personal, SubjectId};
@@ -48,9 +49,19 @@ fn wrong(status: Status, wanted: &'static str) -> Refusal {
     Refusal::WrongStatus { what: "task", status: status.as_str(), wanted }
 }
 
-fn team_member(ctx: &Context, seen: &Boundary, id: AgentId, role: AgentRole, team: Option<Team>) -> Result<(), Refusal> {
+fn team_member(
+    ctx: &Context,
+    seen: &Boundary,
+    id: AgentId,
+    role: AgentRole,
+    team: Option<Team>,
+) -> Result<(), Refusal> {
     let agent = acting_as(ctx, seen, id)?;
-    if agent.role == Some(role) && agent.team == team { Ok(()) } else { Err(Refusal::WrongTeam { agent: id, wanted: role.as_str() }) }
+    if agent.role == Some(role) && agent.team == team {
+        Ok(())
+    } else {
+        Err(Refusal::WrongTeam { agent: id, wanted: role.as_str() })
+    }
 }
 
 fn plan(c: &Plan, ctx: &Context, seen: &Boundary) -> Decided {
@@ -69,7 +80,10 @@ fn plan(c: &Plan, ctx: &Context, seen: &Boundary) -> Decided {
     let attempts_max = c.attempts_max.unwrap_or(ATTEMPTS_DEFAULT);
     let rework_rounds_max = c.rework_rounds_max.unwrap_or(REWORK_ROUNDS_DEFAULT);
     if attempts_max == 0 || attempts_max > 100 || rework_rounds_max > 100 {
-        return Err(Refusal::OutOfRange { field: "attempts_max and rework_rounds_max", rule: "1 to 100 and 0 to 100" });
+        return Err(Refusal::OutOfRange {
+            field: "attempts_max and rework_rounds_max",
+            rule: "1 to 100 and 0 to 100",
+        });
     }
     let subject = c.serves.unwrap_or_else(|| ctx.business.as_subject());
     Ok(vec![
@@ -92,7 +106,13 @@ fn offer(task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided
     match status {
         Status::Offered => return Ok(Vec::new()),
         Status::Planned => {}
-        Status::Leased | Status::Submitted | Status::Escalated | Status::Quarantined | Status::Completed | Status::Failed | Status::Cancelled => {
+        Status::Leased
+        | Status::Submitted
+        | Status::Escalated
+        | Status::Quarantined
+        | Status::Completed
+        | Status::Failed
+        | Status::Cancelled => {
             return Err(wrong(status, "planned"));
         }
     }
@@ -105,8 +125,17 @@ fn offer(task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided
 }
 
 /// Digest over what was made: what a review must name.
-fn artifact_digest(ctx: &Context, subject: SubjectId, artifacts: &[domain::tasks::Artifact], result: Option<&Text>) -> Result<ContentDigest, Refusal> {
-    ctx.content_digest(0, subject, &serde_json::json!({"artifacts": artifacts, "result": result.and_then(|t| t.clear())}))
+fn artifact_digest(
+    ctx: &Context,
+    subject: SubjectId,
+    artifacts: &[domain::tasks::Artifact],
+    result: Option<&Text>,
+) -> Result<ContentDigest, Refusal> {
+    ctx.content_digest(
+        0,
+        subject,
+        &serde_json::json!({"artifacts": artifacts, "result": result.and_then(|t| t.clear())}),
+    )
 }
 
 fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
@@ -123,7 +152,16 @@ fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
         if held_by != Some(&c.agent) {
             return Err(Refusal::NeverHeld { agent: c.agent, token: c.fencing_token });
         }
-        return Ok(vec![LateResultRecorded { agent: c.agent, fencing_token: c.fencing_token, current_token: current, result, subject: task.subject }.into()]);
+        return Ok(vec![
+            LateResultRecorded {
+                agent: c.agent,
+                fencing_token: c.fencing_token,
+                current_token: current,
+                result,
+                subject: task.subject,
+            }
+            .into(),
+        ]);
     }
     Ok(vec![
         Submitted {
@@ -132,7 +170,8 @@ fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
             fencing_token: c.fencing_token,
             by_human: ctx.by_human(),
             artifact: artifact_digest(ctx, task.subject, &c.artifacts, result.as_ref())?,
-            artifacts: (!c.artifacts.is_empty()).then(|| Personal::new(task.subject, c.artifacts.clone())),
+            artifacts: (!c.artifacts.is_empty())
+                .then(|| Personal::new(task.subject, c.artifacts.clone())),
             result,
             usage: c.usage.clone(),
             cost,
@@ -145,7 +184,15 @@ fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
 fn fail(c: &Fail, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
     holds(task, c.fencing_token, ctx, seen)?;
     let error = c.error.clone().map(|t| t.about(task.subject));
-    let mut events = vec![AttemptFailed { fencing_token: c.fencing_token, retryable: c.retryable, error, subject: task.subject }.into()];
+    let mut events = vec![
+        AttemptFailed {
+            fencing_token: c.fencing_token,
+            retryable: c.retryable,
+            error,
+            subject: task.subject,
+        }
+        .into(),
+    ];
     if !c.retryable {
         events.push(Failed { reason: FailureReason::NotRetryable }.into());
     } else if task.attempts_failed + 1 >= task.attempts_max {
@@ -163,10 +210,15 @@ fn escalate(c: &Escalate, task: &Task, status: Status, ctx: &Context, seen: &Bou
             let lease = holds(task, c.fencing_token.unwrap_or(0), ctx, seen)?;
             if c.result.is_some() {
                 let result = c.result.clone().map(|t| t.about(task.subject));
-                left = Some((artifact_digest(ctx, task.subject, &[], result.as_ref())?, lease.agent));
+                left =
+                    Some((artifact_digest(ctx, task.subject, &[], result.as_ref())?, lease.agent));
             }
         }
-        Status::Planned | Status::Quarantined | Status::Completed | Status::Failed | Status::Cancelled => {
+        Status::Planned
+        | Status::Quarantined
+        | Status::Completed
+        | Status::Failed
+        | Status::Cancelled => {
             return Err(wrong(status, "offered, leased or submitted"));
         }
     }
@@ -197,28 +249,45 @@ fn may_resolve(task: &Task, status: Status, ctx: &Context) -> Result<(), Refusal
     }
     // What an escalation said before the task was quarantined is not said of the quarantine.
     let role = task.escalated_to.filter(|_| status != Status::Quarantined).unwrap_or(Role::Owner);
-    if ctx.by_owner() || ctx.actor.roles.contains(&role) { Ok(()) } else { Err(Refusal::NotEscalatedToYou { role: role.as_str() }) }
+    if ctx.by_owner() || ctx.actor.roles.contains(&role) {
+        Ok(())
+    } else {
+        Err(Refusal::NotEscalatedToYou { role: role.as_str() })
+    }
 }
 
 fn resolve(c: &Resolve, task: &Task, status: Status, ctx: &Context) -> Decided {
     may_resolve(task, status, ctx)?;
     match status {
         Status::Escalated | Status::Quarantined => {}
-        Status::Planned | Status::Offered | Status::Leased | Status::Submitted | Status::Completed | Status::Failed | Status::Cancelled => {
+        Status::Planned
+        | Status::Offered
+        | Status::Leased
+        | Status::Submitted
+        | Status::Completed
+        | Status::Failed
+        | Status::Cancelled => {
             return Err(wrong(status, "escalated or quarantined"));
         }
     }
     let team = task.team.unwrap_or(Team::Operations);
     let then: Option<Event> = match c.resolution {
-        Resolution::Offered => Some(Offered { team, revision: task.revision + u32::from(task.submission.is_some()) }.into()),
-        Resolution::Submitted if task.submission.is_none() => return Err(Refusal::NothingSubmitted),
+        Resolution::Offered => Some(
+            Offered { team, revision: task.revision + u32::from(task.submission.is_some()) }.into(),
+        ),
+        Resolution::Submitted if task.submission.is_none() => {
+            return Err(Refusal::NothingSubmitted);
+        }
         Resolution::Submitted => None,
-        Resolution::Completed => Some(Completed { revision: task.revision, without_human: false }.into()),
+        Resolution::Completed => {
+            Some(Completed { revision: task.revision, without_human: false }.into())
+        }
         Resolution::Failed => Some(Failed { reason: FailureReason::Resolved }.into()),
         Resolution::Cancelled => Some(Cancelled { reason: None, subject: task.subject }.into()),
     };
     let note = c.note.clone().map(|t| t.about(task.subject));
-    let mut events = vec![Resolved { resolution: c.resolution, note, subject: task.subject }.into()];
+    let mut events =
+        vec![Resolved { resolution: c.resolution, note, subject: task.subject }.into()];
     events.extend(then);
     Ok(events)
 }
@@ -234,14 +303,30 @@ fn cancel(c: &Cancel, task: &Task, status: Status, ctx: &Context) -> Decided {
     if !status.is_open() {
         return Err(wrong(status, "open"));
     }
-    Ok(vec![Cancelled { reason: c.reason.clone().map(|t| t.about(task.subject)), subject: task.subject }.into()])
+    Ok(vec![
+        Cancelled {
+            reason: c.reason.clone().map(|t| t.about(task.subject)),
+            subject: task.subject,
+        }
+        .into(),
+    ])
 }
 
 /// What an activity or a result cost is spent, whether or not it was set aside; by the agent whose
 /// credentials say so, else by the one that is named, else by who holds the task.
-fn spent(cost: Option<&CostInput>, agent: Option<AgentId>, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+fn spent(
+    cost: Option<&CostInput>,
+    agent: Option<AgentId>,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<Changes, Refusal> {
     match cost {
-        Some(cost) => budgets::charge(ctx, seen, &Spending::of(seen, ctx.own_agent().or(agent), Some(TaskId(ctx.target)), None), cost.cost()?.money()),
+        Some(cost) => budgets::charge(
+            ctx,
+            seen,
+            &Spending::of(seen, ctx.own_agent().or(agent), Some(TaskId(ctx.target)), None),
+            cost.cost()?.money(),
+        ),
         None => Ok(Changes::new()),
     }
 }
@@ -288,7 +373,14 @@ impl Command {
             Self::Fail(c) => fail(c, task, ctx, seen),
             Self::Quarantine(c) => {
                 holds(task, c.fencing_token, ctx, seen)?;
-                Ok(vec![Quarantined { fencing_token: c.fencing_token, reason: c.reason.clone().about(subject), subject }.into()])
+                Ok(vec![
+                    Quarantined {
+                        fencing_token: c.fencing_token,
+                        reason: c.reason.clone().about(subject),
+                        subject,
+                    }
+                    .into(),
+                ])
             }
             Self::Cancel(c) => cancel(c, task, status, ctx),
             Self::Expire(_) => lease::expire(task, status, ctx),
@@ -306,7 +398,8 @@ impl ContextRules for Command {
     fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
         let id = TaskId(ctx.target);
         let task = || seen.loaded(id);
-        let waits_for = |ids: &[TaskId]| ids.iter().map(|id| AggregateRef::from(*id)).collect::<Vec<_>>();
+        let waits_for =
+            |ids: &[TaskId]| ids.iter().map(|id| AggregateRef::from(*id)).collect::<Vec<_>>();
         let mut reads = match self {
             Self::Plan(c) => waits_for(&c.depends_on),
             Self::Offer(_) => task().map_or_else(Vec::new, |t| waits_for(&t.depends_on)),
@@ -317,16 +410,31 @@ impl ContextRules for Command {
             }
             Self::Submit(c) => vec![c.agent.into()],
             Self::Review(c) => {
-                let producer = task().and_then(|t| t.submission).map(|s| AggregateRef::from(s.producer));
+                let producer =
+                    task().and_then(|t| t.submission).map(|s| AggregateRef::from(s.producer));
                 producer.into_iter().chain([c.reviewer.into()]).collect()
             }
-            Self::Heartbeat(_) | Self::Release(_) | Self::Escalate(_) | Self::Fail(_) | Self::Quarantine(_) => {
-                task().and_then(|t| t.lease).map(|l| AggregateRef::from(l.agent)).into_iter().collect()
-            }
-            Self::OpenHistory(_) | Self::Resolve(_) | Self::Cancel(_) | Self::Expire(_) | Self::RecordActivity(_) | Self::CloseHistory(_) => Vec::new(),
+            Self::Heartbeat(_)
+            | Self::Release(_)
+            | Self::Escalate(_)
+            | Self::Fail(_)
+            | Self::Quarantine(_) => task()
+                .and_then(|t| t.lease)
+                .map(|l| AggregateRef::from(l.agent))
+                .into_iter()
+                .collect(),
+            Self::OpenHistory(_)
+            | Self::Resolve(_)
+            | Self::Cancel(_)
+            | Self::Expire(_)
+            | Self::RecordActivity(_)
+            | Self::CloseHistory(_) => Vec::new(),
         };
         if let (Some(_), agent) = self.cost() {
-            reads.extend(Spending::of(seen, ctx.own_agent().or(agent), Some(id), None).charge_reads(ctx, seen));
+            reads.extend(
+                Spending::of(seen, ctx.own_agent().or(agent), Some(id), None)
+                    .charge_reads(ctx, seen),
+            );
         }
         reads
     }
@@ -355,7 +463,13 @@ impl ContextRules for Command {
     fn say(&self, said: &mut Said) {
         said.amount = self.cost().0.and_then(CostInput::money);
         said.in_the_name_of_an_agent = match self {
-            Self::Lease(_) | Self::Heartbeat(_) | Self::Release(_) | Self::Submit(_) | Self::Review(_) | Self::Fail(_) | Self::Quarantine(_) => true,
+            Self::Lease(_)
+            | Self::Heartbeat(_)
+            | Self::Release(_)
+            | Self::Submit(_)
+            | Self::Review(_)
+            | Self::Fail(_)
+            | Self::Quarantine(_) => true,
             Self::Escalate(c) => c.fencing_token.is_some(),
             Self::Plan(_)
             | Self::Offer(_)
@@ -378,7 +492,10 @@ impl ContextRules for Command {
         let events = self.on_task(task, status, ctx, seen)?;
         let (cost, agent) = self.cost();
         // A late result changes nothing of the task, and so spends nothing for it.
-        let late = matches!(events.first(), Some(Event::Tasks(domain::tasks::Event::LateResultRecorded(_))));
+        let late = matches!(
+            events.first(),
+            Some(Event::Tasks(domain::tasks::Event::LateResultRecorded(_)))
+        );
         let spent = if late { Changes::new() } else { spent(cost, agent, ctx, seen)? };
         Ok(events.into_iter().map(|e| (id.into(), e)).chain(spent).collect())
     }

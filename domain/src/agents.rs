@@ -33,8 +33,8 @@ pub struct Permissions {
 }
 
 impl Permissions {
-    /// The most secret class of data that it may touch; what is less secret it may touch too. A name
-    /// that is no class of data allows nothing.
+    /// The most secret class of data that it may touch; what is less secret it may touch too. A
+    /// name that is no class of data allows nothing.
     #[must_use]
     pub fn clearance(&self) -> Option<DataClass> {
         self.data_classes.iter().filter_map(|name| name.as_str().parse().ok()).max()
@@ -144,8 +144,8 @@ pub struct Agent {
 
 impl AgentId {
     /// The id of the agent that acts with these credentials: a principal serves one agent of a
-    /// business, by construction. Agents that were enrolled before this rule, and those that come in
-    /// with other people's records, have ids of their own.
+    /// business, by construction. Agents that were enrolled before this rule, and those that come
+    /// in with other people's records, have ids of their own.
     #[must_use]
     pub fn of(business: BusinessId, principal: PrincipalId) -> Self {
         Self(business.name(&format!("agent:{principal}")))

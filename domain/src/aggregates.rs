@@ -21,7 +21,8 @@ macro_rules! with_aggregates {
             /// A request for approval.
             Approval = "approval": ApprovalId => approvals::Approval of Approvals,
             /// The business's approval policy.
-            ApprovalPolicy = "approval_policy": ApprovalPolicyId => approvals::ApprovalPolicy of Approvals,
+            ApprovalPolicy = "approval_policy": ApprovalPolicyId =>
+                approvals::ApprovalPolicy of Approvals,
             /// A budget.
             Budget = "budget": BudgetId => budgets::Budget of Budgets,
             /// A call to an outside service.

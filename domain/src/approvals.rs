@@ -6,5 +6,8 @@ mod policy;
 mod state;
 
 pub use events::*;
-pub use policy::{ApprovalInputs, ApprovalPolicy, ApprovalRule, Carries, Matcher, OperationRule, Said, shipped_rules};
+pub use policy::{
+    ApprovalInputs, ApprovalPolicy, ApprovalRule, Carries, Matcher, OperationRule, Said,
+    shipped_rules,
+};
 pub use state::{Approval, Vote};

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Meta;
 use crate::event::events;
-use crate::ids::{AgentId, ApprovalId, BudgetId, BusinessId, PrincipalId, ReservationId, TaskId, names};
+use crate::ids::{
+    AgentId, ApprovalId, BudgetId, BusinessId, PrincipalId, ReservationId, TaskId, names,
+};
 use crate::values::{Amount, Currency, Money, Name, Team, Timestamp};
 
 /// What a budget is for.
@@ -136,8 +138,8 @@ events!("budgets" {
         reserved: Money,
         /// What was spent.
         spent: Money,
-        /// The approval to raise the budget that was asked for, now or for an overrun before and still
-        /// open, where the approval policy wants one.
+        /// The approval to raise the budget that was asked for, now or for an overrun before and
+        /// still open, where the approval policy wants one.
         #[serde(skip_serializing_if = "Option::is_none")]
         approval: Option<ApprovalId>,
     }
@@ -152,7 +154,8 @@ pub struct Reservation {
     pub period: String,
     /// Every budget it is set aside in.
     pub budgets: Vec<BudgetId>,
-    /// The principal that set it aside; with the owners and the owner of its agent it alone closes it.
+    /// The principal that set it aside; with the owners and the owner of its agent it alone closes
+    /// it.
     pub holder: PrincipalId,
     /// The agent on whose work it is.
     pub agent: Option<AgentId>,

@@ -98,14 +98,16 @@ macro_rules! events {
                 n
             }
 
-            pub(crate) fn decode(name: &str, json: &str) -> Option<Result<Self, serde_json::Error>> {
+            pub(crate) fn decode(name: &str, json: &str) -> Option<Result<Self,
+                serde_json::Error>> {
                 match name {
                     $(concat!($context, ".", $name) => Some(serde_json::from_str::<$variant>(json).map(Self::$variant)),)*
                     _ => None,
                 }
             }
 
-            pub(crate) fn serialize_data<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+            pub(crate) fn serialize_data<S: serde::Serializer>(&self, s: S) -> Result<S::Ok,
+                S::Error> {
                 match self { $(Self::$variant(data) => serde::Serialize::serialize(data, s),)* }
             }
         }
@@ -131,7 +133,8 @@ macro_rules! contexts {
         /// A fact of any context.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Event {
-            $(#[doc = concat!("Of the context `", stringify!($module), "`.")] $variant(crate::$module::Event),)*
+            $(#[doc = concat!("Of the context \
+                `", stringify!($module), "`.")] $variant(crate::$module::Event),)*
         }
         $(impl From<crate::$module::Event> for Event {
             fn from(event: crate::$module::Event) -> Self {
@@ -151,7 +154,8 @@ macro_rules! contexts {
             }
 
             fn decode_current(name: &str, json: &str) -> Option<Result<Self, serde_json::Error>> {
-                $(if let Some(result) = crate::$module::Event::decode(name, json) { return Some(result.map(Self::from)); })*
+                $(if let Some(result) = crate::$module::Event::decode(name,
+                    json) { return Some(result.map(Self::from)); })*
                 None
             }
         }

@@ -13,7 +13,8 @@ use crate::with_aggregates;
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+            Default)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -88,7 +89,11 @@ impl BusinessId {
     /// The name of its stream wherever a stream name is needed.
     #[must_use]
     pub fn stream_name(self) -> String {
-        if self == INSTALLATION { "installation".to_owned() } else { format!("business-{}", self.0.simple()) }
+        if self == INSTALLATION {
+            "installation".to_owned()
+        } else {
+            format!("business-{}", self.0.simple())
+        }
     }
 }
 
@@ -104,7 +109,8 @@ impl PrincipalId {
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize,
+            serde::Deserialize, schemars::JsonSchema)]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $text)] $variant,)*
         }
@@ -128,7 +134,8 @@ macro_rules! names {
             fn from_str(text: &str) -> Result<Self, String> {
                 match text {
                     $($text => Ok(Self::$variant),)*
-                    other => Err(format!("`{other}` is none of {}", Self::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(", "))),
+                    other => Err(format!("`{other}` is none of \
+                        {}", Self::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(", "))),
                 }
             }
         }
@@ -138,7 +145,8 @@ pub(crate) use names;
 
 /// Makes the kinds of aggregates and the ids of each from their table.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $module:ident::$state:ident of $context:ident,)*) => {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident =>
+        $module:ident::$state:ident of $context:ident,)*) => {
         names! {
             /// The kind of an aggregate: a thread inside a business's stream.
             Kind { $($(#[$doc])* $kind = $name,)* }

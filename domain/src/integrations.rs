@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use crate::Meta;
 use crate::event::events;
-use crate::ids::{AgentId, BudgetId, DecisionId, PrincipalId, ReservationId, SubjectId, TaskId, names};
+use crate::ids::{
+    AgentId, BudgetId, DecisionId, PrincipalId, ReservationId, SubjectId, TaskId, names,
+};
 use crate::personal::{ContentDigest, Text};
 use crate::usage::{Cost, Usage};
 use crate::values::{Money, Name};

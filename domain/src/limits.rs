@@ -102,7 +102,8 @@ pub const COMMAND_MS_MAX: u64 = 10_000;
 pub const STORE_ANSWER_MS_MAX: u64 = 2_000;
 /// How long the store may say nothing before the process calls itself not ready, in milliseconds.
 pub const STORE_SILENT_MS_MAX: u64 = 5_000;
-/// How old what is known of keys and roles may be for reading views while the store says nothing, in milliseconds.
+/// How old what is known of keys and roles may be for reading views while the store says nothing,
+/// in milliseconds.
 pub const DIRECTORY_AGE_MS_MAX: u64 = 300_000;
 /// How far the clock may be behind the newest event of the log, in milliseconds.
 pub const CLOCK_BEHIND_MS_MAX: u64 = 2_000;
@@ -120,7 +121,8 @@ pub const LANE_AGGREGATES_MAX: usize = 50_000;
 pub const KEY_CHARS_MAX: usize = 200;
 /// Longest idea of a business, in characters.
 pub const IDEA_CHARS_MAX: usize = 100_000;
-/// Businesses that a human without a role may register in 24 hours, unless the operator says otherwise.
+/// Businesses that a human without a role may register in 24 hours, unless the operator says
+/// otherwise.
 pub const REGISTRATIONS_PER_DAY_MAX: u32 = 5;
 /// Attempts that are kept of one business, newest first.
 pub const ATTEMPTS_PER_BUSINESS_MAX: usize = 200_000;
@@ -222,7 +224,11 @@ pub const ALL: &[(&str, u64, &str)] = &[
     ("projection batch", PROJECTION_BATCH_MAX as u64, "events"),
     ("import in flight", IMPORT_RECORDS_MAX as u64, "records"),
     ("import record", IMPORT_RECORD_BYTES_MAX as u64, "bytes"),
-    ("imports of a principal", IMPORTS_PER_PRINCIPAL_MAX as u64, "records at once, through the HTTP door"),
+    (
+        "imports of a principal",
+        IMPORTS_PER_PRINCIPAL_MAX as u64,
+        "records at once, through the HTTP door",
+    ),
     ("imports", IMPORTS_MAX as u64, "records at once, through the HTTP door"),
     ("import record values", IMPORT_RECORD_VALUES_MAX as u64, "of JSON"),
     ("import under way", IMPORT_WAVE_BYTES_MAX as u64, "bytes, then one more record"),

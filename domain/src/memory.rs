@@ -192,7 +192,10 @@ impl Document {
                 self.added_by = meta.actor;
             }
             Event::DocumentRetracted(_) => self.status = Some(FactStatus::Retracted),
-            Event::FactRecorded(_) | Event::FactRevised(_) | Event::FactRetracted(_) | Event::FactSuperseded(_) => {}
+            Event::FactRecorded(_)
+            | Event::FactRevised(_)
+            | Event::FactRetracted(_)
+            | Event::FactSuperseded(_) => {}
         }
     }
 }

@@ -135,7 +135,13 @@ impl Kpi {
             Event::Measured(_) => {}
             Event::KpiDefined(e) => {
                 self.definition_version = e.definition_version;
-                self.definition = Some((e.measure.clone(), e.aggregation, e.unit.clone(), e.direction, e.text.clone()));
+                self.definition = Some((
+                    e.measure.clone(),
+                    e.aggregation,
+                    e.unit.clone(),
+                    e.direction,
+                    e.text.clone(),
+                ));
             }
             Event::TargetSet(e) => self.target = Some(e.target),
         }

@@ -64,7 +64,8 @@ events!("operations" {
         subject: SubjectId,
     }
 
-    /// An operator accepted a server's clock that was in doubt: what time alone decides goes on by it.
+    /// An operator accepted a server's clock that was in doubt: what time alone decides goes on by
+    /// it.
     ClockAccepted = "clock_accepted" v 1 on Clock, Private {
         /// What was wrong with it.
         fault: ClockFault,

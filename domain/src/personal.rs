@@ -154,11 +154,14 @@ impl<T: Serialize> Serialize for Personal<T> {
         match &self.0 {
             Inner::Sealed(field) => map.serialize_entry("$sealed", &**field)?,
             Inner::Clear { value, subject } => {
-                let subject = subject.ok_or_else(|| S::Error::custom("a personal field has no subject"))?;
+                let subject =
+                    subject.ok_or_else(|| S::Error::custom("a personal field has no subject"))?;
                 // The list is taken away while the value is written: a personal field inside a
                 // personal field finds none and fails, instead of being sealed in the wrong place.
                 let list = COLLECTING.with(|c| c.borrow_mut().take());
-                let mut list = list.ok_or_else(|| S::Error::custom("a personal field can't be written in clear"))?;
+                let mut list = list.ok_or_else(|| {
+                    S::Error::custom("a personal field can't be written in clear")
+                })?;
                 let json = serde_json::to_vec(value).map_err(S::Error::custom)?;
                 let n = list.len();
                 list.push(Plaintext { subject, json });
@@ -187,12 +190,19 @@ struct Marker {
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Personal<T> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let raw = Box::<serde_json::value::RawValue>::deserialize(d)?;
-        if raw.get().trim_start_matches(|c: char| c == '{' || c.is_whitespace()).starts_with("\"$sealed\"") && raw.get().starts_with('{') {
+        if raw
+            .get()
+            .trim_start_matches(|c: char| c == '{' || c.is_whitespace())
+            .starts_with("\"$sealed\"")
+            && raw.get().starts_with('{')
+        {
             let marker: Marker = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
             let field = match marker.sealed {
                 Stored::Whole(field) => Arc::from(field),
                 Stored::Reference(n) => {
-                    RESOLVING.with(|r| r.borrow().get(n).cloned()).ok_or_else(|| D::Error::custom(format!("the event has no sealed field {n}")))?
+                    RESOLVING.with(|r| r.borrow().get(n).cloned()).ok_or_else(|| {
+                        D::Error::custom(format!("the event has no sealed field {n}"))
+                    })?
                 }
             };
             return Ok(Self(Inner::Sealed(field)));
@@ -208,8 +218,8 @@ thread_local! {
     static AS_SENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes a JSON Schema in which personal fields are what a sender writes; else they are the sealed form that is
-/// stored, which no sender may write.
+/// Makes a JSON Schema in which personal fields are what a sender writes; else they are the sealed
+/// form that is stored, which no sender may write.
 pub fn as_sent<R>(make: impl FnOnce() -> R) -> R {
     struct Reset(bool);
     impl Drop for Reset {

@@ -9,7 +9,8 @@ use crate::event::events;
 use crate::ids::{BusinessId, ErasureId, INSTALLATION, SubjectId};
 
 events!("privacy" {
-    /// A data subject is forgotten: nothing is sealed under these keys from here on, and they are destroyed.
+    /// A data subject is forgotten: nothing is sealed under these keys from here on, and they are
+    /// destroyed.
     SubjectForgotten = "subject_forgotten" v 1 on Erasure, Private {
         /// Whom the destroyed keys were of.
         subject: SubjectId,
@@ -31,8 +32,8 @@ pub fn import_secret(business: BusinessId) -> SubjectId {
     SubjectId(business.name("secret:import"))
 }
 
-/// The name of the secret that attempts and log lines show idempotency keys under, among the keys of an
-/// installation.
+/// The name of the secret that attempts and log lines show idempotency keys under, among the keys
+/// of an installation.
 #[must_use]
 pub fn attempts_secret() -> SubjectId {
     SubjectId(INSTALLATION.name("secret:attempts"))
@@ -41,7 +42,8 @@ pub fn attempts_secret() -> SubjectId {
 /// Whether keys of that name are of no person, and never forgotten as one.
 #[must_use]
 pub fn is_secret(business: BusinessId, subject: SubjectId) -> bool {
-    subject == import_secret(business) || (business == INSTALLATION && [signing_key(), attempts_secret()].contains(&subject))
+    subject == import_secret(business)
+        || (business == INSTALLATION && [signing_key(), attempts_secret()].contains(&subject))
 }
 
 /// The erasure of one subject as the rules see it.

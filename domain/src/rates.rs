@@ -46,9 +46,14 @@ impl RateProfile {
 }
 
 impl Principal {
-    /// Its rate profile: what an operator set, else `bulk` for operators and `standard` for all others.
+    /// Its rate profile: what an operator set, else `bulk` for operators and `standard` for all
+    /// others.
     #[must_use]
     pub fn rate_profile(&self) -> RateProfile {
-        self.rate_profile_set.unwrap_or(if self.operator { RateProfile::Bulk } else { RateProfile::Standard })
+        self.rate_profile_set.unwrap_or(if self.operator {
+            RateProfile::Bulk
+        } else {
+            RateProfile::Standard
+        })
     }
 }

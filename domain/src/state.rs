@@ -25,7 +25,8 @@ pub struct Meta {
 
 /// Gives each kind its state and the context whose events it folds.
 macro_rules! states {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $module:ident::$state:ident of $context:ident,)*) => {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident =>
+        $module:ident::$state:ident of $context:ident,)*) => {
         /// The folded state of one aggregate, by its kind.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub enum State {
@@ -40,7 +41,8 @@ macro_rules! states {
 
             /// Folds one event in; an event of another context changes nothing.
             pub fn evolve(&mut self, meta: &Meta, event: &Event) {
-                match self { $(Self::$kind(state) => if let Event::$context(e) = event { state.evolve(meta, e) },)* }
+                match self { $(Self::$kind(state) =>
+                    if let Event::$context(e) = event { state.evolve(meta, e) },)* }
             }
         }
     };
@@ -58,10 +60,12 @@ pub trait AggregateId: Copy + Into<crate::AggregateRef> {
 
 /// Gives each id its state.
 macro_rules! ids_of_states {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $module:ident::$state:ident of $context:ident,)*) => {$(
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident =>
+        $module:ident::$state:ident of $context:ident,)*) => {$(
         impl AggregateId for crate::ids::$id {
             type State = crate::$module::$state;
-            #[allow(clippy::wildcard_enum_match_arm, reason = "a look-up by kind finds that kind or nothing")]
+            #[allow(clippy::wildcard_enum_match_arm, reason = "a look-up by kind finds that kind \
+                or nothing")]
             fn state_in(state: &State) -> Option<&crate::$module::$state> {
                 match state {
                     State::$kind(state) => Some(state),

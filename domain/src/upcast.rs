@@ -39,13 +39,18 @@ const STEPS: &[(&str, u16, Upcaster)] = &[
 /// The next version has more fields, none of which must be there.
 fn only_more(_: &mut Map<String, Value>) {}
 
-/// v1 had `source` in the clear; v2 has it as a personal field, and reads the clear one as it stands.
+/// v1 had `source` in the clear; v2 has it as a personal field, and reads the clear one as it
+/// stands.
 fn source_in_the_clear(_: &mut Map<String, Value>) {}
 
-/// v1 had the bare `model`; v2 says with which prompt version it runs: `runtime {model, prompt_version?}`.
+/// v1 had the bare `model`; v2 says with which prompt version it runs: `runtime {model,
+/// prompt_version?}`.
 fn agents_enrolled_v1(data: &mut Map<String, Value>) {
     if let Some(model) = data.remove("model") {
-        data.insert("runtime".to_owned(), Value::Object(Map::from_iter([("model".to_owned(), model)])));
+        data.insert(
+            "runtime".to_owned(),
+            Value::Object(Map::from_iter([("model".to_owned(), model)])),
+        );
     }
 }
 

@@ -30,7 +30,8 @@ pub struct Usage {
     pub reasoning_tokens: Option<u32>,
 }
 
-/// What something cost us: exact to 9 fraction digits, beside the source's own text where it had more.
+/// What something cost us: exact to 9 fraction digits, beside the source's own text where it had
+/// more.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {

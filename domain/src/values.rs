@@ -93,7 +93,17 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let c = self.civil();
-        write!(f, "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", c.year(), c.month(), c.day(), c.hour(), c.minute(), c.second(), c.subsec_nanosecond() / 1000)
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+            c.year(),
+            c.month(),
+            c.day(),
+            c.hour(),
+            c.minute(),
+            c.second(),
+            c.subsec_nanosecond() / 1000
+        )
     }
 }
 impl fmt::Debug for Timestamp {
@@ -105,9 +115,15 @@ impl FromStr for Timestamp {
     type Err = ValueError;
     /// Accepts any RFC 3339 moment between the years 0000 and 9999; finer digits are cut.
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let moment: jiff::Timestamp = text.parse().map_err(|_| ValueError(format!("`{text}` is no RFC 3339 time such as 2026-11-22T20:00:00Z")))?;
+        let moment: jiff::Timestamp = text.parse().map_err(|_| {
+            ValueError(format!("`{text}` is no RFC 3339 time such as 2026-11-22T20:00:00Z"))
+        })?;
         let stamp = Self(moment.as_microsecond());
-        if (0..=9999).contains(&stamp.civil().year()) { Ok(stamp) } else { Err(ValueError(format!("the year of `{text}` is not between 0000 and 9999"))) }
+        if (0..=9999).contains(&stamp.civil().year()) {
+            Ok(stamp)
+        } else {
+            Err(ValueError(format!("the year of `{text}` is not between 0000 and 9999")))
+        }
     }
 }
 as_string!(Timestamp, {"type": "string", "format": "date-time", "x-class": "internal"});
@@ -160,7 +176,14 @@ impl Amount {
     /// Rounds half-even to 9 fraction digits, as importers do.
     #[must_use]
     pub fn rounded(value: Decimal) -> Self {
-        Self(value.round_dp_with_strategy(FRACTION_DIGITS_MAX, rust_decimal::RoundingStrategy::MidpointNearestEven).normalize())
+        Self(
+            value
+                .round_dp_with_strategy(
+                    FRACTION_DIGITS_MAX,
+                    rust_decimal::RoundingStrategy::MidpointNearestEven,
+                )
+                .normalize(),
+        )
     }
     /// The sum; `None` on overflow.
     #[must_use]
@@ -202,7 +225,8 @@ impl FromStr for Amount {
         text.parse().map(Self).map_err(|_| bad("is no decimal"))
     }
 }
-as_string!(Amount, {"type": "string", "pattern": "^-?[0-9]{1,15}(\\.[0-9]{1,9})?$", "x-class": "confidential"});
+as_string!(Amount, {"type": "string", "pattern": "^-?[0-9]{1,15}(\\.[0-9]{1,9})?$",
+    "x-class": "confidential"});
 
 /// Money: an exact decimal and its currency.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
@@ -251,7 +275,13 @@ impl FromStr for Slug {
             && !text.starts_with('-')
             && !text.ends_with('-')
             && !text.contains("--");
-        if fits { Ok(Self(text.to_owned())) } else { Err(ValueError(format!("`{text}` is no slug: use 2 to 63 lower-case letters, digits and single dashes"))) }
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ValueError(format!(
+                "`{text}` is no slug: use 2 to 63 lower-case letters, digits and single dashes"
+            )))
+        }
     }
 }
 as_string!(Slug, {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "x-class": "public"});
@@ -273,13 +303,17 @@ impl fmt::Debug for Digest {
 impl FromStr for Digest {
     type Err = ValueError;
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let bad = || ValueError(format!("`{text}` is no digest of 64 lower-case hexadecimal digits"));
+        let bad =
+            || ValueError(format!("`{text}` is no digest of 64 lower-case hexadecimal digits"));
         if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(bad());
         }
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            *byte = std::str::from_utf8(pair).ok().and_then(|p| u8::from_str_radix(p, 16).ok()).ok_or_else(bad)?;
+            *byte = std::str::from_utf8(pair)
+                .ok()
+                .and_then(|p| u8::from_str_radix(p, 16).ok())
+                .ok_or_else(bad)?;
         }
         Ok(Self(bytes))
     }
@@ -299,7 +333,11 @@ impl FromStr for Ratio {
     type Err = ValueError;
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let amount: Amount = text.parse()?;
-        if amount >= Amount::ZERO && amount.get() <= Decimal::ONE { Ok(Self(amount)) } else { Err(ValueError(format!("`{text}` is not between 0 and 1"))) }
+        if amount >= Amount::ZERO && amount.get() <= Decimal::ONE {
+            Ok(Self(amount))
+        } else {
+            Err(ValueError(format!("`{text}` is not between 0 and 1")))
+        }
     }
 }
 as_string!(Ratio, {"type": "string", "pattern": "^[01](\\.[0-9]{1,9})?$", "x-class": "internal"});
@@ -325,7 +363,9 @@ impl FromStr for Name {
     type Err = ValueError;
     fn from_str(text: &str) -> Result<Self, ValueError> {
         if text.is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
-            return Err(ValueError("a name has 1 to 200 characters and no control characters".to_owned()));
+            return Err(ValueError(
+                "a name has 1 to 200 characters and no control characters".to_owned(),
+            ));
         }
         Ok(Self(text.to_owned()))
     }

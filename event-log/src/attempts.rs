@@ -1,10 +1,10 @@
 //! Who tried what: every authenticated command with its outcome, beside the log and not in it (a
 //! stranger must not be able to grow a business's proof). Never the command's data.
 //!
-//! A file of its own with one writing thread, or a table in the log's own database. Rows are written
-//! in groups without waiting for the disk. What is kept is bounded by age and number, apart for each
-//! business, and apart for what was accepted and what was refused: nobody can push out another's
-//! attempts, and refused commands push out no evidence of what was done.
+//! A file of its own with one writing thread, or a table in the log's own database. Rows are
+//! written in groups without waiting for the disk. What is kept is bounded by age and number, apart
+//! for each business, and apart for what was accepted and what was refused: nobody can push out
+//! another's attempts, and refused commands push out no evidence of what was done.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -34,14 +34,18 @@ pub struct Caps {
 
 impl Default for Caps {
     fn default() -> Self {
-        Self { per_business: ATTEMPTS_PER_BUSINESS_MAX, per_principal: ATTEMPTS_PER_PRINCIPAL_MAX, prune_every: 10_000 }
+        Self {
+            per_business: ATTEMPTS_PER_BUSINESS_MAX,
+            per_principal: ATTEMPTS_PER_PRINCIPAL_MAX,
+            prune_every: 10_000,
+        }
     }
 }
 
 /// Longest that somebody waits to have one kept.
 const KEEP_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(1);
-/// How often, a second apart, keeping some is tried again while PostgreSQL is away. One whose answer got
-/// lost may be there twice: better than not at all.
+/// How often, a second apart, keeping some is tried again while PostgreSQL is away. One whose
+/// answer got lost may be there twice: better than not at all.
 #[cfg(feature = "postgres")]
 const KEEP_TRIES_MAX: u32 = 60;
 /// How long a first row waits for others.
@@ -51,7 +55,10 @@ const COMPANY_WAIT: std::time::Duration = std::time::Duration::from_millis(10);
 fn without_keys(connection: &Connection) -> rusqlite::Result<()> {
     let version: u32 = connection.query_row("PRAGMA user_version", [], |r| r.get(0))?;
     if version == 0 {
-        connection.execute_batch("UPDATE attempts SET key = '' WHERE length(key) <> 64; PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE)")?;
+        connection.execute_batch(
+            "UPDATE attempts SET key = '' WHERE length(key) <> 64; PRAGMA \
+            user_version = 1; PRAGMA wal_checkpoint(TRUNCATE)",
+        )?;
     }
     Ok(())
 }
@@ -112,8 +119,9 @@ impl Attempts {
         Self::with(path, Caps::default())
     }
 
-    /// The same with a look at what is too many after so many as the caps say, for tests at their edges; what
-    /// is too many stands in the database (`attempt_caps`), where this program can't change it.
+    /// The same with a look at what is too many after so many as the caps say, for tests at their
+    /// edges; what is too many stands in the database (`attempt_caps`), where this program can't
+    /// change it.
     ///
     /// # Errors
     /// When it can't be opened.
@@ -121,10 +129,15 @@ impl Attempts {
         let writer = Connection::open(path).map_err(|e| storage(&e))?;
         writer.execute_batch(SCHEMA).map_err(|e| storage(&e))?;
         without_keys(&writer).map_err(|e| storage(&e))?;
-        let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|e| storage(&e))?;
+        let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .map_err(|e| storage(&e))?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let thread = crate::vital::thread("attempts", move || write(writer, jobs, caps)).map_err(|e| LogError::Storage(e.to_string()))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), kept: Kept::File(Arc::new(Mutex::new(reader)), Mutex::new(Some(thread))) })
+        let thread = crate::vital::thread("attempts", move || write(writer, jobs, caps))
+            .map_err(|e| LogError::Storage(e.to_string()))?;
+        Ok(Self {
+            queue: Mutex::new(Some(queue)),
+            kept: Kept::File(Arc::new(Mutex::new(reader)), Mutex::new(Some(thread))),
+        })
     }
 
     /// Those of a log in PostgreSQL.
@@ -148,8 +161,8 @@ impl Attempts {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps one attempt; waits a moment while the queue is full. The answer to a command does not wait
-    /// for a store that is away.
+    /// Keeps one attempt; waits a moment while the queue is full. The answer to a command does not
+    /// wait for a store that is away.
     pub async fn keep(&self, attempt: Attempt) {
         if let Some(queue) = self.queue()
             && tokio::time::timeout(KEEP_WAIT_MAX, queue.send(Job::Keep(attempt))).await.is_err()
@@ -194,9 +207,13 @@ impl Attempts {
         match &self.kept {
             Kept::File(reader, _) => {
                 let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-                let sql = "SELECT 0, at, actor, command_type, target, key, outcome, business FROM attempts ORDER BY n LIMIT ? OFFSET ?";
+                let sql = "SELECT 0, at, actor, command_type, target, key, outcome, business FROM \
+                    attempts ORDER BY n LIMIT ? OFFSET ?";
                 let read = || -> rusqlite::Result<Vec<Attempt>> {
-                    reader.prepare_cached(sql)?.query_map(params![limit, skip], |r| attempt(r, BusinessId(r.get(7)?)))?.collect()
+                    reader
+                        .prepare_cached(sql)?
+                        .query_map(params![limit, skip], |r| attempt(r, BusinessId(r.get(7)?)))?
+                        .collect()
                 };
                 read().map_err(|e| storage(&e))
             }
@@ -213,7 +230,9 @@ impl Attempts {
         match &self.kept {
             Kept::File(reader, _) => {
                 let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-                reader.query_row("SELECT count(*) FROM attempts", [], |r| r.get(0)).map_err(|e| storage(&e))
+                reader
+                    .query_row("SELECT count(*) FROM attempts", [], |r| r.get(0))
+                    .map_err(|e| storage(&e))
             }
             #[cfg(feature = "postgres")]
             Kept::Postgres(pool, _) => crate::postgres::attempts::all(pool).await,
@@ -225,26 +244,56 @@ impl Attempts {
     ///
     /// # Errors
     /// When they can't be read.
-    pub async fn list(&self, business: BusinessId, before: Option<u64>, limit: usize) -> Result<(Vec<(u64, Attempt)>, u64), LogError> {
+    pub async fn list(
+        &self,
+        business: BusinessId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<(Vec<(u64, Attempt)>, u64), LogError> {
         match &self.kept {
             Kept::File(reader, _) => {
                 let reader = Arc::clone(reader);
-                let read = move || list(&reader.lock().unwrap_or_else(PoisonError::into_inner), business, before, limit).map_err(|e| storage(&e));
-                tokio::task::spawn_blocking(read).await.unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
+                let read = move || {
+                    list(
+                        &reader.lock().unwrap_or_else(PoisonError::into_inner),
+                        business,
+                        before,
+                        limit,
+                    )
+                    .map_err(|e| storage(&e))
+                };
+                tokio::task::spawn_blocking(read)
+                    .await
+                    .unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
             }
             #[cfg(feature = "postgres")]
-            Kept::Postgres(pool, _) => crate::postgres::attempts::list(pool, business, before, limit).await,
+            Kept::Postgres(pool, _) => {
+                crate::postgres::attempts::list(pool, business, before, limit).await
+            }
         }
     }
 }
 
-fn list(reader: &Connection, business: BusinessId, before: Option<u64>, limit: usize) -> rusqlite::Result<(Vec<(u64, Attempt)>, u64)> {
-    let mut query =
-        reader.prepare_cached("SELECT n, at, actor, command_type, target, key, outcome FROM attempts WHERE business = ? AND n < ? ORDER BY n DESC LIMIT ?")?;
+fn list(
+    reader: &Connection,
+    business: BusinessId,
+    before: Option<u64>,
+    limit: usize,
+) -> rusqlite::Result<(Vec<(u64, Attempt)>, u64)> {
+    let mut query = reader.prepare_cached(
+        "SELECT n, at, actor, command_type, target, key, outcome FROM \
+            attempts WHERE business = ? AND n < ? ORDER BY n DESC LIMIT ?",
+    )?;
     let before = before.and_then(|n| i64::try_from(n).ok()).unwrap_or(i64::MAX);
-    let rows = query.query_map(params![business.0, before, limit], |r| Ok((r.get(0)?, attempt(r, business)?)))?;
+    let rows = query.query_map(params![business.0, before, limit], |r| {
+        Ok((r.get(0)?, attempt(r, business)?))
+    })?;
     let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    let total = reader.query_row("SELECT count(*) FROM attempts WHERE business = ?", [business.0], |r| r.get(0))?;
+    let total = reader.query_row(
+        "SELECT count(*) FROM attempts WHERE business = ?",
+        [business.0],
+        |r| r.get(0),
+    )?;
     Ok((rows, total))
 }
 
@@ -263,7 +312,11 @@ fn attempt(r: &rusqlite::Row<'_>, business: BusinessId) -> rusqlite::Result<Atte
 pub(crate) const AGE_MICROS_MAX: u64 = AGE_DAYS_MAX * 86_400_000_000;
 
 #[cfg(feature = "postgres")]
-async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receiver<Job>, caps: Caps) {
+async fn write_to_postgres(
+    pool: sqlx::postgres::PgPool,
+    mut jobs: mpsc::Receiver<Job>,
+    caps: Caps,
+) {
     let (mut since_prune, mut touched) = (0, BTreeSet::new());
     while let Some(first) = jobs.recv().await {
         fail::fail_point!("attempts");
@@ -306,7 +359,8 @@ async fn write_to_postgres(pool: sqlx::postgres::PgPool, mut jobs: mpsc::Receive
     }
 }
 
-/// Forgets of one business what is beyond its caps: ?1 the business, ?2 for all, ?3 for one principal.
+/// Forgets of one business what is beyond its caps: ?1 the business, ?2 for all, ?3 for one
+/// principal.
 pub(crate) const PRUNE: &str = "
 DELETE FROM attempts WHERE n IN (
   SELECT n FROM (
@@ -315,12 +369,21 @@ DELETE FROM attempts WHERE n IN (
     FROM (SELECT n, actor, outcome <> 'accepted' AS refused FROM attempts WHERE business = ?1) a) b
   WHERE of_all > ?2 OR (refused AND of_actor > ?3))";
 
-fn prune(connection: &Connection, touched: &BTreeSet<BusinessId>, caps: Caps) -> rusqlite::Result<()> {
+fn prune(
+    connection: &Connection,
+    touched: &BTreeSet<BusinessId>,
+    caps: Caps,
+) -> rusqlite::Result<()> {
     for business in touched {
-        connection.prepare_cached(PRUNE)?.execute(params![business.0, caps.per_business, caps.per_principal])?;
+        connection.prepare_cached(PRUNE)?.execute(params![
+            business.0,
+            caps.per_business,
+            caps.per_principal
+        ])?;
     }
     let age = i64::try_from(AGE_MICROS_MAX).unwrap_or(i64::MAX);
-    connection.execute("DELETE FROM attempts WHERE at < (SELECT max(at) FROM attempts) - ?", [age])?;
+    connection
+        .execute("DELETE FROM attempts WHERE at < (SELECT max(at) FROM attempts) - ?", [age])?;
     Ok(())
 }
 
@@ -335,13 +398,23 @@ fn write(connection: Connection, mut jobs: mpsc::Receiver<Job>, caps: Caps) {
         let mut flushes = Vec::new();
         let group = || -> rusqlite::Result<()> {
             connection.execute_batch("BEGIN")?;
-            let mut insert =
-                connection.prepare_cached("INSERT INTO attempts(at, business, actor, command_type, target, key, outcome) VALUES (?, ?, ?, ?, ?, ?, ?)")?;
+            let mut insert = connection.prepare_cached(
+                "INSERT INTO attempts(at, business, actor, command_type, \
+                    target, key, outcome) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )?;
             let mut next = Some(first);
             while let Some(job) = next.take() {
                 match job {
                     Job::Keep(a) => {
-                        insert.execute(params![a.at.as_micros(), a.business.0, a.actor.0, a.command_type, a.target, a.key, a.outcome])?;
+                        insert.execute(params![
+                            a.at.as_micros(),
+                            a.business.0,
+                            a.actor.0,
+                            a.command_type,
+                            a.target,
+                            a.key,
+                            a.outcome
+                        ])?;
                         touched.insert(a.business);
                         since_prune += 1;
                     }

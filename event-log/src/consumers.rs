@@ -74,7 +74,8 @@ pub trait Consumers: Send + Sync {
 const SCHEMA: &str = "
 PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS consumers(
-  name TEXT PRIMARY KEY, position INTEGER NOT NULL, epoch INTEGER NOT NULL, owner BLOB, lease_until INTEGER NOT NULL, paused INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+  name TEXT PRIMARY KEY, position INTEGER NOT NULL, epoch INTEGER NOT NULL, owner BLOB, \
+  lease_until INTEGER NOT NULL, paused INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
 
 /// The consumers of a data folder, in a file of their own.
 pub struct LocalConsumers(Mutex<Connection>);
@@ -85,7 +86,9 @@ fn storage(e: rusqlite::Error) -> LogError {
 
 /// Milliseconds since 1970; the one process of a folder has one clock.
 fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn lease() -> i64 {
@@ -109,7 +112,11 @@ impl LocalConsumers {
     }
 
     fn change(&self, sql: &str, args: &[&dyn rusqlite::ToSql]) -> Result<bool, LogError> {
-        self.connection().prepare_cached(sql).and_then(|mut q| q.execute(args)).map(|n| n > 0).map_err(storage)
+        self.connection()
+            .prepare_cached(sql)
+            .and_then(|mut q| q.execute(args))
+            .map(|n| n > 0)
+            .map_err(storage)
     }
 }
 
@@ -117,30 +124,50 @@ impl LocalConsumers {
 impl Consumers for LocalConsumers {
     async fn claim(&self, name: &str, owner: Uuid) -> Result<Option<Claim>, LogError> {
         let connection = self.connection();
-        connection.execute("INSERT INTO consumers VALUES (?, 0, 0, NULL, 0, 0) ON CONFLICT DO NOTHING", [name]).map_err(storage)?;
+        connection
+            .execute(
+                "INSERT INTO consumers VALUES (?, 0, 0, NULL, 0, 0) ON CONFLICT DO NOTHING",
+                [name],
+            )
+            .map_err(storage)?;
         let sql = "UPDATE consumers SET epoch = epoch + 1, owner = ?2, lease_until = ?3 + ?4
-                   WHERE name = ?1 AND NOT paused AND (owner IS NULL OR owner = ?2 OR lease_until < ?3) RETURNING epoch, position";
-        connection.query_row(sql, params![name, owner, now(), lease()], |r| Ok(Claim { epoch: r.get(0)?, position: r.get(1)? })).optional().map_err(storage)
+                   WHERE name = ?1 AND NOT paused AND (owner IS NULL OR owner = ?2 OR lease_until \
+                   < ?3) RETURNING epoch, position";
+        connection
+            .query_row(sql, params![name, owner, now(), lease()], |r| {
+                Ok(Claim { epoch: r.get(0)?, position: r.get(1)? })
+            })
+            .optional()
+            .map_err(storage)
     }
 
     async fn renew(&self, name: &str, epoch: u64) -> Result<bool, LogError> {
         self.change(
-            "UPDATE consumers SET lease_until = ?3 WHERE name = ?1 AND epoch = ?2 AND owner IS NOT NULL AND NOT paused",
+            "UPDATE consumers SET lease_until = ?3 WHERE name = ?1 AND epoch = ?2 AND owner IS NOT \
+             NULL AND NOT paused",
             &[&name, &epoch, &(now() + lease())],
         )
     }
 
     async fn advance(&self, name: &str, epoch: u64, position: u64) -> Result<bool, LogError> {
-        let sql = "UPDATE consumers SET position = ?3, lease_until = ?4 WHERE name = ?1 AND epoch = ?2 AND owner IS NOT NULL";
+        let sql = "UPDATE consumers SET position = ?3, lease_until = ?4 WHERE name = ?1 AND epoch \
+            = ?2 AND owner IS NOT NULL";
         self.change(sql, &[&name, &epoch, &position, &(now() + lease())])
     }
 
     async fn release(&self, name: &str, epoch: u64) -> Result<(), LogError> {
-        self.change("UPDATE consumers SET owner = NULL WHERE name = ?1 AND epoch = ?2", &[&name, &epoch]).map(|_| ())
+        self.change(
+            "UPDATE consumers SET owner = NULL WHERE name = ?1 AND epoch = ?2",
+            &[&name, &epoch],
+        )
+        .map(|_| ())
     }
 
     async fn rewind(&self, name: &str, position: u64) -> Result<bool, LogError> {
-        self.change("UPDATE consumers SET position = ?2, epoch = epoch + 1, owner = NULL WHERE name = ?1", &[&name, &position])
+        self.change(
+            "UPDATE consumers SET position = ?2, epoch = epoch + 1, owner = NULL WHERE name = ?1",
+            &[&name, &position],
+        )
     }
 
     async fn pause(&self, name: &str, paused: bool) -> Result<bool, LogError> {
@@ -149,18 +176,30 @@ impl Consumers for LocalConsumers {
 
     async fn list(&self) -> Result<Vec<Consumer>, LogError> {
         let connection = self.connection();
-        let mut query = connection.prepare_cached("SELECT name, position, epoch, owner, lease_until, paused FROM consumers ORDER BY name").map_err(storage)?;
+        let mut query = connection
+            .prepare_cached(
+                "SELECT name, position, epoch, owner, \
+            lease_until, paused FROM consumers ORDER BY name",
+            )
+            .map_err(storage)?;
         let at = now();
         let consumer = |r: &rusqlite::Row<'_>| {
             let held: i64 = r.get(4)?;
             let owner: Option<Uuid> = r.get(3)?;
-            Ok(Consumer { name: r.get(0)?, position: r.get(1)?, epoch: r.get(2)?, owner: owner.filter(|_| held >= at), paused: r.get(5)? })
+            Ok(Consumer {
+                name: r.get(0)?,
+                position: r.get(1)?,
+                epoch: r.get(2)?,
+                owner: owner.filter(|_| held >= at),
+                paused: r.get(5)?,
+            })
         };
         query.query_map([], consumer).and_then(Iterator::collect).map_err(storage)
     }
 
     async fn put(&self, c: &Consumer) -> Result<(), LogError> {
-        let sql = "INSERT INTO consumers VALUES (?1, ?2, ?3, NULL, 0, ?4) ON CONFLICT DO UPDATE SET position = ?2, epoch = max(epoch, ?3) + 1, owner = NULL, paused = ?4";
+        let sql = "INSERT INTO consumers VALUES (?1, ?2, ?3, NULL, 0, ?4) ON CONFLICT DO UPDATE \
+            SET position = ?2, epoch = max(epoch, ?3) + 1, owner = NULL, paused = ?4";
         self.change(sql, &[&c.name, &c.position, &c.epoch, &c.paused]).map(|_| ())
     }
 }

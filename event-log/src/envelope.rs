@@ -13,7 +13,9 @@ use domain::ids::EventId;
 use domain::personal::{ContentDigest, Plaintext, SealedField, collect, resolve};
 use domain::privacy::{self, SubjectForgotten};
 use domain::values::Digest;
-use domain::{AggregateRef, BusinessId, DecodeError, Event, Kind, Meta, PrincipalId, SubjectId, Timestamp};
+use domain::{
+    AggregateRef, BusinessId, DecodeError, Event, Kind, Meta, PrincipalId, SubjectId, Timestamp,
+};
 use proof::canonical;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -77,7 +79,12 @@ pub enum SealError {
 /// Never: a string is always JSON.
 #[must_use]
 #[allow(clippy::expect_used, reason = "a string is always JSON")]
-pub fn event_id(business: BusinessId, principal: PrincipalId, command_id: &str, index: u32) -> EventId {
+pub fn event_id(
+    business: BusinessId,
+    principal: PrincipalId,
+    command_id: &str,
+    index: u32,
+) -> EventId {
     // serde_json escapes strings as RFC 8785 does; the golden vector holds us to it.
     let key = serde_json::to_string(command_id).expect("a string is always JSON");
     EventId(Uuid::new_v5(&business.0, format!("[\"{principal}\",{key},{index}]").as_bytes()))
@@ -136,8 +143,10 @@ impl Prepared {
     /// Adds the digest of the command, with its key as one more personal field.
     pub fn set_request(&mut self, digest: Digest, digest_key: &[u8; 32], subject: SubjectId) {
         let n = self.plaintexts.len();
-        self.request = Some(format!("{{\"digest\":\"{digest}\",\"digest_key\":{{\"$sealed\":{n}}}}}"));
-        self.plaintexts.push(Plaintext { subject, json: format!("\"{}\"", Digest(*digest_key)).into_bytes() });
+        self.request =
+            Some(format!("{{\"digest\":\"{digest}\",\"digest_key\":{{\"$sealed\":{n}}}}}"));
+        self.plaintexts
+            .push(Plaintext { subject, json: format!("\"{}\"", Digest(*digest_key)).into_bytes() });
     }
 
     /// The stored bytes.
@@ -152,12 +161,22 @@ impl Prepared {
         Ok(out.into_bytes())
     }
 
-    fn seal_all(&self, plaintexts: Vec<Plaintext>, keys: &SubjectKeys, entropy: &Entropy) -> Result<Vec<StoredSealed>, SealError> {
+    fn seal_all(
+        &self,
+        plaintexts: Vec<Plaintext>,
+        keys: &SubjectKeys,
+        entropy: &Entropy,
+    ) -> Result<Vec<StoredSealed>, SealError> {
         if plaintexts.is_empty() {
             return Ok(Vec::new());
         }
         let draft = &self.draft;
-        let place = Place { business: draft.business, kind: draft.aggregate.kind.as_str(), id: draft.aggregate.id, version: draft.version };
+        let place = Place {
+            business: draft.business,
+            kind: draft.aggregate.kind.as_str(),
+            id: draft.aggregate.id,
+            version: draft.version,
+        };
         let mut found = places(&self.data, "/data")?;
         if let Some(request) = &self.request {
             found.extend(places(request, "/request")?);
@@ -166,7 +185,10 @@ impl Prepared {
         if !found.iter().map(|(n, _)| *n).eq(0..plaintexts.len()) {
             return Err(SealError::NoKey);
         }
-        let sealed = plaintexts.into_iter().zip(&found).map(|(plain, (_, pointer))| seal(&place, pointer, plain, keys, entropy));
+        let sealed = plaintexts
+            .into_iter()
+            .zip(&found)
+            .map(|(plain, (_, pointer))| seal(&place, pointer, plain, keys, entropy));
         sealed.collect::<Option<Vec<_>>>().ok_or(SealError::NoKey)
     }
 
@@ -184,8 +206,14 @@ impl Prepared {
         if let Some(causation) = draft.causation {
             let _ = write!(out, "\"causation\":\"{causation}\",");
         }
-        let _ = write!(out, "\"command_id\":{},\"correlation\":\"{}\",\"data\":{data},", text(&draft.command_id)?, draft.correlation);
-        let _ = write!(out, "\"event_id\":\"{}\",\"id\":\"{}\",", self.event_id, draft.aggregate.id);
+        let _ = write!(
+            out,
+            "\"command_id\":{},\"correlation\":\"{}\",\"data\":{data},",
+            text(&draft.command_id)?,
+            draft.correlation
+        );
+        let _ =
+            write!(out, "\"event_id\":\"{}\",\"id\":\"{}\",", self.event_id, draft.aggregate.id);
         let _ = write!(out, "\"index\":{},\"kind\":\"{}\",", draft.index, draft.aggregate.kind);
         if let Some(at) = draft.occurred_at {
             let _ = write!(out, "\"occurred_at\":\"{at}\",");
@@ -201,7 +229,11 @@ impl Prepared {
         if !sealed.is_empty() {
             let _ = write!(out, "\"sealed\":{},", serde_json::to_string(sealed)?);
         }
-        let _ = write!(out, "\"type\":\"{}\",\"v\":{ENVELOPE_VERSION},\"version\":{}}}", kind.name, draft.version);
+        let _ = write!(
+            out,
+            "\"type\":\"{}\",\"v\":{ENVELOPE_VERSION},\"version\":{}}}",
+            kind.name, draft.version
+        );
         Ok(())
     }
 }
@@ -274,7 +306,13 @@ impl<'a> Stored<'a> {
     /// What rules compare of the envelope.
     #[must_use]
     pub fn meta(&self) -> Meta {
-        Meta { event_id: self.event_id, correlation: self.correlation, actor: self.actor, on_behalf_of: self.on_behalf_of, recorded_at: self.recorded_at }
+        Meta {
+            event_id: self.event_id,
+            correlation: self.correlation,
+            actor: self.actor,
+            on_behalf_of: self.on_behalf_of,
+            recorded_at: self.recorded_at,
+        }
     }
 
     /// When it happened: the world's clock where it is known, else ours.
@@ -288,7 +326,9 @@ impl<'a> Stored<'a> {
     /// # Errors
     /// [`DecodeError`], for a type or data that this program does not know.
     pub fn event(&self) -> Result<Event, DecodeError> {
-        resolve(self.sealed_fields(self.data, "/data"), || Event::decode(&self.r#type, self.schema, self.data.get()))
+        resolve(self.sealed_fields(self.data, "/data"), || {
+            Event::decode(&self.r#type, self.schema, self.data.get())
+        })
     }
 
     /// The digest of the command that made it; on index 0 only.
@@ -310,14 +350,22 @@ impl<'a> Stored<'a> {
     pub fn personal_fields(&self) -> Vec<(String, Arc<SealedField>)> {
         let fields = self.sealed_fields(self.data, "/data");
         let found = places(self.data.get(), "/data").unwrap_or_default();
-        found.into_iter().filter_map(|(n, pointer)| Some((pointer, Arc::clone(fields.get(n)?)))).collect()
+        found
+            .into_iter()
+            .filter_map(|(n, pointer)| Some((pointer, Arc::clone(fields.get(n)?))))
+            .collect()
     }
 
     fn sealed_fields(&self, raw: &RawValue, prefix: &str) -> Vec<Arc<SealedField>> {
         if self.sealed.is_empty() {
             return Vec::new();
         }
-        let place = Place { business: self.business, kind: self.kind.as_str(), id: self.id, version: self.version };
+        let place = Place {
+            business: self.business,
+            kind: self.kind.as_str(),
+            id: self.id,
+            version: self.version,
+        };
         let mut pointers = vec![String::new(); self.sealed.len()];
         for (n, pointer) in places(raw.get(), prefix).unwrap_or_default() {
             if let Some(slot) = pointers.get_mut(n) {

@@ -31,12 +31,13 @@ pub struct SubjectKey {
 
 impl SubjectKey {
     pub(crate) fn new(generation: u32, bytes: Zeroizing<[u8; 32]>) -> Result<Self, KeyringError> {
-        let unbound = UnboundKey::new(&AES_256_GCM, bytes.as_ref()).map_err(|_| KeyringError::Broken("a key has the wrong length".to_owned()))?;
+        let unbound = UnboundKey::new(&AES_256_GCM, bytes.as_ref())
+            .map_err(|_| KeyringError::Broken("a key has the wrong length".to_owned()))?;
         Ok(Self { generation, bytes, aead: LessSafeKey::new(unbound) })
     }
 
-    /// A random key that is kept nowhere: what is sealed under it nobody ever reads. The generation is
-    /// the one that was forgotten.
+    /// A random key that is kept nowhere: what is sealed under it nobody ever reads. The generation
+    /// is the one that was forgotten.
     ///
     /// # Errors
     /// Never: the key has the right length.
@@ -70,7 +71,9 @@ pub enum KeyringError {
     Broken(String),
     /// The key opens nothing any more, and its bytes are still in a file because somebody reads it.
     #[error(
-        "the key opens nothing any more, but it is not yet destroyed: another program reads the keyring's file, which keeps it from being emptied; it is tried again by itself, or send it again"
+        "the key opens nothing any more, but it is not yet destroyed: another program reads the \
+         keyring's file, which keeps it from being emptied; it is tried again by itself, or send \
+         it again"
     )]
     NotYetDestroyed,
 }
@@ -87,51 +90,83 @@ pub enum IfMissing {
 /// The keys of the data subjects of all businesses.
 #[async_trait]
 pub trait Keyring: Send + Sync {
-    /// The key under which new data about the subject is sealed; made, durably, if there is none. And
-    /// the epoch in which that is so: where several processes destroy keys, the append says it, and is
-    /// refused in a later one ([`crate::Append::keys`]).
-    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<(Arc<SubjectKey>, u64), KeyringError>;
+    /// The key under which new data about the subject is sealed; made, durably, if there is none.
+    /// And the epoch in which that is so: where several processes destroy keys, the append says it,
+    /// and is refused in a later one ([`crate::Append::keys`]).
+    async fn sealing_key(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+    ) -> Result<(Arc<SubjectKey>, u64), KeyringError>;
 
     /// The newest generation that the subject ever had a key of; `None` when it never had one.
-    async fn newest_generation(&self, business: BusinessId, subject: SubjectId) -> Result<Option<u32>, KeyringError>;
+    async fn newest_generation(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+    ) -> Result<Option<u32>, KeyringError>;
 
-    /// Makes the key of the next generation, unless that one is there: from now on new data is sealed
-    /// under it. With the epoch, as for [`Keyring::sealing_key`].
-    async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError>;
+    /// Makes the key of the next generation, unless that one is there: from now on new data is
+    /// sealed under it. With the epoch, as for [`Keyring::sealing_key`].
+    async fn open_generation(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        generation: u32,
+    ) -> Result<(Arc<SubjectKey>, u64), KeyringError>;
 
-    /// 32 random bytes of one name in a business, made at the first call: a secret that goes wherever the
-    /// keys go.
-    async fn secret(&self, business: BusinessId, name: SubjectId) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+    /// 32 random bytes of one name in a business, made at the first call: a secret that goes
+    /// wherever the keys go.
+    async fn secret(
+        &self,
+        business: BusinessId,
+        name: SubjectId,
+    ) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
         Ok(self.sealing_key(business, name).await?.0.bytes.clone())
     }
 
-    /// Takes in a secret that was kept elsewhere until now, unless there is one of that name: the first stays.
-    async fn adopt_secret(&self, business: BusinessId, name: SubjectId, bytes: Zeroizing<[u8; 32]>) -> Result<(), KeyringError>;
+    /// Takes in a secret that was kept elsewhere until now, unless there is one of that name: the
+    /// first stays.
+    async fn adopt_secret(
+        &self,
+        business: BusinessId,
+        name: SubjectId,
+        bytes: Zeroizing<[u8; 32]>,
+    ) -> Result<(), KeyringError>;
 
     /// Nothing is taken from memory that was known before now.
     async fn ask_anew(&self) {}
 
     /// The key of that generation; `None` once it is destroyed.
-    async fn opening_key(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError>;
+    async fn opening_key(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        generation: u32,
+    ) -> Result<Option<Arc<SubjectKey>>, KeyringError>;
 
     /// Goes up whenever any process destroys keys; always the same where there is one process.
     async fn epoch(&self) -> Result<u64, KeyringError> {
         Ok(0)
     }
 
-    /// Destroys the keys that the subject has in that business, up to a generation; says how many there
-    /// were.
+    /// Destroys the keys that the subject has in that business, up to a generation; says how many
+    /// there were.
     ///
-    /// # Errors
-    /// [`KeyringError::NotYetDestroyed`] when the keys open nothing any more and their bytes could not be
-    /// overwritten yet: the same call tries that again.
-    async fn destroy(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<u32, KeyringError>;
+    /// # Errors [`KeyringError::NotYetDestroyed`] when the keys open nothing any more and their
+    /// bytes could not be overwritten yet: the same call tries that again.
+    async fn destroy(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        up_to: u32,
+    ) -> Result<u32, KeyringError>;
 
     /// Whether the keys can be read: without them nothing can be opened or sealed.
     async fn check(&self) -> Result<(), KeyringError>;
 
-    /// Up to which position of that log the forgettings in it have been applied to these keys; 0 for a
-    /// log that was never applied.
+    /// Up to which position of that log the forgettings in it have been applied to these keys; 0
+    /// for a log that was never applied.
     async fn applied(&self, log: Digest) -> Result<u64, KeyringError>;
 
     /// Keeps that position, for this log and no other.

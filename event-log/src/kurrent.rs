@@ -1,14 +1,15 @@
 //! The log in a KurrentDB cluster, for several server processes.
 //!
 //! A business is the stream `business-<id>`; an event is our stored bytes under our event id, its
-//! revision its `seq` − 1, its commit position our position (so positions have gaps). What is read is
-//! read from a mirror: an SQLite file that a catch-up subscription fills, and that can be deleted at
-//! any time. Nothing is acknowledged before the mirror has it.
+//! revision its `seq` − 1, its commit position our position (so positions have gaps). What is read
+//! is read from a mirror: an SQLite file that a catch-up subscription fills, and that can be
+//! deleted at any time. Nothing is acknowledged before the mirror has it.
 //!
-//! An append is checked against the mirror at a revision and appended expecting that revision, so that
-//! nobody else's event can lie between. When the cluster refuses, or does not answer, the store waits
-//! until the mirror is as far as the stream, and looks for its own ids there, before it does anything
-//! again: the same bytes at the same revision, which the cluster recognises, or a new decision.
+//! An append is checked against the mirror at a revision and appended expecting that revision, so
+//! that nobody else's event can lie between. When the cluster refuses, or does not answer, the
+//! store waits until the mirror is as far as the stream, and looks for its own ids there, before it
+//! does anything again: the same bytes at the same revision, which the cluster recognises, or a new
+//! decision.
 
 mod cluster;
 mod commit;
@@ -63,11 +64,16 @@ pub struct Connecting(Arc<Cluster>);
 
 impl Connecting {
     /// Opens the log, with its mirror in a folder whose lock the caller holds, and waits until the
-    /// mirror has everything. `keyring` says whether keys were destroyed since an append was sealed.
+    /// mirror has everything. `keyring` says whether keys were destroyed since an append was
+    /// sealed.
     ///
     /// # Errors
     /// When the cluster can't be reached, or the folder can't be used.
-    pub async fn open(self, folder: &Path, keyring: Arc<dyn Keyring>) -> Result<KurrentLog, LogError> {
+    pub async fn open(
+        self,
+        folder: &Path,
+        keyring: Arc<dyn Keyring>,
+    ) -> Result<KurrentLog, LogError> {
         let Self(cluster) = self;
         let mirror = Arc::new(Mirror::open(folder, Arc::clone(&cluster)).await?);
         if let Err(e) = mirror.caught_up(CATCH_UP_MAX).await {
@@ -76,16 +82,29 @@ impl Connecting {
         }
         let (queue, queued) = mpsc::channel(QUEUE_MAX);
         let serving = Arc::new(Serving::default());
-        let committer = Committer::new(Arc::clone(&cluster), Arc::clone(&mirror), keyring, Arc::clone(&serving));
+        let committer = Committer::new(
+            Arc::clone(&cluster),
+            Arc::clone(&mirror),
+            keyring,
+            Arc::clone(&serving),
+        );
         let committing = crate::vital::task("kurrent-committer", committer.run(queued));
         let (queue, committing) = (Mutex::new(Some(queue)), Mutex::new(Some(committing)));
-        Ok(KurrentLog { queue, room: Arc::new(Semaphore::new(QUEUE_MAX)), cluster, mirror, committing, lease: Mutex::default(), serving })
+        Ok(KurrentLog {
+            queue,
+            room: Arc::new(Semaphore::new(QUEUE_MAX)),
+            cluster,
+            mirror,
+            committing,
+            lease: Mutex::default(),
+            serving,
+        })
     }
 }
 
 impl KurrentLog {
-    /// Takes an address, `esdb://…`. This comes before anything else of the process that speaks TLS: the
-    /// client must find no TLS provider installed.
+    /// Takes an address, `esdb://…`. This comes before anything else of the process that speaks
+    /// TLS: the client must find no TLS provider installed.
     ///
     /// # Errors
     /// When the address makes no sense.
@@ -95,21 +114,21 @@ impl KurrentLog {
 
     /// Says that the keys of this log are in a keyring that several processes share, for good.
     ///
-    /// # Errors
-    /// A sentence that says what to do when they are in a file, or when the cluster can't be reached.
+    /// # Errors A sentence that says what to do when they are in a file, or when the cluster can't
+    /// be reached.
     pub async fn serve_together(&self) -> Result<(), LogError> {
         lease::keep(&self.cluster, lease::Kept::Shared).await
     }
 
-    /// Sees to it that no other process serves this log, whose keys are in a file for good. When that can't
-    /// be kept up, nothing is appended any more.
+    /// Sees to it that no other process serves this log, whose keys are in a file for good. When
+    /// that can't be kept up, nothing is appended any more.
     ///
-    /// # Errors
-    /// A sentence that says what to do when another process serves, when the keys are in a shared keyring, or
-    /// when the cluster can't be reached.
+    /// # Errors A sentence that says what to do when another process serves, when the keys are in a
+    /// shared keyring, or when the cluster can't be reached.
     pub async fn serve_alone(&self) -> Result<(), LogError> {
         lease::keep(&self.cluster, lease::Kept::File).await?;
-        let lease = KeyringLease::take(Arc::clone(&self.cluster), Arc::clone(&self.serving)).await?;
+        let lease =
+            KeyringLease::take(Arc::clone(&self.cluster), Arc::clone(&self.serving)).await?;
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
         Ok(())
     }
@@ -120,10 +139,14 @@ impl EventLog for KurrentLog {
     async fn enqueue(&self, append: Append) -> Result<Pending, AppendError> {
         append.check_caps()?;
         let closed = || AppendError::Closed("the store is shutting down".to_owned());
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
+        let queue =
+            self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
         let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
         let (answer, pending) = oneshot::channel();
-        queue.send(Queued { append, answer, sent: false, _place: place }).await.map_err(|_| closed())?;
+        queue
+            .send(Queued { append, answer, sent: false, _place: place })
+            .await
+            .map_err(|_| closed())?;
         Ok(Pending(pending))
     }
 
@@ -131,11 +154,22 @@ impl EventLog for KurrentLog {
         self.mirror.log().find(business, id).await
     }
 
-    async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_aggregate(
+        &self,
+        business: BusinessId,
+        aggregate: AggregateRef,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
         self.mirror.log().read_aggregate(business, aggregate, after, limit).await
     }
 
-    async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_business(
+        &self,
+        business: BusinessId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
         self.mirror.log().read_business(business, after, limit).await
     }
 
@@ -202,7 +236,11 @@ impl EventLog for KurrentLog {
         self.mirror.broken(business).map_or(Ok(()), |why| Err(cant_say(why)))
     }
 
-    async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
+    async fn versions(
+        &self,
+        business: BusinessId,
+        aggregates: &[AggregateRef],
+    ) -> Result<Vec<u64>, LogError> {
         self.catch_up(business).await?;
         self.mirror.log().versions(business, aggregates).await
     }
@@ -228,7 +266,10 @@ impl EventLog for KurrentLog {
         if let Some(committing) = committing
             && tokio::time::timeout(CLOSE_MAX, committing).await.is_err()
         {
-            tracing::error!("what was queued could not be appended in time; whoever sent it has no answer and may send it again");
+            tracing::error!(
+                "what was queued could not be appended in time; whoever sent it has no answer and \
+                 may send it again"
+            );
         }
         let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(lease) = lease {

@@ -3,8 +3,8 @@
 //! - [`envelope`]: the stored event, its bytes and how they are read.
 //! - [`sealing`], [`keyring`]: personal fields become ciphertext before they are hashed.
 //! - [`log`]: the trait that a store fulfils, with its laws.
-//! - [`sqlite`]: the embedded store; `postgres`: the one for several processes; `kurrent`: the one in
-//!   a KurrentDB cluster.
+//! - [`sqlite`]: the embedded store; `postgres`: the one for several processes; `kurrent`: the one
+//!   in a KurrentDB cluster.
 //! - [`subscription`]: catching up and going live on any store.
 //! - [`prove`]: proofs of what is in the log. [`attempts`]: who tried what, beside the log.
 //! - [`consumers`]: places of those who act on it.
@@ -28,6 +28,9 @@ pub mod vital;
 pub use envelope::{Draft, Prepared, Recorded, RequestDigest, SealError, Stored};
 pub use keyring::{Keyring, KeyringError, SubjectKey};
 pub use loaded::{Loaded, typed};
-pub use log::{Append, AppendError, Chain, Committed, EventLog, Head, LogError, NewEvent, Pending, RawRow, is_last};
+pub use log::{
+    Append, AppendError, Chain, Committed, EventLog, Head, LogError, NewEvent, Pending, RawRow,
+    is_last,
+};
 pub use sealing::{Entropy, Seed, Unsealed, unseal};
 pub use subscription::{Subscription, Update};

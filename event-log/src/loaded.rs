@@ -10,7 +10,9 @@ use crate::log::LogError;
 /// # Errors
 /// [`LogError::Storage`] when they are none that this program knows; it says what to do.
 pub fn typed(bytes: &[u8]) -> Result<(Meta, Event), LogError> {
-    let unreadable = |why: String| LogError::Storage(format!("a stored event can't be read: {why}; run `minutebook verify`"));
+    let unreadable = |why: String| {
+        LogError::Storage(format!("a stored event can't be read: {why}; run `minutebook verify`"))
+    };
     let stored = Stored::parse(bytes).map_err(|e| unreadable(e.to_string()))?;
     Ok((stored.meta(), stored.event().map_err(|e| unreadable(e.to_string()))?))
 }

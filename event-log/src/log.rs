@@ -73,12 +73,20 @@ impl Append {
         let mut total = 0;
         for event in &self.events {
             if event.bytes.len() > EVENT_BYTES_MAX {
-                return Err(AppendError::TooLarge { what: "an event", bytes: event.bytes.len(), max: EVENT_BYTES_MAX });
+                return Err(AppendError::TooLarge {
+                    what: "an event",
+                    bytes: event.bytes.len(),
+                    max: EVENT_BYTES_MAX,
+                });
             }
             total += event.bytes.len();
         }
         if total > APPEND_BYTES_MAX {
-            return Err(AppendError::TooLarge { what: "an append", bytes: total, max: APPEND_BYTES_MAX });
+            return Err(AppendError::TooLarge {
+                what: "an append",
+                bytes: total,
+                max: APPEND_BYTES_MAX,
+            });
         }
         Ok(())
     }
@@ -156,7 +164,10 @@ pub enum LogError {
     #[error("{0}")]
     Locked(String),
     /// The file is damaged.
-    #[error("the log's file is damaged ({0}); run `minutebook verify`, then restore the last good backup")]
+    #[error(
+        "the log's file is damaged ({0}); run `minutebook verify`, then restore the last good \
+         backup"
+    )]
     Corrupt(String),
     /// The store failed.
     #[error("the log could not be read: {0}")]
@@ -221,8 +232,8 @@ pub fn is_last(page: &[Recorded], limit: usize) -> bool {
 /// Events that are read at once when an aggregate is loaded.
 const LOAD_PAGE: usize = 1_000;
 
-/// The log of one installation. What is read of it comes in pages: at most `limit` events, and no more
-/// once they have [`PAGE_BYTES_MAX`] bytes together.
+/// The log of one installation. What is read of it comes in pages: at most `limit` events, and no
+/// more once they have [`PAGE_BYTES_MAX`] bytes together.
 #[async_trait]
 pub trait EventLog: Send + Sync {
     /// Hands an append to the writer, in the order of the calls; waits while its queue is full.
@@ -237,13 +248,24 @@ pub trait EventLog: Send + Sync {
     async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError>;
 
     /// An aggregate's events after a version, at most `limit`.
-    async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
+    async fn read_aggregate(
+        &self,
+        business: BusinessId,
+        aggregate: AggregateRef,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError>;
 
     /// An aggregate, folded from all its events.
-    async fn load(&self, business: BusinessId, aggregate: AggregateRef) -> Result<Loaded, LogError> {
+    async fn load(
+        &self,
+        business: BusinessId,
+        aggregate: AggregateRef,
+    ) -> Result<Loaded, LogError> {
         let mut loaded = Loaded::empty(aggregate.kind);
         loop {
-            let events = self.read_aggregate(business, aggregate, loaded.version, LOAD_PAGE).await?;
+            let events =
+                self.read_aggregate(business, aggregate, loaded.version, LOAD_PAGE).await?;
             for recorded in &events {
                 loaded.evolve(&recorded.bytes)?;
             }
@@ -258,7 +280,8 @@ pub trait EventLog: Send + Sync {
         let Some(head) = self.head(business).await? else { return Ok(Timestamp::default()) };
         // What came after the head was asked for is newer still; it is not waited for.
         let last = self.read_business(business, head.seq - 1, 1).await?;
-        last.first().map_or(Ok(Timestamp::default()), |recorded| Ok(typed(&recorded.bytes)?.0.recorded_at))
+        last.first()
+            .map_or(Ok(Timestamp::default()), |recorded| Ok(typed(&recorded.bytes)?.0.recorded_at))
     }
 
     /// The clock of the store, where it has one of its own.
@@ -271,12 +294,17 @@ pub trait EventLog: Send + Sync {
         Ok(self.read_all(0, 1).await?.first().map(|first| Digest(leaf_hash(&first.bytes))))
     }
 
-    /// The events of erasures in the whole log after a position, at most `limit`: through an index, so
-    /// that a start does not grow with the log.
+    /// The events of erasures in the whole log after a position, at most `limit`: through an index,
+    /// so that a start does not grow with the log.
     async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
 
     /// A business's events after a `seq`, at most `limit`.
-    async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
+    async fn read_business(
+        &self,
+        business: BusinessId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError>;
 
     /// The whole installation's events after a position, at most `limit`.
     async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
@@ -286,7 +314,8 @@ pub trait EventLog: Send + Sync {
         let high = before.saturating_sub(1).min(self.end());
         let mut after = high.saturating_sub(limit as u64);
         loop {
-            let mut page = self.read_all(after, usize::try_from(high - after).unwrap_or(limit)).await?;
+            let mut page =
+                self.read_all(after, usize::try_from(high - after).unwrap_or(limit)).await?;
             match page.last().map(|r| r.position) {
                 // Full of bytes before it is there: what is nearest is what was asked for.
                 Some(last) if last < high => after = last,
@@ -333,7 +362,8 @@ pub trait EventLog: Send + Sync {
         *self.position().borrow()
     }
 
-    /// Why another process may have other keys for this log than this one: then none may be destroyed here.
+    /// Why another process may have other keys for this log than this one: then none may be
+    /// destroyed here.
     fn keys_elsewhere(&self) -> Option<String> {
         None
     }
@@ -343,15 +373,20 @@ pub trait EventLog: Send + Sync {
         false
     }
 
-    /// Waits until everything that any process has appended to a business before this call is what is read
-    /// here: for a store that reads from a copy.
+    /// Waits until everything that any process has appended to a business before this call is what
+    /// is read here: for a store that reads from a copy.
     async fn catch_up(&self, _business: BusinessId) -> Result<(), LogError> {
         Ok(())
     }
 
-    /// The versions of these aggregates now, 0 for one that is not there: everything that any process has
-    /// appended before this call is counted, and from then on is found by [`EventLog::find`] too.
-    async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError>;
+    /// The versions of these aggregates now, 0 for one that is not there: everything that any
+    /// process has appended before this call is counted, and from then on is found by
+    /// [`EventLog::find`] too.
+    async fn versions(
+        &self,
+        business: BusinessId,
+        aggregates: &[AggregateRef],
+    ) -> Result<Vec<u64>, LogError>;
 
     /// Every row as it lies in the store, after a position: for verification.
     async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError>;

@@ -1,12 +1,12 @@
 //! The log in PostgreSQL 15 or later, for several server processes at once.
 //!
 //! One task a process appends: what has queued up goes as one call of a function that takes the
-//! lock, checks, numbers and inserts (`migrations/3_move.sql`), so that a process that is stopped in
-//! the middle holds no lock. What the process believes of versions and ends of streams it sends
-//! along. Where a version is not so the function stores nothing and says how it is, and the batch is
-//! planned anew without what is refused; where a stream has only moved on, the events move along.
-//! Positions are given under the lock and held to the commit: no reader can see one before a smaller
-//! one (law 2).
+//! lock, checks, numbers and inserts (`migrations/3_move.sql`), so that a process that is stopped
+//! in the middle holds no lock. What the process believes of versions and ends of streams it sends
+//! along. Where a version is not so the function stores nothing and says how it is, and the batch
+//! is planned anew without what is refused; where a stream has only moved on, the events move
+//! along. Positions are given under the lock and held to the commit: no reader can see one before a
+//! smaller one (law 2).
 
 mod aggregates;
 mod appender;
@@ -59,7 +59,8 @@ macro_rules! page {
         concat!(
             "SELECT ",
             $columns,
-            " FROM (SELECT p.*, coalesce(sum(octet_length(bytes)) OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM (SELECT ",
+            " FROM (SELECT p.*, coalesce(sum(octet_length(bytes)) OVER (ORDER BY position ROWS \
+             BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM (SELECT ",
             $columns,
             " FROM events WHERE ",
             $of,
@@ -105,26 +106,41 @@ fn count(value: i64) -> u64 {
 /// What a database's refusal means, and what to do.
 pub(crate) fn log_error(e: &sqlx::Error) -> LogError {
     if matches!(e, sqlx::Error::PoolTimedOut) {
-        return LogError::Storage("all connections to PostgreSQL are busy, or it can't be reached; try again".to_owned());
+        return LogError::Storage(
+            "all connections to PostgreSQL are busy, or it can't be reached; try again".to_owned(),
+        );
     }
     let code = e.as_database_error().and_then(|d| d.code().map(std::borrow::Cow::into_owned));
     LogError::Storage(match code.as_deref() {
-        Some("28P01" | "28000") => format!("PostgreSQL does not let us in: {e}; check user and password of --log"),
+        Some("28P01" | "28000") => {
+            format!("PostgreSQL does not let us in: {e}; check user and password of --log")
+        }
         Some("3D000") => format!("{e}; create the database, then run `minutebook migrate --log …`"),
         Some("42501" | "42704" | "22023") => {
             format!(
-                "{e}; run `minutebook migrate --log …` as the owner of the database, and connect as a member of its roles minutebook_app_<database> and minutebook_keys_<database>"
+                "{e}; run `minutebook migrate --log …` as the owner of the database, and connect \
+                 as a member of its roles minutebook_app_<database> and minutebook_keys_<database>"
             )
         }
-        Some("42883") => format!("{e}; the schema was migrated under this program: start the program that migrated it"),
+        Some("42883") => format!(
+            "{e}; the schema was migrated under this program: start the program that migrated it"
+        ),
         Some("3F000" | "42P01") => format!("{e}; run `minutebook migrate --log …` first"),
         Some(_) | None => format!("PostgreSQL: {e}"),
     })
 }
 
 /// Asks, for so long: a connection whose other end is gone says nothing at all.
-pub(crate) async fn within<T>(at_most: Duration, asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    let late = |_| sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "PostgreSQL did not answer in time"));
+pub(crate) async fn within<T>(
+    at_most: Duration,
+    asked: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let late = |_| {
+        sqlx::Error::Io(std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            "PostgreSQL did not answer in time",
+        ))
+    };
     tokio::time::timeout(at_most, asked).await.map_err(late)?
 }
 
@@ -133,8 +149,8 @@ async fn read<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<
     within(ANSWER_MAX, asked).await.map_err(|e| log_error(&e))
 }
 
-/// The name of a role of one database: `minutebook_app_acme`. A long name of a database is cut, and told
-/// apart from others by its digest.
+/// The name of a role of one database: `minutebook_app_acme`. A long name of a database is cut, and
+/// told apart from others by its digest.
 #[must_use]
 pub fn role_name(of: &str, database: &str) -> String {
     /// Longest name that PostgreSQL keeps, in bytes.
@@ -143,7 +159,8 @@ pub fn role_name(of: &str, database: &str) -> String {
     if name.len() <= NAME_MAX {
         return name;
     }
-    let digest = domain::values::Digest(sha2::Sha256::digest(database.as_bytes()).into()).to_string();
+    let digest =
+        domain::values::Digest(sha2::Sha256::digest(database.as_bytes()).into()).to_string();
     let cut: String = name
         .chars()
         .take_while({
@@ -159,7 +176,8 @@ pub fn role_name(of: &str, database: &str) -> String {
 
 /// Options of a connection that works in a role of its database: `app` or `keys`.
 fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> {
-    let options = PgConnectOptions::from_str(url).map_err(|e| LogError::Storage(format!("--log is no address of PostgreSQL: {e}")))?;
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|e| LogError::Storage(format!("--log is no address of PostgreSQL: {e}")))?;
     let settings = [
         ("statement_timeout", STATEMENT_TIMEOUT),
         ("lock_timeout", LOCK_TIMEOUT),
@@ -172,21 +190,26 @@ fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> 
         // What is off counts as very dear, and what is dear would be compiled, for 40 ms.
         ("jit", "off"),
     ];
-    let options = options.options(settings).application_name("minutebook").disable_statement_logging();
+    let options =
+        options.options(settings).application_name("minutebook").disable_statement_logging();
     Ok(match role {
         Some(role) => {
-            let database = options.get_database().unwrap_or_else(|| options.get_username()).to_owned();
+            let database =
+                options.get_database().unwrap_or_else(|| options.get_username()).to_owned();
             options.options([("role", role_name(role, &database))])
         }
         None => options,
     })
 }
 
-/// Connections at once. One that went silent in the middle of a question is not waited for when it comes
-/// back: the pool itself would, for as long as the kernel does.
+/// Connections at once. One that went silent in the middle of a question is not waited for when it
+/// comes back: the pool itself would, for as long as the kernel does.
 pub(crate) fn pool_of(connections: u32) -> PgPoolOptions {
-    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(10));
-    pool.after_release(|connection, _| Box::pin(async move { within(PING_MAX, connection.ping()).await.map(|()| true) }))
+    let pool =
+        PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(10));
+    pool.after_release(|connection, _| {
+        Box::pin(async move { within(PING_MAX, connection.ping()).await.map(|()| true) })
+    })
 }
 
 impl PostgresLog {
@@ -197,12 +220,19 @@ impl PostgresLog {
     pub async fn open(url: &str) -> Result<Self, LogError> {
         schema::check(url).await?;
         let options = options(url, Some("app"))?;
-        let readers = pool_of(READERS_MAX).connect_with(options.clone()).await.map_err(|e| log_error(&e))?;
+        let readers =
+            pool_of(READERS_MAX).connect_with(options.clone()).await.map_err(|e| log_error(&e))?;
         let (moved, position) = watch::channel(follower::last_position(&readers).await?);
         let heard = Heard::default();
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let appender = crate::vital::task("log-appender", appender::run(options, jobs, moved.clone(), heard.clone()));
-        let follower = crate::vital::task("log-follower", follower::follow(readers.clone(), moved, heard.clone()));
+        let appender = crate::vital::task(
+            "log-appender",
+            appender::run(options, jobs, moved.clone(), heard.clone()),
+        );
+        let follower = crate::vital::task(
+            "log-follower",
+            follower::follow(readers.clone(), moved, heard.clone()),
+        );
         Ok(Self { queue, readers, position, heard, tasks: Mutex::new(vec![appender, follower]) })
     }
 
@@ -212,21 +242,40 @@ impl PostgresLog {
         &self.readers
     }
 
-    async fn list(&self, sql: &'static str, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let rows = read(sqlx::query(sql).bind(business.0).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers)).await;
+    async fn list(
+        &self,
+        sql: &'static str,
+        business: BusinessId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
+        let rows = read(
+            sqlx::query(sql)
+                .bind(business.0)
+                .bind(number(after))
+                .bind(number(limit as u64))
+                .fetch_all(&self.readers),
+        )
+        .await;
         rows?.iter().map(recorded).collect()
     }
 }
 
 fn recorded(row: &PgRow) -> Result<Recorded, LogError> {
     let read = || -> Result<Recorded, sqlx::Error> {
-        Ok(Recorded { position: count(row.try_get(0)?), business: BusinessId(row.try_get(1)?), seq: count(row.try_get(2)?), bytes: row.try_get(3)? })
+        Ok(Recorded {
+            position: count(row.try_get(0)?),
+            business: BusinessId(row.try_get(1)?),
+            seq: count(row.try_get(2)?),
+            bytes: row.try_get(3)?,
+        })
     };
     read().map_err(|e| log_error(&e))
 }
 
 fn head((business, seq, frontier): (Uuid, i64, Vec<u8>)) -> Result<Head, LogError> {
-    let frontier = Frontier::from_bytes(count(seq), &frontier).map_err(|e| LogError::Corrupt(format!("head of {business}: {e}")))?;
+    let frontier = Frontier::from_bytes(count(seq), &frontier)
+        .map_err(|e| LogError::Corrupt(format!("head of {business}: {e}")))?;
     Ok(Head { business: BusinessId(business), seq: count(seq), root: frontier.root() })
 }
 
@@ -241,54 +290,123 @@ impl EventLog for PostgresLog {
     }
 
     async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
-        let sql = "SELECT position, business, seq, bytes FROM events WHERE event_id = $1 AND business = $2";
-        let row = read(sqlx::query(sql).bind(id.0).bind(business.0).fetch_optional(&self.readers)).await?;
+        let sql = "SELECT position, business, seq, bytes FROM events WHERE event_id = $1 AND \
+            business = $2";
+        let row = read(sqlx::query(sql).bind(id.0).bind(business.0).fetch_optional(&self.readers))
+            .await?;
         row.as_ref().map(recorded).transpose()
     }
 
-    async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let sql = page!("position, business, seq, bytes", "business = $1 AND id = $2 AND kind = $3 AND version > $4", "version", "$5");
-        let query = sqlx::query(sql).bind(business.0).bind(aggregate.id).bind(aggregate.kind.as_str()).bind(number(after)).bind(number(limit as u64));
+    async fn read_aggregate(
+        &self,
+        business: BusinessId,
+        aggregate: AggregateRef,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
+        let sql = page!(
+            "position, business, seq, bytes",
+            "business = $1 AND id = $2 AND kind = $3 AND version > $4",
+            "version",
+            "$5"
+        );
+        let query = sqlx::query(sql)
+            .bind(business.0)
+            .bind(aggregate.id)
+            .bind(aggregate.kind.as_str())
+            .bind(number(after))
+            .bind(number(limit as u64));
         read(query.fetch_all(&self.readers)).await?.iter().map(recorded).collect()
     }
 
-    async fn load(&self, business: BusinessId, aggregate: AggregateRef) -> Result<Loaded, LogError> {
+    async fn load(
+        &self,
+        business: BusinessId,
+        aggregate: AggregateRef,
+    ) -> Result<Loaded, LogError> {
         aggregates::load(&self.readers, business, aggregate).await
     }
 
-    async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        self.list(page!("position, business, seq, bytes", "business = $1 AND seq > $2", "seq", "$3"), business, after, limit).await
+    async fn read_business(
+        &self,
+        business: BusinessId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
+        self.list(
+            page!("position, business, seq, bytes", "business = $1 AND seq > $2", "seq", "$3"),
+            business,
+            after,
+            limit,
+        )
+        .await
     }
 
     async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let sql = page!("position, business, seq, bytes", "position > $1", "position", "$2");
-        let rows = read(sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers)).await;
+        let rows = read(
+            sqlx::query(sql)
+                .bind(number(after))
+                .bind(number(limit as u64))
+                .fetch_all(&self.readers),
+        )
+        .await;
         rows?.iter().map(recorded).collect()
     }
 
     async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         // The kind stands in the text, as the partial index has it.
-        let sql = page!("position, business, seq, bytes", "kind = 'erasure' AND position > $1", "position", "$2");
-        let rows = read(sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers)).await;
+        let sql = page!(
+            "position, business, seq, bytes",
+            "kind = 'erasure' AND position > $1",
+            "position",
+            "$2"
+        );
+        let rows = read(
+            sqlx::query(sql)
+                .bind(number(after))
+                .bind(number(limit as u64))
+                .fetch_all(&self.readers),
+        )
+        .await;
         rows?.iter().map(recorded).collect()
     }
 
     async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
-        let row = read(sqlx::query_as("SELECT business, seq, frontier FROM heads WHERE business = $1").bind(business.0).fetch_optional(&self.readers)).await?;
+        let row = read(
+            sqlx::query_as("SELECT business, seq, frontier FROM heads WHERE business = $1")
+                .bind(business.0)
+                .fetch_optional(&self.readers),
+        )
+        .await?;
         row.map(head).transpose()
     }
 
     async fn heads(&self) -> Result<Vec<Head>, LogError> {
-        let rows = read(sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business").fetch_all(&self.readers)).await;
+        let rows = read(
+            sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business")
+                .fetch_all(&self.readers),
+        )
+        .await;
         rows?.into_iter().map(head).collect()
     }
 
-    async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
-        let (kinds, ids): (Vec<&str>, Vec<Uuid>) = aggregates.iter().map(|a| (a.kind.as_str(), a.id)).unzip();
-        let sql = "SELECT coalesce((SELECT e.version FROM events e WHERE e.business = $1 AND e.id = x.id AND e.kind = x.kind
-                                     ORDER BY e.business DESC, e.id DESC, e.kind DESC, e.version DESC LIMIT 1), 0)
+    async fn versions(
+        &self,
+        business: BusinessId,
+        aggregates: &[AggregateRef],
+    ) -> Result<Vec<u64>, LogError> {
+        let (kinds, ids): (Vec<&str>, Vec<Uuid>) =
+            aggregates.iter().map(|a| (a.kind.as_str(), a.id)).unzip();
+        let sql = "SELECT coalesce((SELECT e.version FROM events e WHERE e.business = $1 AND e.id \
+            = x.id AND e.kind = x.kind
+                                     ORDER BY e.business DESC, e.id DESC, e.kind DESC, e.version \
+                                     DESC LIMIT 1), 0)
                    FROM unnest($2::text[], $3::uuid[]) WITH ORDINALITY x(kind, id, i) ORDER BY x.i";
-        let found: Vec<i64> = read(sqlx::query_scalar(sql).bind(business.0).bind(kinds).bind(ids).fetch_all(&self.readers)).await?;
+        let found: Vec<i64> = read(
+            sqlx::query_scalar(sql).bind(business.0).bind(kinds).bind(ids).fetch_all(&self.readers),
+        )
+        .await?;
         Ok(found.into_iter().map(count).collect())
     }
 
@@ -311,8 +429,19 @@ impl EventLog for PostgresLog {
     }
 
     async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
-        let sql = page!("position, business, seq, kind, id, version, event_id, leaf, bytes", "position > $1", "position", "$2");
-        let rows = read(sqlx::query(sql).bind(number(after)).bind(number(limit as u64)).fetch_all(&self.readers)).await?;
+        let sql = page!(
+            "position, business, seq, kind, id, version, event_id, leaf, bytes",
+            "position > $1",
+            "position",
+            "$2"
+        );
+        let rows = read(
+            sqlx::query(sql)
+                .bind(number(after))
+                .bind(number(limit as u64))
+                .fetch_all(&self.readers),
+        )
+        .await?;
         let raw = |r: &PgRow| -> Result<RawRow, sqlx::Error> {
             Ok(RawRow {
                 position: count(r.try_get(0)?),
@@ -333,12 +462,20 @@ impl EventLog for PostgresLog {
         let asked = async {
             let mut tx = self.readers.begin().await?;
             tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-            let heads = sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business").fetch_all(&mut *tx).await?;
-            let ends = "SELECT (SELECT max(position) FROM events WHERE position > 0), (SELECT count(*) FROM events WHERE position < 1)";
+            let heads =
+                sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business")
+                    .fetch_all(&mut *tx)
+                    .await?;
+            let ends = "SELECT (SELECT max(position) FROM events WHERE position > 0), (SELECT \
+                count(*) FROM events WHERE position < 1)";
             Ok((heads, sqlx::query_as(ends).fetch_one(&mut *tx).await?))
         };
         let (heads, ends): (Vec<_>, (Option<i64>, i64)) = read(asked).await?;
-        Ok((heads.into_iter().map(head).collect::<Result<_, _>>()?, count(ends.0.unwrap_or(0)), count(ends.1)))
+        Ok((
+            heads.into_iter().map(head).collect::<Result<_, _>>()?,
+            count(ends.0.unwrap_or(0)),
+            count(ends.1),
+        ))
     }
 
     async fn close(&self) {

@@ -15,14 +15,26 @@ const PAGE: usize = 5_000;
 ///
 /// # Errors
 /// When the log can't be read.
-pub async fn event(log: &dyn EventLog, signer: &Signer, business: BusinessId, id: EventId) -> Result<Option<EventProof>, LogError> {
-    let (Some(recorded), Some(head)) = (log.find(business, id).await?, log.head(business).await?) else { return Ok(None) };
+pub async fn event(
+    log: &dyn EventLog,
+    signer: &Signer,
+    business: BusinessId,
+    id: EventId,
+) -> Result<Option<EventProof>, LogError> {
+    let (Some(recorded), Some(head)) = (log.find(business, id).await?, log.head(business).await?)
+    else {
+        return Ok(None);
+    };
     let mut leaves: Vec<Hash> = Vec::new();
     while (leaves.len() as u64) < head.seq {
         let room = usize::try_from(head.seq - leaves.len() as u64).unwrap_or(PAGE).min(PAGE);
         let page = log.read_business(business, leaves.len() as u64, room).await?;
         if page.is_empty() {
-            return Err(LogError::Corrupt(format!("the stream ends after {} of {} events", leaves.len(), head.seq)));
+            return Err(LogError::Corrupt(format!(
+                "the stream ends after {} of {} events",
+                leaves.len(),
+                head.seq
+            )));
         }
         leaves.extend(page.iter().map(|r| leaf_hash(&r.bytes)));
     }

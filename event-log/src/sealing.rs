@@ -43,8 +43,8 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// A seed from which every command and every key draws bytes of its own: one draw more, or another
-    /// order of commands, moves nothing else.
+    /// A seed from which every command and every key draws bytes of its own: one draw more, or
+    /// another order of commands, moves nothing else.
     #[must_use]
     pub fn apart() -> Self {
         Self { apart: true, ..Self::default() }
@@ -63,23 +63,27 @@ impl Seed {
 }
 
 impl Entropy {
-    /// The entropy of one command or one key, named by `label`: seeded apart, its bytes depend on that
-    /// alone.
+    /// The entropy of one command or one key, named by `label`: seeded apart, its bytes depend on
+    /// that alone.
     #[must_use]
     pub fn labelled(&self, label: &[u8]) -> Self {
         match self {
-            Self::Seeded(seed) if seed.apart => Self::Seeded(Arc::new(Seed { label: label.to_vec(), ..Seed::default() })),
+            Self::Seeded(seed) if seed.apart => {
+                Self::Seeded(Arc::new(Seed { label: label.to_vec(), ..Seed::default() }))
+            }
             Self::System | Self::Seeded(_) => self.clone(),
         }
     }
 
-    /// The entropy of a secret of the program's own, which is no part of what a seeded run compares: it
-    /// draws nothing from anybody else's.
+    /// The entropy of a secret of the program's own, which is no part of what a seeded run
+    /// compares: it draws nothing from anybody else's.
     #[must_use]
     pub fn on_its_own(&self, label: &[u8]) -> Self {
         match self {
             Self::System => Self::System,
-            Self::Seeded(_) => Self::Seeded(Arc::new(Seed { label: label.to_vec(), ..Seed::default() })),
+            Self::Seeded(_) => {
+                Self::Seeded(Arc::new(Seed { label: label.to_vec(), ..Seed::default() }))
+            }
         }
     }
 
@@ -94,7 +98,9 @@ impl Entropy {
             Self::Seeded(seed) => {
                 for chunk in bytes.chunks_mut(32) {
                     let drawn = seed.drawn.fetch_add(1, Ordering::Relaxed);
-                    let block = Sha256::new_with_prefix(&seed.label).chain_update(drawn.to_be_bytes()).finalize();
+                    let block = Sha256::new_with_prefix(&seed.label)
+                        .chain_update(drawn.to_be_bytes())
+                        .finalize();
                     chunk.copy_from_slice(block.get(..chunk.len()).unwrap_or_default());
                 }
             }
@@ -133,7 +139,10 @@ pub(crate) struct Place<'a> {
 
 impl Place<'_> {
     pub(crate) fn aad(&self, pointer: &str, generation: u32) -> String {
-        format!("{}|{}|{}|{}|{pointer}|{generation}", self.business, self.kind, self.id, self.version)
+        format!(
+            "{}|{}|{}|{}|{pointer}|{generation}",
+            self.business, self.kind, self.id, self.version
+        )
     }
 }
 
@@ -147,7 +156,13 @@ fn commitment(key: &SubjectKey, nonce: &[u8; 12]) -> hmac::Tag {
 pub type SubjectKeys = HashMap<SubjectId, Arc<SubjectKey>>;
 
 /// Seals one plaintext at its place; `None` when its subject has no key here.
-pub(crate) fn seal(place: &Place<'_>, pointer: &str, plain: Plaintext, keys: &SubjectKeys, entropy: &Entropy) -> Option<StoredSealed> {
+pub(crate) fn seal(
+    place: &Place<'_>,
+    pointer: &str,
+    plain: Plaintext,
+    keys: &SubjectKeys,
+    entropy: &Entropy,
+) -> Option<StoredSealed> {
     let key = keys.get(&plain.subject)?;
     let mut nonce = [0; 12];
     entropy.fill(&mut nonce);
@@ -185,24 +200,38 @@ impl<T> fmt::Debug for Unsealed<T> {
 ///
 /// # Errors
 /// [`KeyringError::Broken`] when ciphertext, place or commitment do not fit the key.
-pub async fn unseal<T: serde::de::DeserializeOwned>(keyring: &dyn Keyring, field: &SealedField) -> Result<Unsealed<T>, KeyringError> {
-    let Some(key) = keyring.opening_key(field.business, field.subject, field.generation).await? else {
+pub async fn unseal<T: serde::de::DeserializeOwned>(
+    keyring: &dyn Keyring,
+    field: &SealedField,
+) -> Result<Unsealed<T>, KeyringError> {
+    let Some(key) = keyring.opening_key(field.business, field.subject, field.generation).await?
+    else {
         return Ok(Unsealed::Forgotten);
     };
-    let broken = |why: &str| KeyringError::Broken(format!("a sealed field of subject {} {why}", field.subject));
+    let broken = |why: &str| {
+        KeyringError::Broken(format!("a sealed field of subject {} {why}", field.subject))
+    };
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| broken("is no base64url"));
-    let nonce: [u8; 12] = decode(&field.nonce)?.try_into().map_err(|_| broken("has a nonce of the wrong length"))?;
-    constant_time::verify_slices_are_equal(&decode(&field.commit)?, commitment(&key, &nonce).as_ref()).map_err(|_| broken("is committed to another key"))?;
+    let nonce: [u8; 12] =
+        decode(&field.nonce)?.try_into().map_err(|_| broken("has a nonce of the wrong length"))?;
+    constant_time::verify_slices_are_equal(
+        &decode(&field.commit)?,
+        commitment(&key, &nonce).as_ref(),
+    )
+    .map_err(|_| broken("is committed to another key"))?;
     let mut bytes = decode(&field.ct)?;
-    let plain =
-        key.aead.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(&field.aad), &mut bytes).map_err(|_| broken("does not open at its place"))?;
+    let plain = key
+        .aead
+        .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(&field.aad), &mut bytes)
+        .map_err(|_| broken("does not open at its place"))?;
     serde_json::from_slice(plain).map(Unsealed::Value).map_err(|_| broken("holds another type"))
 }
 
 /// The JSON pointers of the `{"$sealed": n}` in a JSON text, by n.
 pub(crate) fn places(json: &str, prefix: &str) -> Result<Vec<(usize, String)>, serde_json::Error> {
     let mut found = Vec::new();
-    Walk { path: prefix.to_owned(), found: &mut found }.deserialize(&mut serde_json::Deserializer::from_str(json))?;
+    Walk { path: prefix.to_owned(), found: &mut found }
+        .deserialize(&mut serde_json::Deserializer::from_str(json))?;
     Ok(found)
 }
 
@@ -244,7 +273,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<u64>, A::Error> {
         let mut i = 0;
-        while seq.next_element_seed(Walk { path: format!("{}/{i}", self.path), found: self.found })?.is_some() {
+        while seq
+            .next_element_seed(Walk { path: format!("{}/{i}", self.path), found: self.found })?
+            .is_some()
+        {
             i += 1;
         }
         Ok(None)

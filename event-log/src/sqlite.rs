@@ -55,22 +55,28 @@ impl Default for Options {
 pub struct FolderLock(#[allow(dead_code, reason = "held, not read")] File);
 
 impl FolderLock {
-    /// Takes the folder for this process; makes it when it is not there. Nobody but its owner may look
-    /// into it: keys, log and views lie there.
+    /// Takes the folder for this process; makes it when it is not there. Nobody but its owner may
+    /// look into it: keys, log and views lie there.
     ///
     /// # Errors
     /// [`LogError::Locked`] says what to do when another process has it.
     pub fn take(folder: &Path) -> Result<Self, LogError> {
         let storage = |e: std::io::Error| LogError::Storage(format!("{}: {e}", folder.display()));
         std::fs::create_dir_all(folder).map_err(storage)?;
-        let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(storage)?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(folder.join("lock"))
+            .map_err(storage)?;
         match file.try_lock() {
             Ok(()) => {
                 own(folder, false).map_err(storage)?;
                 Ok(Self(file))
             }
             Err(std::fs::TryLockError::WouldBlock) => Err(LogError::Locked(format!(
-                "the data folder {} is in use by another minutebook process; talk to that one with --server URL, or stop it first",
+                "the data folder {} is in use by another minutebook process; talk to that one with \
+                 --server URL, or stop it first",
                 folder.display()
             ))),
             Err(std::fs::TryLockError::Error(e)) => Err(storage(e)),
@@ -97,18 +103,29 @@ const OURS: [&str; 14] = [
     "mirror",
 ];
 
-/// Gives the folder and what is ours in it to their owner alone, whatever an earlier version left. What is
-/// gone meanwhile needs nothing.
+/// Gives the folder and what is ours in it to their owner alone, whatever an earlier version left.
+/// What is gone meanwhile needs nothing.
 #[cfg(unix)]
 fn own(folder: &Path, all: bool) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let tighten = |path: &Path, wanted: u32| {
         let there = std::fs::metadata(path).and_then(|m| {
             let mode = m.permissions().mode() & 0o777;
-            if mode & !wanted == 0 { Ok(()) } else { std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & wanted)) }
+            if mode & !wanted == 0 {
+                Ok(())
+            } else {
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & wanted))
+            }
         });
-        let named = |e: std::io::Error| std::io::Error::new(e.kind(), format!("{} can't be made its owner's alone: {e}", path.display()));
-        there.or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(named(e)) })
+        let named = |e: std::io::Error| {
+            std::io::Error::new(
+                e.kind(),
+                format!("{} can't be made its owner's alone: {e}", path.display()),
+            )
+        };
+        there.or_else(
+            |e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(named(e)) },
+        )
     };
     tighten(folder, 0o700)?;
     for entry in std::fs::read_dir(folder)? {
@@ -167,7 +184,9 @@ pub struct SqliteLog {
 
 pub(crate) fn log_error(e: &rusqlite::Error) -> LogError {
     match e.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => LogError::Corrupt(e.to_string()),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+            LogError::Corrupt(e.to_string())
+        }
         Some(_) => LogError::Storage(e.to_string()),
         // No error of SQLite's: a value in the file is not what it must be.
         None => LogError::Corrupt(e.to_string()),
@@ -192,22 +211,33 @@ impl SqliteLog {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let (moved, position) = watch::channel(writer.last_position());
         let (count, trouble) = (writer.count()?, writer.trouble());
-        let thread = crate::vital::thread("log-writer", move || writer.run(jobs, &moved)).map_err(|e| LogError::Storage(e.to_string()))?;
+        let thread = crate::vital::thread("log-writer", move || writer.run(jobs, &moved))
+            .map_err(|e| LogError::Storage(e.to_string()))?;
         let known = Arc::new(Known::with_room_for(count));
         let (readers, filling) = (Readers::new(path), Arc::clone(&known));
         let file = readers.clone();
         // Until it is done, and if it fails, the filter only says "maybe".
-        std::thread::Builder::new().name("log-filter".to_owned()).spawn(move || file.fill(&filling)).map_err(|e| LogError::Storage(e.to_string()))?;
+        std::thread::Builder::new()
+            .name("log-filter".to_owned())
+            .spawn(move || file.fill(&filling))
+            .map_err(|e| LogError::Storage(e.to_string()))?;
         Ok(Self { queue, readers, known, position, trouble, writer: Mutex::new(Some(thread)) })
     }
 
     /// Takes in what another store has, at the places it has there: for a mirror of it.
     #[cfg(feature = "kurrentdb")]
-    pub(crate) async fn mirror(&self, append: Append, placed: Placed) -> Result<Pending, AppendError> {
+    pub(crate) async fn mirror(
+        &self,
+        append: Append,
+        placed: Placed,
+    ) -> Result<Pending, AppendError> {
         let new = self.known.add_append(&append);
         let (answer, pending) = oneshot::channel();
         let closed = |_| AppendError::Closed("the store is shutting down".to_owned());
-        self.queue.send(Job::Append(Queued { append, new, placed: Some(placed), answer })).await.map_err(closed)?;
+        self.queue
+            .send(Job::Append(Queued { append, new, placed: Some(placed), answer }))
+            .await
+            .map_err(closed)?;
         Ok(Pending(pending))
     }
 
@@ -231,7 +261,10 @@ impl EventLog for SqliteLog {
         let new = self.known.add_append(&append);
         let (answer, pending) = oneshot::channel();
         let closed = |_| AppendError::Closed("the store is shutting down".to_owned());
-        self.queue.send(Job::Append(Queued { append, new, placed: None, answer })).await.map_err(closed)?;
+        self.queue
+            .send(Job::Append(Queued { append, new, placed: None, answer }))
+            .await
+            .map_err(closed)?;
         Ok(Pending(pending))
     }
 
@@ -243,14 +276,25 @@ impl EventLog for SqliteLog {
         self.readers.find(business, id)
     }
 
-    async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_aggregate(
+        &self,
+        business: BusinessId,
+        aggregate: AggregateRef,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
         if !self.known.maybe_aggregate(business, aggregate) {
             return Ok(Vec::new());
         }
         self.readers.aggregate(business, aggregate, after, limit)
     }
 
-    async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_business(
+        &self,
+        business: BusinessId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.business(business, after, limit)).await
     }
@@ -287,7 +331,11 @@ impl EventLog for SqliteLog {
         self.trouble.borrow().clone()
     }
 
-    async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
+    async fn versions(
+        &self,
+        business: BusinessId,
+        aggregates: &[AggregateRef],
+    ) -> Result<Vec<u64>, LogError> {
         aggregates.iter().map(|a| self.readers.version(business, *a)).collect()
     }
 
@@ -320,17 +368,25 @@ fn is_a_log(path: &Path) -> Result<(), LogError> {
     if !path.exists() {
         return Ok(());
     }
-    let looking = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let looking =
+        rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
     let ours = looking.and_then(|c| {
-        let sql = "SELECT NOT EXISTS (SELECT 1 FROM sqlite_master) OR EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'events')";
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM sqlite_master) OR EXISTS (SELECT 1 FROM \
+            sqlite_master WHERE name = 'events')";
         c.query_row(sql, [], |r| r.get::<_, bool>(0))
     });
     match ours.map_err(|e| log_error(&e))? {
         true => Ok(()),
-        false => Err(LogError::Storage(format!("{} is a database of something else", path.display()))),
+        false => {
+            Err(LogError::Storage(format!("{} is a database of something else", path.display())))
+        }
     }
 }
 
-async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T, LogError> + Send + 'static) -> Result<T, LogError> {
-    tokio::task::spawn_blocking(read).await.unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    tokio::task::spawn_blocking(read)
+        .await
+        .unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
 }

@@ -56,7 +56,10 @@ impl Subscription {
                 self.told = true;
                 return Ok(Update::CaughtUp(known.max(self.after)));
             }
-            self.position.changed().await.map_err(|_| LogError::Storage("the log is closed".to_owned()))?;
+            self.position
+                .changed()
+                .await
+                .map_err(|_| LogError::Storage("the log is closed".to_owned()))?;
         }
     }
 
@@ -66,7 +69,8 @@ impl Subscription {
             None => Vec::new(),
         };
         // Nothing then is not nothing now.
-        let events = if ready.is_empty() { self.log.read_all(self.after, self.batch).await? } else { ready };
+        let events =
+            if ready.is_empty() { self.log.read_all(self.after, self.batch).await? } else { ready };
         if let Some(last) = events.last().filter(|_| events.len() == self.batch) {
             let (log, after, batch) = (Arc::clone(&self.log), last.position, self.batch);
             self.ahead = Some(tokio::spawn(async move { log.read_all(after, batch).await }));

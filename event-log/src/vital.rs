@@ -1,5 +1,6 @@
-//! Threads and tasks that a process can't do without. When one of them panics, what it did is done by nobody
-//! any more: the process says so wherever it is asked how it is, and ends, so that a supervisor starts it again.
+//! Threads and tasks that a process can't do without. When one of them panics, what it did is done
+//! by nobody any more: the process says so wherever it is asked how it is, and ends, so that a
+//! supervisor starts it again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -34,7 +35,10 @@ fn died(name: &'static str) {
 ///
 /// # Errors
 /// When there can be no more threads.
-pub fn thread(name: &'static str, work: impl FnOnce() + Send + 'static) -> std::io::Result<std::thread::JoinHandle<()>> {
+pub fn thread(
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
             died(name);
@@ -43,7 +47,10 @@ pub fn thread(name: &'static str, work: impl FnOnce() + Send + 'static) -> std::
 }
 
 /// Starts a task that must not panic.
-pub fn task(name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+pub fn task(
+    name: &'static str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         if AssertUnwindSafe(work).catch_unwind().await.is_err() {
             died(name);

@@ -39,20 +39,27 @@ impl Relay {
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, durable, FieldTable::default()).await?;
+        channel
+            .exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, durable, FieldTable::default())
+            .await?;
         Ok((connection, channel))
     }
 
     async fn send(&mut self, events: &[Recorded]) -> Result<(), String> {
-        let link = match self.link.take().filter(|(connection, _)| connection.status().connected()) {
+        let link = match self.link.take().filter(|(connection, _)| connection.status().connected())
+        {
             Some(link) => link,
             None => self.connect().await.map_err(|e| format!("RabbitMQ can't be reached: {e}"))?,
         };
         let channel = &link.1;
         let mut confirms = Vec::new();
         for recorded in events {
-            let Some(event) = public::cloud_event(recorded).map_err(|e| e.to_string())? else { continue };
-            let text = |name: &str| event.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+            let Some(event) = public::cloud_event(recorded).map_err(|e| e.to_string())? else {
+                continue;
+            };
+            let text = |name: &str| {
+                event.get(name).and_then(serde_json::Value::as_str).unwrap_or_default()
+            };
             let stored = recorded.stored().map_err(|e| e.to_string())?;
             let properties = BasicProperties::default()
                 .with_content_type("application/cloudevents+json; charset=utf-8".into())
@@ -62,7 +69,13 @@ impl Relay {
                 .with_app_id("minutebook".into());
             let key = format!("{}.{}", recorded.business, stored.r#type);
             let body = event.to_string();
-            let sent = channel.basic_publish(EXCHANGE.into(), key.into(), BasicPublishOptions::default(), body.as_bytes(), properties);
+            let sent = channel.basic_publish(
+                EXCHANGE.into(),
+                key.into(),
+                BasicPublishOptions::default(),
+                body.as_bytes(),
+                properties,
+            );
             confirms.push(sent.await.map_err(|e| format!("RabbitMQ: {e}"))?);
         }
         for confirm in confirms {
@@ -80,6 +93,8 @@ impl Relay {
 impl Effect for Relay {
     async fn act(&mut self, events: &[Recorded]) -> Result<(), String> {
         // A link that is not given back is not used again.
-        tokio::time::timeout(PATIENCE, self.send(events)).await.unwrap_or_else(|_| Err("RabbitMQ did not answer in time".to_owned()))
+        tokio::time::timeout(PATIENCE, self.send(events))
+            .await
+            .unwrap_or_else(|_| Err("RabbitMQ did not answer in time".to_owned()))
     }
 }

@@ -13,8 +13,8 @@ use uuid::Uuid;
 const PAGE: usize = 100;
 /// How often somebody who waits for its turn asks.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-// Promised: who dies is followed within ten seconds. A store that does not know since when a lease stands
-// counts from the first look at it.
+// Promised: who dies is followed within ten seconds. A store that does not know since when a lease
+// stands counts from the first look at it.
 const _: () = assert!(LEASE.as_secs() + 2 * ASK_EVERY.as_secs() <= 10);
 /// Longest pause after something went wrong.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -48,12 +48,20 @@ impl Runner {
             fail::fail_point!("consumer");
             match self.consumers.claim(self.name, self.owner).await {
                 Ok(Some(claim)) => {
-                    tracing::info!(consumer.name = self.name, consumer.epoch = claim.epoch, position = claim.position, "this process acts for a consumer");
+                    tracing::info!(
+                        consumer.name = self.name,
+                        consumer.epoch = claim.epoch,
+                        position = claim.position,
+                        "this process acts for a consumer"
+                    );
                     self.hold(claim, &mut effect, &mut stop).await;
                     let _ = self.consumers.release(self.name, claim.epoch).await;
                 }
                 Ok(None) => {}
-                Err(e) => tracing::warn!(consumer.name = self.name, error = %e, "a consumer's place could not be asked for"),
+                Err(e) => {
+                    tracing::warn!(consumer.name = self.name, error = %e, "a consumer's place \
+                        could not be asked for")
+                }
             }
             if !*stop.borrow() {
                 let _ = tokio::time::timeout(ASK_EVERY, stop.changed()).await;
@@ -63,23 +71,30 @@ impl Runner {
 
     /// Acts as long as the lease is held.
     async fn hold(&self, claim: Claim, effect: &mut impl Effect, stop: &mut watch::Receiver<bool>) {
-        let (mut position, mut moved, mut pause) = (claim.position, self.log.position(), ASK_EVERY / 4);
+        let (mut position, mut moved, mut pause) =
+            (claim.position, self.log.position(), ASK_EVERY / 4);
         while !*stop.borrow() {
             moved.mark_unchanged();
             let page = match self.log.read_all(position, PAGE).await {
                 Ok(page) => page,
                 Err(e) => {
-                    tracing::warn!(consumer.name = self.name, error = %e, "the log could not be read");
+                    tracing::warn!(consumer.name = self.name, error = %e, "the log could not be \
+                        read");
                     Vec::new()
                 }
             };
             let Some(last) = page.last().map(|r| r.position) else {
-                if !self.wait(claim.epoch, LEASE / 3, async { drop(moved.changed().await) }, stop).await {
+                if !self
+                    .wait(claim.epoch, LEASE / 3, async { drop(moved.changed().await) }, stop)
+                    .await
+                {
                     return;
                 }
                 continue;
             };
-            let Some(acted) = self.while_renewing(claim.epoch, effect.act(&page)).await else { return };
+            let Some(acted) = self.while_renewing(claim.epoch, effect.act(&page)).await else {
+                return;
+            };
             match acted {
                 Ok(()) => match self.consumers.advance(self.name, claim.epoch, last).await {
                     Ok(true) => {
@@ -89,9 +104,16 @@ impl Runner {
                             return;
                         }
                     }
-                    Ok(false) => return tracing::info!(consumer.name = self.name, consumer.epoch = claim.epoch, "another acts for this consumer now"),
+                    Ok(false) => {
+                        return tracing::info!(
+                            consumer.name = self.name,
+                            consumer.epoch = claim.epoch,
+                            "another acts for this consumer now"
+                        );
+                    }
                     Err(e) => {
-                        tracing::warn!(consumer.name = self.name, error = %e, "a consumer's place could not be moved; its events come again");
+                        tracing::warn!(consumer.name = self.name, error = %e, "a consumer's place \
+                            could not be moved; its events come again");
                         if !self.wait(claim.epoch, pause, std::future::pending(), stop).await {
                             return;
                         }
@@ -99,7 +121,12 @@ impl Runner {
                     }
                 },
                 Err(why) => {
-                    tracing::warn!(consumer.name = self.name, position, why, "a consumer could not act; it tries again");
+                    tracing::warn!(
+                        consumer.name = self.name,
+                        position,
+                        why,
+                        "a consumer could not act; it tries again"
+                    );
                     if !self.wait(claim.epoch, pause, std::future::pending(), stop).await {
                         return;
                     }
@@ -110,7 +137,13 @@ impl Runner {
     }
 
     /// Waits for something, at most so long, with the lease held; false when it is lost.
-    async fn wait(&self, epoch: u64, at_most: Duration, something: impl Future<Output = ()>, stop: &mut watch::Receiver<bool>) -> bool {
+    async fn wait(
+        &self,
+        epoch: u64,
+        at_most: Duration,
+        something: impl Future<Output = ()>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> bool {
         let waited = async {
             tokio::select! {
                 () = something => {}
@@ -118,7 +151,8 @@ impl Runner {
                 () = tokio::time::sleep(at_most) => {}
             }
         };
-        self.while_renewing(epoch, waited).await.is_some() && self.consumers.renew(self.name, epoch).await.unwrap_or(true)
+        self.while_renewing(epoch, waited).await.is_some()
+            && self.consumers.renew(self.name, epoch).await.unwrap_or(true)
     }
 
     /// Does something with the lease renewed meanwhile; `None` when it is lost.
@@ -128,7 +162,8 @@ impl Runner {
             tokio::select! {
                 done = &mut something => return Some(done),
                 () = tokio::time::sleep(LEASE / 3) => {
-                    // A store that can't be asked says nothing about the lease: moving the place will.
+                    // A store that can't be asked says nothing about the lease: moving the place
+                    // will.
                     if !self.consumers.renew(self.name, epoch).await.unwrap_or(true) {
                         return None;
                     }

@@ -50,12 +50,16 @@ pub fn cloud_event(recorded: &Recorded) -> Result<Option<Value>, serde_json::Err
     Ok(Some(Value::Object(event)))
 }
 
-/// Takes out of an event's data what stays inside: what is sealed, and digests over what is sealed. All that
-/// it leaves is listed in `public-form-<n>.txt`.
+/// Takes out of an event's data what stays inside: what is sealed, and digests over what is sealed.
+/// All that it leaves is listed in `public-form-<n>.txt`.
 pub fn keep_public(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            members.retain(|name, member| name != "artifact_digest" && member.get("$sealed").is_none() && member.get("digest_key").is_none());
+            members.retain(|name, member| {
+                name != "artifact_digest"
+                    && member.get("$sealed").is_none()
+                    && member.get("digest_key").is_none()
+            });
             members.values_mut().for_each(keep_public);
         }
         Value::Array(items) => {

@@ -1,11 +1,11 @@
 //! Generic streams: a small durable store of streams of any name, in a file of its own, behind
-//! KurrentDB's protocol. It is there for tests, for copies and for development of programs that speak
-//! with KurrentDB. It is no cluster: one node, no users, no projections, no persistent subscriptions,
-//! and nothing is ever scavenged.
+//! KurrentDB's protocol. It is there for tests, for copies and for development of programs that
+//! speak with KurrentDB. It is no cluster: one node, no users, no projections, no persistent
+//! subscriptions, and nothing is ever scavenged.
 //!
 //! One connection writes, on a thread of its own, what has queued up in one transaction with one
-//! fsync; all others open the file read-only. An event's position is where its record would lie in a
-//! file of records, as in KurrentDB: it grows, with gaps, and must not be counted with.
+//! fsync; all others open the file read-only. An event's position is where its record would lie in
+//! a file of records, as in KurrentDB: it grows, with gaps, and must not be counted with.
 
 mod reader;
 mod state;
@@ -18,7 +18,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kurrent_protocol::{Appended, Credentials, Cursor, Direction, Expected, Page, Proposed, Refusal, Store};
+use kurrent_protocol::{
+    Appended, Credentials, Cursor, Direction, Expected, Page, Proposed, Refusal, Store,
+};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -47,7 +49,9 @@ pub struct Streams {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it.
-    #[error("{0} is in use by another process; stop that one first, or choose another file with --data")]
+    #[error(
+        "{0} is in use by another process; stop that one first, or choose another file with --data"
+    )]
     Locked(String),
     /// It can't be read or written, or is something else.
     #[error("{0}: {1}")]
@@ -56,11 +60,14 @@ pub enum OpenError {
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS streams(
-  n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last INTEGER, tombstoned INTEGER NOT NULL DEFAULT 0,
+  n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last INTEGER, tombstoned INTEGER NOT NULL \
+  DEFAULT 0,
   truncate_before INTEGER NOT NULL DEFAULT 0, max_count INTEGER, max_age_seconds INTEGER) STRICT;
 CREATE TABLE IF NOT EXISTS events(
-  position INTEGER PRIMARY KEY, stream INTEGER NOT NULL, revision INTEGER NOT NULL, id BLOB NOT NULL, created INTEGER NOT NULL,
-  type TEXT NOT NULL, content_type TEXT NOT NULL, metadata BLOB NOT NULL, data BLOB NOT NULL) STRICT;
+  position INTEGER PRIMARY KEY, stream INTEGER NOT NULL, revision INTEGER NOT NULL, id BLOB NOT \
+  NULL, created INTEGER NOT NULL,
+  type TEXT NOT NULL, content_type TEXT NOT NULL, metadata BLOB NOT NULL, data BLOB NOT NULL) \
+  STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS events_by_revision ON events(stream, revision);
 CREATE INDEX IF NOT EXISTS events_by_id ON events(stream, id);";
 
@@ -75,8 +82,15 @@ impl Streams {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let name = path.display().to_string();
         let file = |e: &dyn std::fmt::Display| OpenError::File(name.clone(), e.to_string());
-        let lock_path = path.with_extension(path.extension().map_or("lock".into(), |e| format!("{}.lock", e.display())));
-        let lock = File::options().create(true).truncate(false).write(true).open(lock_path).map_err(|e| file(&e))?;
+        let lock_path = path.with_extension(
+            path.extension().map_or("lock".into(), |e| format!("{}.lock", e.display())),
+        );
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(lock_path)
+            .map_err(|e| file(&e))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => return Err(OpenError::Locked(name)),
@@ -84,19 +98,36 @@ impl Streams {
         }
         let connection = Connection::open(path).map_err(|e| file(&e))?;
         let found: (i64, i64) = connection
-            .query_row("SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)", [], |r| Ok((r.get(0)?, r.get(1)?)))
+            .query_row(
+                "SELECT (SELECT application_id FROM pragma_application_id), (SELECT \
+                count(*) FROM sqlite_schema)",
+                [],
+                |r| Ok((r.get(0)?, r.get(1)?)),
+            )
             .map_err(|e| file(&e))?;
         if found.0 != APPLICATION && found.1 > 0 {
             return Err(file(&"this is a database of something else; name a new file with --data"));
         }
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").map_err(|e| file(&e))?;
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+            .map_err(|e| file(&e))?;
         connection.pragma_update(None, "application_id", APPLICATION).map_err(|e| file(&e))?;
         connection.execute_batch(SCHEMA).map_err(|e| file(&e))?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let (writer, moved) = Writer::new(connection).map_err(|e| file(&e))?;
-        let thread = std::thread::Builder::new().name("streams".to_owned()).spawn(move || writer.run(jobs)).map_err(|e| file(&e))?;
+        let thread = std::thread::Builder::new()
+            .name("streams".to_owned())
+            .spawn(move || writer.run(jobs))
+            .map_err(|e| file(&e))?;
         let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX));
-        Ok(Self { queue: Mutex::new(Some(queue)), room, readers: Readers::new(path), moved, writer: Mutex::new(Some(thread)), _lock: lock })
+        Ok(Self {
+            queue: Mutex::new(Some(queue)),
+            room,
+            readers: Readers::new(path),
+            moved,
+            writer: Mutex::new(Some(thread)),
+            _lock: lock,
+        })
     }
 
     /// Writes what is queued and closes the file; what comes later is refused.
@@ -105,13 +136,19 @@ impl Streams {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let joined = tokio::task::spawn_blocking(move || writer.map(JoinHandle::join));
         if tokio::time::timeout(CLOSE_MAX, joined).await.is_err() {
-            tracing::warn!("somebody is still about to write; what was acknowledged is in the file");
+            tracing::warn!(
+                "somebody is still about to write; what was acknowledged is in the file"
+            );
         }
     }
 
-    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Job) -> Result<T, Refusal> {
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Job,
+    ) -> Result<T, Refusal> {
         let closed = || Refusal::Unavailable("the store is closed".to_owned());
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
+        let queue =
+            self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
         let (answer, answered) = oneshot::channel();
         queue.send(job(answer)).await.map_err(|_| closed())?;
         // While somebody waits for an answer the queue can be closed.
@@ -121,7 +158,10 @@ impl Streams {
 }
 
 fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     connection.pragma_update(None, "mmap_size", 1_u64 << 32)?;
     Ok(connection)
 }
@@ -139,11 +179,24 @@ impl Store for Streams {
         Ok(())
     }
 
-    async fn stream(&self, (): &(), name: &str, from: Cursor, direction: Direction, limit: usize) -> Result<Option<Page>, Refusal> {
+    async fn stream(
+        &self,
+        (): &(),
+        name: &str,
+        from: Cursor,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Option<Page>, Refusal> {
         self.readers.stream(name, from, direction, limit)
     }
 
-    async fn all(&self, (): &(), from: Cursor, direction: Direction, limit: usize) -> Result<Page, Refusal> {
+    async fn all(
+        &self,
+        (): &(),
+        from: Cursor,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Page, Refusal> {
         self.readers.all(from, direction, limit)
     }
 
@@ -151,15 +204,29 @@ impl Store for Streams {
         self.moved.clone()
     }
 
-    async fn append(&self, (): &(), name: &str, expected: Expected, events: Vec<Proposed>) -> Result<Appended, Refusal> {
+    async fn append(
+        &self,
+        (): &(),
+        name: &str,
+        expected: Expected,
+        events: Vec<Proposed>,
+    ) -> Result<Appended, Refusal> {
         let name: Arc<str> = name.into();
         let kib = events.iter().map(|e| e.data.len() + e.metadata.len()).sum::<usize>() / 1_024 + 1;
-        let place = Arc::clone(&self.room).acquire_many_owned(u32::try_from(kib.min(QUEUE_KIB_MAX)).unwrap_or(u32::MAX)).await;
+        let place = Arc::clone(&self.room)
+            .acquire_many_owned(u32::try_from(kib.min(QUEUE_KIB_MAX)).unwrap_or(u32::MAX))
+            .await;
         let place = place.map_err(|e| Refusal::Unavailable(e.to_string()))?;
         self.ask(|answer| Job::Append { name, expected, events, answer, _place: place }).await
     }
 
-    async fn delete(&self, (): &(), name: &str, expected: Expected, forever: bool) -> Result<Option<u64>, Refusal> {
+    async fn delete(
+        &self,
+        (): &(),
+        name: &str,
+        expected: Expected,
+        forever: bool,
+    ) -> Result<Option<u64>, Refusal> {
         let name: Arc<str> = name.into();
         self.ask(|answer| Job::Delete { name, expected, forever, answer }).await
     }

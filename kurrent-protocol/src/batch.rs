@@ -1,5 +1,5 @@
-//! Many appends on one call, answered as they become durable. An append may come in several messages
-//! with one correlation id; the last of them says that it is.
+//! Many appends on one call, answered as they become durable. An append may come in several
+//! messages with one correlation id; the last of them says that it is.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
-use crate::convert::{UuidForm, expected_from, expected_of, status, stream_identifier, stream_name, to_uuid, uuid};
+use crate::convert::{
+    UuidForm, expected_from, expected_of, status, stream_identifier, stream_name, to_uuid, uuid,
+};
 use crate::model::{Appended, Expected, Proposed, Store};
 use crate::read::all_position;
 use crate::wire::streams::batch_append_resp::{self, Result as Outcome, Success, success};
@@ -46,16 +48,30 @@ struct Parts {
 
 impl Parts {
     fn begin(options: Option<batch_append_req::Options>) -> Result<Begun, Refusal> {
-        let options = options.ok_or_else(|| Refusal::BadRequest("the first message of an append must have options".to_owned()))?;
-        let expected = expected_from!(options.expected_stream_position, batch_append_req::options::ExpectedStreamPosition, StreamPosition);
-        Ok(Begun { stream: stream_name(options.stream_identifier)?, expected, events: Vec::new(), bytes: 0, refused: None })
+        let options = options.ok_or_else(|| {
+            Refusal::BadRequest("the first message of an append must have options".to_owned())
+        })?;
+        let expected = expected_from!(
+            options.expected_stream_position,
+            batch_append_req::options::ExpectedStreamPosition,
+            StreamPosition
+        );
+        Ok(Begun {
+            stream: stream_name(options.stream_identifier)?,
+            expected,
+            events: Vec::new(),
+            bytes: 0,
+            refused: None,
+        })
     }
 
     fn take(&mut self, message: BatchAppendReq) -> Result<Option<Whole>, Refusal> {
         let correlation = uuid(message.correlation_id)?;
         if !self.open.contains_key(&correlation) {
             if self.open.len() >= OPEN_MAX {
-                return Err(Refusal::BadRequest(format!("{OPEN_MAX} appends were begun on this call and not finished")));
+                return Err(Refusal::BadRequest(format!(
+                    "{OPEN_MAX} appends were begun on this call and not finished"
+                )));
             }
             self.open.insert(correlation, Self::begin(message.options)?);
         }
@@ -90,41 +106,69 @@ impl Parts {
     }
 }
 
-fn answer(correlation: Uuid, stream: &str, expected: Expected, result: Result<Appended, Refusal>) -> BatchAppendResp {
+fn answer(
+    correlation: Uuid,
+    stream: &str,
+    expected: Expected,
+    result: Result<Appended, Refusal>,
+) -> BatchAppendResp {
     let result = match result {
         Ok(done) => Outcome::Success(Success {
-            current_revision_option: Some(done.revision.map_or(success::CurrentRevisionOption::NoStream(()), success::CurrentRevisionOption::CurrentRevision)),
-            position_option: Some(done.position.map_or(success::PositionOption::NoPosition(()), |at| success::PositionOption::Position(all_position(at)))),
+            current_revision_option: Some(done.revision.map_or(
+                success::CurrentRevisionOption::NoStream(()),
+                success::CurrentRevisionOption::CurrentRevision,
+            )),
+            position_option: Some(
+                done.position.map_or(success::PositionOption::NoPosition(()), |at| {
+                    success::PositionOption::Position(all_position(at))
+                }),
+            ),
         }),
         Err(refusal) => Outcome::Error(refusal.in_batch()),
     };
     BatchAppendResp {
         correlation_id: Some(to_uuid(correlation, UuidForm::Text)),
         stream_identifier: Some(stream_identifier(stream)),
-        expected_stream_position: Some(expected_of!(expected, batch_append_resp::ExpectedStreamPosition, StreamPosition, Any, NoStream, StreamExists)),
+        expected_stream_position: Some(expected_of!(
+            expected,
+            batch_append_resp::ExpectedStreamPosition,
+            StreamPosition,
+            Any,
+            NoStream,
+            StreamExists
+        )),
         result: Some(result),
     }
 }
 
 /// Answers each append of a call; they reach the store in the order in which they became whole.
-pub(crate) fn appends<S: Store>(store: Arc<S>, caller: S::Caller, messages: Streaming<BatchAppendReq>) -> impl Stream<Item = Result<BatchAppendResp, Status>> {
+pub(crate) fn appends<S: Store>(
+    store: Arc<S>,
+    caller: S::Caller,
+    messages: Streaming<BatchAppendReq>,
+) -> impl Stream<Item = Result<BatchAppendResp, Status>> {
     let room = Arc::new(Semaphore::new(OPEN_BYTES_MAX / KIB));
     let whole = async_stream::try_stream! {
         let (mut messages, mut parts) = (messages, Parts::default());
         while let Some(message) = messages.message().await? {
             if let Some(whole) = parts.take(message).map_err(status)? {
-                // More is taken once there is room for it: what is not answered yet is held in memory.
+                // More is taken once there is room for it: what is not answered yet is held in
+                // memory.
                 let size = u32::try_from(whole.begun.bytes / KIB + 1).unwrap_or(u32::MAX);
                 let room = Arc::clone(&room).acquire_many_owned(size).await.map_err(|e| Status::internal(e.to_string()))?;
                 yield (whole, room);
             }
         }
     };
-    // Unconstrained: each goes on until it is queued at its first poll, so that they are queued in order.
+    // Unconstrained: each goes on until it is queued at its first poll, so that they are queued in
+    // order.
     let append = move |whole: Result<(Whole, OwnedSemaphorePermit), Status>| {
         let (store, caller) = (Arc::clone(&store), caller.clone());
         tokio::task::unconstrained(async move {
-            let (Whole { correlation, begun: Begun { stream, expected, events, refused, .. } }, _room) = whole?;
+            let (
+                Whole { correlation, begun: Begun { stream, expected, events, refused, .. } },
+                _room,
+            ) = whole?;
             let result = match refused {
                 Some(refusal) => Err(refusal),
                 None => store.append(&caller, &stream, expected, events).await,

@@ -1,5 +1,5 @@
-//! Between what goes over the wire and what is meant. The wire says the same thing in many types: each
-//! of its messages has an "expected revision" and an "empty" of its own.
+//! Between what goes over the wire and what is meant. The wire says the same thing in many types:
+//! each of its messages has an "expected revision" and an "empty" of its own.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,8 @@ macro_rules! expected_of {
     ($expected:expr, $of:path, $revision:ident, $any:ident, $none:ident, $exists:ident) => {
         expected_of!($expected, $of, $revision, $any, $none, $exists, ())
     };
-    ($expected:expr, $of:path, $revision:ident, $any:ident, $none:ident, $exists:ident, $empty:expr) => {{
+    ($expected:expr, $of:path, $revision:ident, $any:ident, $none:ident, $exists:ident,
+        $empty:expr) => {{
         use $of as Of;
         match $expected {
             $crate::Expected::Revision(n) => Of::$revision(n),
@@ -55,16 +56,25 @@ const NAME_BYTES_MAX: usize = 1024;
 pub(crate) fn stream_name(wire: Option<wire::StreamIdentifier>) -> Result<String, Refusal> {
     let bytes = wire.map(|i| i.stream_name).unwrap_or_default();
     if bytes.is_empty() || bytes.len() > NAME_BYTES_MAX {
-        return Err(Refusal::BadRequest(format!("a stream's name must have 1 to {NAME_BYTES_MAX} bytes; this one has {}", bytes.len())));
+        return Err(Refusal::BadRequest(format!(
+            "a stream's name must have 1 to {NAME_BYTES_MAX} bytes; this one has {}",
+            bytes.len()
+        )));
     }
-    String::from_utf8(bytes.into()).map_err(|_| Refusal::BadRequest("a stream's name must be UTF-8".to_owned()))
+    String::from_utf8(bytes.into())
+        .map_err(|_| Refusal::BadRequest("a stream's name must be UTF-8".to_owned()))
 }
 
 pub(crate) fn uuid(wire: Option<wire::Uuid>) -> Result<Uuid, Refusal> {
     use wire::uuid::Value;
     match wire.and_then(|u| u.value) {
-        Some(Value::Structured(s)) => Ok(Uuid::from_u64_pair(s.most_significant_bits.cast_unsigned(), s.least_significant_bits.cast_unsigned())),
-        Some(Value::String(text)) => Uuid::parse_str(&text).map_err(|_| Refusal::BadRequest(format!("`{text}` is no UUID"))),
+        Some(Value::Structured(s)) => Ok(Uuid::from_u64_pair(
+            s.most_significant_bits.cast_unsigned(),
+            s.least_significant_bits.cast_unsigned(),
+        )),
+        Some(Value::String(text)) => {
+            Uuid::parse_str(&text).map_err(|_| Refusal::BadRequest(format!("`{text}` is no UUID")))
+        }
         None => Err(Refusal::BadRequest("a UUID is missing".to_owned())),
     }
 }
@@ -81,7 +91,10 @@ pub(crate) fn to_uuid(id: Uuid, form: UuidForm) -> wire::Uuid {
     let value = match form {
         UuidForm::Structured => {
             let (most, least) = id.as_u64_pair();
-            Value::Structured(Structured { most_significant_bits: most.cast_signed(), least_significant_bits: least.cast_signed() })
+            Value::Structured(Structured {
+                most_significant_bits: most.cast_signed(),
+                least_significant_bits: least.cast_signed(),
+            })
         }
         UuidForm::Text => Value::String(id.to_string()),
     };
@@ -105,17 +118,29 @@ pub(crate) fn read_event(event: Event, form: UuidForm) -> read_resp::Content {
         custom_metadata: event.metadata,
         data: event.data,
     };
-    read_resp::Content::Event(read_resp::ReadEvent { event: Some(recorded), link: None, position: Some(Position::CommitPosition(event.position)) })
+    read_resp::Content::Event(read_resp::ReadEvent {
+        event: Some(recorded),
+        link: None,
+        position: Some(Position::CommitPosition(event.position)),
+    })
 }
 
-fn proposed(id: Option<wire::Uuid>, mut metadata: HashMap<String, String>, custom: Bytes, data: Bytes) -> Result<Proposed, Refusal> {
+fn proposed(
+    id: Option<wire::Uuid>,
+    mut metadata: HashMap<String, String>,
+    custom: Bytes,
+    data: Bytes,
+) -> Result<Proposed, Refusal> {
     let mut needed = |name: &str| {
-        let missing = || Refusal::BadRequest(format!("required metadata property `{name}` is missing"));
+        let missing =
+            || Refusal::BadRequest(format!("required metadata property `{name}` is missing"));
         metadata.remove(name).filter(|v| !v.is_empty()).ok_or_else(missing)
     };
     let (event_type, content_type) = (needed("type")?, needed("content-type")?);
     if event_type.len().max(content_type.len()) > NAME_BYTES_MAX {
-        return Err(Refusal::BadRequest(format!("an event's type and content type may have {NAME_BYTES_MAX} bytes")));
+        return Err(Refusal::BadRequest(format!(
+            "an event's type and content type may have {NAME_BYTES_MAX} bytes"
+        )));
     }
     Ok(Proposed { id: uuid(id)?, event_type, content_type, metadata: custom, data })
 }
@@ -139,7 +164,11 @@ impl TryFrom<batch_append_req::ProposedMessage> for Proposed {
 impl Proposed {
     /// What it counts towards the largest append.
     pub(crate) fn bytes(&self) -> usize {
-        AROUND_BYTES + self.event_type.len() + self.content_type.len() + self.metadata.len() + self.data.len()
+        AROUND_BYTES
+            + self.event_type.len()
+            + self.content_type.len()
+            + self.metadata.len()
+            + self.data.len()
     }
 }
 

@@ -1,9 +1,10 @@
-//! Which events of `$all` a reader wants: by the beginning of the stream's name or of the type, or by
-//! a regular expression over one of them.
+//! Which events of `$all` a reader wants: by the beginning of the stream's name or of the type, or
+//! by a regular expression over one of them.
 //!
-//! An expression without look-around is matched in linear time, and so is "not what matches X", which is
-//! how the clients write what is to be left out (`^(?!X)`). Other look-around takes a backtracking
-//! engine: it is bounded in steps, short, and without counted repeats, which count as no steps.
+//! An expression without look-around is matched in linear time, and so is "not what matches X",
+//! which is how the clients write what is to be left out (`^(?!X)`). Other look-around takes a
+//! backtracking engine: it is bounded in steps, short, and without counted repeats, which count as
+//! no steps.
 
 use std::sync::Arc;
 
@@ -49,16 +50,22 @@ fn left_out(expression: &str) -> Option<&str> {
 }
 
 fn linear(expression: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(expression).size_limit(COMPILED_BYTES_MAX).dfa_size_limit(COMPILED_BYTES_MAX).build()
+    RegexBuilder::new(expression)
+        .size_limit(COMPILED_BYTES_MAX)
+        .dfa_size_limit(COMPILED_BYTES_MAX)
+        .build()
 }
 
 fn test(expression: Expression) -> Result<Test, Refusal> {
-    let bad = |why: &dyn std::fmt::Display| Refusal::BadRequest(format!("the filter's regular expression: {why}"));
+    let bad = |why: &dyn std::fmt::Display| {
+        Refusal::BadRequest(format!("the filter's regular expression: {why}"))
+    };
     let bytes = expression.regex.len() + expression.prefix.iter().map(String::len).sum::<usize>();
     if bytes > EXPRESSION_BYTES_MAX || expression.prefix.len() > PREFIXES_MAX {
         let count = expression.prefix.len();
         return Err(Refusal::BadRequest(format!(
-            "a filter may have {EXPRESSION_BYTES_MAX} bytes and {PREFIXES_MAX} prefixes; this one has {bytes} and {count}"
+            "a filter may have {EXPRESSION_BYTES_MAX} bytes and {PREFIXES_MAX} prefixes; this one \
+             has {bytes} and {count}"
         )));
     }
     let text = expression.regex.as_str();
@@ -73,13 +80,23 @@ fn test(expression: Expression) -> Result<Test, Refusal> {
     if let Some(Ok(regex)) = left_out(text).map(|x| linear(&format!("^(?:{x})"))) {
         return Ok(Test::Linear(regex, false));
     }
-    if !text.contains("(?=") && !text.contains("(?!") && !text.contains("(?<") && !text.contains('\\') {
+    if !text.contains("(?=")
+        && !text.contains("(?!")
+        && !text.contains("(?<")
+        && !text.contains('\\')
+    {
         return Err(bad(&plain));
     }
     if text.len() > LOOK_AROUND_BYTES_MAX || text.contains('{') {
-        return Err(bad(&format!("with look-around it may have {LOOK_AROUND_BYTES_MAX} bytes and no counted repeats {{n}}")));
+        return Err(bad(&format!(
+            "with look-around it may have {LOOK_AROUND_BYTES_MAX} bytes and no counted repeats \
+             {{n}}"
+        )));
     }
-    let built = fancy_regex::RegexBuilder::new(text).backtrack_limit(BACKTRACK_MAX).delegate_size_limit(COMPILED_BYTES_MAX).build();
+    let built = fancy_regex::RegexBuilder::new(text)
+        .backtrack_limit(BACKTRACK_MAX)
+        .delegate_size_limit(COMPILED_BYTES_MAX)
+        .build();
     built.map(|r| Test::LookAround(Box::new(r))).map_err(|e| bad(&e))
 }
 
@@ -87,16 +104,26 @@ impl Filter {
     pub(crate) fn new(wire: FilterOptions) -> Result<Arc<Self>, Refusal> {
         let multiplier = wire.checkpoint_interval_multiplier.max(1);
         let window = match wire.window {
-            Some(Window::Max(0)) => return Err(Refusal::BadRequest("a filter's window must be at least 1".to_owned())),
+            Some(Window::Max(0)) => {
+                return Err(Refusal::BadRequest("a filter's window must be at least 1".to_owned()));
+            }
             Some(Window::Max(n)) => n,
             Some(Window::Count(_)) | None => WINDOW,
         };
         let (by_stream, expression) = match wire.filter {
             Some(Wire::StreamIdentifier(e)) => (true, e),
             Some(Wire::EventType(e)) => (false, e),
-            None => return Err(Refusal::BadRequest("a filter needs `stream_identifier` or `event_type`".to_owned())),
+            None => {
+                return Err(Refusal::BadRequest(
+                    "a filter needs `stream_identifier` or `event_type`".to_owned(),
+                ));
+            }
         };
-        Ok(Arc::new(Self { by_stream, test: test(expression)?, window: window.saturating_mul(multiplier) }))
+        Ok(Arc::new(Self {
+            by_stream,
+            test: test(expression)?,
+            window: window.saturating_mul(multiplier),
+        }))
     }
 
     /// Whether the reader wants an event.
@@ -108,9 +135,11 @@ impl Filter {
         match &self.test {
             Test::Prefixes(all) => Ok(all.iter().any(|p| name.starts_with(p.as_str()))),
             Test::Linear(regex, wanted) => Ok(regex.is_match(name) == *wanted),
-            Test::LookAround(regex) => {
-                regex.is_match(name).map_err(|e| Refusal::BadRequest(format!("the filter's regular expression takes too long on `{name}`: {e}")))
-            }
+            Test::LookAround(regex) => regex.is_match(name).map_err(|e| {
+                Refusal::BadRequest(format!(
+                    "the filter's regular expression takes too long on `{name}`: {e}"
+                ))
+            }),
         }
     }
 }

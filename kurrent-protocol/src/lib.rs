@@ -1,9 +1,9 @@
 //! KurrentDB's gRPC protocol (v1), the server's side of a subset: reading, following and writing
 //! streams, and what clients ask for when they connect.
 //!
-//! The protocol is here once, over the trait [`Store`]; who implements it and calls [`listen`] can be
-//! read by any KurrentDB client. Written from what the MIT- and BSD-licensed clients send and expect,
-//! and from KurrentDB's public documentation. What is not there answers `UNIMPLEMENTED`.
+//! The protocol is here once, over the trait [`Store`]; who implements it and calls [`listen`] can
+//! be read by any KurrentDB client. Written from what the MIT- and BSD-licensed clients send and
+//! expect, and from KurrentDB's public documentation. What is not there answers `UNIMPLEMENTED`.
 
 mod batch;
 mod convert;
@@ -17,7 +17,9 @@ mod service;
 mod wire;
 
 pub use listen::{Listening, Tls, listen};
-pub use model::{Appended, Credentials, Cursor, Direction, Event, Expected, Page, Proposed, Store, StreamName};
+pub use model::{
+    Appended, Credentials, Cursor, Direction, Event, Expected, Page, Proposed, Store, StreamName,
+};
 pub use refusal::Refusal;
 
 /// Bytes that a message may have, either way.

@@ -56,13 +56,19 @@ pub struct Tls {
 impl Tls {
     fn acceptor(&self) -> Result<TlsAcceptor, String> {
         let named = |file: &PathBuf, e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&self.certificate).and_then(Iterator::collect);
+        let chain: Result<Vec<_>, _> =
+            CertificateDer::pem_file_iter(&self.certificate).and_then(Iterator::collect);
         let chain = chain.map_err(|e| named(&self.certificate, &e))?;
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| named(&self.key, &e))?;
         // Not the process's default provider: others may have chosen that, or nobody.
-        let builder = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::new(
+            rustls::crypto::aws_lc_rs::default_provider(),
+        ));
         let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
-        let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(|e| named(&self.certificate, &e))?;
+        let mut config = builder
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|e| named(&self.certificate, &e))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
@@ -96,10 +102,18 @@ impl Listening {
 ///
 /// # Errors
 /// When the address can't be had or the certificate can't be read.
-pub async fn listen<S: Store>(store: Arc<S>, address: &str, advertised: &str, tls: Option<&Tls>, stop: watch::Receiver<bool>) -> Result<Listening, String> {
+pub async fn listen<S: Store>(
+    store: Arc<S>,
+    address: &str,
+    advertised: &str,
+    tls: Option<&Tls>,
+    stop: watch::Receiver<bool>,
+) -> Result<Listening, String> {
     let acceptor = tls.map(Tls::acceptor).transpose()?;
     let named = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let listener = TcpListener::bind(address).await.map_err(|e| format!("can't listen on {address}: {e}; choose another address"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|e| format!("can't listen on {address}: {e}; choose another address"))?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     let host = if advertised.is_empty() { named } else { advertised };
     let service = Service {
@@ -111,9 +125,13 @@ pub async fn listen<S: Store>(store: Arc<S>, address: &str, advertised: &str, tl
         readers: Arc::new(Semaphore::new(READERS_MAX)),
     };
     // What is read has more around it than what was written.
-    let streams = StreamsServer::new(service.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX + (1 << 20));
+    let streams = StreamsServer::new(service.clone())
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX + (1 << 20));
     let mut routes = tonic::service::Routes::new(streams);
-    routes = routes.add_service(GossipServer::new(service.clone())).add_service(ServerFeaturesServer::new(service.clone()));
+    routes = routes
+        .add_service(GossipServer::new(service.clone()))
+        .add_service(ServerFeaturesServer::new(service.clone()));
     routes = routes.add_service(PersistentSubscriptionsServer::new(service));
     let health = axum::routing::get(|| async { axum::http::StatusCode::NO_CONTENT });
     let asked = axum::middleware::map_request(|mut request: axum::extract::Request| async move {
@@ -122,7 +140,9 @@ pub async fn listen<S: Store>(store: Arc<S>, address: &str, advertised: &str, tl
         }
         request
     });
-    let routes = tonic::service::Routes::from(routes.into_axum_router().route("/health/live", health).layer(asked));
+    let routes = tonic::service::Routes::from(
+        routes.into_axum_router().route("/health/live", health).layer(asked),
+    );
     let server = Server::builder()
         .accept_http1(true)
         .http2_keepalive_interval(Some(KEEPALIVE))
@@ -136,7 +156,9 @@ pub async fn listen<S: Store>(store: Arc<S>, address: &str, advertised: &str, tl
     };
     let serving = match acceptor {
         None => tokio::spawn(server.serve_with_incoming_shutdown(plain(listener), stopping)),
-        Some(acceptor) => tokio::spawn(server.serve_with_incoming_shutdown(secured(listener, acceptor), stopping)),
+        Some(acceptor) => {
+            tokio::spawn(server.serve_with_incoming_shutdown(secured(listener, acceptor), stopping))
+        }
     };
     Ok(Listening { address, serving, stop: stopped })
 }
@@ -164,7 +186,10 @@ fn accepted(listener: TcpListener) -> impl Stream<Item = (TcpStream, IpAddr)> {
 }
 
 /// Those among them that shake hands in time, each in a task of its own.
-fn secured(listener: TcpListener, acceptor: TlsAcceptor) -> impl Stream<Item = Result<tokio_rustls::server::TlsStream<Prompt>, std::io::Error>> {
+fn secured(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+) -> impl Stream<Item = Result<tokio_rustls::server::TlsStream<Prompt>, std::io::Error>> {
     let (shaken, served) = mpsc::channel(SHAKEN_MAX);
     let room = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     tokio::spawn(async move {
@@ -179,11 +204,17 @@ fn secured(listener: TcpListener, acceptor: TlsAcceptor) -> impl Stream<Item = R
             if peers.len() > HANDSHAKES_MAX {
                 peers.retain(|_, room| Arc::strong_count(room) > 1);
             }
-            let of_peer = peers.entry(peer).or_insert_with(|| Arc::new(Semaphore::new(HANDSHAKES_OF_A_PEER_MAX)));
-            let places = Arc::clone(of_peer).try_acquire_owned().and_then(|own| Ok((own, Arc::clone(&room).try_acquire_owned()?)));
+            let of_peer = peers
+                .entry(peer)
+                .or_insert_with(|| Arc::new(Semaphore::new(HANDSHAKES_OF_A_PEER_MAX)));
+            let places = Arc::clone(of_peer)
+                .try_acquire_owned()
+                .and_then(|own| Ok((own, Arc::clone(&room).try_acquire_owned()?)));
             let Ok(places) = places else { continue };
             tokio::spawn(async move {
-                if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(Prompt(connection))).await {
+                if let Ok(Ok(connection)) =
+                    tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(Prompt(connection))).await
+                {
                     let _ = shaken.send(Ok(connection)).await;
                 }
                 drop(places);

@@ -81,8 +81,8 @@ pub enum Direction {
     Backwards,
 }
 
-/// Where a page begins. Of a stream a number is a revision, and the page begins with it either way. Of
-/// `$all` it is a position: forwards the page begins with it, backwards with the one before it.
+/// Where a page begins. Of a stream a number is a revision, and the page begins with it either way.
+/// Of `$all` it is a position: forwards the page begins with it, backwards with the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cursor {
     /// Before the first.
@@ -146,17 +146,43 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// A part of a stream; `None` when there is no such stream.
-    async fn stream(&self, caller: &Self::Caller, name: &str, from: Cursor, direction: Direction, limit: usize) -> Result<Option<Page>, Refusal>;
+    async fn stream(
+        &self,
+        caller: &Self::Caller,
+        name: &str,
+        from: Cursor,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Option<Page>, Refusal>;
 
     /// A part of everything.
-    async fn all(&self, caller: &Self::Caller, from: Cursor, direction: Direction, limit: usize) -> Result<Page, Refusal>;
+    async fn all(
+        &self,
+        caller: &Self::Caller,
+        from: Cursor,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Page, Refusal>;
 
     /// Moves whenever something was written; closed when the store is.
     fn moved(&self) -> watch::Receiver<u64>;
 
     /// Appends, all or nothing.
-    async fn append(&self, caller: &Self::Caller, name: &str, expected: Expected, events: Vec<Proposed>) -> Result<Appended, Refusal>;
+    async fn append(
+        &self,
+        caller: &Self::Caller,
+        name: &str,
+        expected: Expected,
+        events: Vec<Proposed>,
+    ) -> Result<Appended, Refusal>;
 
-    /// Deletes a stream: so that it may be written again, or `forever`. Says the position of the deed.
-    async fn delete(&self, caller: &Self::Caller, name: &str, expected: Expected, forever: bool) -> Result<Option<u64>, Refusal>;
+    /// Deletes a stream: so that it may be written again, or `forever`. Says the position of the
+    /// deed.
+    async fn delete(
+        &self,
+        caller: &Self::Caller,
+        name: &str,
+        expected: Expected,
+        forever: bool,
+    ) -> Result<Option<u64>, Refusal>;
 }

@@ -1,8 +1,8 @@
 //! A connection that acknowledges at once what it receives.
 //!
-//! The stock Rust clients leave Nagle's algorithm on and send an append in several small writes: each
-//! but the first waits for an acknowledgement, which Linux puts off for 40 ms when there is nothing to
-//! send with it. Said after each read, because the kernel forgets it.
+//! The stock Rust clients leave Nagle's algorithm on and send an append in several small writes:
+//! each but the first waits for an acknowledgement, which Linux puts off for 40 ms when there is
+//! nothing to send with it. Said after each read, because the kernel forgets it.
 
 use std::io;
 use std::pin::Pin;
@@ -22,7 +22,11 @@ impl Prompt {
 }
 
 impl AsyncRead for Prompt {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.0).poll_read(context, buffer);
         if read.is_ready() {
             self.acknowledge();
@@ -32,7 +36,11 @@ impl AsyncRead for Prompt {
 }
 
 impl AsyncWrite for Prompt {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(context, bytes)
     }
 
@@ -44,7 +52,11 @@ impl AsyncWrite for Prompt {
         Pin::new(&mut self.0).poll_shutdown(context)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write_vectored(context, slices)
     }
 

@@ -16,8 +16,12 @@ use crate::convert::{UuidForm, read_event, status, stream_identifier, stream_nam
 use crate::filter::Filter;
 use crate::model::{Credentials, Cursor, Direction, Page, Store};
 use crate::wire::AllStreamPosition;
-use crate::wire::streams::read_req::options::{self, CountOption, FilterOption, StreamOption, all_options, stream_options, uuid_option};
-use crate::wire::streams::read_resp::{CaughtUp, Checkpoint, Content, FellBehind, Position, StreamNotFound, SubscriptionConfirmation};
+use crate::wire::streams::read_req::options::{
+    self, CountOption, FilterOption, StreamOption, all_options, stream_options, uuid_option,
+};
+use crate::wire::streams::read_resp::{
+    CaughtUp, Checkpoint, Content, FellBehind, Position, StreamNotFound, SubscriptionConfirmation,
+};
 use crate::wire::streams::{ReadResp, read_req};
 
 /// Events that are read at once.
@@ -58,7 +62,10 @@ fn said(content: Content) -> ReadResp {
 
 fn now() -> Option<Timestamp> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Some(Timestamp { seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: i32::try_from(since.subsec_nanos()).unwrap_or(0) })
+    Some(Timestamp {
+        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(since.subsec_nanos()).unwrap_or(0),
+    })
 }
 
 impl<S: Store> Reading<S> {
@@ -66,9 +73,19 @@ impl<S: Store> Reading<S> {
     ///
     /// # Errors
     /// When it makes no sense.
-    pub(crate) fn asked(store: Arc<S>, credentials: Option<Credentials>, caller: S::Caller, wire: read_req::Options) -> Result<(Self, Count), Refusal> {
-        let missing = |what: &str| Refusal::BadRequest(format!("`{what}` is missing in the request"));
-        let direction = if wire.read_direction() == options::ReadDirection::Forwards { Direction::Forwards } else { Direction::Backwards };
+    pub(crate) fn asked(
+        store: Arc<S>,
+        credentials: Option<Credentials>,
+        caller: S::Caller,
+        wire: read_req::Options,
+    ) -> Result<(Self, Count), Refusal> {
+        let missing =
+            |what: &str| Refusal::BadRequest(format!("`{what}` is missing in the request"));
+        let direction = if wire.read_direction() == options::ReadDirection::Forwards {
+            Direction::Forwards
+        } else {
+            Direction::Backwards
+        };
         let (of, from) = match wire.stream_option.ok_or_else(|| missing("stream_option"))? {
             StreamOption::Stream(s) => {
                 use stream_options::RevisionOption as R;
@@ -83,7 +100,9 @@ impl<S: Store> Reading<S> {
                 use all_options::AllOption as A;
                 let from = match a.all_option {
                     // Beyond what a place can be: some clients say "the end" so.
-                    Some(A::Position(p)) if i64::try_from(p.commit_position).is_err() => Cursor::End,
+                    Some(A::Position(p)) if i64::try_from(p.commit_position).is_err() => {
+                        Cursor::End
+                    }
                     Some(A::Position(p)) => Cursor::At(p.commit_position),
                     Some(A::End(_)) => Cursor::End,
                     Some(A::Start(_)) | None => Cursor::Start,
@@ -93,7 +112,9 @@ impl<S: Store> Reading<S> {
         };
         let filter = match wire.filter_option {
             Some(FilterOption::Filter(f)) if of == Of::All => Some(Filter::new(f)?),
-            Some(FilterOption::Filter(_)) => return Err(Refusal::BadRequest("only $all can be filtered".to_owned())),
+            Some(FilterOption::Filter(_)) => {
+                return Err(Refusal::BadRequest("only $all can be filtered".to_owned()));
+            }
             Some(FilterOption::NoFilter(_)) | None => None,
         };
         let count = match wire.count_option.ok_or_else(|| missing("count_option"))? {
@@ -103,15 +124,22 @@ impl<S: Store> Reading<S> {
             }
             CountOption::Subscription(_) => Count::Follow,
         };
-        let structured = matches!(wire.uuid_option.and_then(|o| o.content), Some(uuid_option::Content::Structured(_)) | None);
+        let structured = matches!(
+            wire.uuid_option.and_then(|o| o.content),
+            Some(uuid_option::Content::Structured(_)) | None
+        );
         let form = if structured { UuidForm::Structured } else { UuidForm::Text };
         let compatibility = wire.control_option.map_or(0, |c| c.compatibility);
-        Ok((Self { store, credentials, caller, of, from, direction, filter, form, compatibility }, count))
+        Ok((
+            Self { store, credentials, caller, of, from, direction, filter, form, compatibility },
+            count,
+        ))
     }
 
     /// The page at a place, in a task of its own, so that it is read while another is sent.
     fn page(&self, from: Cursor, limit: usize) -> JoinHandle<Result<Option<Page>, Refusal>> {
-        let (store, caller, of, direction) = (Arc::clone(&self.store), self.caller.clone(), self.of.clone(), self.direction);
+        let (store, caller, of, direction) =
+            (Arc::clone(&self.store), self.caller.clone(), self.of.clone(), self.direction);
         tokio::spawn(async move {
             match of {
                 Of::Stream(name) => store.stream(&caller, &name, from, direction, limit).await,
@@ -131,23 +159,35 @@ impl<S: Store> Reading<S> {
         }
     }
 
-    /// Sends `count` events, or what there is. What is wrong with the first page is said before anything
-    /// is sent: then it is the call that fails.
-    pub(crate) async fn once(self, count: u64) -> Result<impl Stream<Item = Result<ReadResp, Status>>, Refusal> {
+    /// Sends `count` events, or what there is. What is wrong with the first page is said before
+    /// anything is sent: then it is the call that fails.
+    pub(crate) async fn once(
+        self,
+        count: u64,
+    ) -> Result<impl Stream<Item = Result<ReadResp, Status>>, Refusal> {
         self.check_place().await?;
-        let most = if self.filter.is_some() { PAGE } else { usize::try_from(count).unwrap_or(FIRST_PAGE).min(FIRST_PAGE) };
+        let most = if self.filter.is_some() {
+            PAGE
+        } else {
+            usize::try_from(count).unwrap_or(FIRST_PAGE).min(FIRST_PAGE)
+        };
         let first = joined(self.page(self.from, most)).await?;
         Ok(self.pages(count, first))
     }
 
-    fn pages(mut self, count: u64, first: Option<Page>) -> impl Stream<Item = Result<ReadResp, Status>> {
+    fn pages(
+        mut self,
+        count: u64,
+        first: Option<Page>,
+    ) -> impl Stream<Item = Result<ReadResp, Status>> {
         async_stream::try_stream! {
             let (mut left, mut now) = (count, first);
             match (&now, &self.of) {
                 (None, Of::Stream(name)) => {
                     yield said(Content::StreamNotFound(StreamNotFound { stream_identifier: Some(stream_identifier(name)) }));
                 }
-                (Some(page), _) if self.compatibility > 0 && let Some(first) = self.begins_later(page) => {
+                (Some(page), _) if self.compatibility > 0
+                    && let Some(first) = self.begins_later(page) => {
                     yield said(Content::FirstStreamPosition(first));
                 }
                 (None, Of::All) | (Some(_), Of::Stream(_) | Of::All) => {}
@@ -165,7 +205,8 @@ impl<S: Store> Reading<S> {
                         yield said(read_event(event, self.form));
                     }
                 }
-                if page.next.is_none() && self.compatibility > 0 && self.direction == Direction::Forwards && let Some((_, last)) = page.ends {
+                if page.next.is_none() && self.compatibility > 0
+                    && self.direction == Direction::Forwards && let Some((_, last)) = page.ends {
                     yield said(Content::LastStreamPosition(last));
                 }
                 if let Some(ahead) = ahead.filter(|_| left > 0) {
@@ -182,7 +223,9 @@ impl<S: Store> Reading<S> {
             Cursor::Start => 0,
             Cursor::End => return None,
         };
-        page.ends.map(|(first, _)| first).filter(|first| *first > asked && self.direction == Direction::Forwards)
+        page.ends
+            .map(|(first, _)| first)
+            .filter(|first| *first > asked && self.direction == Direction::Forwards)
     }
 
     /// Where following begins: after the place that was named.
@@ -193,7 +236,10 @@ impl<S: Store> Reading<S> {
             Cursor::End => match &self.of {
                 Of::All => Ok(self.store.moved().borrow().saturating_add(1)),
                 Of::Stream(name) => {
-                    let page = self.store.stream(&self.caller, name, Cursor::End, Direction::Backwards, 1).await?;
+                    let page = self
+                        .store
+                        .stream(&self.caller, name, Cursor::End, Direction::Backwards, 1)
+                        .await?;
                     Ok(page.and_then(|p| p.ends).map_or(0, |(_, last)| last + 1))
                 }
             },
@@ -209,12 +255,19 @@ impl<S: Store> Reading<S> {
     }
 
     fn checkpoint(at: u64) -> ReadResp {
-        said(Content::Checkpoint(Checkpoint { commit_position: at, prepare_position: at, timestamp: now() }))
+        said(Content::Checkpoint(Checkpoint {
+            commit_position: at,
+            prepare_position: at,
+            timestamp: now(),
+        }))
     }
 
-    /// Sends everything from its place on, then what comes; ends only with an error: a client that is
-    /// told OK would ask again at once, for ever.
-    pub(crate) async fn follow(self, stop: watch::Receiver<bool>) -> Result<impl Stream<Item = Result<ReadResp, Status>>, Refusal> {
+    /// Sends everything from its place on, then what comes; ends only with an error: a client that
+    /// is told OK would ask again at once, for ever.
+    pub(crate) async fn follow(
+        self,
+        stop: watch::Receiver<bool>,
+    ) -> Result<impl Stream<Item = Result<ReadResp, Status>>, Refusal> {
         self.check_place().await?;
         let mut moved = self.store.moved();
         moved.borrow_and_update();
@@ -254,12 +307,14 @@ impl<S: Store> Reading<S> {
                     if live {
                         live = false;
                         let (stream_revision, position) = self.place(resume);
-                        yield said(Content::FellBehind(FellBehind { timestamp: now(), stream_revision, position }));
+                        yield said(Content::FellBehind(FellBehind { timestamp: now(),
+                            stream_revision, position }));
                     }
                     self.caller = self.store.admit(self.credentials.as_ref()).await.map_err(status)?;
                     ahead = Some(self.page(Cursor::At(next), PAGE));
                 }
-                let (window, hidden) = (self.filter.as_ref().map(|f| f.window), page.looked_at.saturating_sub(u32::try_from(page.events.len()).unwrap_or(0)));
+                let (window, hidden) = (self.filter.as_ref().map(|f| f.window),
+                    page.looked_at.saturating_sub(u32::try_from(page.events.len()).unwrap_or(0)));
                 for event in page.events {
                     let at = event.position;
                     if self.wants(&event).map_err(status)? {
@@ -280,7 +335,8 @@ impl<S: Store> Reading<S> {
                     if !live {
                         live = true;
                         let (stream_revision, position) = self.place(resume);
-                        yield said(Content::CaughtUp(CaughtUp { timestamp: now(), stream_revision, position }));
+                        yield said(Content::CaughtUp(CaughtUp { timestamp: now(), stream_revision,
+                            position }));
                     }
                     let open = tokio::select! {
                         changed = moved.changed() => changed.is_ok(),

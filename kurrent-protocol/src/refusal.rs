@@ -1,5 +1,5 @@
-//! Why something was not done, and how the protocol says so: a gRPC status with trailers that clients
-//! turn into their own errors, or the error of one batch among others.
+//! Why something was not done, and how the protocol says so: a gRPC status with trailers that
+//! clients turn into their own errors, or the error of one batch among others.
 
 use prost::Message as _;
 use prost_types::Any;
@@ -58,11 +58,20 @@ impl Refusal {
             // What stands in these three sentences is read by clients.
             Self::WrongVersion { stream, expected, actual } => {
                 let (expected, actual) = (number(*expected), actual_number(*actual));
-                format!("Append failed due to WrongExpectedVersion. Stream: {stream}, Expected version: {expected}, Actual version: {actual}")
+                format!(
+                    "Append failed due to WrongExpectedVersion. Stream: {stream}, Expected \
+                     version: {expected}, Actual version: {actual}"
+                )
             }
             Self::StreamDeleted(stream) => format!("Event stream '{stream}' is deleted."),
-            Self::TooLarge => format!("Maximum Append Size of {} Exceeded.", crate::APPEND_BYTES_MAX),
-            Self::NotAuthenticated(why) | Self::AccessDenied(why) | Self::BadRequest(why) | Self::NotSupported(why) | Self::Unavailable(why) => why.clone(),
+            Self::TooLarge => {
+                format!("Maximum Append Size of {} Exceeded.", crate::APPEND_BYTES_MAX)
+            }
+            Self::NotAuthenticated(why)
+            | Self::AccessDenied(why)
+            | Self::BadRequest(why)
+            | Self::NotSupported(why)
+            | Self::Unavailable(why) => why.clone(),
         }
     }
 
@@ -78,8 +87,13 @@ impl Refusal {
                 ("expected-version", number(*expected).to_string()),
                 ("actual-version", actual_number(*actual).to_string()),
             ],
-            Self::StreamDeleted(stream) => vec![exception("stream-deleted"), ("stream-name", stream.clone())],
-            Self::TooLarge => vec![exception("maximum-append-size-exceeded"), ("maximum-append-size", crate::APPEND_BYTES_MAX.to_string())],
+            Self::StreamDeleted(stream) => {
+                vec![exception("stream-deleted"), ("stream-name", stream.clone())]
+            }
+            Self::TooLarge => vec![
+                exception("maximum-append-size-exceeded"),
+                ("maximum-append-size", crate::APPEND_BYTES_MAX.to_string()),
+            ],
             Self::BadRequest(_) | Self::NotSupported(_) | Self::Unavailable(_) => Vec::new(),
         }
     }
@@ -97,10 +111,16 @@ impl Refusal {
 
     /// As the error of one batch: the details' type says which.
     pub(crate) fn in_batch(&self) -> wire::google::rpc::Status {
-        let details = |name: &str, value: Vec<u8>| Any { type_url: format!("type.googleapis.com/event_store.client.{name}"), value };
+        let details = |name: &str, value: Vec<u8>| Any {
+            type_url: format!("type.googleapis.com/event_store.client.{name}"),
+            value,
+        };
         let any = match self {
             Self::WrongVersion { expected, actual, .. } => {
-                let actual = actual.map_or(wrong::CurrentStreamRevisionOption::CurrentNoStream(()), wrong::CurrentStreamRevisionOption::CurrentStreamRevision);
+                let actual = actual.map_or(
+                    wrong::CurrentStreamRevisionOption::CurrentNoStream(()),
+                    wrong::CurrentStreamRevisionOption::CurrentStreamRevision,
+                );
                 let message = wire::WrongExpectedVersion {
                     current_stream_revision_option: Some(actual),
                     expected_stream_position_option: Some(expected_of!(
@@ -114,16 +134,33 @@ impl Refusal {
                 };
                 details("WrongExpectedVersion", message.encode_to_vec())
             }
-            Self::StreamDeleted(stream) => details("StreamDeleted", wire::StreamDeleted { stream_identifier: Some(stream_identifier(stream)) }.encode_to_vec()),
+            Self::StreamDeleted(stream) => details(
+                "StreamDeleted",
+                wire::StreamDeleted { stream_identifier: Some(stream_identifier(stream)) }
+                    .encode_to_vec(),
+            ),
             Self::TooLarge => {
                 let max_append_size = u32::try_from(crate::APPEND_BYTES_MAX).unwrap_or(u32::MAX);
-                details("MaximumAppendSizeExceeded", wire::MaximumAppendSizeExceeded { max_append_size }.encode_to_vec())
+                details(
+                    "MaximumAppendSizeExceeded",
+                    wire::MaximumAppendSizeExceeded { max_append_size }.encode_to_vec(),
+                )
             }
-            Self::NotAuthenticated(_) | Self::AccessDenied(_) => details("AccessDenied", wire::AccessDenied {}.encode_to_vec()),
-            Self::BadRequest(message) => details("BadRequest", wire::BadRequest { message: message.clone() }.encode_to_vec()),
-            Self::NotSupported(_) | Self::Unavailable(_) => details("Unknown", wire::Unknown {}.encode_to_vec()),
+            Self::NotAuthenticated(_) | Self::AccessDenied(_) => {
+                details("AccessDenied", wire::AccessDenied {}.encode_to_vec())
+            }
+            Self::BadRequest(message) => {
+                details("BadRequest", wire::BadRequest { message: message.clone() }.encode_to_vec())
+            }
+            Self::NotSupported(_) | Self::Unavailable(_) => {
+                details("Unknown", wire::Unknown {}.encode_to_vec())
+            }
         };
-        wire::google::rpc::Status { code: self.code().into(), message: self.text(), details: Some(any) }
+        wire::google::rpc::Status {
+            code: self.code().into(),
+            message: self.text(),
+            details: Some(any),
+        }
     }
 }
 

@@ -21,12 +21,24 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Access::PrincipalAdded(e) => run(
             tx,
             "INSERT INTO principals VALUES (?, ?, ?, ?, ?)",
-            &[&e.principal.to_string(), &e.kind.as_str(), &e.operator, &sealed(&e.display_name)?, &a.at()],
+            &[
+                &e.principal.to_string(),
+                &e.kind.as_str(),
+                &e.operator,
+                &sealed(&e.display_name)?,
+                &a.at(),
+            ],
         ),
-        Access::RoleGranted(e) => run(tx, "INSERT OR IGNORE INTO roles VALUES (?, ?, ?, ?)", &[&e.business.to_string(), &a.id(), &e.role.as_str(), &a.at()]),
-        Access::RoleRevoked(e) => {
-            run(tx, "DELETE FROM roles WHERE business = ? AND principal = ? AND role = ?", &[&e.business.to_string(), &a.id(), &e.role.as_str()])
-        }
+        Access::RoleGranted(e) => run(
+            tx,
+            "INSERT OR IGNORE INTO roles VALUES (?, ?, ?, ?)",
+            &[&e.business.to_string(), &a.id(), &e.role.as_str(), &a.at()],
+        ),
+        Access::RoleRevoked(e) => run(
+            tx,
+            "DELETE FROM roles WHERE business = ? AND principal = ? AND role = ?",
+            &[&e.business.to_string(), &a.id(), &e.role.as_str()],
+        ),
         Access::RateProfileSet(_) | Access::KeyIssued(_) | Access::KeyRevoked(_) => Ok(()),
     }
 }

@@ -7,8 +7,13 @@ use rusqlite::Connection;
 use crate::{Applied, Apply, ApplyError, Projection, run};
 
 /// The projection.
-pub const PROJECTION: Projection =
-    Projection { name: "agents", version: 1, sql: include_str!("agents.sql"), tables: &[("agents", "business, id")], apply: Apply::Sealed(apply) };
+pub const PROJECTION: Projection = Projection {
+    name: "agents",
+    version: 1,
+    sql: include_str!("agents.sql"),
+    tables: &[("agents", "business, id")],
+    apply: Apply::Sealed(apply),
+};
 
 fn enrolled(tx: &Connection, a: &Applied<'_>, e: &Enrolled) -> Result<(), ApplyError> {
     run(
@@ -39,14 +44,20 @@ fn changed(tx: &Connection, a: &Applied<'_>, e: &Changed) -> Result<(), ApplyErr
     let permissions = e.permissions.as_ref().map(serde_json::to_string).transpose()?;
     run(
         tx,
-        "UPDATE agents SET skills = coalesce(?, skills), permissions = coalesce(?, permissions), concurrency = coalesce(?, concurrency) WHERE business = ? AND id = ?",
+        "UPDATE agents SET skills = coalesce(?, skills), permissions = coalesce(?, permissions), \
+         concurrency = coalesce(?, concurrency) WHERE business = ? AND id = ?",
         &[&skills, &permissions, &e.concurrency, &a.business(), &a.id()],
     )?;
     let Some(runtime) = &e.runtime else { return Ok(()) };
     run(
         tx,
         "UPDATE agents SET model = ?, prompt_version = ? WHERE business = ? AND id = ?",
-        &[&runtime.model.as_str(), &runtime.prompt_version.as_ref().map(|v| v.as_str()), &a.business(), &a.id()],
+        &[
+            &runtime.model.as_str(),
+            &runtime.prompt_version.as_ref().map(|v| v.as_str()),
+            &a.business(),
+            &a.id(),
+        ],
     )
 }
 
@@ -59,5 +70,9 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Agents::Resumed(_) => AgentStatus::Active,
         Agents::Retired(_) => AgentStatus::Retired,
     };
-    run(tx, "UPDATE agents SET status = ? WHERE business = ? AND id = ?", &[&status.as_str(), &a.business(), &a.id()])
+    run(
+        tx,
+        "UPDATE agents SET status = ? WHERE business = ? AND id = ?",
+        &[&status.as_str(), &a.business(), &a.id()],
+    )
 }

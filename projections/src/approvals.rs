@@ -14,15 +14,21 @@ pub const PROJECTION: Projection = Projection {
     name: "approvals",
     version: 2,
     sql: include_str!("approvals.sql"),
-    tables: &[("approvals", "business, id"), ("votes", "business, seq"), ("approval_policies", "business")],
+    tables: &[
+        ("approvals", "business, id"),
+        ("votes", "business, seq"),
+        ("approval_policies", "business"),
+    ],
     apply: Apply::Sealed(apply),
 };
 
 fn requested(tx: &Connection, a: &Applied<'_>, e: &Requested) -> Result<(), ApplyError> {
-    let (amount, currency) = e.amount.map(|m| (m.amount.to_string(), m.currency.to_string())).unzip();
+    let (amount, currency) =
+        e.amount.map(|m| (m.amount.to_string(), m.currency.to_string())).unzip();
     run(
         tx,
-        "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, NULL, NULL, ?, ?, ?, 0)",
+        "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, NULL, \
+         NULL, ?, ?, ?, 0)",
         &[
             &a.business(),
             &a.id(),
@@ -50,15 +56,25 @@ fn requested(tx: &Connection, a: &Applied<'_>, e: &Requested) -> Result<(), Appl
 
 /// An escalation lets others vote too; those who might before still may.
 fn escalated(tx: &Connection, a: &Applied<'_>, e: &Escalated) -> Result<(), ApplyError> {
-    let before: String = tx.prepare_cached("SELECT roles FROM approvals WHERE business = ? AND id = ?")?.query_row([a.business(), a.id()], |r| r.get(0))?;
+    let before: String = tx
+        .prepare_cached("SELECT roles FROM approvals WHERE business = ? AND id = ?")?
+        .query_row([a.business(), a.id()], |r| r.get(0))?;
     let mut roles: BTreeSet<Role> = serde_json::from_str(&before)?;
     roles.extend(&e.to_roles);
     let roles = serde_json::to_string(&roles)?;
-    run(tx, "UPDATE approvals SET escalated = 1, roles = ? WHERE business = ? AND id = ?", &[&roles, &a.business(), &a.id()])
+    run(
+        tx,
+        "UPDATE approvals SET escalated = 1, roles = ? WHERE business = ? AND id = ?",
+        &[&roles, &a.business(), &a.id()],
+    )
 }
 
 fn close(tx: &Connection, a: &Applied<'_>, status: ApprovalStatus) -> Result<(), ApplyError> {
-    run(tx, "UPDATE approvals SET status = ?, closed_at = ? WHERE business = ? AND id = ?", &[&status.as_str(), &a.at(), &a.business(), &a.id()])
+    run(
+        tx,
+        "UPDATE approvals SET status = ?, closed_at = ? WHERE business = ? AND id = ?",
+        &[&status.as_str(), &a.at(), &a.business(), &a.id()],
+    )
 }
 
 fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
@@ -67,7 +83,13 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Approvals::PolicyDefined(e) => run(
             tx,
             "INSERT OR REPLACE INTO approval_policies VALUES (?, ?, ?, ?, ?)",
-            &[&a.business(), &e.approval_policy_version, &serde_json::to_string(&e.rules)?, &serde_json::to_string(&e.operation_classes)?, &a.at()],
+            &[
+                &a.business(),
+                &e.approval_policy_version,
+                &serde_json::to_string(&e.rules)?,
+                &serde_json::to_string(&e.operation_classes)?,
+                &a.at(),
+            ],
         ),
         Approvals::Requested(e) => requested(tx, a, e),
         Approvals::Voted(e) => run(
@@ -84,10 +106,16 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
                 &a.at(),
             ],
         ),
-        Approvals::Commented(_) | Approvals::Delegated(_) | Approvals::DelegationRevoked(_) => Ok(()),
+        Approvals::Commented(_) | Approvals::Delegated(_) | Approvals::DelegationRevoked(_) => {
+            Ok(())
+        }
         Approvals::Escalated(e) => escalated(tx, a, e),
         Approvals::Granted(e) => {
-            run(tx, "UPDATE approvals SET alone = ? WHERE business = ? AND id = ?", &[&e.alone, &a.business(), &a.id()])?;
+            run(
+                tx,
+                "UPDATE approvals SET alone = ? WHERE business = ? AND id = ?",
+                &[&e.alone, &a.business(), &a.id()],
+            )?;
             close(tx, a, ApprovalStatus::Granted)
         }
         Approvals::Rejected(_) => close(tx, a, ApprovalStatus::Rejected),

@@ -5,8 +5,13 @@ use rusqlite::Connection;
 use crate::{Applied, Apply, ApplyError, Projection, run};
 
 /// The projection.
-pub const PROJECTION: Projection =
-    Projection { name: "audit", version: 2, sql: include_str!("audit.sql"), tables: &[("events", "business, seq")], apply: Apply::Sealed(apply) };
+pub const PROJECTION: Projection = Projection {
+    name: "audit",
+    version: 2,
+    sql: include_str!("audit.sql"),
+    tables: &[("events", "business, seq")],
+    apply: Apply::Sealed(apply),
+};
 
 fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
     let s = a.stored;

@@ -38,9 +38,17 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
             Phase::Idea
         }
         Businesses::Advanced(e) => {
-            run(tx, "UPDATE businesses SET phase = ? WHERE business = ?", &[&e.to.as_str(), &a.business()])?;
+            run(
+                tx,
+                "UPDATE businesses SET phase = ? WHERE business = ?",
+                &[&e.to.as_str(), &a.business()],
+            )?;
             e.to
         }
     };
-    run(tx, "INSERT INTO phases VALUES (?, ?, ?, ?)", &[&a.business(), &a.recorded.seq, &phase.as_str(), &a.at()])
+    run(
+        tx,
+        "INSERT INTO phases VALUES (?, ?, ?, ?)",
+        &[&a.business(), &a.recorded.seq, &phase.as_str(), &a.at()],
+    )
 }

@@ -7,15 +7,21 @@ use rusqlite::Connection;
 use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
 
 /// The projection.
-pub const PROJECTION: Projection =
-    Projection { name: "decisions", version: 2, sql: include_str!("decisions.sql"), tables: &[("decisions", "business, id")], apply: Apply::Sealed(apply) };
+pub const PROJECTION: Projection = Projection {
+    name: "decisions",
+    version: 2,
+    sql: include_str!("decisions.sql"),
+    tables: &[("decisions", "business, id")],
+    apply: Apply::Sealed(apply),
+};
 
 fn recorded(tx: &Connection, a: &Applied<'_>, e: &Recorded) -> Result<(), ApplyError> {
     let usage = e.usage.clone().unwrap_or_default();
     let (cost, currency) = cost_columns(e.cost.as_ref());
     run(
         tx,
-        "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?)",
+        "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+         ?, ?, NULL, NULL, NULL, ?)",
         &[
             &a.business(),
             &a.id(),
@@ -53,9 +59,11 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
             "UPDATE decisions SET status = ?, superseded_by = ? WHERE business = ? AND id = ?",
             &[&DecisionStatus::Superseded.as_str(), &e.by.to_string(), &a.business(), &a.id()],
         ),
-        Decisions::Reversed(_) => {
-            run(tx, "UPDATE decisions SET status = ? WHERE business = ? AND id = ?", &[&DecisionStatus::Reversed.as_str(), &a.business(), &a.id()])
-        }
+        Decisions::Reversed(_) => run(
+            tx,
+            "UPDATE decisions SET status = ? WHERE business = ? AND id = ?",
+            &[&DecisionStatus::Reversed.as_str(), &a.business(), &a.id()],
+        ),
         Decisions::OutcomeObserved(e) => run(
             tx,
             "UPDATE decisions SET outcome = ?, as_wanted = ? WHERE business = ? AND id = ?",

@@ -34,12 +34,16 @@ fn wal_name(path: &Path) -> std::ffi::OsString {
 }
 
 pub(crate) const META: &str = "
-PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; PRAGMA cache_size = -65536;
-CREATE TABLE IF NOT EXISTS projections(name TEXT PRIMARY KEY, version INTEGER NOT NULL, position INTEGER NOT NULL, made TEXT NOT NULL) STRICT;
+PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; PRAGMA \
+    cache_size = -65536;
+CREATE TABLE IF NOT EXISTS projections(name TEXT PRIMARY KEY, version INTEGER NOT NULL, position \
+    INTEGER NOT NULL, made TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS skips(
-  projection TEXT NOT NULL, business TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (projection, business, seq)) STRICT, WITHOUT ROWID;
+  projection TEXT NOT NULL, business TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (projection, \
+  business, seq)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS failures(
-  projection TEXT NOT NULL, business TEXT NOT NULL, seq INTEGER NOT NULL, position INTEGER NOT NULL, error TEXT NOT NULL,
+  projection TEXT NOT NULL, business TEXT NOT NULL, seq INTEGER NOT NULL, position INTEGER NOT \
+  NULL, error TEXT NOT NULL,
   PRIMARY KEY (projection, business)) STRICT, WITHOUT ROWID;";
 
 /// What folds read from and open personal fields with.
@@ -70,7 +74,8 @@ impl Fold {
     /// Opens a file, and makes in it what is not there at all.
     pub(crate) fn open(path: &Path, sources: &Sources) -> Result<Self, ViewsError> {
         // Whoever wrote to it last did not close it: what was deleted may still be in the WAL.
-        let unclean = std::fs::metadata(path.with_file_name(wal_name(path))).is_ok_and(|wal| wal.len() > 0);
+        let unclean =
+            std::fs::metadata(path.with_file_name(wal_name(path))).is_ok_and(|wal| wal.len() > 0);
         let connection = Connection::open(path)?;
         connection.set_prepared_statement_cache_capacity(128);
         connection.execute_batch(META)?;
@@ -78,22 +83,37 @@ impl Fold {
             connection.pragma_update(None, "max_page_count", sources.pages_max)?;
         }
         fill_in(&connection)?;
-        let fresh: bool = connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM projections)", [], |r| r.get(0))?;
+        let fresh: bool =
+            connection
+                .query_row("SELECT NOT EXISTS (SELECT 1 FROM projections)", [], |r| r.get(0))?;
         let (mut positions, mut stale, mut unfilled) = (Vec::new(), Vec::new(), false);
         for (i, projection) in ALL.iter().enumerate() {
             if fresh {
                 make_anew(&connection, projection)?;
             }
             let known: Option<(u32, u64)> = connection
-                .query_row("SELECT version, position FROM projections WHERE name = ?", [projection.name], |r| Ok((r.get(0)?, r.get(1)?)))
+                .query_row(
+                    "SELECT version, position FROM projections WHERE name = ?",
+                    [projection.name],
+                    |r| Ok((r.get(0)?, r.get(1)?)),
+                )
                 .optional()?;
             if known.is_none_or(|(version, _)| version != projection.version) {
                 stale.push(i);
             }
-            unfilled |= projection.name == search::PROJECTION.name && known.is_some_and(|(version, _)| version == UNFILLED);
+            unfilled |= projection.name == search::PROJECTION.name
+                && known.is_some_and(|(version, _)| version == UNFILLED);
             positions.push(known.map_or(0, |(_, position)| position));
         }
-        let mut fold = Self { connection, sources: sources.clone(), positions, stopped: HashSet::new(), stale, unemptied: Cell::new(unclean), unfilled };
+        let mut fold = Self {
+            connection,
+            sources: sources.clone(),
+            positions,
+            stopped: HashSet::new(),
+            stale,
+            unemptied: Cell::new(unclean),
+            unfilled,
+        };
         if fold.purges() {
             fold.purge_forgotten()?;
         } else if unclean {
@@ -105,7 +125,13 @@ impl Fold {
 
     /// The last position that every projection has applied.
     pub(crate) fn position(&self) -> u64 {
-        self.positions.iter().enumerate().filter(|(i, _)| !self.is_unfilled(*i)).map(|(_, p)| *p).min().unwrap_or(0)
+        self.positions
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| !self.is_unfilled(*i))
+            .map(|(_, p)| *p)
+            .min()
+            .unwrap_or(0)
     }
 
     fn is_unfilled(&self, i: usize) -> bool {
@@ -119,12 +145,22 @@ impl Fold {
 
     /// Where to read on: those that stand still don't count.
     pub(crate) fn next(&self) -> u64 {
-        self.positions.iter().enumerate().filter(|(i, _)| !self.stale.contains(i)).map(|(_, p)| *p).min().unwrap_or(u64::MAX)
+        self.positions
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| !self.stale.contains(i))
+            .map(|(_, p)| *p)
+            .min()
+            .unwrap_or(u64::MAX)
     }
 
     /// Whether its searchable text is of the form that this program can purge.
     pub(crate) fn purges(&self) -> bool {
-        self.unfilled || !self.stale.iter().any(|i| ALL.get(*i).is_some_and(|p| p.name == search::PROJECTION.name))
+        self.unfilled
+            || !self
+                .stale
+                .iter()
+                .any(|i| ALL.get(*i).is_some_and(|p| p.name == search::PROJECTION.name))
     }
 
     /// Whether this program can read the tables that another version made.
@@ -133,7 +169,9 @@ impl Fold {
         for projection in self.stale.iter().filter_map(|i| ALL.get(*i)) {
             wanted.execute_batch(projection.sql)?;
         }
-        let mut tables = wanted.prepare("SELECT sql FROM sqlite_master WHERE type IN ('table', 'view') AND sql IS NOT NULL")?;
+        let mut tables = wanted.prepare(
+            "SELECT sql FROM sqlite_master WHERE type IN ('table', 'view') AND sql IS NOT NULL",
+        )?;
         for sql in tables.query_map([], |r| r.get::<_, String>(0))? {
             let there = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE sql = ?)";
             if !self.connection.query_row(there, [sql?], |r| r.get(0))? {
@@ -152,7 +190,10 @@ impl Fold {
     /// Begins some of the projections anew.
     pub(crate) fn remake(&mut self, which: &[usize]) -> Result<(), ViewsError> {
         for i in which {
-            let (Some(projection), Some(position)) = (ALL.get(*i), self.positions.get_mut(*i)) else { continue };
+            let (Some(projection), Some(position)) = (ALL.get(*i), self.positions.get_mut(*i))
+            else {
+                continue;
+            };
             make_anew(&self.connection, projection)?;
             *position = 0;
             self.stopped.retain(|(n, _)| n != i);
@@ -171,12 +212,20 @@ impl Fold {
     }
 
     /// Deletes a subject's text, from the WAL too.
-    pub(crate) fn purge(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<(), ViewsError> {
+    pub(crate) fn purge(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        up_to: u32,
+    ) -> Result<(), ViewsError> {
         let tx = self.connection.unchecked_transaction()?;
         if self.purges() {
             search::purge(&tx, business, subject, up_to)?;
         } else {
-            tx.execute_batch("DROP TABLE IF EXISTS search_text; DROP TABLE IF EXISTS search_rows; DELETE FROM projections WHERE name = 'search'")?;
+            tx.execute_batch(
+                "DROP TABLE IF EXISTS search_text; DROP TABLE IF EXISTS search_rows; \
+                DELETE FROM projections WHERE name = 'search'",
+            )?;
         }
         tx.commit()?;
         self.empty_wal()
@@ -186,14 +235,17 @@ impl Fold {
     pub(crate) fn empty_wal(&self) -> Result<(), ViewsError> {
         self.unemptied.set(true);
         for _ in 0..WAL_TRIES_MAX {
-            let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
+            let busy: i64 =
+                self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
             if busy == 0 {
                 self.unemptied.set(false);
                 return Ok(());
             }
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
-        Err(ViewsError::Storage("deleted text is still in the WAL, because a reader holds it; shred again".to_owned()))
+        Err(ViewsError::Storage(
+            "deleted text is still in the WAL, because a reader holds it; shred again".to_owned(),
+        ))
     }
 
     /// Applies the next batch; says how many events it had.
@@ -202,7 +254,11 @@ impl Fold {
         if after >= up_to {
             return Ok(0);
         }
-        let mut events = self.sources.unsealer.runtime.block_on(self.sources.log.read_all(after, PROJECTION_BATCH_MAX))?;
+        let mut events = self
+            .sources
+            .unsealer
+            .runtime
+            .block_on(self.sources.log.read_all(after, PROJECTION_BATCH_MAX))?;
         events.retain(|e| e.position <= up_to);
         let Some(last) = events.last().map(|e| e.position) else { return Ok(0) };
         if self.batch(&events, last, false).is_err() {
@@ -243,32 +299,52 @@ impl Fold {
         }
     }
 
-    fn batch_inside(&self, events: &[Recorded], last: u64, careful: bool) -> Result<HashSet<(usize, String)>, ApplyError> {
+    fn batch_inside(
+        &self,
+        events: &[Recorded],
+        last: u64,
+        careful: bool,
+    ) -> Result<HashSet<(usize, String)>, ApplyError> {
         let mut failed = HashSet::new();
         for recorded in events {
             let stored = recorded.stored();
-            let unreadable = |why: &dyn std::fmt::Display| ApplyError::Value(format!("the event can't be read: {why}"));
+            let unreadable = |why: &dyn std::fmt::Display| {
+                ApplyError::Value(format!("the event can't be read: {why}"))
+            };
             if let Ok(stored) = &stored
                 && recorded.business == INSTALLATION
-                && let Ok(Event::Operations(operations::Event::EventSkipped(skipped))) = stored.event()
+                && let Ok(Event::Operations(operations::Event::EventSkipped(skipped))) =
+                    stored.event()
             {
-                // In the transaction of the checkpoint: an operator's word is not lost with a crash.
-                self.connection.prepare_cached("INSERT OR IGNORE INTO skips VALUES (?, ?, ?)")?.execute(params![
-                    skipped.projection.as_str(),
-                    skipped.business.to_string(),
-                    skipped.seq
-                ])?;
+                // In the transaction of the checkpoint: an operator's word is not lost with a
+                // crash.
+                self.connection
+                    .prepare_cached("INSERT OR IGNORE INTO skips VALUES (?, ?, ?)")?
+                    .execute(params![
+                        skipped.projection.as_str(),
+                        skipped.business.to_string(),
+                        skipped.seq
+                    ])?;
             }
-            let event = stored.as_ref().map_err(|e| unreadable(e)).and_then(|s| Ok((s, s.event().map_err(|e| unreadable(&e))?)));
+            let event = stored
+                .as_ref()
+                .map_err(|e| unreadable(e))
+                .and_then(|s| Ok((s, s.event().map_err(|e| unreadable(&e))?)));
             let business = recorded.business.to_string();
             for (i, projection) in ALL.iter().enumerate() {
                 let place = (i, business.clone());
                 let seen = self.positions.get(i).is_some_and(|p| *p >= recorded.position);
-                if seen || self.stale.contains(&i) || self.stopped.contains(&place) || failed.contains(&place) {
+                if seen
+                    || self.stale.contains(&i)
+                    || self.stopped.contains(&place)
+                    || failed.contains(&place)
+                {
                     continue;
                 }
                 let apply = || match &event {
-                    Ok((stored, event)) => self.apply(projection, &Applied { recorded, stored, event }),
+                    Ok((stored, event)) => {
+                        self.apply(projection, &Applied { recorded, stored, event })
+                    }
                     Err(e) => Err(ApplyError::Value(e.to_string())),
                 };
                 if !careful {
@@ -281,10 +357,18 @@ impl Fold {
                         return Err(e);
                     }
                     self.connection.execute_batch("ROLLBACK TO one")?;
-                    tracing::error!(projection.name = projection.name, business.id = %business, event.seq = recorded.seq, error = %e, "a projection stopped at an event of one business");
+                    tracing::error!(projection.name = projection.name, business.id = %business,
+                        event.seq = recorded.seq, error = %e,
+                            "a projection stopped at an event of one business");
                     self.connection.execute(
                         "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)",
-                        params![projection.name, business, recorded.seq, recorded.position, e.to_string()],
+                        params![
+                            projection.name,
+                            business,
+                            recorded.seq,
+                            recorded.position,
+                            e.to_string()
+                        ],
                     )?;
                     failed.insert(place);
                 }
@@ -292,8 +376,11 @@ impl Fold {
             }
         }
         let stale: Vec<&str> = self.stale.iter().filter_map(|i| Some(ALL.get(*i)?.name)).collect();
-        let moved = "UPDATE projections SET position = max(position, ?) WHERE name NOT IN (SELECT value FROM json_each(?))";
-        self.connection.prepare_cached(moved)?.execute(params![last, serde_json::to_string(&stale)?])?;
+        let moved = "UPDATE projections SET position = max(position, ?) WHERE name NOT IN (SELECT \
+            value FROM json_each(?))";
+        self.connection
+            .prepare_cached(moved)?
+            .execute(params![last, serde_json::to_string(&stale)?])?;
         Ok(failed)
     }
 
@@ -302,17 +389,26 @@ impl Fold {
             fail::fail_point!("apply");
             match projection.apply {
                 Apply::Sealed(apply) => apply(&self.connection, applied),
-                Apply::Searchable(apply) => apply(&self.connection, applied, &self.sources.unsealer),
+                Apply::Searchable(apply) => {
+                    apply(&self.connection, applied, &self.sources.unsealer)
+                }
             }
         });
         // Like any event that can't be applied, it stops its business and no other.
-        catch_unwind(apply).unwrap_or_else(|_| Err(ApplyError::Value("applying it panicked".to_owned())))
+        catch_unwind(apply)
+            .unwrap_or_else(|_| Err(ApplyError::Value("applying it panicked".to_owned())))
     }
 
     /// Tries the businesses that were stopped once more, each from the event it was stopped at.
     pub(crate) fn retry(&mut self) -> Result<(), ViewsError> {
         for failure in failures(&self.connection)? {
-            let Some(i) = ALL.iter().position(|p| p.name == failure.projection).filter(|i| !self.stale.contains(i)) else { continue };
+            let Some(i) = ALL
+                .iter()
+                .position(|p| p.name == failure.projection)
+                .filter(|i| !self.stale.contains(i))
+            else {
+                continue;
+            };
             self.resume(i, &failure.business, failure.seq.saturating_sub(1))?;
         }
         Ok(())
@@ -322,9 +418,16 @@ impl Fold {
     fn skip(&mut self, skipped: &EventSkipped) -> Result<(), ViewsError> {
         let business = skipped.business.to_string();
         for failure in failures(&self.connection)? {
-            let named = failure.projection == skipped.projection.as_str() && failure.business == business && failure.seq == skipped.seq;
-            if let Some(i) = ALL.iter().position(|p| named && p.name == failure.projection).filter(|i| !self.stale.contains(i)) {
-                tracing::warn!(projection.name = failure.projection, business.id = %business, event.seq = failure.seq, "an event is passed over, as an operator said");
+            let named = failure.projection == skipped.projection.as_str()
+                && failure.business == business
+                && failure.seq == skipped.seq;
+            if let Some(i) = ALL
+                .iter()
+                .position(|p| named && p.name == failure.projection)
+                .filter(|i| !self.stale.contains(i))
+            {
+                tracing::warn!(projection.name = failure.projection, business.id = %business,
+                    event.seq = failure.seq, "an event is passed over, as an operator said");
                 self.resume(i, &business, failure.seq)?;
             }
         }
@@ -335,12 +438,19 @@ impl Fold {
     /// can't be applied.
     fn resume(&mut self, i: usize, business: &str, mut after: u64) -> Result<(), ViewsError> {
         let storage = |e: String| ViewsError::Storage(e);
-        let (Some(projection), Some(up_to)) = (ALL.get(i), self.positions.get(i)) else { return Ok(()) };
-        let id: BusinessId = business.parse().map_err(|_| storage(format!("`{business}` is no business")))?;
+        let (Some(projection), Some(up_to)) = (ALL.get(i), self.positions.get(i)) else {
+            return Ok(());
+        };
+        let id: BusinessId =
+            business.parse().map_err(|_| storage(format!("`{business}` is no business")))?;
         let tx = self.connection.unchecked_transaction()?;
         let mut stuck = None;
         'stream: loop {
-            let events = self.sources.unsealer.runtime.block_on(self.sources.log.read_business(id, after, PROJECTION_BATCH_MAX))?;
+            let events = self.sources.unsealer.runtime.block_on(self.sources.log.read_business(
+                id,
+                after,
+                PROJECTION_BATCH_MAX,
+            ))?;
             let Some(last) = events.last().map(|e| e.seq) else { break };
             for recorded in &events {
                 if recorded.position > *up_to {
@@ -352,8 +462,13 @@ impl Fold {
                         return Err(storage(e.to_string()));
                     }
                     tx.execute_batch("ROLLBACK TO one; RELEASE one")?;
-                    let skipped = "SELECT EXISTS (SELECT 1 FROM skips WHERE projection = ? AND business = ? AND seq = ?)";
-                    if tx.query_row(skipped, params![projection.name, business, recorded.seq], |r| r.get(0))? {
+                    let skipped = "SELECT EXISTS (SELECT 1 FROM skips WHERE projection = ? AND \
+                        business = ? AND seq = ?)";
+                    if tx.query_row(
+                        skipped,
+                        params![projection.name, business, recorded.seq],
+                        |r| r.get(0),
+                    )? {
                         continue;
                     }
                     stuck = Some((recorded.seq, recorded.position, e.to_string()));
@@ -364,10 +479,14 @@ impl Fold {
             after = last;
         }
         match &stuck {
-            Some((seq, position, error)) => {
-                tx.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)", params![projection.name, business, seq, position, error])?
-            }
-            None => tx.execute("DELETE FROM failures WHERE projection = ? AND business = ?", params![projection.name, business])?,
+            Some((seq, position, error)) => tx.execute(
+                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)",
+                params![projection.name, business, seq, position, error],
+            )?,
+            None => tx.execute(
+                "DELETE FROM failures WHERE projection = ? AND business = ?",
+                params![projection.name, business],
+            )?,
         };
         tx.commit()?;
         let place = (i, business.to_owned());

@@ -32,7 +32,11 @@ impl Generations {
             Err(e) => return Err(e),
         };
         let this = Self { folder: folder.to_owned(), named };
-        let kept: Vec<String> = [this.named.current, this.named.previous, this.named.building].into_iter().flatten().map(|n| format!("{n}.db")).collect();
+        let kept: Vec<String> = [this.named.current, this.named.previous, this.named.building]
+            .into_iter()
+            .flatten()
+            .map(|n| format!("{n}.db"))
+            .collect();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -65,7 +69,12 @@ impl Generations {
 
     /// A number that no file has.
     pub(crate) fn next(&self) -> u64 {
-        [self.named.current, self.named.previous, self.named.building].into_iter().flatten().max().unwrap_or(0) + 1
+        [self.named.current, self.named.previous, self.named.building]
+            .into_iter()
+            .flatten()
+            .max()
+            .unwrap_or(0)
+            + 1
     }
 
     /// Remembers that a generation is being made, so that a next process goes on with it.
@@ -85,7 +94,11 @@ impl Generations {
     /// deleted.
     pub(crate) fn flip(&mut self, generation: u64) -> io::Result<()> {
         let dropped = self.named.previous.filter(|n| *n != generation);
-        self.write(Named { current: Some(generation), previous: self.named.current, building: None })?;
+        self.write(Named {
+            current: Some(generation),
+            previous: self.named.current,
+            building: None,
+        })?;
         // The next start deletes what could not be deleted now.
         let _ = dropped.map(|n| self.remove(n));
         Ok(())
@@ -112,7 +125,8 @@ impl Generations {
     }
 
     fn write(&mut self, named: Named) -> io::Result<()> {
-        let (path, fresh) = (self.folder.join("generations.json"), self.folder.join("generations.json.new"));
+        let (path, fresh) =
+            (self.folder.join("generations.json"), self.folder.join("generations.json.new"));
         let mut file = fs::File::create(&fresh)?;
         file.write_all(&serde_json::to_vec(&named)?)?;
         file.sync_all()?;

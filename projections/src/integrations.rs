@@ -7,8 +7,13 @@ use rusqlite::Connection;
 use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
 
 /// The projection.
-pub const PROJECTION: Projection =
-    Projection { name: "integrations", version: 3, sql: include_str!("integrations.sql"), tables: &[("calls", "business, id")], apply: Apply::Sealed(apply) };
+pub const PROJECTION: Projection = Projection {
+    name: "integrations",
+    version: 3,
+    sql: include_str!("integrations.sql"),
+    tables: &[("calls", "business, id")],
+    apply: Apply::Sealed(apply),
+};
 
 fn parts(money: Option<Money>) -> (Option<String>, Option<String>) {
     money.map(|m| (m.amount.to_string(), m.currency.to_string())).unzip()
@@ -18,7 +23,8 @@ fn intended(tx: &Connection, a: &Applied<'_>, e: &CallIntended) -> Result<(), Ap
     let (cost_max, currency) = parts(e.cost_max);
     run(
         tx,
-        "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL, NULL, NULL, ?, NULL, ?)",
+        "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, \
+         NULL, NULL, NULL, ?, NULL, ?)",
         &[
             &a.business(),
             &a.id(),
@@ -54,8 +60,20 @@ fn end(tx: &Connection, a: &Applied<'_>, end: &End) -> Result<(), ApplyError> {
     let (cost, currency) = cost_columns(end.cost.as_ref());
     run(
         tx,
-        "UPDATE calls SET status = ?, status_code = ?, latency_ms = ?, result = ?, error = ?, cost = ?, cost_currency = ?, ended_at = ? WHERE business = ? AND id = ?",
-        &[&end.status.as_str(), &end.code, &end.latency_ms, &end.result, &end.error, &cost, &currency, &a.at(), &a.business(), &a.id()],
+        "UPDATE calls SET status = ?, status_code = ?, latency_ms = ?, result = ?, error = ?, cost \
+         = ?, cost_currency = ?, ended_at = ? WHERE business = ? AND id = ?",
+        &[
+            &end.status.as_str(),
+            &end.code,
+            &end.latency_ms,
+            &end.result,
+            &end.error,
+            &cost,
+            &currency,
+            &a.at(),
+            &a.business(),
+            &a.id(),
+        ],
     )
 }
 
@@ -65,15 +83,48 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Integrations::CallIntended(e) => intended(tx, a, e),
         Integrations::CallSucceeded(e) => {
             let result = sealed_opt(e.result.as_ref())?;
-            end(tx, a, &End { status: CallStatus::Succeeded, code: e.status, latency_ms: e.latency_ms, result, error: None, cost: e.cost.clone() })
+            end(
+                tx,
+                a,
+                &End {
+                    status: CallStatus::Succeeded,
+                    code: e.status,
+                    latency_ms: e.latency_ms,
+                    result,
+                    error: None,
+                    cost: e.cost.clone(),
+                },
+            )
         }
         Integrations::CallFailed(e) => {
             let error = Some(sealed(&e.error)?);
-            end(tx, a, &End { status: CallStatus::Failed, code: e.status, latency_ms: e.latency_ms, result: None, error, cost: e.cost.clone() })
+            end(
+                tx,
+                a,
+                &End {
+                    status: CallStatus::Failed,
+                    code: e.status,
+                    latency_ms: e.latency_ms,
+                    result: None,
+                    error,
+                    cost: e.cost.clone(),
+                },
+            )
         }
         Integrations::CallAmbiguous(e) => {
             let error = Some(sealed(&e.reason)?);
-            end(tx, a, &End { status: CallStatus::Ambiguous, code: None, latency_ms: None, result: None, error, cost: None })
+            end(
+                tx,
+                a,
+                &End {
+                    status: CallStatus::Ambiguous,
+                    code: None,
+                    latency_ms: None,
+                    result: None,
+                    error,
+                    cost: None,
+                },
+            )
         }
     }
 }

@@ -84,14 +84,27 @@ impl From<serde_json::Error> for ApplyError {
 impl ApplyError {
     /// Whether the file is to blame, and not the event: the same may go well later.
     fn is_of_the_file(&self) -> bool {
-        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, OutOfMemory, ReadOnly, SystemIoFailure};
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed,
+            OutOfMemory, ReadOnly, SystemIoFailure,
+        };
         let code = match self {
             Self::Sql(e) => e.sqlite_error_code(),
             Self::Keyring(_) => return true,
             Self::Value(_) => None,
         };
         code.is_some_and(|c| {
-            [CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, OutOfMemory, ReadOnly, SystemIoFailure].contains(&c)
+            [
+                CannotOpen,
+                DatabaseBusy,
+                DatabaseLocked,
+                DiskFull,
+                FileLockingProtocolFailed,
+                OutOfMemory,
+                ReadOnly,
+                SystemIoFailure,
+            ]
+            .contains(&c)
         })
     }
 }
@@ -104,7 +117,12 @@ pub struct Unsealer {
 }
 
 impl Unsealer {
-    fn has_key(&self, business: domain::BusinessId, subject: domain::SubjectId, generation: u32) -> Result<bool, ApplyError> {
+    fn has_key(
+        &self,
+        business: domain::BusinessId,
+        subject: domain::SubjectId,
+        generation: u32,
+    ) -> Result<bool, ApplyError> {
         let key = self.runtime.block_on(self.keyring.opening_key(business, subject, generation));
         key.map(|k| k.is_some()).map_err(|e| ApplyError::Keyring(e.to_string()))
     }
@@ -113,7 +131,10 @@ impl Unsealer {
     ///
     /// # Errors
     /// When the keyring can't be used.
-    pub fn text(&self, field: &domain::personal::SealedField) -> Result<Option<String>, ApplyError> {
+    pub fn text(
+        &self,
+        field: &domain::personal::SealedField,
+    ) -> Result<Option<String>, ApplyError> {
         let opened = self.runtime.block_on(unseal::<serde_json::Value>(&*self.keyring, field));
         match opened.map_err(|e| ApplyError::Keyring(e.to_string()))? {
             Unsealed::Value(serde_json::Value::String(text)) => Ok(Some(text)),

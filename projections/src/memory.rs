@@ -1,5 +1,5 @@
-//! Memory: every version of every fact and every chunk of every document, with the time it was known
-//! from and until, and the time it holds in the world.
+//! Memory: every version of every fact and every chunk of every document, with the time it was
+//! known from and until, and the time it holds in the world.
 
 use domain::Event;
 use domain::memory::{DocumentAdded, Event as Memory, FactKind, FactRecorded, FactRevised};
@@ -11,8 +11,13 @@ use rusqlite::Connection;
 use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
 
 /// The projection.
-pub const PROJECTION: Projection =
-    Projection { name: "memory", version: 3, sql: include_str!("memory.sql"), tables: &[("memory", "business, seq, n")], apply: Apply::Sealed(apply) };
+pub const PROJECTION: Projection = Projection {
+    name: "memory",
+    version: 3,
+    sql: include_str!("memory.sql"),
+    tables: &[("memory", "business, seq, n")],
+    apply: Apply::Sealed(apply),
+};
 
 /// What a version of a fact says.
 struct Said<'a> {
@@ -30,10 +35,13 @@ struct Said<'a> {
 fn fact(tx: &Connection, a: &Applied<'_>, said: &Said<'_>) -> Result<(), ApplyError> {
     run(
         tx,
-        "INSERT INTO memory(business, seq, n, pointer, item, id, kind, text, value, topic, agent, valid_from, valid_to, confidence, sources, revision, known_from)
-         VALUES (?, ?, 0, '/data/statement', 'fact', ?, coalesce(?, (SELECT kind FROM memory WHERE business = ?1 AND id = ?3 AND revision = 1)), ?, ?,
+        "INSERT INTO memory(business, seq, n, pointer, item, id, kind, text, value, topic, agent, \
+         valid_from, valid_to, confidence, sources, revision, known_from)
+         VALUES (?, ?, 0, '/data/statement', 'fact', ?, coalesce(?, (SELECT kind FROM memory WHERE \
+         business = ?1 AND id = ?3 AND revision = 1)), ?, ?,
            coalesce(?, (SELECT topic FROM memory WHERE business = ?1 AND id = ?3 AND revision = 1)),
-           coalesce(?, (SELECT agent FROM memory WHERE business = ?1 AND id = ?3 AND revision = 1)), ?, ?, ?, ?, ?, ?)",
+           coalesce(?, (SELECT agent FROM memory WHERE business = ?1 AND id = ?3 AND revision = \
+           1)), ?, ?, ?, ?, ?, ?)",
         &[
             &a.business(),
             &a.recorded.seq,
@@ -83,11 +91,16 @@ fn revised<'a>(e: &'a FactRevised) -> Said<'a> {
 
 fn document(tx: &Connection, a: &Applied<'_>, e: &DocumentAdded) -> Result<(), ApplyError> {
     // The first version of the event has it in the clear.
-    let source = e.source.as_ref().map(|s| s.clear().map_or_else(|| sealed(s), |text| Ok(serde_json::to_string(text)?))).transpose()?;
+    let source = e
+        .source
+        .as_ref()
+        .map(|s| s.clear().map_or_else(|| sealed(s), |text| Ok(serde_json::to_string(text)?)))
+        .transpose()?;
     for (n, chunk) in (0_i64..).zip(&e.chunks) {
         run(
             tx,
-            "INSERT INTO memory(business, seq, n, pointer, item, id, kind, title, text, source, sources, revision, known_from)
+            "INSERT INTO memory(business, seq, n, pointer, item, id, kind, title, text, source, \
+             sources, revision, known_from)
              VALUES (?, ?, ?, ?, 'document', ?, ?, ?, ?, ?, '[]', 1, ?)",
             &[
                 &a.business(),
@@ -108,8 +121,14 @@ fn document(tx: &Connection, a: &Applied<'_>, e: &DocumentAdded) -> Result<(), A
 
 /// From now on it is not known any more; that it was known until now stays.
 fn known_until_now(tx: &Connection, a: &Applied<'_>, status: &str) -> Result<(), ApplyError> {
-    let args: [&dyn rusqlite::ToSql; 4] = [&a.stored.recorded_at.to_string(), &status, &a.business(), &a.id()];
-    run(tx, "UPDATE memory SET known_to = ?, status = ? WHERE business = ? AND id = ? AND known_to IS NULL", &args)
+    let args: [&dyn rusqlite::ToSql; 4] =
+        [&a.stored.recorded_at.to_string(), &status, &a.business(), &a.id()];
+    run(
+        tx,
+        "UPDATE memory SET known_to = ?, status = ? WHERE business = ? AND id = ? AND known_to IS \
+         NULL",
+        &args,
+    )
 }
 
 fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
@@ -120,7 +139,9 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
             known_until_now(tx, a, "revised")?;
             fact(tx, a, &revised(e))
         }
-        Memory::FactRetracted(_) | Memory::DocumentRetracted(_) => known_until_now(tx, a, "retracted"),
+        Memory::FactRetracted(_) | Memory::DocumentRetracted(_) => {
+            known_until_now(tx, a, "retracted")
+        }
         Memory::FactSuperseded(_) => known_until_now(tx, a, "superseded"),
         Memory::DocumentAdded(e) => document(tx, a, e),
     }

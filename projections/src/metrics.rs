@@ -32,7 +32,10 @@ pub const PROJECTION: Projection = Projection {
     apply: Apply::Sealed(apply),
 };
 
-#[allow(clippy::wildcard_enum_match_arm, reason = "a context counts towards KPIs where it is named here")]
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a context counts towards KPIs where it is named here"
+)]
 fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
     match a.event {
         Event::Metrics(event) => reported(tx, a, event),
@@ -76,6 +79,10 @@ fn reported(tx: &Connection, a: &Applied<'_>, event: &Metrics) -> Result<(), App
                 &e.direction.as_str(),
             ],
         ),
-        Metrics::TargetSet(e) => run(tx, "INSERT OR REPLACE INTO kpi_targets VALUES (?, ?, ?)", &[&a.business(), &e.kpi.as_str(), &e.target.to_string()]),
+        Metrics::TargetSet(e) => run(
+            tx,
+            "INSERT OR REPLACE INTO kpi_targets VALUES (?, ?, ?)",
+            &[&a.business(), &e.kpi.as_str(), &e.target.to_string()],
+        ),
     }
 }

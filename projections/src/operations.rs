@@ -7,8 +7,13 @@ use rusqlite::Connection;
 use crate::{Applied, Apply, ApplyError, Projection, run};
 
 /// The projection.
-pub const PROJECTION: Projection =
-    Projection { name: "operations", version: 1, sql: include_str!("operations.sql"), tables: &[("exports", "business, seq")], apply: Apply::Sealed(apply) };
+pub const PROJECTION: Projection = Projection {
+    name: "operations",
+    version: 1,
+    sql: include_str!("operations.sql"),
+    tables: &[("exports", "business, seq")],
+    apply: Apply::Sealed(apply),
+};
 
 fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
     let Event::Operations(event) = a.event else { return Ok(()) };

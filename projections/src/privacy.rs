@@ -17,14 +17,19 @@ pub const PROJECTION: Projection = Projection {
     name: "privacy",
     version: 1,
     sql: include_str!("privacy.sql"),
-    tables: &[("data_subjects", "business, n"), ("named_in", "business, subject, n"), ("forgettings", "business, subject, generation")],
+    tables: &[
+        ("data_subjects", "business, n"),
+        ("named_in", "business, subject, n"),
+        ("forgettings", "business, subject, generation"),
+    ],
     apply: Apply::Sealed(apply),
 };
 
 fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
     // Principals stand above businesses, and what is about nobody else is about the business.
     if a.stored.business != INSTALLATION {
-        let subjects: BTreeSet<SubjectId> = a.stored.subjects().filter(|s| *s != a.stored.business.as_subject()).collect();
+        let subjects: BTreeSet<SubjectId> =
+            a.stored.subjects().filter(|s| *s != a.stored.business.as_subject()).collect();
         for subject in subjects {
             name(tx, a, &subject.to_string())?;
         }
@@ -36,7 +41,13 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
             run(
                 tx,
                 "INSERT OR IGNORE INTO forgettings VALUES (?, ?, ?, ?, ?)",
-                &[&a.business(), &subject, &e.generation, &a.recorded.seq, &a.stored.recorded_at.to_string()],
+                &[
+                    &a.business(),
+                    &subject,
+                    &e.generation,
+                    &a.recorded.seq,
+                    &a.stored.recorded_at.to_string(),
+                ],
             )?;
             run(
                 tx,
@@ -61,10 +72,20 @@ impl Views {
     ///
     /// # Errors
     /// When the file can't be read.
-    pub fn named_in(&self, business: BusinessId, subject: SubjectId) -> Result<Vec<NamedIn>, ViewsError> {
+    pub fn named_in(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+    ) -> Result<Vec<NamedIn>, ViewsError> {
         self.read(|c| {
-            let mut query = c.prepare_cached("SELECT kind, id FROM named_in WHERE business = ? AND subject = ? ORDER BY n LIMIT ?")?;
-            let rows = query.query_map((business.to_string(), subject.to_string(), NAMED_MAX), |r| Ok(NamedIn { kind: r.get(0)?, id: r.get(1)? }))?;
+            let mut query = c.prepare_cached(
+                "SELECT kind, id FROM named_in WHERE business = ? AND \
+                subject = ? ORDER BY n LIMIT ?",
+            )?;
+            let rows = query
+                .query_map((business.to_string(), subject.to_string(), NAMED_MAX), |r| {
+                    Ok(NamedIn { kind: r.get(0)?, id: r.get(1)? })
+                })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -79,14 +100,20 @@ fn name(tx: &Connection, a: &Applied<'_>, subject: &str) -> Result<(), ApplyErro
     }
     run(
         tx,
-        "INSERT INTO data_subjects SELECT ?1, coalesce(max(n), 0) + 1, ?2, 0, NULL FROM data_subjects WHERE business = ?1
+        "INSERT INTO data_subjects SELECT ?1, coalesce(max(n), 0) + 1, ?2, 0, NULL FROM \
+         data_subjects WHERE business = ?1
          ON CONFLICT (business, subject) DO NOTHING",
         &[&business, &subject],
     )?;
-    run(tx, "UPDATE data_subjects SET aggregates = aggregates + 1 WHERE business = ? AND subject = ?", &[&business, &subject])?;
     run(
         tx,
-        "INSERT INTO named_in SELECT ?1, ?2, aggregates, ?3, ?4 FROM data_subjects WHERE business = ?1 AND subject = ?2",
+        "UPDATE data_subjects SET aggregates = aggregates + 1 WHERE business = ? AND subject = ?",
+        &[&business, &subject],
+    )?;
+    run(
+        tx,
+        "INSERT INTO named_in SELECT ?1, ?2, aggregates, ?3, ?4 FROM data_subjects WHERE business \
+         = ?1 AND subject = ?2",
         &[&business, &subject, &kind, &id],
     )
 }

@@ -68,8 +68,14 @@ async fn remind(requests: mpsc::WeakSender<Request>) {
 }
 
 /// Says when another process has destroyed keys: what is searchable in the clear here must go too.
-/// What could not be deleted is asked for again. Says each time when it was known that nothing must go.
-async fn watch_keys(requests: mpsc::WeakSender<Request>, keyring: Arc<dyn Keyring>, mut known: Option<u64>, purged: watch::Sender<Instant>) {
+/// What could not be deleted is asked for again. Says each time when it was known that nothing must
+/// go.
+async fn watch_keys(
+    requests: mpsc::WeakSender<Request>,
+    keyring: Arc<dyn Keyring>,
+    mut known: Option<u64>,
+    purged: watch::Sender<Instant>,
+) {
     loop {
         tokio::time::sleep(KEYS_ASKED_EVERY).await;
         let Some(requests) = requests.upgrade() else { return };
@@ -89,9 +95,9 @@ async fn watch_keys(requests: mpsc::WeakSender<Request>, keyring: Arc<dyn Keyrin
 
 impl Runner {
     /// Opens the views, and runs on a thread of its own. What another version of this program made
-    /// is built anew; it is read meanwhile where this program can read it. Where there is nothing yet it
-    /// begins with the newest snapshot. A file may have so many pages, 0 = no limit; that is for tests
-    /// of a full disk.
+    /// is built anew; it is read meanwhile where this program can read it. Where there is nothing
+    /// yet it begins with the newest snapshot. A file may have so many pages, 0 = no limit; that is
+    /// for tests of a full disk.
     ///
     /// # Errors
     /// When the files can't be opened.
@@ -105,13 +111,24 @@ impl Runner {
         let own = folder.to_owned();
         // Before anything is opened: keys that are destroyed from now on are noticed.
         let epoch = keyring.epoch().await.ok();
-        let sources = Sources { log, unsealer: Unsealer { keyring, runtime: Handle::current() }, pages_max };
-        let opened = tokio::task::spawn_blocking(move || Self::open(&own, sources, Snapshots::new(shared))).await;
+        let sources =
+            Sources { log, unsealer: Unsealer { keyring, runtime: Handle::current() }, pages_max };
+        let opened =
+            tokio::task::spawn_blocking(move || Self::open(&own, sources, Snapshots::new(shared)))
+                .await;
         let mut runner = opened.map_err(|e| ViewsError::Storage(e.to_string()))??;
         let (requests, inbox) = mpsc::channel(16);
         event_log::vital::task("projections-clock", remind(requests.downgrade()));
         let (purged, text) = watch::channel(Instant::now());
-        event_log::vital::task("projections-keys", watch_keys(requests.downgrade(), Arc::clone(&runner.sources.unsealer.keyring), epoch, purged));
+        event_log::vital::task(
+            "projections-keys",
+            watch_keys(
+                requests.downgrade(),
+                Arc::clone(&runner.sources.unsealer.keyring),
+                epoch,
+                purged,
+            ),
+        );
         let views = Views {
             told: runner.told.clone(),
             position: runner.moved.subscribe(),
@@ -120,7 +137,8 @@ impl Runner {
             text,
             requests,
         };
-        let thread = event_log::vital::thread("projections", move || runner.run(inbox)).map_err(|e| ViewsError::Storage(e.to_string()))?;
+        let thread = event_log::vital::thread("projections", move || runner.run(inbox))
+            .map_err(|e| ViewsError::Storage(e.to_string()))?;
         Ok((views, thread))
     }
 
@@ -134,20 +152,36 @@ impl Runner {
     ///
     /// # Errors
     /// When the log can't be read.
-    pub fn rebuilt_digests(log: Arc<dyn EventLog>, keyring: Arc<dyn Keyring>, up_to: u64) -> Result<Vec<(String, Digest)>, ViewsError> {
-        let sources = Sources { log, unsealer: Unsealer { keyring, runtime: Handle::current() }, pages_max: 0 };
+    pub fn rebuilt_digests(
+        log: Arc<dyn EventLog>,
+        keyring: Arc<dyn Keyring>,
+        up_to: u64,
+    ) -> Result<Vec<(String, Digest)>, ViewsError> {
+        let sources = Sources {
+            log,
+            unsealer: Unsealer { keyring, runtime: Handle::current() },
+            pages_max: 0,
+        };
         let mut fold = Fold::open(Path::new(""), &sources)?;
         while fold.step(up_to)? > 0 {}
         digests(&fold.connection)
     }
 
-    fn open(folder: &Path, sources: Sources, snapshots: Option<Snapshots>) -> Result<Self, ViewsError> {
+    fn open(
+        folder: &Path,
+        sources: Sources,
+        snapshots: Option<Snapshots>,
+    ) -> Result<Self, ViewsError> {
         let mut generations = Generations::open(folder)?;
         let mut current = generations.current().unwrap_or_else(|| generations.next());
         if generations.current().is_none()
-            && let Some(position) = snapshots.as_ref().and_then(|s| s.adopt(&generations.path(current), &sources))
+            && let Some(position) =
+                snapshots.as_ref().and_then(|s| s.adopt(&generations.path(current), &sources))
         {
-            tracing::info!(position, "the views begin with a snapshot; what is searchable is filled from the log");
+            tracing::info!(
+                position,
+                "the views begin with a snapshot; what is searchable is filled from the log"
+            );
         }
         let mut live = Fold::open(&generations.path(current), &sources)?;
         if generations.current().is_none() {
@@ -166,11 +200,25 @@ impl Runner {
         }
         let (told, position) = (Told::default(), live.position());
         if !sources.unsealer.runtime.block_on(sources.log.is_place(position))? {
-            return Err(ViewsError::Storage(format!("they are of position {position}, at which this log has no event: it was put back to an earlier day")));
+            return Err(ViewsError::Storage(format!(
+                "they are of position {position}, at which this log has no event: it was put back \
+                 to an earlier day"
+            )));
         }
         told.serve(generations.path(current));
-        let (moved, building, trouble) = (watch::channel(position).0, watch::channel(None).0, watch::channel(None).0);
-        let mut this = Self { sources, generations, live, snapshots, build: None, told, moved, building, trouble };
+        let (moved, building, trouble) =
+            (watch::channel(position).0, watch::channel(None).0, watch::channel(None).0);
+        let mut this = Self {
+            sources,
+            generations,
+            live,
+            snapshots,
+            build: None,
+            told,
+            moved,
+            building,
+            trouble,
+        };
         this.go_on_building()?;
         this.purge_previous();
         Ok(this)
@@ -180,7 +228,9 @@ impl Runner {
     fn go_on_building(&mut self) -> Result<(), ViewsError> {
         if let Some(number) = self.generations.building() {
             match Fold::open(&self.generations.path(number), &self.sources) {
-                Ok(fold) if fold.stale.is_empty() => self.build = Some(Build::new(number, fold, Purpose::Rebuild)),
+                Ok(fold) if fold.stale.is_empty() => {
+                    self.build = Some(Build::new(number, fold, Purpose::Rebuild))
+                }
                 // Cut off while it was copied, or of yet another version.
                 Ok(_) | Err(_) => self.generations.give_up(number)?,
             }
@@ -189,7 +239,10 @@ impl Runner {
             self.begin_rebuild(&[])?;
         }
         if !self.live.is_readable()? {
-            tracing::warn!("this program can't read the tables that another version made; what is asked before they are built finds less");
+            tracing::warn!(
+                "this program can't read the tables that another version made; what is asked \
+                 before they are built finds less"
+            );
             self.flip()?;
         }
         self.publish();
@@ -204,14 +257,18 @@ impl Runner {
             appended.mark_unchanged();
             let step = self.live.step(u64::MAX);
             let trouble = step.as_ref().err().map(ToString::to_string);
-            self.trouble.send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
+            self.trouble
+                .send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
             let (more, pause) = match step {
                 Ok(applied) => {
-                    self.moved.send_if_modified(|at| std::mem::replace(at, self.live.position()) != self.live.position());
+                    self.moved.send_if_modified(|at| {
+                        std::mem::replace(at, self.live.position()) != self.live.position()
+                    });
                     (applied > 0, self.beside())
                 }
                 Err(e) => {
-                    tracing::error!(error = %e, "projections could not go on; trying again in a second");
+                    tracing::error!(error = %e, "projections could not go on; trying again in a \
+                        second");
                     (false, Some(Duration::from_secs(1)))
                 }
             };
@@ -219,14 +276,21 @@ impl Runner {
                 && self.live.stale.is_empty()
                 && let Some(snapshots) = &mut self.snapshots
             {
-                snapshots.leave(&self.generations.path(self.generations.current().unwrap_or(0)), self.live.position(), &self.sources);
+                snapshots.leave(
+                    &self.generations.path(self.generations.current().unwrap_or(0)),
+                    self.live.position(),
+                    &self.sources,
+                );
             }
             // Requests wait for a batch, not for the end of the log.
             let request = if more {
                 inbox.try_recv().ok()
             } else if let Some(pause) = pause {
                 let until = Instant::now() + pause;
-                while Instant::now() < until && inbox.is_empty() && appended.has_changed().is_ok_and(|changed| !changed) {
+                while Instant::now() < until
+                    && inbox.is_empty()
+                    && appended.has_changed().is_ok_and(|changed| !changed)
+                {
                     std::thread::sleep(GLANCE_EVERY.min(pause));
                 }
                 inbox.try_recv().ok()
@@ -234,7 +298,8 @@ impl Runner {
                 runtime.block_on(async {
                     tokio::select! {
                         request = inbox.recv() => Some(request.unwrap_or(Request::Stop)),
-                        changed = appended.changed() => if changed.is_err() { Some(Request::Stop) } else { None },
+                        changed = appended.changed() =>
+                            if changed.is_err() { Some(Request::Stop) } else { None },
                     }
                 })
             };
@@ -276,7 +341,11 @@ impl Runner {
     fn rebuild(&mut self, name: Option<&str>) -> Result<(), ViewsError> {
         let which = match name {
             None => (0..ALL.len()).collect(),
-            Some(name) => vec![ALL.iter().position(|p| p.name == name).ok_or_else(|| ViewsError::Unknown(name.to_owned()))?],
+            Some(name) => vec![
+                ALL.iter()
+                    .position(|p| p.name == name)
+                    .ok_or_else(|| ViewsError::Unknown(name.to_owned()))?,
+            ],
         };
         self.free()?;
         self.begin_rebuild(&which)

@@ -1,5 +1,5 @@
-//! Full text of every event of a business: the one projection that holds personal text in the clear.
-//! Shredding a subject purges its rows; a rebuild finds only what still has a key.
+//! Full text of every event of a business: the one projection that holds personal text in the
+//! clear. Shredding a subject purges its rows; a rebuild finds only what still has a key.
 
 use domain::{BusinessId, Event, SubjectId};
 use rusqlite::Connection;
@@ -20,7 +20,13 @@ fn apply(tx: &Connection, a: &Applied<'_>, unsealer: &Unsealer) -> Result<(), Ap
     // businesses and must not be.
     let searched = matches!(
         a.event,
-        Event::Tasks(_) | Event::Decisions(_) | Event::Memory(_) | Event::Integrations(_) | Event::Approvals(_) | Event::Agents(_) | Event::Businesses(_)
+        Event::Tasks(_)
+            | Event::Decisions(_)
+            | Event::Memory(_)
+            | Event::Integrations(_)
+            | Event::Approvals(_)
+            | Event::Agents(_)
+            | Event::Businesses(_)
     );
     if !searched {
         return Ok(());
@@ -32,22 +38,45 @@ fn apply(tx: &Connection, a: &Applied<'_>, unsealer: &Unsealer) -> Result<(), Ap
         let Some(text) = unsealer.text(&field)? else { continue };
         run(
             tx,
-            "INSERT INTO search_rows(business, seq, pointer, subject, generation, kind, id) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            &[&a.business(), &a.recorded.seq, &pointer, &field.subject.to_string(), &field.generation, &a.stored.kind.as_str(), &a.id()],
+            "INSERT INTO search_rows(business, seq, pointer, subject, generation, kind, id) VALUES \
+             (?, ?, ?, ?, ?, ?, ?)",
+            &[
+                &a.business(),
+                &a.recorded.seq,
+                &pointer,
+                &field.subject.to_string(),
+                &field.generation,
+                &a.stored.kind.as_str(),
+                &a.id(),
+            ],
         )?;
-        run(tx, "INSERT INTO search_text(rowid, text) VALUES (?, ?)", &[&tx.last_insert_rowid(), &text])?;
+        run(
+            tx,
+            "INSERT INTO search_text(rowid, text) VALUES (?, ?)",
+            &[&tx.last_insert_rowid(), &text],
+        )?;
     }
     Ok(())
 }
 
-/// Deletes everything about a subject that was sealed under its keys up to a generation. The caller has a transaction open: text without its row would
-/// never be found again, and never be deleted.
+/// Deletes everything about a subject that was sealed under its keys up to a generation. The caller
+/// has a transaction open: text without its row would never be found again, and never be deleted.
 ///
 /// # Errors
 /// When the tables can't be written.
-pub fn purge(tx: &Connection, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<(), ApplyError> {
+pub fn purge(
+    tx: &Connection,
+    business: BusinessId,
+    subject: SubjectId,
+    up_to: u32,
+) -> Result<(), ApplyError> {
     let args: [&dyn rusqlite::ToSql; 3] = [&business.to_string(), &subject.to_string(), &up_to];
-    run(tx, "DELETE FROM search_text WHERE rowid IN (SELECT n FROM search_rows WHERE business = ? AND subject = ? AND generation <= ?)", &args)?;
+    run(
+        tx,
+        "DELETE FROM search_text WHERE rowid IN (SELECT n FROM search_rows WHERE business = ? AND \
+         subject = ? AND generation <= ?)",
+        &args,
+    )?;
     run(tx, "DELETE FROM search_rows WHERE business = ? AND subject = ? AND generation <= ?", &args)
 }
 
@@ -64,7 +93,8 @@ pub(crate) fn purge_forgotten(tx: &Connection, unsealer: &Unsealer) -> Result<bo
         .collect::<rusqlite::Result<_>>()?;
     for (business, subject, generation) in known {
         let bad = |e: uuid::Error| ApplyError::Value(e.to_string());
-        let (b, s): (BusinessId, SubjectId) = (business.parse().map_err(bad)?, subject.parse().map_err(bad)?);
+        let (b, s): (BusinessId, SubjectId) =
+            (business.parse().map_err(bad)?, subject.parse().map_err(bad)?);
         if !unsealer.has_key(b, s, generation)? {
             purge(tx, b, s, generation)?;
             gone = true;

@@ -1,9 +1,9 @@
-//! Snapshots of the views in a folder that several servers share: whoever has come far enough leaves
-//! one, and a new server begins with the newest instead of with the first event.
+//! Snapshots of the views in a folder that several servers share: whoever has come far enough
+//! leaves one, and a new server begins with the newest instead of with the first event.
 //!
-//! A snapshot is one SQLite file, complete when it has its name. It never holds searchable text: that
-//! is filled again from the log, with the keys that still exist. It says which event it ends with, so
-//! that a snapshot of another log is never taken for one of this.
+//! A snapshot is one SQLite file, complete when it has its name. It never holds searchable text:
+//! that is filled again from the log, with the keys that still exist. It says which event it ends
+//! with, so that a snapshot of another log is never taken for one of this.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,24 +59,35 @@ fn sha256(parts: &[&[u8]]) -> String {
 
 /// What the tables look like, but for the searchable ones: another program's may be others.
 fn shape() -> String {
-    let tables = ALL.iter().filter(|p| p.name != search::PROJECTION.name).map(|p| format!("{}\0{}\0{}\0", p.name, p.version, p.sql));
+    let tables = ALL
+        .iter()
+        .filter(|p| p.name != search::PROJECTION.name)
+        .map(|p| format!("{}\0{}\0{}\0", p.name, p.version, p.sql));
     let tables: String = std::iter::once(META.to_owned()).chain(tables).collect();
     sha256(&[tables.as_bytes()]).chars().take(16).collect()
 }
 
-/// The SHA-256 of the event at a position. Ids are derived, and come again in another log that was told the
-/// same; its bytes have other moments and nonces.
+/// The SHA-256 of the event at a position. Ids are derived, and come again in another log that was
+/// told the same; its bytes have other moments and nonces.
 fn event_at(position: u64, sources: &Sources) -> Result<String, ViewsError> {
-    let rows = sources.unsealer.runtime.block_on(sources.log.raw_rows(position.saturating_sub(1), 1))?;
+    let rows =
+        sources.unsealer.runtime.block_on(sources.log.raw_rows(position.saturating_sub(1), 1))?;
     let row = rows.first().filter(|r| r.position == position);
-    row.map(|r| sha256(&[&r.bytes])).ok_or_else(|| ViewsError::Storage(format!("the log has no event at position {position}")))
+    row.map(|r| sha256(&[&r.bytes]))
+        .ok_or_else(|| ViewsError::Storage(format!("the log has no event at position {position}")))
 }
 
 /// What the names of this log's snapshots begin with: they say which its first event is.
 fn prefix(sources: &Sources) -> Result<String, ViewsError> {
     let rows = sources.unsealer.runtime.block_on(sources.log.raw_rows(0, 1))?;
-    let first = rows.first().ok_or_else(|| ViewsError::Storage("an empty log has no snapshots".to_owned()))?;
-    Ok(format!("views-{}-{}-", shape(), sha256(&[&first.bytes]).chars().take(16).collect::<String>()))
+    let first = rows
+        .first()
+        .ok_or_else(|| ViewsError::Storage("an empty log has no snapshots".to_owned()))?;
+    Ok(format!(
+        "views-{}-{}-",
+        shape(),
+        sha256(&[&first.bytes]).chars().take(16).collect::<String>()
+    ))
 }
 
 /// Those of that name, newest first.
@@ -85,7 +96,11 @@ fn list(folder: &Path, prefix: &str) -> std::io::Result<Vec<(u64, PathBuf)>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if let Some(position) = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(".db")).and_then(|n| n.parse().ok()) {
+        if let Some(position) = name
+            .strip_prefix(prefix)
+            .and_then(|rest| rest.strip_suffix(".db"))
+            .and_then(|n| n.parse().ok())
+        {
             found.push((position, path));
         }
     }
@@ -95,43 +110,64 @@ fn list(folder: &Path, prefix: &str) -> std::io::Result<Vec<(u64, PathBuf)>> {
 
 impl Snapshots {
     pub(crate) fn new(shared: SharedFolder) -> Option<Self> {
-        (!shared.folder.as_os_str().is_empty()).then_some(Self { shared, looked: None, leaving: None, interrupt: Arc::default() })
+        (!shared.folder.as_os_str().is_empty()).then_some(Self {
+            shared,
+            looked: None,
+            leaving: None,
+            interrupt: Arc::default(),
+        })
     }
 
     /// Puts the newest snapshot of this log there; says its position.
     pub(crate) fn adopt(&self, to: &Path, sources: &Sources) -> Option<u64> {
         // An empty log has no snapshots.
         let prefix = prefix(sources).ok()?;
-        let all = list(&self.shared.folder, &prefix).inspect_err(|e| tracing::warn!(error = %e, "the folder of snapshots can't be read")).ok()?;
+        let all = list(&self.shared.folder, &prefix)
+            .inspect_err(|e| tracing::warn!(error = %e, "the folder of snapshots can't be read"))
+            .ok()?;
         for (position, path) in all {
-            let taken = fs::copy(&path, to).map_err(ViewsError::from).and_then(|_| check(to, position, sources));
+            let taken = fs::copy(&path, to)
+                .map_err(ViewsError::from)
+                .and_then(|_| check(to, position, sources));
             match taken {
                 Ok(()) => return Some(position),
-                Err(e) => tracing::warn!(error = %e, snapshot = %path.display(), "a snapshot of the views can't be used"),
+                Err(e) => {
+                    tracing::warn!(error = %e, snapshot = %path.display(), "a snapshot of the \
+                        views can't be used")
+                }
             }
             let _ = fs::remove_file(to);
         }
         None
     }
 
-    /// Leaves a snapshot of a file of views that is that far, unless somebody has left a recent one. All
-    /// that touches the folder happens on a thread of its own: the folder may be far away.
+    /// Leaves a snapshot of a file of views that is that far, unless somebody has left a recent
+    /// one. All that touches the folder happens on a thread of its own: the folder may be far away.
     pub(crate) fn leave(&mut self, live: &Path, at: u64, sources: &Sources) {
         if let Some(done) = self.leaving.take_if(|l| l.is_finished()) {
             match done.join() {
                 Ok(Ok(None)) => {}
-                Ok(Ok(Some(position))) => tracing::info!(position, "a snapshot of the views was left for others"),
-                Ok(Err(e)) => tracing::warn!(error = %e, "a snapshot of the views could not be left"),
+                Ok(Ok(Some(position))) => {
+                    tracing::info!(position, "a snapshot of the views was left for others")
+                }
+                Ok(Err(e)) => {
+                    tracing::warn!(error = %e, "a snapshot of the views could not be left")
+                }
                 Err(_) => tracing::error!("leaving a snapshot of the views ended early"),
             }
         }
-        if self.leaving.is_some() || at < self.shared.every || self.looked.is_some_and(|l| l.elapsed() < self.shared.look_every) {
+        if self.leaving.is_some()
+            || at < self.shared.every
+            || self.looked.is_some_and(|l| l.elapsed() < self.shared.look_every)
+        {
             return;
         }
         self.looked = Some(Instant::now());
-        let (live, shared, sources, interrupt) = (live.to_owned(), self.shared.clone(), sources.clone(), Arc::clone(&self.interrupt));
+        let (live, shared, sources, interrupt) =
+            (live.to_owned(), self.shared.clone(), sources.clone(), Arc::clone(&self.interrupt));
         let leave = move || leave(&live, at, &shared, &sources, &interrupt);
-        self.leaving = std::thread::Builder::new().name("views-snapshot".to_owned()).spawn(leave).ok();
+        self.leaving =
+            std::thread::Builder::new().name("views-snapshot".to_owned()).spawn(leave).ok();
     }
 
     /// Stops what is being written: it reads pages that are to be deleted.
@@ -142,7 +178,13 @@ impl Snapshots {
     }
 }
 
-fn leave(live: &Path, at: u64, shared: &SharedFolder, sources: &Sources, interrupt: &Mutex<Option<InterruptHandle>>) -> Result<Option<u64>, ViewsError> {
+fn leave(
+    live: &Path,
+    at: u64,
+    shared: &SharedFolder,
+    sources: &Sources,
+    interrupt: &Mutex<Option<InterruptHandle>>,
+) -> Result<Option<u64>, ViewsError> {
     let prefix = prefix(sources)?;
     let end = sources.log.end();
     // What is further than the log is of a time before the log was restored.
@@ -165,8 +207,13 @@ fn leave(live: &Path, at: u64, shared: &SharedFolder, sources: &Sources, interru
     let old = there.into_iter().skip(KEPT - 1).map(|(_, path)| path).filter(|_| written.is_ok());
     let others = fs::read_dir(&shared.folder)?.flatten().map(|e| e.path());
     let given_up = |path: &PathBuf| {
-        let age = path.metadata().and_then(|m| m.modified()).ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-        path.extension().is_some_and(|e| e == "unfinished") && age.is_some_and(|a| a > UNFINISHED_MAX)
+        let age = path
+            .metadata()
+            .and_then(|m| m.modified())
+            .ok()
+            .and_then(|at| SystemTime::now().duration_since(at).ok());
+        path.extension().is_some_and(|e| e == "unfinished")
+            && age.is_some_and(|a| a > UNFINISHED_MAX)
     };
     for path in old.chain(others.filter(given_up)) {
         let _ = fs::remove_file(path);
@@ -178,7 +225,9 @@ fn leave(live: &Path, at: u64, shared: &SharedFolder, sources: &Sources, interru
 fn check(path: &Path, position: u64, sources: &Sources) -> Result<(), ViewsError> {
     let connection = Connection::open(path)?;
     let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
-    let origin: (u64, String) = connection.query_row("SELECT position, event FROM origin", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    let origin: (u64, String) =
+        connection
+            .query_row("SELECT position, event FROM origin", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
     if sound != "ok" {
         return Err(ViewsError::Storage(sound));
     }
@@ -189,35 +238,59 @@ fn check(path: &Path, position: u64, sources: &Sources) -> Result<(), ViewsError
     Ok(())
 }
 
-/// Writes the tables of a file of views, as they stand at one moment and without what is searchable,
-/// to a new file.
-fn write(live: &Path, to: &Path, sources: &Sources, interrupt: &Mutex<Option<InterruptHandle>>) -> Result<u64, ViewsError> {
-    let searchable: Vec<String> = made_by(&search::PROJECTION)?.into_iter().map(|(_, name)| name).collect();
+/// Writes the tables of a file of views, as they stand at one moment and without what is
+/// searchable, to a new file.
+fn write(
+    live: &Path,
+    to: &Path,
+    sources: &Sources,
+    interrupt: &Mutex<Option<InterruptHandle>>,
+) -> Result<u64, ViewsError> {
+    let searchable: Vec<String> =
+        made_by(&search::PROJECTION)?.into_iter().map(|(_, name)| name).collect();
     let connection = Connection::open(to)?;
-    *interrupt.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.get_interrupt_handle());
+    *interrupt.lock().unwrap_or_else(PoisonError::into_inner) =
+        Some(connection.get_interrupt_handle());
     connection.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     connection.execute("ATTACH ? AS live", [format!("file:{}?mode=ro", live.display())])?;
     let tx = connection.unchecked_transaction()?;
-    let position: u64 = tx.query_row("SELECT min(position) FROM live.projections WHERE name <> ?", [search::PROJECTION.name], |r| r.get(0))?;
+    let position: u64 = tx.query_row(
+        "SELECT min(position) FROM live.projections WHERE name <> ?",
+        [search::PROJECTION.name],
+        |r| r.get(0),
+    )?;
     type Object = (String, String, String, String);
     let objects: Vec<Object> = {
-        let sql =
-            "SELECT type, name, tbl_name, sql FROM live.sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type = 'table' DESC, rowid";
+        let sql = "SELECT type, name, tbl_name, sql FROM live.sqlite_master WHERE sql IS NOT NULL \
+            AND name NOT LIKE 'sqlite_%' ORDER BY type = 'table' DESC, rowid";
         let mut query = tx.prepare(sql)?;
-        query.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?.collect::<Result<_, _>>()?
+        query
+            .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?
+            .collect::<Result<_, _>>()?
     };
-    for (kind, name, table, sql) in objects.iter().filter(|(_, _, table, _)| !searchable.contains(table)) {
+    for (kind, name, table, sql) in
+        objects.iter().filter(|(_, _, table, _)| !searchable.contains(table))
+    {
         tx.execute_batch(sql)?;
         if kind == "table" {
             // Without columns that the file computes itself.
-            let columns: String = tx.query_row("SELECT group_concat('\"' || name || '\"') FROM pragma_table_info(?)", [name], |r| r.get(0))?;
-            tx.execute_batch(&format!("INSERT INTO main.\"{name}\" ({columns}) SELECT {columns} FROM live.\"{table}\""))?;
+            let columns: String = tx.query_row(
+                "SELECT group_concat('\"' || name || '\"') FROM pragma_table_info(?)",
+                [name],
+                |r| r.get(0),
+            )?;
+            tx.execute_batch(&format!(
+                "INSERT INTO main.\"{name}\" ({columns}) SELECT {columns} FROM live.\"{table}\""
+            ))?;
         }
     }
     tx.execute("DELETE FROM main.projections WHERE name = ?", [search::PROJECTION.name])?;
     tx.commit()?;
     // The live file is let go of before the log is asked.
-    connection.execute_batch("DETACH live; CREATE TABLE origin(position INTEGER NOT NULL, event TEXT NOT NULL) STRICT")?;
-    connection.execute("INSERT INTO origin VALUES (?, ?)", (position, event_at(position, sources)?))?;
+    connection.execute_batch(
+        "DETACH live; CREATE TABLE origin(position INTEGER NOT NULL, event TEXT NOT NULL) STRICT",
+    )?;
+    connection
+        .execute("INSERT INTO origin VALUES (?, ?)", (position, event_at(position, sources)?))?;
     Ok(position)
 }

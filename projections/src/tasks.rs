@@ -1,7 +1,10 @@
 //! Tasks: where each stands, who acts next, what reviewers said.
 
 use domain::ids::{AgentId, TaskId};
-use domain::tasks::{ActivityRecorded, Escalated, Event as Tasks, Offered, Planned, Resolution, Reviewed, SourceMoney, Status, Submitted, Verdict};
+use domain::tasks::{
+    ActivityRecorded, Escalated, Event as Tasks, Offered, Planned, Resolution, Reviewed,
+    SourceMoney, Status, Submitted, Verdict,
+};
 use domain::{BusinessId, Event};
 use rusqlite::{Connection, ToSql};
 use rust_decimal::Decimal;
@@ -28,10 +31,16 @@ pub const PROJECTION: Projection = Projection {
 ///
 /// # Errors
 /// When the views can't be read.
-pub fn held_by(views: &Views, business: BusinessId, agent: AgentId) -> Result<Vec<TaskId>, rusqlite::Error> {
+pub fn held_by(
+    views: &Views,
+    business: BusinessId,
+    agent: AgentId,
+) -> Result<Vec<TaskId>, rusqlite::Error> {
     let ids = views.read(|c| {
-        let mut query = c.prepare_cached("SELECT id FROM tasks WHERE business = ? AND lease_agent = ?")?;
-        let ids = query.query_map([business.to_string(), agent.to_string()], |r| r.get::<_, String>(0))?;
+        let mut query =
+            c.prepare_cached("SELECT id FROM tasks WHERE business = ? AND lease_agent = ?")?;
+        let ids = query
+            .query_map([business.to_string(), agent.to_string()], |r| r.get::<_, String>(0))?;
         ids.collect::<rusqlite::Result<Vec<_>>>()
     })?;
     Ok(ids.into_iter().filter_map(|id| id.parse().ok()).collect())
@@ -39,8 +48,10 @@ pub fn held_by(views: &Views, business: BusinessId, agent: AgentId) -> Result<Ve
 
 /// Who acts next, from the row alone; a planned task waits for the first open one it depends on.
 const NEXT_ACTOR: &str = "UPDATE tasks SET next_actor = CASE status
-  WHEN 'planned' THEN coalesce((SELECT 'waiting:' || d.depends_on FROM task_dependencies d JOIN tasks t ON t.business = d.business AND t.id = d.depends_on
-    WHERE d.business = tasks.business AND d.task = tasks.id AND t.status <> 'completed' ORDER BY d.n LIMIT 1), 'human:owner')
+  WHEN 'planned' THEN coalesce((SELECT 'waiting:' || d.depends_on FROM task_dependencies d JOIN \
+  tasks t ON t.business = d.business AND t.id = d.depends_on
+    WHERE d.business = tasks.business AND d.task = tasks.id AND t.status <> 'completed' ORDER BY \
+    d.n LIMIT 1), 'human:owner')
   WHEN 'offered' THEN 'team:' || team || '/producer'
   WHEN 'leased' THEN 'agent:' || lease_agent
   WHEN 'submitted' THEN 'team:' || team || '/qa'
@@ -51,7 +62,8 @@ const NEXT_ACTOR: &str = "UPDATE tasks SET next_actor = CASE status
 fn planned(tx: &Connection, a: &Applied<'_>, e: &Planned) -> Result<(), ApplyError> {
     run(
         tx,
-        "INSERT INTO tasks(business, id, seq, title, instructions, team, priority, status, planned_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO tasks(business, id, seq, title, instructions, team, priority, status, \
+         planned_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         &[
             &a.business(),
             &a.id(),
@@ -65,13 +77,22 @@ fn planned(tx: &Connection, a: &Applied<'_>, e: &Planned) -> Result<(), ApplyErr
         ],
     )?;
     for (n, task) in (0..).zip(&e.depends_on) {
-        run(tx, "INSERT INTO task_dependencies VALUES (?, ?, ?, ?)", &[&a.business(), &a.id(), &(n as i64), &task.to_string()])?;
+        run(
+            tx,
+            "INSERT INTO task_dependencies VALUES (?, ?, ?, ?)",
+            &[&a.business(), &a.id(), &(n as i64), &task.to_string()],
+        )?;
     }
     Ok(())
 }
 
 /// Sets columns of the task; the lease is over in every status but `leased`.
-fn set(tx: &Connection, a: &Applied<'_>, columns: &str, args: &[&dyn ToSql]) -> Result<(), ApplyError> {
+fn set(
+    tx: &Connection,
+    a: &Applied<'_>,
+    columns: &str,
+    args: &[&dyn ToSql],
+) -> Result<(), ApplyError> {
     let (business, id) = (a.business(), a.id());
     let mut all = args.to_vec();
     all.extend([&business as &dyn ToSql, &id]);
@@ -80,10 +101,17 @@ fn set(tx: &Connection, a: &Applied<'_>, columns: &str, args: &[&dyn ToSql]) -> 
 
 fn enter(tx: &Connection, a: &Applied<'_>, status: Status) -> Result<(), ApplyError> {
     let closed = (!status.is_open()).then(|| a.at());
-    set(tx, a, "status = ?, lease_agent = NULL, lease_expires_at = NULL, closed_at = ?", &[&status.as_str(), &closed])?;
+    set(
+        tx,
+        a,
+        "status = ?, lease_agent = NULL, lease_expires_at = NULL, closed_at = ?",
+        &[&status.as_str(), &closed],
+    )?;
     if status == Status::Completed {
         let dependents: Vec<String> = tx
-            .prepare_cached("SELECT task FROM task_dependencies WHERE business = ? AND depends_on = ?")?
+            .prepare_cached(
+                "SELECT task FROM task_dependencies WHERE business = ? AND depends_on = ?",
+            )?
             .query_map([a.business(), a.id()], |r| r.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for task in dependents {
@@ -100,7 +128,14 @@ fn submitted(tx: &Connection, a: &Applied<'_>, e: &Submitted) -> Result<(), Appl
         tx,
         a,
         "revision = ?, producer = ?, artifact_digest = ?, result = ?, cost = ?, cost_currency = ?",
-        &[&e.revision, &e.agent.to_string(), &e.artifact.digest.to_string(), &sealed_opt(e.result.as_ref())?, &cost, &currency],
+        &[
+            &e.revision,
+            &e.agent.to_string(),
+            &e.artifact.digest.to_string(),
+            &sealed_opt(e.result.as_ref())?,
+            &cost,
+            &currency,
+        ],
     )
 }
 
@@ -124,12 +159,28 @@ fn reviewed(tx: &Connection, a: &Applied<'_>, e: &Reviewed) -> Result<(), ApplyE
     set(tx, a, "rework_rounds = rework_rounds + ?", &[&rework])
 }
 
-fn add_customer_cost(tx: &Connection, a: &Applied<'_>, cost: &SourceMoney) -> Result<(), ApplyError> {
-    let known: Option<String> =
-        tx.prepare_cached("SELECT customer_cost FROM tasks WHERE business = ? AND id = ?")?.query_row([a.business(), a.id()], |r| r.get(0))?;
-    let known: Decimal = known.as_deref().unwrap_or("0").parse().map_err(|_| ApplyError::Value("a sum of costs does not read".to_owned()))?;
-    let sum = known.checked_add(cost.amount.get()).ok_or_else(|| ApplyError::Value("a sum of costs is too large".to_owned()))?;
-    set(tx, a, "customer_cost = ?, customer_cost_currency = ?", &[&sum.to_string(), &cost.currency.to_string()])
+fn add_customer_cost(
+    tx: &Connection,
+    a: &Applied<'_>,
+    cost: &SourceMoney,
+) -> Result<(), ApplyError> {
+    let known: Option<String> = tx
+        .prepare_cached("SELECT customer_cost FROM tasks WHERE business = ? AND id = ?")?
+        .query_row([a.business(), a.id()], |r| r.get(0))?;
+    let known: Decimal = known
+        .as_deref()
+        .unwrap_or("0")
+        .parse()
+        .map_err(|_| ApplyError::Value("a sum of costs does not read".to_owned()))?;
+    let sum = known
+        .checked_add(cost.amount.get())
+        .ok_or_else(|| ApplyError::Value("a sum of costs is too large".to_owned()))?;
+    set(
+        tx,
+        a,
+        "customer_cost = ?, customer_cost_currency = ?",
+        &[&sum.to_string(), &cost.currency.to_string()],
+    )
 }
 
 fn offered(tx: &Connection, a: &Applied<'_>, e: &Offered) -> Result<(), ApplyError> {
@@ -137,7 +188,8 @@ fn offered(tx: &Connection, a: &Applied<'_>, e: &Offered) -> Result<(), ApplyErr
     let args: [&dyn ToSql; 3] = [&e.revision, &e.team.as_str(), &e.revision];
     // A new revision begins with nothing at hand.
     set(tx, a, "producer = iif(revision < ?, NULL, producer), team = ?", &args[..2])?;
-    let columns = "artifact_digest = iif(producer IS NULL, NULL, artifact_digest), result = iif(producer IS NULL, NULL, result), revision = ?";
+    let columns = "artifact_digest = iif(producer IS NULL, NULL, artifact_digest), result = \
+        iif(producer IS NULL, NULL, result), revision = ?";
     set(tx, a, columns, &args[2..])
 }
 
@@ -145,7 +197,8 @@ fn escalated(tx: &Connection, a: &Applied<'_>, e: &Escalated) -> Result<(), Appl
     enter(tx, a, Status::Escalated)?;
     set(tx, a, "escalated = 1, escalated_to = ?", &[&e.to_role.as_str()])?;
     let (Some(artifact), Some(producer)) = (&e.artifact, e.producer) else { return Ok(()) };
-    let args: [&dyn ToSql; 3] = [&producer.to_string(), &artifact.digest.to_string(), &sealed_opt(e.result.as_ref())?];
+    let args: [&dyn ToSql; 3] =
+        [&producer.to_string(), &artifact.digest.to_string(), &sealed_opt(e.result.as_ref())?];
     set(tx, a, "producer = ?, artifact_digest = ?, result = ?", &args)
 }
 
@@ -182,10 +235,22 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Tasks::Planned(e) => planned(tx, a, e)?,
         Tasks::Offered(e) => offered(tx, a, e)?,
         Tasks::Leased(e) => {
-            let args: [&dyn ToSql; 4] = [&Status::Leased.as_str(), &e.fencing_token, &e.agent.to_string(), &e.expires_at.to_string()];
-            set(tx, a, "status = ?, fencing_token = ?, lease_agent = ?, lease_expires_at = ?", &args)?;
+            let args: [&dyn ToSql; 4] = [
+                &Status::Leased.as_str(),
+                &e.fencing_token,
+                &e.agent.to_string(),
+                &e.expires_at.to_string(),
+            ];
+            set(
+                tx,
+                a,
+                "status = ?, fencing_token = ?, lease_agent = ?, lease_expires_at = ?",
+                &args,
+            )?;
         }
-        Tasks::LeaseExtended(e) => set(tx, a, "lease_expires_at = ?", &[&e.expires_at.to_string()])?,
+        Tasks::LeaseExtended(e) => {
+            set(tx, a, "lease_expires_at = ?", &[&e.expires_at.to_string()])?
+        }
         Tasks::Released(_) | Tasks::LeaseExpired(_) => enter(tx, a, Status::Offered)?,
         Tasks::Submitted(e) => submitted(tx, a, e)?,
         Tasks::LateResultRecorded(_) | Tasks::HumanIntervened(_) => {}
@@ -224,12 +289,20 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
             return activity(tx, a, e);
         }
         Tasks::HistoryOpened(e) => {
-            let args: [&dyn ToSql; 6] = [&a.business(), &a.recorded.seq, &a.id(), &e.format.as_str(), &sealed(&e.header)?, &a.at()];
+            let args: [&dyn ToSql; 6] = [
+                &a.business(),
+                &a.recorded.seq,
+                &a.id(),
+                &e.format.as_str(),
+                &sealed(&e.header)?,
+                &a.at(),
+            ];
             return run(tx, "INSERT INTO histories VALUES (?, ?, ?, ?, ?, ?)", &args);
         }
         Tasks::HistoryClosed(e) => {
             enter(tx, a, if e.completed { Status::Completed } else { Status::Failed })?;
-            let args: [&dyn ToSql; 3] = [&e.history.map(|h| h.to_string()), &e.place, &sealed_opt(e.attributes.as_ref())?];
+            let args: [&dyn ToSql; 3] =
+                [&e.history.map(|h| h.to_string()), &e.place, &sealed_opt(e.attributes.as_ref())?];
             set(tx, a, "history = ?, history_place = ?, attributes = ?", &args)?;
         }
     }

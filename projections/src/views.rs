@@ -38,7 +38,8 @@ pub enum ViewsError {
     #[error("there is no projection `{0}`; `minutebook projections status` lists them")]
     Unknown(String),
     /// Something is being built already.
-    #[error("the views are being built beside the present ones already ({}: {} of {}); wait until that is done", .0.purpose.word(), .0.position, .0.of)]
+    #[error("the views are being built beside the present ones already ({}: {} of {}); wait until \
+        that is done", .0.purpose.word(), .0.position, .0.of)]
     Busy(Building),
     /// There is nothing to go back to.
     #[error("{0}")]
@@ -178,7 +179,8 @@ pub(crate) struct Told {
 impl Told {
     /// From now on this file is read; who reads another finishes there.
     pub(crate) fn serve(&self, path: PathBuf) {
-        *self.served.lock().unwrap_or_else(PoisonError::into_inner) = Served { path, idle: Vec::new() };
+        *self.served.lock().unwrap_or_else(PoisonError::into_inner) =
+            Served { path, idle: Vec::new() };
     }
 
     /// Changes what is known.
@@ -187,7 +189,8 @@ impl Told {
     }
 }
 
-/// How long text that is searchable in the clear is shown without knowing that no key of it was destroyed.
+/// How long text that is searchable in the clear is shown without knowing that no key of it was
+/// destroyed.
 const TEXT_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// The views of this process.
@@ -204,8 +207,8 @@ pub struct Views {
 }
 
 impl Views {
-    /// Whether what is searchable in the clear may be shown: for a while nobody could say whether another
-    /// process has destroyed keys, or what is of such a key could not be deleted.
+    /// Whether what is searchable in the clear may be shown: for a while nobody could say whether
+    /// another process has destroyed keys, or what is of such a key could not be deleted.
     #[must_use]
     pub fn may_show_text(&self) -> bool {
         self.text.borrow().elapsed() < TEXT_AGE_MAX
@@ -243,7 +246,10 @@ impl Views {
         }
     }
 
-    async fn ask(&self, request: impl FnOnce(oneshot::Sender<Result<(), ViewsError>>) -> Request) -> Result<(), ViewsError> {
+    async fn ask(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<(), ViewsError>>) -> Request,
+    ) -> Result<(), ViewsError> {
         let (answer, wait) = oneshot::channel();
         self.requests.send(request(answer)).await.map_err(|_| ViewsError::Stopped)?;
         wait.await.unwrap_or(Err(ViewsError::Stopped))
@@ -315,11 +321,17 @@ impl Views {
         self.ask(Request::Retry).await
     }
 
-    /// Deletes from the searchable tables what was sealed under a subject's keys up to a generation.
+    /// Deletes from the searchable tables what was sealed under a subject's keys up to a
+    /// generation.
     ///
     /// # Errors
     /// When the tables can't be written.
-    pub async fn purge(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<(), ViewsError> {
+    pub async fn purge(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        up_to: u32,
+    ) -> Result<(), ViewsError> {
         self.ask(|answer| Request::Purge(business, subject, up_to, answer)).await
     }
 
@@ -336,7 +348,8 @@ impl Views {
                 version,
                 position,
             };
-            let mut query = c.prepare("SELECT name, version, position FROM projections ORDER BY name")?;
+            let mut query =
+                c.prepare("SELECT name, version, position FROM projections ORDER BY name")?;
             let rows = query.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
             rows.map(|r| r.map(of).map_err(ViewsError::from)).collect()
         })
@@ -357,7 +370,16 @@ pub(crate) fn digests(connection: &Connection) -> Result<Vec<(String, Digest)>, 
 
 pub(crate) fn failures(connection: &Connection) -> rusqlite::Result<Vec<Failure>> {
     connection
-        .prepare_cached("SELECT projection, business, seq, error FROM failures ORDER BY projection, business")?
-        .query_map([], |r| Ok(Failure { projection: r.get(0)?, business: r.get(1)?, seq: r.get(2)?, error: r.get(3)? }))?
+        .prepare_cached(
+            "SELECT projection, business, seq, error FROM failures ORDER BY projection, business",
+        )?
+        .query_map([], |r| {
+            Ok(Failure {
+                projection: r.get(0)?,
+                business: r.get(1)?,
+                seq: r.get(2)?,
+                error: r.get(3)?,
+            })
+        })?
         .collect()
 }

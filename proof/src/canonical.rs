@@ -49,13 +49,20 @@ pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
 /// [`GateError`], with line and column or the byte's offset.
 pub fn gate(json: &[u8]) -> Result<(), GateError> {
     let mut de = serde_json::Deserializer::from_slice(json);
-    Gate { depth: 0 }.deserialize(&mut de).and_then(|()| de.end()).map_err(|e| GateError::Malformed(explain(&e.to_string())))?;
+    Gate { depth: 0 }
+        .deserialize(&mut de)
+        .and_then(|()| de.end())
+        .map_err(|e| GateError::Malformed(explain(&e.to_string())))?;
     check_integers(json)
 }
 
 /// serde_json speaks of hex escapes where a surrogate has no partner.
 fn explain(message: &str) -> String {
-    if message.contains("hex escape") || message.contains("surrogate") { format!("a lone surrogate: {message}") } else { message.to_owned() }
+    if message.contains("hex escape") || message.contains("surrogate") {
+        format!("a lone surrogate: {message}")
+    } else {
+        message.to_owned()
+    }
 }
 
 /// Walks the numbers of a text that is already known to be JSON.
@@ -76,12 +83,18 @@ fn check_integers(json: &[u8]) -> Result<(), GateError> {
             }
             b'-' | b'0'..=b'9' => {
                 let rest = json.get(i..).unwrap_or_default();
-                let end = rest.iter().position(|c| !matches!(c, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')).unwrap_or(rest.len());
+                let end = rest
+                    .iter()
+                    .position(|c| !matches!(c, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'))
+                    .unwrap_or(rest.len());
                 let literal = String::from_utf8_lossy(rest.get(..end).unwrap_or_default());
                 let digits = literal.trim_start_matches('-');
                 let whole = digits.bytes().all(|c| c.is_ascii_digit());
                 if whole && digits.parse::<u64>().map_or(true, |n| n > INTEGER_MAX) {
-                    return Err(GateError::IntegerTooLarge { literal: literal.into_owned(), at: i });
+                    return Err(GateError::IntegerTooLarge {
+                        literal: literal.into_owned(),
+                        at: i,
+                    });
                 }
                 i += end;
             }
@@ -143,11 +156,15 @@ impl<'de> Visitor<'de> for Gate {
         let mut seen = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
             if key.starts_with(SEALED_PREFIX) {
-                return Err(A::Error::custom(format!("the key `{key}` is reserved for sealed fields")));
+                return Err(A::Error::custom(format!(
+                    "the key `{key}` is reserved for sealed fields"
+                )));
             }
             map.next_value_seed(self.deeper()?)?;
             if !seen.insert(key.clone()) {
-                return Err(A::Error::custom(format!("the key `{key}` stands twice in one object")));
+                return Err(A::Error::custom(format!(
+                    "the key `{key}` stands twice in one object"
+                )));
             }
         }
         Ok(())

@@ -48,7 +48,11 @@ pub struct Verifier {
 }
 
 fn key_id(name: &str, key: &VerifyingKey) -> [u8; 4] {
-    let hash = Sha256::new().chain_update(name).chain_update([b'\n', ED25519]).chain_update(key.as_bytes()).finalize();
+    let hash = Sha256::new()
+        .chain_update(name)
+        .chain_update([b'\n', ED25519])
+        .chain_update(key.as_bytes())
+        .finalize();
     let mut id = [0; 4];
     id.copy_from_slice(hash.get(..4).unwrap_or_default());
     id
@@ -72,7 +76,8 @@ impl Signer {
     pub fn checkpoint(&self, stream: &str, size: u64, root: &Hash) -> String {
         let text = format!("{}/{stream}\n{size}\n{}\n", self.name, STANDARD.encode(root));
         let id = key_id(&self.name, &self.key.verifying_key());
-        let signed: Vec<u8> = id.iter().copied().chain(self.key.sign(text.as_bytes()).to_bytes()).collect();
+        let signed: Vec<u8> =
+            id.iter().copied().chain(self.key.sign(text.as_bytes()).to_bytes()).collect();
         format!("{text}\n— {} {}\n", self.name, STANDARD.encode(signed))
     }
 }
@@ -91,10 +96,14 @@ impl std::str::FromStr for Verifier {
     fn from_str(text: &str) -> Result<Self, CheckpointError> {
         let bad = CheckpointError::Malformed("vkey of an Ed25519 key");
         let mut parts = text.trim().splitn(3, '+');
-        let (Some(name), Some(id), Some(material)) = (parts.next(), parts.next(), parts.next()) else { return Err(bad) };
+        let (Some(name), Some(id), Some(material)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(bad);
+        };
         let material = STANDARD.decode(material).map_err(|_| bad.clone())?;
         let Some((&ED25519, key)) = material.split_first() else { return Err(bad) };
-        let key = VerifyingKey::from_bytes(key.try_into().map_err(|_| bad.clone())?).map_err(|_| bad.clone())?;
+        let key = VerifyingKey::from_bytes(key.try_into().map_err(|_| bad.clone())?)
+            .map_err(|_| bad.clone())?;
         let wanted: String = key_id(name, &key).iter().map(|b| format!("{b:02x}")).collect();
         if id == wanted { Ok(Self { name: name.to_owned(), key }) } else { Err(bad) }
     }
@@ -108,12 +117,17 @@ impl Verifier {
     pub fn open<'a>(&self, note: &'a str) -> Result<&'a str, CheckpointError> {
         let at = note.rfind("\n\n").ok_or(CheckpointError::Malformed("signed note"))?;
         let (text, signatures) = note.split_at(at + 1);
-        let mine = signatures.lines().filter_map(|l| l.strip_prefix("— ")?.split_once(' ')).filter(|(name, _)| *name == self.name);
+        let mine = signatures
+            .lines()
+            .filter_map(|l| l.strip_prefix("— ")?.split_once(' '))
+            .filter(|(name, _)| *name == self.name);
         let id = key_id(&self.name, &self.key);
         for (_, encoded) in mine {
-            let bytes = STANDARD.decode(encoded).map_err(|_| CheckpointError::Malformed("signature"))?;
+            let bytes =
+                STANDARD.decode(encoded).map_err(|_| CheckpointError::Malformed("signature"))?;
             let Some(signature) = bytes.strip_prefix(&id[..]) else { continue };
-            let signature = Signature::from_slice(signature).map_err(|_| CheckpointError::Malformed("signature"))?;
+            let signature = Signature::from_slice(signature)
+                .map_err(|_| CheckpointError::Malformed("signature"))?;
             return match self.key.verify_strict(text.as_bytes(), &signature) {
                 Ok(()) => Ok(text),
                 Err(_) => Err(CheckpointError::BadSignature(self.name.clone())),
@@ -130,8 +144,14 @@ impl Verifier {
         let bad = CheckpointError::Malformed("checkpoint");
         let text = self.open(note)?;
         let mut lines = text.lines();
-        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else { return Err(bad) };
-        let stream = origin.strip_prefix(&self.name).and_then(|rest| rest.strip_prefix('/')).ok_or_else(|| bad.clone())?;
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next())
+        else {
+            return Err(bad);
+        };
+        let stream = origin
+            .strip_prefix(&self.name)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .ok_or_else(|| bad.clone())?;
         let size: u64 = size.parse().map_err(|_| bad.clone())?;
         let root = STANDARD.decode(root).ok().and_then(|r| r.try_into().ok()).ok_or(bad)?;
         Ok(Checkpoint { stream: stream.to_owned(), size, root })
@@ -170,9 +190,22 @@ pub struct EventProof {
 impl EventProof {
     /// A proof of an event.
     #[must_use]
-    pub fn new(event: String, seq: u64, path: &[Hash], checkpoint: String, verifier: &Verifier) -> Self {
+    pub fn new(
+        event: String,
+        seq: u64,
+        path: &[Hash],
+        checkpoint: String,
+        verifier: &Verifier,
+    ) -> Self {
         let path = path.iter().map(|h| STANDARD.encode(h)).collect();
-        Self { format: PROOF_FORMAT.to_owned(), event, seq, path, checkpoint, vkey: verifier.to_string() }
+        Self {
+            format: PROOF_FORMAT.to_owned(),
+            event,
+            seq,
+            path,
+            checkpoint,
+            vkey: verifier.to_string(),
+        }
     }
 
     /// Checks everything; believes only that key.
@@ -184,12 +217,14 @@ impl EventProof {
             return Err(CheckpointError::Malformed("proof of a known format"));
         }
         let checkpoint = believed.checkpoint(&self.checkpoint)?;
-        let decode = |text: &String| STANDARD.decode(text).ok().and_then(|h| Hash::try_from(h).ok());
+        let decode =
+            |text: &String| STANDARD.decode(text).ok().and_then(|h| Hash::try_from(h).ok());
         let path: Option<Vec<Hash>> = self.path.iter().map(decode).collect();
         let path = path.ok_or(CheckpointError::Malformed("path of hashes"))?;
         let index = self.seq.checked_sub(1).ok_or(CheckpointError::Malformed("place"))?;
         let leaf = leaf_hash(self.event.as_bytes());
-        verify_inclusion(index, checkpoint.size, &leaf, &path, &checkpoint.root).map_err(|e| CheckpointError::NotIncluded(e.to_string()))?;
+        verify_inclusion(index, checkpoint.size, &leaf, &path, &checkpoint.root)
+            .map_err(|e| CheckpointError::NotIncluded(e.to_string()))?;
         Ok(checkpoint)
     }
 }

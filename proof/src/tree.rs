@@ -1,7 +1,7 @@
 //! The Merkle tree of one stream (RFC 6962, section 2.1; RFC 9162, section 2.1.3 and 2.1.4).
 //!
-//! Leaf = SHA-256(0x00 ‖ stored bytes), node = SHA-256(0x01 ‖ left ‖ right), leaf index = `seq` − 1.
-//! A [`Frontier`] is what an appender keeps of a tree: the roots of its full subtrees, largest
+//! Leaf = SHA-256(0x00 ‖ stored bytes), node = SHA-256(0x01 ‖ left ‖ right), leaf index = `seq` −
+//! 1. A [`Frontier`] is what an appender keeps of a tree: the roots of its full subtrees, largest
 //! first, one per set bit of the size. That is enough to append and to give the root.
 
 use sha2::{Digest, Sha256};
@@ -129,8 +129,11 @@ pub fn inclusion_proof(leaves: &[Hash], index: usize) -> Result<Vec<Hash>, Proof
         return Ok(Vec::new());
     }
     let (left, right) = leaves.split_at(split(leaves.len()));
-    let (mut path, sibling) =
-        if index < left.len() { (inclusion_proof(left, index)?, root(right)) } else { (inclusion_proof(right, index - left.len())?, root(left)) };
+    let (mut path, sibling) = if index < left.len() {
+        (inclusion_proof(left, index)?, root(right))
+    } else {
+        (inclusion_proof(right, index - left.len())?, root(left))
+    };
     path.push(sibling);
     Ok(path)
 }
@@ -151,8 +154,11 @@ fn subproof(leaves: &[Hash], size: usize, whole: bool) -> Vec<Hash> {
         return if whole { Vec::new() } else { vec![root(leaves)] };
     }
     let (left, right) = leaves.split_at(split(leaves.len()));
-    let (mut path, sibling) =
-        if size <= left.len() { (subproof(left, size, whole), root(right)) } else { (subproof(right, size - left.len(), false), root(left)) };
+    let (mut path, sibling) = if size <= left.len() {
+        (subproof(left, size, whole), root(right))
+    } else {
+        (subproof(right, size - left.len(), false), root(left))
+    };
     path.push(sibling);
     path
 }
@@ -162,7 +168,13 @@ fn subproof(leaves: &[Hash], size: usize, whole: bool) -> Vec<Hash> {
 ///
 /// # Errors
 /// [`ProofError`] says which of the three does not fit.
-pub fn verify_inclusion(index: u64, size: u64, leaf: &Hash, proof: &[Hash], root: &Hash) -> Result<(), ProofError> {
+pub fn verify_inclusion(
+    index: u64,
+    size: u64,
+    leaf: &Hash,
+    proof: &[Hash],
+    root: &Hash,
+) -> Result<(), ProofError> {
     if index >= size {
         return Err(ProofError::OutOfRange);
     }
@@ -195,7 +207,13 @@ pub fn verify_inclusion(index: u64, size: u64, leaf: &Hash, proof: &[Hash], root
 ///
 /// # Errors
 /// [`ProofError`] says what does not fit.
-pub fn verify_consistency(size1: u64, size2: u64, proof: &[Hash], root1: &Hash, root2: &Hash) -> Result<(), ProofError> {
+pub fn verify_consistency(
+    size1: u64,
+    size2: u64,
+    proof: &[Hash],
+    root1: &Hash,
+    root2: &Hash,
+) -> Result<(), ProofError> {
     if size1 > size2 {
         return Err(ProofError::OutOfRange);
     }

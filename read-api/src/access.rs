@@ -28,8 +28,11 @@ impl Member {
     async fn operator(&self, ctx: &Context<'_>) -> Result<bool> {
         let sources = ctx.data::<crate::Sources>()?.clone();
         let principal = self.principal.clone();
-        crate::allowance::read(&sources, move |c| c.prepare_cached("SELECT operator FROM principals WHERE principal = ?")?.query_row([principal], |r| r.get(0)))
-            .await
+        crate::allowance::read(&sources, move |c| {
+            c.prepare_cached("SELECT operator FROM principals WHERE principal = ?")?
+                .query_row([principal], |r| r.get(0))
+        })
+        .await
     }
 }
 

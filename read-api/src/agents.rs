@@ -44,7 +44,9 @@ impl Agent {
     /// Tasks whose result at hand it made, the first 50.
     #[graphql(complexity = "1 + 50 * child_complexity")]
     async fn produced(&self, ctx: &Context<'_>) -> Result<Vec<Task>> {
-        let page = children::list::<Task>(ctx, &self.business, "producer", &self.id, Page::default()).await?;
+        let page =
+            children::list::<Task>(ctx, &self.business, "producer", &self.id, Page::default())
+                .await?;
         Ok(page.edges.into_iter().map(|e| e.node.0).collect())
     }
 }

@@ -23,7 +23,11 @@ pub struct Allowance {
 
 impl Default for Allowance {
     fn default() -> Self {
-        Self { bytes: Arc::default(), reads: Arc::new(Semaphore::new(GRAPHQL_READS_MAX)), is_over: Arc::default() }
+        Self {
+            bytes: Arc::default(),
+            reads: Arc::new(Semaphore::new(GRAPHQL_READS_MAX)),
+            is_over: Arc::default(),
+        }
     }
 }
 
@@ -73,7 +77,9 @@ impl Allowance {
 
     /// Counts a row of the views before it is copied out of them.
     pub(crate) fn spend_row(&self, row: &Row<'_>) -> rusqlite::Result<()> {
-        self.take(row_bytes(row)?).map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))
+        self.take(row_bytes(row)?).map_err(|e| {
+            rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e))
+        })
     }
 }
 
@@ -95,7 +101,11 @@ fn too_large(message: &str) -> async_graphql::Error {
 }
 
 fn over() -> async_graphql::Error {
-    bad("TOO_SLOW", "the read took too long and was ended", "ask for fewer rows or fewer search words at once")
+    bad(
+        "TOO_SLOW",
+        "the read took too long and was ended",
+        "ask for fewer rows or fewer search words at once",
+    )
 }
 
 fn of_views(e: &rusqlite::Error) -> async_graphql::Error {
@@ -104,12 +114,19 @@ fn of_views(e: &rusqlite::Error) -> async_graphql::Error {
     {
         return too_large(&why.to_string());
     }
-    if e.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) { over() } else { failed(e) }
+    if e.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
+        over()
+    } else {
+        failed(e)
+    }
 }
 
-/// Reads the views where blocking is allowed, a few reads of a question at once. It ends, in the middle of a
-/// statement too, when its time is over or nobody waits for the answer any more.
-pub(crate) async fn read<T: Send + 'static>(sources: &Sources, read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static) -> Result<T> {
+/// Reads the views where blocking is allowed, a few reads of a question at once. It ends, in the
+/// middle of a statement too, when its time is over or nobody waits for the answer any more.
+pub(crate) async fn read<T: Send + 'static>(
+    sources: &Sources,
+    read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> Result<T> {
     let (views, allowance) = (sources.views.clone(), sources.allowance.clone());
     let permit = Arc::clone(&allowance.reads).acquire_owned().await.map_err(|_| over())?;
     let until = Instant::now() + Duration::from_millis(GRAPHQL_QUERY_MS_MAX);

@@ -5,8 +5,9 @@
 //! fit the schema, and runs through a schema that checks only what may differ each time: depth,
 //! cost and the values of variables.
 //!
-//! Nothing walks a document before its selections were counted, each fragment once; and a document that is
-//! new is parsed and validated where blocking is allowed, never on a thread that serves sockets.
+//! Nothing walks a document before its selections were counted, each fragment once; and a document
+//! that is new is parsed and validated where blocking is allowed, never on a thread that serves
+//! sockets.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +31,8 @@ const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 /// Characters of a document that is remembered.
 const REMEMBERED_CHARS_MAX: usize = 16_384;
 
-/// Deepest question about the schema itself: the usual introspection query of clients has 15 levels.
+/// Deepest question about the schema itself: the usual introspection query of clients has 15
+/// levels.
 const INTROSPECTION_DEPTH_MAX: usize = 24;
 
 struct Document {
@@ -82,7 +84,8 @@ impl Api {
         }))
     }
 
-    /// Answers one request; its data must hold a [`crate::Viewer`]. Who drops this future ends the work.
+    /// Answers one request; its data must hold a [`crate::Viewer`]. Who drops this future ends the
+    /// work.
     pub async fn execute(&self, request: Request) -> Response {
         let (request, waiting) = self.0.begin(request);
         let response = if self.0.is_validated(&request.query) {
@@ -95,7 +98,8 @@ impl Api {
         response
     }
 
-    /// Whether it is a subscription, so that its answers have no end; `None` when it can't be parsed.
+    /// Whether it is a subscription, so that its answers have no end; `None` when it can't be
+    /// parsed.
     pub async fn is_subscription(&self, query: &str) -> Option<bool> {
         let (front, query) = (Arc::clone(&self.0), query.to_owned());
         let parsed = where_blocking_is_allowed(async move { front.document(&query).ok() }).await?;
@@ -116,7 +120,9 @@ impl Api {
         .await;
         let rest = match first {
             Poll::Ready(None) => futures_util::stream::empty().boxed(),
-            Poll::Ready(Some(first)) => futures_util::stream::once(async { first }).chain(rest).boxed(),
+            Poll::Ready(Some(first)) => {
+                futures_util::stream::once(async { first }).chain(rest).boxed()
+            }
             Poll::Pending => rest,
         };
         let answers = rest.map(move |response| {
@@ -129,7 +135,9 @@ impl Api {
 }
 
 /// Runs a future on a thread that may block; it ends when nobody waits for it any more.
-async fn where_blocking_is_allowed<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+async fn where_blocking_is_allowed<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
     let runtime = tokio::runtime::Handle::current();
     let (_waits, nobody_waits) = tokio::sync::oneshot::channel::<()>();
     let work = tokio::task::spawn_blocking(move || {
@@ -175,7 +183,11 @@ impl Front {
             (false, true) => &self.trusting,
             (false, false) => &self.strict,
         };
-        let request = if document.introspects && self.introspection { request.only_introspection() } else { request };
+        let request = if document.introspects && self.introspection {
+            request.only_introspection()
+        } else {
+            request
+        };
         let mut response = schema.execute(request).await;
         if response.errors.is_empty() {
             document.validated.store(true, Ordering::Relaxed);
@@ -193,14 +205,20 @@ impl Front {
                     response
                 }))
             }
-            Err(error) => Box::pin(futures_util::stream::iter([Response::from_errors(vec![*error])])),
+            Err(error) => {
+                Box::pin(futures_util::stream::iter([Response::from_errors(vec![*error])]))
+            }
         }
     }
 
     fn prepare(&self, mut request: Request) -> Result<(Arc<Document>, Request), Box<ServerError>> {
         self.persisted(&mut request)?;
         if request.query.trim().is_empty() {
-            return Err(Box::new(refused("BAD_REQUEST", "`query` is missing", "send {\"query\": \"{ businesses { slug } }\"}")));
+            return Err(Box::new(refused(
+                "BAD_REQUEST",
+                "`query` is missing",
+                "send {\"query\": \"{ businesses { slug } }\"}",
+            )));
         }
         let document = self.document(&request.query)?;
         request.set_parsed_query(document.parsed.clone());
@@ -208,45 +226,78 @@ impl Front {
         Ok((document, request))
     }
 
-    /// Automatic persisted queries, as Apollo's clients send them: a hash alone, then hash and text.
+    /// Automatic persisted queries, as Apollo's clients send them: a hash alone, then hash and
+    /// text.
     fn persisted(&self, request: &mut Request) -> Result<(), Box<ServerError>> {
-        let Some(Value::Object(asked)) = request.extensions.0.get("persistedQuery") else { return Ok(()) };
+        let Some(Value::Object(asked)) = request.extensions.0.get("persistedQuery") else {
+            return Ok(());
+        };
         let Some(Value::String(hash)) = asked.get("sha256Hash").cloned() else {
-            return Err(Box::new(refused("BAD_REQUEST", "persistedQuery has no sha256Hash", "send the SHA-256 of the query text in hexadecimal")));
+            return Err(Box::new(refused(
+                "BAD_REQUEST",
+                "persistedQuery has no sha256Hash",
+                "send the SHA-256 of the query text in hexadecimal",
+            )));
         };
         let mut known = self.persisted.lock().unwrap_or_else(PoisonError::into_inner);
         if request.query.is_empty() {
             let found = known.get(&hash).cloned();
-            request.query =
-                found.ok_or_else(|| Box::new(refused("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound", "send the query's text once, with its hash")))?;
-        } else if domain::values::Digest(Sha256::digest(&request.query).into()).to_string() == hash.to_lowercase() {
+            request.query = found.ok_or_else(|| {
+                Box::new(refused(
+                    "PERSISTED_QUERY_NOT_FOUND",
+                    "PersistedQueryNotFound",
+                    "send the query's text once, with its hash",
+                ))
+            })?;
+        } else if domain::values::Digest(Sha256::digest(&request.query).into()).to_string()
+            == hash.to_lowercase()
+        {
             if request.query.len() <= REMEMBERED_CHARS_MAX {
                 known.put(hash.clone(), request.query.clone());
             }
         } else {
-            return Err(Box::new(refused("BAD_REQUEST", "the sha256Hash is not that of the query", "hash the very text that is sent")));
+            return Err(Box::new(refused(
+                "BAD_REQUEST",
+                "the sha256Hash is not that of the query",
+                "hash the very text that is sent",
+            )));
         }
         Ok(())
     }
 
     fn document(&self, query: &str) -> Result<Arc<Document>, Box<ServerError>> {
-        if let Some(known) = self.documents.lock().unwrap_or_else(PoisonError::into_inner).get(query) {
+        if let Some(known) =
+            self.documents.lock().unwrap_or_else(PoisonError::into_inner).get(query)
+        {
             return Ok(Arc::clone(known));
         }
         if query.len() > GRAPHQL_TEXT_BYTES_MAX {
-            let message = format!("the query has {} bytes, {GRAPHQL_TEXT_BYTES_MAX} are allowed", query.len());
-            return Err(Box::new(refused("TOO_LONG", message, "send values as variables, or ask in several queries")));
+            let message = format!(
+                "the query has {} bytes, {GRAPHQL_TEXT_BYTES_MAX} are allowed",
+                query.len()
+            );
+            return Err(Box::new(refused(
+                "TOO_LONG",
+                message,
+                "send values as variables, or ask in several queries",
+            )));
         }
-        let parsed = parse_query(query).map_err(|e| Box::new(ServerError::from(e))).map_err(|mut e| {
-            complete(&mut e);
-            e
-        })?;
+        let parsed =
+            parse_query(query).map_err(|e| Box::new(ServerError::from(e))).map_err(|mut e| {
+                complete(&mut e);
+                e
+            })?;
         check_selections(&parsed)?;
         check_aliases(&parsed)?;
-        let introspects = parsed.operations.iter().all(|(_, o)| only_introspects(&o.node.selection_set.node));
-        let document = Arc::new(Document { parsed, validated: AtomicBool::new(false), introspects });
+        let introspects =
+            parsed.operations.iter().all(|(_, o)| only_introspects(&o.node.selection_set.node));
+        let document =
+            Arc::new(Document { parsed, validated: AtomicBool::new(false), introspects });
         if query.len() <= REMEMBERED_CHARS_MAX {
-            self.documents.lock().unwrap_or_else(PoisonError::into_inner).put(query.to_owned(), Arc::clone(&document));
+            self.documents
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .put(query.to_owned(), Arc::clone(&document));
         }
         Ok(document)
     }
@@ -254,7 +305,10 @@ impl Front {
 
 /// Whether every field asks about the schema; what a fragment asks is not looked into.
 fn only_introspects(set: &SelectionSet) -> bool {
-    let about_schema = |item: &Selection| matches!(item, Selection::Field(f) if f.node.name.node.starts_with("__"));
+    let about_schema = |item: &Selection| {
+        matches!(item, Selection::Field(f)
+        if f.node.name.node.starts_with("__"))
+    };
     !set.items.is_empty() && set.items.iter().all(|item| about_schema(&item.node))
 }
 
@@ -265,9 +319,16 @@ fn complete(error: &mut ServerError) {
         return;
     }
     let (code, hint) = match error.message.as_str() {
-        "Query is too complex." => ("TOO_EXPENSIVE", "ask for fewer rows or fields at once; `minutebook limits` shows the limits"),
-        "Query is nested too deep." => ("TOO_DEEP", "nest less; `minutebook limits` shows the limits"),
-        _ if error.path.is_empty() => ("BAD_QUERY", "the schema is in read-api/schema.graphql, and introspection shows it"),
+        "Query is too complex." => (
+            "TOO_EXPENSIVE",
+            "ask for fewer rows or fields at once; `minutebook limits` shows the limits",
+        ),
+        "Query is nested too deep." => {
+            ("TOO_DEEP", "nest less; `minutebook limits` shows the limits")
+        }
+        _ if error.path.is_empty() => {
+            ("BAD_QUERY", "the schema is in read-api/schema.graphql, and introspection shows it")
+        }
         _ => ("FAILED", "try again; if it stays, ask the operator to look at the log"),
     };
     values.set("code", code);
@@ -278,10 +339,21 @@ fn check_selections(document: &ExecutableDocument) -> Result<(), Box<ServerError
     match selections::count(document) {
         Ok(count) if count <= GRAPHQL_SELECTIONS_MAX => Ok(()),
         Ok(_) => {
-            let message = format!("with its fragments spread the query has more than {GRAPHQL_SELECTIONS_MAX} selections");
-            Err(Box::new(refused("TOO_MANY_SELECTIONS", message, "ask for less at once; `minutebook limits` shows the limits")))
+            let message = format!(
+                "with its fragments spread the query has more than {GRAPHQL_SELECTIONS_MAX} \
+                 selections"
+            );
+            Err(Box::new(refused(
+                "TOO_MANY_SELECTIONS",
+                message,
+                "ask for less at once; `minutebook limits` shows the limits",
+            )))
         }
-        Err(e) => Err(Box::new(refused("BAD_QUERY", e.to_string(), "take the spread out of the fragment it names"))),
+        Err(e) => Err(Box::new(refused(
+            "BAD_QUERY",
+            e.to_string(),
+            "take the spread out of the fragment it names",
+        ))),
     }
 }
 
@@ -290,8 +362,15 @@ fn check_aliases(document: &ExecutableDocument) -> Result<(), Box<ServerError>> 
     let fragments = document.fragments.values().map(|f| aliases(&f.node.selection_set.node));
     let count: usize = operations.chain(fragments).sum();
     if count > GRAPHQL_ALIASES_MAX {
-        let message = format!("{count} aliases are more than the {GRAPHQL_ALIASES_MAX} that one query may have; split it");
-        return Err(Box::new(refused("TOO_MANY_ALIASES", message, "send several queries, or ask for a list")));
+        let message = format!(
+            "{count} aliases are more than the {GRAPHQL_ALIASES_MAX} that one query may have; \
+             split it"
+        );
+        return Err(Box::new(refused(
+            "TOO_MANY_ALIASES",
+            message,
+            "send several queries, or ask for a list",
+        )));
     }
     Ok(())
 }
@@ -300,7 +379,9 @@ fn aliases(set: &SelectionSet) -> usize {
     set.items
         .iter()
         .map(|item| match &item.node {
-            Selection::Field(field) => usize::from(field.node.alias.is_some()) + aliases(&field.node.selection_set.node),
+            Selection::Field(field) => {
+                usize::from(field.node.alias.is_some()) + aliases(&field.node.selection_set.node)
+            }
             Selection::InlineFragment(fragment) => aliases(&fragment.node.selection_set.node),
             Selection::FragmentSpread(_) => 0,
         })

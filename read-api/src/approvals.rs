@@ -44,7 +44,8 @@ node! {
         closed_at: Option<String>,
         /// When it was used.
         consumed_at: Option<String>,
-        /// Whether a rule that no approval policy removes asked for it; an operator may vote too then.
+        /// Whether a rule that no approval policy removes asked for it; an operator may vote too
+        /// then.
         built_in: bool,
         /// Types of the events that the command would write, as things stood.
         effects: JsonValue,
@@ -111,16 +112,30 @@ pub(crate) fn approval_policy(ctx: &Context<'_>, business: &str) -> Result<Appro
     type Row = (i64, String, String, String);
     let row: Option<Row> = read_here(|| {
         sources.views.read(|c| {
-            let sql = "SELECT version, rules, operation_classes, defined_at FROM approval_policies WHERE business = ?";
-            c.prepare_cached(sql)?.query_row([business], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))).optional()
+            let sql = "SELECT version, rules, operation_classes, defined_at FROM approval_policies \
+                WHERE business = ?";
+            c.prepare_cached(sql)?
+                .query_row([business], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))
+                .optional()
         })
     })?;
     let (version, rules, classes, defined_at) = match row {
-        Some((version, rules, classes, at)) => (version, serde_json::from_str(&rules)?, serde_json::from_str(&classes)?, Some(at)),
+        Some((version, rules, classes, at)) => {
+            (version, serde_json::from_str(&rules)?, serde_json::from_str(&classes)?, Some(at))
+        }
         None => (0, domain::approvals::shipped_rules(), serde_json::json!([]), None),
     };
-    let faults = (sources.rule_faults)(&rules).into_iter().map(|(rule, fault)| RuleFault { rule, fault }).collect();
-    Ok(ApprovalPolicy { version, rules: JsonValue(serde_json::to_value(&rules)?), operation_classes: JsonValue(classes), faults, defined_at })
+    let faults = (sources.rule_faults)(&rules)
+        .into_iter()
+        .map(|(rule, fault)| RuleFault { rule, fault })
+        .collect();
+    Ok(ApprovalPolicy {
+        version,
+        rules: JsonValue(serde_json::to_value(&rules)?),
+        operation_classes: JsonValue(classes),
+        faults,
+        defined_at,
+    })
 }
 
 #[ComplexObject]

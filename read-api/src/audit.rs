@@ -52,17 +52,22 @@ node! {
 }
 
 /// Events with a text that has these words, of this business.
-pub(crate) const WITH_TEXT: &str =
-    "seq IN (SELECT r.seq FROM search_text JOIN search_rows r ON r.n = search_text.rowid WHERE search_text MATCH ? AND r.business = ?)";
+pub(crate) const WITH_TEXT: &str = "seq IN (SELECT r.seq FROM search_text JOIN search_rows r ON \
+    r.n = search_text.rowid WHERE search_text MATCH ? AND r.business = ?)";
 
 /// Steps up a chain of causes.
 const CAUSES_MAX: usize = 100;
 
 impl Event {
     async fn recorded(&self, ctx: &Context<'_>) -> Result<Arc<Recorded>> {
-        let business: BusinessId = self.business.parse().map_err(|_| bad("NOT_FOUND", "no such business", "check the id"))?;
+        let business: BusinessId = self
+            .business
+            .parse()
+            .map_err(|_| bad("NOT_FOUND", "no such business", "check the id"))?;
         let found = children::recorded(ctx, business, u64::try_from(self.seq).unwrap_or(0)).await?;
-        found.ok_or_else(|| bad("NOT_FOUND", "the log does not have this event", "run `minutebook verify`"))
+        found.ok_or_else(|| {
+            bad("NOT_FOUND", "the log does not have this event", "run `minutebook verify`")
+        })
     }
 }
 
@@ -75,11 +80,15 @@ impl Event {
         let seen = Sight::of(ctx, &business)?.and::<Self>();
         let mut next = self.causation.clone();
         read(&sources, move |c| {
-            let sql = format!("SELECT {} FROM events WHERE event_id = ? AND business = ?{seen}", Event::COLUMNS);
+            let sql = format!(
+                "SELECT {} FROM events WHERE event_id = ? AND business = ?{seen}",
+                Event::COLUMNS
+            );
             let mut query = c.prepare_cached(&sql)?;
             let mut chain: Vec<Event> = Vec::new();
             while let Some(id) = next.take().filter(|_| chain.len() < CAUSES_MAX) {
-                let found = query.query_row([&id, &business], |r| Event::from_row(r, 0)).optional()?;
+                let found =
+                    query.query_row([&id, &business], |r| Event::from_row(r, 0)).optional()?;
                 next = found.as_ref().and_then(|e| e.causation.clone());
                 chain.extend(found);
             }
@@ -90,18 +99,46 @@ impl Event {
 
     /// The events that it led to: ask them for theirs, and it is a tree.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn effects(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Event>> {
-        children::list(ctx, &self.business, "causation", &self.event_id, Page { first, after, last, before }).await
+    async fn effects(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<List<Event>> {
+        children::list(
+            ctx,
+            &self.business,
+            "causation",
+            &self.event_id,
+            Page { first, after, last, before },
+        )
+        .await
     }
 
     /// Everything that belongs together with it, itself too.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn correlated(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Event>> {
-        children::list(ctx, &self.business, "correlation", &self.correlation, Page { first, after, last, before }).await
+    async fn correlated(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<List<Event>> {
+        children::list(
+            ctx,
+            &self.business,
+            "correlation",
+            &self.correlation,
+            Page { first, after, last, before },
+        )
+        .await
     }
 
-    /// What happened, as JSON; personal fields opened, `forgotten`, `withheld` (recorded after their subject
-    /// was forgotten) or (without a role here) left sealed.
+    /// What happened, as JSON; personal fields opened, `forgotten`, `withheld` (recorded after
+    /// their subject was forgotten) or (without a role here) left sealed.
     #[graphql(complexity = 5)]
     async fn data(&self, ctx: &Context<'_>) -> Result<JsonValue> {
         let recorded = self.recorded(ctx).await?;
@@ -110,9 +147,16 @@ impl Event {
         let mut event = serde_json::json!({"data": serde_json::from_str::<serde_json::Value>(stored.data.get())?});
         if ctx.data::<Viewer>()?.may_open(stored.business) {
             for (pointer, field) in stored.personal_fields() {
-                let opened = match of_store(unseal::<serde_json::Value>(&*ctx.data::<Sources>()?.keyring, &field)).await? {
+                let opened = match of_store(unseal::<serde_json::Value>(
+                    &*ctx.data::<Sources>()?.keyring,
+                    &field,
+                ))
+                .await?
+                {
                     Unsealed::Value(value) => value,
-                    Unsealed::Forgotten if is_withheld(ctx.data::<Sources>()?, &field)? => "withheld".into(),
+                    Unsealed::Forgotten if is_withheld(ctx.data::<Sources>()?, &field)? => {
+                        "withheld".into()
+                    }
                     Unsealed::Forgotten => "forgotten".into(),
                 };
                 if let Some(slot) = event.pointer_mut(&pointer) {
@@ -162,9 +206,18 @@ pub(crate) struct AttemptPage {
     next_before: Option<u64>,
 }
 
-pub(crate) async fn attempts(ctx: &Context<'_>, business: BusinessId, first: usize, before: Option<u64>) -> Result<AttemptPage> {
+pub(crate) async fn attempts(
+    ctx: &Context<'_>,
+    business: BusinessId,
+    first: usize,
+    before: Option<u64>,
+) -> Result<AttemptPage> {
     if !ctx.data::<Viewer>()?.reads_attempts(business) {
-        return Err(bad("FORBIDDEN", "only owners, auditors and operators may see who tried what", "ask the owner"));
+        return Err(bad(
+            "FORBIDDEN",
+            "only owners, auditors and operators may see who tried what",
+            "ask the owner",
+        ));
     }
     let attempts = Arc::clone(&ctx.data::<Sources>()?.attempts);
     let listed = async {

@@ -14,7 +14,9 @@ use crate::integrations::Call;
 use crate::memory::{Memory, MemoryFilter, memory};
 use crate::metrics::{Kpi, KpiFilter, kpis};
 use crate::node::node;
-use crate::operations::{Export, InclusionProof, SignedCheckpoint, inclusion_proof, signed_checkpoint};
+use crate::operations::{
+    Export, InclusionProof, SignedCheckpoint, inclusion_proof, signed_checkpoint,
+};
 use crate::page::{Filter, List, Page, bad, cost, first_rows, list, time, words};
 use crate::personal::BusinessText;
 use crate::privacy::{DataSubject, data_subjects};
@@ -70,12 +72,22 @@ struct SearchHit {
 }
 
 fn may_not_search() -> async_graphql::Error {
-    bad("FORBIDDEN", "only who has a role in the business may search its text", "ask its owner for a role")
+    bad(
+        "FORBIDDEN",
+        "only who has a role in the business may search its text",
+        "ask its owner for a role",
+    )
 }
 
 impl Business {
     fn id(&self) -> Result<BusinessId> {
-        self.business.parse().map_err(|_| bad("VIEWS_FAILED", "a business has a broken id", "run `minutebook projections rebuild`"))
+        self.business.parse().map_err(|_| {
+            bad(
+                "VIEWS_FAILED",
+                "a business has a broken id",
+                "run `minutebook projections rebuild`",
+            )
+        })
     }
     fn filter(&self, id: Option<String>) -> Filter {
         Filter::of(&self.business).and("id = ?", id)
@@ -94,14 +106,19 @@ impl Business {
     /// The end of its stream; null when the log has none.
     async fn head(&self, ctx: &Context<'_>) -> Result<Option<StreamHead>> {
         let head = of_store(ctx.data::<Sources>()?.log.head(self.id()?)).await?;
-        Ok(head.map(|h| StreamHead { seq: h.seq, root: domain::values::Digest(h.root).to_string() }))
+        Ok(head
+            .map(|h| StreamHead { seq: h.seq, root: domain::values::Digest(h.root).to_string() }))
     }
 
     /// Who has a role in it.
     #[graphql(complexity = "1 + 20 * child_complexity")]
     async fn members(&self, ctx: &Context<'_>) -> Result<Vec<Member>> {
         if !ctx.data::<Viewer>()?.reads_members(self.id()?) {
-            return Err(bad("FORBIDDEN", "agents and services do not see who works here", "ask with a human's key"));
+            return Err(bad(
+                "FORBIDDEN",
+                "agents and services do not see who works here",
+                "ask with a human's key",
+            ));
         }
         members(ctx, &self.business).await
     }
@@ -109,7 +126,11 @@ impl Business {
     /// The approval policy in force, with what is wrong with it.
     async fn approval_policy(&self, ctx: &Context<'_>) -> Result<ApprovalPolicy> {
         if !ctx.data::<Viewer>()?.reads_all(self.id()?) {
-            return Err(bad("FORBIDDEN", "agents do not see the approval policy; a refusal names the rule", "ask with a human's key"));
+            return Err(bad(
+                "FORBIDDEN",
+                "agents do not see the approval policy; a refusal names the rule",
+                "ask with a human's key",
+            ));
         }
         approval_policy(ctx, &self.business)
     }
@@ -128,7 +149,8 @@ impl Business {
         role: Option<String>,
         status: Option<String>,
     ) -> Result<List<Agent>> {
-        let filter = self.filter(id).and("team = ?", team).and("role = ?", role).and("status = ?", status);
+        let filter =
+            self.filter(id).and("team = ?", team).and("role = ?", role).and("status = ?", status);
         list(ctx, filter, Page { first, after, last, before }).await
     }
 
@@ -147,7 +169,12 @@ impl Business {
         escalated: Option<bool>,
         next_actor: Option<String>,
     ) -> Result<List<Task>> {
-        let filter = self.filter(id).and("status = ?", status).and("team = ?", team).and("escalated = ?", escalated).and("next_actor = ?", next_actor);
+        let filter = self
+            .filter(id)
+            .and("status = ?", status)
+            .and("team = ?", team)
+            .and("escalated = ?", escalated)
+            .and("next_actor = ?", next_actor);
         list(ctx, filter, Page { first, after, last, before }).await
     }
 
@@ -166,7 +193,12 @@ impl Business {
         risk: Option<String>,
         status: Option<String>,
     ) -> Result<List<Decision>> {
-        let filter = self.filter(id).and("task = ?", task).and("agent = ?", agent).and("risk = ?", risk).and("status = ?", status);
+        let filter = self
+            .filter(id)
+            .and("task = ?", task)
+            .and("agent = ?", agent)
+            .and("risk = ?", risk)
+            .and("status = ?", status);
         list(ctx, filter, Page { first, after, last, before }).await
     }
 
@@ -184,7 +216,11 @@ impl Business {
         command_type: Option<String>,
         requested_by: Option<String>,
     ) -> Result<List<Approval>> {
-        let filter = self.filter(id).and("status = ?", status).and("command_type = ?", command_type).and("requested_by = ?", requested_by);
+        let filter = self
+            .filter(id)
+            .and("status = ?", status)
+            .and("command_type = ?", command_type)
+            .and("requested_by = ?", requested_by);
         list(ctx, filter, Page { first, after, last, before }).await
     }
 
@@ -204,8 +240,17 @@ impl Business {
         task: Option<String>,
         agent: Option<String>,
     ) -> Result<List<Call>> {
-        let filter = self.filter(id).and("status = ?", status).and("connector = ?", connector).and("operation = ?", operation);
-        list(ctx, filter.and("task = ?", task).and("agent = ?", agent), Page { first, after, last, before }).await
+        let filter = self
+            .filter(id)
+            .and("status = ?", status)
+            .and("connector = ?", connector)
+            .and("operation = ?", operation);
+        list(
+            ctx,
+            filter.and("task = ?", task).and("agent = ?", agent),
+            Page { first, after, last, before },
+        )
+        .await
     }
 
     /// Its budgets.
@@ -243,11 +288,22 @@ impl Business {
         causation: Option<String>,
         #[graphql(desc = "Recorded at this RFC 3339 time or later.")] recorded_from: Option<String>,
         #[graphql(desc = "Recorded before this RFC 3339 time.")] recorded_before: Option<String>,
-        #[graphql(desc = "Words; all of them must occur in one text of the event. Needs a role in the business.")] search: Option<String>,
+        #[graphql(
+            desc = "Words; all of them must occur in one text of the event. Needs a role in the \
+                business."
+        )]
+        search: Option<String>,
     ) -> Result<List<Event>> {
-        let filter = self.filter(id).and("event_id = ?", event_id).and("kind = ?", kind).and("event_type = ?", r#type).and("actor = ?", actor);
+        let filter = self
+            .filter(id)
+            .and("event_id = ?", event_id)
+            .and("kind = ?", kind)
+            .and("event_type = ?", r#type)
+            .and("actor = ?", actor);
         let filter = filter.and("correlation = ?", correlation).and("causation = ?", causation);
-        let filter = filter.and("recorded_at >= ?", time(recorded_from.as_ref())?).and("recorded_at < ?", time(recorded_before.as_ref())?);
+        let filter = filter
+            .and("recorded_at >= ?", time(recorded_from.as_ref())?)
+            .and("recorded_at < ?", time(recorded_before.as_ref())?);
         let filter = match search.as_deref().map(words).transpose()?.filter(|w| !w.is_empty()) {
             Some(_) if !ctx.data::<Viewer>()?.may_open(self.id()?) => return Err(may_not_search()),
             Some(words) => {
@@ -268,16 +324,33 @@ impl Business {
         after: Option<String>,
         last: Option<i32>,
         before: Option<String>,
-        #[graphql(desc = "Words; all of them must occur. Best match first; at most 1,000 are found.")] search: Option<String>,
-        #[graphql(desc = "business_context, domain_expertise, process_memory or integration_state.")] kind: Option<String>,
-        #[graphql(desc = "What was known at this time, by our clock; now when it is left out.")] as_of: Option<String>,
+        #[graphql(
+            desc = "Words; all of them must occur. Best match first; at most 1,000 are found."
+        )]
+        search: Option<String>,
+        #[graphql(
+            desc = "business_context, domain_expertise, process_memory or integration_state."
+        )]
+        kind: Option<String>,
+        #[graphql(desc = "What was known at this time, by our clock; now when it is left out.")]
+        as_of: Option<String>,
         #[graphql(desc = "What holds in the world at this time.")] valid_at: Option<String>,
         #[graphql(desc = "fact or document.")] item: Option<String>,
         topic: Option<String>,
         #[graphql(desc = "Id of a fact or document.")] id: Option<String>,
-        #[graphql(desc = "Also what is not known any more: every version there was.")] history: Option<bool>,
+        #[graphql(desc = "Also what is not known any more: every version there was.")]
+        history: Option<bool>,
     ) -> Result<List<Memory>> {
-        let filter = MemoryFilter { search, kind, item, topic, id, as_of, valid_at, history: history.unwrap_or(false) };
+        let filter = MemoryFilter {
+            search,
+            kind,
+            item,
+            topic,
+            id,
+            as_of,
+            valid_at,
+            history: history.unwrap_or(false),
+        };
         memory(ctx, &self.business, filter, Page { first, after, last, before }).await
     }
 
@@ -289,7 +362,8 @@ impl Business {
         #[graphql(desc = "Names of KPIs; all when left out.")] ids: Option<Vec<String>>,
         #[graphql(desc = "Which figures.")] filter: Option<KpiFilter>,
     ) -> Result<Vec<Kpi>> {
-        let scope = filter.unwrap_or_default().scope(vec![self.business.clone()], self.currency.clone())?;
+        let scope =
+            filter.unwrap_or_default().scope(vec![self.business.clone()], self.currency.clone())?;
         kpis(ctx, scope, ids).await
     }
 
@@ -308,7 +382,14 @@ impl Business {
 
     /// Copies of the record that were taken away.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn exports(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Export>> {
+    async fn exports(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<List<Export>> {
         list(ctx, Filter::of(&self.business), Page { first, after, last, before }).await
     }
 
@@ -320,19 +401,33 @@ impl Business {
 
     /// The proof that an event stands in its stream; null when it does not. Reads the whole stream.
     #[graphql(complexity = 1000)]
-    async fn inclusion_proof(&self, ctx: &Context<'_>, #[graphql(desc = "Id of the event.")] event: String) -> Result<Option<InclusionProof>> {
+    async fn inclusion_proof(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Id of the event.")] event: String,
+    ) -> Result<Option<InclusionProof>> {
         inclusion_proof(ctx, self.id()?, &event).await
     }
 
     /// Who tried what, newest first: refused commands too.
     #[graphql(complexity = "cost(first, None, child_complexity)")]
-    async fn attempts(&self, ctx: &Context<'_>, first: Option<i32>, before: Option<u64>) -> Result<AttemptPage> {
+    async fn attempts(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        before: Option<u64>,
+    ) -> Result<AttemptPage> {
         attempts(ctx, self.id()?, first_rows(first)?, before).await
     }
 
-    /// Full text of tasks and decisions, best match first; at most 50. Needs a role in the business.
+    /// Full text of tasks and decisions, best match first; at most 50. Needs a role in the
+    /// business.
     #[graphql(complexity = "1 + 50 * child_complexity")]
-    async fn search(&self, ctx: &Context<'_>, #[graphql(desc = "Words; all of them must occur.")] text: String) -> Result<Vec<SearchHit>> {
+    async fn search(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Words; all of them must occur.")] text: String,
+    ) -> Result<Vec<SearchHit>> {
         if !ctx.data::<Viewer>()?.may_open(self.id()?) {
             return Err(may_not_search());
         }
@@ -342,16 +437,30 @@ impl Business {
         }
         let (sources, business) = (ctx.data::<Sources>()?.clone(), self.business.clone());
         let seen = Sight::of(ctx, &business)?.condition::<Event>();
-        let seen =
-            seen.map(|c| format!(" AND EXISTS (SELECT 1 FROM (SELECT kind, id FROM events e WHERE e.business = r.business AND e.seq = r.seq) WHERE {c})"));
+        let seen = seen.map(|c| {
+            format!(
+                " AND EXISTS (SELECT 1 FROM (SELECT kind, id FROM events e WHERE \
+                e.business = r.business AND e.seq = r.seq) WHERE {c})"
+            )
+        });
         let sql = format!(
-            "SELECT r.seq, r.pointer, r.kind, r.id, snippet(search_text, 0, '[', ']', '…', 12) FROM search_text
-             JOIN search_rows r ON r.n = search_text.rowid WHERE search_text MATCH ? AND r.business = ?{} ORDER BY rank LIMIT 50",
+            "SELECT r.seq, r.pointer, r.kind, r.id, snippet(search_text, 0, '[', ']', '…', 12) \
+             FROM search_text
+             JOIN search_rows r ON r.n = search_text.rowid WHERE search_text MATCH ? AND \
+             r.business = ?{} ORDER BY rank LIMIT 50",
             seen.unwrap_or_default()
         );
         crate::memory::searchable(&sources.views)?;
         read(&sources, move |c| {
-            let hit = |r: &rusqlite::Row<'_>| Ok(SearchHit { seq: r.get(0)?, pointer: r.get(1)?, kind: r.get(2)?, id: r.get(3)?, snippet: r.get(4)? });
+            let hit = |r: &rusqlite::Row<'_>| {
+                Ok(SearchHit {
+                    seq: r.get(0)?,
+                    pointer: r.get(1)?,
+                    kind: r.get(2)?,
+                    id: r.get(3)?,
+                    snippet: r.get(4)?,
+                })
+            };
             c.prepare_cached(&sql)?.query_map([words, business], hit)?.collect()
         })
         .await

@@ -42,7 +42,12 @@ pub(crate) struct Of {
 }
 
 impl Of {
-    fn new<N: Node>(ctx: &Context<'_>, business: &str, column: &'static str, value: &str) -> Result<Self> {
+    fn new<N: Node>(
+        ctx: &Context<'_>,
+        business: &str,
+        column: &'static str,
+        value: &str,
+    ) -> Result<Self> {
         let seen = Sight::of(ctx, business)?.and::<N>();
         Ok(Self { business: business.to_owned(), column, value: value.to_owned(), seen })
     }
@@ -113,16 +118,22 @@ impl<N: Node> Loader<Rows<N>> for Together {
     type Error = async_graphql::Error;
     async fn load(&self, keys: &[Rows<N>]) -> Result<HashMap<Rows<N>, Self::Value>> {
         let mut found = HashMap::new();
-        for group in grouped(keys, |k| (k.of.business.clone(), k.of.column, k.of.seen.clone(), k.slice)) {
+        for group in
+            grouped(keys, |k| (k.of.business.clone(), k.of.column, k.of.seen.clone(), k.slice))
+        {
             let Some(first) = group.first().cloned() else { continue };
             let (table, key, column) = (N::TABLE, N::KEY, first.of.column);
-            let (bounds, order, seen) = (first.slice.bounds(key), first.slice.order(), &first.of.seen);
+            let (bounds, order, seen) =
+                (first.slice.bounds(key), first.slice.order(), &first.of.seen);
             // Each value's own slice is a walk along the index that ends at the limit. An ORDER BY
-            // here, or leaving the order of the join open, has SQLite walk through all of a business.
+            // here, or leaving the order of the join open, has SQLite walk through all of a
+            // business.
             let sql = format!(
                 "WITH v(wanted) AS (SELECT value FROM json_each(?1))
-                 SELECT {column}, {key}, {} FROM v CROSS JOIN {table} t ON t.business = ?2 AND t.{column} = wanted
-                 AND t.{key} IN (SELECT {key} FROM {table} WHERE business = ?2 AND {column} = wanted{bounds}{seen} ORDER BY {key} {order} LIMIT {})",
+                 SELECT {column}, {key}, {} FROM v CROSS JOIN {table} t ON t.business = ?2 AND \
+                 t.{column} = wanted
+                 AND t.{key} IN (SELECT {key} FROM {table} WHERE business = ?2 AND {column} = \
+                 wanted{bounds}{seen} ORDER BY {key} {order} LIMIT {})",
                 N::COLUMNS,
                 first.slice.limit()
             );
@@ -155,16 +166,23 @@ impl Loader<Count> for Together {
     type Error = async_graphql::Error;
     async fn load(&self, keys: &[Count]) -> Result<HashMap<Count, i64>> {
         let mut found = HashMap::new();
-        for group in grouped(keys, |k| (k.table, k.of.business.clone(), k.of.column, k.of.seen.clone())) {
+        for group in
+            grouped(keys, |k| (k.table, k.of.business.clone(), k.of.column, k.of.seen.clone()))
+        {
             let Some(first) = group.first().cloned() else { continue };
             let (column, seen) = (first.of.column, &first.of.seen);
             let sql = format!(
-                "SELECT {column}, count(*) FROM {} WHERE business = ? AND {column} IN (SELECT value FROM json_each(?)){seen} GROUP BY {column}",
+                "SELECT {column}, count(*) FROM {} WHERE business = ? AND {column} IN (SELECT \
+                 value FROM json_each(?)){seen} GROUP BY {column}",
                 first.table
             );
             let (sources, values) = (self.0.clone(), json(group.iter().map(|k| &k.of.value)));
-            let counts: HashMap<String, i64> =
-                read(&sources, move |c| c.prepare_cached(&sql)?.query_map([&first.of.business, &values], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()).await?;
+            let counts: HashMap<String, i64> = read(&sources, move |c| {
+                c.prepare_cached(&sql)?
+                    .query_map([&first.of.business, &values], |r| Ok((r.get(0)?, r.get(1)?)))?
+                    .collect()
+            })
+            .await?;
             found.extend(group.into_iter().map(|k| {
                 let count = counts.get(&k.of.value).copied().unwrap_or(0);
                 (k, count)
@@ -181,11 +199,15 @@ impl Loader<Id> for Together {
         let mut found = HashMap::new();
         for group in grouped(keys, |k| k.business.clone()) {
             let Some(first) = group.first().cloned() else { continue };
-            let seqs = serde_json::Value::from(group.iter().map(|k| k.seq).collect::<Vec<_>>()).to_string();
+            let seqs = serde_json::Value::from(group.iter().map(|k| k.seq).collect::<Vec<_>>())
+                .to_string();
             let sources = self.0.clone();
             let rows: Vec<(Id, String)> = read(&sources, move |c| {
-                let sql = "SELECT seq, event_id FROM events WHERE business = ? AND seq IN (SELECT value FROM json_each(?))";
-                let row = |r: &rusqlite::Row<'_>| Ok((Id { business: first.business.clone(), seq: r.get(0)? }, r.get(1)?));
+                let sql = "SELECT seq, event_id FROM events WHERE business = ? AND seq IN (SELECT \
+                    value FROM json_each(?))";
+                let row = |r: &rusqlite::Row<'_>| {
+                    Ok((Id { business: first.business.clone(), seq: r.get(0)? }, r.get(1)?))
+                };
                 c.prepare_cached(sql)?.query_map([&first.business, &seqs], row)?.collect()
             })
             .await?;
@@ -206,10 +228,18 @@ impl Loader<InLog> for Together {
             for run in group.chunk_by(|a, b| b.seq == a.seq + 1) {
                 let mut run = run;
                 while let Some(first) = run.first() {
-                    let page = of_store(self.0.log.read_business(first.business, first.seq.saturating_sub(1), run.len())).await?;
+                    let page = of_store(self.0.log.read_business(
+                        first.business,
+                        first.seq.saturating_sub(1),
+                        run.len(),
+                    ))
+                    .await?;
                     run = run.get(page.len().max(1)..).unwrap_or_default();
                     self.0.allowance.spend(page.iter().map(|r| r.bytes.len()).sum())?;
-                    found.extend(page.into_iter().map(|r| (InLog { business: r.business, seq: r.seq }, Arc::new(r))));
+                    found.extend(
+                        page.into_iter()
+                            .map(|r| (InLog { business: r.business, seq: r.seq }, Arc::new(r))),
+                    );
                 }
             }
         }
@@ -222,22 +252,41 @@ fn together<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<Together>> {
 }
 
 /// A page of the rows of `N` whose `column` has that value.
-pub(crate) async fn list<N: Node + OutputType>(ctx: &Context<'_>, business: &str, column: &'static str, value: &str, page: Page) -> Result<List<N>> {
+pub(crate) async fn list<N: Node + OutputType>(
+    ctx: &Context<'_>,
+    business: &str,
+    column: &'static str,
+    value: &str,
+    page: Page,
+) -> Result<List<N>> {
     let slice = Slice::of(&page, N::TABLE)?;
     let of = Of::new::<N>(ctx, business, column, value)?;
-    let rows = together(ctx)?.load_one(Rows { of: of.clone(), slice, node: PhantomData::<fn() -> N> }).await?.unwrap_or_default();
+    let rows = together(ctx)?
+        .load_one(Rows { of: of.clone(), slice, node: PhantomData::<fn() -> N> })
+        .await?
+        .unwrap_or_default();
     let mut rows: Vec<(i64, N)> = rows.to_vec();
     let (has_previous, has_next) = slice.trim(&mut rows);
     let total = Total::Children(Count { table: N::TABLE, of });
     let mut connection = Connection::with_additional_fields(has_previous, has_next, total);
-    connection.edges.extend(rows.into_iter().map(|(key, node)| Edge::new(encode(N::TABLE, key), Row(node))));
+    connection
+        .edges
+        .extend(rows.into_iter().map(|(key, node)| Edge::new(encode(N::TABLE, key), Row(node))));
     Ok(connection)
 }
 
 /// All of them, where there are few.
-pub(crate) async fn all<N: Node>(ctx: &Context<'_>, business: &str, column: &'static str, value: &str) -> Result<Vec<N>> {
+pub(crate) async fn all<N: Node>(
+    ctx: &Context<'_>,
+    business: &str,
+    column: &'static str,
+    value: &str,
+) -> Result<Vec<N>> {
     let of = Of::new::<N>(ctx, business, column, value)?;
-    let rows = together(ctx)?.load_one(Rows { of, slice: Slice::whole(), node: PhantomData::<fn() -> N> }).await?.unwrap_or_default();
+    let rows = together(ctx)?
+        .load_one(Rows { of, slice: Slice::whole(), node: PhantomData::<fn() -> N> })
+        .await?
+        .unwrap_or_default();
     Ok(rows.iter().map(|(_, node)| node.clone()).collect())
 }
 
@@ -247,11 +296,19 @@ pub(crate) async fn count(ctx: &Context<'_>, count: Count) -> Result<i64> {
 }
 
 /// The id of the event at that place of a business.
-pub(crate) async fn event_id(ctx: &Context<'_>, business: &str, seq: i64) -> Result<Option<String>> {
+pub(crate) async fn event_id(
+    ctx: &Context<'_>,
+    business: &str,
+    seq: i64,
+) -> Result<Option<String>> {
     together(ctx)?.load_one(Id { business: business.to_owned(), seq }).await
 }
 
 /// The event at that place of a business, as the log has it.
-pub(crate) async fn recorded(ctx: &Context<'_>, business: BusinessId, seq: u64) -> Result<Option<Arc<Recorded>>> {
+pub(crate) async fn recorded(
+    ctx: &Context<'_>,
+    business: BusinessId,
+    seq: u64,
+) -> Result<Option<Arc<Recorded>>> {
     together(ctx)?.load_one(InLog { business, seq }).await
 }

@@ -16,7 +16,8 @@ node! {
         operation: String,
         /// read, write, spending, publishing, contracting or deleting.
         class: String,
-        /// public, internal, confidential or restricted: the data it touched; null where nobody said.
+        /// public, internal, confidential or restricted: the data it touched; null where nobody
+        /// said.
         data_class: Option<String>,
         /// The agent on whose work it was.
         agent: Option<String>,

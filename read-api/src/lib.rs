@@ -96,27 +96,36 @@ impl Viewer {
         self.operator() || self.may_open(business)
     }
 
-    /// Whether it may read personal text there, of what it sees: running the installation is not enough.
+    /// Whether it may read personal text there, of what it sees: running the installation is not
+    /// enough.
     #[must_use]
     pub fn may_open(&self, business: BusinessId) -> bool {
         self.known.roles.get(&business).is_some_and(|roles| !roles.is_empty())
     }
 
     fn has(&self, business: BusinessId, roles: &[Role]) -> bool {
-        self.known.roles.get(&business).is_some_and(|has| roles.iter().any(|role| has.contains(role)))
+        self.known
+            .roles
+            .get(&business)
+            .is_some_and(|has| roles.iter().any(|role| has.contains(role)))
     }
 
-    /// Whether it sees everything there. An agent sees what its work needs: what it belongs to is said
-    /// with each object.
+    /// Whether it sees everything there. An agent sees what its work needs: what it belongs to is
+    /// said with each object.
     #[must_use]
     pub fn reads_all(&self, business: BusinessId) -> bool {
-        self.operator() || self.has(business, &[Role::Owner, Role::Member, Role::Approver, Role::Auditor, Role::Service])
+        self.operator()
+            || self.has(
+                business,
+                &[Role::Owner, Role::Member, Role::Approver, Role::Auditor, Role::Service],
+            )
     }
 
     /// Whether it sees who works there.
     #[must_use]
     pub fn reads_members(&self, business: BusinessId) -> bool {
-        self.operator() || self.has(business, &[Role::Owner, Role::Member, Role::Approver, Role::Auditor])
+        self.operator()
+            || self.has(business, &[Role::Owner, Role::Member, Role::Approver, Role::Auditor])
     }
 
     /// Whether it sees who tried what there.
@@ -146,5 +155,7 @@ pub fn sdl() -> String {
 
 fn builder() -> async_graphql::SchemaBuilder<Query, EmptyMutation, Subscription> {
     use domain::limits::{GRAPHQL_COST_MAX, GRAPHQL_DEPTH_MAX};
-    Schema::build(Query, EmptyMutation, Subscription).limit_depth(GRAPHQL_DEPTH_MAX).limit_complexity(GRAPHQL_COST_MAX)
+    Schema::build(Query, EmptyMutation, Subscription)
+        .limit_depth(GRAPHQL_DEPTH_MAX)
+        .limit_complexity(GRAPHQL_COST_MAX)
 }

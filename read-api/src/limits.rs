@@ -21,8 +21,8 @@ pub(crate) fn all() -> Vec<Limit> {
     ALL.iter().map(|(name, value, unit)| Limit { name, value: *value, unit }).collect()
 }
 
-/// How much you may ask in a time. Beyond it an answer is 429 and says when to come again; an operator gives
-/// another profile with `access.set_rate_profile`.
+/// How much you may ask in a time. Beyond it an answer is 429 and says when to come again; an
+/// operator gives another profile with `access.set_rate_profile`.
 #[derive(SimpleObject)]
 pub(crate) struct RateLimits {
     /// Which rates: standard, or bulk for importers, operators and measurements.
@@ -39,7 +39,8 @@ pub(crate) struct RateLimits {
     queries_per_second: u32,
     /// GraphQL queries at once, after a pause.
     queries_burst: u32,
-    /// Commands a second in one business, of all with the profile standard; null where they are not counted.
+    /// Commands a second in one business, of all with the profile standard; null where they are not
+    /// counted.
     business_commands_per_second: Option<u32>,
     /// The same at once, after a pause.
     business_commands_burst: Option<u32>,

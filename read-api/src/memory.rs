@@ -89,21 +89,34 @@ pub(crate) struct MemoryFilter {
 }
 
 fn filter(business: &str, wanted: &MemoryFilter) -> Result<Filter> {
-    let mut filter = Filter::of(business).and("kind = ?", wanted.kind.clone()).and("item = ?", wanted.item.clone());
+    let mut filter = Filter::of(business)
+        .and("kind = ?", wanted.kind.clone())
+        .and("item = ?", wanted.item.clone());
     filter = filter.and("topic = ?", wanted.topic.clone()).and("id = ?", wanted.id.clone());
     match (time(wanted.as_of.as_ref())?, wanted.history) {
-        (Some(at), _) => filter = filter.all("known_from <= ? AND (known_to IS NULL OR known_to > ?)".to_owned(), vec![at.clone(), at]),
+        (Some(at), _) => {
+            filter = filter.all(
+                "known_from <= ? AND (known_to IS NULL OR known_to > ?)".to_owned(),
+                vec![at.clone(), at],
+            )
+        }
         (None, false) => filter = filter.all("known_to IS NULL".to_owned(), Vec::new()),
         (None, true) => {}
     }
     if let Some(at) = time(wanted.valid_at.as_ref())? {
-        let condition = "(valid_from IS NULL OR valid_from <= ?) AND (valid_to IS NULL OR valid_to > ?)";
+        let condition =
+            "(valid_from IS NULL OR valid_from <= ?) AND (valid_to IS NULL OR valid_to > ?)";
         filter = filter.all(condition.to_owned(), vec![at.clone(), at]);
     }
     Ok(filter)
 }
 
-pub(crate) async fn memory(ctx: &Context<'_>, business: &str, wanted: MemoryFilter, page: Page) -> Result<List<Memory>> {
+pub(crate) async fn memory(
+    ctx: &Context<'_>,
+    business: &str,
+    wanted: MemoryFilter,
+    page: Page,
+) -> Result<List<Memory>> {
     let filter = filter(business, &wanted)?;
     match wanted.search.as_deref().map(words).transpose()?.filter(|w| !w.is_empty()) {
         None => list(ctx, filter, page).await,
@@ -114,7 +127,8 @@ pub(crate) async fn memory(ctx: &Context<'_>, business: &str, wanted: MemoryFilt
 /// Whether what is searchable is there, and may be shown.
 pub(crate) fn searchable(views: &projections::Views) -> Result<()> {
     if views.checked().unfilled {
-        let how_far = views.building().map_or(String::new(), |b| format!(" (at {} of {})", b.position, b.of));
+        let how_far =
+            views.building().map_or(String::new(), |b| format!(" (at {} of {})", b.position, b.of));
         return Err(bad(
             "NOT_FILLED",
             &format!("this server is new: what is searchable is still being filled{how_far}"),
@@ -122,23 +136,39 @@ pub(crate) fn searchable(views: &projections::Views) -> Result<()> {
         ));
     }
     if !views.may_show_text() {
-        return Err(bad("UNAVAILABLE", "the keyring can't be asked whether keys were destroyed elsewhere, so no text is shown", "try again in a moment"));
+        return Err(bad(
+            "UNAVAILABLE",
+            "the keyring can't be asked whether keys were destroyed elsewhere, so no text is shown",
+            "try again in a moment",
+        ));
     }
     Ok(())
 }
 
 /// Best match first; a cursor is a place in this ranking, which new memories may move.
-async fn search(ctx: &Context<'_>, business: &str, words: String, filter: Filter, page: Page) -> Result<List<Memory>> {
+async fn search(
+    ctx: &Context<'_>,
+    business: &str,
+    words: String,
+    filter: Filter,
+    page: Page,
+) -> Result<List<Memory>> {
     let id: domain::BusinessId = business.parse()?;
     if !ctx.data::<Viewer>()?.may_open(id) {
-        return Err(bad("FORBIDDEN", "only who has a role in the business may search its memory", "ask its owner for a role"));
+        return Err(bad(
+            "FORBIDDEN",
+            "only who has a role in the business may search its memory",
+            "ask its owner for a role",
+        ));
     }
     if page.last.is_some() || page.before.is_some() {
         return Err(bad("BAD_PAGE", "a ranking is paged forwards", "use first and after"));
     }
     let first = first_rows(page.first)?;
     let after = match &page.after {
-        Some(cursor) => usize::try_from(crate::page::decode("memory_ranking", cursor)?).unwrap_or(0),
+        Some(cursor) => {
+            usize::try_from(crate::page::decode("memory_ranking", cursor)?).unwrap_or(0)
+        }
         None => 0,
     };
     let (conditions, args) = filter.into_sql::<Memory>(ctx)?;
@@ -149,9 +179,12 @@ async fn search(ctx: &Context<'_>, business: &str, words: String, filter: Filter
     let mut hits: Vec<(i64, Memory)> = read(&sources, move |c| {
         let sql = format!(
             "SELECT place, {} FROM (SELECT m.*, h.snippet, h.score FROM
-               (SELECT r.seq, r.pointer, snippet(search_text, 0, '[', ']', '…', 16) AS snippet, -bm25(search_text) AS score FROM search_text
-                JOIN search_rows r ON r.n = search_text.rowid WHERE search_text MATCH ? AND r.business = ?) h
-               JOIN memory m ON m.business = ? AND m.seq = h.seq AND (m.pointer = h.pointer OR (h.pointer = '/data/title' AND m.n = 0)))
+               (SELECT r.seq, r.pointer, snippet(search_text, 0, '[', ']', '…', 16) AS snippet, \
+               -bm25(search_text) AS score FROM search_text
+                JOIN search_rows r ON r.n = search_text.rowid WHERE search_text MATCH ? AND \
+                r.business = ?) h
+               JOIN memory m ON m.business = ? AND m.seq = h.seq AND (m.pointer = h.pointer OR \
+               (h.pointer = '/data/title' AND m.n = 0)))
              WHERE {conditions} ORDER BY score DESC, place LIMIT {HITS_MAX}",
             Memory::COLUMNS
         );
@@ -171,7 +204,8 @@ async fn search(ctx: &Context<'_>, business: &str, words: String, filter: Filter
     let mut connection = Connection::with_additional_fields(after > 0, more, total);
     let page = hits.into_iter().enumerate().skip(after).take(first);
     connection.edges.extend(page.map(|(n, (_, node))| {
-        let cursor = crate::page::encode("memory_ranking", i64::try_from(n + 1).unwrap_or(i64::MAX));
+        let cursor =
+            crate::page::encode("memory_ranking", i64::try_from(n + 1).unwrap_or(i64::MAX));
         Edge::new(cursor, Row(node))
     }));
     Ok(connection)

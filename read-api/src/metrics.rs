@@ -121,33 +121,64 @@ fn point((key, value): (String, Option<rust_decimal::Decimal>)) -> KpiPoint {
 
 impl KpiFilter {
     pub(crate) fn scope(&self, businesses: Vec<String>, currency: String) -> Result<Scope> {
-        let columns = [("team", &self.team), ("agent", &self.agent), ("model", &self.model), ("connector", &self.connector), ("operation", &self.operation)];
-        let about = columns.into_iter().filter_map(|(column, value)| Some((column, value.clone()?))).collect();
-        Ok(Scope { businesses, currency, from: time(self.from.as_ref())?, before: time(self.before.as_ref())?, about })
+        let columns = [
+            ("team", &self.team),
+            ("agent", &self.agent),
+            ("model", &self.model),
+            ("connector", &self.connector),
+            ("operation", &self.operation),
+        ];
+        let about = columns
+            .into_iter()
+            .filter_map(|(column, value)| Some((column, value.clone()?)))
+            .collect();
+        Ok(Scope {
+            businesses,
+            currency,
+            from: time(self.from.as_ref())?,
+            before: time(self.before.as_ref())?,
+            about,
+        })
     }
 }
 
 /// The KPIs of a scope, all or those named.
-pub(crate) async fn kpis(ctx: &Context<'_>, scope: Scope, ids: Option<Vec<String>>) -> Result<Vec<Kpi>> {
+pub(crate) async fn kpis(
+    ctx: &Context<'_>,
+    scope: Scope,
+    ids: Option<Vec<String>>,
+) -> Result<Vec<Kpi>> {
     kpis_of(ctx.data::<Sources>()?, scope, ids).await
 }
 
 /// The same where no request is at hand.
-pub(crate) async fn kpis_of(sources: &Sources, scope: Scope, ids: Option<Vec<String>>) -> Result<Vec<Kpi>> {
+pub(crate) async fn kpis_of(
+    sources: &Sources,
+    scope: Scope,
+    ids: Option<Vec<String>>,
+) -> Result<Vec<Kpi>> {
     let sources = sources.clone();
     let found: (Vec<Kpi>, Option<String>) = read(&sources, move |c| {
         let mut all = Counted::all(c, &scope)?;
-        let unknown = ids.as_ref().and_then(|ids| ids.iter().find(|id| !all.iter().any(|k| k.id == **id)).cloned());
+        let unknown = ids
+            .as_ref()
+            .and_then(|ids| ids.iter().find(|id| !all.iter().any(|k| k.id == **id)).cloned());
         if let Some(ids) = &ids {
             all.retain(|k| ids.contains(&k.id));
         }
-        let kpi = |counted: Counted| Ok(Kpi { value: counted.value(c, &scope)?, scope: scope.clone(), counted });
+        let kpi = |counted: Counted| {
+            Ok(Kpi { value: counted.value(c, &scope)?, scope: scope.clone(), counted })
+        };
         Ok((all.into_iter().map(kpi).collect::<rusqlite::Result<_>>()?, unknown))
     })
     .await?;
     match found {
         (kpis, None) => Ok(kpis),
-        (_, Some(id)) => Err(bad("UNKNOWN_KPI", &format!("there is no KPI `{id}`"), "ask for kpis { id } to see them all")),
+        (_, Some(id)) => Err(bad(
+            "UNKNOWN_KPI",
+            &format!("there is no KPI `{id}`"),
+            "ask for kpis { id } to see them all",
+        )),
     }
 }
 
@@ -208,7 +239,8 @@ impl Kpi {
             SeriesStep::Week => Step::Week,
             SeriesStep::Month => Step::Month,
         };
-        let (sources, counted, scope) = (ctx.data::<Sources>()?.clone(), self.counted.clone(), self.scope.clone());
+        let (sources, counted, scope) =
+            (ctx.data::<Sources>()?.clone(), self.counted.clone(), self.scope.clone());
         let points = read(&sources, move |c| counted.series(c, &scope, step)).await?;
         Ok(points.into_iter().map(point).collect())
     }
@@ -223,19 +255,32 @@ impl Kpi {
             BreakdownBy::Connector => "connector",
             BreakdownBy::Operation => "operation",
         };
-        let (sources, counted, scope) = (ctx.data::<Sources>()?.clone(), self.counted.clone(), self.scope.clone());
+        let (sources, counted, scope) =
+            (ctx.data::<Sources>()?.clone(), self.counted.clone(), self.scope.clone());
         let points = read(&sources, move |c| counted.breakdown(c, &scope, column)).await?;
         Ok(points.into_iter().map(point).collect())
     }
 
     /// The events it was counted from, oldest first; of one business (not of a portfolio).
     #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn events(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Event>> {
+    async fn events(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<List<Event>> {
         let [business] = self.scope.businesses.as_slice() else {
-            return Err(bad("BAD_ARGUMENT", "events are those of one business", "ask business(slug: …) { kpis { events { … } } }"));
+            return Err(bad(
+                "BAD_ARGUMENT",
+                "events are those of one business",
+                "ask business(slug: …) { kpis { events { … } } }",
+            ));
         };
         let (condition, values) = self.counted.events(&self.scope);
-        list(ctx, Filter::of(business).all(condition, values), Page { first, after, last, before }).await
+        list(ctx, Filter::of(business).all(condition, values), Page { first, after, last, before })
+            .await
     }
 }
 

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
-use async_graphql::{ContextSelectionSet, ID, Interface, OutputType, Positioned, ServerResult, SimpleObject, Value, scalar};
+use async_graphql::{
+    ContextSelectionSet, ID, Interface, OutputType, Positioned, ServerResult, SimpleObject, Value,
+    scalar,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::BusinessId;
@@ -69,7 +72,11 @@ impl OutputType for NodeId {
     fn create_type_info(registry: &mut Registry) -> String {
         <ID as OutputType>::create_type_info(registry)
     }
-    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+    async fn resolve(
+        &self,
+        _: &ContextSelectionSet<'_>,
+        _: &Positioned<Field>,
+    ) -> ServerResult<Value> {
         Ok(Value::String(self.encode()))
     }
 }
@@ -88,7 +95,9 @@ impl Column for JsonValue {
 
 impl FromSql for JsonValue {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?).map(Self).map_err(|e| FromSqlError::Other(Box::new(e)))
+        serde_json::from_str(value.as_str()?)
+            .map(Self)
+            .map_err(|e| FromSqlError::Other(Box::new(e)))
     }
 }
 
@@ -104,18 +113,22 @@ pub(crate) struct Money {
 /// Declares a node: its table, its plain columns, and columns that come in pairs of money. What is
 /// `by` a column has an id among all there are; what is only `sorted by` one has not.
 macro_rules! node {
-    ($(#[$doc:meta])* $name:ident in $table:literal by $key:literal, agents see $seen:ident { $($columns:tt)* } money { $($money:tt)* }) => {
+    ($(#[$doc:meta])* $name:ident in $table:literal by $key:literal,
+        agents see $seen:ident { $($columns:tt)* } money { $($money:tt)* }) => {
         $crate::node::node! { @make $(#[$doc])* $name in $table by $key, $seen
             [/// Its id among all there are, for `node(id:)`.
              node_id: NodeId,]
             { $($columns)* } money { $($money)* } }
         impl $crate::node::Identified for $name {}
     };
-    ($(#[$doc:meta])* $name:ident in $table:literal sorted by $key:literal, agents see $seen:ident { $($columns:tt)* } money { $($money:tt)* }) => {
-        $crate::node::node! { @make $(#[$doc])* $name in $table by $key, $seen [] { $($columns)* } money { $($money)* } }
+    ($(#[$doc:meta])* $name:ident in $table:literal sorted by $key:literal,
+        agents see $seen:ident { $($columns:tt)* } money { $($money:tt)* }) => {
+        $crate::node::node! { @make $(#[$doc])* $name in $table by $key,
+            $seen [] { $($columns)* } money { $($money)* } }
     };
     (@make
-        $(#[$doc:meta])* $name:ident in $table:literal by $key:literal, $seen:ident [$($(#[$iddoc:meta])* $id:ident: NodeId,)?] {
+        $(#[$doc:meta])* $name:ident in $table:literal by $key:literal,
+            $seen:ident [$($(#[$iddoc:meta])* $id:ident: NodeId,)?] {
             $($(#[$fdoc:meta])* $field:ident: $ty:ty,)*
         } money { $($(#[$mdoc:meta])* $money:ident = $amount:literal, $currency:literal;)* }
     ) => {
@@ -134,17 +147,22 @@ macro_rules! node {
             const TABLE: &'static str = $table;
             const KEY: &'static str = $key;
             const SEEN: $crate::sight::Seen = $crate::sight::Seen::$seen;
-            const COLUMNS: &'static str = concat!("business, ", $key, $(", ", stringify!($field),)* $(", ", $amount, ", ", $currency,)*);
-            #[allow(unused_assignments, unused_mut, unused_variables, reason = "the last step has no successor")]
+            const COLUMNS: &'static str = concat!("business, ", $key, $(", ",
+                stringify!($field),)* $(", ", $amount, ", ", $currency,)*);
+            #[allow(unused_assignments, unused_mut, unused_variables, reason = "the last step has \
+                no successor")]
             fn from_row(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Self> {
                 let business: String = row.get(at)?;
                 let mut i = at + 1;
-                $(let $id = $crate::node::NodeId { ty: stringify!($name), business: business.clone(), key: row.get(i).unwrap_or_default() };)?
+                $(let $id = $crate::node::NodeId { ty: stringify!($name),
+                    business: business.clone(), key: row.get(i).unwrap_or_default() };)?
                 $(i += 1; let $field = row.get(i)?;)*
                 $(
-                    let (amount, currency): (Option<String>, Option<String>) = (row.get(i + 1)?, row.get(i + 2)?);
+                    let (amount, currency): (Option<String>, Option<String>) = (row.get(i + 1)?,
+                        row.get(i + 2)?);
                     i += 2;
-                    let $money = amount.zip(currency).map(|(amount, currency)| $crate::node::Money { amount, currency });
+                    let $money = amount.zip(currency).map(|(amount,
+                        currency)| $crate::node::Money { amount, currency });
                 )*
                 Ok(Self { $($id,)? $($field,)* $($money,)* business })
             }
@@ -167,7 +185,10 @@ pub(crate) trait Identified: Node {}
 
 /// Whatever has an id among all there are.
 #[derive(Interface)]
-#[graphql(name = "Node", field(name = "node_id", ty = "NodeId", desc = "Its id among all there are, for `node(id:)`."))]
+#[graphql(
+    name = "Node",
+    field(name = "node_id", ty = "NodeId", desc = "Its id among all there are, for `node(id:)`.")
+)]
 pub(crate) enum AnyNode {
     Business(crate::businesses::Business),
     Agent(crate::agents::Agent),
@@ -185,15 +206,41 @@ pub(crate) enum AnyNode {
 }
 
 /// The node of that id; `None` when there is none.
-pub(crate) fn read(c: &Connection, sight: &Sight, ty: &str, business: BusinessId, key: i64) -> rusqlite::Result<Option<AnyNode>> {
-    fn one<N: Identified + Into<AnyNode>>(c: &Connection, sight: &Sight, business: BusinessId, key: i64) -> rusqlite::Result<Option<AnyNode>> {
-        let sql = format!("SELECT {} FROM {} WHERE business = ? AND {} = ?{}", N::COLUMNS, N::TABLE, N::KEY, sight.and::<N>());
-        c.prepare_cached(&sql)?.query_row((business.to_string(), key), |r| N::from_row(r, 0).map(Into::into)).optional()
+pub(crate) fn read(
+    c: &Connection,
+    sight: &Sight,
+    ty: &str,
+    business: BusinessId,
+    key: i64,
+) -> rusqlite::Result<Option<AnyNode>> {
+    fn one<N: Identified + Into<AnyNode>>(
+        c: &Connection,
+        sight: &Sight,
+        business: BusinessId,
+        key: i64,
+    ) -> rusqlite::Result<Option<AnyNode>> {
+        let sql = format!(
+            "SELECT {} FROM {} WHERE business = ? AND {} = ?{}",
+            N::COLUMNS,
+            N::TABLE,
+            N::KEY,
+            sight.and::<N>()
+        );
+        c.prepare_cached(&sql)?
+            .query_row((business.to_string(), key), |r| N::from_row(r, 0).map(Into::into))
+            .optional()
     }
     match ty {
         "Business" => {
-            let sql = format!("SELECT {} FROM businesses WHERE business = ?", crate::businesses::Business::COLUMNS);
-            c.prepare_cached(&sql)?.query_row([business.to_string()], |r| crate::businesses::Business::from_row(r, 0).map(Into::into)).optional()
+            let sql = format!(
+                "SELECT {} FROM businesses WHERE business = ?",
+                crate::businesses::Business::COLUMNS
+            );
+            c.prepare_cached(&sql)?
+                .query_row([business.to_string()], |r| {
+                    crate::businesses::Business::from_row(r, 0).map(Into::into)
+                })
+                .optional()
         }
         "Agent" => one::<crate::agents::Agent>(c, sight, business, key),
         "Task" => one::<crate::tasks::Task>(c, sight, business, key),

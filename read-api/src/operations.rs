@@ -73,21 +73,40 @@ pub(crate) struct InclusionProof {
     bundle: String,
 }
 
-pub(crate) async fn signed_checkpoint(ctx: &Context<'_>, business: BusinessId) -> Result<Option<SignedCheckpoint>> {
+pub(crate) async fn signed_checkpoint(
+    ctx: &Context<'_>,
+    business: BusinessId,
+) -> Result<Option<SignedCheckpoint>> {
     let sources = ctx.data::<Sources>()?;
     let Some(head) = of_store(sources.log.head(business)).await? else { return Ok(None) };
     let text = sources.signer.checkpoint(&business.stream_name(), head.seq, &head.root);
-    Ok(Some(SignedCheckpoint { text, vkey: sources.signer.verifier().to_string(), seq: head.seq, root: domain::values::Digest(head.root).to_string() }))
+    Ok(Some(SignedCheckpoint {
+        text,
+        vkey: sources.signer.verifier().to_string(),
+        seq: head.seq,
+        root: domain::values::Digest(head.root).to_string(),
+    }))
 }
 
-pub(crate) async fn inclusion_proof(ctx: &Context<'_>, business: BusinessId, event: &str) -> Result<Option<InclusionProof>> {
+pub(crate) async fn inclusion_proof(
+    ctx: &Context<'_>,
+    business: BusinessId,
+    event: &str,
+) -> Result<Option<InclusionProof>> {
     let sources = ctx.data::<Sources>()?;
-    let id = event.parse().map_err(|_| bad("BAD_ARGUMENT", &format!("`{event}` is no event id"), "take it from events { nodes { eventId } }"))?;
+    let id = event.parse().map_err(|_| {
+        bad(
+            "BAD_ARGUMENT",
+            &format!("`{event}` is no event id"),
+            "take it from events { nodes { eventId } }",
+        )
+    })?;
     // A proof holds the event's bytes: who does not see the event gets none.
     let seen = Sight::of(ctx, &business.to_string())?.and::<Event>();
     let sql = format!("SELECT 1 FROM events WHERE event_id = ? AND business = ?{seen}");
     let args = [event.to_owned(), business.to_string()];
-    let visible = seen.is_empty() || read_here(|| sources.views.read(|c| c.prepare_cached(&sql)?.exists(args)))?;
+    let visible = seen.is_empty()
+        || read_here(|| sources.views.read(|c| c.prepare_cached(&sql)?.exists(args)))?;
     if !visible {
         return Ok(None);
     }
@@ -96,10 +115,21 @@ pub(crate) async fn inclusion_proof(ctx: &Context<'_>, business: BusinessId, eve
         prove::event(&*sources.log, &sources.signer, business, id).await
     };
     let made = tokio::time::timeout(Duration::from_millis(PROOF_MS_MAX), in_time).await;
-    let too_slow =
-        |_| bad("TOO_SLOW", &format!("the proof took longer than {PROOF_MS_MAX} ms"), "ask again when fewer proofs are being made, or export the business");
+    let too_slow = |_| {
+        bad(
+            "TOO_SLOW",
+            &format!("the proof took longer than {PROOF_MS_MAX} ms"),
+            "ask again when fewer proofs are being made, or export the business",
+        )
+    };
     let Some(proof) = made.map_err(too_slow)?? else { return Ok(None) };
     let bundle = serde_json::to_string(&proof)?;
     sources.allowance.spend(bundle.len())?;
-    Ok(Some(InclusionProof { seq: proof.seq, path: proof.path, checkpoint: proof.checkpoint, vkey: proof.vkey, bundle }))
+    Ok(Some(InclusionProof {
+        seq: proof.seq,
+        path: proof.path,
+        checkpoint: proof.checkpoint,
+        vkey: proof.vkey,
+        bundle,
+    }))
 }

@@ -36,7 +36,11 @@ impl Filter {
     }
 
     /// A condition with one `?`, where there is a value for it.
-    pub(crate) fn and<T: ToSql + Send + Sync + 'static>(mut self, condition: &str, value: Option<T>) -> Self {
+    pub(crate) fn and<T: ToSql + Send + Sync + 'static>(
+        mut self,
+        condition: &str,
+        value: Option<T>,
+    ) -> Self {
         if let Some(value) = value {
             self.conditions.push(condition.to_owned());
             self.args.push(Box::new(value));
@@ -58,7 +62,8 @@ impl Filter {
         Ok(self)
     }
 
-    /// Conditions on rows of `N`, with what the one who asks sees of them, and the values of their `?`.
+    /// Conditions on rows of `N`, with what the one who asks sees of them, and the values of their
+    /// `?`.
     pub(crate) fn into_sql<N: Node>(self, ctx: &Context<'_>) -> Result<(String, Vec<Arg>)> {
         let seen = self.seen::<N>(ctx)?;
         Ok((seen.sql(), seen.args))
@@ -103,13 +108,21 @@ pub(crate) fn encode(table: &str, key: i64) -> String {
 pub(crate) fn decode(table: &str, cursor: &str) -> Result<i64> {
     let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|b| String::from_utf8(b).ok());
     let key = text.as_deref().and_then(|t| t.strip_prefix(table)?.strip_prefix(':')?.parse().ok());
-    key.ok_or_else(|| bad("BAD_CURSOR", "that cursor is not of this list", "use endCursor or startCursor of the same list"))
+    key.ok_or_else(|| {
+        bad(
+            "BAD_CURSOR",
+            "that cursor is not of this list",
+            "use endCursor or startCursor of the same list",
+        )
+    })
 }
 
 /// A time that a caller gives, as the views hold times.
 pub(crate) fn time(text: Option<&String>) -> Result<Option<String>> {
     let parsed = text.map(|t| t.parse::<domain::Timestamp>()).transpose();
-    Ok(parsed.map_err(|e| bad("BAD_TIME", &e.to_string(), "write it as 2026-11-22T20:00:00Z"))?.map(|t| t.to_string()))
+    Ok(parsed
+        .map_err(|e| bad("BAD_TIME", &e.to_string(), "write it as 2026-11-22T20:00:00Z"))?
+        .map(|t| t.to_string()))
 }
 
 /// The size of a page that only goes forwards.
@@ -118,11 +131,16 @@ pub(crate) fn first_rows(first: Option<i32>) -> Result<usize> {
 }
 
 /// The column and value that name a business.
-pub(crate) fn business_by(slug: Option<String>, id: Option<String>) -> Result<(&'static str, String)> {
+pub(crate) fn business_by(
+    slug: Option<String>,
+    id: Option<String>,
+) -> Result<(&'static str, String)> {
     match (slug, id) {
         (Some(slug), None) => Ok(("slug", slug)),
         (None, Some(id)) => Ok(("business", id)),
-        (Some(_), Some(_)) | (None, None) => Err(bad("BAD_ARGUMENT", "give either slug or id", "business(slug: \"acme\")")),
+        (Some(_), Some(_)) | (None, None) => {
+            Err(bad("BAD_ARGUMENT", "give either slug or id", "business(slug: \"acme\")"))
+        }
     }
 }
 
@@ -139,7 +157,8 @@ impl Slice {
     /// What a page asks for of a table.
     pub(crate) fn of(page: &Page, table: &str) -> Result<Self> {
         let (n, backwards) = size(page)?;
-        let cursor = |cursor: &Option<String>| cursor.as_ref().map(|c| decode(table, c)).transpose();
+        let cursor =
+            |cursor: &Option<String>| cursor.as_ref().map(|c| decode(table, c)).transpose();
         Ok(Self { n, backwards, after: cursor(&page.after)?, before: cursor(&page.before)? })
     }
 
@@ -150,7 +169,9 @@ impl Slice {
 
     /// Its bounds as SQL, each with its `AND`.
     pub(crate) fn bounds(&self, key: &str) -> String {
-        let bound = |value: Option<i64>, op: &str| value.map(|v| format!(" AND {key} {op} {v}")).unwrap_or_default();
+        let bound = |value: Option<i64>, op: &str| {
+            value.map(|v| format!(" AND {key} {op} {v}")).unwrap_or_default()
+        };
         bound(self.after, ">") + &bound(self.before, "<")
     }
 
@@ -199,10 +220,19 @@ fn size(page: &Page) -> Result<(usize, bool)> {
 
 /// Words as a full-text query: each quoted, so that what was typed is searched for and never run.
 pub(crate) fn words(text: &str) -> Result<String> {
-    let mut words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
-    let quoted: Vec<String> = words.by_ref().take(SEARCH_WORDS_MAX).map(|w| format!("\"{}\"", w.replace('"', "\"\""))).collect();
+    let mut words =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
+    let quoted: Vec<String> = words
+        .by_ref()
+        .take(SEARCH_WORDS_MAX)
+        .map(|w| format!("\"{}\"", w.replace('"', "\"\"")))
+        .collect();
     if words.next().is_some() {
-        return Err(bad("TOO_MANY_WORDS", &format!("a search has at most {SEARCH_WORDS_MAX} words"), "search for fewer words"));
+        return Err(bad(
+            "TOO_MANY_WORDS",
+            &format!("a search has at most {SEARCH_WORDS_MAX} words"),
+            "search for fewer words",
+        ));
     }
     Ok(quoted.join(" "))
 }
@@ -236,19 +266,35 @@ impl Total {
 }
 
 pub(crate) fn failed(e: &dyn std::fmt::Display) -> async_graphql::Error {
-    bad("VIEWS_FAILED", &format!("the views could not be read: {e}"), "try again; if it stays, run `minutebook projections rebuild`")
+    bad(
+        "VIEWS_FAILED",
+        &format!("the views could not be read: {e}"),
+        "try again; if it stays, run `minutebook projections rebuild`",
+    )
 }
 
 /// A page of a list.
-pub(crate) async fn list<N: Node + OutputType>(ctx: &Context<'_>, filter: Filter, page: Page) -> Result<List<N>> {
+pub(crate) async fn list<N: Node + OutputType>(
+    ctx: &Context<'_>,
+    filter: Filter,
+    page: Page,
+) -> Result<List<N>> {
     let (slice, filter) = (Slice::of(&page, N::TABLE)?, filter.seen::<N>(ctx)?);
     let (key, conditions) = (N::KEY, filter.sql());
     // A business's rows in the order of the stream are what every table is indexed by.
     let indexed = filter.conditions.len() <= 1;
     let args = Arc::new(filter.args);
-    let total = Total::Sql(format!("SELECT count(*) FROM {} WHERE {conditions}", N::TABLE), Arc::clone(&args));
+    let total = Total::Sql(
+        format!("SELECT count(*) FROM {} WHERE {conditions}", N::TABLE),
+        Arc::clone(&args),
+    );
     let (bounds, order) = (slice.bounds(key), slice.order());
-    let sql = format!("SELECT {key}, {} FROM {} WHERE {conditions}{bounds} ORDER BY {key} {order} LIMIT {}", N::COLUMNS, N::TABLE, slice.limit());
+    let sql = format!(
+        "SELECT {key}, {} FROM {} WHERE {conditions}{bounds} ORDER BY {key} {order} LIMIT {}",
+        N::COLUMNS,
+        N::TABLE,
+        slice.limit()
+    );
     let sources = ctx.data::<Sources>()?.clone();
     let allowance = sources.allowance.clone();
     let rows = move |c: &rusqlite::Connection| {
@@ -259,17 +305,29 @@ pub(crate) async fn list<N: Node + OutputType>(ctx: &Context<'_>, filter: Filter
         };
         c.prepare_cached(&sql)?.query_map(&*args, row)?.collect()
     };
-    let mut rows: Vec<(i64, N)> = if indexed { read_here(|| sources.views.read(rows))? } else { read(&sources, rows).await? };
+    let mut rows: Vec<(i64, N)> = if indexed {
+        read_here(|| sources.views.read(rows))?
+    } else {
+        read(&sources, rows).await?
+    };
     let (has_previous, has_next) = slice.trim(&mut rows);
     let mut connection = Connection::with_additional_fields(has_previous, has_next, total);
-    connection.edges.extend(rows.into_iter().map(|(key, node)| Edge::new(encode(N::TABLE, key), Row(node))));
+    connection
+        .edges
+        .extend(rows.into_iter().map(|(key, node)| Edge::new(encode(N::TABLE, key), Row(node))));
     Ok(connection)
 }
 
 /// All rows of a short list, in order.
 pub(crate) async fn all<N: Node>(ctx: &Context<'_>, filter: Filter) -> Result<Vec<N>> {
     let filter = filter.seen::<N>(ctx)?;
-    let sql = format!("SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {PAGE_MAX}", N::COLUMNS, N::TABLE, filter.sql(), N::KEY);
+    let sql = format!(
+        "SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {PAGE_MAX}",
+        N::COLUMNS,
+        N::TABLE,
+        filter.sql(),
+        N::KEY
+    );
     let sources = ctx.data::<Sources>()?.clone();
     let allowance = sources.allowance.clone();
     read(&sources, move |c| {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
-use async_graphql::{Context, ContextSelectionSet, Enum, Object, OutputType, Positioned, Result, ServerResult, Value};
+use async_graphql::{
+    Context, ContextSelectionSet, Enum, Object, OutputType, Positioned, Result, ServerResult, Value,
+};
 use domain::Personal;
 use event_log::{Unsealed, unseal};
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
@@ -37,8 +39,8 @@ pub(crate) enum PersonalState {
     Visible,
     /// Its key was destroyed: nobody can read it any more.
     Forgotten,
-    /// You have no role in this business that may read it; or it was recorded after its subject had been
-    /// forgotten, and nobody ever could.
+    /// You have no role in this business that may read it; or it was recorded after its subject had
+    /// been forgotten, and nobody ever could.
     Withheld,
 }
 
@@ -73,7 +75,11 @@ impl OutputType for BusinessText {
     fn create_type_info(registry: &mut Registry) -> String {
         PersonalText::create_type_info(registry)
     }
-    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+    async fn resolve(
+        &self,
+        ctx: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> ServerResult<Value> {
         self.0.resolve(ctx, field).await
     }
 }
@@ -94,9 +100,13 @@ impl PersonalText {
             return Ok((PersonalState::Withheld, None));
         }
         match of_store(unseal::<serde_json::Value>(&*sources.keyring, field)).await? {
-            Unsealed::Value(serde_json::Value::String(text)) => Ok((PersonalState::Visible, Some(text))),
+            Unsealed::Value(serde_json::Value::String(text)) => {
+                Ok((PersonalState::Visible, Some(text)))
+            }
             Unsealed::Value(other) => Ok((PersonalState::Visible, Some(other.to_string()))),
-            Unsealed::Forgotten if is_withheld(sources, field)? => Ok((PersonalState::Withheld, None)),
+            Unsealed::Forgotten if is_withheld(sources, field)? => {
+                Ok((PersonalState::Withheld, None))
+            }
             Unsealed::Forgotten => Ok((PersonalState::Forgotten, None)),
         }
     }

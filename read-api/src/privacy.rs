@@ -37,40 +37,70 @@ impl DataSubject {
     /// The aggregates that name them: the first 200.
     #[graphql(complexity = "1 + 10 * child_complexity")]
     async fn named_in(&self, ctx: &Context<'_>) -> Result<Vec<NamedIn>> {
-        let (business, subject): (BusinessId, domain::SubjectId) = (self.business.parse()?, self.subject.parse()?);
+        let (business, subject): (BusinessId, domain::SubjectId) =
+            (self.business.parse()?, self.subject.parse()?);
         let named = ctx.data::<Sources>()?.views.named_in(business, subject)?;
         Ok(named.into_iter().map(|n| NamedIn { kind: n.kind, id: n.id }).collect())
     }
 }
 
-pub(crate) async fn data_subjects(ctx: &Context<'_>, business: BusinessId, page: Page) -> Result<List<DataSubject>> {
+pub(crate) async fn data_subjects(
+    ctx: &Context<'_>,
+    business: BusinessId,
+    page: Page,
+) -> Result<List<DataSubject>> {
     if !ctx.data::<Viewer>()?.reads_attempts(business) {
-        return Err(bad("FORBIDDEN", "only owners, auditors and operators may see who is named in a business", "ask the owner"));
+        return Err(bad(
+            "FORBIDDEN",
+            "only owners, auditors and operators may see who is named in a business",
+            "ask the owner",
+        ));
     }
     list(ctx, Filter::of(&business.to_string()), page).await
 }
 
-/// Whether a field whose key is gone was sealed after its subject had been forgotten: then nobody ever
-/// had its text. The order of the stream says so.
+/// Whether a field whose key is gone was sealed after its subject had been forgotten: then nobody
+/// ever had its text. The order of the stream says so.
 pub(crate) fn is_withheld(sources: &Sources, field: &SealedField) -> Result<bool> {
     let mut place = field.aad.split('|');
-    let (Some(business), Some(kind), Some(id), Some(version)) = (place.next(), place.next(), place.next(), place.next()) else { return Ok(false) };
+    let (Some(business), Some(kind), Some(id), Some(version)) =
+        (place.next(), place.next(), place.next(), place.next())
+    else {
+        return Ok(false);
+    };
     let (subject, version) = (field.subject.to_string(), version.parse().unwrap_or(0_u64));
-    let sql = "SELECT EXISTS (SELECT 1 FROM forgettings f JOIN events e ON e.business = f.business AND e.id = ? AND e.kind = ? AND e.version = ?
-                              WHERE f.business = ? AND f.subject = ? AND f.generation >= ? AND e.seq > f.seq)";
-    let ask = |c: &Connection| c.prepare_cached(sql)?.query_row((id, kind, version, business, &subject, field.generation), |r| r.get(0));
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM forgettings f JOIN events e ON e.business = f.business \
+        AND e.id = ? AND e.kind = ? AND e.version = ?
+                              WHERE f.business = ? AND f.subject = ? AND f.generation >= ? AND \
+                              e.seq > f.seq)";
+    let ask = |c: &Connection| {
+        c.prepare_cached(sql)?
+            .query_row((id, kind, version, business, &subject, field.generation), |r| r.get(0))
+    };
     read_here(|| sources.views.read(ask))
 }
 
-/// Whether a reader may see the name of a principal: it is shown to the people of a business where both
-/// have a role.
-pub(crate) fn may_open_name(sources: &Sources, viewer: &Viewer, field: &SealedField) -> Result<bool> {
+/// Whether a reader may see the name of a principal: it is shown to the people of a business where
+/// both have a role.
+pub(crate) fn may_open_name(
+    sources: &Sources,
+    viewer: &Viewer,
+    field: &SealedField,
+) -> Result<bool> {
     if field.business != INSTALLATION {
         return Ok(false);
     }
     let subject = field.subject.to_string();
     let businesses: Vec<String> = read_here(|| {
-        sources.views.read(|c| c.prepare_cached("SELECT DISTINCT business FROM roles WHERE principal = ?")?.query_map([&subject], |r| r.get(0))?.collect())
+        sources.views.read(|c| {
+            c.prepare_cached("SELECT DISTINCT business FROM roles WHERE principal = ?")?
+                .query_map([&subject], |r| r.get(0))?
+                .collect()
+        })
     })?;
-    Ok(businesses.iter().filter_map(|b| b.parse().ok()).any(|b| viewer.may_open(b) && viewer.reads_members(b)))
+    Ok(businesses
+        .iter()
+        .filter_map(|b| b.parse().ok())
+        .any(|b| viewer.may_open(b) && viewer.reads_members(b)))
 }

@@ -88,8 +88,14 @@ fn only_operators(ctx: &Context<'_>) -> Result<()> {
 
 async fn wait_for(ctx: &Context<'_>, position: Option<u64>) -> Result<()> {
     let Some(position) = position else { return Ok(()) };
-    let waited = ctx.data::<Sources>()?.views.wait_for(position, Duration::from_millis(MIN_POSITION_WAIT_MS_MAX)).await;
-    waited.map_err(|e| bad("BEHIND", &e.to_string(), "the views catch up in the background; ask again in a second"))
+    let waited = ctx
+        .data::<Sources>()?
+        .views
+        .wait_for(position, Duration::from_millis(MIN_POSITION_WAIT_MS_MAX))
+        .await;
+    waited.map_err(|e| {
+        bad("BEHIND", &e.to_string(), "the views catch up in the background; ask again in a second")
+    })
 }
 
 /// Questions about everything the asker may see.
@@ -112,7 +118,9 @@ impl Query {
             let sql = format!("SELECT {} FROM businesses ORDER BY slug", Business::COLUMNS);
             let mut query = c.prepare_cached(&sql)?;
             let rows = query.query_map([], |r| Business::from_row(r, 0))?;
-            let visible = |b: &rusqlite::Result<Business>| b.as_ref().map_or(true, |b| b.business.parse().is_ok_and(|id| viewer.may_see(id)));
+            let visible = |b: &rusqlite::Result<Business>| {
+                b.as_ref().map_or(true, |b| b.business.parse().is_ok_and(|id| viewer.may_see(id)))
+            };
             rows.filter(visible).take(PAGE_MAX).collect()
         })
         .await
@@ -131,7 +139,8 @@ impl Query {
         let sources = ctx.data::<Sources>()?.clone();
         let found: Option<Business> = read_here(|| {
             sources.views.read(|c| {
-                let sql = format!("SELECT {} FROM businesses WHERE {column} = ?", Business::COLUMNS);
+                let sql =
+                    format!("SELECT {} FROM businesses WHERE {column} = ?", Business::COLUMNS);
                 c.prepare_cached(&sql)?.query_row([value], |r| Business::from_row(r, 0)).optional()
             })
         })?;
@@ -140,8 +149,18 @@ impl Query {
     }
 
     /// The object of that `nodeId`; null when there is none that you may see.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "A `nodeId`.")] id: ID) -> Result<Option<AnyNode>> {
-        let parts = NodeId::decode(&id).ok_or_else(|| bad("BAD_ARGUMENT", "that is no nodeId", "take it from the field `nodeId` of any object"))?;
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A `nodeId`.")] id: ID,
+    ) -> Result<Option<AnyNode>> {
+        let parts = NodeId::decode(&id).ok_or_else(|| {
+            bad(
+                "BAD_ARGUMENT",
+                "that is no nodeId",
+                "take it from the field `nodeId` of any object",
+            )
+        })?;
         let (ty, business, key) = parts;
         if !ctx.data::<Viewer>()?.may_see(business) {
             return Ok(None);
@@ -162,13 +181,22 @@ impl Query {
     }
 
     /// Every business you may see, as one; at most 200.
-    async fn portfolio(&self, ctx: &Context<'_>, #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>) -> Result<Portfolio> {
+    async fn portfolio(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>,
+    ) -> Result<Portfolio> {
         wait_for(ctx, min_position).await?;
         let (viewer, sources) = (ctx.data::<Viewer>()?.clone(), ctx.data::<Sources>()?.clone());
         let businesses = read(&sources, move |c| {
             let mut query = c.prepare_cached("SELECT business FROM businesses ORDER BY slug")?;
-            let all = query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-            Ok(all.into_iter().filter(|b| b.parse().is_ok_and(|id| viewer.may_see(id))).take(PAGE_MAX).collect())
+            let all =
+                query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+            Ok(all
+                .into_iter()
+                .filter(|b| b.parse().is_ok_and(|id| viewer.may_see(id)))
+                .take(PAGE_MAX)
+                .collect())
         })
         .await?;
         Ok(Portfolio { businesses })
@@ -179,11 +207,22 @@ impl Query {
         only_operators(ctx)?;
         let sources = ctx.data::<Sources>()?.clone();
         let log = std::sync::Arc::clone(&sources.log);
-        let failure = |f: projections::Failure| ProjectionFailure { business: f.business, seq: f.seq, error: f.error };
+        let failure = |f: projections::Failure| ProjectionFailure {
+            business: f.business,
+            seq: f.seq,
+            error: f.error,
+        };
         let mut all = Vec::new();
         for s in tokio::task::spawn_blocking(move || sources.views.status()).await?? {
-            let (lag, failures) = (log.lag(s.position).await?, s.failures.into_iter().map(failure).collect());
-            all.push(ProjectionStatus { name: s.name, version: s.version, position: s.position, lag, failures });
+            let (lag, failures) =
+                (log.lag(s.position).await?, s.failures.into_iter().map(failure).collect());
+            all.push(ProjectionStatus {
+                name: s.name,
+                version: s.version,
+                position: s.position,
+                lag,
+                failures,
+            });
         }
         Ok(all)
     }
@@ -194,10 +233,19 @@ impl Query {
         only_operators(ctx)?;
         let views = &ctx.data::<Sources>()?.views;
         let checked = views.checked();
-        let outcome = |l: projections::Outcome| ViewsOutcome { purpose: l.purpose.word(), position: l.position, differed: l.differed, failed: l.failed };
+        let outcome = |l: projections::Outcome| ViewsOutcome {
+            purpose: l.purpose.word(),
+            position: l.position,
+            differed: l.differed,
+            failed: l.failed,
+        };
         Ok(ViewsStatus {
             verified_position: checked.verified,
-            building: views.building().map(|b| ViewsBuilding { purpose: b.purpose.word(), position: b.position, of: b.of }),
+            building: views.building().map(|b| ViewsBuilding {
+                purpose: b.purpose.word(),
+                position: b.position,
+                of: b.of,
+            }),
             last: checked.last.map(outcome),
             previous_kept: checked.previous,
         })

@@ -74,7 +74,11 @@ impl<N: Node + OutputType> OutputType for Row<N> {
     fn create_type_info(registry: &mut Registry) -> String {
         N::create_type_info(registry)
     }
-    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+    async fn resolve(
+        &self,
+        ctx: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> ServerResult<Value> {
         match self.plain(ctx) {
             Some(value) => Ok(value),
             None => self.0.resolve(ctx, field).await,

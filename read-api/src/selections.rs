@@ -1,7 +1,8 @@
-//! How many selections a document has once its fragments are spread, counted before anything walks it.
+//! How many selections a document has once its fragments are spread, counted before anything walks
+//! it.
 //!
-//! The validators of async-graphql go into a fragment wherever it is spread: 28 fragments that each spread
-//! the next one twice are 2^28 selections to them. Here each fragment is counted once.
+//! The validators of async-graphql go into a fragment wherever it is spread: 28 fragments that each
+//! spread the next one twice are 2^28 selections to them. Here each fragment is counted once.
 
 use std::collections::HashMap;
 
@@ -29,8 +30,12 @@ impl<'a> Counter<'a> {
         for item in &set.items {
             let within = match &item.node {
                 Selection::Field(field) => self.set(&field.node.selection_set.node)?,
-                Selection::InlineFragment(fragment) => self.set(&fragment.node.selection_set.node)?,
-                Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node)?,
+                Selection::InlineFragment(fragment) => {
+                    self.set(&fragment.node.selection_set.node)?
+                }
+                Selection::FragmentSpread(spread) => {
+                    self.fragment(&spread.node.fragment_name.node)?
+                }
             };
             sum = sum.saturating_add(within).saturating_add(1);
         }

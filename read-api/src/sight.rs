@@ -42,7 +42,11 @@ pub(crate) enum Sight {
     /// Everything.
     Whole,
     /// What an agent needs; `None` for credentials that stand for no agent.
-    Agent { business: BusinessId, principal: domain::PrincipalId, agent: Option<(AgentId, Team, Option<DataClass>)> },
+    Agent {
+        business: BusinessId,
+        principal: domain::PrincipalId,
+        agent: Option<(AgentId, Team, Option<DataClass>)>,
+    },
 }
 
 impl Sight {
@@ -56,24 +60,33 @@ impl Sight {
         if viewer.reads_all(business) {
             return Ok(Self::Whole);
         }
-        let (principal, sql) =
-            (viewer.principal, "SELECT id, team, permissions FROM agents WHERE business = ? AND principal = ? AND status <> 'retired' LIMIT 1");
+        let (principal, sql) = (
+            viewer.principal,
+            "SELECT id, team, permissions FROM agents WHERE business = ? AND principal = ? AND \
+             status <> 'retired' LIMIT 1",
+        );
         let row: Option<(String, String, String)> = read_here(|| {
             sources.views.read(|c| {
                 let row = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?));
-                c.prepare_cached(sql)?.query_row([business.to_string(), principal.to_string()], row).optional()
+                c.prepare_cached(sql)?
+                    .query_row([business.to_string(), principal.to_string()], row)
+                    .optional()
             })
         })?;
-        let agent = row.and_then(|(id, team, permissions)| Some((id.parse().ok()?, team.parse().ok()?, clearance(&permissions))));
+        let agent = row.and_then(|(id, team, permissions)| {
+            Some((id.parse().ok()?, team.parse().ok()?, clearance(&permissions)))
+        });
         Ok(Self::Agent { business, principal, agent })
     }
 
-    /// The condition that rows of a table meet, as SQL over its columns; `None` when all do. Ids, teams
-    /// and classes are typed, so that nothing of what somebody wrote is in it.
+    /// The condition that rows of a table meet, as SQL over its columns; `None` when all do. Ids,
+    /// teams and classes are typed, so that nothing of what somebody wrote is in it.
     pub(crate) fn condition<N: Node>(&self) -> Option<String> {
         match self {
             Self::Whole => None,
-            Self::Agent { business, principal, agent } => Some(of_agent(N::SEEN, *business, *principal, *agent)),
+            Self::Agent { business, principal, agent } => {
+                Some(of_agent(N::SEEN, *business, *principal, *agent))
+            }
         }
     }
 
@@ -91,26 +104,39 @@ fn clearance(permissions: &str) -> Option<DataClass> {
 type Of = Option<(AgentId, Team, Option<DataClass>)>;
 
 fn of_agent(seen: Seen, business: BusinessId, principal: domain::PrincipalId, agent: Of) -> String {
-    let within = |table: &str, condition: String| format!("(SELECT id FROM {table} WHERE business = '{business}' AND {condition})");
+    let within = |table: &str, condition: String| {
+        format!("(SELECT id FROM {table} WHERE business = '{business}' AND {condition})")
+    };
     let never = || "0".to_owned();
     let team = || agent.map(|(_, team, _)| format!("team = '{team}'"));
     match seen {
         Seen::Always => "1".to_owned(),
         Seen::Never => never(),
         Seen::OfTeam => team().unwrap_or_else(never),
-        Seen::OfTeamsTask => team().map_or_else(never, |team| format!("task IN {}", within("tasks", team))),
+        Seen::OfTeamsTask => {
+            team().map_or_else(never, |team| format!("task IN {}", within("tasks", team)))
+        }
         Seen::Own => agent.map_or_else(never, |(id, ..)| format!("agent = '{id}'")),
         Seen::AskedFor => format!("requested_by = '{principal}'"),
-        Seen::OfAskedFor => format!("approval IN {}", within("approvals", format!("requested_by = '{principal}'"))),
+        Seen::OfAskedFor => {
+            format!("approval IN {}", within("approvals", format!("requested_by = '{principal}'")))
+        }
         // What is about the business itself is confidential, what is about a person restricted.
         Seen::OfDataClass => match agent.and_then(|(_, _, clearance)| clearance) {
             Some(DataClass::Restricted) => "1".to_owned(),
-            Some(DataClass::Confidential) => format!("json_extract(text, '$.\"$sealed\".subject') = '{business}'"),
+            Some(DataClass::Confidential) => {
+                format!("json_extract(text, '$.\"$sealed\".subject') = '{business}'")
+            }
             Some(DataClass::Public | DataClass::Internal) | None => never(),
         },
         Seen::Trail => {
             let Some((id, ..)) = agent else { return never() };
-            let of = |kind: &str, table: &str, seen| format!("kind = '{kind}' AND id IN {}", within(table, of_agent(seen, business, principal, agent)));
+            let of = |kind: &str, table: &str, seen| {
+                format!(
+                    "kind = '{kind}' AND id IN {}",
+                    within(table, of_agent(seen, business, principal, agent))
+                )
+            };
             [
                 "kind IN ('kpi', 'measure')".to_owned(),
                 format!("kind = 'agent' AND id = '{id}'"),

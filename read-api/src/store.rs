@@ -1,4 +1,5 @@
-//! What is asked of the store of log and keys while a question is answered. The views go on without it.
+//! What is asked of the store of log and keys while a question is answered. The views go on without
+//! it.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -12,10 +13,16 @@ use crate::page::bad;
 ///
 /// # Errors
 /// `UNAVAILABLE` when it failed, or did not come in time.
-pub(crate) async fn of_store<T, E: Display>(answer: impl Future<Output = Result<T, E>>) -> Result<T> {
-    let unavailable = |why: &str| bad("UNAVAILABLE", why, "try again in a moment; what is in the views can be read meanwhile");
+pub(crate) async fn of_store<T, E: Display>(
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T> {
+    let unavailable = |why: &str| {
+        bad("UNAVAILABLE", why, "try again in a moment; what is in the views can be read meanwhile")
+    };
     match tokio::time::timeout(Duration::from_millis(STORE_ANSWER_MS_MAX), answer).await {
         Ok(answer) => answer.map_err(|e| unavailable(&e.to_string())),
-        Err(_) => Err(unavailable(&format!("the store did not answer within {STORE_ANSWER_MS_MAX} ms"))),
+        Err(_) => {
+            Err(unavailable(&format!("the store did not answer within {STORE_ANSWER_MS_MAX} ms")))
+        }
     }
 }

@@ -68,16 +68,31 @@ struct Place {
 
 impl Place {
     /// Where a subscription begins: after `after`, or now.
-    fn open(ctx: &Context<'_>, slug: Option<String>, id: Option<String>, after: Option<u64>) -> Result<Self> {
+    fn open(
+        ctx: &Context<'_>,
+        slug: Option<String>,
+        id: Option<String>,
+        after: Option<u64>,
+    ) -> Result<Self> {
         let (column, value) = business_by(slug, id)?;
         let sources = ctx.data::<Sources>()?.clone();
         let sql = format!("SELECT business, currency FROM businesses WHERE {column} = ?");
-        let found: Option<(String, String)> =
-            read_here(|| sources.views.read(|c| c.prepare_cached(&sql)?.query_row([&value], |r| Ok((r.get(0)?, r.get(1)?))).optional()))?;
+        let found: Option<(String, String)> = read_here(|| {
+            sources.views.read(|c| {
+                c.prepare_cached(&sql)?
+                    .query_row([&value], |r| Ok((r.get(0)?, r.get(1)?)))
+                    .optional()
+            })
+        })?;
         let viewer = ctx.data::<Viewer>()?;
         let visible = found.filter(|(b, _)| b.parse().is_ok_and(|id| viewer.may_see(id)));
-        let (business, currency) =
-            visible.ok_or_else(|| bad("NOT_FOUND", "there is no business of that name that you could see", "businesses { slug } lists yours"))?;
+        let (business, currency) = visible.ok_or_else(|| {
+            bad(
+                "NOT_FOUND",
+                "there is no business of that name that you could see",
+                "businesses { slug } lists yours",
+            )
+        })?;
         let sight = Sight::of_viewer(viewer, &sources, &business)?;
         let moved = sources.views.moved();
         let end: i64 = read_here(|| {
@@ -89,7 +104,10 @@ impl Place {
     }
 
     /// Waits until `read` finds something; reads again whenever the views moved.
-    async fn next<T>(&mut self, read: impl Fn(&rusqlite::Connection, &Self) -> rusqlite::Result<Vec<T>>) -> Result<Vec<T>> {
+    async fn next<T>(
+        &mut self,
+        read: impl Fn(&rusqlite::Connection, &Self) -> rusqlite::Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
         loop {
             // Marked as seen before reading: what comes in between wakes the wait below.
             self.moved.mark_unchanged();
@@ -97,14 +115,24 @@ impl Place {
             if !found.is_empty() {
                 return Ok(found);
             }
-            self.moved.changed().await.map_err(|_| bad("CLOSING", "the server is stopping", "connect again, and go on after the last seq"))?;
+            self.moved.changed().await.map_err(|_| {
+                bad(
+                    "CLOSING",
+                    "the server is stopping",
+                    "connect again, and go on after the last seq",
+                )
+            })?;
         }
     }
 }
 
 fn page<N: Node>(c: &rusqlite::Connection, place: &Place) -> rusqlite::Result<Vec<(i64, N)>> {
     let (table, key, seen) = (N::TABLE, N::KEY, place.sight.and::<N>());
-    let sql = format!("SELECT {key}, {} FROM {table} WHERE business = ? AND {key} > ?{seen} ORDER BY {key} LIMIT {PAGE_MAX}", N::COLUMNS);
+    let sql = format!(
+        "SELECT {key}, {} FROM {table} WHERE business = ? AND {key} > ?{seen} ORDER BY {key} LIMIT \
+         {PAGE_MAX}",
+        N::COLUMNS
+    );
     let mut query = c.prepare_cached(&sql)?;
     let mut rows = query.query(params![place.business, place.after])?;
     let (mut found, mut bytes) = (Vec::new(), 0);
@@ -119,15 +147,25 @@ fn page<N: Node>(c: &rusqlite::Connection, place: &Place) -> rusqlite::Result<Ve
 }
 
 /// Aggregates of a kind that changed, in the order of their last change, as they stand now.
-fn changed<N: Node>(c: &rusqlite::Connection, kind: &str, place: &Place) -> rusqlite::Result<Vec<(i64, N)>> {
+fn changed<N: Node>(
+    c: &rusqlite::Connection,
+    kind: &str,
+    place: &Place,
+) -> rusqlite::Result<Vec<(i64, N)>> {
     let seen = place.sight.condition::<N>();
-    let seen = seen.map_or_else(String::new, |s| format!(" AND id IN (SELECT id FROM {} WHERE business = ?1 AND ({s}))", N::TABLE));
+    let seen = seen.map_or_else(String::new, |s| {
+        format!(" AND id IN (SELECT id FROM {} WHERE business = ?1 AND ({s}))", N::TABLE)
+    });
     let sql = format!(
-        "SELECT max(seq), id FROM (SELECT seq, id FROM events WHERE business = ?1 AND seq > ?2 AND kind = ?3{seen} ORDER BY seq LIMIT {PAGE_MAX})
+        "SELECT max(seq), id FROM (SELECT seq, id FROM events WHERE business = ?1 AND seq > ?2 AND \
+         kind = ?3{seen} ORDER BY seq LIMIT {PAGE_MAX})
          GROUP BY id ORDER BY 1"
     );
     let args = params![place.business, place.after, kind];
-    let ids: Vec<(i64, String)> = c.prepare_cached(&sql)?.query_map(args, |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    let ids: Vec<(i64, String)> = c
+        .prepare_cached(&sql)?
+        .query_map(args, |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
     let sql = format!("SELECT {} FROM {} WHERE business = ? AND id = ?", N::COLUMNS, N::TABLE);
     let mut query = c.prepare_cached(&sql)?;
     let (mut found, mut bytes) = (Vec::new(), 0);
@@ -149,7 +187,11 @@ type Follow<T> = (Place, std::vec::IntoIter<(i64, T)>);
 /// One change after another; the place moves with what was given.
 fn follow<T: Send + 'static>(
     place: Place,
-    read: impl Fn(&rusqlite::Connection, &Place) -> rusqlite::Result<Vec<(i64, T)>> + Clone + Send + Sync + 'static,
+    read: impl Fn(&rusqlite::Connection, &Place) -> rusqlite::Result<Vec<(i64, T)>>
+    + Clone
+    + Send
+    + Sync
+    + 'static,
 ) -> impl Stream<Item = Result<(i64, T)>> {
     let begin: Option<Follow<T>> = Some((place, Vec::new().into_iter()));
     stream::unfold(begin, move |state| {
@@ -185,7 +227,9 @@ impl Subscription {
         after: Option<u64>,
     ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
         let place = Place::open(ctx, slug, id, after)?;
-        Ok(futures_util::StreamExt::map(follow(place, page::<Event>), |r| r.map(|(_, event)| event)))
+        Ok(futures_util::StreamExt::map(follow(place, page::<Event>), |r| {
+            r.map(|(_, event)| event)
+        }))
     }
 
     /// Its tasks as they change, after a seq (from now on when it is left out).
@@ -197,7 +241,9 @@ impl Subscription {
         after: Option<u64>,
     ) -> Result<impl Stream<Item = Result<TaskChange>> + use<>> {
         let place = Place::open(ctx, slug, id, after)?;
-        let changes = follow(place, |c: &rusqlite::Connection, place: &Place| changed::<Task>(c, "task", place));
+        let changes = follow(place, |c: &rusqlite::Connection, place: &Place| {
+            changed::<Task>(c, "task", place)
+        });
         Ok(futures_util::StreamExt::map(changes, |r| r.map(|(seq, task)| TaskChange { seq, task })))
     }
 
@@ -210,8 +256,12 @@ impl Subscription {
         after: Option<u64>,
     ) -> Result<impl Stream<Item = Result<ApprovalChange>> + use<>> {
         let place = Place::open(ctx, slug, id, after)?;
-        let changes = follow(place, |c: &rusqlite::Connection, place: &Place| changed::<Approval>(c, "approval", place));
-        Ok(futures_util::StreamExt::map(changes, |r| r.map(|(seq, approval)| ApprovalChange { seq, approval })))
+        let changes = follow(place, |c: &rusqlite::Connection, place: &Place| {
+            changed::<Approval>(c, "approval", place)
+        });
+        Ok(futures_util::StreamExt::map(changes, |r| {
+            r.map(|(seq, approval)| ApprovalChange { seq, approval })
+        }))
     }
 
     /// Its KPIs: first as they stand, then those whose value changed.
@@ -223,7 +273,8 @@ impl Subscription {
         ids: Option<Vec<String>>,
     ) -> Result<impl Stream<Item = Result<KpiChange>> + use<>> {
         let mut place = Place::open(ctx, slug, id, None)?;
-        let scope = KpiFilter::default().scope(vec![place.business.clone()], place.currency.clone())?;
+        let scope =
+            KpiFilter::default().scope(vec![place.business.clone()], place.currency.clone())?;
         // Where it stands is said at once.
         place.after = -1;
         let begin = Some((place, HashMap::<String, String>::new()));
@@ -232,9 +283,12 @@ impl Subscription {
             async move {
                 let (mut place, mut known) = state?;
                 loop {
-                    let end = |c: &rusqlite::Connection, place: &Place| -> rusqlite::Result<Vec<i64>> {
+                    let end = |c: &rusqlite::Connection,
+                               place: &Place|
+                     -> rusqlite::Result<Vec<i64>> {
                         let sql = "SELECT coalesce(max(seq), 0) FROM events WHERE business = ?";
-                        let end: i64 = c.prepare_cached(sql)?.query_row([&place.business], |r| r.get(0))?;
+                        let end: i64 =
+                            c.prepare_cached(sql)?.query_row([&place.business], |r| r.get(0))?;
                         Ok(Some(end).filter(|end| *end > place.after).into_iter().collect())
                     };
                     match place.next(end).await {

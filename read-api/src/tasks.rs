@@ -22,7 +22,8 @@ node! {
         team: String,
         /// 0 (whenever) to 9 (now).
         priority: i64,
-        /// planned, offered, leased, submitted, escalated, quarantined, completed, failed or cancelled.
+        /// planned, offered, leased, submitted, escalated, quarantined, completed, failed or
+        /// cancelled.
         status: String,
         /// Who acts next: team:…, agent:…, human:… or waiting:…; null once it is closed.
         next_actor: Option<String>,
@@ -157,7 +158,8 @@ impl Task {
         last: Option<i32>,
         before: Option<String>,
     ) -> Result<List<Activity>> {
-        children::list(ctx, &self.business, "task", &self.id, Page { first, after, last, before }).await
+        children::list(ctx, &self.business, "task", &self.id, Page { first, after, last, before })
+            .await
     }
 
     /// Decisions made for it.
@@ -170,12 +172,21 @@ impl Task {
         last: Option<i32>,
         before: Option<String>,
     ) -> Result<List<Decision>> {
-        children::list(ctx, &self.business, "task", &self.id, Page { first, after, last, before }).await
+        children::list(ctx, &self.business, "task", &self.id, Page { first, after, last, before })
+            .await
     }
 
     /// Calls made for it.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn calls(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<List<Call>> {
-        children::list(ctx, &self.business, "task", &self.id, Page { first, after, last, before }).await
+    async fn calls(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<List<Call>> {
+        children::list(ctx, &self.business, "task", &self.id, Page { first, after, last, before })
+            .await
     }
 }

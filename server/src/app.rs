@@ -142,21 +142,26 @@ impl App {
     /// Says what could not be opened and what to do.
     pub async fn open(config: &Config, handles: Handles) -> Result<Self, AppError> {
         config.check().map_err(AppError::Other)?;
-        let Handles { clock, entropy, log: options, snapshots, views_pages_max, patience, if_none } = handles;
+        let Handles { clock, entropy, log: options, snapshots, views_pages_max, patience, if_none } =
+            handles;
         presence::look(config, if_none)?;
         let lock = FolderLock::take(&config.data)?;
         let snapshots = SharedFolder { folder: config.snapshots.clone(), ..snapshots };
         let patience = patience.unwrap_or(Duration::from_secs(30));
         let path = |name: &str| config.data.join(name);
-        let Stores { log, keyring, attempts, consumers } = stores::open(config, &options, &KeySource::Settings(config, if_none), entropy.clone()).await?;
+        let Stores { log, keyring, attempts, consumers } =
+            stores::open(config, &options, &KeySource::Settings(config, if_none), entropy.clone())
+                .await?;
         if let Err(e) = presence::has_its_keys(&*log, &*keyring).await {
             log.close().await;
             return Err(e);
         }
         let list = forgettings::list_file(&config.data, &config.keyring_key_file);
-        let forgettings = Arc::new(Forgettings::open(list, Arc::clone(&log), Arc::clone(&keyring))?);
+        let forgettings =
+            Arc::new(Forgettings::open(list, Arc::clone(&log), Arc::clone(&keyring))?);
         apply_before_serving(&forgettings).await?;
-        let (views, runner) = start_views(&path("views"), &log, &keyring, snapshots, views_pages_max).await?;
+        let (views, runner) =
+            start_views(&path("views"), &log, &keyring, snapshots, views_pages_max).await?;
         let parts = DeskParts {
             log: Arc::clone(&log),
             keyring: Arc::clone(&keyring),
@@ -164,11 +169,14 @@ impl App {
             clock,
             entropy: entropy.clone(),
             leases: Arc::new(LeasesInViews::new(views.clone(), log.end())),
-            attempts_secret: keyring.secret(INSTALLATION, domain::privacy::attempts_secret()).await?,
+            attempts_secret: keyring
+                .secret(INSTALLATION, domain::privacy::attempts_secret())
+                .await?,
             registrations_per_day: config.registrations_per_day,
         };
         let desk = Arc::new(Desk::new(parts));
-        let health = Arc::new(Health::new(Arc::clone(&log), Arc::clone(&keyring), Arc::clone(&desk)).await?);
+        let health =
+            Arc::new(Health::new(Arc::clone(&log), Arc::clone(&keyring), Arc::clone(&desk)).await?);
         let signer = Arc::new(signing::signer(config, &*keyring).await?);
         let proofs = Arc::new(Semaphore::new(domain::limits::PROOFS_MAX));
         let sources = Sources {
@@ -203,7 +211,10 @@ impl App {
         app.ensure_operator().await?;
         presence::remember(config, &*app.log).await?;
         app.forgettings.append_listed(&app.desk).await?;
-        event_log::vital::task("forgettings", Arc::clone(&app.forgettings).run(app.views.clone(), app.stopping.subscribe()));
+        event_log::vital::task(
+            "forgettings",
+            Arc::clone(&app.forgettings).run(app.views.clone(), app.stopping.subscribe()),
+        );
         event_log::vital::task("health", Arc::clone(&app.health).run(app.stopping.subscribe()));
         Ok(app)
     }
@@ -214,7 +225,14 @@ impl App {
             return Ok(());
         }
         let data = json!({"kind": "human", "display_name": "operator", "operator": true});
-        self.as_operator("installation:operator", "access.add_principal", Some(operator().0), &data, INSTALLATION).await?;
+        self.as_operator(
+            "installation:operator",
+            "access.add_principal",
+            Some(operator().0),
+            &data,
+            INSTALLATION,
+        )
+        .await?;
         Ok(())
     }
 
@@ -264,16 +282,25 @@ impl App {
     ///
     /// # Errors
     /// As for [`App::submit`].
-    pub async fn submit_admitted(&self, admitted: Admitted, submission: Submission) -> Result<commands::Receipt, CommandError> {
-        let forgets = ["businesses.forget", "privacy.forget_subject", "privacy.forget_name"].contains(&&*submission.r#type);
+    pub async fn submit_admitted(
+        &self,
+        admitted: Admitted,
+        submission: Submission,
+    ) -> Result<commands::Receipt, CommandError> {
+        let forgets = ["businesses.forget", "privacy.forget_subject", "privacy.forget_name"]
+            .contains(&&*submission.r#type);
         if forgets && let Some(why) = self.log.keys_elsewhere() {
             return Err(CommandError::Unavailable(why));
         }
         let receipt = self.desk.submit_admitted(admitted, submission).await?;
         if forgets {
-            // It is on record by then; the same command under the same key goes on from here, and so does
-            // this process by itself.
-            let failed = |e: AppError| CommandError::Unavailable(format!("the forgetting is on record, and not everything is forgotten yet: {e}"));
+            // It is on record by then; the same command under the same key goes on from here, and
+            // so does this process by itself.
+            let failed = |e: AppError| {
+                CommandError::Unavailable(format!(
+                    "the forgetting is on record, and not everything is forgotten yet: {e}"
+                ))
+            };
             self.forgettings.apply(Some(&self.views)).await.map_err(failed)?;
         }
         Ok(receipt)
@@ -295,7 +322,14 @@ impl App {
     pub async fn issue(&self, principal: PrincipalId, secret: &Secret) -> Result<KeyId, AppError> {
         let key = key_id(principal, secret);
         let data = json!({"key": key, "hash": secret.hash()});
-        self.as_operator(&format!("key:{key}"), "access.issue_key", Some(principal.0), &data, INSTALLATION).await?;
+        self.as_operator(
+            &format!("key:{key}"),
+            "access.issue_key",
+            Some(principal.0),
+            &data,
+            INSTALLATION,
+        )
+        .await?;
         Ok(key)
     }
 
@@ -304,7 +338,10 @@ impl App {
     /// # Errors
     /// When the log can't be read.
     pub async fn viewer(&self, principal: PrincipalId) -> Result<Viewer, AppError> {
-        Ok(Viewer { principal, known: self.desk.directory().principal(principal).await?.unwrap_or_default() })
+        Ok(Viewer {
+            principal,
+            known: self.desk.directory().principal(principal).await?.unwrap_or_default(),
+        })
     }
 
     /// The business of a slug or an id.
@@ -333,15 +370,34 @@ impl App {
         Ok(self.views.wait_for(end, at_most).await?)
     }
 
-    /// Forgets a person in a business on somebody's behalf, and says where they are still named, by id.
+    /// Forgets a person in a business on somebody's behalf, and says where they are still named, by
+    /// id.
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn forget_subject(&self, business: BusinessId, actor: Actor, subject: SubjectId, key: Option<String>) -> Result<Forgot, CommandError> {
+    pub async fn forget_subject(
+        &self,
+        business: BusinessId,
+        actor: Actor,
+        subject: SubjectId,
+        key: Option<String>,
+    ) -> Result<Forgot, CommandError> {
         let key = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
         let id = Some(ErasureId::of(business, subject).0);
-        let receipt = self.submit(Submission::new(business, actor, key, "privacy.forget_subject", id, &json!({"subject": subject}))).await?;
-        let named_in = self.views.named_in(business, subject).map_err(|e| CommandError::Unavailable(e.to_string()))?;
+        let receipt = self
+            .submit(Submission::new(
+                business,
+                actor,
+                key,
+                "privacy.forget_subject",
+                id,
+                &json!({"subject": subject}),
+            ))
+            .await?;
+        let named_in = self
+            .views
+            .named_in(business, subject)
+            .map_err(|e| CommandError::Unavailable(e.to_string()))?;
         Ok(Forgot { receipt, named_in })
     }
 
@@ -363,8 +419,9 @@ pub fn graphql_request(query: &str, viewer: Viewer) -> async_graphql::Request {
     async_graphql::Request::new(query).data(viewer)
 }
 
-/// What the log and the list say of the forgotten is applied to the keys before anything is served. A key that
-/// opens nothing any more and whose bytes are held by a reader is left to those who try again.
+/// What the log and the list say of the forgotten is applied to the keys before anything is served.
+/// A key that opens nothing any more and whose bytes are held by a reader is left to those who try
+/// again.
 async fn apply_before_serving(forgettings: &Forgettings) -> Result<(), AppError> {
     forgettings.destroy_listed().await?;
     match forgettings.apply(None).await {
@@ -385,7 +442,9 @@ async fn start_views(
     snapshots: SharedFolder,
     pages_max: u32,
 ) -> Result<(Views, JoinHandle<()>), AppError> {
-    let start = |snapshots| Runner::start(folder, Arc::clone(log), Arc::clone(keyring), snapshots, pages_max);
+    let start = |snapshots| {
+        Runner::start(folder, Arc::clone(log), Arc::clone(keyring), snapshots, pages_max)
+    };
     match start(snapshots).await {
         Ok(started) => Ok(started),
         Err(first) => {

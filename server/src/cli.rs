@@ -41,8 +41,9 @@ struct Global {
     /// Folder of the log, the keyring and the views [default: minutebook-data].
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Log in PostgreSQL or KurrentDB instead of the folder, such as postgres://minutebook@db/minutebook
-    /// or esdb://kdb:2113; better in MINUTEBOOK_LOG when it has a password.
+    /// Log in PostgreSQL or KurrentDB instead of the folder, such as
+    /// postgres://minutebook@db/minutebook or esdb://kdb:2113; better in MINUTEBOOK_LOG when it has
+    /// a password.
     #[arg(long, global = true, value_name = "URL")]
     log: Option<String>,
     /// Keyring in PostgreSQL of a log in KurrentDB, so that several processes may serve it.
@@ -65,20 +66,21 @@ enum Verb {
     Serve(serve::Flags),
     /// Serve streams of any name to KurrentDB clients, from a file of their own: --data FILE.
     ///
-    /// For tests, for copies, and to develop programs that speak with KurrentDB. It has nothing to do
-    /// with the businesses of a log: those are read through `serve --kurrentdb-listen`.
-    /// Example: minutebook streams --data streams.db --listen 127.0.0.1:2113
+    /// For tests, for copies, and to develop programs that speak with KurrentDB. It has nothing to
+    /// do with the businesses of a log: those are read through `serve --kurrentdb-listen`. Example:
+    /// minutebook streams --data streams.db --listen 127.0.0.1:2113
     Streams(streams::Streams),
     /// Those who act on events from a durable place, such as the relay to RabbitMQ.
     Consumers {
         #[command(subcommand)]
         verb: consumers::Consumers,
     },
-    /// Move house: copy a whole installation, verified on the way, and compare both sides at the end.
+    /// Move house: copy a whole installation, verified on the way, and compare both sides at the
+    /// end.
     ///
-    /// Each side is a data folder that no server holds, postgres://… with a schema made by `migrate`, or
-    /// esdb://… (its mirror, and its keys unless --keys says where, are in --data). It goes on where it
-    /// was interrupted, and refuses a target that has other events.
+    /// Each side is a data folder that no server holds, postgres://… with a schema made by
+    /// `migrate`, or esdb://… (its mirror, and its keys unless --keys says where, are in --data).
+    /// It goes on where it was interrupted, and refuses a target that has other events.
     Copy {
         /// What is copied.
         #[arg(long, value_name = "DIR|URL")]
@@ -87,7 +89,8 @@ enum Verb {
         #[arg(long, value_name = "DIR|URL")]
         to: String,
     },
-    /// Make the schema of a log in PostgreSQL (--log), or bring it up to date, and set owners and grants.
+    /// Make the schema of a log in PostgreSQL (--log), or bring it up to date, and set owners and
+    /// grants.
     Migrate {
         /// Print the SQL for a DBA to run with psql, and do nothing.
         #[arg(long)]
@@ -100,7 +103,8 @@ enum Verb {
     },
     /// Ask a GraphQL query and print the response.
     ///
-    /// Example: minutebook query '{ businesses { slug tasks(first: 3) { totalCount nodes { status } } } }'
+    /// Example: minutebook query '{ businesses { slug tasks(first: 3) { totalCount nodes { status }
+    /// } } }'
     Query {
         /// The query.
         graphql: String,
@@ -110,7 +114,8 @@ enum Verb {
     },
     /// Send a command and print its receipt.
     ///
-    /// Example: minutebook do --business acme '{"type":"tasks.plan","data":{"title":"Write the offer","team":"sales"}}'
+    /// Example: minutebook do --business acme '{"type":"tasks.plan","data":{"title":"Write the
+    /// offer","team":"sales"}}'
     Do {
         /// The command: {"type", "id"?, "data", "approval_id"?, …}.
         #[arg(required_unless_present = "list")]
@@ -124,7 +129,8 @@ enum Verb {
         /// Version that the aggregate must have.
         #[arg(long, value_name = "VERSION")]
         if_match: Option<u64>,
-        /// List every command with what it does; or show one with who may send it, its fields and an example.
+        /// List every command with what it does; or show one with who may send it, its fields and
+        /// an example.
         #[arg(long, value_name = "TYPE", num_args = 0..=1)]
         list: Option<Option<String>>,
     },
@@ -152,7 +158,8 @@ enum Verb {
         /// The key to believe, such as minutebook.local/…+…+…; else the one in the file.
         #[arg(long, value_name = "VKEY")]
         vkey: Option<String>,
-        /// Slug or id of a business: its stream alone. Owners and auditors may ask a server for that.
+        /// Slug or id of a business: its stream alone. Owners and auditors may ask a server for
+        /// that.
         #[arg(long, conflicts_with_all = ["file", "proof"])]
         business: Option<String>,
         /// Print the report as JSON.
@@ -213,7 +220,8 @@ pub fn run() -> ExitCode {
     let _planted = fail::has_failpoints().then(fail::FailScenario::setup);
     let cli = Cli::parse();
     if !matches!(cli.verb, Verb::Contracts { .. }) {
-        // What is made is its owner's alone; exports and proofs too, until their owner says otherwise.
+        // What is made is its owner's alone; exports and proofs too, until their owner says
+        // otherwise.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -233,19 +241,27 @@ pub fn run() -> ExitCode {
 
 async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
     let Cli { global, verb } = cli;
-    let mut overrides = Overrides { data: global.data.clone(), log: global.log.clone(), keys: global.keys.clone(), ..Overrides::default() };
+    let mut overrides = Overrides {
+        data: global.data.clone(),
+        log: global.log.clone(),
+        keys: global.keys.clone(),
+        ..Overrides::default()
+    };
     if let Verb::Serve(flags) = &verb {
         overrides = flags.over(overrides);
     }
     let config = Config::load(global.config.clone(), overrides).map_err(AppError::Other)?;
     let done = |result: Result<(), AppError>| result.map(|()| ExitCode::SUCCESS);
-    let open = |if_none| Target::open(&config, global.server.as_deref(), global.key_file.as_deref(), if_none);
+    let open = |if_none| {
+        Target::open(&config, global.server.as_deref(), global.key_file.as_deref(), if_none)
+    };
     let target = || open(IfNone::Refuse);
     match verb {
         Verb::Serve(_) => done(serve::serve(&config).await),
         Verb::Streams(how) => done(streams::serve(global.data, how).await),
         Verb::Copy { from, to } => {
-            let folder_named = global.data.is_some() || std::env::var_os("MINUTEBOOK_DATA").is_some();
+            let folder_named =
+                global.data.is_some() || std::env::var_os("MINUTEBOOK_DATA").is_some();
             move_house(&config, folder_named, &from, &to).await
         }
         Verb::Consumers { verb } => done(consumers::consumers(target().await?, verb).await),
@@ -257,22 +273,43 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
             let steps = stores::migrate(&config).await?;
             output::line(match steps {
                 0 => "the schema is up to date; owners and grants were set again".to_owned(),
-                steps => format!("the schema is up to date: {steps} steps were made, owners and grants were set"),
+                steps => format!(
+                    "the schema is up to date: {steps} steps were made, owners and grants were set"
+                ),
             });
             Ok(ExitCode::SUCCESS)
         }
         Verb::Import { format } => import::import(open(IfNone::Make).await?, format).await,
-        Verb::Query { graphql, variables } => read::query(target().await?, &graphql, variables.as_deref()).await,
-        Verb::Do { list: Some(name), .. } => done(list::list(name.as_deref())),
-        Verb::Do { command, business, key, if_match, .. } => {
-            done(read::submit(target().await?, &command.unwrap_or_default(), business.as_deref(), key, if_match).await)
+        Verb::Query { graphql, variables } => {
+            read::query(target().await?, &graphql, variables.as_deref()).await
         }
-        Verb::Replay { business, from } => done(read::replay(target().await?, &business, from).await),
+        Verb::Do { list: Some(name), .. } => done(list::list(name.as_deref())),
+        Verb::Do { command, business, key, if_match, .. } => done(
+            read::submit(
+                target().await?,
+                &command.unwrap_or_default(),
+                business.as_deref(),
+                key,
+                if_match,
+            )
+            .await,
+        ),
+        Verb::Replay { business, from } => {
+            done(read::replay(target().await?, &business, from).await)
+        }
         Verb::Verify { file: Some(file), vkey, .. } => proofs::verify_file(&file, vkey.as_deref()),
-        Verb::Verify { proof: Some(file), vkey, .. } => proofs::verify_proof(&file, vkey.as_deref()),
-        Verb::Verify { json, business, .. } => read::verify(target().await?, business.as_deref(), json).await,
-        Verb::Prove { event, business, out } => done(proofs::prove(target().await?, &business, &event, out.as_deref()).await),
-        Verb::Export { business, format, out } => done(proofs::export(target().await?, &business, format, &out).await),
+        Verb::Verify { proof: Some(file), vkey, .. } => {
+            proofs::verify_proof(&file, vkey.as_deref())
+        }
+        Verb::Verify { json, business, .. } => {
+            read::verify(target().await?, business.as_deref(), json).await
+        }
+        Verb::Prove { event, business, out } => {
+            done(proofs::prove(target().await?, &business, &event, out.as_deref()).await)
+        }
+        Verb::Export { business, format, out } => {
+            done(proofs::export(target().await?, &business, format, &out).await)
+        }
         Verb::Projections { verb } => done(read::projections(target().await?, verb).await),
         Verb::Keys { verb } => done(keys::keys(target().await?, verb).await),
         Verb::Limits => {
@@ -281,17 +318,27 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Contracts { root, write } => crate::contracts::run(&root, write).map(|same| if same { ExitCode::SUCCESS } else { ExitCode::from(1) }),
+        Verb::Contracts { root, write } => crate::contracts::run(&root, write)
+            .map(|same| if same { ExitCode::SUCCESS } else { ExitCode::from(1) }),
     }
 }
 
-async fn move_house(config: &Config, folder_named: bool, from: &str, to: &str) -> Result<ExitCode, AppError> {
+async fn move_house(
+    config: &Config,
+    folder_named: bool,
+    from: &str,
+    to: &str,
+) -> Result<ExitCode, AppError> {
     let (from, to) = (House::named(from, config)?, House::named(to, config)?);
     if !folder_named && [&from, &to].iter().any(|house| matches!(house, House::Kurrent { .. })) {
-        return Err(AppError::other("name the folder of the cluster's mirror, attempts and keys: --data DIR"));
+        return Err(AppError::other(
+            "name the folder of the cluster's mirror, attempts and keys: --data DIR",
+        ));
     }
     let wrapping = copy::wrapping(&from, &to, &config.keyring_key_file)?;
-    let moved = copy::copy(&from, &to, &wrapping, |at, end| output::progress(format!("{at} of {end}"))).await?;
+    let moved =
+        copy::copy(&from, &to, &wrapping, |at, end| output::progress(format!("{at} of {end}")))
+            .await?;
     output::progress_end();
     output::json(&serde_json::to_value(&moved).map_err(AppError::other)?);
     if !moved.same {
@@ -299,7 +346,8 @@ async fn move_house(config: &Config, folder_named: bool, from: &str, to: &str) -
         return Ok(ExitCode::from(3));
     }
     output::note(
-        "both sides are the same. What wraps the keys (keyring.key, or the passphrase) and the list `forgotten` beside it are not copied: take them along",
+        "both sides are the same. What wraps the keys (keyring.key, or the passphrase) and the \
+         list `forgotten` beside it are not copied: take them along",
     );
     Ok(ExitCode::SUCCESS)
 }

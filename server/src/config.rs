@@ -25,25 +25,29 @@ pub struct Config {
     pub tls_cert: PathBuf,
     /// Key of that certificate, PEM.
     pub tls_key: PathBuf,
-    /// Addresses and networks that may forward requests of others to the HTTP door, commas between them.
+    /// Addresses and networks that may forward requests of others to the HTTP door, commas between
+    /// them.
     pub behind_proxy: String,
     /// Worker threads of the HTTP door; 0 = one a core.
     pub workers: usize,
     /// Address of the log, `postgres://…` or `esdb://…`; empty = in the data folder.
     pub log: String,
-    /// Address of a keyring in PostgreSQL, `postgres://…`, for a log in KurrentDB; empty = beside the log.
+    /// Address of a keyring in PostgreSQL, `postgres://…`, for a log in KurrentDB; empty = beside
+    /// the log.
     pub keys: String,
     /// Address of RabbitMQ, `amqp://…`, that `serve` relays events to; empty = none.
     pub amqp: String,
     /// Address on which KurrentDB clients may read businesses; empty = not at all.
     pub kurrentdb_listen: String,
-    /// Certificate of that address with its chain, PEM; empty = one of its own; `none` = nothing is encrypted.
+    /// Certificate of that address with its chain, PEM; empty = one of its own; `none` = nothing is
+    /// encrypted.
     pub kurrentdb_certificate: PathBuf,
     /// Key of that certificate, PEM.
     pub kurrentdb_key: PathBuf,
     /// Host by which clients reach that address; empty = the address itself.
     pub kurrentdb_host: String,
-    /// Businesses that somebody who does not run the installation may register in 24 hours; 0 = none.
+    /// Businesses that somebody who does not run the installation may register in 24 hours; 0 =
+    /// none.
     pub registrations_per_day: u32,
     /// What is written to standard error.
     pub logging: String,
@@ -81,7 +85,8 @@ const SETTINGS: &[&str] = &[
     "kurrentdb_host",
 ];
 /// What else the environment may say: secrets, and what tests are told.
-const OTHERS: &[&str] = &["key", "keyring_passphrase", "real_data", "write_golden", "test_postgres", "test_amqp"];
+const OTHERS: &[&str] =
+    &["key", "keyring_passphrase", "real_data", "write_golden", "test_postgres", "test_amqp"];
 /// Most worker threads of the HTTP door.
 const WORKERS_MAX: usize = 1_024;
 
@@ -94,9 +99,15 @@ fn unknown_in_environment() -> Result<(), String> {
         if SETTINGS.contains(&&*setting) || OTHERS.contains(&&*setting) {
             continue;
         }
-        let near = SETTINGS.iter().chain(OTHERS).min_by_key(|known| strsim::damerau_levenshtein(known, &setting)).copied().unwrap_or_default();
+        let near = SETTINGS
+            .iter()
+            .chain(OTHERS)
+            .min_by_key(|known| strsim::damerau_levenshtein(known, &setting))
+            .copied()
+            .unwrap_or_default();
         return Err(format!(
-            "there is no setting {name}; did you mean MINUTEBOOK_{}? config.default.toml in the source shows all there is",
+            "there is no setting {name}; did you mean MINUTEBOOK_{}? config.default.toml in the \
+             source shows all there is",
             near.to_uppercase()
         ));
     }
@@ -149,10 +160,15 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         unknown_in_environment()?;
-        figment.merge(Env::prefixed("MINUTEBOOK_").only(SETTINGS)).merge(Serialized::defaults(overrides)).extract().map_err(|e| format!("settings: {e}"))
+        figment
+            .merge(Env::prefixed("MINUTEBOOK_").only(SETTINGS))
+            .merge(Serialized::defaults(overrides))
+            .extract()
+            .map_err(|e| format!("settings: {e}"))
     }
 
-    /// How the HTTP door is opened. In the clear nobody but this machine, and those who forward, may reach it.
+    /// How the HTTP door is opened. In the clear nobody but this machine, and those who forward,
+    /// may reach it.
     ///
     /// # Errors
     /// A sentence that names the setting and says what to do.
@@ -161,17 +177,28 @@ impl Config {
         let tls = match (certificate.as_os_str().is_empty(), key.as_os_str().is_empty()) {
             (false, false) => Some(Tls { certificate: certificate.clone(), key: key.clone() }),
             (true, true) => None,
-            (true, false) | (false, true) => return Err("settings: tls_cert and tls_key go together; name both, or neither".to_owned()),
+            (true, false) | (false, true) => {
+                return Err(
+                    "settings: tls_cert and tls_key go together; name both, or neither".to_owned()
+                );
+            }
         };
         if tls.is_none() && self.behind_proxy.trim().is_empty() && !is_loopback(&self.listen)? {
             return Err(format!(
-                "settings: {} is reached from other machines, and nothing would be encrypted there: give --tls-cert and --tls-key, or say with \
+                "settings: {} is reached from other machines, and nothing would be encrypted \
+                 there: give --tls-cert and --tls-key, or say with \
                  --behind-proxy which peers forward to it",
                 self.listen
             ));
         }
         let forwarders = Forwarders::parse(&self.behind_proxy)?;
-        Ok(Entrance { address: self.listen.clone(), hosts: self.hosts.clone(), workers: self.workers, tls, forwarders })
+        Ok(Entrance {
+            address: self.listen.clone(),
+            hosts: self.hosts.clone(),
+            workers: self.workers,
+            tls,
+            forwarders,
+        })
     }
 
     /// Looks for values that can't be, and for settings that would have no effect.
@@ -179,7 +206,9 @@ impl Config {
     /// # Errors
     /// A sentence that names the setting and says what to do.
     pub fn check(&self) -> Result<(), String> {
-        let no_effect = |what: &str, without: &str| Err(format!("settings: {what} has no effect without {without}; leave it out"));
+        let no_effect = |what: &str, without: &str| {
+            Err(format!("settings: {what} has no effect without {without}; leave it out"))
+        };
         let in_kurrent = self.log.starts_with("esdb");
         if !self.keys.is_empty() && !in_kurrent {
             return no_effect("keys", "a log in KurrentDB");
@@ -187,23 +216,38 @@ impl Config {
         if !self.keys.is_empty() && !self.keys.starts_with("postgres") {
             return Err("settings: keys must be a postgres:// address".to_owned());
         }
-        let (certificate, key) = (!self.kurrentdb_certificate.as_os_str().is_empty(), !self.kurrentdb_key.as_os_str().is_empty());
-        if self.kurrentdb_listen.is_empty() && (certificate || key || !self.kurrentdb_host.is_empty()) {
-            return no_effect("kurrentdb_certificate, kurrentdb_key or kurrentdb_host", "kurrentdb_listen");
+        let (certificate, key) = (
+            !self.kurrentdb_certificate.as_os_str().is_empty(),
+            !self.kurrentdb_key.as_os_str().is_empty(),
+        );
+        if self.kurrentdb_listen.is_empty()
+            && (certificate || key || !self.kurrentdb_host.is_empty())
+        {
+            return no_effect(
+                "kurrentdb_certificate, kurrentdb_key or kurrentdb_host",
+                "kurrentdb_listen",
+            );
         }
         let plain = self.kurrentdb_certificate.as_os_str() == "none";
         if plain && !is_loopback(&self.kurrentdb_listen)? {
             return Err(format!(
-                "settings: {} is reached from other machines, and nothing would be encrypted there: leave kurrentdb_certificate = \"none\" out",
+                "settings: {} is reached from other machines, and nothing would be encrypted \
+                 there: leave kurrentdb_certificate = \"none\" out",
                 self.kurrentdb_listen
             ));
         }
         if key != (certificate && !plain) {
-            return Err("settings: kurrentdb_certificate and kurrentdb_key go together; without both the door makes a certificate of its own".to_owned());
+            return Err("settings: kurrentdb_certificate and kurrentdb_key go together; without \
+                both the door makes a certificate of its own"
+                .to_owned());
         }
         let signing = &self.signing_key_file;
         if !signing.as_os_str().is_empty() && !signing.exists() {
-            return Err(format!("settings: {} is to sign checkpoints and is not there; put 64 hexadecimal digits in it", signing.display()));
+            return Err(format!(
+                "settings: {} is to sign checkpoints and is not there; put 64 hexadecimal digits \
+                 in it",
+                signing.display()
+            ));
         }
         if self.workers > WORKERS_MAX {
             return Err(format!("settings: workers must be at most {WORKERS_MAX}; 0 = one a core"));
@@ -211,17 +255,30 @@ impl Config {
         if self.data.as_os_str().is_empty() {
             return Err("settings: data must name a folder".to_owned());
         }
-        if std::env::var_os("MINUTEBOOK_KEYRING_PASSPHRASE").is_some_and(|passphrase| passphrase.is_empty()) {
-            return Err("settings: MINUTEBOOK_KEYRING_PASSPHRASE is empty; set the passphrase, or leave the variable out".to_owned());
+        if std::env::var_os("MINUTEBOOK_KEYRING_PASSPHRASE")
+            .is_some_and(|passphrase| passphrase.is_empty())
+        {
+            return Err(
+                "settings: MINUTEBOOK_KEYRING_PASSPHRASE is empty; set the passphrase, or \
+                leave the variable out"
+                    .to_owned(),
+            );
         }
         let levels = ["off", "error", "warn", "info", "debug", "trace"];
-        if let Some(odd) = self.logging.split(',').map(str::trim).find(|part| part.ends_with('=') || !(part.contains(['=', '[']) || levels.contains(part))) {
-            return Err(format!("settings: logging: `{odd}` is no level and no filter; use error, warn, info, debug or trace, or such as info,commands=debug"));
+        if let Some(odd) = self.logging.split(',').map(str::trim).find(|part| {
+            part.ends_with('=') || !(part.contains(['=', '[']) || levels.contains(part))
+        }) {
+            return Err(format!(
+                "settings: logging: `{odd}` is no level and no filter; use error, warn, info, \
+                 debug or trace, or such as info,commands=debug"
+            ));
         }
-        if !self.keyring_key_file.as_os_str().is_empty() && std::env::var_os("MINUTEBOOK_KEYRING_PASSPHRASE").is_some() {
-            return Err(
-                "settings: the keyring is wrapped by a file or by a passphrase: set keyring_key_file or MINUTEBOOK_KEYRING_PASSPHRASE, not both".to_owned()
-            );
+        if !self.keyring_key_file.as_os_str().is_empty()
+            && std::env::var_os("MINUTEBOOK_KEYRING_PASSPHRASE").is_some()
+        {
+            return Err("settings: the keyring is wrapped by a file or by a passphrase: set \
+                 keyring_key_file or MINUTEBOOK_KEYRING_PASSPHRASE, not both"
+                .to_owned());
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The committed contracts, made from the code: a JSON Schema and a golden example per event
-//! version, what of each event is public, and the GraphQL SDL. `make contracts` writes them, a test compares.
+//! version, what of each event is public, and the GraphQL SDL. `make contracts` writes them, a test
+//! compares.
 //!
 //! Examples are made from the schemas, so that adding an event needs no file by hand. A version
 //! that is committed never changes: writing refuses to touch one that says something else.
@@ -39,7 +40,8 @@ pub enum May {
     Change,
 }
 
-const PROMISED: &str = "is promised and must not change: give the event a new version and an upcaster";
+const PROMISED: &str =
+    "is promised and must not change: give the event a new version and an upcaster";
 
 /// A schema without the sentences in it.
 fn reworded(text: &str) -> Option<Value> {
@@ -69,9 +71,10 @@ impl May {
         match self {
             Self::Stay => Some(PROMISED),
             Self::Reword if reworded(committed) != reworded(now) => Some(PROMISED),
-            Self::Grow if committed.lines().any(|line| !now.lines().any(|l| l == line)) => {
-                Some("is promised and must not lose a line: a changed event is a new version; a field that leaves no more raises `hub::public::FORM`")
-            }
+            Self::Grow if committed.lines().any(|line| !now.lines().any(|l| l == line)) => Some(
+                "is promised and must not lose a line: a changed event is a new version; a field \
+                 that leaves no more raises `hub::public::FORM`",
+            ),
             Self::Reword | Self::Grow | Self::Change => None,
         }
     }
@@ -100,7 +103,10 @@ pub fn schema_of(event: &EventType) -> Value {
     let mut schema = (event.json_schema)().to_value();
     classify(&mut schema);
     if let Some(map) = schema.as_object_mut() {
-        map.insert("$id".to_owned(), format!("urn:minutebook:event:{}.v{}", event.name, event.schema).into());
+        map.insert(
+            "$id".to_owned(),
+            format!("urn:minutebook:event:{}.v{}", event.name, event.schema).into(),
+        );
     }
     schema
 }
@@ -116,19 +122,25 @@ struct Examples<'a> {
 impl Examples<'_> {
     fn make(&mut self, schema: &Value) -> Value {
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-            let found = self.root.pointer(reference.trim_start_matches('#')).cloned().unwrap_or_default();
+            let found =
+                self.root.pointer(reference.trim_start_matches('#')).cloned().unwrap_or_default();
             self.open.push(reference.to_owned());
             let made = self.make(&found);
             self.open.pop();
             return made;
         }
         for key in ["anyOf", "oneOf", "allOf"] {
-            let choice = schema.get(key).and_then(Value::as_array).and_then(|list| list.iter().find(|s| s.get("type") != Some(&json!("null"))));
+            let choice = schema
+                .get(key)
+                .and_then(Value::as_array)
+                .and_then(|list| list.iter().find(|s| s.get("type") != Some(&json!("null"))));
             if let Some(choice) = choice.cloned() {
                 return self.make(&choice);
             }
         }
-        if let Some(value) = schema.get("const").or_else(|| schema.get("enum").and_then(|e| e.get(0))) {
+        if let Some(value) =
+            schema.get("const").or_else(|| schema.get("enum").and_then(|e| e.get(0)))
+        {
             return value.clone();
         }
         let kind = match schema.get("type") {
@@ -140,21 +152,36 @@ impl Examples<'_> {
             "string" => text(schema).into(),
             "integer" => schema.get("minimum").and_then(Value::as_i64).unwrap_or(0).max(1).into(),
             "boolean" => true.into(),
-            "array" => schema.get("items").cloned().map_or_else(|| json!([]), |items| json!([self.make(&items)])),
+            "array" => schema
+                .get("items")
+                .cloned()
+                .map_or_else(|| json!([]), |items| json!([self.make(&items)])),
             _ => self.object(schema),
         }
     }
 
     fn object(&mut self, schema: &Value) -> Value {
-        let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return json!({}) };
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+            return json!({});
+        };
         if properties.contains_key("$sealed") {
             self.sealed += 1;
             return json!({"$sealed": self.sealed - 1});
         }
         let mut names: Vec<_> = properties.iter().collect();
         names.sort_by_key(|(name, _)| *name);
-        names.retain(|(_, property)| !self.open.iter().any(|r| property.pointer("/items/$ref").and_then(Value::as_str) == Some(r)));
-        Value::Object(names.into_iter().map(|(name, property)| (name.clone(), self.make(property))).collect::<Map<_, _>>())
+        names.retain(|(_, property)| {
+            !self
+                .open
+                .iter()
+                .any(|r| property.pointer("/items/$ref").and_then(Value::as_str) == Some(r))
+        });
+        Value::Object(
+            names
+                .into_iter()
+                .map(|(name, property)| (name.clone(), self.make(property)))
+                .collect::<Map<_, _>>(),
+        )
     }
 }
 
@@ -194,15 +221,39 @@ pub fn contracts(root: &Path) -> Vec<Contract> {
             let file = |suffix: &str| folder.join(format!("{name}.v{}.{suffix}", event.schema));
             [
                 Contract { path: file("json"), text: pretty(&schema_of(event)), may: May::Reword },
-                Contract { path: file("example.json"), text: pretty(&example_of(event)), may: May::Stay },
+                Contract {
+                    path: file("example.json"),
+                    text: pretty(&example_of(event)),
+                    may: May::Stay,
+                },
             ]
         })
         .collect();
-    all.push(Contract { path: PathBuf::from("read-api/schema.graphql"), text: read_api::sdl(), may: May::Change });
-    all.push(Contract { path: format!("hub/public-form-{}.txt", hub::public::FORM).into(), text: public_form(root), may: May::Grow });
-    all.push(Contract { path: PathBuf::from("docs/permissions.md"), text: crate::documents::permissions(), may: May::Change });
-    all.push(Contract { path: PathBuf::from("docs/public-events.md"), text: crate::documents::public_events(root), may: May::Change });
-    all.push(Contract { path: PathBuf::from("event-schemas/LOCK"), text: lock(root), may: May::Grow });
+    all.push(Contract {
+        path: PathBuf::from("read-api/schema.graphql"),
+        text: read_api::sdl(),
+        may: May::Change,
+    });
+    all.push(Contract {
+        path: format!("hub/public-form-{}.txt", hub::public::FORM).into(),
+        text: public_form(root),
+        may: May::Grow,
+    });
+    all.push(Contract {
+        path: PathBuf::from("docs/permissions.md"),
+        text: crate::documents::permissions(),
+        may: May::Change,
+    });
+    all.push(Contract {
+        path: PathBuf::from("docs/public-events.md"),
+        text: crate::documents::public_events(root),
+        may: May::Change,
+    });
+    all.push(Contract {
+        path: PathBuf::from("event-schemas/LOCK"),
+        text: lock(root),
+        may: May::Grow,
+    });
     all
 }
 
@@ -212,19 +263,26 @@ fn old_examples(root: &Path) -> Vec<Value> {
     for event in Event::types() {
         let (context, name) = event.name.split_once('.').unwrap_or((event.name, ""));
         for version in 1..event.schema {
-            let path = root.join("event-schemas").join(context).join(format!("{name}.v{version}.example.json"));
-            let example = std::fs::read(path).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+            let path = root
+                .join("event-schemas")
+                .join(context)
+                .join(format!("{name}.v{version}.example.json"));
+            let example = std::fs::read(path)
+                .ok()
+                .and_then(|text| serde_json::from_slice::<Value>(&text).ok());
             found.extend(example);
         }
     }
     found
 }
 
-/// Every field that leaves the house, a line each: of which event and version, and where in its data.
+/// Every field that leaves the house, a line each: of which event and version, and where in its
+/// data.
 fn public_form(root: &Path) -> String {
     let mut lines = Vec::new();
     for mut example in old_examples(root).into_iter().chain(Event::types().map(example_of)) {
-        let (name, schema) = (example["type"].as_str().unwrap_or_default().to_owned(), example["schema"].clone());
+        let (name, schema) =
+            (example["type"].as_str().unwrap_or_default().to_owned(), example["schema"].clone());
         if !hub::public::is_public(&name) {
             continue;
         }
@@ -238,8 +296,8 @@ fn public_form(root: &Path) -> String {
     lines.concat()
 }
 
-/// The digests of every committed version: of its schema without descriptions, and of its example. Words
-/// may be mended; a field, its class, its subject or whether it must be there may not.
+/// The digests of every committed version: of its schema without descriptions, and of its example.
+/// Words may be mended; a field, its class, its subject or whether it must be there may not.
 fn lock(root: &Path) -> String {
     let digest = |value: &Value| {
         let bytes = proof::canonical::to_bytes(value).unwrap_or_default();
@@ -250,12 +308,18 @@ fn lock(root: &Path) -> String {
         without_descriptions(&mut schema);
         format!("{name} {} {}\n", digest(&schema), digest(example))
     };
-    let mut lines: Vec<String> = Event::types().map(|e| line(&format!("{}.v{}", e.name, e.schema), &schema_of(e), &example_of(e))).collect();
+    let mut lines: Vec<String> = Event::types()
+        .map(|e| line(&format!("{}.v{}", e.name, e.schema), &schema_of(e), &example_of(e)))
+        .collect();
     for example in old_examples(root) {
-        let name = format!("{}.v{}", example["type"].as_str().unwrap_or_default(), example["schema"]);
+        let name =
+            format!("{}.v{}", example["type"].as_str().unwrap_or_default(), example["schema"]);
         let (context, file) = name.split_once('.').unwrap_or((&name, ""));
         let path = root.join("event-schemas").join(context).join(format!("{file}.json"));
-        let schema = std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let schema = std::fs::read(path)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
         lines.push(line(&name, &schema, &example));
     }
     lines.sort_unstable();
@@ -264,8 +328,12 @@ fn lock(root: &Path) -> String {
 
 fn leaves(value: &Value, pointer: &str, found: &mut impl FnMut(&str)) {
     match value {
-        Value::Object(members) => members.iter().for_each(|(name, member)| leaves(member, &format!("{pointer}/{name}"), found)),
-        Value::Array(items) => items.iter().for_each(|item| leaves(item, &format!("{pointer}/*"), found)),
+        Value::Object(members) => members
+            .iter()
+            .for_each(|(name, member)| leaves(member, &format!("{pointer}/{name}"), found)),
+        Value::Array(items) => {
+            items.iter().for_each(|item| leaves(item, &format!("{pointer}/*"), found))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => found(pointer),
     }
 }
@@ -283,10 +351,13 @@ pub fn run(root: &Path, write: bool) -> Result<bool, AppError> {
         if committed.as_deref() == Some(&contract.text) {
             continue;
         }
-        let forbidden = committed.and_then(|committed| contract.may.forbids(&committed, &contract.text));
+        let forbidden =
+            committed.and_then(|committed| contract.may.forbids(&committed, &contract.text));
         if forbidden.is_some() || !write {
             same = false;
-            let why = forbidden.unwrap_or("is not what the code says: run `make contracts` and look at the difference");
+            let why = forbidden.unwrap_or(
+                "is not what the code says: run `make contracts` and look at the difference",
+            );
             output::note(format!("{} {why}", contract.path.display()));
             continue;
         }

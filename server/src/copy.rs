@@ -56,11 +56,16 @@ impl House {
         Ok(if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             Self::Postgres(text.to_owned())
         } else if text.starts_with("esdb://") || text.starts_with("esdb+discover://") {
-            Self::Kurrent { url: text.to_owned(), folder: config.data.clone(), keys: config.keys.clone() }
+            Self::Kurrent {
+                url: text.to_owned(),
+                folder: config.data.clone(),
+                keys: config.keys.clone(),
+            }
         } else if let Some((scheme, _)) = text.split_once("://") {
             // The rest may have a password in it.
             return Err(AppError::other(format!(
-                "`{scheme}://…` is no side of a copy: name a folder, postgres://… or esdb://… (that is also how KurrentDB's address is written)"
+                "`{scheme}://…` is no side of a copy: name a folder, postgres://… or esdb://… \
+                 (that is also how KurrentDB's address is written)"
             )));
         } else {
             Self::Folder(text.into())
@@ -77,25 +82,46 @@ impl House {
 
     async fn chest(&self) -> Result<Chest, AppError> {
         match self {
-            Self::Kurrent { folder, keys, .. } if keys.is_empty() => Ok(local::chest(&folder.join("keys.db"))?),
+            Self::Kurrent { folder, keys, .. } if keys.is_empty() => {
+                Ok(local::chest(&folder.join("keys.db"))?)
+            }
             Self::Folder(folder) => Ok(local::chest(&folder.join("keys.db"))?),
-            Self::Postgres(url) | Self::Kurrent { keys: url, .. } => stores::postgres_chest(url).await,
+            Self::Postgres(url) | Self::Kurrent { keys: url, .. } => {
+                stores::postgres_chest(url).await
+            }
         }
     }
 
     async fn put_chest(&self, chest: &Chest) -> Result<(), AppError> {
         match self {
-            Self::Kurrent { folder, keys, .. } if keys.is_empty() => Ok(local::put_chest(&folder.join("keys.db"), chest)?),
+            Self::Kurrent { folder, keys, .. } if keys.is_empty() => {
+                Ok(local::put_chest(&folder.join("keys.db"), chest)?)
+            }
             Self::Folder(folder) => Ok(local::put_chest(&folder.join("keys.db"), chest)?),
-            Self::Postgres(url) | Self::Kurrent { keys: url, .. } => stores::put_postgres_chest(url, chest).await,
+            Self::Postgres(url) | Self::Kurrent { keys: url, .. } => {
+                stores::put_postgres_chest(url, chest).await
+            }
         }
     }
 
     async fn open(&self, wrapping: &Wrapping) -> Result<Stores, AppError> {
         match self {
-            Self::Folder(folder) => stores::in_folder(folder, &Options::default(), &KeySource::Given(wrapping), Entropy::System).await,
-            Self::Postgres(url) => stores::in_postgres(url, &KeySource::Given(wrapping), Entropy::System).await,
-            Self::Kurrent { url, folder, keys } => stores::in_kurrent(url, folder, keys, &KeySource::Given(wrapping), Entropy::System).await,
+            Self::Folder(folder) => {
+                stores::in_folder(
+                    folder,
+                    &Options::default(),
+                    &KeySource::Given(wrapping),
+                    Entropy::System,
+                )
+                .await
+            }
+            Self::Postgres(url) => {
+                stores::in_postgres(url, &KeySource::Given(wrapping), Entropy::System).await
+            }
+            Self::Kurrent { url, folder, keys } => {
+                stores::in_kurrent(url, folder, keys, &KeySource::Given(wrapping), Entropy::System)
+                    .await
+            }
         }
     }
 
@@ -141,7 +167,10 @@ pub fn wrapping(from: &House, to: &House, key_file: &Path) -> Result<Wrapping, A
         return Err(AppError::other("source and target are the same"));
     }
     if from.folder().is_some() && from.folder() == to.folder() {
-        return Err(AppError::other("source and target need a folder each; name that of the cluster's mirror and keys with --data"));
+        return Err(AppError::other(
+            "source and target need a folder each; name that of the cluster's mirror and keys with \
+             --data",
+        ));
     }
     if let House::Folder(folder) = from
         && !SqliteLog::file(folder).exists()
@@ -154,7 +183,12 @@ pub fn wrapping(from: &House, to: &House, key_file: &Path) -> Result<Wrapping, A
     let own = |house: &House| house.folder().map(|folder| folder.join("keyring.key"));
     let named = (!key_file.as_os_str().is_empty()).then(|| key_file.to_owned());
     let found = [named, own(from), own(to)].into_iter().flatten().find(|file| file.exists());
-    let found = found.ok_or_else(|| AppError::other("the key that wraps the keyring is needed: name its file in MINUTEBOOK_KEYRING_KEY_FILE"))?;
+    let found = found.ok_or_else(|| {
+        AppError::other(
+            "the key that wraps the keyring is needed: \
+        name its file in MINUTEBOOK_KEYRING_KEY_FILE",
+        )
+    })?;
     Ok(Wrapping::from_file(&found, &Entropy::System)?)
 }
 
@@ -162,7 +196,12 @@ pub fn wrapping(from: &House, to: &House, key_file: &Path) -> Result<Wrapping, A
 ///
 /// # Errors
 /// A sentence that says what is wrong; what was copied until then stays, and the next run goes on.
-pub async fn copy(from: &House, to: &House, wrapping: &Wrapping, progress: impl Fn(u64, u64)) -> Result<Moved, AppError> {
+pub async fn copy(
+    from: &House,
+    to: &House,
+    wrapping: &Wrapping,
+    progress: impl Fn(u64, u64),
+) -> Result<Moved, AppError> {
     let _locks = (from.lock()?, to.lock()?);
     let chest = from.chest().await?;
     to.put_chest(&chest).await?;
@@ -187,9 +226,12 @@ pub async fn copy(from: &House, to: &House, wrapping: &Wrapping, progress: impl 
     result
 }
 
-/// What the source's list of forgettings says, which goes into the target's own where that has a folder.
+/// What the source's list of forgettings says, which goes into the target's own where that has a
+/// folder.
 fn forgotten(from: &House, to: &House) -> Result<Vec<Line>, AppError> {
-    let list = |house: &House| house.folder().map(|folder| ForgottenList::open(folder.join("forgotten"))).transpose();
+    let list = |house: &House| {
+        house.folder().map(|folder| ForgottenList::open(folder.join("forgotten"))).transpose()
+    };
     let lines = list(from)?.map(|list| list.all().to_vec()).unwrap_or_default();
     if let Some(mut target) = list(to)? {
         lines.iter().try_for_each(|line| target.add(line))?;
@@ -197,10 +239,17 @@ fn forgotten(from: &House, to: &House) -> Result<Vec<Line>, AppError> {
     Ok(lines)
 }
 
-async fn between(source: &Stores, target: &Stores, keys: usize, progress: impl Fn(u64, u64)) -> Result<Moved, AppError> {
+async fn between(
+    source: &Stores,
+    target: &Stores,
+    keys: usize,
+    progress: impl Fn(u64, u64),
+) -> Result<Moved, AppError> {
     let (_, end, astray) = source.log.ends().await?;
     if astray > 0 {
-        return Err(AppError::other("the source has events before its first position; run `minutebook verify`"));
+        return Err(AppError::other(
+            "the source has events before its first position; run `minutebook verify`",
+        ));
     }
     let total = source.log.heads().await?.iter().map(|head| head.seq).sum();
     let copied = events(&*source.log, &*target.log, end, total, progress).await?;
@@ -212,45 +261,75 @@ async fn between(source: &Stores, target: &Stores, keys: usize, progress: impl F
     let mut streams = BTreeMap::new();
     for stores in [source, target] {
         for head in stores.log.heads().await? {
-            streams
-                .entry(head.business.to_string())
-                .or_insert_with(Vec::new)
-                .push(Side { events: head.seq, root: domain::values::Digest(head.root).to_string() });
+            streams.entry(head.business.to_string()).or_insert_with(Vec::new).push(Side {
+                events: head.seq,
+                root: domain::values::Digest(head.root).to_string(),
+            });
         }
     }
     let mut both = BTreeMap::new();
     for (business, sides) in streams {
         let Ok([one, other]) = <[Side; 2]>::try_from(sides) else {
-            return Err(AppError::other(format!("the stream of business {business} is on one side only; copy again")));
+            return Err(AppError::other(format!(
+                "the stream of business {business} is on one side only; copy again"
+            )));
         };
         both.insert(business, (one, other));
     }
-    let digests = async |stores: &Stores| -> Result<Vec<(String, domain::values::Digest)>, AppError> {
-        let (log, keyring): (Arc<dyn EventLog>, Arc<dyn Keyring>) = (Arc::clone(&stores.log), Arc::clone(&stores.keyring));
-        let end = log.end();
-        let rebuilt = tokio::task::spawn_blocking(move || projections::Runner::rebuilt_digests(log, keyring, end)).await;
-        Ok(rebuilt.map_err(AppError::other)??)
-    };
-    let views: BTreeMap<_, _> =
-        digests(source).await?.into_iter().zip(digests(target).await?).map(|((name, a), (_, b))| (name, (a.to_string(), b.to_string()))).collect();
-    let same = both.values().all(|(a, b)| (a.events, &a.root) == (b.events, &b.root)) && views.values().all(|(a, b)| a == b);
+    let digests =
+        async |stores: &Stores| -> Result<Vec<(String, domain::values::Digest)>, AppError> {
+            let (log, keyring): (Arc<dyn EventLog>, Arc<dyn Keyring>) =
+                (Arc::clone(&stores.log), Arc::clone(&stores.keyring));
+            let end = log.end();
+            let rebuilt = tokio::task::spawn_blocking(move || {
+                projections::Runner::rebuilt_digests(log, keyring, end)
+            })
+            .await;
+            Ok(rebuilt.map_err(AppError::other)??)
+        };
+    let views: BTreeMap<_, _> = digests(source)
+        .await?
+        .into_iter()
+        .zip(digests(target).await?)
+        .map(|((name, a), (_, b))| (name, (a.to_string(), b.to_string())))
+        .collect();
+    let same = both.values().all(|(a, b)| (a.events, &a.root) == (b.events, &b.root))
+        && views.values().all(|(a, b)| a == b);
     Ok(Moved { copied, events: total, keys, attempts, streams: both, views, same })
 }
 
 /// A consumer's place on the other side: that of the same event.
-async fn translated(source: &dyn EventLog, target: &dyn EventLog, position: u64) -> Result<u64, AppError> {
-    let Some(last) = source.read_back(position.saturating_add(1), 1).await?.pop() else { return Ok(0) };
+async fn translated(
+    source: &dyn EventLog,
+    target: &dyn EventLog,
+    position: u64,
+) -> Result<u64, AppError> {
+    let Some(last) = source.read_back(position.saturating_add(1), 1).await?.pop() else {
+        return Ok(0);
+    };
     let there = target.read_business(last.business, last.seq - 1, 1).await?.pop();
-    Ok(there.ok_or_else(|| AppError::other("a consumer stands at an event that was not copied; copy again"))?.position)
+    Ok(there
+        .ok_or_else(|| {
+            AppError::other("a consumer stands at an event that was not copied; copy again")
+        })?
+        .position)
 }
 
-/// Copies what the target does not have, in order; says how many. How far both are is counted in events:
-/// positions may have gaps.
-async fn events(source: &dyn EventLog, target: &dyn EventLog, end: u64, total: u64, progress: impl Fn(u64, u64)) -> Result<u64, AppError> {
+/// Copies what the target does not have, in order; says how many. How far both are is counted in
+/// events: positions may have gaps.
+async fn events(
+    source: &dyn EventLog,
+    target: &dyn EventLog,
+    end: u64,
+    total: u64,
+    progress: impl Fn(u64, u64),
+) -> Result<u64, AppError> {
     let there = target.heads().await?;
     let at: u64 = there.iter().map(|head| head.seq).sum();
     if at > total {
-        return Err(AppError::other("the target has more events than the source; it is not a copy of it"));
+        return Err(AppError::other(
+            "the target has more events than the source; it is not a copy of it",
+        ));
     }
     // A store of many streams keeps the order between them only if each waits for the one before.
     let in_flight_max = if target.sparse() { 1 } else { IN_FLIGHT_MAX };
@@ -259,15 +338,26 @@ async fn events(source: &dyn EventLog, target: &dyn EventLog, end: u64, total: u
     while after < end {
         let page = source.raw_rows(after, PAGE).await?;
         if page.is_empty() {
-            return Err(AppError::other(format!("the source has no event at position {}", after + 1)));
+            return Err(AppError::other(format!(
+                "the source has no event at position {}",
+                after + 1
+            )));
         }
         // The part that is there already ends within a page.
         let cut = usize::try_from(at.saturating_sub(seen)).unwrap_or(page.len()).min(page.len());
         for row in &page {
             if row.position != after + 1 && !source.sparse() {
-                return Err(AppError::other(format!("the source has no event at position {}", after + 1)));
+                return Err(AppError::other(format!(
+                    "the source has no event at position {}",
+                    after + 1
+                )));
             }
-            check(row, &mut streams).map_err(|why| AppError::other(format!("the event at position {} of the source: {why}", row.position)))?;
+            check(row, &mut streams).map_err(|why| {
+                AppError::other(format!(
+                    "the event at position {} of the source: {why}",
+                    row.position
+                ))
+            })?;
             (after, seen) = (row.position, seen + 1);
             if seen == at {
                 same_beginning(&there, &streams)?;
@@ -275,7 +365,12 @@ async fn events(source: &dyn EventLog, target: &dyn EventLog, end: u64, total: u
         }
         for append in appends(&page[cut..]) {
             copied += append.events.len() as u64;
-            in_flight.push_back(target.enqueue(append).await.map_err(|e| AppError::other(format!("the target: {e}")))?);
+            in_flight.push_back(
+                target
+                    .enqueue(append)
+                    .await
+                    .map_err(|e| AppError::other(format!("the target: {e}")))?,
+            );
             while in_flight.len() >= in_flight_max
                 && let Some(first) = in_flight.pop_front()
             {
@@ -291,15 +386,32 @@ async fn events(source: &dyn EventLog, target: &dyn EventLog, end: u64, total: u
 }
 
 async fn done(pending: Pending) -> Result<(), AppError> {
-    let committed = pending.done().await.map_err(|e| AppError::other(format!("the target refused an event ({e}); is somebody else writing to it?")))?;
-    if committed.repeated { Err(AppError::other("the target had an event that it should not have")) } else { Ok(()) }
+    let committed = pending.done().await.map_err(|e| {
+        AppError::other(format!(
+            "the target refused an event ({e}); is somebody else writing to it?"
+        ))
+    })?;
+    if committed.repeated {
+        Err(AppError::other("the target had an event that it should not have"))
+    } else {
+        Ok(())
+    }
 }
 
 /// What is there must be what the source begins with.
 fn same_beginning(there: &[event_log::Head], streams: &Streams) -> Result<(), AppError> {
     let same = there.len() == streams.trees.len()
-        && there.iter().all(|head| streams.trees.get(&head.business).is_some_and(|tree| (tree.size(), tree.root()) == (head.seq, head.root)));
-    if same { Ok(()) } else { Err(AppError::other("the target has other events than the source: choose an empty one")) }
+        && there.iter().all(|head| {
+            streams
+                .trees
+                .get(&head.business)
+                .is_some_and(|tree| (tree.size(), tree.root()) == (head.seq, head.root))
+        });
+    if same {
+        Ok(())
+    } else {
+        Err(AppError::other("the target has other events than the source: choose an empty one"))
+    }
 }
 
 /// Rows side by side of one business go together; each append is decided on all before it.
@@ -315,7 +427,11 @@ fn appends(rows: &[RawRow]) -> Vec<Append> {
             bytes: row.bytes.clone(),
         };
         match all.last_mut() {
-            Some(last) if last.business.0 == row.business && last.events.len() < EVENTS_MAX && bytes + new.bytes.len() <= APPEND_BYTES_MAX => {
+            Some(last)
+                if last.business.0 == row.business
+                    && last.events.len() < EVENTS_MAX
+                    && bytes + new.bytes.len() <= APPEND_BYTES_MAX =>
+            {
                 bytes += new.bytes.len();
                 last.events.push(new);
             }

@@ -1,4 +1,5 @@
-//! Pages of `docs/` that say again what is declared in the code: made from it, committed, and compared.
+//! Pages of `docs/` that say again what is declared in the code: made from it, committed, and
+//! compared.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +8,8 @@ use commands::{AnyCommand, Sender, Stream, When, WhenFenced};
 use domain::{Event, Reach};
 
 /// Above this line a page is written by hand.
-const GENERATED: &str = "<!-- From here on this page is made from the code by `make contracts`. -->";
+const GENERATED: &str =
+    "<!-- From here on this page is made from the code by `make contracts`. -->";
 
 /// A sentence of a declaration as one line.
 fn sentence(text: &str) -> String {
@@ -17,22 +19,37 @@ fn sentence(text: &str) -> String {
 /// `docs/permissions.md`: who may send which command.
 pub(crate) fn permissions() -> String {
     let mut page = "# Permissions\n\n\
-        Who may send which command: whom a column does not name is refused (403, or 404 where they may not know that\n\
-        the business exists). A rule of the command may refuse more: what belongs to another team or another person is\n\
-        said by the refusal. *Importer* is an import at work inside the program; no key gives it. *Suspended* and\n\
-        *retired* say whether a command is taken from an agent in that state, *wound up* whether it is taken after a\n\
-        business has ended, *forgotten* whether it is taken (its text withheld) where that is about somebody who\n\
+        Who may send which command: whom a column does not name is refused (403, or 404 where they \
+        may not know that\n\
+        the business exists). A rule of the command may refuse more: what belongs to another team \
+        or another person is\n\
+        said by the refusal. *Importer* is an import at work inside the program; no key gives it. \
+        *Suspended* and\n\
+        *retired* say whether a command is taken from an agent in that state, *wound up* whether \
+        it is taken after a\n\
+        business has ended, *forgotten* whether it is taken (its text withheld) where that is \
+        about somebody who\n\
         is forgotten. Made from the declarations in `commands/` by `make contracts`.\n\n"
         .to_owned();
-    let senders = Sender::ALL.iter().map(|s| format!("{s:?}").to_lowercase().replace("anyhuman", "any human"));
-    let head: Vec<String> =
-        ["command".to_owned()].into_iter().chain(senders).chain(["importer", "suspended", "retired", "wound up", "forgotten"].map(str::to_owned)).collect();
+    let senders = Sender::ALL
+        .iter()
+        .map(|s| format!("{s:?}").to_lowercase().replace("anyhuman", "any human"));
+    let head: Vec<String> = ["command".to_owned()]
+        .into_iter()
+        .chain(senders)
+        .chain(["importer", "suspended", "retired", "wound up", "forgotten"].map(str::to_owned))
+        .collect();
     let _ = writeln!(page, "| {} |\n|{}", head.join(" | "), "---|".repeat(head.len()));
     for command in AnyCommand::types() {
         let mark = |yes: bool| if yes { "yes" } else { "" };
         let senders = Sender::ALL.iter().map(|s| mark(command.from.contains(s)));
-        let states = [command.when_suspended, command.when_retired, command.after_end].map(|w| mark(w == When::Allowed));
-        let cells: Vec<&str> = senders.chain([mark(command.historic)]).chain(states).chain([mark(command.when_fenced == WhenFenced::Withheld)]).collect();
+        let states = [command.when_suspended, command.when_retired, command.after_end]
+            .map(|w| mark(w == When::Allowed));
+        let cells: Vec<&str> = senders
+            .chain([mark(command.historic)])
+            .chain(states)
+            .chain([mark(command.when_fenced == WhenFenced::Withheld)])
+            .collect();
         let above = if command.stream == Stream::Installation { " (installation)" } else { "" };
         let _ = writeln!(page, "| `{}`{above} | {} |", command.name, cells.join(" | "));
     }
@@ -43,7 +60,8 @@ pub(crate) fn permissions() -> String {
 pub(crate) fn public_events(root: &Path) -> String {
     let committed = std::fs::read_to_string(root.join("docs/public-events.md")).unwrap_or_default();
     let by_hand = committed.split(GENERATED).next().unwrap_or_default().trim_end();
-    let mut page = format!("{by_hand}\n\n{GENERATED}\n\n| event | public | what it says |\n|---|---|---|\n");
+    let mut page =
+        format!("{by_hand}\n\n{GENERATED}\n\n| event | public | what it says |\n|---|---|---|\n");
     let mut events: Vec<_> = Event::types().collect();
     events.sort_by_key(|e| e.name);
     for event in events {

@@ -37,8 +37,9 @@ pub struct Manifest {
     pub digest: Digest,
     /// Root of the Merkle tree over the stored bytes of these events.
     pub root: Digest,
-    /// The leaf hashes of these events (RFC 6962, 32 bytes each), one after another, in base64url: the tree over
-    /// them has the root above, and they tell which event is not the one that was exported.
+    /// The leaf hashes of these events (RFC 6962, 32 bytes each), one after another, in base64url:
+    /// the tree over them has the root above, and they tell which event is not the one that was
+    /// exported.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub leaves: String,
     /// The checkpoint of just these events, signed.
@@ -150,7 +151,15 @@ impl Writer {
         part.push(".part");
         let part = PathBuf::from(part);
         let out = BufWriter::new(std::fs::File::create(&part)?);
-        let mut writer = Self { format, out, file: file.to_owned(), part, hash: Sha256::new(), tree: Frontier::default(), leaves: Vec::new() };
+        let mut writer = Self {
+            format,
+            out,
+            file: file.to_owned(),
+            part,
+            hash: Sha256::new(),
+            tree: Frontier::default(),
+            leaves: Vec::new(),
+        };
         if format == ExportFormat::Csv {
             writer.line(&COLUMNS.map(cell).join(","))?;
         }
@@ -180,11 +189,13 @@ impl Writer {
         self.tree.push(leaf);
         self.leaves.extend_from_slice(&leaf);
         let seq = self.tree.size();
-        let bad = |e: serde_json::Error| std::io::Error::other(format!("event {seq} can't be read: {e}"));
+        let bad =
+            |e: serde_json::Error| std::io::Error::other(format!("event {seq} can't be read: {e}"));
         match self.format {
             ExportFormat::Jsonl => self.line(bytes),
             ExportFormat::Cloudevents => {
-                let event = cloud_event(seq, &Stored::parse(bytes.as_bytes()).map_err(bad)?).map_err(bad)?;
+                let event = cloud_event(seq, &Stored::parse(bytes.as_bytes()).map_err(bad)?)
+                    .map_err(bad)?;
                 self.line(&event.to_string())
             }
             ExportFormat::Csv => {
@@ -203,7 +214,12 @@ impl Writer {
         self.out.get_ref().sync_all()?;
         std::fs::rename(&self.part, &self.file)?;
         let (digest, root) = (Digest(self.hash.finalize().into()), Digest(self.tree.root()));
-        Ok(Written { events: self.tree.size(), digest, root, leaves: URL_SAFE_NO_PAD.encode(self.leaves) })
+        Ok(Written {
+            events: self.tree.size(),
+            digest,
+            root,
+            leaves: URL_SAFE_NO_PAD.encode(self.leaves),
+        })
     }
 }
 
@@ -214,19 +230,31 @@ impl Writer {
 /// A sentence that says what is wrong, with the line where there is one.
 pub fn verify(file: &Path, believed: Option<&Verifier>) -> Result<Manifest, String> {
     use std::io::BufRead as _;
-    let read = |path: &Path| std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
-    let manifest: Manifest = serde_json::from_str(&read(&manifest_path(file))?).map_err(|e| format!("the manifest does not read: {e}"))?;
+    let read =
+        |path: &Path| std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
+    let manifest: Manifest = serde_json::from_str(&read(&manifest_path(file))?)
+        .map_err(|e| format!("the manifest does not read: {e}"))?;
     if manifest.manifest != MANIFEST_FORMAT || manifest.format != ExportFormat::Jsonl {
-        return Err("only JSON Lines exports can be verified; the others leave out what was hashed".to_owned());
+        return Err(
+            "only JSON Lines exports can be verified; the others leave out what was hashed"
+                .to_owned(),
+        );
     }
     let own = manifest.vkey.parse::<Verifier>().map_err(|e| e.to_string())?;
-    let checkpoint = believed.unwrap_or(&own).checkpoint(&manifest.checkpoint).map_err(|e| format!("the checkpoint: {e}"))?;
-    if (checkpoint.stream.as_str(), checkpoint.size, checkpoint.root) != (manifest.stream.as_str(), manifest.events, manifest.root.0) {
+    let checkpoint = believed
+        .unwrap_or(&own)
+        .checkpoint(&manifest.checkpoint)
+        .map_err(|e| format!("the checkpoint: {e}"))?;
+    if (checkpoint.stream.as_str(), checkpoint.size, checkpoint.root)
+        != (manifest.stream.as_str(), manifest.events, manifest.root.0)
+    {
         return Err("the manifest says other than its signed checkpoint".to_owned());
     }
     let leaves = leaves_of(&manifest)?;
     let (mut hash, mut tree, mut found) = (Sha256::new(), Frontier::default(), Vec::new());
-    let mut reader = std::io::BufReader::new(std::fs::File::open(file).map_err(|e| format!("{}: {e}", file.display()))?);
+    let mut reader = std::io::BufReader::new(
+        std::fs::File::open(file).map_err(|e| format!("{}: {e}", file.display()))?,
+    );
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).map_err(|e| e.to_string())? > 0 {
         hash.update(&line);
@@ -234,12 +262,16 @@ pub fn verify(file: &Path, believed: Option<&Verifier>) -> Result<Manifest, Stri
         let bytes = line.strip_suffix(b"\n").unwrap_or(&line);
         let leaf = leaf_hash(bytes);
         if leaves.get(found.len()).is_some_and(|wanted| *wanted != leaf) {
-            return Err(format!("line {at}: {}", what_stands_there(&leaves, &found, leaf, &mut reader)?));
+            return Err(format!(
+                "line {at}: {}",
+                what_stands_there(&leaves, &found, leaf, &mut reader)?
+            ));
         }
         if !line.ends_with(b"\n") {
             return Err(format!("line {at}: the file is cut"));
         }
-        let stored = Stored::parse(bytes).map_err(|e| format!("line {at}: no stored event: {e}"))?;
+        let stored =
+            Stored::parse(bytes).map_err(|e| format!("line {at}: no stored event: {e}"))?;
         if stored.business.stream_name() != manifest.stream {
             return Err(format!("line {at}: an event of another business"));
         }
@@ -265,13 +297,15 @@ pub fn verify(file: &Path, believed: Option<&Verifier>) -> Result<Manifest, Stri
         ));
     }
     if Digest(hash.finalize().into()) != manifest.digest || tree.root() != manifest.root.0 {
-        return Err("an event in it was changed: the root is not the one that was signed".to_owned());
+        return Err(
+            "an event in it was changed: the root is not the one that was signed".to_owned()
+        );
     }
     Ok(manifest)
 }
 
-/// The leaf hashes of a manifest, none where an earlier version wrote it; they are believed when the signed root
-/// is that of the tree over them.
+/// The leaf hashes of a manifest, none where an earlier version wrote it; they are believed when
+/// the signed root is that of the tree over them.
 fn leaves_of(manifest: &Manifest) -> Result<Vec<[u8; 32]>, String> {
     if manifest.leaves.is_empty() {
         return Ok(Vec::new());
@@ -281,14 +315,26 @@ fn leaves_of(manifest: &Manifest) -> Result<Vec<[u8; 32]>, String> {
     let (leaves, rest) = bytes.as_chunks::<32>();
     let mut tree = Frontier::default();
     leaves.iter().for_each(|leaf| tree.push(*leaf));
-    if rest.is_empty() && tree.size() == manifest.events && tree.root() == manifest.root.0 { Ok(leaves.to_vec()) } else { Err(wrong()) }
+    if rest.is_empty() && tree.size() == manifest.events && tree.root() == manifest.root.0 {
+        Ok(leaves.to_vec())
+    } else {
+        Err(wrong())
+    }
 }
 
-/// What is wrong with a line that is not the one that was exported: by what else stands in its place, and after it.
-fn what_stands_there(leaves: &[[u8; 32]], before: &[[u8; 32]], leaf: [u8; 32], rest: &mut impl std::io::BufRead) -> Result<String, String> {
+/// What is wrong with a line that is not the one that was exported: by what else stands in its
+/// place, and after it.
+fn what_stands_there(
+    leaves: &[[u8; 32]],
+    before: &[[u8; 32]],
+    leaf: [u8; 32],
+    rest: &mut impl std::io::BufRead,
+) -> Result<String, String> {
     let event = before.len() + 1;
     if before.contains(&leaf) {
-        return Ok(format!("event {event} is not here, but one that stood before: it is there twice"));
+        return Ok(format!(
+            "event {event} is not here, but one that stood before: it is there twice"
+        ));
     }
     let Some(place) = leaves.iter().position(|wanted| *wanted == leaf) else {
         return Ok(format!("event {event} was changed"));
@@ -296,7 +342,10 @@ fn what_stands_there(leaves: &[[u8; 32]], before: &[[u8; 32]], leaf: [u8; 32], r
     let mut line = Vec::new();
     while rest.read_until(b'\n', &mut line).map_err(|e| e.to_string())? > 0 {
         if leaves.get(before.len()) == Some(&leaf_hash(line.strip_suffix(b"\n").unwrap_or(&line))) {
-            return Ok(format!("event {event} stands further down, and event {} in its place: they are swapped", place + 1));
+            return Ok(format!(
+                "event {event} stands further down, and event {} in its place: they are swapped",
+                place + 1
+            ));
         }
         line.clear();
     }

@@ -2,9 +2,10 @@
 //! searchable text, and to the list beside what wraps the keys.
 //!
 //! The fact comes first (`privacy.subject_forgotten`), then the list, then the key: whoever dies in
-//! between finds the rest in the log at the next start. Log and keys that are restored together from
-//! before a forgetting know nothing of it. The list does, because a restore takes it along with what
-//! wraps the keys: its lines are applied to the keys again, and appended to the log again.
+//! between finds the rest in the log at the next start. Log and keys that are restored together
+//! from before a forgetting know nothing of it. The list does, because a restore takes it along
+//! with what wraps the keys: its lines are applied to the keys again, and appended to the log
+//! again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,12 +40,15 @@ pub(crate) struct Forgettings {
     pending: AtomicBool,
 }
 
-/// How far this process is, besides the keys, which may be shared with others and say it themselves.
+/// How far this process is, besides the keys, which may be shared with others and say it
+/// themselves.
 struct State {
     list: ForgottenList,
-    /// Up to which position the list has everything; what it says of itself until a first pass was made.
+    /// Up to which position the list has everything; what it says of itself until a first pass was
+    /// made.
     listed: Option<u64>,
-    /// Up to which position what is searchable was deleted here; views that begin later hold nothing older.
+    /// Up to which position what is searchable was deleted here; views that begin later hold
+    /// nothing older.
     purged: u64,
 }
 
@@ -57,20 +61,24 @@ pub(crate) fn list_file(data: &Path, key_file: &Path) -> PathBuf {
 impl Forgettings {
     /// # Errors
     /// When the list can't be read.
-    pub(crate) fn open(file: PathBuf, log: Arc<dyn EventLog>, keyring: Arc<dyn Keyring>) -> Result<Self, AppError> {
+    pub(crate) fn open(
+        file: PathBuf,
+        log: Arc<dyn EventLog>,
+        keyring: Arc<dyn Keyring>,
+    ) -> Result<Self, AppError> {
         let state = State { list: ForgottenList::open(file)?, listed: None, purged: 0 };
         Ok(Self { log, keyring, state: Mutex::new(state), pending: AtomicBool::new(false) })
     }
 
-    /// Whether something that is forgotten on record could not be applied yet: a key whose bytes a reader
-    /// keeps in the WAL, a list that can't be written.
+    /// Whether something that is forgotten on record could not be applied yet: a key whose bytes a
+    /// reader keeps in the WAL, a list that can't be written.
     pub(crate) fn is_pending(&self) -> bool {
         self.pending.load(Ordering::Relaxed)
     }
 
-    /// Applies what the log says and was not applied here; says how many keys were destroyed. Every key
-    /// that can be destroyed is, also where one can't. Without views, those that begin afterwards hold
-    /// nothing of it.
+    /// Applies what the log says and was not applied here; says how many keys were destroyed. Every
+    /// key that can be destroyed is, also where one can't. Without views, those that begin
+    /// afterwards hold nothing of it.
     ///
     /// # Errors
     /// The first failure; what it concerns is tried again by the next call.
@@ -85,15 +93,30 @@ impl Forgettings {
         let Some(log) = self.log.identity().await? else { return Ok(0) };
         let applied = self.position(self.keyring.applied(log).await?);
         let listed = state.listed.unwrap_or_else(|| self.position(state.list.position(log)));
-        let from = if views.is_some() { applied.min(listed).min(state.purged) } else { applied.min(listed) };
-        let (mut destroyed, mut failed, mut unlisted, mut after, mut done) = (0, None, None, from, from);
+        let from = if views.is_some() {
+            applied.min(listed).min(state.purged)
+        } else {
+            applied.min(listed)
+        };
+        let (mut destroyed, mut failed, mut unlisted, mut after, mut done) =
+            (0, None, None, from, from);
         loop {
             let events = self.log.read_erasures(after, PAGE).await?;
             let Some(last) = events.last().map(|e| e.position) else { break };
             for recorded in &events {
                 let stored = recorded.stored().map_err(AppError::other)?;
-                let Event::Privacy(privacy::Event::SubjectForgotten(e)) = stored.event().map_err(AppError::other)? else { continue };
-                let line = Line { log, position: recorded.position, business: stored.business, subject: e.subject, generation: e.generation };
+                let Event::Privacy(privacy::Event::SubjectForgotten(e)) =
+                    stored.event().map_err(AppError::other)?
+                else {
+                    continue;
+                };
+                let line = Line {
+                    log,
+                    position: recorded.position,
+                    business: stored.business,
+                    subject: e.subject,
+                    generation: e.generation,
+                };
                 // After a line that could not be added no later one is: the list must have no hole.
                 if unlisted.is_none() {
                     unlisted = state.list.add(&line).err();
@@ -116,7 +139,8 @@ impl Forgettings {
         failed.or(unlisted).map_or(Ok(destroyed), Err)
     }
 
-    /// A position that this log has; 0 for one beyond its end: the log was put back to an earlier day.
+    /// A position that this log has; 0 for one beyond its end: the log was put back to an earlier
+    /// day.
     fn position(&self, known: u64) -> u64 {
         if known > self.log.end() { 0 } else { known }
     }
@@ -132,7 +156,8 @@ impl Forgettings {
         let keys = destroyed?;
         purged?;
         if keys > 0 {
-            tracing::info!(business.id = %business, subject.id = %subject, keys, "a subject's keys were destroyed");
+            tracing::info!(business.id = %business, subject.id = %subject, keys, "a subject's keys \
+                were destroyed");
         }
         Ok(keys)
     }
@@ -169,7 +194,8 @@ impl Forgettings {
         self.state.lock().await.list.is_whole()
     }
 
-    /// Appends to the log again what the list has and the log does not: it was put back to an earlier day.
+    /// Appends to the log again what the list has and the log does not: it was put back to an
+    /// earlier day.
     ///
     /// # Errors
     /// When the log can't be used.
@@ -184,13 +210,19 @@ impl Forgettings {
                 continue;
             }
             desk.submit(again(business, subject, generation)).await?;
-            tracing::warn!(business.id = %business, subject.id = %subject, "the log did not know that this subject is forgotten; it says so again");
+            tracing::warn!(business.id = %business, subject.id = %subject, "the log did not know \
+                that this subject is forgotten; it says so again");
         }
         Ok(())
     }
 
-    /// Goes on applying what other servers of the log forget, and what failed, until it is told to stop.
-    pub(crate) async fn run(self: Arc<Self>, views: Views, mut stop: tokio::sync::watch::Receiver<bool>) {
+    /// Goes on applying what other servers of the log forget, and what failed, until it is told to
+    /// stop.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        views: Views,
+        mut stop: tokio::sync::watch::Receiver<bool>,
+    ) {
         // What failed while the process started is tried first.
         let (mut moved, mut failed, mut told) = (self.log.position(), true, false);
         loop {
@@ -204,7 +236,8 @@ impl Forgettings {
                 Ok(_) => (failed, told) = (false, false),
                 Err(e) => {
                     if !told {
-                        tracing::error!(error = %e, "what is forgotten on record could not be applied; it is tried again every second");
+                        tracing::error!(error = %e, "what is forgotten on record could not be \
+                            applied; it is tried again every second");
                     }
                     (failed, told) = (true, true);
                 }
@@ -217,11 +250,22 @@ impl Forgettings {
     }
 }
 
-/// Destroys the keys of a subject. With a key of the business itself that is still there goes the secret of
-/// its imports; one that was made since then is not touched when an old forgetting is applied again.
-async fn destroy(keyring: &dyn Keyring, business: BusinessId, subject: SubjectId, generation: u32) -> Result<u32, KeyringError> {
-    let own = subject == business.as_subject() && keyring.opening_key(business, subject, generation).await?.is_some();
-    let with_it = if own { keyring.destroy(business, privacy::import_secret(business), u32::MAX).await.map(|_| ()) } else { Ok(()) };
+/// Destroys the keys of a subject. With a key of the business itself that is still there goes the
+/// secret of its imports; one that was made since then is not touched when an old forgetting is
+/// applied again.
+async fn destroy(
+    keyring: &dyn Keyring,
+    business: BusinessId,
+    subject: SubjectId,
+    generation: u32,
+) -> Result<u32, KeyringError> {
+    let own = subject == business.as_subject()
+        && keyring.opening_key(business, subject, generation).await?.is_some();
+    let with_it = if own {
+        keyring.destroy(business, privacy::import_secret(business), u32::MAX).await.map(|_| ())
+    } else {
+        Ok(())
+    };
     let destroyed = keyring.destroy(business, subject, generation).await?;
     with_it.map(|()| destroyed)
 }
@@ -247,12 +291,16 @@ fn again(business: BusinessId, subject: SubjectId, generation: u32) -> Submissio
     Submission::new(business, actor, key, name, Some(ErasureId::of(business, subject).0), &data)
 }
 
-/// Applies every forgetting of a log to keys that were just put beside it, and the lines of the list that
-/// was beside the source's.
+/// Applies every forgetting of a log to keys that were just put beside it, and the lines of the
+/// list that was beside the source's.
 ///
 /// # Errors
 /// When either can't be used.
-pub(crate) async fn apply_all(log: &dyn EventLog, keyring: &dyn Keyring, list: &[Line]) -> Result<(), AppError> {
+pub(crate) async fn apply_all(
+    log: &dyn EventLog,
+    keyring: &dyn Keyring,
+    list: &[Line],
+) -> Result<(), AppError> {
     for line in list {
         destroy(keyring, line.business, line.subject, line.generation).await?;
     }
@@ -262,7 +310,9 @@ pub(crate) async fn apply_all(log: &dyn EventLog, keyring: &dyn Keyring, list: &
         let Some(last) = events.last().map(|e| e.position) else { return Ok(()) };
         for recorded in &events {
             let stored = recorded.stored().map_err(AppError::other)?;
-            if let Event::Privacy(privacy::Event::SubjectForgotten(e)) = stored.event().map_err(AppError::other)? {
+            if let Event::Privacy(privacy::Event::SubjectForgotten(e)) =
+                stored.event().map_err(AppError::other)?
+            {
                 destroy(keyring, stored.business, e.subject, e.generation).await?;
             }
         }

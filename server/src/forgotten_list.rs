@@ -1,5 +1,5 @@
-//! The list of forgettings beside what wraps the keys: ids alone, one JSON object a line,
-//! `{"log", "position", "business", "subject", "generation"}`. Lines are added and never taken away.
+//! The list of forgettings beside what wraps the keys: ids alone, one JSON object a line, `{"log",
+//! "position", "business", "subject", "generation"}`. Lines are added and never taken away.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -34,8 +34,8 @@ pub(crate) struct ForgottenList {
     lines: Vec<Line>,
     /// Length of the whole lines, in bytes.
     whole: u64,
-    /// A last line without its end: of a process that was killed while it wrote (then the log has the
-    /// forgetting, and the line is written again), or of a copy that was cut off.
+    /// A last line without its end: of a process that was killed while it wrote (then the log has
+    /// the forgetting, and the line is written again), or of a copy that was cut off.
     torn: Option<String>,
     known: HashSet<(Digest, BusinessId, SubjectId, u32)>,
 }
@@ -49,14 +49,24 @@ impl ForgottenList {
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(e) => return Err(AppError::other(format!("the list of forgettings {} can't be read: {e}", file.display()))),
+            Err(e) => {
+                return Err(AppError::other(format!(
+                    "the list of forgettings {} can't be read: {e}",
+                    file.display()
+                )));
+            }
         };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let torn = text.get(whole..).filter(|rest| !rest.is_empty()).map(str::to_owned);
         let (mut lines, mut known) = (Vec::new(), HashSet::new());
         for (n, line) in text.get(..whole).unwrap_or_default().lines().enumerate() {
             let bad = |e: serde_json::Error| {
-                AppError::other(format!("line {} of the list of forgettings {} is none: {e}; take the file from a backup", n + 1, file.display()))
+                AppError::other(format!(
+                    "line {} of the list of forgettings {} is none: {e}; take the file from a \
+                     backup",
+                    n + 1,
+                    file.display()
+                ))
             };
             let line: Line = serde_json::from_str(line).map_err(bad)?;
             known.insert((line.log, line.business, line.subject, line.generation));
@@ -67,7 +77,12 @@ impl ForgottenList {
 
     /// The last position of a log that it knows of; 0 when it knows none.
     pub(crate) fn position(&self, log: Digest) -> u64 {
-        self.lines.iter().filter(|line| line.log == log).map(|line| line.position).max().unwrap_or(0)
+        self.lines
+            .iter()
+            .filter(|line| line.log == log)
+            .map(|line| line.position)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Every line, of whichever log.
@@ -82,9 +97,8 @@ impl ForgottenList {
 
     /// Whether its last line has an end.
     ///
-    /// # Errors
-    /// When it has none, and nothing that the log says is the rest of it: somebody is forgotten who would come
-    /// back without that line.
+    /// # Errors When it has none, and nothing that the log says is the rest of it: somebody is
+    /// forgotten who would come back without that line.
     pub(crate) fn is_whole(&self) -> Result<(), AppError> {
         if self.torn.is_none() {
             return Ok(());
@@ -102,7 +116,12 @@ impl ForgottenList {
         if self.known.contains(&said) {
             return Ok(());
         }
-        let failed = |e: std::io::Error| AppError::other(format!("the list of forgettings {} can't be written: {e}", self.file.display()));
+        let failed = |e: std::io::Error| {
+            AppError::other(format!(
+                "the list of forgettings {} can't be written: {e}",
+                self.file.display()
+            ))
+        };
         let mut text = serde_json::to_string(line).map_err(AppError::other)?;
         if self.torn.as_ref().is_some_and(|torn| !text.starts_with(torn.as_str())) {
             return self.is_whole();

@@ -1,4 +1,5 @@
-//! Whether the process can do its work, looked at once a second: whoever asks `/readyz` makes no work.
+//! Whether the process can do its work, looked at once a second: whoever asks `/readyz` makes no
+//! work.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,20 +30,37 @@ impl Health {
     ///
     /// # Errors
     /// When the log can't be read.
-    pub(crate) async fn new(log: Arc<dyn EventLog>, keyring: Arc<dyn Keyring>, desk: Arc<Desk>) -> Result<Self, LogError> {
+    pub(crate) async fn new(
+        log: Arc<dyn EventLog>,
+        keyring: Arc<dyn Keyring>,
+        desk: Arc<Desk>,
+    ) -> Result<Self, LogError> {
         if let State::Clock(known) = log.load(INSTALLATION, ClockId::only().into()).await?.state {
             desk.clock().was_accepted(known.accepted_newest);
         }
-        Ok(Self { log, keyring, desk, keys_well: Mutex::new(Instant::now()), keys_trouble: Mutex::default() })
+        Ok(Self {
+            log,
+            keyring,
+            desk,
+            keys_well: Mutex::new(Instant::now()),
+            keys_trouble: Mutex::default(),
+        })
     }
 
     /// Why the process can't do its work at the moment; `None` when it can.
     pub(crate) fn trouble(&self) -> Option<String> {
         let silent = self.keys_well.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
         let keys = || self.keys_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let keys_silent =
-            || (silent > Duration::from_millis(STORE_SILENT_MS_MAX)).then(|| format!("the store of the keys has not answered for {} ms", silent.as_millis()));
-        self.log.trouble().or_else(keys).or_else(keys_silent).or_else(|| self.desk.clock().doubt().map(|doubt| doubt.to_string()))
+        let keys_silent = || {
+            (silent > Duration::from_millis(STORE_SILENT_MS_MAX)).then(|| {
+                format!("the store of the keys has not answered for {} ms", silent.as_millis())
+            })
+        };
+        self.log
+            .trouble()
+            .or_else(keys)
+            .or_else(keys_silent)
+            .or_else(|| self.desk.clock().doubt().map(|doubt| doubt.to_string()))
     }
 
     /// Looks until it is told to stop.
@@ -50,7 +68,11 @@ impl Health {
         let mut seen = 0;
         loop {
             fail::fail_point!("health");
-            tokio::join!(self.look_at_keys(), self.look_at_clock(&mut seen), self.look_at_principals());
+            tokio::join!(
+                self.look_at_keys(),
+                self.look_at_clock(&mut seen),
+                self.look_at_principals()
+            );
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
                 stopped = stop.wait_for(|stopping| *stopping) => {
@@ -63,21 +85,30 @@ impl Health {
 
     async fn look_at_keys(&self) {
         // No answer is no answer: then `keys_well` grows old.
-        let Ok(answer) = timeout(Duration::from_millis(STORE_SILENT_MS_MAX), self.keyring.check()).await else { return };
+        let Ok(answer) =
+            timeout(Duration::from_millis(STORE_SILENT_MS_MAX), self.keyring.check()).await
+        else {
+            return;
+        };
         if answer.is_ok() {
             *self.keys_well.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         }
-        *self.keys_trouble.lock().unwrap_or_else(PoisonError::into_inner) = answer.err().map(|e| e.to_string());
+        *self.keys_trouble.lock().unwrap_or_else(PoisonError::into_inner) =
+            answer.err().map(|e| e.to_string());
     }
 
     async fn look_at_clock(&self, seen: &mut u64) {
         let (clock, answer) = (self.desk.clock(), Duration::from_millis(STORE_ANSWER_MS_MAX));
         let end = self.log.end();
         if end > *seen
-            && let Ok(Ok(newest)) = timeout(answer, self.log.read_back(end.saturating_add(1), 1)).await
+            && let Ok(Ok(newest)) =
+                timeout(answer, self.log.read_back(end.saturating_add(1), 1)).await
         {
             *seen = end;
-            newest.iter().filter_map(|recorded| recorded.stored().ok().map(|s| s.recorded_at)).for_each(|at| clock.saw(at));
+            newest
+                .iter()
+                .filter_map(|recorded| recorded.stored().ok().map(|s| s.recorded_at))
+                .for_each(|at| clock.saw(at));
         }
         // A clock that tests move by hand is not the store's.
         if !matches!(clock.clock(), Clock::System) {

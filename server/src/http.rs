@@ -26,8 +26,8 @@ use actix_web::http::{ConnectionType, header};
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, guard, web};
 use commands::Actor;
 use domain::limits::{
-    FEEDS_MAX, FEEDS_PER_PRINCIPAL_MAX, HANDSHAKE_MS_MAX, HEAD_MS_MAX, IMPORTS_MAX, IMPORTS_PER_PRINCIPAL_MAX, PROOFS_MAX, STRANGERS_MAX,
-    SUBSCRIBERS_PER_PRINCIPAL_MAX,
+    FEEDS_MAX, FEEDS_PER_PRINCIPAL_MAX, HANDSHAKE_MS_MAX, HEAD_MS_MAX, IMPORTS_MAX,
+    IMPORTS_PER_PRINCIPAL_MAX, PROOFS_MAX, STRANGERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX,
 };
 use domain::{BusinessId, PrincipalId};
 use futures_util::FutureExt as _;
@@ -144,23 +144,37 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
                     let (state, began) = (state.clone(), Instant::now());
                     let route = request.match_pattern().unwrap_or_else(|| "other".to_owned());
                     let large_body = body::is_large(request.request());
-                    let for_us = state.hosts.takes(request.request()) || HEALTH.contains(&request.path());
-                    let response = if for_us { Ok(service.call(request)) } else { Err(request.into_response(misdirected())) };
+                    let for_us =
+                        state.hosts.takes(request.request()) || HEALTH.contains(&request.path());
+                    let response = if for_us {
+                        Ok(service.call(request))
+                    } else {
+                        Err(request.into_response(misdirected()))
+                    };
                     async move {
                         let mut response = match response {
-                            Ok(response) => AssertUnwindSafe(response).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))?,
+                            Ok(response) => AssertUnwindSafe(response)
+                                .catch_unwind()
+                                .await
+                                .unwrap_or_else(|_| Err(panicked()))?,
                             Err(refused) => refused,
                         };
                         add_safe_headers(response.headers_mut());
                         let status = response.status().as_u16();
                         if large_body && status >= 400 {
-                            // The rest of the body is not read; whoever goes on sending it is cut off.
-                            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+                            // The rest of the body is not read; whoever goes on sending it is cut
+                            // off.
+                            response
+                                .response_mut()
+                                .head_mut()
+                                .set_connection_type(ConnectionType::Close);
                         }
                         state.metrics.answered(&route, status, began.elapsed());
-                        // Who was not let in is in nobody's list of attempts: it is counted, and said here.
+                        // Who was not let in is in nobody's list of attempts: it is counted, and
+                        // said here.
                         if matches!(status, 401 | 403 | 404) {
-                            tracing::info!(http.route = %route, http.status = status, "a caller was not let in");
+                            tracing::info!(http.route = %route,
+                                http.status = status, "a caller was not let in");
                         }
                         Ok(response)
                     }
@@ -169,7 +183,8 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
             .configure(routes)
     })
     .client_request_timeout(Duration::from_millis(HEAD_MS_MAX))
-    // No lingering: actix-http reads on, without a pause, as long as somebody goes on sending what was refused.
+    // No lingering: actix-http reads on, without a pause, as long as somebody goes on sending what
+    // was refused.
     .client_disconnect_timeout(Duration::ZERO)
     .tls_handshake_timeout(Duration::from_millis(HANDSHAKE_MS_MAX))
     .on_connect(move |connection, data| peers.connected(connection, data))
@@ -182,17 +197,27 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
         None => server.bind(&address),
         Some(tls) => server.bind_rustls_0_23(&address, tls::config(tls)?),
     };
-    let server = bound.map_err(|e| AppError::other(format!("can't listen on {address}: {e}; choose another with --listen")))?;
-    let address = server.addrs().first().copied().ok_or_else(|| AppError::other("no address to listen on"))?;
+    let server = bound.map_err(|e| {
+        AppError::other(format!("can't listen on {address}: {e}; choose another with --listen"))
+    })?;
+    let address = server
+        .addrs()
+        .first()
+        .copied()
+        .ok_or_else(|| AppError::other("no address to listen on"))?;
     Ok(Listening { server: server.run(), address })
 }
 
 /// Asked by machines that know no name of this one; they tell nobody anything.
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
-/// On every answer that does not say otherwise: it is what it says it is, in no frame, and kept by nobody.
-const SAFE_HEADERS: [(&str, &str); 3] =
-    [("x-content-type-options", "nosniff"), ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"), ("cache-control", "no-store")];
+/// On every answer that does not say otherwise: it is what it says it is, in no frame, and kept by
+/// nobody.
+const SAFE_HEADERS: [(&str, &str); 3] = [
+    ("x-content-type-options", "nosniff"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("cache-control", "no-store"),
+];
 
 fn add_safe_headers(headers: &mut header::HeaderMap) {
     for (name, value) in SAFE_HEADERS {
@@ -205,11 +230,23 @@ fn add_safe_headers(headers: &mut header::HeaderMap) {
 
 /// The answer to a request over which the door panicked; it is counted as any other.
 fn panicked() -> actix_web::Error {
-    Problem::new(500, "panicked", "this server panicked over the request; if it was a command, send it again under the same key").into()
+    Problem::new(
+        500,
+        "panicked",
+        "this server panicked over the request; if it was a command, \
+        send it again under the same key",
+    )
+    .into()
 }
 
 fn misdirected() -> HttpResponse {
-    Problem::new(421, "misdirected", "this server does not answer to that host name; add it to the setting `hosts` if it is its own").respond()
+    Problem::new(
+        421,
+        "misdirected",
+        "this server does not answer to that host name; add it to the \
+        setting `hosts` if it is its own",
+    )
+    .respond()
 }
 
 fn routes(config: &mut web::ServiceConfig) {
@@ -220,24 +257,40 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/healthz", web::get().to(health))
         .route("/readyz", web::get().to(ready))
         .route("/metrics", web::get().to(show_metrics))
-        .route("/graphql", web::get().guard(guard::Header("upgrade", "websocket")).to(websocket::websocket))
+        .route(
+            "/graphql",
+            web::get().guard(guard::Header("upgrade", "websocket")).to(websocket::websocket),
+        )
         .route("/graphql", web::get().to(graphql::graphql))
         .route("/graphql", web::post().to(graphql::graphql))
         .route("/v1/events", web::get().to(feed::all))
         .route("/v1/businesses/{business}/events", web::get().to(feed::business))
         .route("/v1/commands", web::post().to(door::installation))
         .route("/v1/businesses/{business}/commands", web::post().to(door::business))
-        .route("/v1/businesses/{business}/subjects/{subject}/key", web::delete().to(operations::forget))
+        .route(
+            "/v1/businesses/{business}/subjects/{subject}/key",
+            web::delete().to(operations::forget),
+        )
         .route("/v1/principals/{principal}/keys", web::get().to(operations::keys))
         .route("/v1/imports/{format}", web::post().to(operations::import))
         .route("/v1/consumers", web::post().to(consumers::consumers))
-        .route("/v1/businesses/{business}/verification", web::post().to(operations::verify_business))
+        .route(
+            "/v1/businesses/{business}/verification",
+            web::post().to(operations::verify_business),
+        )
         .route("/v1/verification", web::post().to(operations::verify))
         .route("/v1/projections/retry", web::post().to(operations::retry))
         .route("/v1/projections/rebuild", web::post().to(operations::rebuild))
         .route("/v1/projections/rollback", web::post().to(operations::rollback))
         .route("/v1/projections/audit", web::post().to(operations::audit))
-        .default_service(web::to(|| async { Problem::new(404, "not_found", "there is nothing at this address; see README.md for the doors").respond() }));
+        .default_service(web::to(|| async {
+            Problem::new(
+                404,
+                "not_found",
+                "there is nothing at this address; see README.md for the doors",
+            )
+            .respond()
+        }));
 }
 
 async fn page() -> HttpResponse {
@@ -245,14 +298,16 @@ async fn page() -> HttpResponse {
         .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
         .insert_header((
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+            "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; script-src \
+             'unsafe-inline'; connect-src 'self'",
         ))
         .body(include_str!("http/page.html"))
 }
 
 /// What is said of a process that is about to end.
 fn dying() -> Option<String> {
-    event_log::vital::dead().map(|thread| format!("its thread `{thread}` died; the process ends, to be started again"))
+    event_log::vital::dead()
+        .map(|thread| format!("its thread `{thread}` died; the process ends, to be started again"))
 }
 
 async fn health() -> HttpResponse {
@@ -264,20 +319,22 @@ async fn health() -> HttpResponse {
 
 async fn ready(state: Shared) -> HttpResponse {
     if let Some(why) = dying() {
-        return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "why": why}));
+        return HttpResponse::ServiceUnavailable()
+            .json(serde_json::json!({"ready": false, "why": why}));
     }
     let Ok(lag) = state.app.log.lag(state.app.views.position()).await else {
         return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false}));
     };
     if let Some(why) = state.app.health.trouble().or_else(|| state.app.views.trouble()) {
-        return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false, "why": why}));
+        return HttpResponse::ServiceUnavailable()
+            .json(serde_json::json!({"ready": false, "why": why}));
     }
     if lag <= READY_LAG_MAX {
         HttpResponse::Ok().json(serde_json::json!({"ready": true}))
     } else {
-        HttpResponse::ServiceUnavailable()
-            .insert_header((header::RETRY_AFTER, "1"))
-            .json(serde_json::json!({"ready": false, "why": "the views are catching up with the log"}))
+        HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "1")).json(
+            serde_json::json!({"ready": false, "why": "the views are catching up with the log"}),
+        )
     }
 }
 
@@ -292,7 +349,8 @@ fn places_taken(state: &State) -> String {
     ];
     let lines = taken.map(|(of, n)| format!("minutebook_places_taken{{of=\"{of}\"}} {n}\n"));
     format!(
-        "# HELP minutebook_places_taken Of what may run so many times at once, how much runs now.\n# TYPE minutebook_places_taken gauge\n{}",
+        "# HELP minutebook_places_taken Of what may run so many times at once, how much runs \
+         now.\n# TYPE minutebook_places_taken gauge\n{}",
         lines.concat()
     )
 }
@@ -301,47 +359,91 @@ async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpRespons
     if !reader(&request, &state).await?.operator() {
         return Err(operations::only_operators());
     }
-    let lag = state.app.log.lag(state.app.views.position()).await.map_err(|e| Problem::unavailable(&e))?;
+    let lag = state
+        .app
+        .log
+        .lag(state.app.views.position())
+        .await
+        .map_err(|e| Problem::unavailable(&e))?;
     let dropped = state.app.feeds_dropped.load(std::sync::atomic::Ordering::Relaxed);
     let pending = u8::from(state.app.forgetting_is_pending());
-    let text = format!("# TYPE minutebook_feeds_dropped_total counter\nminutebook_feeds_dropped_total {dropped}\n")
-        + &format!("# TYPE minutebook_log_lines_dropped_total counter\nminutebook_log_lines_dropped_total {}\n", crate::logging::dropped())
-        + &format!("# TYPE minutebook_connections_refused_total counter\nminutebook_connections_refused_total {}\n", state.peers.refused())
-        + &format!("# TYPE minutebook_rate_limited_total counter\nminutebook_rate_limited_total {}\n", state.app.desk.rates().refused())
-        + "# HELP minutebook_forgetting_pending 1 while a key that is forgotten on record is not yet destroyed.\n"
-        + &format!("# TYPE minutebook_forgetting_pending gauge\nminutebook_forgetting_pending {pending}\n")
+    let text = format!(
+        "# TYPE minutebook_feeds_dropped_total counter\nminutebook_feeds_dropped_total {dropped}\n"
+    ) + &format!(
+        "# TYPE minutebook_log_lines_dropped_total counter\nminutebook_log_lines_dropped_total \
+         {}\n",
+        crate::logging::dropped()
+    ) + &format!(
+        "# TYPE minutebook_connections_refused_total counter\nminutebook_connections_refused_total \
+         {}\n",
+        state.peers.refused()
+    ) + &format!(
+        "# TYPE minutebook_rate_limited_total counter\nminutebook_rate_limited_total {}\n",
+        state.app.desk.rates().refused()
+    ) + "# HELP minutebook_forgetting_pending 1 while a key that is forgotten on record is not yet \
+        destroyed.\n"
+        + &format!(
+            "# TYPE minutebook_forgetting_pending gauge\nminutebook_forgetting_pending {pending}\n"
+        )
         + &places_taken(&state)
         + &state.metrics.text(state.app.log.end(), lag, &state.app.views);
-    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4"))
+        .body(text))
 }
 
 /// The key in `Authorization`; the scheme is written in any case (RFC 9110, section 11.1).
 pub(crate) fn bearer(request: &HttpRequest) -> Option<&str> {
-    let (scheme, secret) = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (scheme, secret) =
+        request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then(|| secret.trim())
 }
 
 fn unauthenticated() -> Problem {
-    Problem::new(401, "unauthenticated", "send `Authorization: Bearer <key>` with a working API key")
+    Problem::new(
+        401,
+        "unauthenticated",
+        "send `Authorization: Bearer <key>` with a working API key",
+    )
 }
 
 /// Who sends this: the holder of the key in `Authorization: Bearer`.
-pub(crate) async fn principal(request: &HttpRequest, state: &State) -> Result<PrincipalId, Problem> {
+pub(crate) async fn principal(
+    request: &HttpRequest,
+    state: &State,
+) -> Result<PrincipalId, Problem> {
     let secret = bearer(request).ok_or_else(unauthenticated)?;
-    let found = state.app.desk.directory().principal_of(secret).await.map_err(|e| Problem::unavailable(&e))?;
+    let found = state
+        .app
+        .desk
+        .directory()
+        .principal_of(secret)
+        .await
+        .map_err(|e| Problem::unavailable(&e))?;
     found.ok_or_else(unauthenticated)
 }
 
 /// Who reads the views: as it was known a moment ago while the store says nothing.
 pub(crate) async fn reader(request: &HttpRequest, state: &State) -> Result<Viewer, Problem> {
     let secret = bearer(request).ok_or_else(unauthenticated)?;
-    let found = state.app.desk.directory().reader_of(secret).await.map_err(|e| Problem::unavailable(&e))?;
+    let found =
+        state.app.desk.directory().reader_of(secret).await.map_err(|e| Problem::unavailable(&e))?;
     found.map(|(principal, known)| Viewer { principal, known }).ok_or_else(unauthenticated)
 }
 
 /// The sender as an actor in a business.
-pub(crate) async fn actor(request: &HttpRequest, state: &State, business: BusinessId) -> Result<Actor, Problem> {
+pub(crate) async fn actor(
+    request: &HttpRequest,
+    state: &State,
+    business: BusinessId,
+) -> Result<Actor, Problem> {
     let principal = principal(request, state).await?;
-    let found = state.app.desk.directory().actor(principal, business).await.map_err(|e| Problem::unavailable(&e))?;
+    let found = state
+        .app
+        .desk
+        .directory()
+        .actor(principal, business)
+        .await
+        .map_err(|e| Problem::unavailable(&e))?;
     found.ok_or_else(|| Problem::new(401, "unauthenticated", "the principal of this key is gone"))
 }

@@ -97,14 +97,31 @@ impl Importer {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn prepare(app: &App, format: Format, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+    pub async fn prepare(
+        app: &App,
+        format: Format,
+        settings: &Settings,
+        caller: PrincipalId,
+    ) -> Result<Self, AppError> {
         Ok(match format {
-            Format::Transcript => Self::Transcript(transcript::Importer::prepare(app, settings, caller).await?),
-            Format::Langfuse => Self::Langfuse(langfuse::Importer::prepare(app, settings, caller).await?),
-            Format::Openhands => Self::Openhands(openhands::Importer::prepare(app, settings, caller).await?),
-            Format::SweAgent => Self::SweAgent(swe_agent::Importer::prepare(app, settings, caller).await?),
-            Format::Xes | Format::Csv => Self::Cases(cases::Importer::prepare(app, format.name(), settings, caller).await?),
-            Format::Documents => Self::Documents(documents::Importer::prepare(app, settings, caller).await?),
+            Format::Transcript => {
+                Self::Transcript(transcript::Importer::prepare(app, settings, caller).await?)
+            }
+            Format::Langfuse => {
+                Self::Langfuse(langfuse::Importer::prepare(app, settings, caller).await?)
+            }
+            Format::Openhands => {
+                Self::Openhands(openhands::Importer::prepare(app, settings, caller).await?)
+            }
+            Format::SweAgent => {
+                Self::SweAgent(swe_agent::Importer::prepare(app, settings, caller).await?)
+            }
+            Format::Xes | Format::Csv => {
+                Self::Cases(cases::Importer::prepare(app, format.name(), settings, caller).await?)
+            }
+            Format::Documents => {
+                Self::Documents(documents::Importer::prepare(app, settings, caller).await?)
+            }
         })
     }
 
@@ -143,7 +160,11 @@ impl Importer {
 
 /// An object of the members that are there.
 fn fields<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
-    members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.filter(|v| !v.is_null())?))).collect::<serde_json::Map<_, _>>().into()
+    members
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value.filter(|v| !v.is_null())?)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// A record that could not be taken.
@@ -226,7 +247,10 @@ impl Counts {
         self.escalated += other.escalated;
         self.passed += other.passed;
         self.passed_escalated += other.passed_escalated;
-        self.customer_cost_exact = self.customer_cost_exact.plus(other.customer_cost_exact).unwrap_or(self.customer_cost_exact);
+        self.customer_cost_exact = self
+            .customer_cost_exact
+            .plus(other.customer_cost_exact)
+            .unwrap_or(self.customer_cost_exact);
         self.customer_cost_unknown += other.customer_cost_unknown;
         self.events_written += other.events_written;
         self.commands_repeated += other.commands_repeated;
@@ -242,7 +266,12 @@ impl Counts {
         if !self.activity_names.is_empty() {
             self.source.insert("activities".to_owned(), self.activity_names.len() as u64);
         }
-        let rounded = |exact: Amount| format!("{:.6}", exact.get().round_dp_with_strategy(6, RoundingStrategy::MidpointNearestEven));
+        let rounded = |exact: Amount| {
+            format!(
+                "{:.6}",
+                exact.get().round_dp_with_strategy(6, RoundingStrategy::MidpointNearestEven)
+            )
+        };
         self.customer_cost = rounded(self.customer_cost_exact);
         self.cost = rounded(self.cost_exact);
     }

@@ -1,9 +1,9 @@
 //! The business door: any KurrentDB client reads and follows businesses. Read-only.
 //!
-//! A business is the stream `business-<id>`, an event's revision its `seq` − 1, its place in `$all` its
-//! position. `$all` has what the caller may see, and of it what leaves the house: the public form, as in
-//! the feed. Who verifies a business (its owners and auditors) is given the stored bytes instead, of every
-//! event. Revisions of events that have no public form are left out.
+//! A business is the stream `business-<id>`, an event's revision its `seq` − 1, its place in `$all`
+//! its position. `$all` has what the caller may see, and of it what leaves the house: the public
+//! form, as in the feed. Who verifies a business (its owners and auditors) is given the stored
+//! bytes instead, of every event. Revisions of events that have no public form are left out.
 
 mod certificate;
 
@@ -13,7 +13,10 @@ use async_trait::async_trait;
 use domain::values::Role;
 use domain::{BusinessId, PrincipalId};
 use event_log::{LogError, Recorded, is_last};
-use kurrent_protocol::{Appended, Credentials, Cursor, Direction, Event, Expected, Listening, Page, Proposed, Refusal, Store, StreamName};
+use kurrent_protocol::{
+    Appended, Credentials, Cursor, Direction, Event, Expected, Listening, Page, Proposed, Refusal,
+    Store, StreamName,
+};
 use read_api::Viewer;
 use serde_json::json;
 use tokio::sync::watch;
@@ -32,21 +35,38 @@ pub(crate) struct Reader(Arc<Viewer>);
 ///
 /// # Errors
 /// When the address can't be had, or the certificate can't be read.
-pub async fn listen(config: &Config, app: Arc<App>, stop: watch::Receiver<bool>) -> Result<(Listening, String), AppError> {
+pub async fn listen(
+    config: &Config,
+    app: Arc<App>,
+    stop: watch::Receiver<bool>,
+) -> Result<(Listening, String), AppError> {
     let tls = certificate::of(config)?;
     let door = Arc::new(BusinessDoor(app));
-    let listening = kurrent_protocol::listen(door, &config.kurrentdb_listen, &config.kurrentdb_host, tls.as_ref(), stop).await.map_err(AppError::other)?;
+    let listening = kurrent_protocol::listen(
+        door,
+        &config.kurrentdb_listen,
+        &config.kurrentdb_host,
+        tls.as_ref(),
+        stop,
+    )
+    .await
+    .map_err(AppError::other)?;
     let query = match &tls {
         None => "?tls=false".to_owned(),
         Some(tls) if tls.certificate == config.kurrentdb_certificate => String::new(),
         Some(tls) => format!("?tlsCaFile={}", tls.certificate.display()),
     };
-    let host = if config.kurrentdb_host.is_empty() { listening.address.ip().to_string() } else { config.kurrentdb_host.clone() };
+    let host = if config.kurrentdb_host.is_empty() {
+        listening.address.ip().to_string()
+    } else {
+        config.kurrentdb_host.clone()
+    };
     let port = listening.address.port();
     Ok((listening, format!("{host}:{port}{query}")))
 }
 
-const READ_ONLY: &str = "this door is read-only: what happens in a business comes about by commands, through the HTTP door";
+const READ_ONLY: &str = "this door is read-only: what happens in a business comes about by \
+    commands, through the HTTP door";
 
 fn unavailable(e: &LogError) -> Refusal {
     Refusal::Unavailable(e.to_string())
@@ -67,7 +87,11 @@ impl Reader {
 
     /// An event in the form that this reader is given; `None` when it is given none.
     fn event(&self, recorded: &Recorded, stream: &StreamName) -> Result<Option<Event>, Refusal> {
-        let unreadable = |e: serde_json::Error| Refusal::Unavailable(format!("a stored event can't be read: {e}; run `minutebook verify`"));
+        let unreadable = |e: serde_json::Error| {
+            Refusal::Unavailable(format!(
+                "a stored event can't be read: {e}; run `minutebook verify`"
+            ))
+        };
         let stored = recorded.stored().map_err(unreadable)?;
         let data = if self.verifies(recorded.business) {
             recorded.bytes.clone()
@@ -96,12 +120,21 @@ impl Reader {
 }
 
 impl BusinessDoor {
-    /// Of a business, `seq` in `low + 1 ..= high`, the newest first. A page that is full of bytes before
-    /// it gets there is left out: what is nearest is what was asked for.
-    async fn back(&self, business: BusinessId, high: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    /// Of a business, `seq` in `low + 1 ..= high`, the newest first. A page that is full of bytes
+    /// before it gets there is left out: what is nearest is what was asked for.
+    async fn back(
+        &self,
+        business: BusinessId,
+        high: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
         let mut low = high.saturating_sub(limit as u64);
         loop {
-            let mut page = self.0.log.read_business(business, low, usize::try_from(high - low).unwrap_or(limit)).await?;
+            let mut page = self
+                .0
+                .log
+                .read_business(business, low, usize::try_from(high - low).unwrap_or(limit))
+                .await?;
             match page.last() {
                 Some(last) if last.seq < high => low = last.seq,
                 Some(_) | None => {
@@ -118,14 +151,27 @@ impl Store for BusinessDoor {
     type Caller = Reader;
 
     async fn admit(&self, credentials: Option<&Credentials>) -> Result<Reader, Refusal> {
-        let denied = |why: &str| Refusal::NotAuthenticated(format!("{why}: the password is an API key, such as kdb://key:mb_…@host:2113"));
+        let denied = |why: &str| {
+            Refusal::NotAuthenticated(format!(
+                "{why}: the password is an API key, such as kdb://key:mb_…@host:2113"
+            ))
+        };
         let key = &credentials.ok_or_else(|| denied("no password came"))?.password;
         let busy = |e: &dyn std::fmt::Display| Refusal::Unavailable(e.to_string());
-        let principal: Option<PrincipalId> = self.0.desk.directory().principal_of(key.trim()).await.map_err(|e| busy(&e))?;
-        let viewer = self.0.viewer(principal.ok_or_else(|| denied("this key is not known, or was revoked"))?).await.map_err(|e| busy(&e))?;
+        let principal: Option<PrincipalId> =
+            self.0.desk.directory().principal_of(key.trim()).await.map_err(|e| busy(&e))?;
+        let viewer = self
+            .0
+            .viewer(principal.ok_or_else(|| denied("this key is not known, or was revoked"))?)
+            .await
+            .map_err(|e| busy(&e))?;
         // Who sees no business whole learns not even which positions there are.
         if !viewer.reads_any() {
-            return Err(Refusal::AccessDenied("this key may follow no business; ask an owner for a role (agents follow their work over GraphQL)".to_owned()));
+            return Err(Refusal::AccessDenied(
+                "this key may follow no business; ask an owner for a \
+                role (agents follow their work over GraphQL)"
+                    .to_owned(),
+            ));
         }
         Ok(Reader(Arc::new(viewer)))
     }
@@ -135,24 +181,38 @@ impl Store for BusinessDoor {
     }
 
     async fn check_place(&self, at: u64) -> Result<(), Refusal> {
-        let is_place = async |position| self.0.log.is_place(position).await.map_err(|e| unavailable(&e));
+        let is_place =
+            async |position| self.0.log.is_place(position).await.map_err(|e| unavailable(&e));
         if is_place(at).await? || is_place(at.saturating_sub(1)).await? {
             return Ok(());
         }
         Err(Refusal::BadRequest(format!(
-            "no event of this log has the position {at}; perhaps the log was moved since: follow each `business-<id>` stream from the revision you have, or $all from its start"
+            "no event of this log has the position {at}; perhaps the log was moved since: follow \
+             each `business-<id>` stream from the revision you have, or $all from its start"
         )))
     }
 
-    async fn stream(&self, reader: &Reader, name: &str, from: Cursor, direction: Direction, limit: usize) -> Result<Option<Page>, Refusal> {
+    async fn stream(
+        &self,
+        reader: &Reader,
+        name: &str,
+        from: Cursor,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Option<Page>, Refusal> {
         let Some(business) = business(name).filter(|b| reader.0.reads_all(*b)) else {
             // Who goes on from a place had the business before: it must not wait for ever.
             return match (direction, from) {
-                (Direction::Forwards, Cursor::At(1..)) => Err(Refusal::AccessDenied("there is no such business that this key may see (any more)".to_owned())),
-                (Direction::Forwards, Cursor::Start | Cursor::At(0) | Cursor::End) | (Direction::Backwards, _) => Ok(None),
+                (Direction::Forwards, Cursor::At(1..)) => Err(Refusal::AccessDenied(
+                    "there is no such business that this key may see (any more)".to_owned(),
+                )),
+                (Direction::Forwards, Cursor::Start | Cursor::At(0) | Cursor::End)
+                | (Direction::Backwards, _) => Ok(None),
             };
         };
-        let Some(head) = self.0.log.head(business).await.map_err(|e| unavailable(&e))? else { return Ok(None) };
+        let Some(head) = self.0.log.head(business).await.map_err(|e| unavailable(&e))? else {
+            return Ok(None);
+        };
         let forwards = direction == Direction::Forwards;
         let found = if forwards {
             let after = match from {
@@ -172,7 +232,9 @@ impl Store for BusinessDoor {
         let found = found.map_err(|e| unavailable(&e))?;
         let stream: StreamName = name.into();
         let (next, resume) = match found.last() {
-            Some(last) if forwards => (Some(last.seq).filter(|_| !is_last(&found, limit)), last.seq),
+            Some(last) if forwards => {
+                (Some(last.seq).filter(|_| !is_last(&found, limit)), last.seq)
+            }
             Some(last) => ((last.seq - 1).checked_sub(1), 0),
             None => (None, if let Cursor::At(revision) = from { revision } else { head.seq }),
         };
@@ -180,7 +242,13 @@ impl Store for BusinessDoor {
         Ok(Some(Page { next, resume, ends: Some((0, head.seq - 1)), ..page }))
     }
 
-    async fn all(&self, reader: &Reader, from: Cursor, direction: Direction, limit: usize) -> Result<Page, Refusal> {
+    async fn all(
+        &self,
+        reader: &Reader,
+        from: Cursor,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Page, Refusal> {
         let log = &self.0.log;
         let forwards = direction == Direction::Forwards;
         let at = match from {
@@ -188,7 +256,11 @@ impl Store for BusinessDoor {
             Cursor::At(position) => position,
             Cursor::End => log.end().saturating_add(1),
         };
-        let found = if forwards { log.read_all(at.saturating_sub(1), limit).await } else { log.read_back(at, limit).await };
+        let found = if forwards {
+            log.read_all(at.saturating_sub(1), limit).await
+        } else {
+            log.read_back(at, limit).await
+        };
         let found = found.map_err(|e| unavailable(&e))?;
         let end = found.last().map(|r| r.position);
         let next = match end {
@@ -204,22 +276,43 @@ impl Store for BusinessDoor {
         self.0.log.position()
     }
 
-    async fn append(&self, _: &Reader, _: &str, _: Expected, _: Vec<Proposed>) -> Result<Appended, Refusal> {
+    async fn append(
+        &self,
+        _: &Reader,
+        _: &str,
+        _: Expected,
+        _: Vec<Proposed>,
+    ) -> Result<Appended, Refusal> {
         Err(Refusal::AccessDenied(READ_ONLY.to_owned()))
     }
 
-    async fn delete(&self, _: &Reader, _: &str, _: Expected, _: bool) -> Result<Option<u64>, Refusal> {
+    async fn delete(
+        &self,
+        _: &Reader,
+        _: &str,
+        _: Expected,
+        _: bool,
+    ) -> Result<Option<u64>, Refusal> {
         Err(Refusal::AccessDenied(READ_ONLY.to_owned()))
     }
 }
 
 /// What a reader is given of some events; `stream` names those that it may see.
-fn page(reader: &Reader, found: &[Recorded], stream: impl Fn(BusinessId) -> Option<StreamName>) -> Result<Page, Refusal> {
+fn page(
+    reader: &Reader,
+    found: &[Recorded],
+    stream: impl Fn(BusinessId) -> Option<StreamName>,
+) -> Result<Page, Refusal> {
     let mut events = Vec::with_capacity(found.len());
     for recorded in found {
         if let Some(stream) = stream(recorded.business) {
             events.extend(reader.event(recorded, &stream)?);
         }
     }
-    Ok(Page { events, looked_at: u32::try_from(found.len()).unwrap_or(u32::MAX), reached: found.last().map(|r| r.position), ..Page::default() })
+    Ok(Page {
+        events,
+        looked_at: u32::try_from(found.len()).unwrap_or(u32::MAX),
+        reached: found.last().map(|r| r.position),
+        ..Page::default()
+    })
 }

@@ -1,9 +1,9 @@
-//! Log lines on standard error, as JSON, one a line. Whoever reads them may be slow, dead, or on a full disk:
-//! nothing that works ever waits for a line, and none of them can make it panic.
+//! Log lines on standard error, as JSON, one a line. Whoever reads them may be slow, dead, or on a
+//! full disk: nothing that works ever waits for a line, and none of them can make it panic.
 //!
-//! A line goes into a queue that is emptied by a thread of its own. What finds no room, or can't be written,
-//! is dropped and counted (`minutebook_log_lines_dropped_total` in `/metrics`). tracing-appender does the same,
-//! but prints, and so panics, when its last lines can't be written.
+//! A line goes into a queue that is emptied by a thread of its own. What finds no room, or can't be
+//! written, is dropped and counted (`minutebook_log_lines_dropped_total` in `/metrics`).
+//! tracing-appender does the same, but prints, and so panics, when its last lines can't be written.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,22 +78,32 @@ fn write(lines: &Receiver<Line>, mut to: impl Write) {
     }
 }
 
-/// Begins to log on standard error. A panic becomes a line too: where it was, and not what it said, which may
-/// be text of a caller.
+/// Begins to log on standard error. A panic becomes a line too: where it was, and not what it said,
+/// which may be text of a caller.
 ///
 /// # Errors
 /// When the filter is none.
 pub(crate) fn start(filter: &str) -> Result<Lines, AppError> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|e| AppError::other(format!("settings: logging: {e}")))?;
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .map_err(|e| AppError::other(format!("settings: logging: {e}")))?;
     let (queue, waiting) = mpsc::sync_channel(LINES_MAX);
     let lines = Lines(queue);
-    std::thread::Builder::new().name("log-lines".to_owned()).spawn(move || write(&waiting, std::io::stderr())).map_err(AppError::other)?;
-    let layer = tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(lines.clone());
+    std::thread::Builder::new()
+        .name("log-lines".to_owned())
+        .spawn(move || write(&waiting, std::io::stderr()))
+        .map_err(AppError::other)?;
+    let layer = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(filter)
+        .with_writer(lines.clone());
     layer.log_internal_errors(false).init();
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(String::new, |l| format!("{}:{}", l.file(), l.line()));
+        let place =
+            panic.location().map_or_else(String::new, |l| format!("{}:{}", l.file(), l.line()));
         let thread = std::thread::current();
-        tracing::error!(panic.at = %place, thread.name = thread.name().unwrap_or_default(), "a panic");
+        tracing::error!(panic.at = %place,
+            thread.name = thread.name().unwrap_or_default(), "a panic");
     }));
     Ok(lines)
 }

@@ -29,7 +29,8 @@ impl LeasesInViews {
 #[async_trait]
 impl OpenLeases for LeasesInViews {
     async fn of(&self, business: BusinessId, agent: AgentId) -> Result<Vec<TaskId>, String> {
-        // Work goes on while views are built anew: then an agent may for once hold more than it should.
+        // Work goes on while views are built anew: then an agent may for once hold more than it
+        // should.
         let wait = || async { drop(self.views.wait_for(self.began_at, CAUGHT_UP_WAIT_MAX).await) };
         self.caught_up.get_or_init(wait).await;
         let views = self.views.clone();

@@ -1,5 +1,5 @@
-//! What the command line prints: the only module that does. Nothing here can panic: `println!` and its kin,
-//! which do when nobody reads, are refused by clippy everywhere.
+//! What the command line prints: the only module that does. Nothing here can panic: `println!` and
+//! its kin, which do when nobody reads, are refused by clippy everywhere.
 
 use std::fmt::Display;
 use std::io::Write as _;

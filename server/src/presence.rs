@@ -1,5 +1,5 @@
-//! Whether there is an installation, and which log a data folder belongs to. Nothing is made by looking:
-//! only `serve` on an empty folder, `import` and `copy` make an installation.
+//! Whether there is an installation, and which log a data folder belongs to. Nothing is made by
+//! looking: only `serve` on an empty folder, `import` and `copy` make an installation.
 
 use std::path::Path;
 
@@ -47,7 +47,9 @@ fn store(config: &Config) -> &'static str {
 
 fn serves(folder: &Path) -> Result<Option<Serves>, AppError> {
     let file = folder.join(SERVES);
-    let broken = |e: &dyn std::fmt::Display| AppError::other(format!("{} can't be read: {e}", file.display()));
+    let broken = |e: &dyn std::fmt::Display| {
+        AppError::other(format!("{} can't be read: {e}", file.display()))
+    };
     match std::fs::read(&file) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| broken(&e)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -71,11 +73,15 @@ pub(crate) fn look(config: &Config, if_none: IfNone) -> Result<(), AppError> {
         } else {
             format!("its log is in {}: name it with --log or MINUTEBOOK_LOG", known.store)
         };
-        return Err(AppError::other(format!("the data folder {shown} served a log before, and {what}; or choose another folder with --data")));
+        return Err(AppError::other(format!(
+            "the data folder {shown} served a log before, and {what}; or choose another folder \
+             with --data"
+        )));
     }
     if let Some(trace) = TRACES.iter().find(|name| folder.join(name).exists()) {
         return Err(AppError::other(format!(
-            "the data folder {shown} has {trace} and no log.db: restore the log beside it, or choose an empty folder with --data"
+            "the data folder {shown} has {trace} and no log.db: restore the log beside it, or \
+             choose an empty folder with --data"
         )));
     }
     match if_none {
@@ -84,8 +90,17 @@ pub(crate) fn look(config: &Config, if_none: IfNone) -> Result<(), AppError> {
     }
 }
 
-/// What may lie in a folder before an installation is made there: what wraps keys, what a restore takes along.
-const BEFOREHAND: [&str; 7] = ["keyring.key", "signing.key", "forgotten", "kurrentdb-cert.pem", "kurrentdb-key.pem", "lock", "lost+found"];
+/// What may lie in a folder before an installation is made there: what wraps keys, what a restore
+/// takes along.
+const BEFOREHAND: [&str; 7] = [
+    "keyring.key",
+    "signing.key",
+    "forgotten",
+    "kurrentdb-cert.pem",
+    "kurrentdb-key.pem",
+    "lock",
+    "lost+found",
+];
 
 /// An installation is made in a folder that is empty, so that it is mixed with nobody else's files.
 fn is_empty(folder: &Path) -> Result<(), AppError> {
@@ -94,7 +109,8 @@ fn is_empty(folder: &Path) -> Result<(), AppError> {
         let name = entry.file_name().to_string_lossy().into_owned();
         if !BEFOREHAND.contains(&name.as_str()) {
             return Err(AppError::other(format!(
-                "the folder {} has `{name}` in it; an installation is made in an empty one: name another with --data",
+                "the folder {} has `{name}` in it; an installation is made in an empty one: name \
+                 another with --data",
                 folder.display()
             )));
         }
@@ -104,41 +120,55 @@ fn is_empty(folder: &Path) -> Result<(), AppError> {
 
 fn none(place: &str) -> AppError {
     AppError::other(format!(
-        "there is no installation {place}; `minutebook serve` or `minutebook import` makes one, `minutebook copy` brings one here, and --data and --log name another"
+        "there is no installation {place}; `minutebook serve` or `minutebook import` makes one, \
+         `minutebook copy` brings one here, and --data and --log name another"
     ))
 }
 
-/// Looks at the log that was opened: whether it is the one that the folder serves. True while it has
-/// no event: then keys may be made for it.
+/// Looks at the log that was opened: whether it is the one that the folder serves. True while it
+/// has no event: then keys may be made for it.
 ///
 /// # Errors
 /// When it is another log, or has no event and none may be made.
-pub(crate) async fn is_new(config: &Config, log: &dyn EventLog, if_none: IfNone) -> Result<bool, AppError> {
+pub(crate) async fn is_new(
+    config: &Config,
+    log: &dyn EventLog,
+    if_none: IfNone,
+) -> Result<bool, AppError> {
     let (known, shown) = (serves(&config.data)?, config.data.display());
     match (log.identity().await?, known) {
-        (Some(log), Some(known)) if log != known.log => {
-            Err(AppError::other(format!("the data folder {shown} served another log, in {}; give this log a folder of its own with --data", known.store)))
-        }
-        (Some(_), _) => Ok(false),
-        (None, Some(known)) => Err(AppError::other(format!(
-            "the data folder {shown} served a log in {}, and this one is empty: name the right one with --log or MINUTEBOOK_LOG, or choose another folder with --data",
+        (Some(log), Some(known)) if log != known.log => Err(AppError::other(format!(
+            "the data folder {shown} served another log, in {}; give this log a folder of its own \
+             with --data",
             known.store
         ))),
-        (None, None) if if_none == IfNone::Refuse && config.log.is_empty() => Err(none(&format!("in the data folder {shown}"))),
+        (Some(_), _) => Ok(false),
+        (None, Some(known)) => Err(AppError::other(format!(
+            "the data folder {shown} served a log in {}, and this one is empty: name the right one \
+             with --log or MINUTEBOOK_LOG, or choose another folder with --data",
+            known.store
+        ))),
+        (None, None) if if_none == IfNone::Refuse && config.log.is_empty() => {
+            Err(none(&format!("in the data folder {shown}")))
+        }
         (None, None) if if_none == IfNone::Refuse => Err(none(&format!("in {}", store(config)))),
         (None, None) => Ok(true),
     }
 }
 
-/// Looks whether the keys are those of the log: they open its first event, or the log says that whom it is
-/// about is forgotten.
+/// Looks whether the keys are those of the log: they open its first event, or the log says that
+/// whom it is about is forgotten.
 ///
 /// # Errors
 /// When they are another installation's.
-pub(crate) async fn has_its_keys(log: &dyn EventLog, keyring: &dyn Keyring) -> Result<(), AppError> {
+pub(crate) async fn has_its_keys(
+    log: &dyn EventLog,
+    keyring: &dyn Keyring,
+) -> Result<(), AppError> {
     let Some(first) = log.read_all(0, 1).await?.pop() else { return Ok(()) };
     let stored = first.stored().map_err(AppError::other)?;
-    let others = "the keys beside the log are another installation's: restore its own keyring (keys.db, or the schema minutebook_keys)";
+    let others = "the keys beside the log are another installation's: restore its own keyring \
+        (keys.db, or the schema minutebook_keys)";
     for (_, field) in stored.personal_fields() {
         let forgotten = match unseal::<serde_json::Value>(keyring, &field).await {
             Ok(Unsealed::Value(_)) => return Ok(()),
@@ -165,8 +195,13 @@ pub(crate) async fn remember(config: &Config, log: &dyn EventLog) -> Result<(), 
     if serves(&config.data)?.is_some_and(|known| known.log == log && known.store == store(config)) {
         return Ok(());
     }
-    let text = serde_json::to_vec(&Serves { log, store: store(config).to_owned() }).map_err(AppError::other)?;
+    let text = serde_json::to_vec(&Serves { log, store: store(config).to_owned() })
+        .map_err(AppError::other)?;
     let (file, new) = (config.data.join(SERVES), config.data.join("serves.json.new"));
-    let write = || std::fs::write(&new, text).and_then(|()| std::fs::File::open(&new)?.sync_all()).and_then(|()| std::fs::rename(&new, &file));
+    let write = || {
+        std::fs::write(&new, text)
+            .and_then(|()| std::fs::File::open(&new)?.sync_all())
+            .and_then(|()| std::fs::rename(&new, &file))
+    };
     write().map_err(|e| AppError::other(format!("{} can't be written: {e}", file.display())))
 }

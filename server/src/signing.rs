@@ -8,15 +8,21 @@ use sha2::{Digest as _, Sha256};
 use crate::app::AppError;
 use crate::config::Config;
 
-/// Who signs this installation's checkpoints: a key in the keyring's store, the same for every server of
-/// a log; or the one in a file that the settings name. Its
-/// name is its own digest, so that no two installations have one name.
+/// Who signs this installation's checkpoints: a key in the keyring's store, the same for every
+/// server of a log; or the one in a file that the settings name. Its name is its own digest, so
+/// that no two installations have one name.
 pub(crate) async fn signer(config: &Config, keyring: &dyn Keyring) -> Result<Signer, AppError> {
     let own = config.data.join("signing.key");
     let seed = if config.signing_key_file.as_os_str().is_empty() {
         if own.exists() {
             // An earlier version's: the first server that comes gives it to all of them.
-            keyring.adopt_secret(INSTALLATION, domain::privacy::signing_key(), event_log::keyring::secret_file(&own, &Entropy::System)?).await?;
+            keyring
+                .adopt_secret(
+                    INSTALLATION,
+                    domain::privacy::signing_key(),
+                    event_log::keyring::secret_file(&own, &Entropy::System)?,
+                )
+                .await?;
         }
         keyring.secret(INSTALLATION, domain::privacy::signing_key()).await?
     } else {

@@ -34,7 +34,11 @@ pub(crate) enum KeySource<'a> {
 
 impl KeySource<'_> {
     /// What wraps the keys of a log that was opened, and whether they may be made.
-    async fn of(&self, log: &dyn EventLog, entropy: &Entropy) -> Result<(Cow<'_, Wrapping>, IfMissing), AppError> {
+    async fn of(
+        &self,
+        log: &dyn EventLog,
+        entropy: &Entropy,
+    ) -> Result<(Cow<'_, Wrapping>, IfMissing), AppError> {
         match self {
             Self::Given(wrapping) => Ok((Cow::Borrowed(wrapping), IfMissing::Make)),
             Self::Settings(config, if_none) => {
@@ -46,13 +50,22 @@ impl KeySource<'_> {
     }
 }
 
-/// What wraps the keys: a passphrase, the file that the settings name, or the one in the data folder.
-fn wrapping(config: &Config, entropy: &Entropy, if_missing: IfMissing) -> Result<Wrapping, AppError> {
+/// What wraps the keys: a passphrase, the file that the settings name, or the one in the data
+/// folder.
+fn wrapping(
+    config: &Config,
+    entropy: &Entropy,
+    if_missing: IfMissing,
+) -> Result<Wrapping, AppError> {
     if let Ok(passphrase) = std::env::var("MINUTEBOOK_KEYRING_PASSPHRASE") {
         return Ok(Wrapping::Passphrase(Zeroizing::new(passphrase)));
     }
     let own = config.data.join("keyring.key");
-    let file = if config.keyring_key_file.as_os_str().is_empty() { &own } else { &config.keyring_key_file };
+    let file = if config.keyring_key_file.as_os_str().is_empty() {
+        &own
+    } else {
+        &config.keyring_key_file
+    };
     Ok(match if_missing {
         IfMissing::Make => Wrapping::from_file(file, entropy)?,
         IfMissing::Refuse => Wrapping::of_file(file)?,
@@ -60,23 +73,45 @@ fn wrapping(config: &Config, entropy: &Entropy, if_missing: IfMissing) -> Result
 }
 
 /// Opens what the settings name.
-pub(crate) async fn open(config: &Config, options: &Options, keys: &KeySource<'_>, entropy: Entropy) -> Result<Stores, AppError> {
+pub(crate) async fn open(
+    config: &Config,
+    options: &Options,
+    keys: &KeySource<'_>,
+    entropy: Entropy,
+) -> Result<Stores, AppError> {
     match config.log.split_once("://").map(|(scheme, _)| scheme) {
         None if config.log.is_empty() => in_folder(&config.data, options, keys, entropy).await,
         Some("postgres" | "postgresql") => in_postgres(&config.log, keys, entropy).await,
-        Some("esdb" | "esdb+discover") => in_kurrent(&config.log, &config.data, &config.keys, keys, entropy).await,
-        Some("kdb" | "kurrent" | "kurrentdb" | "eventstore" | "kdb+discover" | "kurrent+discover" | "kurrentdb+discover") => {
-            Err(AppError::other("not supported: write the address of KurrentDB as esdb://… or esdb+discover://…; it is the same server"))
+        Some("esdb" | "esdb+discover") => {
+            in_kurrent(&config.log, &config.data, &config.keys, keys, entropy).await
         }
-        Some(_) | None => Err(AppError::other("not supported: --log must be a postgres:// or esdb:// address, or be left out for a log in the data folder")),
+        Some(
+            "kdb" | "kurrent" | "kurrentdb" | "eventstore" | "kdb+discover" | "kurrent+discover"
+            | "kurrentdb+discover",
+        ) => Err(AppError::other(
+            "not supported: write the address of KurrentDB as esdb://… or esdb+discover://…; it is \
+             the same server",
+        )),
+        Some(_) | None => Err(AppError::other(
+            "not supported: --log must be a postgres:// or esdb:// address, or be left out for a \
+             log in the data folder",
+        )),
     }
 }
 
 /// Opens those of a data folder whose lock the caller holds.
-pub(crate) async fn in_folder(folder: &Path, options: &Options, keys: &KeySource<'_>, entropy: Entropy) -> Result<Stores, AppError> {
+pub(crate) async fn in_folder(
+    folder: &Path,
+    options: &Options,
+    keys: &KeySource<'_>,
+    entropy: Entropy,
+) -> Result<Stores, AppError> {
     let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(folder, options)?);
     let keyring = match keys.of(&*log, &entropy).await {
-        Ok((wrapping, if_missing)) => LocalKeyring::open(&folder.join("keys.db"), &wrapping, entropy, if_missing).map_err(AppError::from),
+        Ok((wrapping, if_missing)) => {
+            LocalKeyring::open(&folder.join("keys.db"), &wrapping, entropy, if_missing)
+                .map_err(AppError::from)
+        }
         Err(e) => Err(e),
     };
     let keyring = closing(&*log, keyring).await?;
@@ -88,7 +123,8 @@ pub(crate) async fn in_folder(folder: &Path, options: &Options, keys: &KeySource
     })
 }
 
-/// What was opened beside a log; the log is closed again where that went wrong, and leaves no file behind.
+/// What was opened beside a log; the log is closed again where that went wrong, and leaves no file
+/// behind.
 async fn closing<T>(log: &dyn EventLog, opened: Result<T, AppError>) -> Result<T, AppError> {
     if opened.is_err() {
         log.close().await;
@@ -110,7 +146,10 @@ pub(crate) async fn put_postgres_chest(url: &str, chest: &Chest) -> Result<(), A
 
 #[cfg(not(feature = "postgres"))]
 fn without_postgres() -> AppError {
-    AppError::other("not supported: this program was built without PostgreSQL; build it with `--features postgres`")
+    AppError::other(
+        "not supported: this program was built without PostgreSQL; build it with `--features \
+         postgres`",
+    )
 }
 
 #[cfg(not(feature = "postgres"))]
@@ -125,11 +164,17 @@ pub(crate) async fn put_postgres_chest(_: &str, _: &Chest) -> Result<(), AppErro
 
 /// Opens those of a database.
 #[cfg(feature = "postgres")]
-pub(crate) async fn in_postgres(url: &str, keys: &KeySource<'_>, entropy: Entropy) -> Result<Stores, AppError> {
+pub(crate) async fn in_postgres(
+    url: &str,
+    keys: &KeySource<'_>,
+    entropy: Entropy,
+) -> Result<Stores, AppError> {
     use event_log::postgres::{PostgresConsumers, PostgresKeyring, PostgresLog};
     let log = PostgresLog::open(url).await?;
     let keyring = match keys.of(&log, &entropy).await {
-        Ok((wrapping, if_missing)) => PostgresKeyring::open(url, &wrapping, entropy, if_missing).await.map_err(AppError::from),
+        Ok((wrapping, if_missing)) => {
+            PostgresKeyring::open(url, &wrapping, entropy, if_missing).await.map_err(AppError::from)
+        }
         Err(e) => Err(e),
     };
     let keyring = Arc::new(closing(&log, keyring).await?);
@@ -139,28 +184,41 @@ pub(crate) async fn in_postgres(url: &str, keys: &KeySource<'_>, entropy: Entrop
 }
 
 #[cfg(not(feature = "postgres"))]
-pub(crate) async fn in_postgres(_: &str, _: &KeySource<'_>, _: Entropy) -> Result<Stores, AppError> {
+pub(crate) async fn in_postgres(
+    _: &str,
+    _: &KeySource<'_>,
+    _: Entropy,
+) -> Result<Stores, AppError> {
     Err(without_postgres())
 }
 
-/// Opens those of a cluster; the mirror, the attempts and, unless they are elsewhere, the keys are in a
-/// folder whose lock the caller holds.
+/// Opens those of a cluster; the mirror, the attempts and, unless they are elsewhere, the keys are
+/// in a folder whose lock the caller holds.
 #[cfg(feature = "kurrentdb")]
-pub(crate) async fn in_kurrent(url: &str, folder: &Path, keys: &str, source: &KeySource<'_>, entropy: Entropy) -> Result<Stores, AppError> {
+pub(crate) async fn in_kurrent(
+    url: &str,
+    folder: &Path,
+    keys: &str,
+    source: &KeySource<'_>,
+    entropy: Entropy,
+) -> Result<Stores, AppError> {
     use event_log::keyring::KeyringToCome;
     use event_log::kurrent::{KurrentConsumers, KurrentLog};
     // First: its client is the one that puts the process's TLS provider there.
     let connecting = KurrentLog::prepare(url)?;
     let later = Arc::new(KeyringToCome::default());
     let log = Arc::new(connecting.open(folder, Arc::clone(&later) as Arc<dyn Keyring>).await?);
-    let serving = if keys.is_empty() { log.serve_alone().await } else { log.serve_together().await };
+    let serving =
+        if keys.is_empty() { log.serve_alone().await } else { log.serve_together().await };
     if let Err(e) = serving {
         log.close().await;
         return Err(e.into());
     }
     let keyring: Result<Arc<dyn Keyring>, AppError> = match source.of(&*log, &entropy).await {
         Ok((wrapping, if_missing)) if keys.is_empty() => {
-            LocalKeyring::open(&folder.join("keys.db"), &wrapping, entropy, if_missing).map(|k| Arc::new(k) as Arc<dyn Keyring>).map_err(AppError::from)
+            LocalKeyring::open(&folder.join("keys.db"), &wrapping, entropy, if_missing)
+                .map(|k| Arc::new(k) as Arc<dyn Keyring>)
+                .map_err(AppError::from)
         }
         Ok((wrapping, if_missing)) => postgres_keyring(keys, &wrapping, entropy, if_missing).await,
         Err(e) => Err(e),
@@ -173,17 +231,38 @@ pub(crate) async fn in_kurrent(url: &str, folder: &Path, keys: &str, source: &Ke
 }
 
 #[cfg(not(feature = "kurrentdb"))]
-pub(crate) async fn in_kurrent(_: &str, _: &Path, _: &str, _: &KeySource<'_>, _: Entropy) -> Result<Stores, AppError> {
-    Err(AppError::other("not supported: this program was built without KurrentDB; build it with `--features kurrentdb`"))
+pub(crate) async fn in_kurrent(
+    _: &str,
+    _: &Path,
+    _: &str,
+    _: &KeySource<'_>,
+    _: Entropy,
+) -> Result<Stores, AppError> {
+    Err(AppError::other(
+        "not supported: this program was built without KurrentDB; build it with `--features \
+         kurrentdb`",
+    ))
 }
 
 #[cfg(all(feature = "kurrentdb", feature = "postgres"))]
-async fn postgres_keyring(url: &str, wrapping: &Wrapping, entropy: Entropy, if_missing: IfMissing) -> Result<Arc<dyn Keyring>, AppError> {
-    Ok(Arc::new(event_log::postgres::PostgresKeyring::open(url, wrapping, entropy, if_missing).await?))
+async fn postgres_keyring(
+    url: &str,
+    wrapping: &Wrapping,
+    entropy: Entropy,
+    if_missing: IfMissing,
+) -> Result<Arc<dyn Keyring>, AppError> {
+    Ok(Arc::new(
+        event_log::postgres::PostgresKeyring::open(url, wrapping, entropy, if_missing).await?,
+    ))
 }
 
 #[cfg(all(feature = "kurrentdb", not(feature = "postgres")))]
-async fn postgres_keyring(_: &str, _: &Wrapping, _: Entropy, _: IfMissing) -> Result<Arc<dyn Keyring>, AppError> {
+async fn postgres_keyring(
+    _: &str,
+    _: &Wrapping,
+    _: Entropy,
+    _: IfMissing,
+) -> Result<Arc<dyn Keyring>, AppError> {
     Err(without_postgres())
 }
 
@@ -191,7 +270,10 @@ async fn postgres_keyring(_: &str, _: &Wrapping, _: Entropy, _: IfMissing) -> Re
 pub(crate) async fn print_migration(config: &Config) -> Result<String, AppError> {
     let url = if config.log.starts_with("postgres") { &config.log } else { &config.keys };
     if !url.starts_with("postgres") {
-        return Err(AppError::other("give --log (or --keys) postgres://user@host/database: the names of its roles follow from the database's"));
+        return Err(AppError::other(
+            "give --log (or --keys) postgres://user@host/database: the names of its roles follow \
+             from the database's",
+        ));
     }
     #[cfg(feature = "postgres")]
     return Ok(event_log::postgres::print(url).await?);
@@ -203,7 +285,10 @@ pub(crate) async fn print_migration(config: &Config) -> Result<String, AppError>
 pub(crate) async fn migrate(config: &Config) -> Result<usize, AppError> {
     let url = if config.log.starts_with("postgres") { &config.log } else { &config.keys };
     if !url.starts_with("postgres") {
-        return Err(AppError::other("there is nothing to migrate in a data folder or in KurrentDB; give --log (or --keys) postgres://user@host/database"));
+        return Err(AppError::other(
+            "there is nothing to migrate in a data folder or in KurrentDB; give --log (or --keys) \
+             postgres://user@host/database",
+        ));
     }
     #[cfg(feature = "postgres")]
     return Ok(event_log::postgres::migrate(url).await?);

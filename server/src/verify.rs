@@ -80,28 +80,42 @@ pub(crate) fn check(row: &RawRow, streams: &mut Streams) -> Result<(), String> {
     }
     let stored = Stored::parse(&row.bytes).map_err(|e| format!("its bytes are no event: {e}"))?;
     let claimed = (row.business, row.kind.as_str(), row.id, row.version, row.event_id);
-    let said = (stored.business.0, stored.kind.as_str(), stored.id, stored.version, stored.event_id.0);
+    let said =
+        (stored.business.0, stored.kind.as_str(), stored.id, stored.version, stored.event_id.0);
     if claimed != said {
         return Err("its row says another place than its bytes".to_owned());
     }
-    if event_id(stored.business, stored.actor, &stored.command_id, stored.index) != stored.event_id {
+    if event_id(stored.business, stored.actor, &stored.command_id, stored.index) != stored.event_id
+    {
         return Err("its id is not derived from who, key and index".to_owned());
     }
-    if stored.v != event_log::envelope::ENVELOPE_VERSION || (stored.index == 0) != stored.request.is_some() {
-        return Err("its envelope is of another version, or lacks the digest of its command".to_owned());
+    if stored.v != event_log::envelope::ENVELOPE_VERSION
+        || (stored.index == 0) != stored.request.is_some()
+    {
+        return Err(
+            "its envelope is of another version, or lacks the digest of its command".to_owned()
+        );
     }
-    let canonical: serde_json::Value = serde_json::from_slice(&row.bytes).map_err(|e| e.to_string())?;
+    let canonical: serde_json::Value =
+        serde_json::from_slice(&row.bytes).map_err(|e| e.to_string())?;
     if proof::canonical::to_bytes(&canonical).map_err(|e| e.to_string())? != row.bytes {
         return Err("its bytes are not canonical".to_owned());
     }
     stored.event().map_err(|e| e.to_string())?;
     let tree = streams.trees.entry(stored.business).or_default();
     if row.seq != tree.size() + 1 {
-        return Err(format!("it has seq {}, after {} events: some are missing or doubled", row.seq, tree.size()));
+        return Err(format!(
+            "it has seq {}, after {} events: some are missing or doubled",
+            row.seq,
+            tree.size()
+        ));
     }
     let version = streams.versions.entry((stored.business, stored.aggregate())).or_default();
     if stored.version != *version + 1 {
-        return Err(format!("it is version {} of its aggregate, after version {version}", stored.version));
+        return Err(format!(
+            "it is version {} of its aggregate, after version {version}",
+            stored.version
+        ));
     }
     *version += 1;
     tree.push(leaf);
@@ -109,7 +123,13 @@ pub(crate) fn check(row: &RawRow, streams: &mut Streams) -> Result<(), String> {
 }
 
 fn fault(row: &RawRow, why: String) -> Fault {
-    Fault { business: row.business.to_string(), seq: row.seq, event_id: row.event_id.to_string(), position: row.position, why }
+    Fault {
+        business: row.business.to_string(),
+        seq: row.seq,
+        event_id: row.event_id.to_string(),
+        position: row.position,
+        why,
+    }
 }
 
 /// The log, read where blocking is allowed: hashing a page keeps a thread busy.
@@ -126,7 +146,8 @@ impl Rows {
 
 /// Reads and checks the whole log.
 fn verify(log: &Rows, heads: &[event_log::Head], up_to: u64) -> Result<Report, LogError> {
-    let (mut streams, mut report, mut after) = (Streams::default(), Report { events: 0, businesses: Vec::new(), fault: None }, 0);
+    let (mut streams, mut report, mut after) =
+        (Streams::default(), Report { events: 0, businesses: Vec::new(), fault: None }, 0);
     'log: loop {
         let rows = match log.page(after, PAGE) {
             Ok(rows) => rows,
@@ -153,14 +174,22 @@ fn verify(log: &Rows, heads: &[event_log::Head], up_to: u64) -> Result<Report, L
         report.fault = compare_heads(heads, &streams, after);
     }
     if report.fault.is_none() {
-        report.fault = log.runtime.block_on(log.log.check_indexes())?.map(|(position, why)| located(log, position, why));
+        report.fault = log
+            .runtime
+            .block_on(log.log.check_indexes())?
+            .map(|(position, why)| located(log, position, why));
     }
     report.businesses = streams.verified();
     Ok(report)
 }
 
 /// A page is damaged: one event at a time, up to the one that can't be read.
-fn find_unreadable(log: &Rows, mut after: u64, streams: &mut Streams, events: &mut u64) -> Result<Fault, LogError> {
+fn find_unreadable(
+    log: &Rows,
+    mut after: u64,
+    streams: &mut Streams,
+    events: &mut u64,
+) -> Result<Fault, LogError> {
     loop {
         match log.page(after, 1) {
             Ok(rows) => match rows.first() {
@@ -171,11 +200,23 @@ fn find_unreadable(log: &Rows, mut after: u64, streams: &mut Streams, events: &m
                     *events += 1;
                     after = row.position;
                 }
-                None => return Ok(located(log, after, "the file is damaged after this event".to_owned())),
+                None => {
+                    return Ok(located(
+                        log,
+                        after,
+                        "the file is damaged after this event".to_owned(),
+                    ));
+                }
             },
             Err(LogError::Corrupt(why)) => {
                 let position = after + 1;
-                return Ok(Fault { business: String::new(), seq: 0, event_id: String::new(), position, why: format!("the page it lies on is damaged: {why}") });
+                return Ok(Fault {
+                    business: String::new(),
+                    seq: 0,
+                    event_id: String::new(),
+                    position,
+                    why: format!("the page it lies on is damaged: {why}"),
+                });
             }
             Err(e) => return Err(e),
         }
@@ -183,7 +224,12 @@ fn find_unreadable(log: &Rows, mut after: u64, streams: &mut Streams, events: &m
 }
 
 fn located(log: &Rows, position: u64, why: String) -> Fault {
-    match log.page(position.saturating_sub(1), 1).ok().filter(|_| position > 0).and_then(|rows| rows.into_iter().next()) {
+    match log
+        .page(position.saturating_sub(1), 1)
+        .ok()
+        .filter(|_| position > 0)
+        .and_then(|rows| rows.into_iter().next())
+    {
         Some(row) => fault(&row, why),
         None => Fault { business: String::new(), seq: 0, event_id: String::new(), position, why },
     }
@@ -192,36 +238,70 @@ fn located(log: &Rows, position: u64, why: String) -> Fault {
 /// The ends that were stored with the appends must be those that the bytes give.
 fn compare_heads(heads: &[event_log::Head], streams: &Streams, after: u64) -> Option<Fault> {
     let bad = |business: BusinessId, seq: u64, why: &str| {
-        Some(Fault { business: business.to_string(), seq, event_id: String::new(), position: after, why: why.to_owned() })
+        Some(Fault {
+            business: business.to_string(),
+            seq,
+            event_id: String::new(),
+            position: after,
+            why: why.to_owned(),
+        })
     };
     for head in heads {
         match streams.trees.get(&head.business) {
             None => return bad(head.business, 1, "its events are missing"),
-            Some(tree) if tree.size() < head.seq => return bad(head.business, tree.size() + 1, "it and all after it are missing"),
-            Some(tree) if tree.size() > head.seq => return bad(head.business, head.seq + 1, "it came in without its stored end of stream"),
-            Some(tree) if tree.root() != head.root => return bad(head.business, head.seq, "the stored end of the stream has another root"),
+            Some(tree) if tree.size() < head.seq => {
+                return bad(head.business, tree.size() + 1, "it and all after it are missing");
+            }
+            Some(tree) if tree.size() > head.seq => {
+                return bad(
+                    head.business,
+                    head.seq + 1,
+                    "it came in without its stored end of stream",
+                );
+            }
+            Some(tree) if tree.root() != head.root => {
+                return bad(
+                    head.business,
+                    head.seq,
+                    "the stored end of the stream has another root",
+                );
+            }
             Some(_) => {}
         }
     }
     let known = |b: &&BusinessId| heads.iter().any(|h| h.business == **b);
-    streams.trees.keys().find(|b| !known(b)).and_then(|b| bad(*b, 1, "its stream has no stored end"))
+    streams
+        .trees
+        .keys()
+        .find(|b| !known(b))
+        .and_then(|b| bad(*b, 1, "its stream has no stored end"))
 }
 
-/// Verifies one business's stream in a log that is open, as far as it is durable now: every event of it,
-/// its tree and its end. What lies in the store beside the bytes is left to [`verify_open`].
+/// Verifies one business's stream in a log that is open, as far as it is durable now: every event
+/// of it, its tree and its end. What lies in the store beside the bytes is left to [`verify_open`].
 ///
 /// # Errors
 /// When the log can't be read.
-pub async fn verify_business(log: &Arc<dyn EventLog>, business: BusinessId) -> Result<Report, LogError> {
+pub async fn verify_business(
+    log: &Arc<dyn EventLog>,
+    business: BusinessId,
+) -> Result<Report, LogError> {
     let heads: Vec<event_log::Head> = log.head(business).await?.into_iter().collect();
     let end = heads.first().map_or(0, |head| head.seq);
-    let (mut streams, mut report, mut at) = (Streams::default(), Report { events: 0, businesses: Vec::new(), fault: None }, 0);
+    let (mut streams, mut report, mut at) =
+        (Streams::default(), Report { events: 0, businesses: Vec::new(), fault: None }, 0);
     while report.events < end && report.fault.is_none() {
         let page = log.read_business(business, report.events, PAGE).await?;
         for recorded in page.iter().take_while(|r| r.seq <= end) {
             let Some(row) = as_row(recorded) else {
                 let why = "its bytes are no event".to_owned();
-                report.fault = Some(Fault { business: business.to_string(), seq: recorded.seq, event_id: String::new(), position: recorded.position, why });
+                report.fault = Some(Fault {
+                    business: business.to_string(),
+                    seq: recorded.seq,
+                    event_id: String::new(),
+                    position: recorded.position,
+                    why,
+                });
                 break;
             };
             if let Err(why) = check(&row, &mut streams) {
@@ -262,7 +342,8 @@ fn as_row(recorded: &event_log::Recorded) -> Option<RawRow> {
 pub async fn verify_open(log: &Arc<dyn EventLog>) -> Result<Report, LogError> {
     // Ends and last position of one moment: what is appended later is left alone.
     let nowhere = |why: String| {
-        let fault = Fault { business: String::new(), seq: 0, event_id: String::new(), position: 0, why };
+        let fault =
+            Fault { business: String::new(), seq: 0, event_id: String::new(), position: 0, why };
         Ok(Report { events: 0, businesses: Vec::new(), fault: Some(fault) })
     };
     let (heads, end, astray) = match log.ends().await {
@@ -274,5 +355,7 @@ pub async fn verify_open(log: &Arc<dyn EventLog>) -> Result<Report, LogError> {
         return nowhere(format!("{astray} events lie before the first position"));
     }
     let log = Rows { log: Arc::clone(log), runtime: Handle::current() };
-    tokio::task::spawn_blocking(move || verify(&log, &heads, end)).await.unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
+    tokio::task::spawn_blocking(move || verify(&log, &heads, end))
+        .await
+        .unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
 }

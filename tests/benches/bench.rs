@@ -2,7 +2,12 @@
 //! schema on the same disk, in one run; ratios, with the absolute figures beside.
 //!
 //! Figures of one run are comparable with each other and with nothing else.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, reason = "a benchmark may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a benchmark may"
+)]
 
 mod dashboards;
 #[cfg(feature = "kurrentdb")]
@@ -65,7 +70,11 @@ impl Bench {
         for n in 0..BUSINESSES {
             let data = json!({"slug": format!("b{n}")});
             let key = format!("register {n}");
-            let business = app.as_operator(&key, "businesses.register", None, &data, domain::ids::INSTALLATION).await.unwrap().business;
+            let business = app
+                .as_operator(&key, "businesses.register", None, &data, domain::ids::INSTALLATION)
+                .await
+                .unwrap()
+                .business;
             businesses.push((business, app.operator_in(business).await.unwrap()));
         }
         Self { app, businesses, _folder: folder }
@@ -78,16 +87,29 @@ impl Bench {
     }
 
     /// `n` commands from so many callers; `make` says what the i-th is.
-    async fn run(&self, callers: usize, n: usize, make: impl Fn(usize) -> (usize, &'static str, Option<Uuid>, Value) + Clone + Send + 'static) -> Latencies {
+    async fn run(
+        &self,
+        callers: usize,
+        n: usize,
+        make: impl Fn(usize) -> (usize, &'static str, Option<Uuid>, Value) + Clone + Send + 'static,
+    ) -> Latencies {
         let began = Instant::now();
         let work = (0..callers).map(|caller| {
-            let (app, businesses, make) = (Arc::clone(&self.app), self.businesses.clone(), make.clone());
+            let (app, businesses, make) =
+                (Arc::clone(&self.app), self.businesses.clone(), make.clone());
             tokio::spawn(async move {
                 let mut took = Vec::with_capacity(n / callers);
                 for i in (caller..n).step_by(callers) {
                     let (b, command, id, data) = make(i);
                     let (business, actor) = &businesses[b % BUSINESSES];
-                    let submission = Submission::new(*business, actor.clone(), Uuid::now_v7().to_string(), command, id, &data);
+                    let submission = Submission::new(
+                        *business,
+                        actor.clone(),
+                        Uuid::now_v7().to_string(),
+                        command,
+                        id,
+                        &data,
+                    );
                     let one = Instant::now();
                     app.desk.submit(submission).await.unwrap();
                     took.push(one.elapsed());
@@ -95,7 +117,8 @@ impl Bench {
                 took
             })
         });
-        let each: Vec<Duration> = join_all(work).await.into_iter().flat_map(Result::unwrap).collect();
+        let each: Vec<Duration> =
+            join_all(work).await.into_iter().flat_map(Result::unwrap).collect();
         Latencies::new(each, began.elapsed())
     }
 }
@@ -115,7 +138,12 @@ impl Latencies {
 }
 
 fn plan(i: usize) -> (usize, &'static str, Option<Uuid>, Value) {
-    (i, "tasks.plan", None, json!({"title": "Write to the customer whose order was late", "team": "sales"}))
+    (
+        i,
+        "tasks.plan",
+        None,
+        json!({"title": "Write to the customer whose order was late", "team": "sales"}),
+    )
 }
 
 fn count(callers: usize) -> usize {
@@ -142,13 +170,26 @@ fn usage() -> (f64, u64) {
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+    let peak = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmHWM:"))
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
     (ticks / 100.0, peak)
 }
 
 async fn spread(bench: &Bench) -> f64 {
-    println!("\ncommands, one event each, over {BUSINESSES} businesses (desk, sealing, canonical bytes, Merkle, durable) beside raw group commit");
-    println!("{:>8} {:>12} {:>12} {:>7} {:>9} {:>9} {:>6}", "callers", "ours/s", "raw/s", "ratio", "p50 ms", "p99 ms", "cores");
+    println!(
+        "\ncommands, one event each, over {BUSINESSES} businesses (desk, sealing, canonical bytes, \
+         Merkle, durable) beside raw group commit"
+    );
+    println!(
+        "{:>8} {:>12} {:>12} {:>7} {:>9} {:>9} {:>6}",
+        "callers", "ours/s", "raw/s", "ratio", "p50 ms", "p99 ms", "cores"
+    );
     let rows = raw::rows(&*bench.app.log, &bench.businesses, || async {
         bench.run(64, 2_000, plan).await;
     })
@@ -166,7 +207,9 @@ async fn spread(bench: &Bench) -> f64 {
                 cores = (usage().0 - cpu) / clock.elapsed().as_secs_f64();
                 ours = Some(one);
             }
-            base = base.max(raw::group_commit(folder.path(), &rows, callers, before, count(callers)).await);
+            base = base.max(
+                raw::group_commit(folder.path(), &rows, callers, before, count(callers)).await,
+            );
             before += count(callers);
         }
         let ours = ours.unwrap();
@@ -174,23 +217,49 @@ async fn spread(bench: &Bench) -> f64 {
             at_64 = ours.rate;
         }
         let ms = |d: Duration| d.as_secs_f64() * 1_000.0;
-        println!("{callers:>8} {:>12.0} {base:>12.0} {:>7.2} {:>9.2} {:>9.2} {cores:>6.2}", ours.rate, ours.rate / base, ms(ours.p50), ms(ours.p99));
+        println!(
+            "{callers:>8} {:>12.0} {base:>12.0} {:>7.2} {:>9.2} {:>9.2} {cores:>6.2}",
+            ours.rate,
+            ours.rate / base,
+            ms(ours.p50),
+            ms(ours.p99)
+        );
     }
     at_64
 }
 
 async fn one_aggregate(bench: &Bench, spread: f64) {
     let (business, actor) = &bench.businesses[0];
-    let plan = Submission::new(*business, actor.clone(), Uuid::now_v7().to_string(), "tasks.plan", None, &json!({"title": "t", "team": "hr"}));
+    let plan = Submission::new(
+        *business,
+        actor.clone(),
+        Uuid::now_v7().to_string(),
+        "tasks.plan",
+        None,
+        &json!({"title": "t", "team": "hr"}),
+    );
     let task = bench.app.desk.submit(plan).await.unwrap().events[0].id;
-    let activity = move |_: usize| (0, "tasks.record_activity", Some(task), json!({"activity": "step", "note": "Write to the customer whose order was late"}));
+    let activity = move |_: usize| {
+        (
+            0,
+            "tasks.record_activity",
+            Some(task),
+            json!({"activity": "step", "note": "Write to the customer whose order was late"}),
+        )
+    };
     let mut rates = Vec::new();
     for _ in 0..10 {
         rates.push(bench.run(64, 2_000, activity).await.rate);
     }
     let best = rates.iter().copied().fold(0.0, f64::max);
-    println!("\n64 callers on one aggregate: {best:.0}/s, {:.2} of the spread figure", best / spread);
-    println!("while it grows to 20,000 events, each 2,000: {}", rates.iter().map(|r| format!("{r:.0}")).collect::<Vec<_>>().join(" "));
+    println!(
+        "\n64 callers on one aggregate: {best:.0}/s, {:.2} of the spread figure",
+        best / spread
+    );
+    println!(
+        "while it grows to 20,000 events, each 2,000: {}",
+        rates.iter().map(|r| format!("{r:.0}")).collect::<Vec<_>>().join(" ")
+    );
     let (first, last) = (rates[..3].iter().sum::<f64>(), rates[7..].iter().sum::<f64>());
     println!("last three over first three: {:.2}", last / first);
 }
@@ -213,24 +282,42 @@ async fn reading(bench: &Bench) {
         }
     };
     let (raw, typed) = (scan(false).await, scan(true).await);
-    println!("\nreplay of {end} events: {typed:.0}/s decoded to types, {raw:.0}/s scanned, ratio {:.2}", typed / raw);
+    println!(
+        "\nreplay of {end} events: {typed:.0}/s decoded to types, {raw:.0}/s scanned, ratio {:.2}",
+        typed / raw
+    );
     let began = Instant::now();
     bench.app.views.rebuild(None).await.unwrap();
     bench.app.views.settled(Duration::from_secs(600)).await.unwrap();
     let rate = per_second(usize::try_from(end).unwrap(), began.elapsed());
-    println!("all projections built beside and compared: {rate:.0} events/s, {:.2} of the scan", rate / raw);
+    println!(
+        "all projections built beside and compared: {rate:.0} events/s, {:.2} of the scan",
+        rate / raw
+    );
     lists(bench).await;
 }
 
 /// Ten rows, asked for over HTTP by callers that keep their connections, of our door and of a
 /// handler written for just this.
 async fn lists(bench: &Bench) {
-    let query = "{ business(slug: \"b1\") { tasks(first: 10) { nodes { id team status nextActor priority revision plannedAt } } } }";
+    let query = "{ business(slug: \"b1\") { tasks(first: 10) { nodes { id team status nextActor \
+        priority revision plannedAt } } } }";
     let (_, secret) = bench.app.issue_key(operator()).await.unwrap();
-    let ours =
-        server::http::listen(Arc::clone(&bench.app), server::http::Entrance { address: "127.0.0.1:0".to_owned(), workers: 2, ..Default::default() }).unwrap();
+    let ours = server::http::listen(
+        Arc::clone(&bench.app),
+        server::http::Entrance {
+            address: "127.0.0.1:0".to_owned(),
+            workers: 2,
+            ..Default::default()
+        },
+    )
+    .unwrap();
     let app = actix_web::web::Data::new(Arc::clone(&bench.app));
-    let plain = actix_web::HttpServer::new(move || actix_web::App::new().app_data(app.clone()).route("/list", actix_web::web::post().to(raw::plain_handler)));
+    let plain = actix_web::HttpServer::new(move || {
+        actix_web::App::new()
+            .app_data(app.clone())
+            .route("/list", actix_web::web::post().to(raw::plain_handler))
+    });
     let plain = plain.workers(2).disable_signals().bind("127.0.0.1:0").unwrap();
     let (to_ours, to_plain) = (ours.address, plain.addrs()[0]);
     let stop = ours.stop();
@@ -238,7 +325,8 @@ async fn lists(bench: &Bench) {
     let body = json!({"query": query}).to_string();
     let request = |path: &str| {
         format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: \
+             application/json\r\nContent-Length: {}\r\n\r\n{body}",
             secret.reveal(),
             body.len()
         )
@@ -249,7 +337,11 @@ async fn lists(bench: &Bench) {
             graphql = graphql.max(asked(to_ours, &request("/graphql"), callers).await);
             by_hand = by_hand.max(asked(to_plain, &request("/list"), callers).await);
         }
-        println!("list of 10 rows over HTTP, {callers} callers: GraphQL {graphql:.0}/s, plain handler {by_hand:.0}/s, ratio {:.2}", graphql / by_hand);
+        println!(
+            "list of 10 rows over HTTP, {callers} callers: GraphQL {graphql:.0}/s, plain handler \
+             {by_hand:.0}/s, ratio {:.2}",
+            graphql / by_hand
+        );
     }
     stop.now();
     handles.iter().for_each(tokio::task::JoinHandle::abort);
@@ -275,7 +367,8 @@ async fn asked(address: std::net::SocketAddr, request: &str, callers: usize) -> 
                     let text = std::str::from_utf8(&buffer[..have]).unwrap();
                     if let Some(end) = text.find("\r\n\r\n") {
                         assert!(text.starts_with("HTTP/1.1 200"), "{text}");
-                        let length = text.lines().find_map(|l| l.strip_prefix("content-length: ")).unwrap();
+                        let length =
+                            text.lines().find_map(|l| l.strip_prefix("content-length: ")).unwrap();
                         wanted = end + 4 + length.parse::<usize>().unwrap();
                     }
                 }
@@ -291,12 +384,18 @@ async fn asked(address: std::net::SocketAddr, request: &str, callers: usize) -> 
 async fn import() {
     use server::import::records::Records;
     use server::import::{Counts, Settings, transcript::Importer};
-    let slice = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/tau-bench/airline-slice.json")).unwrap();
+    let slice =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/tau-bench/airline-slice.json"))
+            .unwrap();
     let folder = folder();
     let app = App::open(&config(folder.path()), Handles::default()).await.unwrap();
     let (began, mut counts) = (Instant::now(), Counts::default());
     for n in 0..20 {
-        let settings = Settings { business: format!("copy{n}"), currency: domain::values::Currency::USD, clear: Vec::new() };
+        let settings = Settings {
+            business: format!("copy{n}"),
+            currency: domain::values::Currency::USD,
+            clear: Vec::new(),
+        };
         let importer = Importer::prepare(&app, &settings, operator()).await.unwrap();
         let records = Records::new(slice.as_slice()).map(|r| r.unwrap().bytes.unwrap());
         for taken in join_all(records.map(|bytes| {
@@ -312,7 +411,11 @@ async fn import() {
     let rows = raw::all_rows(&*app.log).await;
     let other = self::folder();
     let base = raw::group_commit(other.path(), &rows, 16, 0, rows.len()).await;
-    println!("\nimport: {rate:.0} events/s, {:.2} of the raw insert of the same rows from 16 callers ({base:.0}/s)", rate / base);
+    println!(
+        "\nimport: {rate:.0} events/s, {:.2} of the raw insert of the same rows from 16 callers \
+         ({base:.0}/s)",
+        rate / base
+    );
     app.close().await;
 }
 
@@ -335,7 +438,10 @@ fn main() {
         if wanted("reading") {
             let bench = Bench::new().await;
             let with_views = bench.run(64, 20_000, plan).await.rate;
-            println!("\nwith every view kept up on the same {} cores: {with_views:.0}/s at 64 callers", std::thread::available_parallelism().unwrap());
+            println!(
+                "\nwith every view kept up on the same {} cores: {with_views:.0}/s at 64 callers",
+                std::thread::available_parallelism().unwrap()
+            );
             reading(&bench).await;
         }
         if wanted("import") {

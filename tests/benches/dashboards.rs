@@ -19,7 +19,8 @@ const TIMES: usize = 10;
 const SUBSCRIBERS: usize = 500;
 
 const PAGE: &str = "{ business(slug: \"SLUG\") { kpis { id value unit target status } } }";
-const LIST: &str = "{ business(slug: \"SLUG\") { tasks(first: 10) { nodes { id team status nextActor priority plannedAt } } } }";
+const LIST: &str = "{ business(slug: \"SLUG\") { tasks(first: 10) { nodes { id team status \
+    nextActor priority plannedAt } } } }";
 
 /// The help desk's log, where the folder of real data is.
 fn log_of_a_helpdesk() -> Option<PathBuf> {
@@ -31,10 +32,16 @@ async fn import(app: &Arc<App>, log: &std::path::Path, business: &str, name: &st
     let place = folder();
     let copy = place.path().join(format!("{name}.xes.gz"));
     std::fs::copy(log, &copy).unwrap();
-    let settings = Settings { business: business.to_owned(), currency: domain::values::Currency::USD, clear: Vec::new() };
+    let settings = Settings {
+        business: business.to_owned(),
+        currency: domain::values::Currency::USD,
+        clear: Vec::new(),
+    };
     let importer = Importer::prepare(app, Format::Xes, &settings, operator()).await.unwrap();
     let records = source::open(Format::Xes, &copy, &Default::default()).unwrap();
-    let take = async |record: std::io::Result<server::import::records::Record>| importer.record(&record.unwrap().bytes.unwrap()).await.unwrap().events_written;
+    let take = async |record: std::io::Result<server::import::records::Record>| {
+        importer.record(&record.unwrap().bytes.unwrap()).await.unwrap().events_written
+    };
     let mut under_way = futures_util::stream::iter(records).map(take).buffered(64);
     let mut events = 0;
     while let Some(n) = under_way.next().await {
@@ -63,7 +70,11 @@ async fn only_counting(app: &App) -> f64 {
     let place = folder();
     let connection = rusqlite::Connection::open(place.path().join("count.db")).unwrap();
     connection
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; CREATE TABLE counts(business TEXT PRIMARY KEY, n INTEGER NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID")
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; CREATE TABLE \
+            counts(business TEXT PRIMARY KEY, n INTEGER NOT NULL, at INTEGER NOT NULL) STRICT, \
+            WITHOUT ROWID",
+        )
         .unwrap();
     let (began, mut after, mut n) = (Instant::now(), 0, 0);
     loop {
@@ -74,8 +85,12 @@ async fn only_counting(app: &App) -> f64 {
         let tx = connection.unchecked_transaction().unwrap();
         for recorded in &page {
             std::hint::black_box(recorded.stored().unwrap().event().unwrap());
-            let sql = "INSERT INTO counts VALUES (?, 1, ?) ON CONFLICT (business) DO UPDATE SET n = n + 1, at = excluded.at";
-            tx.prepare_cached(sql).unwrap().execute((recorded.business.to_string(), recorded.position)).unwrap();
+            let sql = "INSERT INTO counts VALUES (?, 1, ?) ON CONFLICT (business) DO UPDATE SET n \
+                = n + 1, at = excluded.at";
+            tx.prepare_cached(sql)
+                .unwrap()
+                .execute((recorded.business.to_string(), recorded.position))
+                .unwrap();
         }
         tx.commit().unwrap();
     }
@@ -93,9 +108,17 @@ async fn building(app: &App) {
     }
     let outcome = app.views.settled(Duration::from_secs(1)).await.unwrap().unwrap();
     let built = per_second(usize::try_from(end).unwrap(), began.elapsed());
-    println!("all projections built beside, compared and flipped: {built:.0} events/s; one that only counts {counted:.0}/s, ratio {:.2}", built / counted);
+    println!(
+        "all projections built beside, compared and flipped: {built:.0} events/s; one that only \
+         counts {counted:.0}/s, ratio {:.2}",
+        built / counted
+    );
     let (p50, p99) = percentiles(reads);
-    println!("lists of 10 rows read meanwhile: p50 {p50:.2} ms, p99 {p99:.2} ms; projections that differed: {}", outcome.differed.len());
+    println!(
+        "lists of 10 rows read meanwhile: p50 {p50:.2} ms, p99 {p99:.2} ms; projections that \
+         differed: {}",
+        outcome.differed.len()
+    );
 }
 
 async fn pages(app: &App) {
@@ -106,18 +129,32 @@ async fn pages(app: &App) {
             big.push(answer(app, &query.replace("SLUG", "big")).await);
         }
         let (small, big) = (percentiles(small).0, percentiles(big).0);
-        println!("{what}: {small:.3} ms in a business with a tenth of the events, {big:.3} ms in the big one, ratio {:.2}", big / small);
+        println!(
+            "{what}: {small:.3} ms in a business with a tenth of the events, {big:.3} ms in the \
+             big one, ratio {:.2}",
+            big / small
+        );
     }
 }
 
 fn plan(business: domain::BusinessId, actor: &commands::Actor) -> commands::Submission {
     let data = json!({"title": "Write to the customer whose order was late", "team": "sales"});
-    commands::Submission::new(business, actor.clone(), uuid::Uuid::now_v7().to_string(), "tasks.plan", None, &data)
+    commands::Submission::new(
+        business,
+        actor.clone(),
+        uuid::Uuid::now_v7().to_string(),
+        "tasks.plan",
+        None,
+        &data,
+    )
 }
 
 async fn events(app: &Arc<App>) -> futures_util::stream::BoxStream<'static, Vec<String>> {
     let viewer = app.viewer(operator()).await.unwrap();
-    let stream = app.api.stream(graphql_request("subscription { events(slug: \"small\") { seq type } }", viewer)).await;
+    let stream = app
+        .api
+        .stream(graphql_request("subscription { events(slug: \"small\") { seq type } }", viewer))
+        .await;
     Box::pin(stream.map(|r| r.errors.iter().map(|e| e.message.clone()).collect()))
 }
 
@@ -170,12 +207,15 @@ async fn many(app: &Arc<App>) {
         app.desk.submit(plan(business, &actor)).await.unwrap();
     }
     let appended = began.elapsed();
-    while got.load(Ordering::Relaxed) < 500 * SUBSCRIBERS as u64 && began.elapsed() < Duration::from_secs(60) {
+    while got.load(Ordering::Relaxed) < 500 * SUBSCRIBERS as u64
+        && began.elapsed() < Duration::from_secs(60)
+    {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let late = began.elapsed().saturating_sub(appended);
     println!(
-        "{SUBSCRIBERS} subscribers, 500 events at {:.0}/s: {} of {} given, the last {:.0} ms after the last append; {:.2} cores; {} KiB more memory a subscriber",
+        "{SUBSCRIBERS} subscribers, 500 events at {:.0}/s: {} of {} given, the last {:.0} ms after \
+         the last append; {:.2} cores; {} KiB more memory a subscriber",
         per_second(500, appended),
         got.load(Ordering::Relaxed),
         500 * SUBSCRIBERS,
@@ -189,12 +229,22 @@ async fn many(app: &Arc<App>) {
 /// Resident memory now, KiB.
 fn memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap()
+    status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:"))
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap()
 }
 
 pub(crate) async fn dashboards() {
     let Some(log) = log_of_a_helpdesk() else {
-        println!("\nviews at 300,000 events: not measured, set MINUTEBOOK_REAL_DATA to the folder of real data");
+        println!(
+            "\nviews at 300,000 events: not measured, set MINUTEBOOK_REAL_DATA to the folder of \
+             real data"
+        );
         return;
     };
     let place = folder();
@@ -208,7 +258,8 @@ pub(crate) async fn dashboards() {
     let rate = per_second(usize::try_from(small + big).unwrap(), began.elapsed());
     app.caught_up(Duration::from_secs(600)).await.unwrap();
     println!(
-        "\nthe help desk's log, once ({small} events) and {TIMES} times ({big}): imported at {rate:.0} events/s, views caught up at {:.0}/s",
+        "\nthe help desk's log, once ({small} events) and {TIMES} times ({big}): imported at \
+         {rate:.0} events/s, views caught up at {:.0}/s",
         per_second(usize::try_from(small + big).unwrap(), began.elapsed())
     );
     pages(&app).await;

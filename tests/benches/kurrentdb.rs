@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use event_log::EventLog as _;
 use event_log::sqlite::{Options, SqliteLog};
 use futures_util::future::join_all;
-use kurrentdb::{AppendToStreamOptions, Client, EventData, ReadAllOptions, StreamPosition, StreamState, SubscribeToAllOptions, SubscriptionEvent};
+use kurrentdb::{
+    AppendToStreamOptions, Client, EventData, ReadAllOptions, StreamPosition, StreamState,
+    SubscribeToAllOptions, SubscriptionEvent,
+};
 use serde_json::json;
 use server::app::{App, operator};
 use server::config::Config;
@@ -58,11 +61,25 @@ async fn open(app: &Arc<App>, tls: bool) -> (String, watch::Sender<bool>) {
 async fn keys(bench: &Bench) -> [String; 2] {
     let member = domain::PrincipalId(uuid::Uuid::now_v7());
     let as_operator = async |key: String, command, data| {
-        bench.app.as_operator(&key, command, Some(member.0), &data, domain::ids::INSTALLATION).await.unwrap();
+        bench
+            .app
+            .as_operator(&key, command, Some(member.0), &data, domain::ids::INSTALLATION)
+            .await
+            .unwrap();
     };
-    as_operator("member".to_owned(), "access.add_principal", json!({"kind": "human", "display_name": "m"})).await;
+    as_operator(
+        "member".to_owned(),
+        "access.add_principal",
+        json!({"kind": "human", "display_name": "m"}),
+    )
+    .await;
     for (n, (business, _)) in bench.businesses.iter().enumerate() {
-        as_operator(format!("role {n}"), "access.grant_role", json!({"business": business, "role": "member"})).await;
+        as_operator(
+            format!("role {n}"),
+            "access.grant_role",
+            json!({"business": business, "role": "member"}),
+        )
+        .await;
     }
     let key = async |of| bench.app.issue_key(of).await.unwrap().1.reveal().to_owned();
     [key(operator()).await, key(member).await]
@@ -70,13 +87,18 @@ async fn keys(bench: &Bench) -> [String; 2] {
 
 /// The best of three reads of everything, as stored and in the public form.
 async fn door(bench: &Bench, keys: &[String; 2]) {
-    for (key, form, tls) in [(&keys[0], "stored bytes", false), (&keys[0], "stored bytes, TLS", true), (&keys[1], "public form, TLS", true)] {
+    for (key, form, tls) in [
+        (&keys[0], "stored bytes", false),
+        (&keys[0], "stored bytes, TLS", true),
+        (&keys[1], "public form, TLS", true),
+    ] {
         let (there, _stop) = open(&bench.app, tls).await;
         let client = client(&format!("kdb://key:{key}@{there}"));
         let mut best = 0.0_f64;
         for _ in 0..3 {
             let began = Instant::now();
-            let mut all = client.read_all(&ReadAllOptions::default().max_count(usize::MAX)).await.unwrap();
+            let mut all =
+                client.read_all(&ReadAllOptions::default().max_count(usize::MAX)).await.unwrap();
             let mut n = 0;
             while all.next().await.unwrap().is_some() {
                 n += 1;
@@ -103,13 +125,20 @@ async fn followers(bench: &Bench, key: &str) {
     let before = resident_mib();
     let mut tasks = Vec::new();
     for n in 0..FOLLOWERS {
-        let (client, seen, ready) = (clients[n % clients.len()].clone(), Arc::clone(&seen), Arc::clone(&ready));
+        let (client, seen, ready) =
+            (clients[n % clients.len()].clone(), Arc::clone(&seen), Arc::clone(&ready));
         tasks.push(tokio::spawn(async move {
-            let mut following = client.subscribe_to_all(&SubscribeToAllOptions::default().position(StreamPosition::End)).await;
+            let mut following = client
+                .subscribe_to_all(&SubscribeToAllOptions::default().position(StreamPosition::End))
+                .await;
             loop {
                 match following.next_subscription_event().await {
-                    Ok(SubscriptionEvent::EventAppeared(_)) => drop(seen.fetch_add(1, Ordering::Relaxed)),
-                    Ok(SubscriptionEvent::CaughtUp(_)) => drop(ready.fetch_add(1, Ordering::Relaxed)),
+                    Ok(SubscriptionEvent::EventAppeared(_)) => {
+                        drop(seen.fetch_add(1, Ordering::Relaxed))
+                    }
+                    Ok(SubscriptionEvent::CaughtUp(_)) => {
+                        drop(ready.fetch_add(1, Ordering::Relaxed))
+                    }
                     Ok(_) => {}
                     Err(_) => return,
                 }
@@ -125,12 +154,15 @@ async fn followers(bench: &Bench, key: &str) {
         bench.run(1, 1, move |_| plan(1_000_000 + i)).await;
     }
     let began = Instant::now();
-    while seen.load(Ordering::Relaxed) < 1_000 * FOLLOWERS as u64 && began.elapsed() < Duration::from_secs(30) {
+    while seen.load(Ordering::Relaxed) < 1_000 * FOLLOWERS as u64
+        && began.elapsed() < Duration::from_secs(30)
+    {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let (late, most) = (began.elapsed(), resident_mib());
     println!(
-        "{FOLLOWERS} followers at 100 events/s: {} of {} delivered, the last {:.0} ms after it was there; {} MiB more than before (followers and door in one process)",
+        "{FOLLOWERS} followers at 100 events/s: {} of {} delivered, the last {:.0} ms after it was \
+         there; {} MiB more than before (followers and door in one process)",
         seen.load(Ordering::Relaxed),
         1_000 * FOLLOWERS,
         late.as_secs_f64() * 1e3,
@@ -142,8 +174,8 @@ async fn followers(bench: &Bench, key: &str) {
     }
 }
 
-/// The whole command path with its log in a cluster that is generic streams on the same disk, beside
-/// the same path with the other stores.
+/// The whole command path with its log in a cluster that is generic streams on the same disk,
+/// beside the same path with the other stores.
 async fn commands(sqlite: &Bench) {
     let cluster = Cluster::start_in(folder()).await;
     let kurrent = Bench::on(&cluster.address()).await.without_views().await;
@@ -155,10 +187,12 @@ async fn commands(sqlite: &Bench) {
     #[cfg(feature = "postgres")]
     let postgres = Bench::on(&own.database().await).await.without_views().await;
     for (callers, n) in [(1, 500), (16, 4_000), (64, 16_000), (256, 16_000)] {
-        let (ours, other) = (kurrent.run(callers, n, plan).await, sqlite.run(callers, n, plan).await);
+        let (ours, other) =
+            (kurrent.run(callers, n, plan).await, sqlite.run(callers, n, plan).await);
         let p99 = ours.p99.as_secs_f64() * 1e3;
         print!(
-            "commands, log in KurrentDB (generic streams), {callers} callers: {:.0}/s, p99 {p99:.0} ms; {:.2} of SQLite's {:.0}/s",
+            "commands, log in KurrentDB (generic streams), {callers} callers: {:.0}/s, p99 \
+             {p99:.0} ms; {:.2} of SQLite's {:.0}/s",
             ours.rate,
             ours.rate / other.rate,
             other.rate
@@ -185,8 +219,17 @@ async fn streams() {
             tokio::spawn(async move {
                 let options = AppendToStreamOptions::default().stream_state(StreamState::Any);
                 for i in 0..n / callers {
-                    let event = EventData::json("Planned", &json!({"n": i, "text": "x".repeat(TEXT)})).unwrap();
-                    client.append_to_stream(format!("bench-{callers}-{caller}-{}", i % 8), &options, event).await.unwrap();
+                    let event =
+                        EventData::json("Planned", &json!({"n": i, "text": "x".repeat(TEXT)}))
+                            .unwrap();
+                    client
+                        .append_to_stream(
+                            format!("bench-{callers}-{caller}-{}", i % 8),
+                            &options,
+                            event,
+                        )
+                        .await
+                        .unwrap();
                 }
             })
         }));
@@ -197,14 +240,17 @@ async fn streams() {
             let log = Arc::clone(&log);
             tokio::spawn(async move {
                 for i in 0..(n / callers) as u64 {
-                    log.append(append(business(caller), task(n as u128), i, 1, &"x".repeat(TEXT))).await.unwrap();
+                    log.append(append(business(caller), task(n as u128), i, 1, &"x".repeat(TEXT)))
+                        .await
+                        .unwrap();
                 }
             })
         }));
         each.await.into_iter().for_each(Result::unwrap);
         let base = per_second(n, began.elapsed());
         println!(
-            "generic streams, one event an append, stock client, {callers} callers: {ours:.0}/s, {:.2} of appends to our SQLite log ({base:.0}/s)",
+            "generic streams, one event an append, stock client, {callers} callers: {ours:.0}/s, \
+             {:.2} of appends to our SQLite log ({base:.0}/s)",
             ours / base
         );
     }

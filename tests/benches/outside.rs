@@ -21,8 +21,15 @@ pub(crate) async fn outside() {
 
 async fn feed(bench: &Bench) {
     let (_, secret) = bench.app.issue_key(operator()).await.unwrap();
-    let door =
-        server::http::listen(Arc::clone(&bench.app), server::http::Entrance { address: "127.0.0.1:0".to_owned(), workers: 2, ..Default::default() }).unwrap();
+    let door = server::http::listen(
+        Arc::clone(&bench.app),
+        server::http::Entrance {
+            address: "127.0.0.1:0".to_owned(),
+            workers: 2,
+            ..Default::default()
+        },
+    )
+    .unwrap();
     let (address, stop) = (door.address, door.stop());
     let server = tokio::spawn(door.server);
     for (kind, end) in [("application/x-ndjson", &b"}\n"[..]), ("text/event-stream", b"}\n\n")] {
@@ -30,7 +37,8 @@ async fn feed(bench: &Bench) {
         for _ in 0..3 {
             let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
             let request = format!(
-                "GET /v1/events?follow=false HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nAccept: {kind}\r\nConnection: close\r\n\r\n",
+                "GET /v1/events?follow=false HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \
+                 {}\r\nAccept: {kind}\r\nConnection: close\r\n\r\n",
                 secret.reveal()
             );
             let began = Instant::now();
@@ -64,16 +72,38 @@ async fn relay(bench: &Bench) {
     let connection = broker.connect().await;
     let end = *bench.app.log.position().borrow();
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let runner = Runner { name: "relay", owner: uuid::Uuid::now_v7(), log: Arc::clone(&bench.app.log), consumers: Arc::clone(&bench.app.consumers) };
+    let runner = Runner {
+        name: "relay",
+        owner: uuid::Uuid::now_v7(),
+        log: Arc::clone(&bench.app.log),
+        consumers: Arc::clone(&bench.app.consumers),
+    };
     // A queue that takes all of it, as somebody who listens would have.
     let channel = connection.create_channel().await.unwrap();
     let durable = lapin::options::ExchangeDeclareOptions { durable: true, ..Default::default() };
-    channel.exchange_declare(hub::amqp::EXCHANGE.into(), lapin::ExchangeKind::Topic, durable, Default::default()).await.unwrap();
+    channel
+        .exchange_declare(
+            hub::amqp::EXCHANGE.into(),
+            lapin::ExchangeKind::Topic,
+            durable,
+            Default::default(),
+        )
+        .await
+        .unwrap();
     let mut arguments = lapin::types::FieldTable::default();
     arguments.insert("x-queue-type".into(), lapin::types::AMQPValue::LongString("quorum".into()));
     let options = lapin::options::QueueDeclareOptions { durable: true, ..Default::default() };
     channel.queue_declare("all".into(), options, arguments).await.unwrap();
-    channel.queue_bind("all".into(), hub::amqp::EXCHANGE.into(), "#".into(), Default::default(), Default::default()).await.unwrap();
+    channel
+        .queue_bind(
+            "all".into(),
+            hub::amqp::EXCHANGE.into(),
+            "#".into(),
+            Default::default(),
+            Default::default(),
+        )
+        .await
+        .unwrap();
     let began = Instant::now();
     let running = tokio::spawn(runner.run(hub::amqp::Relay::new(&broker.url), stopped));
     while bench.app.consumers.list().await.unwrap().first().is_none_or(|c| c.position < end) {

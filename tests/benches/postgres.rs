@@ -29,8 +29,10 @@ const LONG: usize = 20_000;
 /// The baseline's tables as its documentation has them, and ours again for raw inserts.
 const SCHEMA: &str = "
 CREATE SCHEMA es;
-CREATE TABLE es.events(aggregate_type text NOT NULL, aggregate_id text NOT NULL, sequence bigint CHECK (sequence >= 0) NOT NULL, event_type text NOT NULL,
-  event_version text NOT NULL, payload json NOT NULL, metadata json NOT NULL, PRIMARY KEY (aggregate_type, aggregate_id, sequence));
+CREATE TABLE es.events(aggregate_type text NOT NULL, aggregate_id text NOT NULL, sequence bigint \
+    CHECK (sequence >= 0) NOT NULL, event_type text NOT NULL,
+  event_version text NOT NULL, payload json NOT NULL, metadata json NOT NULL, PRIMARY KEY \
+  (aggregate_type, aggregate_id, sequence));
 CREATE SCHEMA raw;
 CREATE TABLE raw.events(LIKE minutebook.events INCLUDING ALL);
 CREATE TABLE raw.heads(LIKE minutebook.heads INCLUDING ALL);
@@ -61,7 +63,12 @@ impl Aggregate for Task {
     type Event = Payload;
     type Error = std::io::Error;
     type Services = ();
-    async fn handle(&mut self, payload: Value, (): &(), sink: &EventSink<Self>) -> Result<(), std::io::Error> {
+    async fn handle(
+        &mut self,
+        payload: Value,
+        (): &(),
+        sink: &EventSink<Self>,
+    ) -> Result<(), std::io::Error> {
         sink.write(Payload(payload), self).await;
         Ok(())
     }
@@ -70,8 +77,8 @@ impl Aggregate for Task {
     }
 }
 
-/// An event typed as their users would, by serde out of the value they give. It does less than ours: sealed
-/// fields stay values.
+/// An event typed as their users would, by serde out of the value they give. It does less than
+/// ours: sealed fields stay values.
 #[derive(Deserialize)]
 #[allow(dead_code, reason = "it is made to be measured")]
 struct Typed {
@@ -95,7 +102,12 @@ struct Typed {
 type Baseline = CqrsFramework<Task, PersistedEventStore<PostgresEventRepository, Task>>;
 
 async fn pool(url: &str, connections: u32) -> PgPool {
-    PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(120)).connect(url).await.unwrap()
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(120))
+        .connect(url)
+        .await
+        .unwrap()
 }
 
 fn repository(pool: &PgPool) -> PostgresEventRepository {
@@ -103,11 +115,21 @@ fn repository(pool: &PgPool) -> PostgresEventRepository {
 }
 
 fn baseline(pool: &PgPool) -> Arc<Baseline> {
-    Arc::new(CqrsFramework::new(PersistedEventStore::new_event_store(repository(pool)), Vec::new(), ()))
+    Arc::new(CqrsFramework::new(
+        PersistedEventStore::new_event_store(repository(pool)),
+        Vec::new(),
+        (),
+    ))
 }
 
 /// `n` commands from so many callers, each to the aggregate that `id` names.
-async fn executed(cqrs: &Arc<Baseline>, payload: &Value, callers: usize, n: usize, id: impl Fn(usize) -> String + Clone + Send + 'static) -> Latencies {
+async fn executed(
+    cqrs: &Arc<Baseline>,
+    payload: &Value,
+    callers: usize,
+    n: usize,
+    id: impl Fn(usize) -> String + Clone + Send + 'static,
+) -> Latencies {
     let began = Instant::now();
     let work = (0..callers).map(|caller| {
         let (cqrs, payload, id) = (Arc::clone(cqrs), payload.clone(), id.clone());
@@ -126,7 +148,13 @@ async fn executed(cqrs: &Arc<Baseline>, payload: &Value, callers: usize, n: usiz
 }
 
 /// Inserts rows like those from so many callers with group commit on one connection; rows a second.
-async fn group_commit(url: &str, rows: &Arc<Vec<RawRow>>, callers: usize, before: usize, n: usize) -> f64 {
+async fn group_commit(
+    url: &str,
+    rows: &Arc<Vec<RawRow>>,
+    callers: usize,
+    before: usize,
+    n: usize,
+) -> f64 {
     let mut connection = PgConnection::connect(url).await.unwrap();
     let (queue, mut jobs) = mpsc::channel::<(usize, oneshot::Sender<()>)>(10_000);
     let data = Arc::clone(rows);
@@ -166,9 +194,14 @@ async fn group_commit(url: &str, rows: &Arc<Vec<RawRow>>, callers: usize, before
 }
 
 /// One statement: the rows, and the ends of their streams.
-async fn insert(connection: &mut PgConnection, rows: &[RawRow], batch: &[(usize, oneshot::Sender<()>)]) {
+async fn insert(
+    connection: &mut PgConnection,
+    rows: &[RawRow],
+    batch: &[(usize, oneshot::Sender<()>)],
+) {
     let n = |v: u64| i64::try_from(v).unwrap();
-    let (mut position, mut business, mut seq, mut kind, mut id) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut position, mut business, mut seq, mut kind, mut id) =
+        (vec![], vec![], vec![], vec![], vec![]);
     let (mut version, mut event_id, mut leaf, mut bytes) = (vec![], vec![], vec![], vec![]);
     for (i, _) in batch {
         let (row, turn) = (&rows[i % rows.len()], (i / rows.len()) as u64);
@@ -182,18 +215,42 @@ async fn insert(connection: &mut PgConnection, rows: &[RawRow], batch: &[(usize,
         leaf.push(row.leaf.as_slice());
         bytes.push(row.bytes.as_slice());
     }
-    let sql = "WITH e AS (INSERT INTO raw.events SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::bigint[], $7::uuid[], $8::bytea[], $9::bytea[]))
-        INSERT INTO raw.heads SELECT DISTINCT ON (b) b, s, l FROM unnest($2::uuid[], $3::bigint[], $8::bytea[]) x(b, s, l) ORDER BY b, s DESC
+    let sql = "WITH e AS (INSERT INTO raw.events SELECT * FROM unnest($1::bigint[], $2::uuid[], \
+        $3::bigint[], $4::text[], $5::uuid[], $6::bigint[], $7::uuid[], $8::bytea[], $9::bytea[]))
+        INSERT INTO raw.heads SELECT DISTINCT ON (b) b, s, l FROM unnest($2::uuid[], $3::bigint[], \
+        $8::bytea[]) x(b, s, l) ORDER BY b, s DESC
         ON CONFLICT (business) DO UPDATE SET seq = excluded.seq, frontier = excluded.frontier";
-    let query = sqlx::query(sql).bind(position).bind(business).bind(seq).bind(kind).bind(id).bind(version).bind(event_id).bind(leaf).bind(bytes);
+    let query = sqlx::query(sql)
+        .bind(position)
+        .bind(business)
+        .bind(seq)
+        .bind(kind)
+        .bind(id)
+        .bind(version)
+        .bind(event_id)
+        .bind(leaf)
+        .bind(bytes);
     query.execute(connection).await.unwrap();
 }
 
 async fn commands(ours: &Bench, url: &str, pool: &PgPool) -> Value {
-    println!("\ncommands on PostgreSQL, one event each, over 100 businesses, beside raw group commit (UNNEST) into the same tables and postgres-es");
+    println!(
+        "\ncommands on PostgreSQL, one event each, over 100 businesses, beside raw group commit \
+         (UNNEST) into the same tables and postgres-es"
+    );
     println!(
         "{:>8} {:>10} {:>10} {:>6} {:>14} {:>6} {:>8} {:>8} {:>14} {:>12} {:>6}",
-        "callers", "ours/s", "raw/s", "ratio", "postgres-es/s", "times", "p50 ms", "p99 ms", "their p99 ms", "on SQLite/s", "times"
+        "callers",
+        "ours/s",
+        "raw/s",
+        "ratio",
+        "postgres-es/s",
+        "times",
+        "p50 ms",
+        "p99 ms",
+        "their p99 ms",
+        "on SQLite/s",
+        "times"
     );
     let rows = super::raw::rows(&*ours.app.log, &ours.businesses, || async {
         ours.run(64, 2_000, plan).await;
@@ -204,21 +261,26 @@ async fn commands(ours: &Bench, url: &str, pool: &PgPool) -> Value {
     let sqlite = Bench::new().await.without_views().await;
     let ms = |d: Duration| d.as_secs_f64() * 1_000.0;
     for callers in CALLERS {
-        let (mut best, mut raw, mut theirs, mut embedded) = (None::<Latencies>, 0.0_f64, None::<Latencies>, 0.0_f64);
+        let (mut best, mut raw, mut theirs, mut embedded) =
+            (None::<Latencies>, 0.0_f64, None::<Latencies>, 0.0_f64);
         for _ in 0..3 {
             let one = ours.run(callers, count(callers), plan).await;
             best = Some(one).into_iter().chain(best).max_by(|a, b| a.rate.total_cmp(&b.rate));
             embedded = embedded.max(sqlite.run(callers, count(callers), plan).await.rate);
             raw = raw.max(group_commit(url, &rows, callers, before, count(callers)).await);
             let from = before;
-            let one = executed(&cqrs, &payload, callers, count(callers) / 4, move |i| format!("b{}/{}", i % 100, from + i)).await;
+            let one = executed(&cqrs, &payload, callers, count(callers) / 4, move |i| {
+                format!("b{}/{}", i % 100, from + i)
+            })
+            .await;
             theirs = Some(one).into_iter().chain(theirs).max_by(|a, b| a.rate.total_cmp(&b.rate));
             before += count(callers);
         }
         let (best, theirs) = (best.unwrap(), theirs.unwrap());
         let (ratio, times) = (best.rate / raw, best.rate / theirs.rate);
         println!(
-            "{callers:>8} {:>10.0} {raw:>10.0} {ratio:>6.2} {:>14.0} {times:>6.1} {:>8.2} {:>8.2} {:>14.2} {embedded:>12.0} {:>6.1}",
+            "{callers:>8} {:>10.0} {raw:>10.0} {ratio:>6.2} {:>14.0} {times:>6.1} {:>8.2} {:>8.2} \
+             {:>14.2} {embedded:>12.0} {:>6.1}",
             best.rate,
             theirs.rate,
             ms(best.p50),
@@ -232,25 +294,45 @@ async fn commands(ours: &Bench, url: &str, pool: &PgPool) -> Value {
 
 async fn one_aggregate(ours: &Bench, pool: &PgPool, payload: &Value) {
     let (business, actor) = &ours.businesses[0];
-    let plan = commands::Submission::new(*business, actor.clone(), Uuid::now_v7().to_string(), "tasks.plan", None, &json!({"title": "t", "team": "hr"}));
+    let plan = commands::Submission::new(
+        *business,
+        actor.clone(),
+        Uuid::now_v7().to_string(),
+        "tasks.plan",
+        None,
+        &json!({"title": "t", "team": "hr"}),
+    );
     let task = ours.app.desk.submit(plan).await.unwrap().events[0].id;
-    let activity = move |_: usize| (0, "tasks.record_activity", Some(task), json!({"activity": "step", "note": "Write to the customer whose order was late"}));
+    let activity = move |_: usize| {
+        (
+            0,
+            "tasks.record_activity",
+            Some(task),
+            json!({"activity": "step", "note": "Write to the customer whose order was late"}),
+        )
+    };
     let mut rates = Vec::new();
     for _ in 0..10 {
         rates.push(ours.run(64, LONG / 10, activity).await.rate);
     }
     let (first, last) = (rates[..3].iter().sum::<f64>(), rates[7..].iter().sum::<f64>());
     println!(
-        "\none aggregate that grows to {LONG} events, 64 callers: {:.0}/s, last three tenths over first three {:.2}",
+        "\none aggregate that grows to {LONG} events, 64 callers: {:.0}/s, last three tenths over \
+         first three {:.2}",
         rates.iter().sum::<f64>() / 10.0,
         last / first
     );
-    let long = "INSERT INTO es.events SELECT 'task', 'long', n, 'x', '1', $1, '{}'::json FROM generate_series(1, $2) n";
+    let long = "INSERT INTO es.events SELECT 'task', 'long', n, 'x', '1', $1, '{}'::json FROM \
+        generate_series(1, $2) n";
     sqlx::query(long).bind(payload).bind(i32::try_from(LONG).unwrap()).execute(pool).await.unwrap();
     let cqrs = baseline(pool);
     let fresh = executed(&cqrs, payload, 1, 200, |_| "short".to_owned()).await.rate;
     let grown = executed(&cqrs, payload, 1, 20, |_| "long".to_owned()).await.rate;
-    println!("postgres-es, one caller: {fresh:.0}/s on an aggregate of up to 200 events, {grown:.0}/s on one of {LONG}, {:.2}", grown / fresh);
+    println!(
+        "postgres-es, one caller: {fresh:.0}/s on an aggregate of up to 200 events, {grown:.0}/s \
+         on one of {LONG}, {:.2}",
+        grown / fresh
+    );
 }
 
 async fn replay(ours: &Bench, pool: &PgPool) {
@@ -259,7 +341,12 @@ async fn replay(ours: &Bench, pool: &PgPool) {
         ours.run(256, usize::try_from(REPLAYED - end).unwrap(), plan).await;
     }
     pool.execute("TRUNCATE es.events").await.unwrap();
-    pool.execute("INSERT INTO es.events SELECT * FROM minutebook.es_events WHERE aggregate_type = 'task' LIMIT 200000").await.unwrap();
+    pool.execute(
+        "INSERT INTO es.events SELECT * FROM minutebook.es_events WHERE aggregate_type = \
+        'task' LIMIT 200000",
+    )
+    .await
+    .unwrap();
     pool.execute("ANALYZE").await.unwrap();
     let (mut rate, mut theirs) = (0.0_f64, 0.0_f64);
     for _ in 0..3 {
@@ -275,19 +362,26 @@ async fn replay(ours: &Bench, pool: &PgPool) {
         let (began, mut n) = (Instant::now(), 0);
         let mut stream = repository(pool).stream_all_events::<Task>().await.unwrap();
         while let Some(event) = stream.next::<Task>(&[]).await {
-            std::hint::black_box(serde_json::from_value::<Typed>(event.unwrap().payload.0).unwrap());
+            std::hint::black_box(
+                serde_json::from_value::<Typed>(event.unwrap().payload.0).unwrap(),
+            );
             n += 1;
         }
         theirs = theirs.max(per_second(n, began.elapsed()));
     }
-    println!("\nreplay of {REPLAYED} events decoded to types: {rate:.0}/s, postgres-es {theirs:.0}/s, {:.1} times", rate / theirs);
+    println!(
+        "\nreplay of {REPLAYED} events decoded to types: {rate:.0}/s, postgres-es {theirs:.0}/s, \
+         {:.1} times",
+        rate / theirs
+    );
 }
 
 /// What one of several processes does: commands from 64 callers for some seconds, to a log that
 /// others write to as well.
 pub(crate) async fn one_of_several(url: String) {
     let ours = Bench::on(&url).await.without_views().await;
-    // It repeated what makes the businesses: for a while its lanes expect more repeats, and look for each.
+    // It repeated what makes the businesses: for a while its lanes expect more repeats, and look
+    // for each.
     ours.run(64, 8_000, plan).await;
     println!("ready");
     let mut line = String::new();
@@ -301,7 +395,13 @@ async fn several(url: &str) {
         let mut children = Vec::new();
         for _ in 0..processes {
             let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
-            let mut child = command.args(["one-of-several", url]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+            let mut child = command
+                .args(["one-of-several", url])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap();
             let mut said = tokio::io::BufReader::new(child.stdout.take().unwrap());
             let mut line = String::new();
             tokio::io::AsyncBufReadExt::read_line(&mut said, &mut line).await.unwrap();
@@ -309,7 +409,9 @@ async fn several(url: &str) {
             children.push((child, said));
         }
         for (child, _) in &mut children {
-            tokio::io::AsyncWriteExt::write_all(&mut child.stdin.take().unwrap(), b"go\n").await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut child.stdin.take().unwrap(), b"go\n")
+                .await
+                .unwrap();
         }
         let (stop, stopped) = oneshot::channel();
         let watch = tokio::spawn(held(url.to_owned(), stopped));
@@ -322,7 +424,8 @@ async fn several(url: &str) {
         stop.send(()).unwrap();
         let (held, waiting) = watch.await.unwrap();
         println!(
-            "{processes} processes of 64 callers: {:.0}/s in all; the lock is held {:.0} % of the time, and {:.0} % of it somebody waits for it",
+            "{processes} processes of 64 callers: {:.0}/s in all; the lock is held {:.0} % of the \
+             time, and {:.0} % of it somebody waits for it",
             rates.iter().sum::<f64>(),
             held * 100.0,
             waiting * 100.0
@@ -333,8 +436,10 @@ async fn several(url: &str) {
 /// How much of the time somebody holds the lock, and somebody waits for it, by looking each 2 ms.
 async fn held(url: String, mut stop: oneshot::Receiver<()>) -> (f64, f64) {
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    let sql = "SELECT count(*) FILTER (WHERE wait_event_type IS DISTINCT FROM 'Lock') > 0, count(*) FILTER (WHERE wait_event_type = 'Lock') > 0
-        FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'SELECT what, i, n%'";
+    let sql = "SELECT count(*) FILTER (WHERE wait_event_type IS DISTINCT FROM 'Lock') > 0, \
+        count(*) FILTER (WHERE wait_event_type = 'Lock') > 0
+        FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query \
+        LIKE 'SELECT what, i, n%'";
     let (mut looks, mut held, mut waiting) = (0.0, 0.0, 0.0);
     while stop.try_recv().is_err() {
         let (h, w): (bool, bool) = sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap();

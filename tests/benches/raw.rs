@@ -16,7 +16,11 @@ use server::app::App;
 use tokio::sync::{mpsc, oneshot};
 
 /// The rows that `make` writes.
-pub(crate) async fn rows<F: Future<Output = ()>>(log: &dyn EventLog, _: &[(BusinessId, Actor)], make: impl FnOnce() -> F) -> Arc<Vec<RawRow>> {
+pub(crate) async fn rows<F: Future<Output = ()>>(
+    log: &dyn EventLog,
+    _: &[(BusinessId, Actor)],
+    make: impl FnOnce() -> F,
+) -> Arc<Vec<RawRow>> {
     let before = *log.position().borrow();
     make().await;
     Arc::new(log.raw_rows(before, 2_000).await.unwrap())
@@ -36,7 +40,13 @@ pub(crate) async fn all_rows(log: &dyn EventLog) -> Arc<Vec<RawRow>> {
 
 /// Inserts rows like those from so many callers, each waiting for its own, with group commit on one
 /// thread, into a file that has `before` rows of them already; rows per second.
-pub(crate) async fn group_commit(folder: &Path, rows: &Arc<Vec<RawRow>>, callers: usize, before: usize, n: usize) -> f64 {
+pub(crate) async fn group_commit(
+    folder: &Path,
+    rows: &Arc<Vec<RawRow>>,
+    callers: usize,
+    before: usize,
+    n: usize,
+) -> f64 {
     let connection = Connection::open(folder.join("raw.db")).unwrap();
     connection.pragma_update(None, "journal_mode", "WAL").unwrap();
     connection.pragma_update(None, "synchronous", "FULL").unwrap();
@@ -67,7 +77,11 @@ pub(crate) async fn group_commit(folder: &Path, rows: &Arc<Vec<RawRow>>, callers
     rate
 }
 
-fn write(connection: &Connection, rows: &[RawRow], mut jobs: mpsc::Receiver<(usize, oneshot::Sender<()>)>) {
+fn write(
+    connection: &Connection,
+    rows: &[RawRow],
+    mut jobs: mpsc::Receiver<(usize, oneshot::Sender<()>)>,
+) {
     while let Some(first) = jobs.blocking_recv() {
         connection.execute_batch("BEGIN IMMEDIATE").unwrap();
         let (mut next, mut done) = (Some(first), Vec::new());
@@ -81,10 +95,22 @@ fn write(connection: &Connection, rows: &[RawRow], mut jobs: mpsc::Receiver<(usi
             connection
                 .prepare_cached("INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)")
                 .unwrap()
-                .execute(params![row.business, seq, row.kind, aggregate, row.version, id, row.leaf, row.bytes])
+                .execute(params![
+                    row.business,
+                    seq,
+                    row.kind,
+                    aggregate,
+                    row.version,
+                    id,
+                    row.leaf,
+                    row.bytes
+                ])
                 .unwrap();
             connection
-                .prepare_cached("INSERT INTO heads VALUES (?1, ?2, ?3) ON CONFLICT(business) DO UPDATE SET seq = ?2, frontier = ?3")
+                .prepare_cached(
+                    "INSERT INTO heads VALUES (?1, ?2, ?3) ON CONFLICT(business) DO \
+                    UPDATE SET seq = ?2, frontier = ?3",
+                )
                 .unwrap()
                 .execute(params![row.business, seq, row.leaf])
                 .unwrap();
@@ -98,10 +124,21 @@ fn write(connection: &Connection, rows: &[RawRow], mut jobs: mpsc::Receiver<(usi
     }
 }
 
-/// The rows of the GraphQL list by hand: the same credentials, the business by its slug, the same columns.
-pub(crate) async fn plain_handler(request: HttpRequest, app: web::Data<Arc<App>>, _: web::Bytes) -> HttpResponse {
+/// The rows of the GraphQL list by hand: the same credentials, the business by its slug, the same
+/// columns.
+pub(crate) async fn plain_handler(
+    request: HttpRequest,
+    app: web::Data<Arc<App>>,
+    _: web::Bytes,
+) -> HttpResponse {
     let bearer = request.headers().get("authorization").unwrap().to_str().unwrap();
-    let principal = app.desk.directory().principal_of(bearer.trim_start_matches("Bearer ")).await.unwrap().unwrap();
+    let principal = app
+        .desk
+        .directory()
+        .principal_of(bearer.trim_start_matches("Bearer "))
+        .await
+        .unwrap()
+        .unwrap();
     let viewer = app.viewer(principal).await.unwrap();
     let business = app.business("b1").await.unwrap().filter(|b| viewer.may_see(*b)).unwrap();
     HttpResponse::Ok().json(plain_list(&app.views, &business.to_string()))
@@ -110,15 +147,20 @@ pub(crate) async fn plain_handler(request: HttpRequest, app: web::Data<Arc<App>>
 fn plain_list(views: &Views, business: &str) -> Vec<serde_json::Value> {
     views
         .read(|c| {
-            c.prepare_cached("SELECT id, team, status, next_actor, priority, revision, planned_at FROM tasks WHERE business = ? ORDER BY seq LIMIT 10")?
-                .query_map([business], |r| {
-                    Ok(serde_json::json!({
-                        "id": r.get::<_, String>(0)?, "team": r.get::<_, String>(1)?, "status": r.get::<_, String>(2)?,
-                        "nextActor": r.get::<_, Option<String>>(3)?, "priority": r.get::<_, i64>(4)?, "revision": r.get::<_, i64>(5)?,
-                        "plannedAt": r.get::<_, String>(6)?,
-                    }))
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()
+            c.prepare_cached(
+                "SELECT id, team, status, next_actor, priority, revision, planned_at \
+                FROM tasks WHERE business = ? ORDER BY seq LIMIT 10",
+            )?
+            .query_map([business], |r| {
+                Ok(serde_json::json!({
+                    "id": r.get::<_, String>(0)?, "team": r.get::<_,
+                    String>(1)?, "status": r.get::<_, String>(2)?,
+                    "nextActor": r.get::<_, Option<String>>(3)?, "priority": r.get::<_,
+                    i64>(4)?, "revision": r.get::<_, i64>(5)?,
+                    "plannedAt": r.get::<_, String>(6)?,
+                }))
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()
         })
         .unwrap()
 }

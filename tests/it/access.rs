@@ -14,23 +14,45 @@ async fn every_role_may_do_what_it_may_and_nothing_else() {
     let other = installation.business("other").await;
     let plan = json!({"title": "x", "team": "sales"});
     let policy = json!({"rules": domain::approvals::shipped_rules()});
-    for (role, plans, defines) in
-        [("owner", true, true), ("member", true, false), ("approver", false, false), ("auditor", false, false), ("service", true, false)]
-    {
+    for (role, plans, defines) in [
+        ("owner", true, true),
+        ("member", true, false),
+        ("approver", false, false),
+        ("auditor", false, false),
+        ("service", true, false),
+    ] {
         let actor = installation.principal(business, PrincipalKind::Human, Some(role)).await;
         let planned = installation.submit(&actor, business, "tasks.plan", None, plan.clone()).await;
         assert_eq!(planned.is_ok(), plans, "{role} plans");
-        let defined = installation.submit(&actor, business, "approvals.define_policy", None, policy.clone()).await;
+        let defined = installation
+            .submit(&actor, business, "approvals.define_policy", None, policy.clone())
+            .await;
         assert_eq!(defined.is_ok(), defines, "{role} defines the approval policy");
         let elsewhere = actor.clone();
         let elsewhere = commands::Actor { roles: Default::default(), ..elsewhere };
         let hidden = installation.submit(&elsewhere, other, "tasks.plan", None, plan.clone()).await;
-        assert!(matches!(hidden, Err(CommandError::NotFound(_))), "{role} does not learn that another business exists");
-        let above =
-            installation.submit(&actor, INSTALLATION, "access.grant_role", Some(actor.principal.0), json!({"business": business, "role": "owner"})).await;
+        assert!(
+            matches!(hidden, Err(CommandError::NotFound(_))),
+            "{role} does not learn that another business exists"
+        );
+        let above = installation
+            .submit(
+                &actor,
+                INSTALLATION,
+                "access.grant_role",
+                Some(actor.principal.0),
+                json!({"business": business, "role": "owner"}),
+            )
+            .await;
         assert!(matches!(above, Err(CommandError::Forbidden { .. })), "{role} gives nobody a role");
-        let unseen = installation.query_as(actor.principal, "{ businesses { slug } business(slug: \"other\") { slug } }").await;
-        assert_eq!(unseen, json!({"businesses": [{"slug": "acme"}], "business": null}), "{role} sees its own business only");
+        let unseen = installation
+            .query_as(actor.principal, "{ businesses { slug } business(slug: \"other\") { slug } }")
+            .await;
+        assert_eq!(
+            unseen,
+            json!({"businesses": [{"slug": "acme"}], "business": null}),
+            "{role} sees its own business only"
+        );
     }
 }
 
@@ -46,11 +68,19 @@ async fn two_keys_work_at_once_so_that_one_can_replace_the_other() {
     let directory = installation.app.desk.directory();
     assert_eq!(directory.principal_of(first.reveal()).await.unwrap(), Some(actor.principal));
     assert_eq!(directory.principal_of(second.reveal()).await.unwrap(), Some(actor.principal));
-    installation.must(INSTALLATION, "access.revoke_key", Some(actor.principal.0), json!({"key": first_id})).await;
+    installation
+        .must(INSTALLATION, "access.revoke_key", Some(actor.principal.0), json!({"key": first_id}))
+        .await;
     assert_eq!(directory.principal_of(first.reveal()).await.unwrap(), None);
     assert_eq!(directory.principal_of(second.reveal()).await.unwrap(), Some(actor.principal));
     let operator = installation.app.operator_in(INSTALLATION).await.unwrap();
-    let unknown = installation.submit(&operator, INSTALLATION, "access.grant_role", Some(Uuid::now_v7()), json!({"business": business, "role": "owner"}));
+    let unknown = installation.submit(
+        &operator,
+        INSTALLATION,
+        "access.grant_role",
+        Some(Uuid::now_v7()),
+        json!({"business": business, "role": "owner"}),
+    );
     assert_eq!(unknown.await.unwrap_err().name(), "unknown");
     assert!(!format!("{first:?}").contains(first.reveal()));
 }
@@ -60,17 +90,26 @@ async fn nobody_registers_their_way_into_what_is_open_already() {
     let installation = Installation::new().await;
     let victim = installation.business("victim").await;
     let stranger = installation.principal(victim, PrincipalKind::Human, None).await;
-    for (business, id) in [(victim, None), (INSTALLATION, Some(victim.0)), (INSTALLATION, Some(Uuid::nil()))] {
-        let taken = installation.submit(&stranger, business, "businesses.register", id, json!({"slug": "fresh"})).await;
+    for (business, id) in
+        [(victim, None), (INSTALLATION, Some(victim.0)), (INSTALLATION, Some(Uuid::nil()))]
+    {
+        let taken = installation
+            .submit(&stranger, business, "businesses.register", id, json!({"slug": "fresh"}))
+            .await;
         assert!(matches!(taken, Err(CommandError::Forbidden { .. })), "{taken:?}");
     }
     let operator = installation.app.operator_in(INSTALLATION).await.unwrap();
-    let again = installation.submit(&operator, victim, "businesses.register", None, json!({"slug": "fresh"})).await;
+    let again = installation
+        .submit(&operator, victim, "businesses.register", None, json!({"slug": "fresh"}))
+        .await;
     assert_eq!(again.unwrap_err().name(), "exists");
     let unseen = installation.query_as(stranger.principal, "{ businesses { slug } }").await;
     assert_eq!(unseen, json!({"businesses": []}), "nothing was granted on the way");
     assert_eq!(installation.app.business("fresh").await.unwrap(), None, "and no slug was claimed");
-    let own = installation.submit(&stranger, INSTALLATION, "businesses.register", None, json!({"slug": "fresh"})).await.unwrap();
+    let own = installation
+        .submit(&stranger, INSTALLATION, "businesses.register", None, json!({"slug": "fresh"}))
+        .await
+        .unwrap();
     let seen = installation.query_as(stranger.principal, "{ businesses { slug id } }").await;
     assert_eq!(seen["businesses"][0]["id"], json!(own.business));
 }
@@ -80,9 +119,19 @@ async fn only_who_may_speak_for_others_does() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
     let member = installation.principal(business, PrincipalKind::Human, Some("member")).await;
-    let mut plan = commands::Submission::new(business, member.clone(), "k", "tasks.plan", None, &json!({"title": "x", "team": "hr"}));
+    let mut plan = commands::Submission::new(
+        business,
+        member.clone(),
+        "k",
+        "tasks.plan",
+        None,
+        &json!({"title": "x", "team": "hr"}),
+    );
     plan.on_behalf_of = Some(server::app::operator());
-    assert!(matches!(installation.app.desk.submit(plan.clone()).await, Err(CommandError::Forbidden { .. })));
+    assert!(matches!(
+        installation.app.desk.submit(plan.clone()).await,
+        Err(CommandError::Forbidden { .. })
+    ));
     plan.on_behalf_of = Some(member.principal);
     installation.app.desk.submit(plan.clone()).await.unwrap();
     // A service speaks for those who belong to the business: an operator from above does not.
@@ -92,7 +141,10 @@ async fn only_who_may_speak_for_others_does() {
     installation.must(INSTALLATION, "access.add_principal", Some(outside), add).await;
     (plan.actor, plan.key) = (service, "k2".to_owned());
     plan.on_behalf_of = Some(domain::PrincipalId(outside));
-    assert_eq!(installation.app.desk.submit(plan.clone()).await.unwrap_err().name(), "principal_unknown");
+    assert_eq!(
+        installation.app.desk.submit(plan.clone()).await.unwrap_err().name(),
+        "principal_unknown"
+    );
     plan.on_behalf_of = Some(member.principal);
     installation.app.desk.submit(plan).await.unwrap();
 }

@@ -1,8 +1,10 @@
-//! What GraphQL answers is what an aggregate folds into: one of each kind with its fields filled, the
-//! answer compared with the state that the rules see, not with the same view built twice.
+//! What GraphQL answers is what an aggregate folds into: one of each kind with its fields filled,
+//! the answer compared with the state that the rules see, not with the same view built twice.
 
 use domain::AggregateId;
-use domain::ids::{AgentId, ApprovalId, BudgetId, CallId, DecisionId, DocumentId, ExportId, FactId, KpiId, TaskId};
+use domain::ids::{
+    AgentId, ApprovalId, BudgetId, CallId, DecisionId, DocumentId, ExportId, FactId, KpiId, TaskId,
+};
 use domain::tasks::Status;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -16,13 +18,17 @@ struct Work {
 }
 
 const ASK: &str = "{ business(slug: \"acme\") { phase owner currency
-  agents(first: 30) { nodes { id status team role owner principal permissions concurrency skills model promptVersion } }
-  tasks(first: 30) { nodes { id status team nextActor revision fencingToken leaseAgent leaseExpiresAt producer artifactDigest reworkRounds attemptsFailed
+  agents(first: 30) { nodes { id status team role owner principal permissions concurrency skills \
+  model promptVersion } }
+  tasks(first: 30) { nodes { id status team nextActor revision fencingToken leaseAgent \
+  leaseExpiresAt producer artifactDigest reworkRounds attemptsFailed
     recordedActivities(first: 1) { totalCount } } }
   decisions(first: 30) { nodes { id status agent supersededBy } }
-  approvals(first: 30) { nodes { id status commandType target approvalPolicyVersion quorum roles requestedBy expiresAt escalated builtIn task
+  approvals(first: 30) { nodes { id status commandType target approvalPolicyVersion quorum roles \
+  requestedBy expiresAt escalated builtIn task
     votes { voter choice delegatedBy } } }
-  budgets(first: 30) { nodes { id scope window limit { amount currency } periods { period reserved spent } } }
+  budgets(first: 30) { nodes { id scope window limit { amount currency } periods { period reserved \
+  spent } } }
   calls(first: 30) { nodes { id status agent task connector costMax { amount currency } } }
   memory(first: 30, history: true) { nodes { id item status revision agent } }
   exports(first: 30) { nodes { id } }
@@ -45,10 +51,22 @@ impl Work {
     /// One task in every status there is.
     async fn tasks(cast: &Cast) {
         let (installation, business) = (cast.installation(), cast.business);
-        let (a, q) = (cast.person("agent", "").agent.unwrap(), cast.person("qa", "").agent.unwrap());
-        let must = async |command: &str, id: Uuid, data: Value| installation.must(business, command, Some(id), data).await;
+        let (a, q) =
+            (cast.person("agent", "").agent.unwrap(), cast.person("qa", "").agent.unwrap());
+        let must = async |command: &str, id: Uuid, data: Value| {
+            installation.must(business, command, Some(id), data).await
+        };
         let plan = async |waits: Vec<Uuid>| {
-            installation.must(business, "tasks.plan", None, json!({"title": "t", "team": "sales", "depends_on": waits})).await.events[0].id
+            installation
+                .must(
+                    business,
+                    "tasks.plan",
+                    None,
+                    json!({"title": "t", "team": "sales", "depends_on": waits}),
+                )
+                .await
+                .events[0]
+                .id
         };
         let offered = async || {
             let id = plan(Vec::new()).await;
@@ -62,8 +80,16 @@ impl Work {
         };
         let submitted = async || {
             let id = leased().await;
-            let receipt = must("tasks.submit", id, json!({"agent": a, "fencing_token": 1, "result": "r"})).await;
-            let stored = installation.app.log.find(business, receipt.events[0].event_id).await.unwrap().unwrap();
+            let receipt =
+                must("tasks.submit", id, json!({"agent": a, "fencing_token": 1, "result": "r"}))
+                    .await;
+            let stored = installation
+                .app
+                .log
+                .find(business, receipt.events[0].event_id)
+                .await
+                .unwrap()
+                .unwrap();
             let stored: Value = serde_json::from_slice(&stored.bytes).unwrap();
             (id, stored["data"]["artifact"]["digest"].clone())
         };
@@ -71,10 +97,20 @@ impl Work {
         must("tasks.record_activity", first, json!({"activity": "x"})).await;
         plan(vec![first]).await;
         let (done, digest) = submitted().await;
-        must("tasks.review", done, json!({"reviewer": q, "artifact_digest": digest, "verdict": "passed"})).await;
+        must(
+            "tasks.review",
+            done,
+            json!({"reviewer": q, "artifact_digest": digest, "verdict": "passed"}),
+        )
+        .await;
         plan(vec![done, first]).await;
         let (again, digest) = submitted().await;
-        must("tasks.review", again, json!({"reviewer": q, "artifact_digest": digest, "verdict": "changes_requested"})).await;
+        must(
+            "tasks.review",
+            again,
+            json!({"reviewer": q, "artifact_digest": digest, "verdict": "changes_requested"}),
+        )
+        .await;
         offered().await;
         leased().await;
         submitted().await;
@@ -93,14 +129,34 @@ impl Work {
             let id = Uuid::now_v7();
             let budget = cast.must_by(&owner, "budgets.reserve", Some(id), amount).await;
             match n {
-                1 => drop(cast.must_by(&owner, "budgets.settle", Some(budget), json!({"reservation": id, "amount": eur("0.5")})).await),
-                2 => drop(cast.must_by(&owner, "budgets.release", Some(budget), json!({"reservation": id})).await),
+                1 => drop(
+                    cast.must_by(
+                        &owner,
+                        "budgets.settle",
+                        Some(budget),
+                        json!({"reservation": id, "amount": eur("0.5")}),
+                    )
+                    .await,
+                ),
+                2 => drop(
+                    cast.must_by(
+                        &owner,
+                        "budgets.release",
+                        Some(budget),
+                        json!({"reservation": id}),
+                    )
+                    .await,
+                ),
                 _ => {}
             }
         }
-        let call =
-            json!({"connector": "slack", "operation": "conversations.history", "class": "read", "arguments": {}, "agent": agent.agent, "cost_max": eur("2")});
-        for outcome in [None, Some(("integrations.succeed_call", json!({"cost": eur("3")}))), Some(("integrations.fail_call", json!({"error": "x"})))] {
+        let call = json!({"connector": "slack", "operation": "conversations.history",
+            "class": "read", "arguments": {}, "agent": agent.agent, "cost_max": eur("2")});
+        for outcome in [
+            None,
+            Some(("integrations.succeed_call", json!({"cost": eur("3")}))),
+            Some(("integrations.fail_call", json!({"error": "x"}))),
+        ] {
             let id = cast.must_by(&agent, "integrations.intend_call", None, call.clone()).await;
             if let Some((command, data)) = outcome {
                 cast.must_by(&agent, command, Some(id), data).await;
@@ -115,9 +171,22 @@ impl Work {
         cast.must_by(&agent, "memory.revise_fact", Some(known), json!({"statement": "y"})).await;
         let other = cast.must_by(&agent, "memory.record_fact", None, fact).await;
         cast.must_by(&agent, "memory.supersede_fact", Some(known), json!({"by": other})).await;
-        cast.must_by(&owner, "memory.add_document", None, json!({"title": "d", "text": "# a\nb"})).await;
-        cast.must_by(&owner, "operations.record_export", None, json!({"format": "csv", "events": 1, "digest": "0".repeat(64), "root": "0".repeat(64)})).await;
-        cast.must_by(&owner, "metrics.set_target", None, json!({"kpi": "throughput", "target": "7"})).await;
+        cast.must_by(&owner, "memory.add_document", None, json!({"title": "d", "text": "# a\nb"}))
+            .await;
+        cast.must_by(
+            &owner,
+            "operations.record_export",
+            None,
+            json!({"format": "csv", "events": 1, "digest": "0".repeat(64), "root": "0".repeat(64)}),
+        )
+        .await;
+        cast.must_by(
+            &owner,
+            "metrics.set_target",
+            None,
+            json!({"kpi": "throughput", "target": "7"}),
+        )
+        .await;
         let idle = cast.fresh_agent().await;
         cast.must_by(&owner, "agents.suspend", Some(idle), json!({"reason": "x"})).await;
     }
@@ -129,10 +198,19 @@ impl Work {
         let mut rules = json!(domain::approvals::shipped_rules());
         rules[1]["roles"] = json!(["approver"]);
         rules[1]["quorum"] = json!(2);
-        cast.installation().approved(cast.business, "approvals.define_policy", cast.business.0, json!({"rules": rules})).await;
+        cast.installation()
+            .approved(
+                cast.business,
+                "approvals.define_policy",
+                cast.business.0,
+                json!({"rules": rules}),
+            )
+            .await;
         let ask = async || {
-            let pay = json!({"connector": "bank", "operation": "pay", "class": "spending", "arguments": {}, "cost_max": eur("1")});
-            let command = json!({"type": "integrations.intend_call", "id": Uuid::now_v7(), "data": pay});
+            let pay = json!({"connector": "bank", "operation": "pay", "class": "spending",
+                "arguments": {}, "cost_max": eur("1")});
+            let command =
+                json!({"type": "integrations.intend_call", "id": Uuid::now_v7(), "data": pay});
             cast.must_by(&owner, "approvals.request", None, json!({"command": command})).await
         };
         let escalated = ask().await;
@@ -140,7 +218,8 @@ impl Work {
         let voted = ask().await;
         cast.must_by(&approver, "approvals.vote", Some(voted), json!({"choice": "approve"})).await;
         let rejected = ask().await;
-        cast.must_by(&approver, "approvals.vote", Some(rejected), json!({"choice": "reject"})).await;
+        cast.must_by(&approver, "approvals.vote", Some(rejected), json!({"choice": "reject"}))
+            .await;
         cast.must_by(&owner, "approvals.withdraw", Some(ask().await), json!({})).await;
     }
 
@@ -148,7 +227,8 @@ impl Work {
     where
         I::State: Clone,
     {
-        let loaded = self.cast.installation().app.log.load(self.cast.business, id.into()).await.unwrap();
+        let loaded =
+            self.cast.installation().app.log.load(self.cast.business, id.into()).await.unwrap();
         assert!(loaded.version > 0, "{:?} has no events", id.into());
         I::state_in(&loaded.state).unwrap().clone()
     }
@@ -179,7 +259,9 @@ async fn tasks_are_what_they_fold_into_and_somebody_always_acts_next() {
             }
         }
         let next = match status {
-            Status::Planned => Some(waits_for.map_or("human:owner".to_owned(), |id| format!("waiting:{id}"))),
+            Status::Planned => {
+                Some(waits_for.map_or("human:owner".to_owned(), |id| format!("waiting:{id}")))
+            }
             Status::Offered => Some("team:sales/producer".to_owned()),
             Status::Leased => Some(format!("agent:{}", task.lease.unwrap().agent)),
             Status::Submitted => Some("team:sales/qa".to_owned()),
@@ -188,9 +270,13 @@ async fn tasks_are_what_they_fold_into_and_somebody_always_acts_next() {
             Status::Completed | Status::Failed | Status::Cancelled => None,
         };
         let wanted = json!({
-            "id": row["id"], "status": status, "team": task.team, "nextActor": next, "revision": task.revision, "fencingToken": task.fencing_token,
-            "leaseAgent": task.lease.map(|l| l.agent), "leaseExpiresAt": task.lease.map(|l| l.expires_at), "producer": task.submission.map(|s| s.producer),
-            "artifactDigest": task.submission.map(|s| s.artifact_digest), "reworkRounds": task.rework_rounds, "attemptsFailed": task.attempts_failed,
+            "id": row["id"], "status": status, "team": task.team, "nextActor": next,
+            "revision": task.revision, "fencingToken": task.fencing_token,
+            "leaseAgent": task.lease.map(|l| l.agent),
+            "leaseExpiresAt": task.lease.map(|l| l.expires_at),
+            "producer": task.submission.map(|s| s.producer),
+            "artifactDigest": task.submission.map(|s| s.artifact_digest),
+            "reworkRounds": task.rework_rounds, "attemptsFailed": task.attempts_failed,
             "recordedActivities": {"totalCount": task.activities},
         });
         assert_eq!(row, wanted);
@@ -203,20 +289,32 @@ async fn approvals_are_what_they_fold_into() {
     let work = Work::done().await;
     for row in work.rows("approvals") {
         let a = work.state(ApprovalId(id(&row))).await;
-        let votes: std::collections::BTreeMap<_, _> =
-            row["votes"].as_array().unwrap().iter().map(|v| (v["delegatedBy"].as_str().or(v["voter"].as_str()).unwrap(), &v["choice"])).collect();
-        let wanted: std::collections::BTreeMap<_, _> = a.votes.iter().map(|(right, vote)| (right.to_string(), json!(vote.choice))).collect();
+        let votes: std::collections::BTreeMap<_, _> = row["votes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| (v["delegatedBy"].as_str().or(v["voter"].as_str()).unwrap(), &v["choice"]))
+            .collect();
+        let wanted: std::collections::BTreeMap<_, _> =
+            a.votes.iter().map(|(right, vote)| (right.to_string(), json!(vote.choice))).collect();
         assert!(votes.iter().map(|(p, c)| (p.to_string(), (*c).clone())).eq(wanted), "{row}");
         let mut row = row;
         row["votes"] = json!(null);
         let wanted = json!({
-            "id": row["id"], "status": a.status, "commandType": a.command_type, "target": a.target, "approvalPolicyVersion": a.approval_policy_version,
-            "quorum": a.quorum, "roles": a.roles, "requestedBy": a.requested_by, "expiresAt": a.expires_at, "escalated": a.escalated, "builtIn": a.built_in,
+            "id": row["id"], "status": a.status, "commandType": a.command_type, "target": a.target,
+            "approvalPolicyVersion": a.approval_policy_version,
+            "quorum": a.quorum, "roles": a.roles, "requestedBy": a.requested_by,
+            "expiresAt": a.expires_at, "escalated": a.escalated, "builtIn": a.built_in,
             "task": a.task, "votes": null,
         });
         assert_eq!(row, wanted);
     }
-    assert!(work.rows("approvals").iter().any(|a| a["escalated"] == json!(true) && a["roles"].as_array().unwrap().len() > 1), "one was opened to others");
+    assert!(
+        work.rows("approvals")
+            .iter()
+            .any(|a| a["escalated"] == json!(true) && a["roles"].as_array().unwrap().len() > 1),
+        "one was opened to others"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,19 +322,34 @@ async fn budgets_and_calls_are_what_they_fold_into() {
     let work = Work::done().await;
     for row in work.rows("budgets") {
         let b = work.state(BudgetId(id(&row))).await;
-        assert_eq!((row["limit"].clone(), row["scope"].as_str().unwrap()), (json!(b.limit), b.scope.as_ref().unwrap().to_string().as_str()));
+        assert_eq!(
+            (row["limit"].clone(), row["scope"].as_str().unwrap()),
+            (json!(b.limit), b.scope.as_ref().unwrap().to_string().as_str())
+        );
         assert_eq!(row["window"], json!(b.window));
         for period in row["periods"].as_array().unwrap() {
-            let amount = |name: &str| period[name].as_str().unwrap().parse::<domain::values::Amount>().unwrap();
+            let amount = |name: &str| {
+                period[name].as_str().unwrap().parse::<domain::values::Amount>().unwrap()
+            };
             let name = period["period"].as_str().unwrap();
-            let open = b.reservations.values().filter(|r| r.period == name).try_fold(domain::values::Amount::ZERO, |sum, r| sum.plus(r.amount)).unwrap();
+            let open = b
+                .reservations
+                .values()
+                .filter(|r| r.period == name)
+                .try_fold(domain::values::Amount::ZERO, |sum, r| sum.plus(r.amount))
+                .unwrap();
             assert_eq!(amount("reserved"), open, "what is set aside: {row}");
-            assert_eq!(amount("reserved").plus(amount("spent")).unwrap(), b.used_in(name), "what is set aside or spent: {row}");
+            assert_eq!(
+                amount("reserved").plus(amount("spent")).unwrap(),
+                b.used_in(name),
+                "what is set aside or spent: {row}"
+            );
         }
     }
     for row in work.rows("calls") {
         let c = work.state(CallId(id(&row))).await;
-        let wanted = json!({"id": row["id"], "status": c.status, "agent": c.agent, "task": c.task, "connector": c.connector, "costMax": c.cost_max});
+        let wanted = json!({"id": row["id"], "status": c.status, "agent": c.agent, "task": c.task,
+            "connector": c.connector, "costMax": c.cost_max});
         assert_eq!(row, wanted);
     }
 }
@@ -245,20 +358,30 @@ async fn budgets_and_calls_are_what_they_fold_into() {
 async fn agents_decisions_memory_and_the_business_are_what_they_fold_into() {
     let work = Work::done().await;
     let business = work.state(work.cast.business).await;
-    let (phase, owner, currency) = (&work.answer["phase"], &work.answer["owner"], &work.answer["currency"]);
-    assert_eq!((phase, owner, currency), (&json!(business.phase), &json!(business.owner), &json!(business.currency)));
+    let (phase, owner, currency) =
+        (&work.answer["phase"], &work.answer["owner"], &work.answer["currency"]);
+    assert_eq!(
+        (phase, owner, currency),
+        (&json!(business.phase), &json!(business.owner), &json!(business.currency))
+    );
     for row in work.rows("agents") {
         let a = work.state(AgentId(id(&row))).await;
         let runtime = a.runtime.unwrap();
         let wanted = json!({
-            "id": row["id"], "status": a.status, "team": a.team, "role": a.role, "owner": a.owner, "principal": a.principal, "permissions": a.permissions,
-            "concurrency": a.concurrency, "skills": a.skills, "model": runtime.model, "promptVersion": runtime.prompt_version,
+            "id": row["id"], "status": a.status, "team": a.team, "role": a.role, "owner": a.owner,
+            "principal": a.principal, "permissions": a.permissions,
+            "concurrency": a.concurrency, "skills": a.skills, "model": runtime.model,
+            "promptVersion": runtime.prompt_version,
         });
         assert_eq!(row, wanted);
     }
     for row in work.rows("decisions") {
         let d = work.state(DecisionId(id(&row))).await;
-        assert_eq!(row, json!({"id": row["id"], "status": d.status, "agent": d.agent, "supersededBy": d.superseded_by}));
+        assert_eq!(
+            row,
+            json!({"id": row["id"], "status": d.status, "agent": d.agent,
+                "supersededBy": d.superseded_by})
+        );
     }
     // Of a fact that was revised every version is a row; the last one is what it folds into.
     let mut last = std::collections::BTreeMap::new();
@@ -268,12 +391,18 @@ async fn agents_decisions_memory_and_the_business_are_what_they_fold_into() {
             assert_eq!(row["status"], json!(work.state(DocumentId(id)).await.status));
         } else {
             let f = work.state(FactId(id)).await;
-            assert_eq!((&row["status"], &row["revision"], &row["agent"]), (&json!(f.status), &json!(f.revision), &json!(f.agent)));
+            assert_eq!(
+                (&row["status"], &row["revision"], &row["agent"]),
+                (&json!(f.status), &json!(f.revision), &json!(f.agent))
+            );
         }
     }
     for row in work.rows("exports") {
         assert!(work.state(ExportId(id(&row))).await.recorded);
     }
     let kpi = work.state(KpiId::of(work.cast.business, "throughput")).await;
-    assert_eq!((work.answer["kpis"][0]["target"].as_f64(), kpi.target.unwrap().to_string().as_str()), (Some(7.0), "7"));
+    assert_eq!(
+        (work.answer["kpis"][0]["target"].as_f64(), kpi.target.unwrap().to_string().as_str()),
+        (Some(7.0), "7")
+    );
 }

@@ -12,10 +12,21 @@ async fn a_consumed_approval_is_shown_with_its_votes() {
     for phase in ["planning", "approved", "building"] {
         installation.must(business, "businesses.advance", None, json!({"to": phase})).await;
     }
-    installation.approved(business, "businesses.advance", business.0, json!({"to": "operating"})).await;
-    let view = installation.query("{ business(slug: \"acme\") { phase approvals { nodes { status votes { choice yes } rule } } } }").await;
+    installation
+        .approved(business, "businesses.advance", business.0, json!({"to": "operating"}))
+        .await;
+    let view = installation
+        .query(
+            "{ business(slug: \"acme\") { phase approvals { nodes { status \
+        votes { choice yes } rule } } } }",
+        )
+        .await;
     assert_eq!(view["business"]["phase"], "operating");
-    assert_eq!(view["business"]["approvals"]["nodes"][0], json!({"status": "consumed", "rule": "launch", "votes": [{"choice": "approve", "yes": true}]}));
+    assert_eq!(
+        view["business"]["approvals"]["nodes"][0],
+        json!({"status": "consumed", "rule": "launch", "votes": [{"choice": "approve",
+            "yes": true}]})
+    );
     installation.views_are_rebuilt_alike().await;
 }
 
@@ -26,20 +37,46 @@ async fn one_question_shows_request_votes_command_and_outcome() {
     let operator = installation.app.operator_in(business).await.unwrap();
     let pay = json!({"connector": "bank", "operation": "pay", "class": "read", "arguments": {}});
     let call = Uuid::now_v7();
-    let refused = installation.submit(&operator, business, "integrations.intend_call", Some(call), pay.clone()).await.unwrap_err();
-    assert!(refused.to_string().contains(&call.to_string()), "the refusal names the id to send: {refused}");
+    let refused = installation
+        .submit(&operator, business, "integrations.intend_call", Some(call), pay.clone())
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains(&call.to_string()),
+        "the refusal names the id to send: {refused}"
+    );
     installation.approved(business, "integrations.intend_call", call, pay).await;
     installation.must(business, "integrations.succeed_call", Some(call), json!({})).await;
-    let query = "{ business(slug: \"acme\") { events(type: \"approvals.requested\", first: 1) { nodes { correlated(first: 20) { nodes { eventId type causation } } } } } }";
-    let thread = installation.query(query).await["business"]["events"]["nodes"][0]["correlated"]["nodes"].clone();
-    let types: Vec<_> = thread.as_array().unwrap().iter().map(|e| e["type"].as_str().unwrap()).collect();
+    let query = "{ business(slug: \"acme\") { events(type: \"approvals.requested\", first: 1) { \
+        nodes { correlated(first: 20) { nodes { eventId type causation } } } } } }";
+    let thread =
+        installation.query(query).await["business"]["events"]["nodes"][0]["correlated"]["nodes"]
+            .clone();
+    let types: Vec<_> =
+        thread.as_array().unwrap().iter().map(|e| e["type"].as_str().unwrap()).collect();
     assert_eq!(
         types,
-        ["approvals.requested", "approvals.voted", "approvals.granted", "integrations.call_intended", "approvals.consumed", "integrations.call_succeeded"]
+        [
+            "approvals.requested",
+            "approvals.voted",
+            "approvals.granted",
+            "integrations.call_intended",
+            "approvals.consumed",
+            "integrations.call_succeeded"
+        ]
     );
-    assert_eq!(thread[3]["causation"], thread[2]["eventId"], "the grant is the cause of the command");
-    let stored = installation.query("{ business(slug: \"acme\") { calls { nodes { class dataClass } } } }").await;
-    assert_eq!(stored["business"]["calls"]["nodes"][0], json!({"class": "spending", "dataClass": "restricted"}), "what the caller called reading");
+    assert_eq!(
+        thread[3]["causation"], thread[2]["eventId"],
+        "the grant is the cause of the command"
+    );
+    let stored = installation
+        .query("{ business(slug: \"acme\") { calls { nodes { class dataClass } } } }")
+        .await;
+    assert_eq!(
+        stored["business"]["calls"]["nodes"][0],
+        json!({"class": "spending", "dataClass": "restricted"}),
+        "what the caller called reading"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,34 +84,68 @@ async fn forgetting_the_business_itself_takes_a_second_human() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
     let operator = installation.app.operator_in(business).await.unwrap();
-    let alone = installation.app.forget_subject(business, operator.clone(), business.as_subject(), None).await.unwrap_err();
+    let alone = installation
+        .app
+        .forget_subject(business, operator.clone(), business.as_subject(), None)
+        .await
+        .unwrap_err();
     assert!(alone.to_string().contains("businesses.forget"), "{alone}");
-    let refused = installation.submit(&operator, business, "businesses.forget", None, json!({})).await.unwrap_err();
+    let refused = installation
+        .submit(&operator, business, "businesses.forget", None, json!({}))
+        .await
+        .unwrap_err();
     assert_eq!(refused.name(), "approval_required");
     let idea = "{ business(slug: \"acme\") { idea { text } } }";
     assert_eq!(installation.query(idea).await["business"]["idea"]["text"], "canary-idea");
-    let approval = installation.approval_of(business, "businesses.forget", business.0, &json!({})).await;
-    let mut forget = Submission::new(business, operator, installation.key(), "businesses.forget", Some(business.0), &json!({}));
+    let approval =
+        installation.approval_of(business, "businesses.forget", business.0, &json!({})).await;
+    let mut forget = Submission::new(
+        business,
+        operator,
+        installation.key(),
+        "businesses.forget",
+        Some(business.0),
+        &json!({}),
+    );
     forget.approval_id = Some(domain::ids::ApprovalId(approval));
     // What the sender says it belongs to does not tear it from its request.
-    (forget.correlation, forget.causation) = (Some(Uuid::now_v7()), Some(domain::ids::EventId(Uuid::now_v7())));
+    (forget.correlation, forget.causation) =
+        (Some(Uuid::now_v7()), Some(domain::ids::EventId(Uuid::now_v7())));
     let receipt = installation.app.submit(forget.clone()).await.unwrap();
-    assert_eq!(receipt.events.iter().map(|e| e.r#type.as_str()).collect::<Vec<_>>(), ["privacy.subject_forgotten", "approvals.consumed"]);
+    assert_eq!(
+        receipt.events.iter().map(|e| e.r#type.as_str()).collect::<Vec<_>>(),
+        ["privacy.subject_forgotten", "approvals.consumed"]
+    );
     let log = installation.app.log.read_business(business, 0, 100).await.unwrap();
-    let stored = |name: &str| log.iter().map(|r| r.stored().unwrap()).find(|s| s.r#type == name).unwrap();
-    let (requested, granted, consumed) = (stored("approvals.requested"), stored("approvals.granted"), stored("approvals.consumed"));
-    assert_eq!((consumed.correlation, consumed.causation), (requested.correlation, Some(granted.event_id)));
+    let stored =
+        |name: &str| log.iter().map(|r| r.stored().unwrap()).find(|s| s.r#type == name).unwrap();
+    let (requested, granted, consumed) =
+        (stored("approvals.requested"), stored("approvals.granted"), stored("approvals.consumed"));
+    assert_eq!(
+        (consumed.correlation, consumed.causation),
+        (requested.correlation, Some(granted.event_id))
+    );
     assert_eq!(installation.query(idea).await["business"]["idea"]["text"], "forgotten");
     assert!(installation.app.submit(forget).await.unwrap().repeated);
-    installation.must(business, "tasks.plan", None, json!({"title": "work goes on", "team": "hr"})).await;
+    installation
+        .must(business, "tasks.plan", None, json!({"title": "work goes on", "team": "hr"}))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_of_before_these_checks_still_counts_and_is_shown_with_its_faults() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    installation.must(business, "approvals.define_policy", None, json!({"rules": domain::approvals::shipped_rules()})).await;
-    // The next one as an older program stored it: a rule for a command that does not exist, in a v1 event.
+    installation
+        .must(
+            business,
+            "approvals.define_policy",
+            None,
+            json!({"rules": domain::approvals::shipped_rules()}),
+        )
+        .await;
+    // The next one as an older program stored it: a rule for a command that does not exist, in a v1
+    // event.
     let id = domain::AggregateRef::new(domain::Kind::ApprovalPolicy, business.0);
     let first = installation.app.log.read_aggregate(business, id, 0, 1).await.unwrap().remove(0);
     let mut event: Value = serde_json::from_slice(&first.bytes).unwrap();
@@ -82,15 +153,34 @@ async fn a_policy_of_before_these_checks_still_counts_and_is_shown_with_its_faul
     (event["version"], event["event_id"], event["schema"]) = (json!(2), json!(event_id), json!(1));
     event.as_object_mut().unwrap().remove("request");
     event.as_object_mut().unwrap().remove("sealed");
-    let rule = json!({"name": "typo", "when": {"command_types": ["budgets.rise"]}, "quorum": 1, "roles": ["member"], "separation_of_duties": true,
+    let rule = json!({"name": "typo", "when": {"command_types": ["budgets.rise"]}, "quorum": 1,
+        "roles": ["member"], "separation_of_duties": true,
         "expires_after_seconds": 60, "escalate_to": []});
     event["data"] = json!({"approval_policy_version": 2, "rules": [rule]});
     let bytes = proof::canonical::to_bytes(&event).unwrap();
-    let new = event_log::NewEvent { aggregate: id, version: 2, event_id: domain::ids::EventId(event_id), bytes };
-    let append = event_log::Append { business, reads: Vec::new(), events: vec![new], chain: None, keys: None };
+    let new = event_log::NewEvent {
+        aggregate: id,
+        version: 2,
+        event_id: domain::ids::EventId(event_id),
+        bytes,
+    };
+    let append = event_log::Append {
+        business,
+        reads: Vec::new(),
+        events: vec![new],
+        chain: None,
+        keys: None,
+    };
     installation.app.log.append(append).await.unwrap();
     let query = "{ business(slug: \"acme\") { approvalPolicy { version faults { rule fault } } } }";
     let policy = installation.query(query).await["business"]["approvalPolicy"].clone();
-    assert_eq!((policy["version"].as_i64(), policy["faults"].as_array().unwrap().len()), (Some(2), 2), "{policy}");
-    assert!(policy["faults"][0]["fault"].as_str().unwrap().contains("did you mean `budgets.raise`"), "{policy}");
+    assert_eq!(
+        (policy["version"].as_i64(), policy["faults"].as_array().unwrap().len()),
+        (Some(2), 2),
+        "{policy}"
+    );
+    assert!(
+        policy["faults"][0]["fault"].as_str().unwrap().contains("did you mean `budgets.raise`"),
+        "{policy}"
+    );
 }

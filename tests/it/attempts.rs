@@ -1,4 +1,5 @@
-//! Who tried what: nobody pushes another's attempts out, and strangers write into no business's list.
+//! Who tried what: nobody pushes another's attempts out, and strangers write into no business's
+//! list.
 
 use commands::Actor;
 use domain::access::PrincipalKind;
@@ -42,15 +43,26 @@ async fn caps_hold(attempts: &Attempts, caps: Caps) {
     let one = of(attempts, 1).await;
     let by = |actor: u128| one.iter().filter(|a| a.actor.0 == Uuid::from_u128(actor)).count();
     assert_eq!(by(1), 5, "what was done is still on record");
-    assert!(by(2) >= principal && by(2) <= principal + usize::try_from(caps.prune_every).unwrap(), "{}", by(2));
+    assert!(
+        by(2) >= principal && by(2) <= principal + usize::try_from(caps.prune_every).unwrap(),
+        "{}",
+        by(2)
+    );
     assert_eq!(of(attempts, 2).await.len(), 5, "another business's attempts are not touched");
     // What is accepted has a cap of its own.
     for n in 0..kept * 4 {
         attempts.keep(attempt(1, 1, 1_000_000 + n, "accepted")).await;
     }
     let accepted = of(attempts, 1).await.iter().filter(|a| a.outcome == "accepted").count();
-    assert!(accepted >= caps.per_business && accepted <= caps.per_business + usize::try_from(caps.prune_every).unwrap(), "{accepted}");
-    assert!(of(attempts, 1).await.iter().any(|a| a.actor.0 == Uuid::from_u128(2)), "nor does what is accepted push out what was refused");
+    assert!(
+        accepted >= caps.per_business
+            && accepted <= caps.per_business + usize::try_from(caps.prune_every).unwrap(),
+        "{accepted}"
+    );
+    assert!(
+        of(attempts, 1).await.iter().any(|a| a.actor.0 == Uuid::from_u128(2)),
+        "nor does what is accepted push out what was refused"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +79,10 @@ async fn the_same_in_postgresql() {
     let url = tests::postgres::database().await;
     let log = event_log::postgres::PostgresLog::open(&url).await.unwrap();
     let mut owner = tests::postgres::connect(&url).await;
-    let caps = format!("UPDATE minutebook.attempt_caps SET per_business = {}, per_principal = {}", CAPS.per_business, CAPS.per_principal);
+    let caps = format!(
+        "UPDATE minutebook.attempt_caps SET per_business = {}, per_principal = {}",
+        CAPS.per_business, CAPS.per_principal
+    );
     sqlx::Executor::execute(&mut owner, caps.as_str()).await.unwrap();
     let attempts = Attempts::in_postgres_with(&log, CAPS);
     caps_hold(&attempts, CAPS).await;
@@ -80,13 +95,31 @@ async fn a_stranger_writes_into_no_business_list() {
     let victim = installation.business("acme").await;
     let stranger = installation.principal(victim, PrincipalKind::Human, None).await;
     assert_eq!(stranger, Actor { roles: std::collections::BTreeSet::new(), ..stranger.clone() });
-    for (business, command, id) in [(victim, "tasks.plan", None), (victim, "businesses.register", None), (INSTALLATION, "businesses.register", Some(victim.0))]
-    {
-        installation.submit(&stranger, business, command, id, json!({"slug": "fresh", "title": "x", "team": "hr"})).await.unwrap_err();
+    for (business, command, id) in [
+        (victim, "tasks.plan", None),
+        (victim, "businesses.register", None),
+        (INSTALLATION, "businesses.register", Some(victim.0)),
+    ] {
+        installation
+            .submit(
+                &stranger,
+                business,
+                command,
+                id,
+                json!({"slug": "fresh", "title": "x", "team": "hr"}),
+            )
+            .await
+            .unwrap_err();
     }
     let attempts = installation.app.desk.attempts();
     attempts.flush().await;
-    let by_stranger = |list: Vec<(u64, Attempt)>| list.into_iter().filter(|(_, a)| a.actor == stranger.principal).count();
+    let by_stranger = |list: Vec<(u64, Attempt)>| {
+        list.into_iter().filter(|(_, a)| a.actor == stranger.principal).count()
+    };
     assert_eq!(by_stranger(attempts.list(victim, None, 1_000).await.unwrap().0), 0);
-    assert_eq!(by_stranger(attempts.list(INSTALLATION, None, 1_000).await.unwrap().0), 3, "it is on record all the same");
+    assert_eq!(
+        by_stranger(attempts.list(INSTALLATION, None, 1_000).await.unwrap().0),
+        3,
+        "it is on record all the same"
+    );
 }

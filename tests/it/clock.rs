@@ -1,4 +1,5 @@
-//! A clock that can't be relied on: nothing is recorded before its cause, and what time alone decides waits.
+//! A clock that can't be relied on: nothing is recorded before its cause, and what time alone
+//! decides waits.
 
 use domain::ids::INSTALLATION;
 use serde_json::{Value, json};
@@ -29,7 +30,9 @@ async fn a_clock_that_is_put_back_a_day_puts_no_event_before_another() {
     assert_eq!(door.command("after", &plan()).await.status, 200);
     let times = recorded(&door).await;
     assert!(times.is_sorted() && times.last() > Some(&clock.now()), "{times:?}");
-    assert!(door.until_ready_is(503).await["why"].as_str().unwrap().contains("behind the newest event"));
+    assert!(
+        door.until_ready_is(503).await["why"].as_str().unwrap().contains("behind the newest event")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +40,14 @@ async fn after_a_start_the_log_says_how_late_it_is() {
     let installation = Installation::new().await;
     installation.business("acme").await;
     installation.clock.advance_seconds(86_400);
-    installation.must(installation.app.business("acme").await.unwrap().unwrap(), "tasks.plan", None, plan()["data"].clone()).await;
+    installation
+        .must(
+            installation.app.business("acme").await.unwrap().unwrap(),
+            "tasks.plan",
+            None,
+            plan()["data"].clone(),
+        )
+        .await;
     let door = Door::on(installation.reopen().await).await;
     door.installation.clock.step_seconds(-86_400);
     assert_eq!(door.command("later", &plan()).await.status, 200);
@@ -50,13 +60,37 @@ async fn an_operator_accepts_a_clock_on_record_and_time_goes_on_by_it() {
     let door = Door::open().await;
     door.installation.clock.step_seconds(-86_400);
     door.until_ready_is(503).await;
-    let accept = json!({"type": "operations.accept_clock", "data": {"reason": "the time server was wrong until today"}});
-    let by_nobody = door.send("POST", "/v1/commands", None, &[("Idempotency-Key", "a")], &accept.to_string()).await;
+    let accept = json!({"type": "operations.accept_clock", "data": {"reason": "the time server was \
+        wrong until today"}});
+    let by_nobody = door
+        .send("POST", "/v1/commands", None, &[("Idempotency-Key", "a")], &accept.to_string())
+        .await;
     assert_eq!(by_nobody.status, 401);
-    let accepted = door.send("POST", "/v1/commands", Some(door.key()), &[("Idempotency-Key", "a")], &accept.to_string()).await;
-    assert_eq!((accepted.status, &accepted.body["events"][0]["type"]), (200, &json!("operations.clock_accepted")), "{}", accepted.body);
+    let accepted = door
+        .send(
+            "POST",
+            "/v1/commands",
+            Some(door.key()),
+            &[("Idempotency-Key", "a")],
+            &accept.to_string(),
+        )
+        .await;
+    assert_eq!(
+        (accepted.status, &accepted.body["events"][0]["type"]),
+        (200, &json!("operations.clock_accepted")),
+        "{}",
+        accepted.body
+    );
     assert_eq!(ready(&door).await.status, 200);
-    let nothing = door.send("POST", "/v1/commands", Some(door.key()), &[("Idempotency-Key", "b")], &accept.to_string()).await;
+    let nothing = door
+        .send(
+            "POST",
+            "/v1/commands",
+            Some(door.key()),
+            &[("Idempotency-Key", "b")],
+            &accept.to_string(),
+        )
+        .await;
     assert_eq!(nothing.body["events"], json!([]), "there is nothing left to accept");
     door.installation.clock.step_seconds(5);
     assert!(door.until_ready_is(503).await["why"].as_str().unwrap().contains("jumped by 5000 ms"));
@@ -68,7 +102,14 @@ async fn a_start_knows_what_was_accepted() {
     installation.business("acme").await;
     installation.clock.step_seconds(-86_400);
     let accept = json!({"reason": "the time server was wrong until today"});
-    while installation.app.as_operator("a", "operations.accept_clock", None, &accept, INSTALLATION).await.unwrap().events.is_empty() {}
+    while installation
+        .app
+        .as_operator("a", "operations.accept_clock", None, &accept, INSTALLATION)
+        .await
+        .unwrap()
+        .events
+        .is_empty()
+    {}
     let clock = installation.clock.clone();
     let door = Door::on(installation.reopen().await).await;
     assert_eq!(door.installation.clock.now(), clock.now());

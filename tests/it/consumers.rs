@@ -24,7 +24,10 @@ pub(crate) async fn keeps_its_promises(consumers: Arc<dyn Consumers>) {
     assert!(consumers.advance("x", first.epoch, 7).await.unwrap());
     assert!(consumers.renew("x", first.epoch).await.unwrap());
     assert!(consumers.rewind("x", 3).await.unwrap());
-    assert!(!consumers.advance("x", first.epoch, 9).await.unwrap(), "who was rewound can't move the place");
+    assert!(
+        !consumers.advance("x", first.epoch, 9).await.unwrap(),
+        "who was rewound can't move the place"
+    );
     let second = consumers.claim("x", b).await.unwrap().unwrap();
     assert!(second.epoch > first.epoch && second.position == 3);
     assert!(!consumers.renew("x", first.epoch).await.unwrap());
@@ -32,7 +35,11 @@ pub(crate) async fn keeps_its_promises(consumers: Arc<dyn Consumers>) {
     assert!(!consumers.renew("x", second.epoch).await.unwrap(), "who is paused lets go");
     consumers.release("x", second.epoch).await.unwrap();
     assert_eq!(consumers.claim("x", a).await.unwrap(), None);
-    assert!(consumers.pause("x", false).await.unwrap() && !consumers.pause("nobody", false).await.unwrap() && !consumers.rewind("nobody", 0).await.unwrap());
+    assert!(
+        consumers.pause("x", false).await.unwrap()
+            && !consumers.pause("nobody", false).await.unwrap()
+            && !consumers.rewind("nobody", 0).await.unwrap()
+    );
     let third = consumers.claim("x", a).await.unwrap().unwrap();
     let began = Instant::now();
     let fourth = loop {
@@ -75,7 +82,12 @@ async fn a_process_that_dies_is_followed_and_nothing_is_left_out() {
     let (_stop, stopped) = watch::channel(false);
     let start = |who: &'static str| {
         let consumers = Arc::new(PostgresConsumers::of(&log));
-        let runner = Runner { name: "notes", owner: Uuid::now_v7(), log: Arc::clone(&log) as Arc<dyn EventLog>, consumers };
+        let runner = Runner {
+            name: "notes",
+            owner: Uuid::now_v7(),
+            log: Arc::clone(&log) as Arc<dyn EventLog>,
+            consumers,
+        };
         tokio::spawn(runner.run(Notes(who, Arc::clone(&notes)), stopped.clone()))
     };
     let wait_for = async |n: u64| {
@@ -114,19 +126,29 @@ pub(crate) mod relay {
     use std::process::{Command, Stdio};
 
     use futures_util::StreamExt as _;
-    use lapin::options::{BasicAckOptions, BasicConsumeOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+    use lapin::options::{
+        BasicAckOptions, BasicConsumeOptions, ExchangeDeclareOptions, QueueBindOptions,
+        QueueDeclareOptions,
+    };
     use lapin::types::{AMQPValue, FieldTable};
     use tests::rabbitmq::Broker;
 
     use super::*;
 
-    fn start(installation: &Installation, broker: &Broker) -> (tokio::task::JoinHandle<()>, watch::Sender<bool>) {
+    fn start(
+        installation: &Installation,
+        broker: &Broker,
+    ) -> (tokio::task::JoinHandle<()>, watch::Sender<bool>) {
         start_to(installation, &broker.url)
     }
 
-    fn start_to(installation: &Installation, url: &str) -> (tokio::task::JoinHandle<()>, watch::Sender<bool>) {
+    fn start_to(
+        installation: &Installation,
+        url: &str,
+    ) -> (tokio::task::JoinHandle<()>, watch::Sender<bool>) {
         let (stop, stopped) = watch::channel(false);
-        let (log, consumers) = (Arc::clone(&installation.app.log), Arc::clone(&installation.app.consumers));
+        let (log, consumers) =
+            (Arc::clone(&installation.app.log), Arc::clone(&installation.app.consumers));
         let runner = Runner { name: "amqp", owner: Uuid::now_v7(), log, consumers };
         (tokio::spawn(runner.run(hub::amqp::Relay::new(url), stopped)), stop)
     }
@@ -134,23 +156,62 @@ pub(crate) mod relay {
     pub(crate) async fn bind(broker: &Broker) -> lapin::Channel {
         let channel = broker.connect().await.create_channel().await.unwrap();
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
-        channel.exchange_declare("minutebook".into(), lapin::ExchangeKind::Topic, durable, FieldTable::default()).await.unwrap();
+        channel
+            .exchange_declare(
+                "minutebook".into(),
+                lapin::ExchangeKind::Topic,
+                durable,
+                FieldTable::default(),
+            )
+            .await
+            .unwrap();
         let mut quorum = FieldTable::default();
         quorum.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-        channel.queue_declare("all".into(), QueueDeclareOptions { durable: true, ..Default::default() }, quorum).await.unwrap();
-        channel.queue_bind("all".into(), "minutebook".into(), "#".into(), QueueBindOptions::default(), FieldTable::default()).await.unwrap();
+        channel
+            .queue_declare(
+                "all".into(),
+                QueueDeclareOptions { durable: true, ..Default::default() },
+                quorum,
+            )
+            .await
+            .unwrap();
+        channel
+            .queue_bind(
+                "all".into(),
+                "minutebook".into(),
+                "#".into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+            .unwrap();
         channel
     }
 
-    /// Takes messages until all of these `mbposition`s were seen; gives those in the order they came
-    /// first. Others may come again: what was not acknowledged is delivered anew.
+    /// Takes messages until all of these `mbposition`s were seen; gives those in the order they
+    /// came first. Others may come again: what was not acknowledged is delivered anew.
     async fn take(channel: &lapin::Channel, wanted: &[u64]) -> Vec<u64> {
-        let mut messages = channel.basic_consume("all".into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await.unwrap();
+        let mut messages = channel
+            .basic_consume(
+                "all".into(),
+                "".into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+            .unwrap();
         let (mut ids, mut positions) = (std::collections::HashSet::new(), Vec::new());
         while positions.len() < wanted.len() {
-            let message = tokio::time::timeout(Duration::from_secs(60), messages.next()).await.expect("a message").unwrap().unwrap();
+            let message = tokio::time::timeout(Duration::from_secs(60), messages.next())
+                .await
+                .expect("a message")
+                .unwrap()
+                .unwrap();
             let event: serde_json::Value = serde_json::from_slice(&message.data).unwrap();
-            assert_eq!(message.properties.message_id().as_ref().unwrap().as_str(), event["id"].as_str().unwrap());
+            assert_eq!(
+                message.properties.message_id().as_ref().unwrap().as_str(),
+                event["id"].as_str().unwrap()
+            );
             let position: u64 = event["mbposition"].as_str().unwrap().parse().unwrap();
             if wanted.contains(&position) && ids.insert(position) {
                 positions.push(position);
@@ -170,13 +231,18 @@ pub(crate) mod relay {
         let channel = bind(&broker).await;
         let plan = async |n: u32| {
             for _ in 0..n {
-                installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await;
+                installation
+                    .must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"}))
+                    .await;
             }
         };
         plan(20).await;
         let public = async || {
             let all = installation.app.log.read_all(0, 10_000).await.unwrap();
-            all.iter().filter(|r| hub::public::cloud_event(r).unwrap().is_some()).map(|r| r.position).collect::<Vec<_>>()
+            all.iter()
+                .filter(|r| hub::public::cloud_event(r).unwrap().is_some())
+                .map(|r| r.position)
+                .collect::<Vec<_>>()
         };
         // What was published before somebody bound a queue is gone: that is the exchange's way.
         installation.app.consumers.rewind("amqp", 0).await.unwrap();
@@ -190,14 +256,21 @@ pub(crate) mod relay {
             broker.tell("start");
             let channel = bind(&broker).await;
             let wanted = public().await.split_off(before);
-            assert_eq!(take(&channel, &wanted).await, wanted, "nothing is lost, and nothing out of order");
+            assert_eq!(
+                take(&channel, &wanted).await,
+                wanted,
+                "nothing is lost, and nothing out of order"
+            );
         } else {
             eprintln!("the broker is not stopped: MINUTEBOOK_TEST_AMQP is somebody else's");
         }
         stop.send(true).unwrap();
         relay.await.unwrap();
         let consumer = installation.app.consumers.list().await.unwrap().remove(0);
-        assert_eq!((consumer.owner, consumer.position), (None, installation.app.log.position().borrow().to_owned()));
+        assert_eq!(
+            (consumer.owner, consumer.position),
+            (None, installation.app.log.position().borrow().to_owned())
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -209,16 +282,33 @@ pub(crate) mod relay {
         let channel = bind(&broker).await;
         let (proxy, through) = Proxy::of(&broker.url).await;
         let (relay, stop) = start_to(&installation, &through);
-        for weather in [Weather::Fair, Weather::Slow(Duration::from_millis(50)), Weather::Reset, Weather::Fair, Weather::HalfOpen, Weather::Fair] {
+        for weather in [
+            Weather::Fair,
+            Weather::Slow(Duration::from_millis(50)),
+            Weather::Reset,
+            Weather::Fair,
+            Weather::HalfOpen,
+            Weather::Fair,
+        ] {
             proxy.turns(weather);
             for _ in 0..10 {
-                installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await;
+                installation
+                    .must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"}))
+                    .await;
             }
             tokio::time::sleep(Duration::from_millis(700)).await;
         }
         let all = installation.app.log.read_all(0, 10_000).await.unwrap();
-        let wanted: Vec<u64> = all.iter().filter(|r| hub::public::cloud_event(r).unwrap().is_some()).map(|r| r.position).collect();
-        assert_eq!(take(&channel, &wanted).await, wanted, "nothing is lost, and nothing out of order");
+        let wanted: Vec<u64> = all
+            .iter()
+            .filter(|r| hub::public::cloud_event(r).unwrap().is_some())
+            .map(|r| r.position)
+            .collect();
+        assert_eq!(
+            take(&channel, &wanted).await,
+            wanted,
+            "nothing is lost, and nothing out of order"
+        );
         stop.send(true).unwrap();
         relay.await.unwrap();
     }
@@ -230,16 +320,24 @@ pub(crate) mod relay {
         let installation = Installation::new().await;
         let business = installation.business("acme").await;
         let python = tokio::task::spawn_blocking(crate::drivers::python).await.unwrap();
-        let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers/pika_consumer.py");
-        let mut driver =
-            Command::new("python3").env("PYTHONPATH", python).arg(script).args([broker.url.as_str(), "12"]).stdout(Stdio::piped()).spawn().unwrap();
+        let script =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers/pika_consumer.py");
+        let mut driver = Command::new("python3")
+            .env("PYTHONPATH", python)
+            .arg(script)
+            .args([broker.url.as_str(), "12"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut said = BufReader::new(driver.stdout.take().unwrap());
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
         assert_eq!(line.trim(), "bound");
         let (relay, stop) = start(&installation, &broker);
         for _ in 0..12 {
-            installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await;
+            installation
+                .must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"}))
+                .await;
         }
         let ended = tokio::task::spawn_blocking(move || {
             let mut rest = String::new();
@@ -247,7 +345,10 @@ pub(crate) mod relay {
             (driver.wait().unwrap(), rest)
         });
         let (status, rest) = ended.await.unwrap();
-        assert!(status.success() && rest.contains("12 events, one of them dead-lettered"), "{rest}");
+        assert!(
+            status.success() && rest.contains("12 events, one of them dead-lettered"),
+            "{rest}"
+        );
         stop.send(true).unwrap();
         relay.await.unwrap();
     }

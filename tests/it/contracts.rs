@@ -15,14 +15,19 @@ fn root() -> PathBuf {
 fn the_committed_contracts_are_what_the_code_says() {
     for contract in contracts(&root()) {
         let committed = std::fs::read_to_string(root().join(&contract.path)).unwrap_or_default();
-        assert!(committed == contract.text, "{} differs: run `make contracts`; a promised version must not change", contract.path.display());
+        assert!(
+            committed == contract.text,
+            "{} differs: run `make contracts`; a promised version must not change",
+            contract.path.display()
+        );
     }
 }
 
 #[test]
 fn every_committed_version_decodes_for_ever() {
     let mut old = 0;
-    let contexts = std::fs::read_dir(root().join("event-schemas")).unwrap().map(|c| c.unwrap().path());
+    let contexts =
+        std::fs::read_dir(root().join("event-schemas")).unwrap().map(|c| c.unwrap().path());
     for context in contexts.filter(|c| c.is_dir()) {
         for file in std::fs::read_dir(context).unwrap() {
             let path = file.unwrap().path();
@@ -31,9 +36,16 @@ fn every_committed_version_decodes_for_ever() {
                 continue;
             }
             let example: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-            let schema: Value = serde_json::from_slice(&std::fs::read(path.with_file_name(name.replace(".example", ""))).unwrap()).unwrap();
-            jsonschema::validate(&schema, &example["data"]).unwrap_or_else(|e| panic!("{name}: {e}"));
-            let (kind, version) = (example["type"].as_str().unwrap(), u16::try_from(example["schema"].as_u64().unwrap()).unwrap());
+            let schema: Value = serde_json::from_slice(
+                &std::fs::read(path.with_file_name(name.replace(".example", ""))).unwrap(),
+            )
+            .unwrap();
+            jsonschema::validate(&schema, &example["data"])
+                .unwrap_or_else(|e| panic!("{name}: {e}"));
+            let (kind, version) = (
+                example["type"].as_str().unwrap(),
+                u16::try_from(example["schema"].as_u64().unwrap()).unwrap(),
+            );
             let event = decode(kind, version, &example["data"]);
             assert_eq!(event.name(), kind);
             old += u32::from(event.event_type().schema > version);
@@ -54,16 +66,29 @@ fn decode(kind: &str, version: u16, data: &Value) -> Event {
         aad: String::new(),
     };
     let fields = std::iter::repeat_n(std::sync::Arc::new(field), 20).collect();
-    domain::personal::resolve(fields, || Event::decode(kind, version, &data.to_string())).unwrap_or_else(|e| panic!("{kind} v{version}: {e}"))
+    domain::personal::resolve(fields, || Event::decode(kind, version, &data.to_string()))
+        .unwrap_or_else(|e| panic!("{kind} v{version}: {e}"))
 }
 
 #[test]
 fn an_upcast_event_says_what_the_old_one_said() {
-    let old: Value = serde_json::from_slice(&std::fs::read(root().join("event-schemas/agents/enrolled.v1.example.json")).unwrap()).unwrap();
-    let Event::Agents(domain::agents::Event::Enrolled(event)) = decode("agents.enrolled", 1, &old["data"]) else { panic!() };
+    let old: Value = serde_json::from_slice(
+        &std::fs::read(root().join("event-schemas/agents/enrolled.v1.example.json")).unwrap(),
+    )
+    .unwrap();
+    let Event::Agents(domain::agents::Event::Enrolled(event)) =
+        decode("agents.enrolled", 1, &old["data"])
+    else {
+        panic!()
+    };
     assert_eq!(event.runtime.model.as_str(), old["data"]["model"].as_str().unwrap());
     assert_eq!(event.runtime.prompt_version, None);
-    assert!(Event::decode("agents.enrolled", 3, "{}").unwrap_err().to_string().contains("newer program"));
+    assert!(
+        Event::decode("agents.enrolled", 3, "{}")
+            .unwrap_err()
+            .to_string()
+            .contains("newer program")
+    );
 }
 
 #[test]
@@ -92,15 +117,25 @@ fn every_field_says_how_secret_it_is_and_personal_ones_whom_they_are_about() {
         if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
             for (name, property) in properties {
                 let class = property["x-class"].as_str().unwrap_or("none");
-                assert!(["public", "internal", "confidential", "restricted"].contains(&class), "{place}.{name}: class {class}");
+                assert!(
+                    ["public", "internal", "confidential", "restricted"].contains(&class),
+                    "{place}.{name}: class {class}"
+                );
                 if property.pointer("/properties/$sealed").is_some() {
-                    let subject = property["x-subject"].as_str().unwrap_or_else(|| panic!("{place}.{name} names no subject"));
-                    assert!(event["properties"].get(subject).is_some(), "{place}.{name}: there is no field {subject}");
+                    let subject = property["x-subject"]
+                        .as_str()
+                        .unwrap_or_else(|| panic!("{place}.{name} names no subject"));
+                    assert!(
+                        event["properties"].get(subject).is_some(),
+                        "{place}.{name}: there is no field {subject}"
+                    );
                 }
             }
         }
         match schema {
-            Value::Object(map) => map.iter().for_each(|(k, v)| walk(v, event, &format!("{place}/{k}"))),
+            Value::Object(map) => {
+                map.iter().for_each(|(k, v)| walk(v, event, &format!("{place}/{k}")))
+            }
             Value::Array(list) => list.iter().for_each(|v| walk(v, event, place)),
             _ => {}
         }

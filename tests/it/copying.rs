@@ -26,7 +26,13 @@ fn empty() -> TempDir {
 
 async fn business() -> Installation {
     let installation = Installation::at("").await;
-    crate::metrics::import(&installation, Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json", "acme").await;
+    crate::metrics::import(
+        &installation,
+        Format::Langfuse,
+        "langfuse/microsoft-agent-2025-12-17.trace.json",
+        "acme",
+    )
+    .await;
     installation.business("other").await;
     installation
 }
@@ -37,7 +43,14 @@ async fn a_business_moves_to_postgres_and_back_with_the_same_roots_and_views() {
     let business = installation.app.business("acme").await.unwrap().unwrap();
     let (ada, bob) = (business.name("ada"), business.name("bob"));
     for who in [ada, bob] {
-        installation.must(business, "tasks.plan", None, json!({"title": "canary", "team": "hr", "serves": who})).await;
+        installation
+            .must(
+                business,
+                "tasks.plan",
+                None,
+                json!({"title": "canary", "team": "hr", "serves": who}),
+            )
+            .await;
     }
     installation.forgets(business, ada).await;
     let heads = installation.app.log.heads().await.unwrap();
@@ -47,7 +60,10 @@ async fn a_business_moves_to_postgres_and_back_with_the_same_roots_and_views() {
     let home = installation.close().await;
     let postgres = House::Postgres(database().await);
     let first = moved(&folder(&home), &postgres).await.unwrap();
-    assert!(first.same && first.copied == rows.len() as u64 && first.attempts == attempts, "{first:?}");
+    assert!(
+        first.same && first.copied == rows.len() as u64 && first.attempts == attempts,
+        "{first:?}"
+    );
     assert_eq!(first.views.len(), projections::ALL.len());
     let again = moved(&folder(&home), &postgres).await.unwrap();
     assert!(again.same && again.copied == 0 && again.attempts == 0, "{again:?}");
@@ -57,13 +73,18 @@ async fn a_business_moves_to_postgres_and_back_with_the_same_roots_and_views() {
     let app = App::open(&config(back.path()), Handles::default()).await.unwrap();
     assert_eq!(app.log.heads().await.unwrap(), heads);
     let came_back = app.log.raw_rows(0, 10_000).await.unwrap();
-    let whole =
-        |rows: &[event_log::RawRow]| rows.iter().map(|r| (r.position, r.business, r.seq, r.event_id, r.leaf.clone(), r.bytes.clone())).collect::<Vec<_>>();
+    let whole = |rows: &[event_log::RawRow]| {
+        rows.iter()
+            .map(|r| (r.position, r.business, r.seq, r.event_id, r.leaf.clone(), r.bytes.clone()))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(whole(&came_back), whole(&rows), "every byte, id and place");
     app.caught_up(std::time::Duration::from_secs(30)).await.unwrap();
     let ask = "{ business(slug: \"acme\") { tasks(last: 2) { nodes { title { text } } } } }";
     let viewer = app.viewer(server::app::operator()).await.unwrap();
-    let answer = serde_json::to_value(app.api.execute(server::app::graphql_request(ask, viewer)).await).unwrap();
+    let answer =
+        serde_json::to_value(app.api.execute(server::app::graphql_request(ask, viewer)).await)
+            .unwrap();
     let titles = &answer["data"]["business"]["tasks"]["nodes"];
     assert_eq!(
         (&titles[0]["title"]["text"], &titles[1]["title"]["text"]),
@@ -83,7 +104,15 @@ async fn copying_goes_on_where_it_was_and_refuses_what_is_no_copy() {
     assert!(moved(&folder(&home), &folder(&target)).await.unwrap().same);
     let app = App::open(&config(home.path()), Handles::default()).await.unwrap();
     for n in 0..30 {
-        app.as_operator(&format!("later {n}"), "tasks.plan", None, &json!({"title": "later", "team": "hr"}), business).await.unwrap();
+        app.as_operator(
+            &format!("later {n}"),
+            "tasks.plan",
+            None,
+            &json!({"title": "later", "team": "hr"}),
+            business,
+        )
+        .await
+        .unwrap();
     }
     let locked = moved(&folder(&home), &folder(&target)).await.unwrap_err();
     assert!(locked.contains("in use by another minutebook process"), "{locked}");
@@ -97,7 +126,12 @@ async fn copying_goes_on_where_it_was_and_refuses_what_is_no_copy() {
     let other = other.close().await;
     for (from, to) in [(&home, &other), (&other, &home)] {
         let refused = moved(&folder(from), &folder(to)).await.unwrap_err();
-        assert!(refused.contains("other events") || refused.contains("not a copy") || refused.contains("another keyring"), "{refused}");
+        assert!(
+            refused.contains("other events")
+                || refused.contains("not a copy")
+                || refused.contains("another keyring"),
+            "{refused}"
+        );
     }
     let nothing = moved(&folder(&TempDir::new().unwrap()), &folder(&target)).await.unwrap_err();
     assert!(nothing.contains("there is no log"), "{nothing}");
@@ -113,7 +147,9 @@ async fn a_copy_that_is_killed_again_and_again_goes_on_and_ends_with_the_same_ro
         let app = std::sync::Arc::clone(&installation.app);
         async move {
             let data = json!({"title": format!("t{n}"), "team": "hr"});
-            app.as_operator(&format!("plan {n}"), "tasks.plan", None, &data, business).await.unwrap();
+            app.as_operator(&format!("plan {n}"), "tasks.plan", None, &data, business)
+                .await
+                .unwrap();
         }
     });
     futures_util::future::join_all(plans).await;
@@ -125,7 +161,11 @@ async fn a_copy_that_is_killed_again_and_again_goes_on_and_ends_with_the_same_ro
     let done = loop {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_minutebook-for-tests"));
         command.arg("copy").arg("--from").arg(home.path()).args(["--to", &url]);
-        let mut copying = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let mut copying = command
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
         // Once it has written something more it is killed; a few times, and then it may end.
         let before = at;
         let status = loop {
@@ -156,9 +196,19 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
     use event_log::consumers::{Consumers as _, LocalConsumers};
     let installation = business().await;
     let business = installation.app.business("acme").await.unwrap().unwrap();
-    installation.must(business, "tasks.plan", None, json!({"title": "canary", "team": "hr", "serves": business.name("ada")})).await;
+    installation
+        .must(
+            business,
+            "tasks.plan",
+            None,
+            json!({"title": "canary", "team": "hr", "serves": business.name("ada")}),
+        )
+        .await;
     installation.forgets(business, business.name("ada")).await;
-    let (heads, rows) = (installation.app.log.heads().await.unwrap(), installation.app.log.raw_rows(0, 10_000).await.unwrap());
+    let (heads, rows) = (
+        installation.app.log.heads().await.unwrap(),
+        installation.app.log.raw_rows(0, 10_000).await.unwrap(),
+    );
     let (stands, end) = (rows[rows.len() / 2].clone(), rows.len() as u64);
     let home = installation.close().await;
     let local = LocalConsumers::open(&home.path().join("consumers.db")).unwrap();
@@ -166,12 +216,19 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
     assert!(local.advance("amqp", claim.epoch, stands.position).await.unwrap());
     drop(local);
     let (cluster, beside, back) = (tests::streams::Cluster::start().await, empty(), empty());
-    let kurrent = House::Kurrent { url: cluster.address(), folder: beside.path().to_owned(), keys: String::new() };
+    let kurrent = House::Kurrent {
+        url: cluster.address(),
+        folder: beside.path().to_owned(),
+        keys: String::new(),
+    };
     let postgres = House::Postgres(database().await);
     let way = [folder(&home), kurrent.clone(), postgres, folder(&back)];
     for (n, two) in way.windows(2).enumerate() {
         let there = moved(&two[0], &two[1]).await.unwrap();
-        assert!(there.same && there.copied == end && there.views.len() == projections::ALL.len(), "stop {n}: {there:?}");
+        assert!(
+            there.same && there.copied == end && there.views.len() == projections::ALL.len(),
+            "stop {n}: {there:?}"
+        );
     }
     let again = moved(&folder(&home), &kurrent).await.unwrap();
     assert!(again.same && again.copied == 0, "{again:?}");
@@ -179,29 +236,61 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
     other.business("strange").await;
     let other = other.close().await;
     let refused = moved(&folder(&other), &kurrent).await.unwrap_err();
-    assert!(refused.contains("other events") || refused.contains("not a copy") || refused.contains("another keyring"), "{refused}");
-    let same =
-        wrapping(&folder(&home), &House::Kurrent { url: cluster.address(), folder: home.path().to_owned(), keys: String::new() }, std::path::Path::new(""));
+    assert!(
+        refused.contains("other events")
+            || refused.contains("not a copy")
+            || refused.contains("another keyring"),
+        "{refused}"
+    );
+    let same = wrapping(
+        &folder(&home),
+        &House::Kurrent {
+            url: cluster.address(),
+            folder: home.path().to_owned(),
+            keys: String::new(),
+        },
+        std::path::Path::new(""),
+    );
     assert!(same.err().unwrap().to_string().contains("a folder each"));
-    // The cluster serves: places are its own, and a place of before is refused with the way to go on.
+    // The cluster serves: places are its own, and a place of before is refused with the way to go
+    // on.
     let mut settings = config(beside.path());
     settings.log = cluster.address();
     let app = std::sync::Arc::new(App::open(&settings, Handles::default()).await.unwrap());
     assert_eq!(app.log.heads().await.unwrap(), heads);
     let consumer = app.consumers.list().await.unwrap().remove(0);
     let at = app.log.read_back(consumer.position + 1, 1).await.unwrap().remove(0);
-    assert_eq!((consumer.name.as_str(), at.bytes, at.position), ("amqp", stands.bytes.clone(), consumer.position), "it stands at the same event");
+    assert_eq!(
+        (consumer.name.as_str(), at.bytes, at.position),
+        ("amqp", stands.bytes.clone(), consumer.position),
+        "it stands at the same event"
+    );
     assert!(consumer.position > stands.position && app.log.sparse());
     let (_, secret) = app.issue_key(server::app::operator()).await.unwrap();
-    let door =
-        server::http::listen(std::sync::Arc::clone(&app), server::http::Entrance { address: "127.0.0.1:0".to_owned(), workers: 1, ..Default::default() })
-            .unwrap();
-    let (url, stop) = (format!("http://{}/v1/events?follow=false&after=", door.address), door.stop());
+    let door = server::http::listen(
+        std::sync::Arc::clone(&app),
+        server::http::Entrance {
+            address: "127.0.0.1:0".to_owned(),
+            workers: 1,
+            ..Default::default()
+        },
+    )
+    .unwrap();
+    let (url, stop) =
+        (format!("http://{}/v1/events?follow=false&after=", door.address), door.stop());
     let serving = tokio::spawn(door.server);
     let key = format!("Bearer {}", secret.reveal());
     let feed = async |after: String| {
         let (url, key) = (format!("{url}{after}"), key.clone());
-        let ask = move || ureq::get(url).config().http_status_as_error(false).build().header("Authorization", key).call().unwrap();
+        let ask = move || {
+            ureq::get(url)
+                .config()
+                .http_status_as_error(false)
+                .build()
+                .header("Authorization", key)
+                .call()
+                .unwrap()
+        };
         let mut answer = tokio::task::spawn_blocking(ask).await.unwrap();
         (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
     };
@@ -209,15 +298,33 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
     assert!(status == 400 && why.contains("after=<business id>:<seq>"), "{status} {why}");
     let (status, rest) = feed(format!("{}:{}", stands.business, stands.seq)).await;
     let (by_place, same) = feed(consumer.position.to_string()).await;
-    assert!(status == 200 && by_place == 200 && !rest.is_empty() && rest == same, "by business and seq as by the new place");
+    assert!(
+        status == 200 && by_place == 200 && !rest.is_empty() && rest == same,
+        "by business and seq as by the new place"
+    );
     stop.now();
     let _ = serving.await;
     app.log.close().await;
     drop(app);
     let app = App::open(&config(back.path()), Handles::default()).await.unwrap();
     assert_eq!(app.log.heads().await.unwrap(), heads);
-    let came_back: Vec<_> = app.log.raw_rows(0, 10_000).await.unwrap().into_iter().map(|r| (r.position, r.event_id, r.bytes)).collect();
-    assert_eq!(came_back, rows.into_iter().map(|r| (r.position, r.event_id, r.bytes)).collect::<Vec<_>>(), "every byte, id and place");
-    assert_eq!(app.consumers.list().await.unwrap().remove(0).position, stands.position, "and the consumer stands where it stood");
+    let came_back: Vec<_> = app
+        .log
+        .raw_rows(0, 10_000)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|r| (r.position, r.event_id, r.bytes))
+        .collect();
+    assert_eq!(
+        came_back,
+        rows.into_iter().map(|r| (r.position, r.event_id, r.bytes)).collect::<Vec<_>>(),
+        "every byte, id and place"
+    );
+    assert_eq!(
+        app.consumers.list().await.unwrap().remove(0).position,
+        stands.position,
+        "and the consumer stands where it stood"
+    );
     app.close().await;
 }

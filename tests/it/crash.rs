@@ -10,7 +10,12 @@ use tests::ledger;
 const ROUNDS: u64 = 50;
 
 fn start(folder: &TempDir, ledger: &TempDir) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_crash-writer")).arg(folder.path()).arg(ledger.path().join("ledger")).stderr(Stdio::null()).spawn().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_crash-writer"))
+        .arg(folder.path())
+        .arg(ledger.path().join("ledger"))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,7 +35,9 @@ async fn a_killed_writer_loses_nothing_it_acknowledged() {
         tokio::time::sleep(Duration::from_micros(round * 613 % 20_000)).await;
         writer.kill().unwrap();
         writer.wait().unwrap();
-        let now = ledger::check(folder.path(), &ledger.path().join("ledger")).await.unwrap_or_else(|e| panic!("round {round}: {e}"));
+        let now = ledger::check(folder.path(), &ledger.path().join("ledger"))
+            .await
+            .unwrap_or_else(|e| panic!("round {round}: {e}"));
         assert!(now > stored, "round {round} wrote nothing: the test would prove nothing");
         stored = now;
     }

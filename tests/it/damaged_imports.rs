@@ -1,5 +1,5 @@
-//! Files that are damaged as real ones are: what is wrong is told with its place, what can be read comes in, and
-//! the mended file brings the rest. Into a folder and through a server alike.
+//! Files that are damaged as real ones are: what is wrong is told with its place, what can be read
+//! comes in, and the mended file brings the rest. Into a folder and through a server alike.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -24,7 +24,9 @@ struct Taken {
 impl Taken {
     /// Why records could not be taken, one after another.
     fn broken(&self) -> Vec<String> {
-        let told = |b: &Value| format!("{}:{} {}", b["record"], b["line"], b["why"].as_str().unwrap_or_default());
+        let told = |b: &Value| {
+            format!("{}:{} {}", b["record"], b["line"], b["why"].as_str().unwrap_or_default())
+        };
         self.counts["broken"].as_array().into_iter().flatten().map(told).collect()
     }
 
@@ -46,36 +48,55 @@ fn data(file: &str) -> PathBuf {
 fn run(command: &mut Command) -> Taken {
     let ended = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
-    Taken { code: ended.status.code(), counts: serde_json::from_slice(&ended.stdout).unwrap_or_default(), said }
+    Taken {
+        code: ended.status.code(),
+        counts: serde_json::from_slice(&ended.stdout).unwrap_or_default(),
+        said,
+    }
 }
 
 /// What the import of a file says in its arguments.
 fn arguments(command: &mut Command, format: &str, file: &Path, more: &[&str]) {
     let csv = if format == "csv" { &CSV[..] } else { &[] };
-    command.args(["import", format]).arg(file).args(["--business", "acme", "--json"]).args(csv).args(more);
+    command
+        .args(["import", format])
+        .arg(file)
+        .args(["--business", "acme", "--json"])
+        .args(csv)
+        .args(more);
 }
 
-/// What is on record: cases and runs with their state and number of activities, decisions and calls.
+/// What is on record: cases and runs with their state and number of activities, decisions and
+/// calls.
 fn on_record(server: &Server) -> Value {
     let ask = |query: &str| -> Value {
-        let (status, text) = server.send("POST", "/graphql", &server.key, &json!({"query": query})).unwrap();
+        let (status, text) =
+            server.send("POST", "/graphql", &server.key, &json!({"query": query})).unwrap();
         assert_eq!(status, 200, "{text}");
         serde_json::from_str::<Value>(&text).unwrap()["data"].clone()
     };
     if ask("{ businesses { slug } }")["businesses"] == json!([]) {
         return Value::Null;
     }
-    let seen = ask("{ business(slug: \"acme\") { tasks(first: 50) { nodes { title { text } status activities } }
+    let seen =
+        ask("{ business(slug: \"acme\") { tasks(first: 50) { nodes { title { text } status \
+        activities } }
         decisions(first: 1) { totalCount } calls(first: 1) { totalCount } } }");
     let mut tasks: Vec<(String, String, u64)> = Vec::new();
     for task in seen["business"]["tasks"]["nodes"].as_array().unwrap() {
-        tasks.push((task["title"]["text"].as_str().unwrap().to_owned(), task["status"].as_str().unwrap().to_owned(), task["activities"].as_u64().unwrap()));
+        tasks.push((
+            task["title"]["text"].as_str().unwrap().to_owned(),
+            task["status"].as_str().unwrap().to_owned(),
+            task["activities"].as_u64().unwrap(),
+        ));
     }
     tasks.sort();
-    json!({"tasks": tasks, "decisions": seen["business"]["decisions"]["totalCount"], "calls": seen["business"]["calls"]["totalCount"]})
+    json!({"tasks": tasks, "decisions": seen["business"]["decisions"]["totalCount"],
+        "calls": seen["business"]["calls"]["totalCount"]})
 }
 
-/// Imports files one after another, into a folder and through a server; both must say and record the same.
+/// Imports files one after another, into a folder and through a server; both must say and record
+/// the same.
 fn import(format: &str, files: &[(&Path, &[&str])]) -> (Vec<Taken>, Value) {
     let (here, there) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (into, through) = (here.path().join("data"), there.path().join("data"));
@@ -95,7 +116,14 @@ fn import(format: &str, files: &[(&Path, &[&str])]) -> (Vec<Taken>, Value) {
         command.args(["--server", server.url()]).env("MINUTEBOOK_KEY", &server.key);
         arguments(&mut command, format, file, more);
         let remote = run(&mut command);
-        assert_eq!((remote.code, &remote.counts), (local.code, &local.counts), "{}: {} against {}", file.display(), remote.said, local.said);
+        assert_eq!(
+            (remote.code, &remote.counts),
+            (local.code, &local.counts),
+            "{}: {} against {}",
+            file.display(),
+            remote.said,
+            local.said
+        );
     }
     assert_eq!(on_record(&server), recorded, "a server records the same");
     (local, recorded)
@@ -127,10 +155,19 @@ fn a_file_is_read_in_the_encoding_that_it_declares_or_that_is_named() {
     }
     let (refused, nothing) = one("xes", "windows.xes");
     assert_eq!((refused.code, &nothing), (Some(1), &Value::Null));
-    assert!(refused.said.contains("not supported: the encoding windows-1252") && refused.said.contains("iconv -f"), "{}", refused.said);
+    assert!(
+        refused.said.contains("not supported: the encoding windows-1252")
+            && refused.said.contains("iconv -f"),
+        "{}",
+        refused.said
+    );
     let (refused, _) = one("xes", "undeclared.xes");
-    assert!(refused.broken().iter().any(|why| why.contains("no UTF-8") && why.contains("--encoding")), "{refused:?}");
-    let (taken, recorded) = with("xes", "undeclared.xes", &["--allow-missing", "--encoding", "iso-8859-1"]);
+    assert!(
+        refused.broken().iter().any(|why| why.contains("no UTF-8") && why.contains("--encoding")),
+        "{refused:?}"
+    );
+    let (taken, recorded) =
+        with("xes", "undeclared.xes", &["--allow-missing", "--encoding", "iso-8859-1"]);
     assert!(taken.is_whole(), "{taken:?}");
     assert_eq!(recorded, orders);
     let (rows, _) = one("csv", "latin1.csv");
@@ -141,14 +178,26 @@ fn a_file_is_read_in_the_encoding_that_it_declares_or_that_is_named() {
 #[test]
 fn a_gzip_that_is_damaged_is_told_and_leaves_its_cases_open() {
     let orders = orders();
-    for file in ["crc.xes.gz", "length.xes.gz", "cut.xes.gz", "no-trailer.xes.gz", "members.xes.gz", "trailing.xes.gz"] {
+    for file in [
+        "crc.xes.gz",
+        "length.xes.gz",
+        "cut.xes.gz",
+        "no-trailer.xes.gz",
+        "members.xes.gz",
+        "trailing.xes.gz",
+    ] {
         let whole = TempDir::new().unwrap();
-        let (damaged, mended) = (whole.path().join("orders.xes.gz"), whole.path().join("orders.xes"));
+        let (damaged, mended) =
+            (whole.path().join("orders.xes.gz"), whole.path().join("orders.xes"));
         std::fs::copy(data(file), &damaged).unwrap();
         std::fs::copy(data("process-logs/orders.xes"), &mended).unwrap();
         let (taken, _) = import("xes", &[(&damaged, NAMELESS)]);
         let why = taken[0].broken();
-        assert!(taken[0].code == Some(1) && why.iter().any(|why| why.contains("the gzip file is damaged")), "{file}: {taken:?}");
+        assert!(
+            taken[0].code == Some(1)
+                && why.iter().any(|why| why.contains("the gzip file is damaged")),
+            "{file}: {taken:?}"
+        );
         let (both, recorded) = import("xes", &[(&damaged, NAMELESS), (&mended, NAMELESS)]);
         assert!(both[1].is_whole(), "{file}: {both:?}");
         assert_eq!(recorded, orders, "{file}, then the whole one");
@@ -160,15 +209,23 @@ fn a_gzip_that_is_damaged_is_told_and_leaves_its_cases_open() {
 
 #[test]
 fn a_broken_line_costs_itself_alone() {
-    let (taken, recorded) = import("transcript", &[(&data("broken-lines.jsonl"), &[]), (&data("mended-lines.jsonl"), &[])]);
+    let (taken, recorded) = import(
+        "transcript",
+        &[(&data("broken-lines.jsonl"), &[]), (&data("mended-lines.jsonl"), &[])],
+    );
     assert_eq!(taken[0].broken().len(), 2, "{taken:?}");
-    assert!(taken[0].broken()[0].starts_with("2:2 ") && taken[0].broken()[1].starts_with("4:4 "), "{taken:?}");
+    assert!(
+        taken[0].broken()[0].starts_with("2:2 ") && taken[0].broken()[1].starts_with("4:4 "),
+        "{taken:?}"
+    );
     assert_eq!((&taken[0].counts["tasks"], &taken[1].counts["tasks"]), (&json!(4), &json!(6)));
     assert!(taken[1].is_whole(), "{taken:?}");
     assert_eq!(recorded["tasks"].as_array().unwrap().len(), 6);
     let (array, _) = one("transcript", "broken-array.json");
     assert_eq!((array.broken().len(), &array.counts["tasks"]), (2, &json!(4)), "{array:?}");
-    assert!(one("transcript", "two-lists.json").0.broken()[0].contains("after the end of the list"));
+    assert!(
+        one("transcript", "two-lists.json").0.broken()[0].contains("after the end of the list")
+    );
     assert!(one("transcript", "list-cut.json").0.broken()[0].contains("ends before its list does"));
 }
 
@@ -182,7 +239,10 @@ fn what_holds_no_record_says_so_and_registers_nothing() {
         ("xes", "empty.jsonl", "no <log>"),
     ] {
         let (taken, recorded) = one(format, file);
-        assert!(taken.code == Some(1) && taken.broken()[0].contains(why), "{file} as {format}: {taken:?}");
+        assert!(
+            taken.code == Some(1) && taken.broken()[0].contains(why),
+            "{file} as {format}: {taken:?}"
+        );
         assert_eq!(recorded, Value::Null, "{file} as {format}: no business is registered");
     }
 }
@@ -191,7 +251,12 @@ fn what_holds_no_record_says_so_and_registers_nothing() {
 fn runs_without_ids_and_names_are_read_and_kept_apart() {
     let (taken, recorded) = one("openhands", "resolver.jsonl");
     assert!(taken.is_whole(), "{taken:?}");
-    let names: Vec<&str> = recorded["tasks"].as_array().unwrap().iter().map(|task| task[0].as_str().unwrap()).collect();
+    let names: Vec<&str> = recorded["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| task[0].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["acme/shop#7", "resolver", "resolver#2"]);
     assert_eq!((&recorded["decisions"], &recorded["calls"]), (&json!(6), &json!(3)));
 }
@@ -199,14 +264,27 @@ fn runs_without_ids_and_names_are_read_and_kept_apart() {
 #[test]
 fn a_record_is_looked_at_whole_before_its_first_command() {
     let folder = TempDir::new().unwrap();
-    let entry = |id: u32, at: &str| json!({"id": id, "timestamp": at, "source": "user", "action": "message", "args": {"content": "x"}});
+    let entry = |id: u32, at: &str| {
+        json!({"id": id, "timestamp": at, "source": "user",
+        "action": "message", "args": {"content": "x"}})
+    };
     let observation = |id: &str, at: &str| json!({"id": id, "type": "SPAN", "startTime": at});
     let good = "2026-03-01T09:00:00Z";
     for (format, why, record) in [
         ("openhands", "`noon` is no time", json!([entry(1, good), entry(2, "noon")])),
         ("openhands", "the same id", json!([entry(1, good), entry(1, good)])),
-        ("langfuse", "`noon` is no time", json!({"trace": {"id": "t"}, "observations": [observation("a", good), observation("b", "noon")]})),
-        ("langfuse", "the same id", json!({"trace": {"id": "t"}, "observations": [observation("a", good), observation("a", good)]})),
+        (
+            "langfuse",
+            "`noon` is no time",
+            json!({"trace": {"id": "t"}, "observations": [observation("a", good),
+                observation("b", "noon")]}),
+        ),
+        (
+            "langfuse",
+            "the same id",
+            json!({"trace": {"id": "t"}, "observations": [observation("a", good), observation("a",
+                good)]}),
+        ),
     ] {
         let file = folder.path().join("record.json");
         std::fs::write(&file, record.to_string()).unwrap();
@@ -220,7 +298,10 @@ fn a_record_is_looked_at_whole_before_its_first_command() {
 fn conversations_of_mini_swe_agent_are_trajectories() {
     let (taken, recorded) = one("swe-agent", "swe-agent/mini.traj.json");
     assert!(taken.is_whole(), "{taken:?}");
-    assert_eq!((&taken.counts["steps"], &recorded["decisions"], &recorded["calls"]), (&json!(2), &json!(2), &json!(2)));
+    assert_eq!(
+        (&taken.counts["steps"], &recorded["decisions"], &recorded["calls"]),
+        (&json!(2), &json!(2), &json!(2))
+    );
 }
 
 #[test]
@@ -233,20 +314,41 @@ fn what_is_missing_is_told_and_costs_its_row_or_case() {
     }
     let (taken, recorded) = import("xes", &[(&missing, &[]), (&mended, &[])]);
     let told = taken[0].broken();
-    for why in ["event 2 of case 1: it has no activity", "event 3 of case 1: it has no time", "no concept:name", "event 2 of case 3: `yesterday` is no time"] {
+    for why in [
+        "event 2 of case 1: it has no activity",
+        "event 3 of case 1: it has no time",
+        "no concept:name",
+        "event 2 of case 3: `yesterday` is no time",
+    ] {
         assert!(told.iter().any(|told| told.contains(why)), "{why}: {told:?}");
     }
     assert_eq!(told.len(), 4, "{told:?}");
     assert!(taken[1].is_whole(), "{taken:?}");
-    assert_eq!(recorded["tasks"], json!([["a", "completed", 4], ["b", "completed", 2], ["c", "completed", 1], ["d", "completed", 1]]));
+    assert_eq!(
+        recorded["tasks"],
+        json!([
+            ["a", "completed", 4],
+            ["b", "completed", 2],
+            ["c", "completed", 1],
+            ["d", "completed", 1]
+        ])
+    );
     let alone = import("xes", &[(&missing, &[])]).1;
-    assert_eq!(alone["tasks"], json!([["a", "planned", 2], ["b", "planned", 1], ["c", "completed", 1]]), "a case that lacks an event stays open");
+    assert_eq!(
+        alone["tasks"],
+        json!([["a", "planned", 2], ["b", "planned", 1], ["c", "completed", 1]]),
+        "a case that lacks an event stays open"
+    );
     let (all, recorded) = import("xes", &[(&missing, &["--allow-missing"])]);
     assert_eq!(all[0].broken().len(), 1, "only the time that is none: {all:?}");
     assert_eq!(recorded["tasks"].as_array().unwrap().len(), 4);
     let (rows, recorded) = one("csv", "missing.csv");
     assert_eq!(rows.broken().len(), 3, "{rows:?}");
-    assert_eq!(recorded["tasks"], json!([["T-1", "planned", 2]]), "any case may lack the row that names none");
+    assert_eq!(
+        recorded["tasks"],
+        json!([["T-1", "planned", 2]]),
+        "any case may lack the row that names none"
+    );
     assert!(with("csv", "missing.csv", &["--allow-missing"]).0.is_whole());
 }
 
@@ -255,7 +357,10 @@ fn two_cases_of_one_name_are_two_cases() {
     let (taken, recorded) = one("xes", "twice.xes");
     assert!(taken.is_whole(), "{taken:?}");
     assert_eq!((&taken.counts["cases"], &taken.counts["events"]), (&json!(3), &json!(4)));
-    assert_eq!(recorded["tasks"], json!([["a", "completed", 1], ["a", "completed", 2], ["b", "completed", 1]]));
+    assert_eq!(
+        recorded["tasks"],
+        json!([["a", "completed", 1], ["a", "completed", 2], ["b", "completed", 1]])
+    );
     let (after, _) = one("xes", "after.xes");
     assert!(after.broken().iter().any(|why| why.contains("after the end of the log")), "{after:?}");
 }
@@ -269,7 +374,8 @@ fn a_mended_row_takes_its_own_place_and_a_grown_file_adds_what_is_new() {
         std::fs::copy(data(from), &to).unwrap();
         to
     });
-    let (taken, recorded) = import("csv", &[(&files[0], &[]), (&files[1], &[]), (&files[1], &[]), (&files[2], &[])]);
+    let (taken, recorded) =
+        import("csv", &[(&files[0], &[]), (&files[1], &[]), (&files[1], &[]), (&files[2], &[])]);
     assert_eq!(taken[0].broken().len(), 1, "{taken:?}");
     assert!(taken[1].is_whole() && taken[2].is_whole() && taken[3].is_whole(), "{taken:?}");
     // The row that was broken, and the case is closed; equal rows are numbered among themselves.
@@ -282,7 +388,12 @@ fn a_header_of_more_than_a_megabyte_is_kept_whole() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("long.xes");
     let orders = std::fs::read_to_string(data("process-logs/orders.xes")).unwrap();
-    let note = |n: usize| format!("<string key=\"note {n}\" value=\"{}\"/>\n", "ä\"".replace('"', "&quot;").repeat(10_000));
+    let note = |n: usize| {
+        format!(
+            "<string key=\"note {n}\" value=\"{}\"/>\n",
+            "ä\"".replace('"', "&quot;").repeat(10_000)
+        )
+    };
     let notes: String = (0..40).map(note).collect();
     std::fs::write(&file, orders.replacen("  <trace>", &format!("{notes}  <trace>"), 1)).unwrap();
     let (taken, recorded) = import("xes", &[(&file, NAMELESS), (&file, NAMELESS)]);

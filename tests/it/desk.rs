@@ -19,20 +19,42 @@ struct Script<'a> {
 }
 
 impl Script<'_> {
-    async fn send(&mut self, actor: &commands::Actor, command: &str, id: Option<Uuid>, data: Value) {
+    async fn send(
+        &mut self,
+        actor: &commands::Actor,
+        command: &str,
+        id: Option<Uuid>,
+        data: Value,
+    ) {
         self.send_approved(actor, command, id, data, None).await;
     }
 
     /// Sends a command with an approval; one that lacks it asks for one first.
-    async fn send_approved(&mut self, actor: &commands::Actor, command: &str, id: Option<Uuid>, data: Value, approval: Option<Uuid>) {
-        let mut submission = Submission::new(self.business, actor.clone(), self.installation.key(), command, id, &data);
+    async fn send_approved(
+        &mut self,
+        actor: &commands::Actor,
+        command: &str,
+        id: Option<Uuid>,
+        data: Value,
+        approval: Option<Uuid>,
+    ) {
+        let mut submission = Submission::new(
+            self.business,
+            actor.clone(),
+            self.installation.key(),
+            command,
+            id,
+            &data,
+        );
         submission.approval_id = approval.map(domain::ids::ApprovalId);
         let desk = &self.installation.app.desk;
         let mut receipt = desk.submit(submission.clone()).await;
         if let Err(CommandError::Refused(Refusal::ApprovalRequired { id, .. })) = receipt {
             submission.key = self.installation.key();
             submission.id = Some(id);
-            submission.approval_id = Some(domain::ids::ApprovalId(self.installation.approval_of(self.business, command, id, &data).await));
+            submission.approval_id = Some(domain::ids::ApprovalId(
+                self.installation.approval_of(self.business, command, id, &data).await,
+            ));
             receipt = desk.submit(submission.clone()).await;
         }
         let receipt = receipt.unwrap_or_else(|e| panic!("{command}: {e}"));
@@ -52,7 +74,10 @@ fn eur(n: &str) -> Value {
 }
 
 /// Every command but those of the installation, each in a state in which it gets through.
-async fn every_command(installation: &Installation, business: domain::BusinessId) -> Vec<(Submission, commands::Receipt)> {
+async fn every_command(
+    installation: &Installation,
+    business: domain::BusinessId,
+) -> Vec<(Submission, commands::Receipt)> {
     let operator = installation.app.operator_in(business).await.unwrap();
     let mut script = Script { installation, business, done: Vec::new() };
     business_and_agents(&mut script, &operator).await;
@@ -60,7 +85,14 @@ async fn every_command(installation: &Installation, business: domain::BusinessId
     decisions_calls_and_money(&mut script, &operator).await;
     memory_and_metrics(&mut script, &operator).await;
     approvals(&mut script, &operator).await;
-    installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "sales", "serves": id(77)})).await;
+    installation
+        .must(
+            business,
+            "tasks.plan",
+            None,
+            json!({"title": "x", "team": "sales", "serves": id(77)}),
+        )
+        .await;
     script.all(&operator, vec![("privacy.forget_subject", None, json!({"subject": id(77)}))]).await;
     script.all(&operator, vec![("businesses.forget", None, json!({}))]).await;
     script.all(&operator, vec![("agents.retire", Some(agent_of(business, "qa")), json!({}))]).await;
@@ -72,11 +104,26 @@ async fn business_and_agents(script: &mut Script<'_>, operator: &commands::Actor
     installation.lets_crm_be_asked(script.business, &["o"]).await;
     for role in ["producer", "qa"] {
         let id = Some(principal(script.business, role));
-        installation.must(INSTALLATION, "access.add_principal", id, json!({"kind": "agent", "display_name": role})).await;
-        installation.must(INSTALLATION, "access.grant_role", id, json!({"business": script.business, "role": "agent"})).await;
+        installation
+            .must(
+                INSTALLATION,
+                "access.add_principal",
+                id,
+                json!({"kind": "agent", "display_name": role}),
+            )
+            .await;
+        installation
+            .must(
+                INSTALLATION,
+                "access.grant_role",
+                id,
+                json!({"business": script.business, "role": "agent"}),
+            )
+            .await;
     }
     let agent = |role: &str| {
-        json!({"name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": principal(script.business, role),
+        json!({"name": role, "team": "sales", "role": role, "runtime": {"model": "m"},
+            "principal": principal(script.business, role),
             "permissions": {"tools": ["o"], "connectors": ["crm"], "data_classes": ["restricted"]}})
     };
     let (a, q) = (agent_of(script.business, "producer"), agent_of(script.business, "qa"));
@@ -87,13 +134,18 @@ async fn business_and_agents(script: &mut Script<'_>, operator: &commands::Actor
         ("agents.change", Some(a), json!({"concurrency": 3})),
         ("agents.suspend", Some(a), json!({"reason": "x"})),
         ("agents.resume", Some(a), json!({})),
-        ("budgets.set", None, json!({"scope": {"business": {}}, "window": "month", "limit": eur("50")})),
+        (
+            "budgets.set",
+            None,
+            json!({"scope": {"business": {}}, "window": "month", "limit": eur("50")}),
+        ),
     ];
     script.all(operator, steps).await;
 }
 
 async fn work(script: &mut Script<'_>, operator: &commands::Actor) {
-    let (a, q, t, t2) = (agent_of(script.business, "producer"), agent_of(script.business, "qa"), id(3), id(4));
+    let (a, q, t, t2) =
+        (agent_of(script.business, "producer"), agent_of(script.business, "qa"), id(3), id(4));
     let lease = json!({"agent": a, "lease_seconds": 120});
     let token = |n: u32| json!({"fencing_token": n});
     let steps = vec![
@@ -119,11 +171,16 @@ async fn work(script: &mut Script<'_>, operator: &commands::Actor) {
     ];
     script.all(operator, steps).await;
     let submitted = script.done.last().unwrap().1.events[0].event_id;
-    let stored = script.installation.app.log.find(script.business, submitted).await.unwrap().unwrap();
+    let stored =
+        script.installation.app.log.find(script.business, submitted).await.unwrap().unwrap();
     let stored: Value = serde_json::from_slice(&stored.bytes).unwrap();
     let digest = &stored["data"]["artifact"]["digest"];
     let steps = vec![
-        ("tasks.review", Some(t), json!({"reviewer": q, "artifact_digest": digest, "verdict": "changes_requested"})),
+        (
+            "tasks.review",
+            Some(t),
+            json!({"reviewer": q, "artifact_digest": digest, "verdict": "changes_requested"}),
+        ),
         ("tasks.lease", Some(t), lease),
         ("tasks.escalate", Some(t), json!({"fencing_token": 6, "result": "r"})),
         ("tasks.cancel", Some(t), json!({})),
@@ -133,16 +190,27 @@ async fn work(script: &mut Script<'_>, operator: &commands::Actor) {
     script.all(operator, steps).await;
     let steps = vec![
         ("tasks.open_history", Some(id(20)), json!({"format": "xes", "header": "{}"})),
-        ("tasks.close_history", Some(t2), json!({"completed": true, "history": id(20), "place": 1})),
+        (
+            "tasks.close_history",
+            Some(t2),
+            json!({"completed": true, "history": id(20), "place": 1}),
+        ),
     ];
     script.all(&commands::Actor { historic: true, ..operator.clone() }, steps).await;
 }
 
 async fn decisions_calls_and_money(script: &mut Script<'_>, operator: &commands::Actor) {
     let (d, d2, c, c2, budget) = (id(5), id(6), id(7), id(8), month(script.business));
-    let call = |class: &str| json!({"connector": "crm", "operation": "o", "class": class, "arguments": [1, {"a": null}], "cost_max": eur("1")});
+    let call = |class: &str| {
+        json!({"connector": "crm", "operation": "o", "class": class,
+        "arguments": [1, {"a": null}], "cost_max": eur("1")})
+    };
     let steps = vec![
-        ("decisions.record", Some(d), json!({"choice": "x", "task": id(3), "agent": agent_of(script.business, "producer")})),
+        (
+            "decisions.record",
+            Some(d),
+            json!({"choice": "x", "task": id(3), "agent": agent_of(script.business, "producer")}),
+        ),
         ("decisions.record", Some(d2), json!({"choice": "y"})),
         ("decisions.supersede", Some(d), json!({"by": d2})),
         ("decisions.reverse", Some(d2), json!({"reason": "x"})),
@@ -162,22 +230,42 @@ async fn decisions_calls_and_money(script: &mut Script<'_>, operator: &commands:
 
 async fn memory_and_metrics(script: &mut Script<'_>, operator: &commands::Actor) {
     let (fact, other, document) = (id(21), id(22), id(23));
-    let known = json!({"fact_kind": "process_memory", "statement": "the shop ships on Mondays", "value": {"day": 1}, "confidence": "0.9"});
+    let known = json!({"fact_kind": "process_memory", "statement": "the shop ships on \
+        Mondays", "value": {"day": 1}, "confidence": "0.9"});
     let steps = vec![
         ("memory.record_fact", Some(fact), known.clone()),
-        ("memory.revise_fact", Some(fact), json!({"statement": "the shop ships on Tuesdays", "valid_from": "2026-11-24T00:00:00Z"})),
+        (
+            "memory.revise_fact",
+            Some(fact),
+            json!({"statement": "the shop ships on \
+                Tuesdays", "valid_from": "2026-11-24T00:00:00Z"}),
+        ),
         ("memory.record_fact", Some(other), known),
         ("memory.supersede_fact", Some(fact), json!({"by": other})),
         ("memory.retract_fact", Some(other), json!({"reason": "it does not ship"})),
-        ("memory.add_document", Some(document), json!({"title": "Shipping", "text": "# When\nnever\n"})),
+        (
+            "memory.add_document",
+            Some(document),
+            json!({"title": "Shipping", "text": "# When\nnever\n"}),
+        ),
         ("memory.retract_document", Some(document), json!({})),
-        ("metrics.report", Some(id(24)), json!({"measure": "revenue", "value": "12.5", "unit": "EUR"})),
+        (
+            "metrics.report",
+            Some(id(24)),
+            json!({"measure": "revenue", "value": "12.5", "unit": "EUR"}),
+        ),
         (
             "metrics.define_kpi",
             None,
-            json!({"kpi": "revenue", "text": "What came in.", "measure": "revenue", "aggregation": "sum", "unit": "EUR", "direction": "up"}),
+            json!({"kpi": "revenue", "text": "What came in.", "measure": "revenue",
+                "aggregation": "sum", "unit": "EUR", "direction": "up"}),
         ),
-        ("operations.record_export", Some(id(25)), json!({"format": "jsonl", "events": 1, "digest": "0".repeat(64), "root": "0".repeat(64)})),
+        (
+            "operations.record_export",
+            Some(id(25)),
+            json!({"format": "jsonl", "events": 1, "digest": "0".repeat(64),
+                "root": "0".repeat(64)}),
+        ),
         ("metrics.set_target", None, json!({"kpi": "revenue", "target": "100"})),
     ];
     script.all(operator, steps).await;
@@ -185,9 +273,17 @@ async fn memory_and_metrics(script: &mut Script<'_>, operator: &commands::Actor)
 
 async fn approvals(script: &mut Script<'_>, operator: &commands::Actor) {
     let budget = month(script.business);
-    let approver = script.installation.principal(script.business, domain::access::PrincipalKind::Human, Some("approver")).await;
-    let request = json!({"command": {"type": "budgets.raise", "id": budget, "data": {"by": eur("5")}}});
-    let deputy = script.installation.principal(script.business, domain::access::PrincipalKind::Human, Some("member")).await.principal;
+    let approver = script
+        .installation
+        .principal(script.business, domain::access::PrincipalKind::Human, Some("approver"))
+        .await;
+    let request =
+        json!({"command": {"type": "budgets.raise", "id": budget, "data": {"by": eur("5")}}});
+    let deputy = script
+        .installation
+        .principal(script.business, domain::access::PrincipalKind::Human, Some("member"))
+        .await
+        .principal;
     let steps = vec![
         ("approvals.request", Some(id(11)), request.clone()),
         ("approvals.comment", Some(id(11)), json!({"comment": "x"})),
@@ -197,20 +293,40 @@ async fn approvals(script: &mut Script<'_>, operator: &commands::Actor) {
     ];
     script.all(operator, steps).await;
     let steps = vec![
-        ("approvals.delegate", Some(id(12)), json!({"to": deputy, "until": "2027-01-01T00:00:00Z"})),
+        (
+            "approvals.delegate",
+            Some(id(12)),
+            json!({"to": deputy, "until": "2027-01-01T00:00:00Z"}),
+        ),
         ("approvals.revoke_delegation", Some(id(12)), json!({"to": deputy})),
         ("approvals.vote", Some(id(12)), json!({"choice": "approve"})),
     ];
     script.all(&approver, steps).await;
-    script.send_approved(operator, "budgets.raise", Some(budget), json!({"by": eur("5")}), Some(id(12))).await;
+    script
+        .send_approved(
+            operator,
+            "budgets.raise",
+            Some(budget),
+            json!({"by": eur("5")}),
+            Some(id(12)),
+        )
+        .await;
     script.all(operator, vec![("approvals.request", Some(id(13)), request)]).await;
     script.installation.clock.advance_seconds(7 * 86_400);
-    let steps = vec![("approvals.expire", Some(id(13)), json!({})), ("approvals.define_policy", None, json!({"rules": []}))];
+    let steps = vec![
+        ("approvals.expire", Some(id(13)), json!({})),
+        ("approvals.define_policy", None, json!({"rules": []})),
+    ];
     script.all(operator, steps).await;
 }
 
 fn month(business: domain::BusinessId) -> Uuid {
-    domain::ids::BudgetId::of(business, &domain::budgets::Scope::Business {}, domain::budgets::Window::Month).0
+    domain::ids::BudgetId::of(
+        business,
+        &domain::budgets::Scope::Business {},
+        domain::budgets::Window::Month,
+    )
+    .0
 }
 
 fn id(n: u128) -> Uuid {
@@ -230,24 +346,42 @@ async fn a_command_submitted_twice_has_one_receipt_and_no_new_event() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
     let done = every_command(&installation, business).await;
-    let covered: std::collections::BTreeSet<_> = done.iter().map(|(s, _)| s.r#type.clone()).collect();
-    // Registering is two appends in two streams; the door's tests send it twice.
-    // What accepts a clock, passes over an event or forgets a name is of the installation; the tests of clocks,
-    // of views and of privacy send it.
-    let elsewhere = ["businesses.claim_slug", "businesses.register", "operations.accept_clock", "operations.skip_event", "privacy.forget_name"];
-    for command in AnyCommand::types().filter(|t| !t.name.starts_with("access.") && !elsewhere.contains(&t.name)) {
+    let covered: std::collections::BTreeSet<_> =
+        done.iter().map(|(s, _)| s.r#type.clone()).collect();
+    // Registering is two appends in two streams; the door's tests send it twice. What accepts a
+    // clock, passes over an event or forgets a name is of the installation; the tests of clocks, of
+    // views and of privacy send it.
+    let elsewhere = [
+        "businesses.claim_slug",
+        "businesses.register",
+        "operations.accept_clock",
+        "operations.skip_event",
+        "privacy.forget_name",
+    ];
+    for command in AnyCommand::types()
+        .filter(|t| !t.name.starts_with("access.") && !elsewhere.contains(&t.name))
+    {
         assert!(covered.contains(command.name), "{} is not in the script", command.name);
     }
     let head = installation.app.log.head(business).await.unwrap();
     for (mut submission, first) in done {
-        // The aggregate has moved on since, and the caller's If-Match is long stale: still the first receipt.
+        // The aggregate has moved on since, and the caller's If-Match is long stale: still the
+        // first receipt.
         submission.if_match = Some(999);
         let again = installation.app.desk.submit(submission.clone()).await.unwrap();
         assert!(again.repeated && !first.repeated);
-        assert_eq!((&again.events, again.position), (&first.events, first.position), "{}", submission.r#type);
+        assert_eq!(
+            (&again.events, again.position),
+            (&first.events, first.position),
+            "{}",
+            submission.r#type
+        );
         let mut other = submission;
         other.causation = Some(first.events[0].event_id);
-        assert!(matches!(installation.app.desk.submit(other).await, Err(CommandError::KeyReused(_))));
+        assert!(matches!(
+            installation.app.desk.submit(other).await,
+            Err(CommandError::KeyReused(_))
+        ));
     }
     assert_eq!(installation.app.log.head(business).await.unwrap(), head);
     installation.views_are_rebuilt_alike().await;
@@ -270,7 +404,9 @@ async fn after_a_restart_the_same_commands_are_decided_the_same_way() {
         async move {
             let mut outcomes = Vec::new();
             for ask in asks {
-                outcomes.push(desk.submit(ask).await.map(|r| r.events.len()).map_err(|e| e.to_string()));
+                outcomes.push(
+                    desk.submit(ask).await.map(|r| r.events.len()).map_err(|e| e.to_string()),
+                );
             }
             outcomes
         }
@@ -294,12 +430,20 @@ async fn after_a_restart_the_same_commands_are_decided_the_same_way() {
 async fn if_match_holds_the_caller_to_the_version_it_saw() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    let task = installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await.events[0].id;
+    let task = installation
+        .must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"}))
+        .await
+        .events[0]
+        .id;
     let actor = installation.app.operator_in(business).await.unwrap();
-    let mut offer = Submission::new(business, actor, "offer", "tasks.offer", Some(task), &json!({}));
+    let mut offer =
+        Submission::new(business, actor, "offer", "tasks.offer", Some(task), &json!({}));
     offer.if_match = Some(7);
     let error = installation.app.desk.submit(offer.clone()).await.unwrap_err();
-    assert!(matches!(error, CommandError::PreconditionFailed { expected: 7, actual: 1 }), "{error}");
+    assert!(
+        matches!(error, CommandError::PreconditionFailed { expected: 7, actual: 1 }),
+        "{error}"
+    );
     offer.if_match = Some(1);
     installation.app.desk.submit(offer).await.unwrap();
 }
@@ -309,7 +453,14 @@ async fn a_key_in_flight_is_waited_for() {
     let installation = Arc::new(Installation::new().await);
     let business = installation.business("acme").await;
     let actor = installation.app.operator_in(business).await.unwrap();
-    let plan = Submission::new(business, actor, "one-key", "tasks.plan", None, &json!({"title": "x", "team": "hr"}));
+    let plan = Submission::new(
+        business,
+        actor,
+        "one-key",
+        "tasks.plan",
+        None,
+        &json!({"title": "x", "team": "hr"}),
+    );
     let all = join_all((0..50).map(|_| installation.app.desk.submit(plan.clone()))).await;
     let first = all.iter().filter(|r| !r.as_ref().unwrap().repeated).count();
     assert_eq!(first, 1);
@@ -317,8 +468,23 @@ async fn a_key_in_flight_is_waited_for() {
 }
 
 /// Writes to the log past the desk, as another process would.
-async fn another_process_writes(installation: &Installation, business: domain::BusinessId, task: Uuid, version: u64) {
-    let stored = installation.app.log.read_aggregate(business, domain::AggregateRef::new(domain::Kind::Task, task), version - 1, 1).await.unwrap();
+async fn another_process_writes(
+    installation: &Installation,
+    business: domain::BusinessId,
+    task: Uuid,
+    version: u64,
+) {
+    let stored = installation
+        .app
+        .log
+        .read_aggregate(
+            business,
+            domain::AggregateRef::new(domain::Kind::Task, task),
+            version - 1,
+            1,
+        )
+        .await
+        .unwrap();
     let mut event: Value = serde_json::from_slice(&stored[0].bytes).unwrap();
     let event_id = Uuid::now_v7();
     event["version"] = json!(version + 1);
@@ -328,19 +494,35 @@ async fn another_process_writes(installation: &Installation, business: domain::B
     event.as_object_mut().unwrap().remove("request");
     event.as_object_mut().unwrap().remove("sealed");
     let bytes = proof::canonical::to_bytes(&event).unwrap();
-    let new =
-        NewEvent { aggregate: domain::AggregateRef::new(domain::Kind::Task, task), version: version + 1, event_id: domain::ids::EventId(event_id), bytes };
-    installation.app.log.append(Append { business, reads: Vec::new(), events: vec![new], chain: None, keys: None }).await.unwrap();
+    let new = NewEvent {
+        aggregate: domain::AggregateRef::new(domain::Kind::Task, task),
+        version: version + 1,
+        event_id: domain::ids::EventId(event_id),
+        bytes,
+    };
+    installation
+        .app
+        .log
+        .append(Append { business, reads: Vec::new(), events: vec![new], chain: None, keys: None })
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_process_changed_is_read_and_decided_again() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    let task = installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await.events[0].id;
+    let task = installation
+        .must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"}))
+        .await
+        .events[0]
+        .id;
     another_process_writes(&installation, business, task, 1).await;
     let receipt = installation.must(business, "tasks.offer", Some(task), json!({})).await;
-    assert_eq!(receipt.events[0].version, 3, "decided at version 1, refused by the log, decided again at 2");
+    assert_eq!(
+        receipt.events[0].version, 3,
+        "decided at version 1, refused by the log, decided again at 2"
+    );
     const { assert!(CONFLICT_TRIES_MAX >= 2) };
 }
 
@@ -349,17 +531,29 @@ async fn every_attempt_is_kept_with_its_outcome_and_without_its_data() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
     let operator = installation.app.operator_in(business).await.unwrap();
-    let _ = installation.submit(&operator, business, "tasks.offer", Some(Uuid::now_v7()), json!({})).await;
+    let _ = installation
+        .submit(&operator, business, "tasks.offer", Some(Uuid::now_v7()), json!({}))
+        .await;
     let _ = installation.submit(&operator, business, "tasks.nonsense", None, json!({})).await;
-    installation.must(business, "tasks.plan", None, json!({"title": "canary-title", "team": "hr"})).await;
-    let view = installation.query("{ business(slug: \"acme\") { attempts(first: 10) { totalCount nodes { commandType outcome } } } }").await;
+    installation
+        .must(business, "tasks.plan", None, json!({"title": "canary-title", "team": "hr"}))
+        .await;
+    let view = installation
+        .query(
+            "{ business(slug: \"acme\") { attempts(first: 10) { totalCount \
+        nodes { commandType outcome } } } }",
+        )
+        .await;
     let outcomes: Vec<_> = view["business"]["attempts"]["nodes"]
         .as_array()
         .unwrap()
         .iter()
         .map(|n| (n["commandType"].as_str().unwrap(), n["outcome"].as_str().unwrap()))
         .collect();
-    assert_eq!(outcomes[..3], [("tasks.plan", "accepted"), ("(unknown)", "malformed"), ("tasks.offer", "unknown")]);
+    assert_eq!(
+        outcomes[..3],
+        [("tasks.plan", "accepted"), ("(unknown)", "malformed"), ("tasks.offer", "unknown")]
+    );
     let folder = installation.close().await;
     let raw = std::fs::read(folder.path().join("attempts.db")).unwrap();
     assert!(!raw.windows(12).any(|w| w == b"canary-title"));

@@ -47,14 +47,27 @@ impl Door {
     pub(crate) async fn on(installation: Installation) -> Self {
         let business = installation.app.business("acme").await.unwrap().unwrap();
         let (_, secret) = installation.app.issue_key(server::app::operator()).await.unwrap();
-        let listening = listen(Arc::clone(&installation.app), Entrance { hosts: "minutes.example.com".to_owned(), ..entrance() }).unwrap();
-        let (url, handle) = (format!("http://{}", listening.address), actix_handle::Handle(listening.stop()));
+        let listening = listen(
+            Arc::clone(&installation.app),
+            Entrance { hosts: "minutes.example.com".to_owned(), ..entrance() },
+        )
+        .unwrap();
+        let (url, handle) =
+            (format!("http://{}", listening.address), actix_handle::Handle(listening.stop()));
         tokio::spawn(listening.server);
         Self { installation, business, url, key: secret.reveal().to_owned(), handle }
     }
 
-    pub(crate) async fn send(&self, method: &str, path: &str, key: Option<&str>, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut request =
+            ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
         if let Some(key) = key {
             request = request.header("Authorization", format!("Bearer {key}"));
         }
@@ -63,7 +76,8 @@ impl Door {
         }
         let request = request.body(body.to_owned()).unwrap();
         tokio::task::spawn_blocking(move || {
-            let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+            let agent: ureq::Agent =
+                ureq::Agent::config_builder().http_status_as_error(false).build().into();
             let mut response = agent.run(request).unwrap();
             let text = response.body_mut().with_config().limit(64 << 20).read_to_string().unwrap();
             let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
@@ -78,7 +92,14 @@ impl Door {
     }
 
     pub(crate) async fn raw(&self, key: &str, body: &str) -> Answer {
-        self.send("POST", &format!("/v1/businesses/{}/commands", self.business), Some(&self.key), &[("Idempotency-Key", key)], body).await
+        self.send(
+            "POST",
+            &format!("/v1/businesses/{}/commands", self.business),
+            Some(&self.key),
+            &[("Idempotency-Key", key)],
+            body,
+        )
+        .await
     }
 
     /// Asks until `/readyz` answers with that status; gives what it said.
@@ -109,7 +130,10 @@ fn plan() -> Value {
 
 fn problem(answer: &Answer) -> &str {
     assert_eq!(answer.headers["content-type"], "application/problem+json");
-    assert!(answer.body["detail"].as_str().unwrap().len() > 15 && answer.body["status"] == json!(answer.status));
+    assert!(
+        answer.body["detail"].as_str().unwrap().len() > 15
+            && answer.body["status"] == json!(answer.status)
+    );
     answer.body["type"].as_str().unwrap().strip_prefix("urn:minutebook:problem:").unwrap()
 }
 
@@ -124,21 +148,63 @@ async fn a_command_gets_a_receipt_and_a_repeat_the_same_one() {
         (&json!("tasks.planned"), &json!("task"), &json!(1), &json!(false))
     );
     let again = door.command("k1", &plan()).await;
-    assert_eq!((&again.body["events"], &again.body["repeated"]), (&first.body["events"], &json!(true)));
-    let by_slug = door.send("POST", "/v1/businesses/acme/commands", Some(door.key()), &[("Idempotency-Key", "k1")], &plan().to_string()).await;
+    assert_eq!(
+        (&again.body["events"], &again.body["repeated"]),
+        (&first.body["events"], &json!(true))
+    );
+    let by_slug = door
+        .send(
+            "POST",
+            "/v1/businesses/acme/commands",
+            Some(door.key()),
+            &[("Idempotency-Key", "k1")],
+            &plan().to_string(),
+        )
+        .await;
     assert_eq!(by_slug.body, again.body);
-    let reused = door.command("k1", &json!({"type": "tasks.plan", "data": {"title": "y", "team": "hr"}})).await;
+    let reused = door
+        .command("k1", &json!({"type": "tasks.plan", "data": {"title": "y", "team": "hr"}}))
+        .await;
     assert_eq!((reused.status, problem(&reused)), (422, "key_reused"));
     let id = event["id"].as_str().unwrap();
     let offer = json!({"type": "tasks.offer", "id": id, "data": {}});
     let path = format!("/v1/businesses/{}/commands", door.business);
-    let stale = door.send("POST", &path, Some(door.key()), &[("Idempotency-Key", "k2"), ("If-Match", "\"9\"")], &offer.to_string()).await;
+    let stale = door
+        .send(
+            "POST",
+            &path,
+            Some(door.key()),
+            &[("Idempotency-Key", "k2"), ("If-Match", "\"9\"")],
+            &offer.to_string(),
+        )
+        .await;
     assert_eq!((stale.status, problem(&stale)), (412, "precondition_failed"));
-    let odd = door.send("POST", &path, Some(door.key()), &[("Idempotency-Key", "k2"), ("If-Match", "9")], &offer.to_string()).await;
+    let odd = door
+        .send(
+            "POST",
+            &path,
+            Some(door.key()),
+            &[("Idempotency-Key", "k2"), ("If-Match", "9")],
+            &offer.to_string(),
+        )
+        .await;
     assert_eq!((odd.status, problem(&odd)), (400, "malformed"));
-    let fresh = door.send("POST", &path, Some(door.key()), &[("Idempotency-Key", "k2"), ("If-Match", "\"1\"")], &offer.to_string()).await;
+    let fresh = door
+        .send(
+            "POST",
+            &path,
+            Some(door.key()),
+            &[("Idempotency-Key", "k2"), ("If-Match", "\"1\"")],
+            &offer.to_string(),
+        )
+        .await;
     assert_eq!(fresh.status, 200);
-    let refused = door.command("k3", &json!({"type": "tasks.submit", "id": id, "data": {"agent": id, "fencing_token": 1}})).await;
+    let refused = door
+        .command(
+            "k3",
+            &json!({"type": "tasks.submit", "id": id, "data": {"agent": id, "fencing_token": 1}}),
+        )
+        .await;
     assert_eq!((refused.status, problem(&refused)), (422, "unknown"));
     let registered = door
         .send(
@@ -149,7 +215,10 @@ async fn a_command_gets_a_receipt_and_a_repeat_the_same_one() {
             &json!({"type": "businesses.register", "data": {"slug": "second"}}).to_string(),
         )
         .await;
-    assert_eq!((registered.status, &registered.body["events"][0]["type"]), (200, &json!("businesses.registered")));
+    assert_eq!(
+        (registered.status, &registered.body["events"][0]["type"]),
+        (200, &json!("businesses.registered"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,11 +235,18 @@ async fn nothing_opens_without_credentials_but_health_and_the_page() {
         ("POST", "/v1/projections/rollback"),
         ("POST", "/v1/projections/audit"),
         ("POST", "/v1/imports/transcript"),
-        ("DELETE", "/v1/businesses/00000000-0000-0000-0000-000000000001/subjects/00000000-0000-0000-0000-000000000001/key"),
+        (
+            "DELETE",
+            "/v1/businesses/00000000-0000-0000-0000-000000000001/subjects/00000000-0000-0000-0000-000000000001/key",
+        ),
     ] {
         for key in [None, Some("mb_guess")] {
             let answer = door.send(method, path, key, &[("Idempotency-Key", "k")], "{}").await;
-            assert_eq!((answer.status, problem(&answer)), (401, "unauthenticated"), "{method} {path}");
+            assert_eq!(
+                (answer.status, problem(&answer)),
+                (401, "unauthenticated"),
+                "{method} {path}"
+            );
         }
     }
     for path in ["/healthz", "/readyz", "/"] {
@@ -186,29 +262,58 @@ async fn nothing_opens_without_credentials_but_health_and_the_page() {
 async fn strangers_get_404_members_403_operators_operate() {
     let door = Door::open().await;
     let stranger = door.installation.principal(door.business, PrincipalKind::Human, None).await;
-    let auditor = door.installation.principal(door.business, PrincipalKind::Human, Some("auditor")).await;
+    let auditor =
+        door.installation.principal(door.business, PrincipalKind::Human, Some("auditor")).await;
     let (_, strange) = door.installation.app.issue_key(stranger.principal).await.unwrap();
     let (_, audit) = door.installation.app.issue_key(auditor.principal).await.unwrap();
     let path = format!("/v1/businesses/{}/commands", door.business);
-    let ask = async |key: &str| door.send("POST", &path, Some(key), &[("Idempotency-Key", "k")], &plan().to_string()).await;
+    let ask = async |key: &str| {
+        door.send("POST", &path, Some(key), &[("Idempotency-Key", "k")], &plan().to_string()).await
+    };
     assert_eq!(ask(strange.reveal()).await.status, 404);
     assert_eq!(ask(audit.reveal()).await.status, 403);
-    let nobody = door.send("POST", "/v1/businesses/nobody/commands", Some(strange.reveal()), &[("Idempotency-Key", "k")], &plan().to_string()).await;
+    let nobody = door
+        .send(
+            "POST",
+            "/v1/businesses/nobody/commands",
+            Some(strange.reveal()),
+            &[("Idempotency-Key", "k")],
+            &plan().to_string(),
+        )
+        .await;
     assert_eq!(nobody.status, 404);
     let shred = format!("/v1/businesses/{}/subjects/{}/key", door.business, door.business);
     assert_eq!(door.send("DELETE", &shred, Some(strange.reveal()), &[], "").await.status, 404);
     assert_eq!(door.send("DELETE", &shred, Some(audit.reveal()), &[], "").await.status, 403);
-    assert_eq!(door.send("POST", "/v1/verification", Some(audit.reveal()), &[], "").await.status, 403);
+    assert_eq!(
+        door.send("POST", "/v1/verification", Some(audit.reveal()), &[], "").await.status,
+        403
+    );
     let verified = door.send("POST", "/v1/verification", Some(door.key()), &[], "").await;
     assert_eq!((verified.status, &verified.body["fault"]), (200, &Value::Null));
     let rebuilt = door.send("POST", "/v1/projections/rebuild", Some(door.key()), &[], "{}").await;
     assert_eq!(rebuilt.status, 202);
     door.installation.app.views.settled(std::time::Duration::from_secs(60)).await.unwrap();
-    let metrics = door.send("GET", "/metrics", Some(door.key()), &[], "").await.body.as_str().unwrap().to_owned();
-    assert!(metrics.contains(&format!("minutebook_views_verified_position {}", door.installation.app.views.position())), "{metrics}");
-    let forbidden = door.send("POST", "/v1/projections/rollback", Some(audit.reveal()), &[], "{}").await;
+    let metrics = door
+        .send("GET", "/metrics", Some(door.key()), &[], "")
+        .await
+        .body
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        metrics.contains(&format!(
+            "minutebook_views_verified_position {}",
+            door.installation.app.views.position()
+        )),
+        "{metrics}"
+    );
+    let forbidden =
+        door.send("POST", "/v1/projections/rollback", Some(audit.reveal()), &[], "{}").await;
     assert_eq!(forbidden.status, 403);
-    let unknown = door.send("POST", "/v1/projections/rebuild", Some(door.key()), &[], "{\"name\":\"x\"}").await;
+    let unknown = door
+        .send("POST", "/v1/projections/rebuild", Some(door.key()), &[], "{\"name\":\"x\"}")
+        .await;
     assert_eq!(unknown.status, 404);
 }
 
@@ -216,8 +321,16 @@ async fn strangers_get_404_members_403_operators_operate() {
 async fn graphiql_comes_from_this_server_alone_or_the_page_says_how_to_get_it() {
     let door = Door::open().await;
     let page = door.send("GET", "/graphiql", None, &[], "").await;
-    let (text, policy) = (page.body.as_str().unwrap().to_owned(), page.headers["content-security-policy"].to_str().unwrap().to_owned());
-    assert!(!text.contains("http://") && !text.contains("https://") && policy.starts_with("default-src 'none'"), "{text}");
+    let (text, policy) = (
+        page.body.as_str().unwrap().to_owned(),
+        page.headers["content-security-policy"].to_str().unwrap().to_owned(),
+    );
+    assert!(
+        !text.contains("http://")
+            && !text.contains("https://")
+            && policy.starts_with("default-src 'none'"),
+        "{text}"
+    );
     let files: Vec<&str> = text.split('"').filter(|part| part.starts_with("/graphiql/")).collect();
     assert!(files.len() == 4 || text.contains("make graphiql"), "{text}");
     for file in files {
@@ -230,23 +343,43 @@ async fn graphiql_comes_from_this_server_alone_or_the_page_says_how_to_get_it() 
 #[tokio::test(flavor = "multi_thread")]
 async fn graphql_answers_and_keeps_its_limits() {
     let door = Door::open().await;
-    let ask = async |body: Value| door.send("POST", "/graphql", Some(door.key()), &[("Content-Type", "application/json")], &body.to_string()).await;
-    let good = ask(json!({"query": "query($s: String) { business(slug: $s) { slug } }", "variables": {"s": "acme"}})).await;
+    let ask = async |body: Value| {
+        door.send(
+            "POST",
+            "/graphql",
+            Some(door.key()),
+            &[("Content-Type", "application/json")],
+            &body.to_string(),
+        )
+        .await
+    };
+    let good = ask(json!({"query": "query($s: String) { business(slug: $s) { slug } \
+        }", "variables": {"s": "acme"}}))
+    .await;
     assert_eq!(good.body, json!({"data": {"business": {"slug": "acme"}}}));
-    let batch = ask(json!([{"query": "{ businesses { slug } }"}, {"query": "{ businesses { phase } }"}])).await;
+    let batch =
+        ask(json!([{"query": "{ businesses { slug } }"}, {"query": "{ businesses { phase } }"}]))
+            .await;
     assert_eq!(batch.body.as_array().unwrap().len(), 2);
     let many = ask(Value::from(vec![json!({"query": "{ __typename }"}); 11])).await;
     assert_eq!(many.status, 400);
     let aliases: String = (0..201).map(|n| format!("a{n}: businesses {{ slug }} ")).collect();
     let refused = ask(json!({"query": format!("{{ {aliases} }}")})).await;
     assert!(refused.body["errors"][0]["message"].as_str().unwrap().contains("201 aliases"));
-    let costly = "{ business(slug: \"acme\") { tasks(first: 200) { nodes { decisions(first: 200) { nodes { id } } } } } }";
-    assert!(ask(json!({"query": costly})).await.body["errors"][0]["message"].as_str().unwrap().contains("complex"));
+    let costly = "{ business(slug: \"acme\") { tasks(first: 200) { nodes { decisions(first: 200) { \
+        nodes { id } } } } } }";
+    assert!(
+        ask(json!({"query": costly})).await.body["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("complex")
+    );
     let mut very_deep = "name".to_owned();
     for _ in 0..26 {
         very_deep = format!("ofType {{ {very_deep} }}");
     }
-    let deep = ask(json!({"query": format!("{{ __type(name: \"Query\") {{ {very_deep} }} }}")})).await;
+    let deep =
+        ask(json!({"query": format!("{{ __type(name: \"Query\") {{ {very_deep} }} }}")})).await;
     assert!(deep.body["errors"][0]["message"].as_str().unwrap().contains("deep"), "{}", deep.body);
     assert_eq!(ask(json!({"nonsense": 1})).await.status, 400);
     let mutation = ask(json!({"query": "mutation { x }"})).await;
@@ -256,16 +389,27 @@ async fn graphql_answers_and_keeps_its_limits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transcript_comes_in_over_the_door_too() {
     let door = Door::open().await;
-    let all: Vec<Value> = serde_json::from_slice(&std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/tau-bench/airline-slice.json")).unwrap()).unwrap();
-    let body = json!({"settings": {"business": "airline", "currency": "USD"}, "record": all[0].to_string()});
-    let answer = door.send("POST", "/v1/imports/transcript", Some(door.key()), &[], &body.to_string()).await;
+    let all: Vec<Value> = serde_json::from_slice(
+        &std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/tau-bench/airline-slice.json"))
+            .unwrap(),
+    )
+    .unwrap();
+    let body = json!({"settings": {"business": "airline", "currency": "USD"},
+        "record": all[0].to_string()});
+    let answer =
+        door.send("POST", "/v1/imports/transcript", Some(door.key()), &[], &body.to_string()).await;
     assert_eq!((answer.status, &answer.body["tasks"]), (200, &json!(1)), "{}", answer.body);
     let broken = json!({"settings": {"business": "airline", "currency": "USD"}, "record": "{"});
-    let answer = door.send("POST", "/v1/imports/transcript", Some(door.key()), &[], &broken.to_string()).await;
+    let answer = door
+        .send("POST", "/v1/imports/transcript", Some(door.key()), &[], &broken.to_string())
+        .await;
     assert_eq!((answer.status, problem(&answer)), (422, "broken_record"));
-    let member = door.installation.principal(door.business, PrincipalKind::Human, Some("member")).await;
+    let member =
+        door.installation.principal(door.business, PrincipalKind::Human, Some("member")).await;
     let (_, secret) = door.installation.app.issue_key(member.principal).await.unwrap();
-    let answer = door.send("POST", "/v1/imports/transcript", Some(secret.reveal()), &[], &body.to_string()).await;
+    let answer = door
+        .send("POST", "/v1/imports/transcript", Some(secret.reveal()), &[], &body.to_string())
+        .await;
     assert_eq!(answer.status, 403);
     drop(door.handle);
 }
@@ -277,7 +421,17 @@ async fn a_persisted_query_is_sent_once_and_then_by_its_hash() {
     let query = "{ businesses { slug } }";
     let hash = domain::values::Digest(sha2::Sha256::digest(query).into()).to_string();
     let named = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
-    let ask = async |body: Value| door.send("POST", "/graphql", Some(door.key()), &[("Content-Type", "application/json")], &body.to_string()).await.body;
+    let ask = async |body: Value| {
+        door.send(
+            "POST",
+            "/graphql",
+            Some(door.key()),
+            &[("Content-Type", "application/json")],
+            &body.to_string(),
+        )
+        .await
+        .body
+    };
     let unknown = ask(json!({"extensions": named})).await;
     assert_eq!(
         (&unknown["errors"][0]["message"], &unknown["errors"][0]["extensions"]["code"]),

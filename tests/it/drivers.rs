@@ -15,7 +15,10 @@ use crate::door::Door;
 pub(crate) fn drivers() -> &'static Path {
     static READY: OnceLock<PathBuf> = OnceLock::new();
     READY.get_or_init(|| {
-        let (source, folder) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers"), Path::new(env!("CARGO_TARGET_TMPDIR")).join("drivers"));
+        let (source, folder) = (
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers"),
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("drivers"),
+        );
         std::fs::create_dir_all(&folder).unwrap();
         let pinned = std::fs::read(source.join("package.json")).unwrap();
         let installed = std::fs::read(folder.join("installed.json")).unwrap_or_default() == pinned;
@@ -24,8 +27,13 @@ pub(crate) fn drivers() -> &'static Path {
             std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
         }
         if !installed {
-            let npm = Command::new("npm").args(["install", "--no-package-lock", "--no-audit", "--no-fund"]).current_dir(&folder).output();
-            let npm = npm.unwrap_or_else(|e| panic!("npm (Node.js 20 or later) is needed for the judges of others: {e}"));
+            let npm = Command::new("npm")
+                .args(["install", "--no-package-lock", "--no-audit", "--no-fund"])
+                .current_dir(&folder)
+                .output();
+            let npm = npm.unwrap_or_else(|e| {
+                panic!("npm (Node.js 20 or later) is needed for the judges of others: {e}")
+            });
             assert!(npm.status.success(), "npm install: {}", String::from_utf8_lossy(&npm.stderr));
             std::fs::write(folder.join("installed.json"), pinned).unwrap();
         }
@@ -34,7 +42,8 @@ pub(crate) fn drivers() -> &'static Path {
 }
 
 async fn node(script: &'static str, arguments: Vec<String>) -> String {
-    let run = move || Command::new("node").arg(drivers().join(script)).args(arguments).output().unwrap();
+    let run =
+        move || Command::new("node").arg(drivers().join(script)).args(arguments).output().unwrap();
     let out = tokio::task::spawn_blocking(run).await.unwrap();
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(out.status.success(), "{script}: {said}{}", String::from_utf8_lossy(&out.stderr));
@@ -44,7 +53,9 @@ async fn node(script: &'static str, arguments: Vec<String>) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_audits_of_graphql_over_http_are_all_ok() {
     let door = Door::open().await;
-    let said = node("graphql-http.mjs", vec![format!("{}/graphql", door.url()), door.key().to_owned()]).await;
+    let said =
+        node("graphql-http.mjs", vec![format!("{}/graphql", door.url()), door.key().to_owned()])
+            .await;
     let last = said.trim().lines().last().unwrap();
     let (ok, all) = last.trim_end_matches(" ok").split_once('/').unwrap();
     assert!(ok == all && ok.parse::<u32>().unwrap() >= 60, "{said}");
@@ -53,13 +64,24 @@ async fn the_audits_of_graphql_over_http_are_all_ok() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_of_graphql_ws_subscribes_resumes_and_is_closed_by_the_book() {
     let door = Door::open().await;
-    assert_eq!(node("graphql-ws.mjs", vec![format!("{}/graphql", door.url()), door.key().to_owned()]).await.trim(), "ok");
+    assert_eq!(
+        node("graphql-ws.mjs", vec![format!("{}/graphql", door.url()), door.key().to_owned()])
+            .await
+            .trim(),
+        "ok"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_sdk_finds_every_exported_cloud_event_valid() {
     let installation = Installation::new().await;
-    crate::metrics::import(&installation, Format::Langfuse, "langfuse/langgraph-python-2025-08-22.trace.json", "acme").await;
+    crate::metrics::import(
+        &installation,
+        Format::Langfuse,
+        "langfuse/langgraph-python-2025-08-22.trace.json",
+        "acme",
+    )
+    .await;
     let business = installation.app.business("acme").await.unwrap().unwrap();
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("events");
@@ -69,18 +91,28 @@ async fn the_official_sdk_finds_every_exported_cloud_event_valid() {
         writer.event(std::str::from_utf8(&recorded.bytes).unwrap()).unwrap();
     }
     writer.end().unwrap();
-    assert_eq!(node("cloudevents.mjs", vec![file.to_str().unwrap().to_owned()]).await.trim(), format!("{} valid", events.len()));
+    assert_eq!(
+        node("cloudevents.mjs", vec![file.to_str().unwrap().to_owned()]).await.trim(),
+        format!("{} valid", events.len())
+    );
 }
 
 /// The Python packages of the drivers, outside the source.
 pub(crate) fn python() -> &'static Path {
-    const PINNED: &str = "gql[requests]==4.4.0 pika==1.4.4 cloudevents==1.11.0 kurrentdbclient==1.0.4";
+    const PINNED: &str =
+        "gql[requests]==4.4.0 pika==1.4.4 cloudevents==1.11.0 kurrentdbclient==1.0.4";
     static READY: OnceLock<PathBuf> = OnceLock::new();
     READY.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
         if std::fs::read_to_string(folder.join("installed.txt")).unwrap_or_default() != PINNED {
-            let pip = Command::new("python3").args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"]).arg(&folder).args(PINNED.split(' ')).output();
-            let pip = pip.unwrap_or_else(|e| panic!("python3 with pip is needed for the judges of others: {e}"));
+            let pip = Command::new("python3")
+                .args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"])
+                .arg(&folder)
+                .args(PINNED.split(' '))
+                .output();
+            let pip = pip.unwrap_or_else(|e| {
+                panic!("python3 with pip is needed for the judges of others: {e}")
+            });
             assert!(pip.status.success(), "pip install: {}", String::from_utf8_lossy(&pip.stderr));
             std::fs::write(folder.join("installed.txt"), PINNED).unwrap();
         }
@@ -100,12 +132,25 @@ async fn every_query_of_the_readme_is_answered() {
     }
     door.installation.app.caught_up(std::time::Duration::from_secs(60)).await.unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let arguments = [folder.join("../README.md").to_str().unwrap().to_owned(), format!("{}/graphql", door.url()), door.key().to_owned()];
-    let run = move || Command::new("python3").arg(folder.join("drivers/readme.py")).args(arguments).env("PYTHONPATH", python()).output().unwrap();
+    let arguments = [
+        folder.join("../README.md").to_str().unwrap().to_owned(),
+        format!("{}/graphql", door.url()),
+        door.key().to_owned(),
+    ];
+    let run = move || {
+        Command::new("python3")
+            .arg(folder.join("drivers/readme.py"))
+            .args(arguments)
+            .env("PYTHONPATH", python())
+            .output()
+            .unwrap()
+    };
     let out = tokio::task::spawn_blocking(run).await.unwrap();
-    let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    let said =
+        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{said}");
-    let asked: u32 = said.trim().trim_end_matches(" ok").parse().unwrap_or_else(|_| panic!("{said}"));
+    let asked: u32 =
+        said.trim().trim_end_matches(" ok").parse().unwrap_or_else(|_| panic!("{said}"));
     assert!(asked >= 5, "{said}");
 }
 
@@ -113,12 +158,24 @@ async fn every_query_of_the_readme_is_answered() {
 async fn the_client_of_server_sent_events_follows_and_comes_back() {
     let door = Door::open().await;
     for _ in 0..6 {
-        door.installation.must(door.business, "tasks.plan", None, serde_json::json!({"title": "x", "team": "hr"})).await;
+        door.installation
+            .must(
+                door.business,
+                "tasks.plan",
+                None,
+                serde_json::json!({"title": "x", "team": "hr"}),
+            )
+            .await;
     }
     let url = format!("{}/v1/businesses/{}/events", door.url(), door.business);
-    let planned = tokio::spawn(node("eventsource.mjs", vec![url, door.key().to_owned(), "3".to_owned(), "8".to_owned()]));
+    let planned = tokio::spawn(node(
+        "eventsource.mjs",
+        vec![url, door.key().to_owned(), "3".to_owned(), "8".to_owned()],
+    ));
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     // One that comes while somebody follows.
-    door.installation.must(door.business, "tasks.plan", None, serde_json::json!({"title": "x", "team": "hr"})).await;
+    door.installation
+        .must(door.business, "tasks.plan", None, serde_json::json!({"title": "x", "team": "hr"}))
+        .await;
     assert_eq!(planned.await.unwrap().trim(), "1,2,3,4,5,6,7,8");
 }

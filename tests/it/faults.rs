@@ -28,9 +28,18 @@ impl Drop for Server {
 }
 
 impl Server {
-    pub(crate) fn start(folder: &Path, settings: &[(&str, &str)], planted: &str, stderr: Stdio) -> Self {
+    pub(crate) fn start(
+        folder: &Path,
+        settings: &[(&str, &str)],
+        planted: &str,
+        stderr: Stdio,
+    ) -> Self {
         let mut command = Command::new(PROGRAM);
-        command.arg("--data").arg(folder).args(["serve", "--listen", "127.0.0.1:0"]).envs(settings.iter().copied());
+        command
+            .arg("--data")
+            .arg(folder)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .envs(settings.iter().copied());
         Self::listening(command.env("FAILPOINTS", planted).stderr(stderr), folder)
     }
 
@@ -38,7 +47,11 @@ impl Server {
     fn listening(command: &mut Command, folder: &Path) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let listens = lines.filter_map(|line| Some(line.strip_prefix("minutebook listens on ")?.split('/').nth(2)?.to_owned())).next();
+        let listens = lines
+            .filter_map(|line| {
+                Some(line.strip_prefix("minutebook listens on ")?.split('/').nth(2)?.to_owned())
+            })
+            .next();
         let key = std::fs::read_to_string(folder.join("operator.key")).unwrap_or_default();
         Self { child, url: listens.map(|at| format!("http://{at}")), key: key.trim().to_owned() }
     }
@@ -49,16 +62,40 @@ impl Server {
     }
 
     /// Status and body of an answer; an error when there was none.
-    pub(crate) fn send(&self, method: &str, path: &str, key: &str, body: &Value) -> Result<(u16, String), String> {
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> Result<(u16, String), String> {
         self.send_under(&uuid::Uuid::now_v7().to_string(), method, path, key, body)
     }
 
     /// The same under an idempotency key of one's own.
-    pub(crate) fn send_under(&self, idempotency_key: &str, method: &str, path: &str, key: &str, body: &Value) -> Result<(u16, String), String> {
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(20))).build().into();
+    pub(crate) fn send_under(
+        &self,
+        idempotency_key: &str,
+        method: &str,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> Result<(u16, String), String> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(20)))
+            .build()
+            .into();
         let url = self.url.as_ref().ok_or("it does not listen")?;
-        let request = ureq::http::Request::builder().method(method).uri(format!("{url}{path}")).header("Authorization", format!("Bearer {key}"));
-        let request = request.header("Idempotency-Key", idempotency_key).header("Content-Type", "application/json").body(body.to_string()).unwrap();
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{url}{path}"))
+            .header("Authorization", format!("Bearer {key}"));
+        let request = request
+            .header("Idempotency-Key", idempotency_key)
+            .header("Content-Type", "application/json")
+            .body(body.to_string())
+            .unwrap();
         let mut answer = agent.run(request).map_err(|e| e.to_string())?;
         let text = answer.body_mut().read_to_string().map_err(|e| e.to_string())?;
         Ok((answer.status().as_u16(), text))
@@ -69,7 +106,12 @@ impl Server {
     }
 
     pub(crate) fn register(&self, slug: &str) -> Result<(u16, String), String> {
-        self.send("POST", "/v1/commands", &self.key, &json!({"type": "businesses.register", "data": {"slug": slug}}))
+        self.send(
+            "POST",
+            "/v1/commands",
+            &self.key,
+            &json!({"type": "businesses.register", "data": {"slug": slug}}),
+        )
     }
 
     /// How it ended by itself.
@@ -94,7 +136,8 @@ fn served_once(folder: &Path, settings: &[(&str, &str)]) {
 fn dies(name: &str, settings: &[(&str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
     served_once(folder.path(), settings);
-    let mut server = Server::start(folder.path(), settings, &format!("{name}=panic"), Stdio::null());
+    let mut server =
+        Server::start(folder.path(), settings, &format!("{name}=panic"), Stdio::null());
     let answer = server.register("acme");
     assert_eq!(server.ended().and_then(|s| s.code()), Some(THREAD_DIED), "{name}: {answer:?}");
     let again = Server::start(folder.path(), settings, "", Stdio::null());
@@ -104,7 +147,9 @@ fn dies(name: &str, settings: &[(&str, &str)]) {
 
 #[test]
 fn a_thread_that_dies_takes_its_process_with_it() {
-    ["log-writer", "attempts", "lane", "projections", "forgettings", "health"].into_iter().for_each(|name| dies(name, &[]));
+    ["log-writer", "attempts", "lane", "projections", "forgettings", "health"]
+        .into_iter()
+        .for_each(|name| dies(name, &[]));
 }
 
 #[cfg(feature = "postgres")]
@@ -143,7 +188,10 @@ fn while_a_process_ends_it_says_that_it_is_not_well() {
     while let Ok((status, why)) = server.send("GET", "/readyz", "", &Value::Null) {
         if status == 503 {
             assert!(why.contains("its thread `attempts` died"), "{why}");
-            assert_eq!(server.send("GET", "/healthz", "", &Value::Null).map_or(503, |(status, _)| status), 503);
+            assert_eq!(
+                server.send("GET", "/healthz", "", &Value::Null).map_or(503, |(status, _)| status),
+                503
+            );
             told = true;
             break;
         }
@@ -158,7 +206,10 @@ fn what_can_be_decided_again_does_not_end_the_process() {
     served_once(folder.path(), &[]);
     let server = Server::start(folder.path(), &[], "door=1*panic;decide=1*panic", Stdio::null());
     let (status, problem) = server.register("acme").unwrap();
-    assert!(status == 500 && problem.contains("urn:minutebook:problem:panicked"), "{status} {problem}");
+    assert!(
+        status == 500 && problem.contains("urn:minutebook:problem:panicked"),
+        "{status} {problem}"
+    );
     let (status, problem) = server.register("acme").unwrap();
     assert!(status == 503 && problem.contains("a rule panicked"), "{status} {problem}");
     assert_eq!(server.register("acme").unwrap().0, 200);
@@ -170,7 +221,10 @@ fn an_event_over_which_a_projection_panics_stops_its_business_and_not_the_proces
     let folder = tempfile::tempdir().unwrap();
     served_once(folder.path(), &[]);
     let server = Server::start(folder.path(), &[], "apply=panic", Stdio::null());
-    assert_eq!((server.register("acme").unwrap().0, server.register("other").unwrap().0), (200, 200));
+    assert_eq!(
+        (server.register("acme").unwrap().0, server.register("other").unwrap().0),
+        (200, 200)
+    );
     let failures = "/graphql?query=%7Bprojections%7Bname%20failures%7Berror%7D%7D%7D";
     let mut found = false;
     for _ in 0..100 {
@@ -187,7 +241,11 @@ fn an_event_over_which_a_projection_panics_stops_its_business_and_not_the_proces
 /// Every line more that is logged is one of a caller who was not let in.
 fn answers_and_counts(server: &Server, lines: usize) {
     for n in 0..lines {
-        assert_eq!(server.send("POST", "/v1/commands", "mb_nobody", &json!({})).unwrap().0, 401, "request {n}");
+        assert_eq!(
+            server.send("POST", "/v1/commands", "mb_nobody", &json!({})).unwrap().0,
+            401,
+            "request {n}"
+        );
     }
     assert_eq!(server.register("acme").unwrap().0, 200);
     assert_eq!((server.get("/healthz").0, server.get("/readyz").0), (200, 200));
@@ -195,7 +253,11 @@ fn answers_and_counts(server: &Server, lines: usize) {
 
 fn dropped(server: &Server) -> u64 {
     let metrics = server.get("/metrics").1;
-    let line = metrics.lines().find_map(|line| line.strip_prefix("minutebook_log_lines_dropped_total ")).unwrap().to_owned();
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("minutebook_log_lines_dropped_total "))
+        .unwrap()
+        .to_owned();
     line.parse().unwrap()
 }
 
@@ -230,11 +292,21 @@ fn a_server_whose_output_nobody_reads_serves_all_the_same() {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = Command::new(PROGRAM);
-    command.arg("--data").arg(folder.path()).args(["serve", "--listen", &free.to_string()]).stdout(full).stderr(Stdio::null());
-    let server = Server { child: command.spawn().unwrap(), url: Some(format!("http://{free}")), key: String::new() };
+    command
+        .arg("--data")
+        .arg(folder.path())
+        .args(["serve", "--listen", &free.to_string()])
+        .stdout(full)
+        .stderr(Stdio::null());
+    let server = Server {
+        child: command.spawn().unwrap(),
+        url: Some(format!("http://{free}")),
+        key: String::new(),
+    };
     let mut healthy = false;
     for _ in 0..300 {
-        healthy = server.send("GET", "/healthz", "", &Value::Null).is_ok_and(|(status, _)| status == 200);
+        healthy =
+            server.send("GET", "/healthz", "", &Value::Null).is_ok_and(|(status, _)| status == 200);
         if healthy {
             break;
         }
@@ -261,8 +333,19 @@ fn a_server_may_open_as_many_files_as_it_is_allowed_and_says_so_when_these_are_f
         }
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$@\""), "sh", PROGRAM, "--data"]).arg(folder.path());
-        let mut server = Server::listening(command.args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()), folder.path());
+        command
+            .args([
+                "-c",
+                &format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$@\""),
+                "sh",
+                PROGRAM,
+                "--data",
+            ])
+            .arg(folder.path());
+        let mut server = Server::listening(
+            command.args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()),
+            folder.path(),
+        );
         assert_eq!(open_files(server.child.id()), (hard.to_string(), hard.to_string()));
         let mut lines = server.child.stderr.take().unwrap();
         drop(server);

@@ -25,9 +25,14 @@ struct Work {
 
 impl Work {
     fn begin(doors: &[String], key: &str, business: &str, callers: usize) -> Self {
-        let (stop, acknowledged, receipts) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Arc::<Mutex<HashMap<_, _>>>::default());
+        let (stop, acknowledged, receipts) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+            Arc::<Mutex<HashMap<_, _>>>::default(),
+        );
         let callers = (0..callers).map(|caller| {
-            let (stop, acknowledged, receipts) = (Arc::clone(&stop), Arc::clone(&acknowledged), Arc::clone(&receipts));
+            let (stop, acknowledged, receipts) =
+                (Arc::clone(&stop), Arc::clone(&acknowledged), Arc::clone(&receipts));
             let (mut doors, key, business) = (doors.to_vec(), key.to_owned(), business.to_owned());
             let others = caller % doors.len();
             doors.rotate_left(others);
@@ -57,7 +62,11 @@ impl Work {
     /// Ends it; gives what was acknowledged.
     async fn end(self) -> HashMap<String, Value> {
         self.stop.store(true, Ordering::Relaxed);
-        tokio::task::spawn_blocking(move || self.callers.into_iter().for_each(|c| c.join().unwrap())).await.unwrap();
+        tokio::task::spawn_blocking(move || {
+            self.callers.into_iter().for_each(|c| c.join().unwrap())
+        })
+        .await
+        .unwrap();
         Arc::into_inner(self.receipts).unwrap().into_inner().unwrap()
     }
 }
@@ -81,8 +90,8 @@ async fn first(log: &str, arguments: &'static [&'static str]) -> (Server, String
     (server, key, business)
 }
 
-/// Everything acknowledged is in the log, once, where its receipt says; the log verifies; views live
-/// are views rebuilt.
+/// Everything acknowledged is in the log, once, where its receipt says; the log verifies; views
+/// live are views rebuilt.
 async fn all_is_well(auditor: &Installation, receipts: &HashMap<String, Value>) {
     auditor.verifies().await;
     auditor.views_are_rebuilt_alike().await;
@@ -94,15 +103,23 @@ async fn all_is_well(auditor: &Installation, receipts: &HashMap<String, Value>) 
         for recorded in page {
             let event = recorded.stored().unwrap();
             if event.r#type == "tasks.planned" {
-                let before = stored.insert(event.command_id.to_string(), (event.event_id.to_string(), recorded.seq));
+                let before = stored.insert(
+                    event.command_id.to_string(),
+                    (event.event_id.to_string(), recorded.seq),
+                );
                 assert!(before.is_none(), "{} is there twice", event.command_id);
             }
         }
     }
     assert!(!receipts.is_empty());
     for (key, receipt) in receipts {
-        let (id, seq) = stored.get(key).unwrap_or_else(|| panic!("{key} was acknowledged and is not there"));
-        assert_eq!((receipt["events"][0]["event_id"].as_str(), receipt["events"][0]["seq"].as_u64()), (Some(id.as_str()), Some(*seq)), "{key}: {receipt}");
+        let (id, seq) =
+            stored.get(key).unwrap_or_else(|| panic!("{key} was acknowledged and is not there"));
+        assert_eq!(
+            (receipt["events"][0]["event_id"].as_str(), receipt["events"][0]["seq"].as_u64()),
+            (Some(id.as_str()), Some(*seq)),
+            "{key}: {receipt}"
+        );
     }
 }
 
@@ -170,7 +187,9 @@ async fn a_network_that_is_slow_resets_and_swallows_loses_and_doubles_nothing() 
     proxy.turns(Weather::Fair);
     let (url, with) = (one.url.clone(), key.clone());
     let business_of = business.clone();
-    let came_back = tokio::task::spawn_blocking(move || plan(&[url], &with, &business_of, "through the one that was cut off"));
+    let came_back = tokio::task::spawn_blocking(move || {
+        plan(&[url], &with, &business_of, "through the one that was cut off")
+    });
     let receipt = came_back.await.unwrap();
     let mut receipts = work.end().await;
     receipts.insert("through the one that was cut off".to_owned(), receipt);
@@ -193,12 +212,18 @@ async fn readers_that_were_all_cut_off_in_the_middle_of_a_question_read_again() 
     tokio::time::sleep(Duration::from_millis(200)).await;
     proxy.turns(Weather::HalfOpen);
     for reader in readers {
-        tokio::time::timeout(Duration::from_secs(60), reader).await.expect("no reader waits for ever").unwrap();
+        tokio::time::timeout(Duration::from_secs(60), reader)
+            .await
+            .expect("no reader waits for ever")
+            .unwrap();
     }
     proxy.turns(Weather::Fair);
     let began = std::time::Instant::now();
     while log.read_business(business, 0, 10).await.is_err() {
-        assert!(began.elapsed() < Duration::from_secs(60), "the connections that went silent are held for ever");
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "the connections that went silent are held for ever"
+        );
     }
 }
 
@@ -207,20 +232,33 @@ async fn three_processes_that_import_the_same_file_at_once_import_it_once() {
     let log = database().await;
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/data/tau-bench/airline-slice.json");
     let alone = Installation::new().await;
-    let counted = crate::metrics::import(&alone, server::import::Format::Transcript, "tau-bench/airline-slice.json", "acme").await;
+    let counted = crate::metrics::import(
+        &alone,
+        server::import::Format::Transcript,
+        "tau-bench/airline-slice.json",
+        "acme",
+    )
+    .await;
     let importers = (0..3).map(|_| {
         let log = log.clone();
         tokio::task::spawn_blocking(move || {
             let folder = tempfile::TempDir::new().unwrap();
             std::fs::write(folder.path().join("keyring.key"), "07".repeat(32)).unwrap();
-            run(PROGRAM, folder.path(), &log, &["import", "transcript", file, "--business", "acme", "--json"])
+            run(
+                PROGRAM,
+                folder.path(),
+                &log,
+                &["import", "transcript", file, "--business", "acme", "--json"],
+            )
         })
     });
     let mut written = 0;
     for importer in futures_util::future::join_all(importers).await {
         let (code, said) = importer.unwrap();
         assert_eq!(code, 0, "{said}");
-        let counts: Value = serde_json::from_str(&said[said.find('{').unwrap()..=said.rfind('}').unwrap()]).unwrap_or_else(|e| panic!("{e}: {said}"));
+        let counts: Value =
+            serde_json::from_str(&said[said.find('{').unwrap()..=said.rfind('}').unwrap()])
+                .unwrap_or_else(|e| panic!("{e}: {said}"));
         written += counts["events_written"].as_u64().unwrap();
     }
     let together = Installation::at(&log).await;
@@ -251,14 +289,21 @@ type Came = Arc<Mutex<Vec<(String, u64, String)>>>;
 async fn collect(channel: &lapin::Channel) -> (Came, tokio::task::JoinHandle<()>) {
     use futures_util::StreamExt as _;
     let came = Came::default();
-    let mut messages = channel.basic_consume("all".into(), "".into(), Default::default(), Default::default()).await.unwrap();
+    let mut messages = channel
+        .basic_consume("all".into(), "".into(), Default::default(), Default::default())
+        .await
+        .unwrap();
     let reader = tokio::spawn({
         let came = Arc::clone(&came);
         async move {
             while let Some(Ok(message)) = messages.next().await {
                 let event: Value = serde_json::from_slice(&message.data).unwrap();
                 let text = |name: &str| event[name].as_str().unwrap().to_owned();
-                came.lock().unwrap().push((text("mbbusiness"), text("mbseq").parse().unwrap(), text("id")));
+                came.lock().unwrap().push((
+                    text("mbbusiness"),
+                    text("mbseq").parse().unwrap(),
+                    text("id"),
+                ));
                 message.ack(Default::default()).await.unwrap();
             }
         }
@@ -281,13 +326,23 @@ async fn everything_came_in_order(seen: &event_log::postgres::PostgresLog, came:
     loop {
         let firsts = {
             let mut ids = std::collections::HashSet::new();
-            came.lock().unwrap().iter().filter(|(_, _, id)| ids.insert(id.clone())).map(|(b, seq, _)| (b.clone(), *seq)).collect::<Vec<_>>()
+            came.lock()
+                .unwrap()
+                .iter()
+                .filter(|(_, _, id)| ids.insert(id.clone()))
+                .map(|(b, seq, _)| (b.clone(), *seq))
+                .collect::<Vec<_>>()
         };
         if firsts.len() == wanted.len() {
             assert_eq!(firsts, wanted, "each for the first time in the order of the log");
             break;
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "{} of {} came, up to position {end}", firsts.len(), wanted.len());
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{} of {} came, up to position {end}",
+            firsts.len(),
+            wanted.len()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -307,7 +362,8 @@ async fn two_servers_of_one_cluster_of_which_one_is_killed_lose_and_double_nothi
     work.goes_on(20).await;
     killed.kill();
     work.goes_on(40).await;
-    all_is_well(&Installation::in_kurrentdb(&cluster.address(), &keys).await, &work.end().await).await;
+    all_is_well(&Installation::in_kurrentdb(&cluster.address(), &keys).await, &work.end().await)
+        .await;
 }
 
 /// The relay is in one process at a time, and goes over when that one is killed, or stopped and
@@ -355,7 +411,10 @@ async fn the_relay_goes_over_from_a_killed_server_and_from_a_stopped_one() {
             let now = consumers.list().await.unwrap()[0].owner;
             if now.is_some() && now != last {
                 (last, over) = (now, over + 1);
-                eprintln!("the relay went over from a stopped server, {:?} after five seconds", began.elapsed());
+                eprintln!(
+                    "the relay went over from a stopped server, {:?} after five seconds",
+                    began.elapsed()
+                );
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,5 +1,6 @@
 //! What every committed import has always given: counts, event types and root, in a seeded
-//! installation whose clock stands still. A change of the rules that moves any of them is seen here.
+//! installation whose clock stands still. A change of the rules that moves any of them is seen
+//! here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,30 +58,48 @@ async fn every_committed_import_gives_what_it_always_gave() {
         std::fs::write(committed(), text).unwrap();
         return;
     }
-    let was: serde_json::Map<String, Value> = serde_json::from_slice(&std::fs::read(committed()).unwrap()).unwrap();
+    let was: serde_json::Map<String, Value> =
+        serde_json::from_slice(&std::fs::read(committed()).unwrap()).unwrap();
     for (file, now) in &found {
-        assert_eq!(now, &was[file], "{file}: `MINUTEBOOK_WRITE_GOLDEN=1 cargo test golden_imports` writes it anew, if that is meant");
+        assert_eq!(
+            now, &was[file],
+            "{file}: `MINUTEBOOK_WRITE_GOLDEN=1 cargo test golden_imports` writes it anew, if that \
+             is meant"
+        );
     }
     assert_eq!(found.len(), was.len());
 }
 
-/// The strictest approval policy that there may be: everything that a rule can hold up is forbidden.
+/// The strictest approval policy that there may be: everything that a rule can hold up is
+/// forbidden.
 fn strictest() -> Value {
-    let may_be_held_up = |t: &&commands::CommandType| !t.name.starts_with("approvals.") && !t.from.is_empty() && t.stream == commands::Stream::Business;
-    let types: Vec<&str> = commands::AnyCommand::types().filter(may_be_held_up).map(|t| t.name).filter(|n| *n != "businesses.register").collect();
-    json!({"rules": [{"name": "nothing", "when": {"command_types": types}, "quorum": 0, "roles": [], "separation_of_duties": true,
+    let may_be_held_up = |t: &&commands::CommandType| {
+        !t.name.starts_with("approvals.")
+            && !t.from.is_empty()
+            && t.stream == commands::Stream::Business
+    };
+    let types: Vec<&str> = commands::AnyCommand::types()
+        .filter(may_be_held_up)
+        .map(|t| t.name)
+        .filter(|n| *n != "businesses.register")
+        .collect();
+    json!({"rules": [{"name": "nothing", "when": {"command_types": types}, "quorum": 0,
+        "roles": [], "separation_of_duties": true,
         "expires_after_seconds": 60, "escalate_to": []}]})
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_committed_import_comes_in_under_the_strictest_policy() {
-    let was: serde_json::Map<String, Value> = serde_json::from_slice(&std::fs::read(committed()).unwrap()).unwrap();
+    let was: serde_json::Map<String, Value> =
+        serde_json::from_slice(&std::fs::read(committed()).unwrap()).unwrap();
     for (format, file) in SOURCES {
         let installation = Installation::new().await;
         let business = installation.business("acme").await;
         installation.must(business, "approvals.define_policy", None, strictest()).await;
         let operator = installation.app.operator_in(business).await.unwrap();
-        let held_up = installation.submit(&operator, business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await;
+        let held_up = installation
+            .submit(&operator, business, "tasks.plan", None, json!({"title": "x", "team": "hr"}))
+            .await;
         assert_eq!(held_up.unwrap_err().name(), "forbidden_by_approval_policy");
         let counts = import_at_once(&installation, *format, file, "acme", 1).await;
         let (now, then) = (serde_json::to_value(&counts).unwrap(), &was[*file]["counts"]);

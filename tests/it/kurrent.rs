@@ -1,5 +1,5 @@
-//! The store in KurrentDB: the laws through its adapter over generic streams, and what can happen to
-//! the cluster, to the way there and to the mirror.
+//! The store in KurrentDB: the laws through its adapter over generic streams, and what can happen
+//! to the cluster, to the way there and to the mirror.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,9 @@ use event_log::kurrent::{KurrentConsumers, KurrentLog};
 use event_log::sqlite::{Options, SqliteLog};
 use event_log::{AppendError, EventLog};
 use futures_util::future::join_all;
-use kurrent_protocol::{Appended, Credentials, Cursor, Direction, Expected, Page, Proposed, Refusal, Store as Protocol};
+use kurrent_protocol::{
+    Appended, Credentials, Cursor, Direction, Expected, Page, Proposed, Refusal, Store as Protocol,
+};
 use tempfile::TempDir;
 use tests::laws::{self, Store};
 use tests::proxy::{Proxy, Weather};
@@ -40,7 +42,13 @@ async fn agree(logs: &[Arc<KurrentLog>], events: u64) {
         while log.head(b).await.unwrap().map_or(0, |h| h.seq) < events && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let rows: Vec<_> = log.raw_rows(0, 100_000).await.unwrap().into_iter().map(|r| (r.position, r.seq, r.event_id, r.bytes)).collect();
+        let rows: Vec<_> = log
+            .raw_rows(0, 100_000)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|r| (r.position, r.seq, r.event_id, r.bytes))
+            .collect();
         assert_eq!(rows.len() as u64, events, "nothing is lost, nothing doubled");
         let mut tree = proof::tree::Frontier::default();
         rows.iter().for_each(|(.., bytes)| tree.push(proof::tree::leaf_hash(bytes)));
@@ -51,8 +59,8 @@ async fn agree(logs: &[Arc<KurrentLog>], events: u64) {
     assert!(all.windows(2).all(|two| two[0] == two[1]), "every process has the same");
 }
 
-/// Appends one after another to an aggregate of its own, again under the same ids when it is not known
-/// whether it was stored.
+/// Appends one after another to an aggregate of its own, again under the same ids when it is not
+/// known whether it was stored.
 async fn write(log: &Arc<KurrentLog>, aggregate: u128, count: u64) {
     for n in 0..count {
         let next = append(business(1), task(aggregate), n, 1, "w");
@@ -60,7 +68,9 @@ async fn write(log: &Arc<KurrentLog>, aggregate: u128, count: u64) {
         loop {
             match log.append(next.clone()).await {
                 Ok(_) => break,
-                Err(AppendError::Storage(why)) if Instant::now() < until => eprintln!("again: {why}"),
+                Err(AppendError::Storage(why)) if Instant::now() < until => {
+                    eprintln!("again: {why}")
+                }
                 Err(e) => panic!("{e}"),
             }
         }
@@ -69,8 +79,10 @@ async fn write(log: &Arc<KurrentLog>, aggregate: u128, count: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_on_one_business_lose_nothing_and_see_the_same() {
-    let (cluster, folders) = (Cluster::start().await, [TempDir::new().unwrap(), TempDir::new().unwrap()]);
-    let logs = [open(&cluster.address(), &folders[0]).await, open(&cluster.address(), &folders[1]).await];
+    let (cluster, folders) =
+        (Cluster::start().await, [TempDir::new().unwrap(), TempDir::new().unwrap()]);
+    let logs =
+        [open(&cluster.address(), &folders[0]).await, open(&cluster.address(), &folders[1]).await];
     join_all((0..8_u128).map(|w| {
         let log = Arc::clone(&logs[usize::from(w % 2 == 0)]);
         async move { write(&log, w, 20).await }
@@ -84,14 +96,27 @@ async fn two_processes_on_one_business_lose_nothing_and_see_the_same() {
         other.reads = vec![(task(100), n)];
         let (one, two) = tokio::join!(logs[0].append(read), logs[1].append(other));
         one.unwrap();
-        assert!(two.is_ok() || matches!(two, Err(AppendError::Conflict { expected, actual, .. }) if expected == n && actual == n + 1), "{two:?}");
+        assert!(
+            two.is_ok()
+                || matches!(two, Err(AppendError::Conflict { expected, actual, .. })
+                    if expected == n && actual == n + 1),
+            "{two:?}"
+        );
         let seq = |r: &event_log::Recorded| r.seq;
-        let changed = logs[0].read_aggregate(business(1), task(100), n, 1).await.unwrap()[0].clone();
+        let changed =
+            logs[0].read_aggregate(business(1), task(100), n, 1).await.unwrap()[0].clone();
         if let Ok(committed) = two {
             assert!(committed.first_seq < seq(&changed), "it was decided before the change");
         }
-        assert!(logs[1].is_place(changed.position).await.unwrap(), "a place that another process told is waited for");
-        assert_eq!(logs[1].versions(business(1), &[task(100)]).await.unwrap(), [n + 1], "as they are in the cluster, not as the mirror has heard");
+        assert!(
+            logs[1].is_place(changed.position).await.unwrap(),
+            "a place that another process told is waited for"
+        );
+        assert_eq!(
+            logs[1].versions(business(1), &[task(100)]).await.unwrap(),
+            [n + 1],
+            "as they are in the cluster, not as the mirror has heard"
+        );
     }
 }
 
@@ -127,7 +152,10 @@ async fn a_cluster_that_is_killed_in_the_middle_of_appends_doubles_nothing() {
     std::fs::remove_dir_all(folder.path().join("mirror")).unwrap();
     let log = open(&address(process.port), &folder).await;
     let again = log.raw_rows(0, 1_000).await.unwrap();
-    assert_eq!(rows.iter().map(|r| (r.position, &r.bytes)).collect::<Vec<_>>(), again.iter().map(|r| (r.position, &r.bytes)).collect::<Vec<_>>());
+    assert_eq!(
+        rows.iter().map(|r| (r.position, &r.bytes)).collect::<Vec<_>>(),
+        again.iter().map(|r| (r.position, &r.bytes)).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -139,7 +167,14 @@ async fn a_bad_way_to_the_cluster_loses_and_doubles_nothing() {
         let log = Arc::clone(&log);
         async move { join_all((0..4_u128).map(|w| write(&log, w, 30))).await }
     });
-    for weather in [Weather::Slow(Duration::from_millis(30)), Weather::Reset, Weather::Fair, Weather::HalfOpen, Weather::Fair, Weather::Reset] {
+    for weather in [
+        Weather::Slow(Duration::from_millis(30)),
+        Weather::Reset,
+        Weather::Fair,
+        Weather::HalfOpen,
+        Weather::Fair,
+        Weather::Reset,
+    ] {
         proxy.turns(weather);
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
@@ -160,12 +195,27 @@ async fn an_event_that_is_not_ours_stops_its_business_and_no_other() {
         metadata: Default::default(),
         data: b"{}".to_vec().into(),
     };
-    cluster.streams.append(&(), &business(1).stream_name(), Expected::Any, vec![foreign]).await.unwrap();
+    cluster
+        .streams
+        .append(&(), &business(1).stream_name(), Expected::Any, vec![foreign])
+        .await
+        .unwrap();
     let error = log.append(append(business(1), task(1), 1, 1, "a")).await.unwrap_err().to_string();
     assert!(error.contains("at revision 1 that this installation did not write"), "{error}");
     log.append(append(business(2), task(1), 0, 1, "a")).await.unwrap();
-    assert!(log.versions(business(1), &[task(1)]).await.unwrap_err().to_string().contains("at revision 1"), "nothing is refused as if all were known");
-    assert_eq!(log.head(business(1)).await.unwrap().unwrap().seq, 1, "what was there before is still read");
+    assert!(
+        log.versions(business(1), &[task(1)])
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("at revision 1"),
+        "nothing is refused as if all were known"
+    );
+    assert_eq!(
+        log.head(business(1)).await.unwrap().unwrap().seq,
+        1,
+        "what was there before is still read"
+    );
     log.close().await;
     let log = open(&cluster.address(), &folder).await;
     let again = log.append(append(business(1), task(1), 1, 1, "a")).await.unwrap_err();
@@ -186,7 +236,8 @@ async fn a_cluster_that_is_put_back_to_an_earlier_day_is_noticed() {
     process.again();
     let until = Instant::now() + Duration::from_secs(60);
     let error = loop {
-        let error = log.append(append(business(1), task(1), 5, 1, "w")).await.unwrap_err().to_string();
+        let error =
+            log.append(append(business(1), task(1), 5, 1, "w")).await.unwrap_err().to_string();
         if error.contains("not what it was") || Instant::now() > until {
             break error;
         }
@@ -196,9 +247,17 @@ async fn a_cluster_that_is_put_back_to_an_earlier_day_is_noticed() {
     let log = open(&address(process.port), &folder).await;
     assert_eq!(log.raw_rows(0, 10).await.unwrap().len(), 0, "it is read anew");
     write(&log, 1, 5).await;
-    let aside = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).find(|p| p.to_string_lossy().contains("mirror-put-aside-")).unwrap();
+    let aside = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.to_string_lossy().contains("mirror-put-aside-"))
+        .unwrap();
     let kept = SqliteLog::open(&aside, &Options::default()).unwrap();
-    assert_eq!(kept.head(business(1)).await.unwrap().unwrap().seq, 5, "what only the mirror had is still there");
+    assert_eq!(
+        kept.head(business(1)).await.unwrap().unwrap().seq,
+        5,
+        "what only the mirror had is still there"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,7 +274,13 @@ async fn of_a_stream_that_somebody_deleted_the_mirror_keeps_what_it_has() {
         log.append(append(business(7), task(1), u64::from(forever), 1, "a")).await.unwrap();
         log.close().await;
     }
-    assert!(!std::fs::read_dir(folder.path()).unwrap().any(|e| e.unwrap().path().to_string_lossy().contains("put-aside")));
+    assert!(
+        !std::fs::read_dir(folder.path()).unwrap().any(|e| e
+            .unwrap()
+            .path()
+            .to_string_lossy()
+            .contains("put-aside"))
+    );
 }
 
 /// A cluster in which everything is always otherwise.
@@ -227,7 +292,14 @@ impl Protocol for Contrary {
     async fn admit(&self, _: Option<&Credentials>) -> Result<(), Refusal> {
         Ok(())
     }
-    async fn stream(&self, (): &(), _: &str, _: Cursor, _: Direction, _: usize) -> Result<Option<Page>, Refusal> {
+    async fn stream(
+        &self,
+        (): &(),
+        _: &str,
+        _: Cursor,
+        _: Direction,
+        _: usize,
+    ) -> Result<Option<Page>, Refusal> {
         Ok(None)
     }
     async fn all(&self, (): &(), _: Cursor, _: Direction, _: usize) -> Result<Page, Refusal> {
@@ -238,7 +310,13 @@ impl Protocol for Contrary {
         std::mem::forget(moved);
         seen
     }
-    async fn append(&self, (): &(), name: &str, expected: Expected, _: Vec<Proposed>) -> Result<Appended, Refusal> {
+    async fn append(
+        &self,
+        (): &(),
+        name: &str,
+        expected: Expected,
+        _: Vec<Proposed>,
+    ) -> Result<Appended, Refusal> {
         Err(Refusal::WrongVersion { stream: name.to_owned(), expected, actual: None })
     }
     async fn delete(&self, (): &(), _: &str, _: Expected, _: bool) -> Result<Option<u64>, Refusal> {
@@ -249,11 +327,17 @@ impl Protocol for Contrary {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conflicts_without_end_are_given_up_with_a_sentence() {
     let (_stop, stopped) = watch::channel(false);
-    let listening = kurrent_protocol::listen(Arc::new(Contrary), "127.0.0.1:0", "", None, stopped).await.unwrap();
+    let listening = kurrent_protocol::listen(Arc::new(Contrary), "127.0.0.1:0", "", None, stopped)
+        .await
+        .unwrap();
     let folder = TempDir::new().unwrap();
     let log = open(&address(listening.address.port()), &folder).await;
     let error = log.append(append(business(1), task(1), 0, 1, "a")).await.unwrap_err();
-    assert!(error.to_string().contains("others wrote to business-") && error.to_string().contains("try again"), "{error}");
+    assert!(
+        error.to_string().contains("others wrote to business-")
+            && error.to_string().contains("try again"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -266,51 +350,104 @@ async fn consumers_of_a_cluster_keep_the_same_promises() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_keys_in_a_file_only_one_process_serves() {
-    let (mut cluster, folders) = (Cluster::start().await, [TempDir::new().unwrap(), TempDir::new().unwrap()]);
+    let (mut cluster, folders) =
+        (Cluster::start().await, [TempDir::new().unwrap(), TempDir::new().unwrap()]);
     let first = open(&cluster.address(), &folders[0]).await;
     first.serve_alone().await.unwrap();
     let second = open(&cluster.address(), &folders[1]).await;
     let refused = second.serve_alone().await.unwrap_err().to_string();
-    assert!(refused.contains("only one process may serve") && refused.contains("--keys postgres://"), "{refused}");
+    assert!(
+        refused.contains("only one process may serve") && refused.contains("--keys postgres://"),
+        "{refused}"
+    );
     first.close().await;
     second.serve_alone().await.unwrap();
     second.append(append(business(1), task(1), 0, 1, "a")).await.unwrap();
     cluster.stop().await;
     let there = cluster.address();
     let gone = try_open(&there, &folders[0]);
-    let why = tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap().err().unwrap().to_string();
+    let why = tokio::time::timeout(Duration::from_secs(60), gone)
+        .await
+        .unwrap()
+        .err()
+        .unwrap()
+        .to_string();
     assert!(why.contains("KurrentDB"), "{why}");
     for wrong in ["esdb://", "esdb://host:port?tls=false", "esdb:nothing"] {
-        assert!(try_open(wrong, &folders[0]).await.err().unwrap().to_string().contains("address of KurrentDB"), "{wrong}");
+        assert!(
+            try_open(wrong, &folders[0])
+                .await
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("address of KurrentDB"),
+            "{wrong}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_server_with_keys_in_a_file_does_not_start() {
-    let (cluster, folders) = (Cluster::start().await, [TempDir::new().unwrap(), TempDir::new().unwrap()]);
+    let (cluster, folders) =
+        (Cluster::start().await, [TempDir::new().unwrap(), TempDir::new().unwrap()]);
     let keys = tests::postgres::database().await;
     let serve = async |folder: &TempDir| {
-        let config = server::config::Config { log: cluster.address(), ..tests::installation::config(folder.path()) };
+        let config = server::config::Config {
+            log: cluster.address(),
+            ..tests::installation::config(folder.path())
+        };
         server::app::App::open(&config, server::app::Handles::default()).await
     };
     let first = serve(&folders[0]).await.unwrap();
     let refused = serve(&folders[1]).await.err().unwrap().to_string();
-    assert!(refused.contains("only one process may serve") && refused.contains("--keys postgres://"), "{refused}");
+    assert!(
+        refused.contains("only one process may serve") && refused.contains("--keys postgres://"),
+        "{refused}"
+    );
     first.close().await;
     let keyless = serve(&folders[1]).await.err().unwrap().to_string();
-    assert!(keyless.contains("keyring.key wraps them and is not there"), "the log is not served under new keys: {keyless}");
+    assert!(
+        keyless.contains("keyring.key wraps them and is not there"),
+        "the log is not served under new keys: {keyless}"
+    );
     for name in ["keyring.key", "keys.db"] {
         std::fs::copy(folders[0].path().join(name), folders[1].path().join(name)).unwrap();
     }
     serve(&folders[1]).await.unwrap().close().await;
     // Sealed under one keyring, read with another: that must not begin.
-    let shared = |url: String, folder: &TempDir| server::config::Config { log: url, keys: keys.clone(), ..tests::installation::config(folder.path()) };
-    let other = server::app::App::open(&shared(cluster.address(), &folders[1]), server::app::Handles::default()).await.err().unwrap().to_string();
-    assert!(other.contains("are in a file of the server that made it") && other.contains("copy the log to PostgreSQL"), "{other}");
+    let shared = |url: String, folder: &TempDir| server::config::Config {
+        log: url,
+        keys: keys.clone(),
+        ..tests::installation::config(folder.path())
+    };
+    let other = server::app::App::open(
+        &shared(cluster.address(), &folders[1]),
+        server::app::Handles::default(),
+    )
+    .await
+    .err()
+    .unwrap()
+    .to_string();
+    assert!(
+        other.contains("are in a file of the server that made it")
+            && other.contains("copy the log to PostgreSQL"),
+        "{other}"
+    );
     let (together, third) = (Cluster::start().await, TempDir::new().unwrap());
-    server::app::App::open(&shared(together.address(), &third), server::app::Handles::default()).await.unwrap().close().await;
-    let alone = server::config::Config { log: together.address(), ..tests::installation::config(folders[0].path()) };
-    let alone = server::app::App::open(&alone, server::app::Handles::default()).await.err().unwrap().to_string();
+    server::app::App::open(&shared(together.address(), &third), server::app::Handles::default())
+        .await
+        .unwrap()
+        .close()
+        .await;
+    let alone = server::config::Config {
+        log: together.address(),
+        ..tests::installation::config(folders[0].path())
+    };
+    let alone = server::app::App::open(&alone, server::app::Handles::default())
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(alone.contains("are in a shared keyring: give --keys"), "{alone}");
 }
 
@@ -321,7 +458,8 @@ async fn who_lost_the_lease_of_the_keyring_appends_nothing_any_more() {
     log.serve_alone().await.unwrap();
     log.append(append(business(1), task(1), 0, 1, "a")).await.unwrap();
     // Another process took it while this one stood still.
-    let taken = serde_json::json!({"position": 0, "epoch": 1_000, "owner": uuid::Uuid::now_v7(), "paused": false});
+    let taken = serde_json::json!({"position": 0, "epoch": 1_000, "owner": uuid::Uuid::now_v7(),
+        "paused": false});
     let taken = Proposed {
         id: uuid::Uuid::now_v7(),
         event_type: "minutebook.consumer.v1".to_owned(),
@@ -340,5 +478,8 @@ async fn who_lost_the_lease_of_the_keyring_appends_nothing_any_more() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert!(refused.contains("can't say that it alone serves"), "{refused}");
-    assert!(log.keys_elsewhere().is_some() && log.trouble().is_some(), "nor does it destroy keys, and it is not ready");
+    assert!(
+        log.keys_elsewhere().is_some() && log.trouble().is_some(),
+        "nor does it destroy keys, and it is not ready"
+    );
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use domain::access::PrincipalKind;
 use domain::{BusinessId, PrincipalId};
 use kurrentdb::{
-    AppendToStreamOptions, Client, DeleteStreamOptions, Error, EventData, Position, ReadAllOptions, ReadStreamOptions, ResolvedEvent, StreamMetadataBuilder,
-    StreamMetadataResult, StreamPosition, StreamState, SubscribeToAllOptions, SubscribeToStreamOptions, SubscriptionEvent, SubscriptionFilter,
-    TombstoneStreamOptions,
+    AppendToStreamOptions, Client, DeleteStreamOptions, Error, EventData, Position, ReadAllOptions,
+    ReadStreamOptions, ResolvedEvent, StreamMetadataBuilder, StreamMetadataResult, StreamPosition,
+    StreamState, SubscribeToAllOptions, SubscribeToStreamOptions, SubscriptionEvent,
+    SubscriptionFilter, TombstoneStreamOptions,
 };
 use serde_json::{Value, json};
 use server::import::Format;
@@ -37,17 +38,34 @@ async fn key(installation: &Installation, principal: PrincipalId) -> String {
 impl BusinessDoor {
     async fn open() -> Self {
         let installation = Installation::new().await;
-        crate::metrics::import(&installation, Format::Transcript, "tau-bench/airline-slice.json", "airline").await;
+        crate::metrics::import(
+            &installation,
+            Format::Transcript,
+            "tau-bench/airline-slice.json",
+            "airline",
+        )
+        .await;
         installation.business("secret").await;
         let business = installation.app.business("airline").await.unwrap().unwrap();
         // One that has no public form.
-        installation.must(business, "approvals.define_policy", None, json!({"rules": domain::approvals::shipped_rules()})).await;
-        let member = installation.principal(business, PrincipalKind::Human, Some("member")).await.principal;
-        let (member, owner) = (key(&installation, member).await, key(&installation, server::app::operator()).await);
+        installation
+            .must(
+                business,
+                "approvals.define_policy",
+                None,
+                json!({"rules": domain::approvals::shipped_rules()}),
+            )
+            .await;
+        let member =
+            installation.principal(business, PrincipalKind::Human, Some("member")).await.principal;
+        let (member, owner) =
+            (key(&installation, member).await, key(&installation, server::app::operator()).await);
         let (stop, stopped) = watch::channel(false);
         let mut config = config(installation.folder.path());
         config.kurrentdb_listen = "127.0.0.1:0".to_owned();
-        let (_, there) = server::kurrentdb::listen(&config, Arc::clone(&installation.app), stopped).await.unwrap();
+        let (_, there) = server::kurrentdb::listen(&config, Arc::clone(&installation.app), stopped)
+            .await
+            .unwrap();
         Self { installation, business, there, member, owner, stop }
     }
 
@@ -61,12 +79,16 @@ impl BusinessDoor {
 
     /// One event more in the business.
     async fn happens(&self) {
-        self.installation.must(self.business, "tasks.plan", None, json!({"title": "one more", "team": "hr"})).await;
+        self.installation
+            .must(self.business, "tasks.plan", None, json!({"title": "one more", "team": "hr"}))
+            .await;
     }
 
     async fn public(&self) -> Vec<(u64, Value)> {
         let all = self.installation.app.log.read_business(self.business, 0, 10_000).await.unwrap();
-        all.iter().filter_map(|r| hub::public::cloud_event(r).unwrap().map(|e| (r.seq - 1, e))).collect()
+        all.iter()
+            .filter_map(|r| hub::public::cloud_event(r).unwrap().map(|e| (r.seq - 1, e)))
+            .collect()
     }
 }
 
@@ -76,12 +98,22 @@ fn client(uri: &str) -> Client {
 }
 
 /// Runs a driver; when it says that it follows, `happens` is done, and it is told.
-async fn drive(program: &str, arguments: Vec<String>, python: Option<&Path>, happens: impl AsyncFnOnce()) {
+async fn drive(
+    program: &str,
+    arguments: Vec<String>,
+    python: Option<&Path>,
+    happens: impl AsyncFnOnce(),
+) {
     let mut command = tokio::process::Command::new(program);
     if let Some(packages) = python {
         command.env("PYTHONPATH", packages);
     }
-    command.args(&arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .args(&arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let mut child = command.spawn().unwrap();
     let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut input = child.stdin.take().unwrap();
@@ -100,23 +132,51 @@ async fn drive(program: &str, arguments: Vec<String>, python: Option<&Path>, hap
     if last == "following" {
         happens().await;
         input.write_all(b"go\n").await.unwrap();
-        while let Some(line) = tokio::time::timeout(limit, said.next_line()).await.expect("the driver does not get on").unwrap() {
+        while let Some(line) = tokio::time::timeout(limit, said.next_line())
+            .await
+            .expect("the driver does not get on")
+            .unwrap()
+        {
             last = line;
         }
     }
     let out = child.wait_with_output().await.unwrap();
-    assert!(out.status.success() && last == "ok", "{program} {arguments:?}: {last}\n{}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success() && last == "ok",
+        "{program} {arguments:?}: {last}\n{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_python_client_reads_follows_and_comes_back() {
-    let (door, packages) = (BusinessDoor::open().await, tokio::task::spawn_blocking(crate::drivers::python).await.unwrap());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers/kurrentdb_client.py").to_str().unwrap().to_owned();
+    let (door, packages) = (
+        BusinessDoor::open().await,
+        tokio::task::spawn_blocking(crate::drivers::python).await.unwrap(),
+    );
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("drivers/kurrentdb_client.py")
+        .to_str()
+        .unwrap()
+        .to_owned();
     let (stream, count) = (door.business.stream_name(), door.public().await.len().to_string());
-    let arguments = vec![script.clone(), "door".to_owned(), door.uri("kdb", &door.member), door.uri("kdb", "mb_wrong"), stream, count];
+    let arguments = vec![
+        script.clone(),
+        "door".to_owned(),
+        door.uri("kdb", &door.member),
+        door.uri("kdb", "mb_wrong"),
+        stream,
+        count,
+    ];
     drive("python3", arguments, Some(packages), async || door.happens().await).await;
     let cluster = Cluster::start().await;
-    drive("python3", vec![script, "streams".to_owned(), format!("kdb://127.0.0.1:{}?tls=false", cluster.port)], Some(packages), async || {}).await;
+    drive(
+        "python3",
+        vec![script, "streams".to_owned(), format!("kdb://127.0.0.1:{}?tls=false", cluster.port)],
+        Some(packages),
+        async || {},
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,14 +185,29 @@ async fn both_node_clients_read_follow_and_come_back() {
     let folder = tokio::task::spawn_blocking(crate::drivers::drivers).await.unwrap();
     let script = folder.join("kurrentdb.mjs").to_str().unwrap().to_owned();
     let (mut seen, stream) = (0, door.business.stream_name());
-    for (package, scheme) in [("@kurrent/kurrentdb-client", "kdb"), ("@eventstore/db-client", "esdb")] {
+    for (package, scheme) in
+        [("@kurrent/kurrentdb-client", "kdb"), ("@eventstore/db-client", "esdb")]
+    {
         let count = door.public().await.len();
         assert!(count > seen);
         seen = count;
         let (uri, wrong) = (door.uri(scheme, &door.member), door.uri(scheme, "mb_wrong"));
-        let arguments = [script.clone(), package.to_owned(), "door".to_owned(), uri, wrong, stream.clone(), count.to_string()];
+        let arguments = [
+            script.clone(),
+            package.to_owned(),
+            "door".to_owned(),
+            uri,
+            wrong,
+            stream.clone(),
+            count.to_string(),
+        ];
         drive("node", arguments.to_vec(), None, async || door.happens().await).await;
-        let streams = [script.clone(), package.to_owned(), "streams".to_owned(), format!("{scheme}://127.0.0.1:{}?tls=false", cluster.port)];
+        let streams = [
+            script.clone(),
+            package.to_owned(),
+            "streams".to_owned(),
+            format!("{scheme}://127.0.0.1:{}?tls=false", cluster.port),
+        ];
         drive("node", streams.to_vec(), None, async || {}).await;
     }
 }
@@ -167,32 +242,60 @@ async fn the_rust_client_reads_what_its_key_may_see() {
     let (member, owner) = (door.client(&door.member), door.client(&door.owner));
     let everything = ReadStreamOptions::default();
     let public = all(member.read_stream(stream.as_str(), &everything).await.unwrap()).await;
-    let told: Vec<(u64, Value)> = public.iter().map(|e| (e.get_original_event().revision, e.get_original_event().as_json().unwrap())).collect();
+    let told: Vec<(u64, Value)> = public
+        .iter()
+        .map(|e| (e.get_original_event().revision, e.get_original_event().as_json().unwrap()))
+        .collect();
     assert_eq!(told, door.public().await, "the public form, and gaps where an event has none");
-    assert!(!told.iter().any(|(_, e)| e.to_string().contains("$sealed") || e.to_string().contains("digest_key")));
+    assert!(!told.iter().any(|(_, e)| e.to_string().contains("$sealed")
+        || e.to_string().contains("digest_key")));
     let stored = all(owner.read_stream(stream.as_str(), &everything).await.unwrap()).await;
     let bytes = door.installation.app.log.read_business(door.business, 0, 10_000).await.unwrap();
-    assert!(stored.iter().map(|e| &e.get_original_event().data[..]).eq(bytes.iter().map(|r| &r.bytes[..])), "who verifies is given the bytes");
+    assert!(
+        stored
+            .iter()
+            .map(|e| &e.get_original_event().data[..])
+            .eq(bytes.iter().map(|r| &r.bytes[..])),
+        "who verifies is given the bytes"
+    );
     assert!(stored.len() > public.len());
     // Another business is not there for who may not see it.
     let other = door.installation.app.business("secret").await.unwrap().unwrap().stream_name();
     let read = member.read_stream(other.as_str(), &everything).await.unwrap().next().await;
     assert!(matches!(read, Err(Error::ResourceNotFound)), "{read:?}");
-    let seen = all(member.read_all(&ReadAllOptions::default().max_count(100_000)).await.unwrap()).await;
-    assert!(seen.iter().all(|e| e.get_original_event().stream_id() == stream) && places(&seen) == places(&public));
-    let wide = all(owner.read_all(&ReadAllOptions::default().max_count(100_000)).await.unwrap()).await;
+    let seen =
+        all(member.read_all(&ReadAllOptions::default().max_count(100_000)).await.unwrap()).await;
+    assert!(
+        seen.iter().all(|e| e.get_original_event().stream_id() == stream)
+            && places(&seen) == places(&public)
+    );
+    let wide =
+        all(owner.read_all(&ReadAllOptions::default().max_count(100_000)).await.unwrap()).await;
     assert!(wide.iter().any(|e| e.get_original_event().stream_id() == other));
     // Backwards from a place, of the stream and of everything.
     let middle = public[public.len() / 2].get_original_event();
-    let back = ReadStreamOptions::default().backwards().position(StreamPosition::Position(middle.revision)).max_count(10_000);
-    let half: Vec<_> = places(&public).into_iter().rev().filter(|p| p.1 <= middle.revision).collect();
+    let back = ReadStreamOptions::default()
+        .backwards()
+        .position(StreamPosition::Position(middle.revision))
+        .max_count(10_000);
+    let half: Vec<_> =
+        places(&public).into_iter().rev().filter(|p| p.1 <= middle.revision).collect();
     assert_eq!(places(&all(member.read_stream(stream.as_str(), &back).await.unwrap()).await), half);
-    let back = ReadAllOptions::default().backwards().position(StreamPosition::Position(middle.position)).max_count(10_000);
-    assert_eq!(places(&all(member.read_all(&back).await.unwrap()).await), half[1..], "of $all, what was before");
-    let follow = SubscribeToAllOptions::default().position(StreamPosition::Position(middle.position));
+    let back = ReadAllOptions::default()
+        .backwards()
+        .position(StreamPosition::Position(middle.position))
+        .max_count(10_000);
+    assert_eq!(
+        places(&all(member.read_all(&back).await.unwrap()).await),
+        half[1..],
+        "of $all, what was before"
+    );
+    let follow =
+        SubscribeToAllOptions::default().position(StreamPosition::Position(middle.position));
     let rest: Vec<_> = places(&public).into_iter().filter(|p| p.1 > middle.revision).collect();
     assert_eq!(places(&until_caught_up(member.subscribe_to_all(&follow).await).await), rest);
-    let follow = follow.filter(SubscriptionFilter::on_event_type().regex("^(?!minutebook.tasks).*$"));
+    let follow =
+        follow.filter(SubscriptionFilter::on_event_type().regex("^(?!minutebook.tasks).*$"));
     let without = until_caught_up(member.subscribe_to_all(&follow).await).await;
     assert!(!without.is_empty() && without.len() < rest.len());
 }
@@ -202,73 +305,143 @@ async fn what_the_door_refuses_it_refuses_with_what_to_do() {
     let door = BusinessDoor::open().await;
     let (stream, member) = (door.business.stream_name(), door.client(&door.member));
     let event = || EventData::json("x", &json!({})).unwrap();
-    let write = member.append_to_stream(stream.as_str(), &AppendToStreamOptions::default(), event()).await;
+    let write =
+        member.append_to_stream(stream.as_str(), &AppendToStreamOptions::default(), event()).await;
     assert!(matches!(write, Err(Error::AccessDenied)), "{write:?}");
-    assert!(matches!(member.delete_stream(stream.as_str(), &DeleteStreamOptions::default()).await, Err(Error::AccessDenied)));
-    assert!(matches!(member.tombstone_stream(stream.as_str(), &TombstoneStreamOptions::default()).await, Err(Error::AccessDenied)));
+    assert!(matches!(
+        member.delete_stream(stream.as_str(), &DeleteStreamOptions::default()).await,
+        Err(Error::AccessDenied)
+    ));
+    assert!(matches!(
+        member.tombstone_stream(stream.as_str(), &TombstoneStreamOptions::default()).await,
+        Err(Error::AccessDenied)
+    ));
     let denied = door.client("mb_wrong").read_all(&ReadAllOptions::default()).await.err();
     assert!(matches!(denied, Some(Error::AccessDenied)), "{denied:?}");
     // A place of another log, such as one before a move.
     let elsewhere = StreamPosition::Position(Position { commit: 1 << 40, prepare: 1 << 40 });
-    let mut lost = member.subscribe_to_all(&SubscribeToAllOptions::default().position(elsewhere)).await;
+    let mut lost =
+        member.subscribe_to_all(&SubscribeToAllOptions::default().position(elsewhere)).await;
     let why = lost.next().await.err().map(|e| e.to_string()).unwrap_or_default();
     assert!(why.contains("follow each `business-<id>` stream from the revision you have"), "{why}");
     // A hostile expression ends with an error, and costs no more than itself.
-    let hostile = SubscribeToAllOptions::default().filter(SubscriptionFilter::on_event_type().regex("^(?=(.+)+$)(.|..)+!"));
+    let hostile = SubscribeToAllOptions::default()
+        .filter(SubscriptionFilter::on_event_type().regex("^(?=(.+)+$)(.|..)+!"));
     let mut stopped = member.subscribe_to_all(&hostile).await;
     let why = stopped.next().await.err().map(|e| e.to_string()).unwrap_or_default();
     assert!(why.contains("takes too long"), "{why}");
     // A key that is taken away ends what it follows.
-    let mut following = member.subscribe_to_stream(stream.as_str(), &SubscribeToStreamOptions::default().start_from(StreamPosition::End)).await;
-    while !matches!(following.next_subscription_event().await.unwrap(), SubscriptionEvent::CaughtUp(_)) {}
-    let principal = door.installation.app.desk.directory().principal_of(&door.member).await.unwrap().unwrap();
+    let mut following = member
+        .subscribe_to_stream(
+            stream.as_str(),
+            &SubscribeToStreamOptions::default().start_from(StreamPosition::End),
+        )
+        .await;
+    while !matches!(
+        following.next_subscription_event().await.unwrap(),
+        SubscriptionEvent::CaughtUp(_)
+    ) {}
+    let principal =
+        door.installation.app.desk.directory().principal_of(&door.member).await.unwrap().unwrap();
     let known = door.installation.app.desk.directory().principal(principal).await.unwrap().unwrap();
     let revoke = json!({"key": known.keys[0].0});
-    door.installation.must(domain::ids::INSTALLATION, "access.revoke_key", Some(principal.0), revoke).await;
+    door.installation
+        .must(domain::ids::INSTALLATION, "access.revoke_key", Some(principal.0), revoke)
+        .await;
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     door.happens().await;
     let ended = tokio::time::timeout(Duration::from_secs(60), following.next()).await.unwrap();
     assert!(matches!(ended, Err(Error::AccessDenied)), "{ended:?}");
     // A stop is no end but an error: otherwise clients would ask again at once, for ever.
     let owner = door.client(&door.owner);
-    let mut following = owner.subscribe_to_all(&SubscribeToAllOptions::default().position(StreamPosition::End)).await;
-    while !matches!(following.next_subscription_event().await.unwrap(), SubscriptionEvent::CaughtUp(_)) {}
+    let mut following = owner
+        .subscribe_to_all(&SubscribeToAllOptions::default().position(StreamPosition::End))
+        .await;
+    while !matches!(
+        following.next_subscription_event().await.unwrap(),
+        SubscriptionEvent::CaughtUp(_)
+    ) {}
     door.stop.send_replace(true);
     let ended = tokio::time::timeout(Duration::from_secs(60), following.next()).await.unwrap();
-    assert!(matches!(&ended, Err(Error::ServerError(why)) if why.contains("stopping")), "{ended:?}");
+    assert!(
+        matches!(&ended, Err(Error::ServerError(why)) if why.contains("stopping")),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rust_client_writes_streams_as_to_the_real_server() {
     let cluster = Cluster::start().await;
     let client = client(&format!("kdb://127.0.0.1:{}?tls=false", cluster.port));
-    let events = |n: usize| (0..n).map(|n| EventData::json("e", &json!({"n": n})).unwrap().id(uuid::Uuid::from_u128(n as u128 + 1))).collect::<Vec<_>>();
+    let events = |n: usize| {
+        (0..n)
+            .map(|n| {
+                EventData::json("e", &json!({"n": n}))
+                    .unwrap()
+                    .id(uuid::Uuid::from_u128(n as u128 + 1))
+            })
+            .collect::<Vec<_>>()
+    };
     let state = |state| AppendToStreamOptions::default().stream_state(state);
-    let first = client.append_to_stream("s", &state(StreamState::NoStream), events(3)).await.unwrap();
-    let again = client.append_to_stream("s", &state(StreamState::NoStream), events(3)).await.unwrap();
+    let first =
+        client.append_to_stream("s", &state(StreamState::NoStream), events(3)).await.unwrap();
+    let again =
+        client.append_to_stream("s", &state(StreamState::NoStream), events(3)).await.unwrap();
     assert_eq!((again.position, again.next_expected_version), (first.position, 2));
-    let conflict = client.append_to_stream("s", &state(StreamState::StreamRevision(7)), events(1)).await;
+    let conflict =
+        client.append_to_stream("s", &state(StreamState::StreamRevision(7)), events(1)).await;
     assert!(matches!(conflict, Err(Error::WrongExpectedVersion { .. })), "{conflict:?}");
-    let missing = client.append_to_stream("none", &state(StreamState::StreamExists), events(1)).await;
+    let missing =
+        client.append_to_stream("none", &state(StreamState::StreamExists), events(1)).await;
     assert!(matches!(missing, Err(Error::WrongExpectedVersion { .. })), "{missing:?}");
     let too_large = EventData::binary("large", vec![0_u8; 15 << 20].into());
-    let refused = client.append_to_stream("s", &state(StreamState::Any), vec![too_large.clone(), too_large]).await;
-    assert!(refused.is_err() && client.read_stream("s", &Default::default()).await.is_ok(), "{refused:?}");
+    let refused = client
+        .append_to_stream("s", &state(StreamState::Any), vec![too_large.clone(), too_large])
+        .await;
+    assert!(
+        refused.is_err() && client.read_stream("s", &Default::default()).await.is_ok(),
+        "{refused:?}"
+    );
     let batch = client.batch_append(&Default::default()).await.unwrap();
-    let many = (0..50).map(|n| batch.append_to_stream(format!("batch-{n}"), StreamState::NoStream, vec![EventData::json("e", &json!({})).unwrap()]));
+    let many = (0..50).map(|n| {
+        batch.append_to_stream(
+            format!("batch-{n}"),
+            StreamState::NoStream,
+            vec![EventData::json("e", &json!({})).unwrap()],
+        )
+    });
     for done in futures_util::future::join_all(many).await {
         assert_eq!(done.unwrap().current_revision(), Some(0));
     }
     client
-        .set_stream_metadata("s", &state(StreamState::Any), &StreamMetadataBuilder::new().max_age(Duration::from_secs(3_600)).truncate_before(1).build())
+        .set_stream_metadata(
+            "s",
+            &state(StreamState::Any),
+            &StreamMetadataBuilder::new()
+                .max_age(Duration::from_secs(3_600))
+                .truncate_before(1)
+                .build(),
+        )
         .await
         .unwrap();
-    assert_eq!(places(&all(client.read_stream("s", &Default::default()).await.unwrap()).await).iter().map(|p| p.1).collect::<Vec<_>>(), [1, 2]);
-    assert!(matches!(client.get_stream_metadata("s", &Default::default()).await.unwrap(), StreamMetadataResult::Success(_)));
+    assert_eq!(
+        places(&all(client.read_stream("s", &Default::default()).await.unwrap()).await)
+            .iter()
+            .map(|p| p.1)
+            .collect::<Vec<_>>(),
+        [1, 2]
+    );
+    assert!(matches!(
+        client.get_stream_metadata("s", &Default::default()).await.unwrap(),
+        StreamMetadataResult::Success(_)
+    ));
     client.delete_stream("s", &DeleteStreamOptions::default()).await.unwrap();
     let deleted = client.read_stream("s", &Default::default()).await.unwrap().next().await;
     assert!(matches!(deleted, Err(Error::ResourceNotFound)), "{deleted:?}");
-    let revived = client.append_to_stream("s", &state(StreamState::Any), events(5).split_off(4)).await.unwrap();
+    let revived = client
+        .append_to_stream("s", &state(StreamState::Any), events(5).split_off(4))
+        .await
+        .unwrap();
     assert_eq!(revived.next_expected_version, 3, "numbers go on");
     client.tombstone_stream("s", &TombstoneStreamOptions::default()).await.unwrap();
     let gone = client.append_to_stream("s", &state(StreamState::Any), events(1)).await;
@@ -277,9 +450,14 @@ async fn the_rust_client_writes_streams_as_to_the_real_server() {
 
 /// A fenced block of the README, with the lines that it is said to print (all before an ellipsis).
 fn snippet(language: &str) -> (String, Vec<String>) {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let (code, after) = readme.split_once(&format!("```{language}\n")).unwrap().1.split_once("```\n").unwrap();
-    let said = after.lines().skip_while(|l| l.is_empty()).take_while(|l| l.starts_with("    ") && !l.contains('…'));
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let (code, after) =
+        readme.split_once(&format!("```{language}\n")).unwrap().1.split_once("```\n").unwrap();
+    let said = after
+        .lines()
+        .skip_while(|l| l.is_empty())
+        .take_while(|l| l.starts_with("    ") && !l.contains('…'));
     (code.to_owned(), said.map(|l| l.trim().to_owned()).collect())
 }
 
@@ -287,28 +465,65 @@ fn snippet(language: &str) -> (String, Vec<String>) {
 async fn what_the_readme_follows_comes_as_the_readme_says() {
     // As `make run` has it: the import, and nothing else.
     let installation = Installation::new().await;
-    crate::metrics::import(&installation, Format::Transcript, "tau-bench/airline-slice.json", "airline").await;
+    crate::metrics::import(
+        &installation,
+        Format::Transcript,
+        "tau-bench/airline-slice.json",
+        "airline",
+    )
+    .await;
     let (_stop, stopped) = watch::channel(false);
     let mut config = config(installation.folder.path());
     config.kurrentdb_listen = "127.0.0.1:0".to_owned();
-    let (listening, _) = server::kurrentdb::listen(&config, Arc::clone(&installation.app), stopped).await.unwrap();
+    let (listening, _) =
+        server::kurrentdb::listen(&config, Arc::clone(&installation.app), stopped).await.unwrap();
     let folder = tempfile::TempDir::new().unwrap();
     let run = folder.path().join(".run");
     std::fs::create_dir_all(run.join("data")).unwrap();
-    std::fs::copy(installation.folder.path().join("kurrentdb-cert.pem"), run.join("data/kurrentdb-cert.pem")).unwrap();
-    std::fs::write(run.join("operator.key"), key(&installation, server::app::operator()).await + "\n").unwrap();
-    let packages = tokio::task::spawn_blocking(|| (crate::drivers::python(), crate::drivers::drivers())).await.unwrap();
-    std::os::unix::fs::symlink(packages.1.join("node_modules"), folder.path().join("node_modules")).unwrap();
-    for (language, program, file) in [("python", "python3", "follow.py"), ("js", "node", "follow.mjs")] {
+    std::fs::copy(
+        installation.folder.path().join("kurrentdb-cert.pem"),
+        run.join("data/kurrentdb-cert.pem"),
+    )
+    .unwrap();
+    std::fs::write(
+        run.join("operator.key"),
+        key(&installation, server::app::operator()).await + "\n",
+    )
+    .unwrap();
+    let packages =
+        tokio::task::spawn_blocking(|| (crate::drivers::python(), crate::drivers::drivers()))
+            .await
+            .unwrap();
+    std::os::unix::fs::symlink(packages.1.join("node_modules"), folder.path().join("node_modules"))
+        .unwrap();
+    for (language, program, file) in
+        [("python", "python3", "follow.py"), ("js", "node", "follow.mjs")]
+    {
         let (code, told) = snippet(language);
         assert!(!told.is_empty() && code.contains(":7119"), "{code}");
-        std::fs::write(folder.path().join(file), code.replace(":7119", &format!(":{}", listening.address.port()))).unwrap();
+        std::fs::write(
+            folder.path().join(file),
+            code.replace(":7119", &format!(":{}", listening.address.port())),
+        )
+        .unwrap();
         let mut command = tokio::process::Command::new(program);
-        command.arg(file).current_dir(folder.path()).env("PYTHONPATH", packages.0).env("PYTHONUNBUFFERED", "1");
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        command
+            .arg(file)
+            .current_dir(folder.path())
+            .env("PYTHONPATH", packages.0)
+            .env("PYTHONUNBUFFERED", "1");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
         for line in told {
-            let next = tokio::time::timeout(Duration::from_secs(60), said.next_line()).await.expect(&line).unwrap();
+            let next = tokio::time::timeout(Duration::from_secs(60), said.next_line())
+                .await
+                .expect(&line)
+                .unwrap();
             assert_eq!(next.as_deref(), Some(line.as_str()), "{language}");
         }
     }

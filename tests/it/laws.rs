@@ -35,7 +35,13 @@ async fn a_reopened_log_goes_on_where_it_was() {
     let first = log.append(append(b, task(1), 0, 3, "a")).await.unwrap();
     let root = log.head(b).await.unwrap().unwrap().root;
     log.close().await;
-    assert!(log.append(append(b, task(1), 3, 1, "late")).await.unwrap_err().to_string().contains("shutting down"));
+    assert!(
+        log.append(append(b, task(1), 3, 1, "late"))
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("shutting down")
+    );
     drop((lock, log));
     let (_lock, log) = open(&folder, &Options::default());
     assert_eq!(log.head(b).await.unwrap().unwrap().root, root);
@@ -75,7 +81,11 @@ async fn a_full_disk_refuses_whole_appends_and_recovers() {
     assert_eq!(error, event_log::AppendError::DiskFull);
     assert!(error.to_string().contains("nothing was written"));
     assert!(stored > 0);
-    assert_eq!(log.head(b).await.unwrap().unwrap().seq, stored, "what was acknowledged is there, and no more");
+    assert_eq!(
+        log.head(b).await.unwrap().unwrap().seq,
+        stored,
+        "what was acknowledged is there, and no more"
+    );
     log.append(append(b, task(1), stored, 1, "small")).await.unwrap();
 }
 
@@ -83,7 +93,11 @@ async fn a_full_disk_refuses_whole_appends_and_recovers() {
 async fn places_far_apart_cost_no_room() {
     let folder = TempDir::new().unwrap();
     let (lock, log) = open(&folder, &Options::default());
-    let id = log.append(append(business(1), task(1), 0, 1, "a")).await.map(|_| append(business(1), task(1), 0, 1, "a").events[0].event_id).unwrap();
+    let id = log
+        .append(append(business(1), task(1), 0, 1, "a"))
+        .await
+        .map(|_| append(business(1), task(1), 0, 1, "a").events[0].event_id)
+        .unwrap();
     log.close().await;
     drop((lock, log));
     // As a mirror of a cluster has them, where a place is an offset in bytes.

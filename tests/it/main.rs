@@ -1,5 +1,12 @@
 //! One integration binary, through the real doors.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::wildcard_enum_match_arm, reason = "tests may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests may"
+)]
 
 mod access;
 mod alike;

@@ -13,16 +13,36 @@ use tests::installation::Installation;
 use uuid::Uuid;
 
 /// Takes a committed file in.
-pub(crate) async fn import(installation: &Installation, format: Format, file: &str, business: &str) -> server::import::Counts {
+pub(crate) async fn import(
+    installation: &Installation,
+    format: Format,
+    file: &str,
+    business: &str,
+) -> server::import::Counts {
     // Cases of XES are whole: they may come in side by side.
-    import_at_once(installation, format, file, business, if format == Format::Xes { 16 } else { 1 }).await
+    import_at_once(installation, format, file, business, if format == Format::Xes { 16 } else { 1 })
+        .await
 }
 
-pub(crate) async fn import_at_once(installation: &Installation, format: Format, file: &str, business: &str, records: usize) -> server::import::Counts {
-    let settings = Settings { business: business.to_owned(), currency: domain::values::Currency::USD, clear: Vec::new() };
-    let importer = Importer::prepare(&installation.app, format, &settings, operator()).await.unwrap();
-    let [case, activity, time, resource] =
-        if file.ends_with("receipt.csv") { ["case:concept:name", "concept:name", "time:timestamp", "org:resource"] } else { ["ticket", "step", "when", "who"] };
+pub(crate) async fn import_at_once(
+    installation: &Installation,
+    format: Format,
+    file: &str,
+    business: &str,
+    records: usize,
+) -> server::import::Counts {
+    let settings = Settings {
+        business: business.to_owned(),
+        currency: domain::values::Currency::USD,
+        clear: Vec::new(),
+    };
+    let importer =
+        Importer::prepare(&installation.app, format, &settings, operator()).await.unwrap();
+    let [case, activity, time, resource] = if file.ends_with("receipt.csv") {
+        ["case:concept:name", "concept:name", "time:timestamp", "org:resource"]
+    } else {
+        ["ticket", "step", "when", "who"]
+    };
     let columns = server::import::csv::Columns {
         case: case.to_owned(),
         activity: activity.to_owned(),
@@ -32,10 +52,19 @@ pub(crate) async fn import_at_once(installation: &Installation, format: Format, 
     };
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file);
     let mut total = server::import::Counts::default();
-    let take = async |record: std::io::Result<server::import::records::Record>| importer.record(&record.unwrap().bytes.unwrap()).await.unwrap();
-    let mut under_way = futures_util::stream::iter(source::open(format, &path, &Reading { columns, allow_missing: true, ..Reading::default() }).unwrap())
-        .map(take)
-        .buffered(records);
+    let take = async |record: std::io::Result<server::import::records::Record>| {
+        importer.record(&record.unwrap().bytes.unwrap()).await.unwrap()
+    };
+    let mut under_way = futures_util::stream::iter(
+        source::open(
+            format,
+            &path,
+            &Reading { columns, allow_missing: true, ..Reading::default() },
+        )
+        .unwrap(),
+    )
+    .map(take)
+    .buffered(records);
     while let Some(counts) = under_way.next().await {
         total.add(&counts);
     }
@@ -62,24 +91,52 @@ fn slowly(events: &[Value]) -> BTreeMap<&'static str, Option<Decimal>> {
     let completed = named("tasks.completed");
     let alone = completed.iter().filter(|e| e["data"]["without_human"] == true).count();
     let closed = completed.len() + count("tasks.failed") + count("tasks.cancelled");
-    let closed_tasks: BTreeSet<&str> =
-        ["tasks.completed", "tasks.failed", "tasks.cancelled"].iter().flat_map(|n| named(n)).map(|e| e["id"].as_str().unwrap()).collect();
-    let touched: BTreeSet<&str> =
-        ["tasks.escalated", "tasks.quarantined", "tasks.resolved"].iter().flat_map(|n| named(n)).map(|e| e["id"].as_str().unwrap()).collect();
-    let by_hand: BTreeSet<&str> = named("tasks.submitted").iter().filter(|e| e["data"]["by_human"] == true).map(|e| e["id"].as_str().unwrap()).collect();
-    let not_alone: BTreeSet<&str> = completed.iter().filter(|e| e["data"]["without_human"] == false).map(|e| e["id"].as_str().unwrap()).collect();
-    let human = closed_tasks.iter().filter(|t| touched.contains(*t) || by_hand.contains(*t) || not_alone.contains(*t)).count();
+    let closed_tasks: BTreeSet<&str> = ["tasks.completed", "tasks.failed", "tasks.cancelled"]
+        .iter()
+        .flat_map(|n| named(n))
+        .map(|e| e["id"].as_str().unwrap())
+        .collect();
+    let touched: BTreeSet<&str> = ["tasks.escalated", "tasks.quarantined", "tasks.resolved"]
+        .iter()
+        .flat_map(|n| named(n))
+        .map(|e| e["id"].as_str().unwrap())
+        .collect();
+    let by_hand: BTreeSet<&str> = named("tasks.submitted")
+        .iter()
+        .filter(|e| e["data"]["by_human"] == true)
+        .map(|e| e["id"].as_str().unwrap())
+        .collect();
+    let not_alone: BTreeSet<&str> = completed
+        .iter()
+        .filter(|e| e["data"]["without_human"] == false)
+        .map(|e| e["id"].as_str().unwrap())
+        .collect();
+    let human = closed_tasks
+        .iter()
+        .filter(|t| touched.contains(*t) || by_hand.contains(*t) || not_alone.contains(*t))
+        .count();
     let mut first: BTreeMap<&str, bool> = BTreeMap::new();
     for review in named("tasks.reviewed") {
-        first.entry(review["id"].as_str().unwrap()).or_insert(review["data"]["verdict"] == "passed");
+        first
+            .entry(review["id"].as_str().unwrap())
+            .or_insert(review["data"]["verdict"] == "passed");
     }
     let reviews = named("tasks.reviewed");
     let failed_reviews = reviews.iter().filter(|e| e["data"]["verdict"] != "passed").count();
     let done: BTreeSet<&str> = completed.iter().map(|e| e["id"].as_str().unwrap()).collect();
-    let rework = reviews.iter().filter(|e| e["data"]["verdict"] != "passed" && done.contains(e["id"].as_str().unwrap())).count();
-    let history = named("tasks.history_closed").iter().filter(|e| e["data"]["completed"] == true).count();
-    let (failed_calls, calls) = (count("integrations.call_failed"), count("integrations.call_failed") + count("integrations.call_succeeded"));
-    let sum = |pointer: &str| events.iter().filter_map(|e| e.pointer(pointer)).map(number).sum::<Decimal>();
+    let rework = reviews
+        .iter()
+        .filter(|e| e["data"]["verdict"] != "passed" && done.contains(e["id"].as_str().unwrap()))
+        .count();
+    let history =
+        named("tasks.history_closed").iter().filter(|e| e["data"]["completed"] == true).count();
+    let (failed_calls, calls) = (
+        count("integrations.call_failed"),
+        count("integrations.call_failed") + count("integrations.call_succeeded"),
+    );
+    let sum = |pointer: &str| {
+        events.iter().filter_map(|e| e.pointer(pointer)).map(number).sum::<Decimal>()
+    };
     let cost = sum("/data/cost/amount");
     BTreeMap::from([
         ("agent_completion", ratio(alone, completed.len())),
@@ -91,16 +148,31 @@ fn slowly(events: &[Value]) -> BTreeMap<&'static str, Option<Decimal>> {
         ("throughput", Some(Decimal::from(completed.len() + history))),
         ("call_error_rate", ratio(failed_calls, calls)),
         ("cost", Some(cost.normalize())),
-        ("cost_per_accepted_result", cost.checked_div(Decimal::from(completed.len())).map(|v| v.round_dp(9).normalize())),
+        (
+            "cost_per_accepted_result",
+            cost.checked_div(Decimal::from(completed.len())).map(|v| v.round_dp(9).normalize()),
+        ),
         ("input_tokens", Some(sum("/data/usage/input_tokens"))),
         ("output_tokens", Some(sum("/data/usage/output_tokens"))),
     ])
 }
 
-async fn kpis(installation: &Installation, slug: &str) -> BTreeMap<String, (Option<Decimal>, String)> {
-    let answer = installation.query(&format!("{{ business(slug: \"{slug}\") {{ kpis {{ id exact status }} }} }}")).await;
+async fn kpis(
+    installation: &Installation,
+    slug: &str,
+) -> BTreeMap<String, (Option<Decimal>, String)> {
+    let answer = installation
+        .query(&format!("{{ business(slug: \"{slug}\") {{ kpis {{ id exact status }} }} }}"))
+        .await;
     let all = answer["business"]["kpis"].as_array().unwrap().clone();
-    all.iter().map(|k| (k["id"].as_str().unwrap().to_owned(), (k["exact"].as_str().map(|t| t.parse().unwrap()), k["status"].to_string()))).collect()
+    all.iter()
+        .map(|k| {
+            (
+                k["id"].as_str().unwrap().to_owned(),
+                (k["exact"].as_str().map(|t| t.parse().unwrap()), k["status"].to_string()),
+            )
+        })
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,11 +180,13 @@ async fn every_kpi_is_what_a_slow_count_says() {
     let installation = Installation::new().await;
     import(&installation, Format::Transcript, "tau-bench/airline-slice.json", "airline").await;
     for file in ["langgraph-python-2025-08-22", "microsoft-agent-2025-12-17"] {
-        import(&installation, Format::Langfuse, &format!("langfuse/{file}.trace.json"), "airline").await;
+        import(&installation, Format::Langfuse, &format!("langfuse/{file}.trace.json"), "airline")
+            .await;
     }
     import(&installation, Format::Xes, "process-logs/orders.xes", "airline").await;
     let business = installation.app.business("airline").await.unwrap().unwrap();
-    let (slow, fast) = (slowly(&events(&installation, business).await), kpis(&installation, "airline").await);
+    let (slow, fast) =
+        (slowly(&events(&installation, business).await), kpis(&installation, "airline").await);
     for (id, wanted) in slow {
         assert_eq!(fast[id].0, wanted, "{id}");
         assert_eq!(fast[id].1 == "\"NO_DATA\"", wanted.is_none(), "{id}");
@@ -124,8 +198,16 @@ async fn every_kpi_is_what_a_slow_count_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_opens_to_the_events_it_was_counted_from() {
     let installation = Installation::new().await;
-    import(&installation, Format::Langfuse, "langfuse/langgraph-python-2025-08-22.trace.json", "traces").await;
-    let query = "{ business(slug: \"traces\") { kpis(ids: [\"cost\"]) { exact unit series(by: DAY) { key exact } breakdown(by: MODEL) { key exact }
+    import(
+        &installation,
+        Format::Langfuse,
+        "langfuse/langgraph-python-2025-08-22.trace.json",
+        "traces",
+    )
+    .await;
+    let query =
+        "{ business(slug: \"traces\") { kpis(ids: [\"cost\"]) { exact unit series(by: DAY) \
+        { key exact } breakdown(by: MODEL) { key exact }
         events(first: 10) { totalCount nodes { type data } } } } }";
     let cost = installation.query(query).await["business"]["kpis"][0].clone();
     assert_eq!((cost["exact"].as_str(), cost["unit"].as_str()), (Some("0.000234"), Some("USD")));
@@ -134,28 +216,56 @@ async fn a_number_opens_to_the_events_it_was_counted_from() {
     let opened = cost["events"]["nodes"].as_array().unwrap();
     let sum: Decimal = opened.iter().map(|e| number(&e["data"]["cost"]["amount"])).sum();
     assert_eq!((opened.len(), sum.to_string()), (2, "0.000234".to_owned()));
-    let other =
-        "{ business(slug: \"traces\") { kpis(ids: [\"cost\"], filter: {before: \"2025-08-22T00:00:00Z\"}) { exact events(first: 1) { totalCount } } } }";
-    assert_eq!(installation.query(other).await["business"]["kpis"][0], json!({"exact": "0", "events": {"totalCount": 0}}));
+    let other = "{ business(slug: \"traces\") { kpis(ids: [\"cost\"], filter: {before: \
+        \"2025-08-22T00:00:00Z\"}) { exact events(first: 1) { totalCount } } } }";
+    assert_eq!(
+        installation.query(other).await["business"]["kpis"][0],
+        json!({"exact": "0", "events": {"totalCount": 0}})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn approvals_and_budgets_are_counted_by_their_times_and_limits() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    let approver = installation.principal(business, domain::access::PrincipalKind::Human, Some("approver")).await;
+    let approver = installation
+        .principal(business, domain::access::PrincipalKind::Human, Some("approver"))
+        .await;
     let eur = |n: &str| json!({"amount": n, "currency": "EUR"});
     let limit = json!({"scope": {"business": {}}, "window": "month", "limit": eur("50")});
     let budget = installation.must(business, "budgets.set", None, limit).await.events[0].id;
     for (n, seconds) in [(1, 2), (2, 100), (3, 300)] {
-        let request = json!({"command": {"type": "budgets.raise", "id": budget, "data": {"by": eur("5")}}});
-        let approval = installation.must(business, "approvals.request", Some(Uuid::from_u128(n)), request).await.events[0].id;
+        let request =
+            json!({"command": {"type": "budgets.raise", "id": budget, "data": {"by": eur("5")}}});
+        let approval = installation
+            .must(business, "approvals.request", Some(Uuid::from_u128(n)), request)
+            .await
+            .events[0]
+            .id;
         installation.clock.advance_seconds(seconds);
         let choice = if n == 3 { "reject" } else { "approve" };
-        installation.submit(&approver, business, "approvals.vote", Some(approval), json!({"choice": choice})).await.unwrap();
+        installation
+            .submit(
+                &approver,
+                business,
+                "approvals.vote",
+                Some(approval),
+                json!({"choice": choice}),
+            )
+            .await
+            .unwrap();
     }
-    installation.must(business, "budgets.reserve", Some(Uuid::from_u128(9)), json!({"amount": eur("20")})).await;
-    installation.must(business, "budgets.settle", Some(budget), json!({"reservation": Uuid::from_u128(9), "amount": eur("10")})).await;
+    installation
+        .must(business, "budgets.reserve", Some(Uuid::from_u128(9)), json!({"amount": eur("20")}))
+        .await;
+    installation
+        .must(
+            business,
+            "budgets.settle",
+            Some(budget),
+            json!({"reservation": Uuid::from_u128(9), "amount": eur("10")}),
+        )
+        .await;
     let found = kpis(&installation, "acme").await;
     let exact = |id: &str| found[id].0.map(|v| v.to_string());
     assert_eq!(exact("approval_latency_p50"), Some("100".to_owned()));
@@ -172,19 +282,36 @@ async fn a_business_counts_what_it_reports_and_a_portfolio_counts_all() {
     let installation = Installation::new().await;
     let (one, _) = (installation.business("one").await, installation.business("two").await);
     for (n, value) in [(1, "10"), (2, "30")] {
-        installation.must(one, "metrics.report", Some(Uuid::from_u128(n)), json!({"measure": "revenue", "value": value, "unit": "EUR"})).await;
+        installation
+            .must(
+                one,
+                "metrics.report",
+                Some(Uuid::from_u128(n)),
+                json!({"measure": "revenue", "value": value, "unit": "EUR"}),
+            )
+            .await;
     }
-    let define = json!({"kpi": "mean_sale", "text": "Mean sale.", "measure": "revenue", "aggregation": "mean", "unit": "EUR", "direction": "up"});
+    let define = json!({"kpi": "mean_sale", "text": "Mean sale.", "measure": "revenue",
+        "aggregation": "mean", "unit": "EUR", "direction": "up"});
     installation.must(one, "metrics.define_kpi", None, define).await;
-    installation.must(one, "metrics.set_target", None, json!({"kpi": "mean_sale", "target": "25"})).await;
-    let query =
-        "{ business(slug: \"one\") { kpis(ids: [\"mean_sale\"]) { value unit target status definition { text version } events(first: 5) { totalCount } } } }";
+    installation
+        .must(one, "metrics.set_target", None, json!({"kpi": "mean_sale", "target": "25"}))
+        .await;
+    let query = "{ business(slug: \"one\") { kpis(ids: [\"mean_sale\"]) { value unit target status \
+        definition { text version } events(first: 5) { totalCount } } } }";
     let kpi = installation.query(query).await["business"]["kpis"][0].clone();
-    let wanted = json!({"value": 20.0, "unit": "EUR", "target": 25.0, "status": "OFF_TARGET", "definition": {"text": "Mean sale.", "version": 1}, "events": {"totalCount": 2}});
+    let wanted = json!({"value": 20.0, "unit": "EUR", "target": 25.0, "status": "OFF_TARGET",
+        "definition": {"text": "Mean sale.", "version": 1}, "events": {"totalCount": 2}});
     assert_eq!(kpi, wanted);
-    let portfolio = installation.query("{ portfolio { businessCount kpis(ids: [\"throughput\", \"agent_completion\"]) { id value status } } }").await;
+    let portfolio = installation
+        .query(
+            "{ portfolio { businessCount kpis(ids: [\"throughput\", \
+        \"agent_completion\"]) { id value status } } }",
+        )
+        .await;
     let wanted = json!({"businessCount": 2, "kpis": [
-        {"id": "agent_completion", "value": null, "status": "NO_DATA"}, {"id": "throughput", "value": 0.0, "status": "NO_TARGET"}]});
+        {"id": "agent_completion", "value": null, "status": "NO_DATA"},
+            {"id": "throughput", "value": 0.0, "status": "NO_TARGET"}]});
     assert_eq!(portfolio["portfolio"], wanted);
 }
 
@@ -193,13 +320,24 @@ async fn sums_outgrow_one_amount_and_nothing_stops() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
     for amount in ["999999999999999", "999999999999999", "1"] {
-        installation.must(business, "decisions.record", None, json!({"choice": "x", "cost": {"amount": amount, "currency": "EUR"}})).await;
+        installation
+            .must(
+                business,
+                "decisions.record",
+                None,
+                json!({"choice": "x", "cost": {"amount": amount, "currency": "EUR"}}),
+            )
+            .await;
     }
     let refused = json!({"choice": "x", "cost": {"source_text": "1e20", "currency": "EUR"}});
     let actor = installation.app.operator_in(business).await.unwrap();
-    let error = installation.submit(&actor, business, "decisions.record", None, refused).await.unwrap_err();
+    let error =
+        installation.submit(&actor, business, "decisions.record", None, refused).await.unwrap_err();
     assert_eq!(error.name(), "out_of_range", "{error}");
-    assert_eq!(kpis(&installation, "acme").await["cost"].0.unwrap().to_string(), "1999999999999999");
+    assert_eq!(
+        kpis(&installation, "acme").await["cost"].0.unwrap().to_string(),
+        "1999999999999999"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,8 +346,16 @@ async fn a_call_that_was_ambiguous_and_turned_out_well_is_no_error() {
     let business = installation.business("acme").await;
     let intend = json!({"connector": "crm", "operation": "o", "class": "read", "arguments": {}});
     installation.lets_crm_be_asked(business, &["o"]).await;
-    let call = installation.must(business, "integrations.intend_call", None, intend).await.events[0].id;
-    installation.must(business, "integrations.mark_call_ambiguous", Some(call), json!({"reason": "no answer"})).await;
+    let call =
+        installation.must(business, "integrations.intend_call", None, intend).await.events[0].id;
+    installation
+        .must(
+            business,
+            "integrations.mark_call_ambiguous",
+            Some(call),
+            json!({"reason": "no answer"}),
+        )
+        .await;
     assert_eq!(kpis(&installation, "acme").await["call_error_rate"].0, Some(Decimal::ONE));
     installation.must(business, "integrations.succeed_call", Some(call), json!({})).await;
     assert_eq!(kpis(&installation, "acme").await["call_error_rate"].0, Some(Decimal::ZERO));
@@ -221,29 +367,68 @@ async fn figures_of_another_unit_are_other_figures() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
     for (n, value, unit) in [(1, "10", "EUR"), (2, "1000", "JPY")] {
-        installation.must(business, "metrics.report", Some(Uuid::from_u128(n)), json!({"measure": "cost", "value": value, "unit": unit})).await;
+        installation
+            .must(
+                business,
+                "metrics.report",
+                Some(Uuid::from_u128(n)),
+                json!({"measure": "cost", "value": value, "unit": unit}),
+            )
+            .await;
     }
-    let define = json!({"kpi": "spent", "text": "What was spent.", "measure": "cost", "aggregation": "sum", "unit": "EUR", "direction": "down"});
+    let define = json!({"kpi": "spent", "text": "What was spent.", "measure": "cost",
+        "aggregation": "sum", "unit": "EUR", "direction": "down"});
     installation.must(business, "metrics.define_kpi", None, define).await;
-    let all = "{ business(slug: \"acme\") { kpis(ids: [\"spent\"]) { exact } of: kpis(ids: [\"spent\"], filter: {team: \"sales\"}) { status events(first: 1) { totalCount } } } }";
+    let all = "{ business(slug: \"acme\") { kpis(ids: [\"spent\"]) { exact } of: kpis(ids: \
+        [\"spent\"], filter: {team: \"sales\"}) { status events(first: 1) { totalCount } } } }";
     let found = installation.query(all).await["business"].clone();
-    assert_eq!(found, json!({"kpis": [{"exact": "10"}], "of": [{"status": "NO_DATA", "events": {"totalCount": 0}}]}));
+    assert_eq!(
+        found,
+        json!({"kpis": [{"exact": "10"}], "of": [{"status": "NO_DATA",
+            "events": {"totalCount": 0}}]})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_is_raised_counts_with_what_it_was_raised_by() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    let approver = installation.principal(business, domain::access::PrincipalKind::Human, Some("approver")).await;
+    let approver = installation
+        .principal(business, domain::access::PrincipalKind::Human, Some("approver"))
+        .await;
     let eur = |n: &str| json!({"amount": n, "currency": "EUR"});
-    let budget =
-        installation.must(business, "budgets.set", None, json!({"scope": {"business": {}}, "window": "month", "limit": eur("100")})).await.events[0].id;
-    installation.must(business, "budgets.reserve", Some(Uuid::from_u128(1)), json!({"amount": eur("50")})).await;
-    installation.must(business, "budgets.settle", Some(budget), json!({"reservation": Uuid::from_u128(1), "amount": eur("50")})).await;
+    let budget = installation
+        .must(
+            business,
+            "budgets.set",
+            None,
+            json!({"scope": {"business": {}}, "window": "month", "limit": eur("100")}),
+        )
+        .await
+        .events[0]
+        .id;
+    installation
+        .must(business, "budgets.reserve", Some(Uuid::from_u128(1)), json!({"amount": eur("50")}))
+        .await;
+    installation
+        .must(
+            business,
+            "budgets.settle",
+            Some(budget),
+            json!({"reservation": Uuid::from_u128(1), "amount": eur("50")}),
+        )
+        .await;
     assert_eq!(kpis(&installation, "acme").await["budget_burn"].0.unwrap().to_string(), "0.5");
     let command = json!({"type": "budgets.raise", "id": budget, "data": {"by": eur("100")}});
-    let approval = installation.must(business, "approvals.request", None, json!({"command": command})).await.events[0].id;
-    installation.submit(&approver, business, "approvals.vote", Some(approval), json!({"choice": "approve"})).await.unwrap();
+    let approval = installation
+        .must(business, "approvals.request", None, json!({"command": command}))
+        .await
+        .events[0]
+        .id;
+    installation
+        .submit(&approver, business, "approvals.vote", Some(approval), json!({"choice": "approve"}))
+        .await
+        .unwrap();
     let mut raise = commands::Submission::new(
         business,
         installation.app.operator_in(business).await.unwrap(),

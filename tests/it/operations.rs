@@ -1,4 +1,5 @@
-//! What leaves the system: exports and proofs that are checked without it, and their being on record.
+//! What leaves the system: exports and proofs that are checked without it, and their being on
+//! record.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,74 +15,156 @@ use uuid::Uuid;
 #[tokio::test(flavor = "multi_thread")]
 async fn an_events_proof_checks_with_the_proof_crate_alone() {
     let installation = Installation::new().await;
-    crate::metrics::import(&installation, Format::Langfuse, "langfuse/langgraph-python-2025-08-22.trace.json", "acme").await;
+    crate::metrics::import(
+        &installation,
+        Format::Langfuse,
+        "langfuse/langgraph-python-2025-08-22.trace.json",
+        "acme",
+    )
+    .await;
     let head = installation
-        .query("{ business(slug: \"acme\") { signedCheckpoint { text vkey seq root } head { seq root } events(first: 200) { nodes { eventId seq } } } }")
+        .query(
+            "{ business(slug: \"acme\") { signedCheckpoint { text vkey seq root } head { seq \
+            root } events(first: 200) { nodes { eventId seq } } } }",
+        )
         .await;
     let business = &head["business"];
-    assert_eq!((&business["signedCheckpoint"]["seq"], &business["signedCheckpoint"]["root"]), (&business["head"]["seq"], &business["head"]["root"]));
+    assert_eq!(
+        (&business["signedCheckpoint"]["seq"], &business["signedCheckpoint"]["root"]),
+        (&business["head"]["seq"], &business["head"]["root"])
+    );
     let vkey: Verifier = business["signedCheckpoint"]["vkey"].as_str().unwrap().parse().unwrap();
     for event in business["events"]["nodes"].as_array().unwrap() {
-        let query = format!("{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ bundle seq }} }} }}", event["eventId"].as_str().unwrap());
+        let query = format!(
+            "{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ bundle seq }} }} }}",
+            event["eventId"].as_str().unwrap()
+        );
         let answer = installation.query(&query).await;
-        let proof: EventProof = serde_json::from_str(answer["business"]["inclusionProof"]["bundle"].as_str().unwrap()).unwrap();
+        let proof: EventProof =
+            serde_json::from_str(answer["business"]["inclusionProof"]["bundle"].as_str().unwrap())
+                .unwrap();
         assert_eq!(json!(proof.seq), event["seq"]);
         proof.verify(&vkey).unwrap();
         let changed = EventProof { event: proof.event.replacen("\"v\":1", "\"v\":2", 1), ..proof };
         assert!(changed.verify(&vkey).is_err());
     }
-    let none = installation.query(&format!("{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ seq }} }} }}", Uuid::from_u128(1))).await;
+    let none = installation
+        .query(&format!(
+            "{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ seq }} }} }}",
+            Uuid::from_u128(1)
+        ))
+        .await;
     assert_eq!(none["business"]["inclusionProof"], Value::Null);
 }
 
 fn minutebook(folder: &Path, arguments: &[&str]) -> (i32, String) {
-    let out = Command::new(env!("CARGO_BIN_EXE_minutebook-for-tests")).arg("--data").arg(folder).args(arguments).output().unwrap();
-    (out.status.code().unwrap(), String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
+    let out = Command::new(env!("CARGO_BIN_EXE_minutebook-for-tests"))
+        .arg("--data")
+        .arg(folder)
+        .args(arguments)
+        .output()
+        .unwrap();
+    (
+        out.status.code().unwrap(),
+        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_is_verified_offline_and_a_changed_or_cut_one_is_not() {
     let installation = Installation::new().await;
-    crate::metrics::import(&installation, Format::Transcript, "tau-bench/airline-slice.json", "acme").await;
+    crate::metrics::import(
+        &installation,
+        Format::Transcript,
+        "tau-bench/airline-slice.json",
+        "acme",
+    )
+    .await;
     let folder = installation.close().await;
     let out = folder.path().join("acme.jsonl");
     let file = out.to_str().unwrap();
     let (code, said) = minutebook(folder.path(), &["export", "--business", "acme", "--out", file]);
     assert_eq!(code, 0, "{said}");
     let manifest = verify(&out, None).unwrap();
-    assert_eq!((manifest.format, said.contains(&manifest.events.to_string())), (ExportFormat::Jsonl, true));
+    assert_eq!(
+        (manifest.format, said.contains(&manifest.events.to_string())),
+        (ExportFormat::Jsonl, true)
+    );
     assert_eq!(minutebook(folder.path(), &["verify", file, "--vkey", &manifest.vkey]).0, 0);
     let whole = std::fs::read_to_string(&out).unwrap();
-    for (n, broken) in [whole.replacen("\"v\":1", "\"v\":3", 1), whole[..whole.len() / 2].to_owned(), whole.replacen('\n', "\n{}\n", 1)].iter().enumerate() {
+    for (n, broken) in [
+        whole.replacen("\"v\":1", "\"v\":3", 1),
+        whole[..whole.len() / 2].to_owned(),
+        whole.replacen('\n', "\n{}\n", 1),
+    ]
+    .iter()
+    .enumerate()
+    {
         std::fs::write(&out, broken).unwrap();
         assert!(verify(&out, None).is_err(), "{n}");
         assert_eq!(minutebook(folder.path(), &["verify", file]).0, 3);
     }
     // It is on record, and the tree goes on from what was exported.
-    let (code, said) = minutebook(folder.path(), &["query", "{ business(slug: \"acme\") { exports { nodes { format events digest actor } } head { seq } } }"]);
+    let (code, said) = minutebook(
+        folder.path(),
+        &[
+            "query",
+            "{ business(slug: \"acme\") { exports { nodes { format events digest actor } } head { \
+             seq } } }",
+        ],
+    );
     assert_eq!(code, 0);
     let answer: Value = serde_json::from_str(&said[..=said.rfind('}').unwrap()]).unwrap();
     let exported = &answer["data"]["business"]["exports"]["nodes"][0];
-    assert_eq!((exported["events"].as_u64(), exported["digest"].as_str()), (Some(manifest.events), Some(manifest.digest.to_string().as_str())));
+    assert_eq!(
+        (exported["events"].as_u64(), exported["digest"].as_str()),
+        (Some(manifest.events), Some(manifest.digest.to_string().as_str()))
+    );
     assert_eq!(answer["data"]["business"]["head"]["seq"].as_u64(), Some(manifest.events + 1));
     for format in ["csv", "cloudevents"] {
         let other = folder.path().join(format);
-        assert_eq!(minutebook(folder.path(), &["export", "--business", "acme", "--format", format, "--out", other.to_str().unwrap()]).0, 0);
+        assert_eq!(
+            minutebook(
+                folder.path(),
+                &[
+                    "export",
+                    "--business",
+                    "acme",
+                    "--format",
+                    format,
+                    "--out",
+                    other.to_str().unwrap()
+                ]
+            )
+            .0,
+            0
+        );
         let text = std::fs::read_to_string(&other).unwrap();
         assert!(manifest_path(&other).exists() && text.lines().count() as u64 > manifest.events);
         if format == "cloudevents" {
             let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-            assert_eq!((&first["specversion"], &first["type"]), (&json!("1.0"), &json!("minutebook.businesses.registered.v1")));
-            let schema: Value = serde_json::from_str(include_str!("../data/cloudevents/cloudevents.schema.json")).unwrap();
+            assert_eq!(
+                (&first["specversion"], &first["type"]),
+                (&json!("1.0"), &json!("minutebook.businesses.registered.v1"))
+            );
+            let schema: Value =
+                serde_json::from_str(include_str!("../data/cloudevents/cloudevents.schema.json"))
+                    .unwrap();
             let schema = jsonschema::validator_for(&schema).unwrap();
-            assert!(!schema.is_valid(&json!({"specversion": "1.0", "type": "x"})), "it would notice");
+            assert!(
+                !schema.is_valid(&json!({"specversion": "1.0", "type": "x"})),
+                "it would notice"
+            );
             for line in text.lines() {
                 let event: Value = serde_json::from_str(line).unwrap();
                 assert!(schema.is_valid(&event), "{event:#}");
             }
         }
     }
-    assert_eq!(minutebook(folder.path(), &["verify", folder.path().join("csv").to_str().unwrap()]).0, 3);
+    assert_eq!(
+        minutebook(folder.path(), &["verify", folder.path().join("csv").to_str().unwrap()]).0,
+        3
+    );
 }
 
 /// The sentence with which a changed export is refused.
@@ -94,44 +177,92 @@ fn refused(file: &Path, lines: &[Vec<u8>]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_event_that_is_changed_missing_doubled_or_swapped_is_named() {
     let installation = Installation::new().await;
-    crate::metrics::import(&installation, Format::Transcript, "tau-bench/airline-slice.json", "acme").await;
+    crate::metrics::import(
+        &installation,
+        Format::Transcript,
+        "tau-bench/airline-slice.json",
+        "acme",
+    )
+    .await;
     let folder = installation.close().await;
     let out = folder.path().join("acme.jsonl");
-    assert_eq!(minutebook(folder.path(), &["export", "--business", "acme", "--out", out.to_str().unwrap()]).0, 0);
-    let whole: Vec<Vec<u8>> = std::fs::read(&out).unwrap().split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(<[u8]>::to_vec).collect();
+    assert_eq!(
+        minutebook(
+            folder.path(),
+            &["export", "--business", "acme", "--out", out.to_str().unwrap()]
+        )
+        .0,
+        0
+    );
+    let whole: Vec<Vec<u8>> = std::fs::read(&out)
+        .unwrap()
+        .split(|b| *b == b'\n')
+        .filter(|l| !l.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect();
     let n = whole.len();
     assert!(n > 20);
     // A bit of any byte of any event, the ends of the lines among them.
     let bytes = whole.iter().map(|line| line.len() + 1).sum::<usize>();
     for flip in 0..60 {
         let at = (flip * 7_919 + 13) * bytes / (60 * 7_919);
-        let mut text: Vec<u8> = whole.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect();
+        let mut text: Vec<u8> =
+            whole.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect();
         let event = text[..at].iter().filter(|b| **b == b'\n').count() + 1;
         text[at] ^= 1 << (flip % 7);
         std::fs::write(&out, text).unwrap();
         let said = verify(&out, None).unwrap_err();
-        assert!(said.starts_with(&format!("line {event}: ")) && said.contains(&format!("event {event} ")), "byte {at} of event {event}: {said}");
+        assert!(
+            said.starts_with(&format!("line {event}: "))
+                && said.contains(&format!("event {event} ")),
+            "byte {at} of event {event}: {said}"
+        );
     }
-    let without = |gone: usize| whole.iter().enumerate().filter(|(i, _)| *i != gone).map(|(_, line)| line.clone()).collect::<Vec<_>>();
+    let without = |gone: usize| {
+        whole
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != gone)
+            .map(|(_, line)| line.clone())
+            .collect::<Vec<_>>()
+    };
     for gone in [0, 7, n - 1] {
-        assert!(refused(&out, &without(gone)).contains(&format!("event {} is missing", gone + 1)), "{gone}");
+        assert!(
+            refused(&out, &without(gone)).contains(&format!("event {} is missing", gone + 1)),
+            "{gone}"
+        );
     }
     let mut doubled = whole.clone();
     doubled.insert(9, whole[8].clone());
-    assert!(refused(&out, &doubled).starts_with("line 10: event 10 is not here, but one that stood before"));
+    assert!(
+        refused(&out, &doubled)
+            .starts_with("line 10: event 10 is not here, but one that stood before")
+    );
     let mut more = whole.clone();
     more.push(whole[n - 1].clone());
     assert!(refused(&out, &more).contains("1 events more"));
     let mut swapped = whole.clone();
     swapped.swap(4, 11);
-    assert_eq!(refused(&out, &swapped), "line 5: event 5 stands further down, and event 12 in its place: they are swapped");
+    assert_eq!(
+        refused(&out, &swapped),
+        "line 5: event 5 stands further down, and event 12 in its place: they are swapped"
+    );
     // The list itself is believed only where it gives the signed root.
-    std::fs::write(&out, whole.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect::<Vec<_>>()).unwrap();
+    std::fs::write(
+        &out,
+        whole.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect::<Vec<_>>(),
+    )
+    .unwrap();
     verify(&out, None).unwrap();
     let manifest = std::fs::read_to_string(manifest_path(&out)).unwrap();
     let mut other: Value = serde_json::from_str(&manifest).unwrap();
     let leaves = other["leaves"].as_str().unwrap().to_owned();
-    other["leaves"] = json!(format!("{}A{}", if leaves.starts_with('A') { "B" } else { "" }, &leaves[1..]).chars().take(leaves.len()).collect::<String>());
+    other["leaves"] = json!(
+        format!("{}A{}", if leaves.starts_with('A') { "B" } else { "" }, &leaves[1..])
+            .chars()
+            .take(leaves.len())
+            .collect::<String>()
+    );
     std::fs::write(manifest_path(&out), other.to_string()).unwrap();
     assert!(verify(&out, None).unwrap_err().contains("leaf hashes"));
     other.as_object_mut().unwrap().remove("leaves");
@@ -144,7 +275,8 @@ fn a_cell_is_never_a_formula() {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("x.csv");
     let mut writer = server::export::Writer::begin(&file, ExportFormat::Csv).unwrap();
-    let golden: Value = serde_json::from_str(include_str!("../../proof/golden/ten-events.json")).unwrap();
+    let golden: Value =
+        serde_json::from_str(include_str!("../../proof/golden/ten-events.json")).unwrap();
     let event = golden["events"][0]["bytes"].as_str().unwrap();
     let wicked = event.replace("\"command_id\":\"", "\"command_id\":\"=HYPERLINK(1)");
     assert_ne!(event, wicked);

@@ -1,6 +1,6 @@
 //! Who may send what, cell by cell through the real door, against a table that was written by hand:
-//! every command × every sort of sender, each with a valid command on a target that is made ready for
-//! it; and what agents and members may do to what is theirs, their team's and another's.
+//! every command × every sort of sender, each with a valid command on a target that is made ready
+//! for it; and what agents and members may do to what is theirs, their team's and another's.
 
 pub(crate) mod cast;
 mod targets;
@@ -14,7 +14,18 @@ use self::cast::{Cast, Person};
 use self::targets::{Case, Whose};
 
 const TABLE: &str = include_str!("permissions.txt");
-const SENDERS: [&str; 10] = ["nobody", "elsewhere", "owner", "member", "approver", "auditor", "agent", "service", "importer", "operator"];
+const SENDERS: [&str; 10] = [
+    "nobody",
+    "elsewhere",
+    "owner",
+    "member",
+    "approver",
+    "auditor",
+    "agent",
+    "service",
+    "importer",
+    "operator",
+];
 
 fn rows(whose: bool) -> impl Iterator<Item = Vec<&'static str>> {
     let rows = TABLE.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty());
@@ -36,7 +47,11 @@ async fn status(cast: &Cast, person: &Person, command: &str, case: Case) -> Stri
 async fn every_command_is_taken_from_whom_the_table_says_and_from_nobody_else() {
     let cast = Cast::new().await;
     let named: BTreeSet<&str> = rows(false).map(|r| r[0]).collect();
-    assert_eq!(named, AnyCommand::types().map(|t| t.name).collect::<BTreeSet<_>>(), "permissions.txt names every command and no other");
+    assert_eq!(
+        named,
+        AnyCommand::types().map(|t| t.name).collect::<BTreeSet<_>>(),
+        "permissions.txt names every command and no other"
+    );
     let mut wrong = Vec::new();
     for row in rows(false) {
         assert_eq!(row.len(), 1 + SENDERS.len(), "{row:?}");
@@ -58,7 +73,9 @@ async fn what_belongs_to_others_is_left_to_them() {
     let mut wrong = Vec::new();
     for row in rows(true) {
         let (command, sender) = (row[1], row[2]);
-        for (whose, wanted) in [Whose::Own, Whose::Team, Whose::OtherTeam, Whose::Another].into_iter().zip(&row[3..]) {
+        for (whose, wanted) in
+            [Whose::Own, Whose::Team, Whose::OtherTeam, Whose::Another].into_iter().zip(&row[3..])
+        {
             let person = cast.person(sender, command);
             let case = cast.case(command, person, whose).await;
             let found = status(&cast, person, command, case).await;
@@ -79,9 +96,14 @@ async fn a_service_that_calls_itself_an_importer_gets_what_services_get() {
         let case = cast.case(command, cast.person("importer", command), Whose::Own).await;
         assert!(status(&cast, &importer, command, case).await.starts_with("403"), "{command}");
     }
-    let call = json!({"connector": "bank", "operation": "pay", "class": "read", "arguments": {}, "cost_max": {"amount": "0.01", "currency": "EUR"}});
+    let call = json!({"connector": "bank", "operation": "pay", "class": "read", "arguments": {},
+        "cost_max": {"amount": "0.01", "currency": "EUR"}});
     let case = Case { id: None, data: call, approval: None };
-    assert!(status(&cast, &importer, "integrations.intend_call", case).await.contains("approval_required"));
+    assert!(
+        status(&cast, &importer, "integrations.intend_call", case)
+            .await
+            .contains("approval_required")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,9 +112,21 @@ async fn an_unknown_command_is_told_with_the_nearest_name_to_everybody() {
     for sender in ["owner", "member", "auditor", "agent", "service", "operator"] {
         let case = Case { id: None, data: json!({}), approval: None };
         let answer = status(&cast, cast.person(sender, ""), "task.plan", case).await;
-        assert!(answer.starts_with("400") && answer.contains("did you mean `tasks.plan`"), "{sender}: {answer}");
+        assert!(
+            answer.starts_with("400") && answer.contains("did you mean `tasks.plan`"),
+            "{sender}: {answer}"
+        );
     }
     let case = Case { id: None, data: json!({"title": "x", "team": "hr"}), approval: None };
-    let above = cast.send_to(cast.person("operator", ""), "/v1/commands", &json!({"type": "tasks.plan", "data": case.data})).await;
-    assert!(above.starts_with("403"), "an operator plans nothing, least of all in the installation: {above}");
+    let above = cast
+        .send_to(
+            cast.person("operator", ""),
+            "/v1/commands",
+            &json!({"type": "tasks.plan", "data": case.data}),
+        )
+        .await;
+    assert!(
+        above.starts_with("403"),
+        "an operator plans nothing, least of all in the installation: {above}"
+    );
 }

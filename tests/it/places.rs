@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use domain::PrincipalId;
 use domain::ids::INSTALLATION;
 use domain::limits::{
-    BODIES_BYTES_PER_PRINCIPAL_MAX, BODY_BYTES_SMALL, GRAPHQL_QUERIES_MAX, GRAPHQL_QUERIES_PER_PRINCIPAL_MAX, IMPORTS_MAX, IMPORTS_PER_PRINCIPAL_MAX,
+    BODIES_BYTES_PER_PRINCIPAL_MAX, BODY_BYTES_SMALL, GRAPHQL_QUERIES_MAX,
+    GRAPHQL_QUERIES_PER_PRINCIPAL_MAX, IMPORTS_MAX, IMPORTS_PER_PRINCIPAL_MAX,
     MIN_POSITION_WAIT_MS_MAX, PROOF_MS_MAX, PROOFS_MAX,
 };
 use serde_json::json;
@@ -39,7 +40,14 @@ async fn until_running(door: &Door, of: &str, wanted: usize) {
 }
 
 async fn ask(door: &Door, key: &str, query: &str) -> Answer {
-    door.send("POST", "/graphql", Some(key), &[("Content-Type", "application/json")], &json!({"query": query}).to_string()).await
+    door.send(
+        "POST",
+        "/graphql",
+        Some(key),
+        &[("Content-Type", "application/json")],
+        &json!({"query": query}).to_string(),
+    )
+    .await
 }
 
 /// A question that waits for what never comes to the views, as long as any question does.
@@ -50,7 +58,8 @@ fn waiting(door: &Arc<Door>, key: &str) -> tokio::task::JoinHandle<()> {
     })
 }
 
-/// Asks something quick while as many as may wait; it is answered when the first of them ends, and not before.
+/// Asks something quick while as many as may wait; it is answered when the first of them ends, and
+/// not before.
 async fn waits_for_the_first(door: &Arc<Door>, those: &[&str], key: &str) {
     for _ in 0..10 {
         let began = Instant::now();
@@ -61,7 +70,11 @@ async fn waits_for_the_first(door: &Arc<Door>, those: &[&str], key: &str) {
         }
         if all {
             assert_eq!(ask(door, key, "{ businesses { slug } }").await.status, 200);
-            assert!(began.elapsed() >= Duration::from_millis(MIN_POSITION_WAIT_MS_MAX), "it was answered after {:?}", began.elapsed());
+            assert!(
+                began.elapsed() >= Duration::from_millis(MIN_POSITION_WAIT_MS_MAX),
+                "it was answered after {:?}",
+                began.elapsed()
+            );
         }
         for wait in waits {
             wait.await.unwrap();
@@ -78,12 +91,14 @@ async fn waits_for_the_first(door: &Arc<Door>, those: &[&str], key: &str) {
 async fn a_principals_questions_wait_for_its_own_and_everybodys_for_all() {
     let door = Arc::new(Door::open().await);
     waits_for_the_first(&door, &[door.key(); GRAPHQL_QUERIES_PER_PRINCIPAL_MAX], door.key()).await;
-    // As many principals as there are places for, each with as many as it may; none waits for another.
+    // As many principals as there are places for, each with as many as it may; none waits for
+    // another.
     let mut keys = Vec::new();
     for n in 0..GRAPHQL_QUERIES_MAX / GRAPHQL_QUERIES_PER_PRINCIPAL_MAX {
         keys.push(operator(&door, n).await);
     }
-    let all: Vec<&str> = keys.iter().flat_map(|key| [key.as_str(); GRAPHQL_QUERIES_PER_PRINCIPAL_MAX]).collect();
+    let all: Vec<&str> =
+        keys.iter().flat_map(|key| [key.as_str(); GRAPHQL_QUERIES_PER_PRINCIPAL_MAX]).collect();
     waits_for_the_first(&door, &all, door.key()).await;
 }
 
@@ -93,7 +108,8 @@ async fn import_begun(door: &Door, key: &str) -> (TcpStream, u8) {
     let body = json!({"settings": settings, "record": "{}"}).to_string();
     let mut socket = TcpStream::connect(door.url().trim_start_matches("http://")).await.unwrap();
     let head = format!(
-        "POST /v1/imports/langfuse HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "POST /v1/imports/langfuse HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \
+         {key}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
     let (last, rest) = body.as_bytes().split_last().unwrap();
@@ -148,7 +164,8 @@ async fn records_of_imports_wait_for_those_of_their_principal_and_for_all() {
 async fn command_begun(door: &Door, key: &str, bytes: usize) -> (TcpStream, u8) {
     let mut socket = TcpStream::connect(door.url().trim_start_matches("http://")).await.unwrap();
     let head = format!(
-        "POST /v1/businesses/acme/commands HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nIdempotency-Key: {}\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n",
+        "POST /v1/businesses/acme/commands HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \
+         {key}\r\nIdempotency-Key: {}\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n",
         uuid::Uuid::now_v7()
     );
     socket.write_all(format!("{head}{}", " ".repeat(bytes - 1)).as_bytes()).await.unwrap();
@@ -169,8 +186,16 @@ async fn large_bodies_wait_for_room_and_small_ones_never_do() {
     waits.0.write_all(b" ").await.unwrap();
     assert!(is_silent(&waits.0).await, "there is no room for one more of this principal");
     assert_eq!(running(&door, "bytes of bodies").await, BODIES_BYTES_PER_PRINCIPAL_MAX);
-    assert!(end(command_begun(&door, door.key(), BODY_BYTES_SMALL).await).await.starts_with("HTTP/1.1 400"), "a small one needs none");
-    assert!(end(command_begun(&door, &other, large).await).await.starts_with("HTTP/1.1 400"), "somebody else has room of their own");
+    assert!(
+        end(command_begun(&door, door.key(), BODY_BYTES_SMALL).await)
+            .await
+            .starts_with("HTTP/1.1 400"),
+        "a small one needs none"
+    );
+    assert!(
+        end(command_begun(&door, &other, large).await).await.starts_with("HTTP/1.1 400"),
+        "somebody else has room of their own"
+    );
     for body in begun {
         assert!(end(body).await.starts_with("HTTP/1.1 400"), "it was read, and is no command");
     }
@@ -183,9 +208,16 @@ async fn large_bodies_wait_for_room_and_small_ones_never_do() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proof_more_than_there_are_places_for_is_refused_or_ends_in_time() {
     let door = Door::open().await;
-    let event = door.installation.app.log.read_business(door.business, 0, 1).await.unwrap()[0].stored().unwrap().event_id;
-    let prove = format!("{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ seq }} }} }}", event.0);
-    let verify = async || door.send("POST", "/v1/verification", Some(door.key()), &[], "").await.status;
+    let event = door.installation.app.log.read_business(door.business, 0, 1).await.unwrap()[0]
+        .stored()
+        .unwrap()
+        .event_id;
+    let prove = format!(
+        "{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ seq }} }} }}",
+        event.0
+    );
+    let verify =
+        async || door.send("POST", "/v1/verification", Some(door.key()), &[], "").await.status;
     let places = &door.installation.app.proofs;
     let mut held: Vec<_> = (1..PROOFS_MAX).map(|_| places.try_acquire().unwrap()).collect();
     assert_eq!(verify().await, 200, "the last place");
@@ -198,5 +230,8 @@ async fn a_proof_more_than_there_are_places_for_is_refused_or_ends_in_time() {
     assert_eq!(late.body["errors"][0]["extensions"]["code"], "TOO_SLOW", "{}", late.body);
     assert!(began.elapsed() >= Duration::from_millis(PROOF_MS_MAX));
     held.pop();
-    assert_eq!(ask(&door, door.key(), &prove).await.body["data"]["business"]["inclusionProof"]["seq"], 1);
+    assert_eq!(
+        ask(&door, door.key(), &prove).await.body["data"]["business"]["inclusionProof"]["seq"],
+        1
+    );
 }

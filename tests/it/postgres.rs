@@ -54,10 +54,21 @@ impl EventLog for Several {
     async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
         self.next().find(business, id).await
     }
-    async fn read_aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_aggregate(
+        &self,
+        business: BusinessId,
+        aggregate: AggregateRef,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
         self.next().read_aggregate(business, aggregate, after, limit).await
     }
-    async fn read_business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_business(
+        &self,
+        business: BusinessId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
         self.next().read_business(business, after, limit).await
     }
     async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
@@ -75,7 +86,11 @@ impl EventLog for Several {
     fn position(&self) -> tokio::sync::watch::Receiver<u64> {
         self.0[0].position()
     }
-    async fn versions(&self, business: BusinessId, aggregates: &[AggregateRef]) -> Result<Vec<u64>, LogError> {
+    async fn versions(
+        &self,
+        business: BusinessId,
+        aggregates: &[AggregateRef],
+    ) -> Result<Vec<u64>, LogError> {
         self.next().versions(business, aggregates).await
     }
     async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
@@ -99,36 +114,48 @@ async fn three_at_once_keep_the_laws_and_the_order() {
 }
 
 /// Calls the function as an append of one event would, in a transaction that somebody holds open.
-async fn append_inside(connection: &mut PgConnection, business: BusinessId, aggregate: AggregateRef, version: u64) {
+async fn append_inside(
+    connection: &mut PgConnection,
+    business: BusinessId,
+    aggregate: AggregateRef,
+    version: u64,
+) {
     let new = event(business, aggregate, version, &format!("inside {version}"));
     let head: (i64, Vec<u8>) =
-        sqlx::query_as("SELECT seq, frontier FROM minutebook.heads WHERE business = $1").bind(business.0).fetch_one(&mut *connection).await.unwrap();
-    let mut tree = proof::tree::Frontier::from_bytes(u64::try_from(head.0).unwrap(), &head.1).unwrap();
+        sqlx::query_as("SELECT seq, frontier FROM minutebook.heads WHERE business = $1")
+            .bind(business.0)
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+    let mut tree =
+        proof::tree::Frontier::from_bytes(u64::try_from(head.0).unwrap(), &head.1).unwrap();
     let leaf = proof::tree::leaf_hash(&new.bytes);
     tree.push(leaf);
     let none: (Vec<uuid::Uuid>, Vec<String>, Vec<i64>) = Default::default();
-    let said: Vec<String> =
-        sqlx::query_scalar("SELECT what FROM minutebook.append(NULL, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)")
-            .bind(vec![business.0])
-            .bind(vec![head.0])
-            .bind(vec![head.0 + 1])
-            .bind(vec![head.1])
-            .bind(vec![tree.to_bytes()])
-            .bind(&none.0)
-            .bind(&none.1)
-            .bind(&none.0)
-            .bind(&none.2)
-            .bind(vec![1_i64])
-            .bind(vec![head.0 + 1])
-            .bind(vec![aggregate.kind.as_str()])
-            .bind(vec![aggregate.id])
-            .bind(vec![i64::try_from(version).unwrap()])
-            .bind(vec![new.event_id.0])
-            .bind(vec![leaf.to_vec()])
-            .bind(vec![new.bytes])
-            .fetch_all(connection)
-            .await
-            .unwrap();
+    let said: Vec<String> = sqlx::query_scalar(
+        "SELECT what FROM minutebook.append(NULL, $1, $2, $3, $4, $5, $6, $7, \
+            $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+    )
+    .bind(vec![business.0])
+    .bind(vec![head.0])
+    .bind(vec![head.0 + 1])
+    .bind(vec![head.1])
+    .bind(vec![tree.to_bytes()])
+    .bind(&none.0)
+    .bind(&none.1)
+    .bind(&none.0)
+    .bind(&none.2)
+    .bind(vec![1_i64])
+    .bind(vec![head.0 + 1])
+    .bind(vec![aggregate.kind.as_str()])
+    .bind(vec![aggregate.id])
+    .bind(vec![i64::try_from(version).unwrap()])
+    .bind(vec![new.event_id.0])
+    .bind(vec![leaf.to_vec()])
+    .bind(vec![new.bytes])
+    .fetch_all(connection)
+    .await
+    .unwrap();
     assert_eq!(said, ["done"]);
 }
 
@@ -146,13 +173,18 @@ async fn what_was_only_read_and_changed_while_waiting_for_the_lock_is_a_conflict
         waiting.reads = vec![(read, round)];
         let pending = log.enqueue(waiting).await.unwrap();
         let mut watcher = PgConnection::connect(&url).await.unwrap();
-        let waits = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+        let waits = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = \
+            current_database() AND wait_event_type = 'Lock')";
         while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut watcher).await.unwrap() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         append_inside(&mut other, b, read, round + 1).await;
         other.execute("COMMIT").await.unwrap();
-        assert_eq!(pending.done().await, Err(AppendError::Conflict { aggregate: read, expected: round, actual: round + 1 }), "round {round}");
+        assert_eq!(
+            pending.done().await,
+            Err(AppendError::Conflict { aggregate: read, expected: round, actual: round + 1 }),
+            "round {round}"
+        );
     }
     assert_eq!(log.head(b).await.unwrap().unwrap().seq, 51);
 }
@@ -165,7 +197,8 @@ async fn a_backend_that_is_terminated_in_mid_append_loses_and_doubles_nothing() 
         let url = url.clone();
         async move {
             let mut connection = PgConnection::connect(&url).await.unwrap();
-            let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE \
+                datname = current_database() AND pid <> pg_backend_pid()";
             for _ in 0..8 {
                 tokio::time::sleep(Duration::from_millis(150)).await;
                 connection.execute(kill).await.unwrap();
@@ -176,8 +209,20 @@ async fn a_backend_that_is_terminated_in_mid_append_loses_and_doubles_nothing() 
         let log = Arc::clone(&log);
         tokio::spawn(async move {
             for turn in 0..60 {
-                let committed = log.append(append(business(u128::from(caller % 3)), task(u128::from(caller)), turn, 1, "x")).await.unwrap();
-                assert!(!committed.repeated, "what was sent again for us is no repeat to the caller");
+                let committed = log
+                    .append(append(
+                        business(u128::from(caller % 3)),
+                        task(u128::from(caller)),
+                        turn,
+                        1,
+                        "x",
+                    ))
+                    .await
+                    .unwrap();
+                assert!(
+                    !committed.repeated,
+                    "what was sent again for us is no repeat to the caller"
+                );
             }
         })
     });
@@ -212,13 +257,26 @@ async fn wrong_addresses_schemas_and_passwords_say_what_to_do() {
     assert_eq!(migrate(&url).await.unwrap(), 0, "again is nothing");
     let mut connection = PgConnection::connect(&url).await.unwrap();
     connection.execute("CREATE ROLE stranger LOGIN").await.ok();
-    assert!(says(&url.replace("postgres@", "stranger@")).await.contains("member of its roles minutebook_app_"));
+    assert!(
+        says(&url.replace("postgres@", "stranger@"))
+            .await
+            .contains("member of its roles minutebook_app_")
+    );
     if std::env::var_os("MINUTEBOOK_TEST_POSTGRES").is_some() {
-        return eprintln!("a wrong password is not tried: whom MINUTEBOOK_TEST_POSTGRES lets in is its own affair");
+        return eprintln!(
+            "a wrong password is not tried: whom MINUTEBOOK_TEST_POSTGRES lets in is its own affair"
+        );
     }
     connection.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'").await.unwrap();
-    assert!(says(&url.replace("postgres@", "guarded:wrong@")).await.contains("check user and password"));
-    assert!(says(&url.replace("postgres@", "guarded:right@")).await.contains("member of its roles minutebook_app_"), "the right one is let in");
+    assert!(
+        says(&url.replace("postgres@", "guarded:wrong@")).await.contains("check user and password")
+    );
+    assert!(
+        says(&url.replace("postgres@", "guarded:right@"))
+            .await
+            .contains("member of its roles minutebook_app_"),
+        "the right one is let in"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -230,7 +288,8 @@ async fn no_follower_skips_a_row_that_is_held_back_while_others_commit() {
             PERFORM pg_advisory_xact_lock(7); PERFORM pg_sleep(0.03);
         END IF;
         RETURN NEW; END $$;
-        CREATE TRIGGER hold BEFORE INSERT ON minutebook.events FOR EACH ROW EXECUTE FUNCTION minutebook.hold()";
+        CREATE TRIGGER hold BEFORE INSERT ON minutebook.events FOR EACH ROW EXECUTE FUNCTION \
+        minutebook.hold()";
     sqlx::raw_sql(hold).execute(&mut owner).await.unwrap();
     let (slow, quick, reader) = (open(&url).await, open(&url).await, open(&url).await);
     let follower = tokio::spawn(async move {
@@ -247,14 +306,19 @@ async fn no_follower_skips_a_row_that_is_held_back_while_others_commit() {
         let held = slow.enqueue(append(business(1), task(1), round, 1, "held-back")).await.unwrap();
         let mut others = Vec::new();
         for n in 2..7 {
-            others.push(quick.enqueue(append(business(n), task(n), round, 1, "others")).await.unwrap());
+            others.push(
+                quick.enqueue(append(business(n), task(n), round, 1, "others")).await.unwrap(),
+            );
         }
         for other in others {
             other.done().await.unwrap();
         }
         held.done().await.unwrap();
     }
-    tokio::time::timeout(Duration::from_secs(60), follower).await.expect("the follower sees everything").unwrap();
+    tokio::time::timeout(Duration::from_secs(60), follower)
+        .await
+        .expect("the follower sees everything")
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -268,19 +332,45 @@ async fn a_stream_that_another_server_moved_on_is_grown_under_the_lock() {
         let mut pending = Vec::new();
         for n in 1..4 {
             let count = 1 + round % 3;
-            pending.push((one.enqueue(append(business(n % 2), task(u128::from(at as u64) * 10 + n), versions[at], count, "x")).await.unwrap(), n));
+            pending.push((
+                one.enqueue(append(
+                    business(n % 2),
+                    task(u128::from(at as u64) * 10 + n),
+                    versions[at],
+                    count,
+                    "x",
+                ))
+                .await
+                .unwrap(),
+                n,
+            ));
         }
         for (pending, n) in pending {
             let committed = pending.done().await.unwrap();
-            let first = one.read_business(business(n % 2), committed.first_seq - 1, 1).await.unwrap().remove(0);
-            let expected = event(business(n % 2), task(u128::from(at as u64) * 10 + n), versions[at] + 1, "x");
+            let first = one
+                .read_business(business(n % 2), committed.first_seq - 1, 1)
+                .await
+                .unwrap()
+                .remove(0);
+            let expected =
+                event(business(n % 2), task(u128::from(at as u64) * 10 + n), versions[at] + 1, "x");
             assert_eq!(first.bytes, expected.bytes, "the receipt names the place where it went");
         }
         versions[at] += 1 + round % 3;
     }
     for head in a.heads().await.unwrap() {
-        let leaves: Vec<_> = a.read_business(head.business, 0, 10_000).await.unwrap().iter().map(|r| proof::tree::leaf_hash(&r.bytes)).collect();
-        assert_eq!((head.seq, head.root), (leaves.len() as u64, proof::tree::root(&leaves)), "the tree is as proof/ makes it");
+        let leaves: Vec<_> = a
+            .read_business(head.business, 0, 10_000)
+            .await
+            .unwrap()
+            .iter()
+            .map(|r| proof::tree::leaf_hash(&r.bytes))
+            .collect();
+        assert_eq!(
+            (head.seq, head.root),
+            (leaves.len() as u64, proof::tree::root(&leaves)),
+            "the tree is as proof/ makes it"
+        );
     }
 }
 
@@ -292,12 +382,20 @@ async fn a_damaged_end_of_a_stream_stops_its_own_business_alone() {
         log.append(append(business(n), task(1), 0, 1, "x")).await.unwrap();
     }
     let mut owner = PgConnection::connect(&url).await.unwrap();
-    sqlx::query("UPDATE minutebook.heads SET frontier = '\\x07' WHERE business = $1").bind(business(1).0).execute(&mut owner).await.unwrap();
+    sqlx::query("UPDATE minutebook.heads SET frontier = '\\x07' WHERE business = $1")
+        .bind(business(1).0)
+        .execute(&mut owner)
+        .await
+        .unwrap();
     // Known before, and asked for anew by another server.
     for log in [log, open(&url).await] {
         let version = log.read_business(business(2), 0, 100).await.unwrap().len() as u64;
-        let (to_damaged, to_sound) = (append(business(1), task(1), 1, 1, "y"), append(business(2), task(1), version, 1, "y"));
-        let (damaged, sound) = (log.enqueue(to_damaged).await.unwrap(), log.enqueue(to_sound).await.unwrap());
+        let (to_damaged, to_sound) = (
+            append(business(1), task(1), 1, 1, "y"),
+            append(business(2), task(1), version, 1, "y"),
+        );
+        let (damaged, sound) =
+            (log.enqueue(to_damaged).await.unwrap(), log.enqueue(to_sound).await.unwrap());
         let refused = damaged.done().await.unwrap_err().to_string();
         assert!(refused.contains("is damaged") && refused.contains("verify"), "{refused}");
         sound.done().await.unwrap();
@@ -309,7 +407,9 @@ async fn an_exhausted_pool_is_an_error_that_says_so_and_appends_go_on() {
     let log = open(&database().await).await;
     let mut held = Vec::new();
     // The follower may have one of them.
-    while let Ok(Ok(connection)) = tokio::time::timeout(Duration::from_secs(2), log.pool().acquire()).await {
+    while let Ok(Ok(connection)) =
+        tokio::time::timeout(Duration::from_secs(2), log.pool().acquire()).await
+    {
         held.push(connection);
     }
     log.append(append(business(1), task(1), 0, 1, "x")).await.unwrap();

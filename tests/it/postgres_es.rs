@@ -53,7 +53,8 @@ impl Aggregate for Task {
 
 async fn repository(url: &str) -> (PgPool, PostgresEventRepository) {
     let pool = PgPoolOptions::new().max_connections(2).connect(url).await.unwrap();
-    let repository = PostgresEventRepository::new(pool.clone()).with_tables("minutebook.es_events", "none");
+    let repository =
+        PostgresEventRepository::new(pool.clone()).with_tables("minutebook.es_events", "none");
     (pool, repository)
 }
 
@@ -70,18 +71,52 @@ async fn all(mut stream: ReplayStream) -> Vec<(String, usize)> {
 async fn the_stock_crate_reads_our_log_and_every_kind_loads_through_it() {
     let url = database().await;
     let installation = Installation::at(&url).await;
-    crate::metrics::import(&installation, server::import::Format::Transcript, "tau-bench/airline-slice.json", "acme").await;
-    crate::metrics::import(&installation, server::import::Format::Csv, "process-logs/tickets.csv", "desk").await;
-    crate::metrics::import(&installation, server::import::Format::Documents, "documents", "library").await;
-    let business = installation.query("{ business(slug: \"acme\") { id } }").await["business"]["id"].as_str().unwrap().parse().unwrap();
+    crate::metrics::import(
+        &installation,
+        server::import::Format::Transcript,
+        "tau-bench/airline-slice.json",
+        "acme",
+    )
+    .await;
+    crate::metrics::import(
+        &installation,
+        server::import::Format::Csv,
+        "process-logs/tickets.csv",
+        "desk",
+    )
+    .await;
+    crate::metrics::import(
+        &installation,
+        server::import::Format::Documents,
+        "documents",
+        "library",
+    )
+    .await;
+    let business =
+        installation.query("{ business(slug: \"acme\") { id } }").await["business"]["id"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
     let odd = json!({"title": "zero \u{0} and \u{1F600}, 1e400, \"quoted\"", "team": "hr"});
     let id = installation.must(business, "tasks.plan", None, odd).await.events[0].id;
     installation.must(business, "tasks.offer", Some(id), json!({})).await;
 
     // More than one page of an aggregate.
-    let long = installation.must(business, "tasks.plan", None, json!({"title": "long", "team": "hr"})).await.events[0].id;
+    let long = installation
+        .must(business, "tasks.plan", None, json!({"title": "long", "team": "hr"}))
+        .await
+        .events[0]
+        .id;
     for n in 0..520 {
-        installation.must(business, "tasks.record_activity", Some(long), json!({"activity": format!("step {n}")})).await;
+        installation
+            .must(
+                business,
+                "tasks.record_activity",
+                Some(long),
+                json!({"activity": format!("step {n}")}),
+            )
+            .await;
     }
 
     let (_pool, stock) = repository(&url).await;
@@ -97,7 +132,11 @@ async fn the_stock_crate_reads_our_log_and_every_kind_loads_through_it() {
     for recorded in log.read_all(0, 10_000).await.unwrap() {
         let stored = recorded.stored().unwrap();
         let aggregate = AggregateRef { kind: stored.kind, id: stored.id };
-        folded.entry((recorded.business, aggregate)).or_insert_with(|| Loaded::empty(stored.kind)).evolve(&recorded.bytes).unwrap();
+        folded
+            .entry((recorded.business, aggregate))
+            .or_insert_with(|| Loaded::empty(stored.kind))
+            .evolve(&recorded.bytes)
+            .unwrap();
     }
     for ((business, aggregate), loaded) in &folded {
         assert_eq!(log.load(*business, *aggregate).await.unwrap(), *loaded, "{aggregate}");
@@ -109,7 +148,8 @@ async fn the_stock_crate_reads_our_log_and_every_kind_loads_through_it() {
     let mut owner = PgConnection::connect(&url).await.unwrap();
     let spoil = "UPDATE minutebook.events SET bytes = '{\"type\":\"x\",\"n\":1e999}' WHERE id = $1";
     sqlx::query(spoil).bind(id).execute(&mut owner).await.unwrap();
-    let refused = log.load(business, AggregateRef::new(Kind::Task, id)).await.unwrap_err().to_string();
+    let refused =
+        log.load(business, AggregateRef::new(Kind::Task, id)).await.unwrap_err().to_string();
     assert!(refused.contains("run `minutebook verify`"), "{refused}");
     for kind in Kind::ALL {
         let nothing = AggregateRef::new(*kind, uuid::Uuid::nil());
@@ -127,21 +167,35 @@ async fn the_stock_crate_replays_by_version_and_we_by_position() {
     let (_pool, stock) = repository(&url).await;
     let theirs = all(stock.stream_all_events::<Task>().await.unwrap()).await;
     let versions: Vec<usize> = theirs.iter().map(|(_, sequence)| *sequence).collect();
-    assert_eq!(versions, [1, 1, 2, 3], "the second task begins before the first goes on, though it came last");
+    assert_eq!(
+        versions,
+        [1, 1, 2, 3],
+        "the second task begins before the first goes on, though it came last"
+    );
     let ours: Vec<u64> = log.raw_rows(0, 10).await.unwrap().iter().map(|r| r.version).collect();
     assert_eq!(ours, [1, 2, 3, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backend_terminated_in_mid_replay_ends_theirs_as_if_it_were_done_and_ours_with_an_error() {
+async fn a_backend_terminated_in_mid_replay_ends_theirs_as_if_it_were_done_and_ours_with_an_error()
+{
     const ALL: usize = 60_000;
     let url = database().await;
     let log = Arc::new(PostgresLog::open(&url).await.unwrap());
     for page in 0..ALL as u64 / 1_000 {
-        log.append(append(business(1), task(1), page * 1_000, 1_000, "a line of some length, so that not all of it lies in buffers")).await.unwrap();
+        log.append(append(
+            business(1),
+            task(1),
+            page * 1_000,
+            1_000,
+            "a line of some length, so that not all of it lies in buffers",
+        ))
+        .await
+        .unwrap();
     }
     let mut owner = PgConnection::connect(&url).await.unwrap();
-    let terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = \
+        current_database() AND pid <> pg_backend_pid()";
 
     let (_pool, stock) = repository(&url).await;
     let mut theirs = stock.stream_all_events::<Task>().await.unwrap();

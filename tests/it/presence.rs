@@ -1,4 +1,5 @@
-//! Nothing is made by looking; a folder serves one log, under that log's keys, and is its owner's alone.
+//! Nothing is made by looking; a folder serves one log, under that log's keys, and is its owner's
+//! alone.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -22,11 +23,18 @@ async fn minutebook(folder: &Path, arguments: &[&str], environment: &[(&str, &st
 }
 
 fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -52,7 +60,11 @@ async fn verbs_that_look_make_nothing_where_there_is_nothing() {
     ] {
         let output = minutebook(&folder, verb, &[]).await;
         assert_eq!(output.status.code(), Some(1), "{verb:?}: {}", said(&output));
-        assert!(said(&output).contains("there is no installation in the data folder"), "{verb:?}: {}", said(&output));
+        assert!(
+            said(&output).contains("there is no installation in the data folder"),
+            "{verb:?}: {}",
+            said(&output)
+        );
         assert!(!folder.exists(), "{verb:?}");
     }
     std::fs::create_dir(&folder).unwrap();
@@ -67,7 +79,11 @@ async fn a_log_is_not_served_without_its_keys_or_under_others() {
     let folder = installation.close().await;
     let keep = TempDir::new().unwrap();
     let (of, kept) = (|name: &str| folder.path().join(name), |name: &str| keep.path().join(name));
-    for (name, why) in [("keyring.key", "keyring.key wraps them and is not there"), ("keys.db", "keys.db is not there"), ("log.db", "its log.db is gone")] {
+    for (name, why) in [
+        ("keyring.key", "keyring.key wraps them and is not there"),
+        ("keys.db", "keys.db is not there"),
+        ("log.db", "its log.db is gone"),
+    ] {
         std::fs::rename(of(name), kept(name)).unwrap();
         let before = names(folder.path());
         let says = refused(&config(folder.path())).await;
@@ -112,7 +128,9 @@ async fn an_installation_is_made_in_an_empty_folder_and_touches_nobody_elses_fil
         std::fs::write(file, "#!/bin/sh\n").unwrap();
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    assert!(refused(&config(folder.path())).await.contains("an installation is made in an empty one"));
+    assert!(
+        refused(&config(folder.path())).await.contains("an installation is made in an empty one")
+    );
     assert_eq!(names(folder.path()), ["below", "run.sh"]);
     // A folder of ours with something of others in it.
     let installation = Installation::new().await;
@@ -123,7 +141,8 @@ async fn an_installation_is_made_in_an_empty_folder_and_touches_nobody_elses_fil
     let opened = Installation::open(ours).await;
     opened.verifies().await;
     for file in ["run.sh", "below/tool"] {
-        let mode = std::fs::metadata(opened.folder.path().join(file)).unwrap().permissions().mode() & 0o777;
+        let mode = std::fs::metadata(opened.folder.path().join(file)).unwrap().permissions().mode()
+            & 0o777;
         assert_eq!(mode, 0o755, "{file}");
     }
     let foreign = TempDir::new().unwrap();
@@ -132,7 +151,10 @@ async fn an_installation_is_made_in_an_empty_folder_and_touches_nobody_elses_fil
     drop(database);
     assert!(refused(&config(foreign.path())).await.contains("is a database of something else"));
     let left = rusqlite::Connection::open(foreign.path().join("log.db")).unwrap();
-    assert_eq!(left.query_row("SELECT count(*) FROM sqlite_master", [], |r| r.get::<_, i64>(0)).unwrap(), 1);
+    assert_eq!(
+        left.query_row("SELECT count(*) FROM sqlite_master", [], |r| r.get::<_, i64>(0)).unwrap(),
+        1
+    );
 }
 
 #[cfg(feature = "postgres")]
@@ -142,14 +164,21 @@ async fn a_folder_serves_one_log_and_no_other_and_not_none() {
     installation.business("acme").await;
     let folder = installation.close().await;
     let forgotten = refused(&config(folder.path())).await;
-    assert!(forgotten.contains("its log is in PostgreSQL: name it with --log or MINUTEBOOK_LOG"), "{forgotten}");
+    assert!(
+        forgotten.contains("its log is in PostgreSQL: name it with --log or MINUTEBOOK_LOG"),
+        "{forgotten}"
+    );
     assert!(!folder.path().join("log.db").exists());
     let empty = Config { log: tests::postgres::database().await, ..config(folder.path()) };
     assert!(refused(&empty).await.contains("and this one is empty"), "{}", refused(&empty).await);
     let other = tests::postgres::database().await;
     // Its first event has another time.
     let own = TempDir::new().unwrap();
-    App::open(&Config { log: other.clone(), ..config(own.path()) }, Handles::default()).await.unwrap().close().await;
+    App::open(&Config { log: other.clone(), ..config(own.path()) }, Handles::default())
+        .await
+        .unwrap()
+        .close()
+        .await;
     let says = refused(&Config { log: other, ..config(folder.path()) }).await;
     assert!(says.contains("served another log, in PostgreSQL"), "{says}");
 }
@@ -162,11 +191,17 @@ async fn the_folder_and_every_file_in_it_are_their_owners_alone() {
     let folder = installation.close().await;
     // As an earlier version left it.
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::set_permissions(folder.path().join("log.db"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(folder.path().join("log.db"), std::fs::Permissions::from_mode(0o644))
+        .unwrap();
     let output = minutebook(folder.path(), &["verify"], &[]).await;
     assert!(output.status.success(), "{}", said(&output));
     let exported = folder.path().join("out.jsonl");
-    let output = minutebook(folder.path(), &["export", "--business", "acme", "--out", exported.to_str().unwrap()], &[]).await;
+    let output = minutebook(
+        folder.path(),
+        &["export", "--business", "acme", "--out", exported.to_str().unwrap()],
+        &[],
+    )
+    .await;
     assert!(output.status.success(), "{}", said(&output));
     let mut folders = vec![folder.path().to_owned()];
     while let Some(path) = folders.pop() {
@@ -191,10 +226,23 @@ async fn settings_that_are_unknown_impossible_or_without_effect_are_refused() {
         ("MINUTEBOOK_LOGGING", "loud", "is no level and no filter"),
         ("MINUTEBOOK_KEYRING_PASSPHRASE", "", "is empty"),
         ("MINUTEBOOK_WORKERS", "many", "expected usize for key \"WORKERS\""),
-        ("MINUTEBOOK_SIGNING_KEY_FILE", "/nowhere/signing.key", "is to sign checkpoints and is not there"),
+        (
+            "MINUTEBOOK_SIGNING_KEY_FILE",
+            "/nowhere/signing.key",
+            "is to sign checkpoints and is not there",
+        ),
     ] {
-        let output = minutebook(folder.path(), &["import", "documents", "/nowhere", "--business", "acme"], &[(name, value)]).await;
-        assert!(!output.status.success() && said(&output).contains(why), "{name}: {}", said(&output));
+        let output = minutebook(
+            folder.path(),
+            &["import", "documents", "/nowhere", "--business", "acme"],
+            &[(name, value)],
+        )
+        .await;
+        assert!(
+            !output.status.success() && said(&output).contains(why),
+            "{name}: {}",
+            said(&output)
+        );
         assert!(names(folder.path()).is_empty(), "{name}");
     }
 }
@@ -244,27 +292,54 @@ async fn keys_are_rotated_listed_and_revoked_where_the_server_runs() {
     let listed = said(&run(&first, &["keys", "list"]).await);
     assert_eq!(listed.lines().count(), 1, "{listed}");
     let alone = run(&first, &["keys", "revoke", listed.trim()]).await;
-    assert!(!alone.status.success() && said(&alone).contains("last key of the last operator"), "{}", said(&alone));
+    assert!(
+        !alone.status.success() && said(&alone).contains("last key of the last operator"),
+        "{}",
+        said(&alone)
+    );
     let second = files.path().join("second");
     let rotated = run(&first, &["keys", "rotate", "--out", second.to_str().unwrap()]).await;
     assert!(rotated.status.success() && !said(&rotated).contains("mb_"), "{}", said(&rotated));
     assert_eq!(std::fs::metadata(&second).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(said(&run(&first, &["keys", "list"]).await).contains("401"), "the old one opens nothing");
+    assert!(
+        said(&run(&first, &["keys", "list"]).await).contains("401"),
+        "the old one opens nothing"
+    );
     let now = said(&run(&second, &["keys", "list"]).await);
     assert!(now.lines().count() == 1 && now != listed, "{now}");
     let business = door.business;
     let ada = business.name("ada");
-    door.installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr", "serves": ada})).await;
+    door.installation
+        .must(business, "tasks.plan", None, json!({"title": "x", "team": "hr", "serves": ada}))
+        .await;
     door.installation.app.caught_up(std::time::Duration::from_secs(30)).await.unwrap();
     let slug = "acme";
     let subjects = said(&run(&second, &["keys", "subjects", "--business", slug]).await);
-    assert!(subjects.contains(&format!("{ada} in 1 aggregates")) && subjects.contains("  task "), "{subjects}");
+    assert!(
+        subjects.contains(&format!("{ada} in 1 aggregates")) && subjects.contains("  task "),
+        "{subjects}"
+    );
     let nobody = uuid::Uuid::now_v7().to_string();
-    let shred = run(&second, &["keys", "shred", "--business", slug, "--subject", &nobody, "--yes"]).await;
-    assert!(shred.status.code() == Some(1) && said(&shred).contains("404 nothing_to_forget"), "{}", said(&shred));
-    let shred = run(&second, &["keys", "shred", "--business", slug, "--subject", &ada.to_string(), "--yes"]).await;
-    assert!(shred.status.success() && said(&shred).contains("is forgotten; what names that id still:\n  task "), "{}", said(&shred));
-    let stranger = door.installation.principal(business, PrincipalKind::Human, Some("member")).await;
+    let shred =
+        run(&second, &["keys", "shred", "--business", slug, "--subject", &nobody, "--yes"]).await;
+    assert!(
+        shred.status.code() == Some(1) && said(&shred).contains("404 nothing_to_forget"),
+        "{}",
+        said(&shred)
+    );
+    let shred = run(
+        &second,
+        &["keys", "shred", "--business", slug, "--subject", &ada.to_string(), "--yes"],
+    )
+    .await;
+    assert!(
+        shred.status.success()
+            && said(&shred).contains("is forgotten; what names that id still:\n  task "),
+        "{}",
+        said(&shred)
+    );
+    let stranger =
+        door.installation.principal(business, PrincipalKind::Human, Some("member")).await;
     let (_, theirs) = door.installation.app.issue_key(stranger.principal).await.unwrap();
     let path = format!("/v1/principals/{}/keys", operator());
     assert_eq!(door.send("GET", &path, Some(theirs.reveal()), &[], "").await.status, 403);

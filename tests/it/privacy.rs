@@ -38,7 +38,12 @@ async fn serves(installation: &Installation, business: BusinessId, who: Uuid) ->
 }
 
 async fn titles(installation: &Installation) -> Value {
-    let answer = installation.query("{ business(slug: \"acme\") { tasks { nodes { title { text state } } } search(text: \"canary\") { snippet } } }").await;
+    let answer = installation
+        .query(
+            "{ business(slug: \"acme\") { tasks { nodes { title { text \
+        state } } } search(text: \"canary\") { snippet } } }",
+        )
+        .await;
     answer["business"].clone()
 }
 
@@ -46,7 +51,10 @@ async fn forgettings(installation: &Installation) -> Vec<(SubjectId, u32)> {
     let events = installation.app.log.read_erasures(0, 100).await.unwrap();
     let one = |r: &event_log::Recorded| {
         let data: Value = serde_json::from_slice(&r.bytes).unwrap();
-        (data["data"]["subject"].as_str().unwrap().parse().unwrap(), u32::try_from(data["data"]["generation"].as_u64().unwrap()).unwrap())
+        (
+            data["data"]["subject"].as_str().unwrap().parse().unwrap(),
+            u32::try_from(data["data"]["generation"].as_u64().unwrap()).unwrap(),
+        )
     };
     events.iter().map(one).collect()
 }
@@ -61,14 +69,22 @@ async fn a_key_is_not_destroyed_while_a_reader_keeps_its_bytes_in_the_wal() {
     keyring.sealing_key(business, subject).await.unwrap();
     let reader = rusqlite::Connection::open(&path).unwrap();
     let wrapped: Vec<u8> = reader.query_row("SELECT wrapped FROM keys", [], |r| r.get(0)).unwrap();
-    let in_wal = || contains(&std::fs::read(folder.path().join("keys.db-wal")).unwrap_or_default(), &wrapped);
+    let in_wal = || {
+        contains(&std::fs::read(folder.path().join("keys.db-wal")).unwrap_or_default(), &wrapped)
+    };
     reader.execute_batch("BEGIN; SELECT count(*) FROM keys").unwrap();
     let held = keyring.destroy(business, subject, 1).await;
     assert!(matches!(held, Err(KeyringError::NotYetDestroyed)), "{held:?}");
-    assert!(keyring.opening_key(business, subject, 1).await.unwrap().is_none(), "it opens nothing any more");
+    assert!(
+        keyring.opening_key(business, subject, 1).await.unwrap().is_none(),
+        "it opens nothing any more"
+    );
     assert!(in_wal(), "the test would find it");
     let again = keyring.destroy(business, subject, 1).await;
-    assert!(matches!(again, Err(KeyringError::NotYetDestroyed)), "not said to be destroyed because the row is: {again:?}");
+    assert!(
+        matches!(again, Err(KeyringError::NotYetDestroyed)),
+        "not said to be destroyed because the row is: {again:?}"
+    );
     reader.execute_batch("COMMIT").unwrap();
     assert_eq!(keyring.destroy(business, subject, 1).await.unwrap(), 0);
     assert!(!in_wal());
@@ -82,13 +98,28 @@ async fn a_forgetting_that_is_held_up_is_answered_503_and_goes_on_by_itself() {
     serves(&installation, business, ada).await;
     let keys = installation.folder.path().join("keys.db");
     let reader = rusqlite::Connection::open(&keys).unwrap();
-    let wrapped: Vec<u8> = reader.query_row("SELECT wrapped FROM keys WHERE subject = ?", [ada], |r| r.get(0)).unwrap();
-    let in_wal = || contains(&std::fs::read(keys.with_file_name("keys.db-wal")).unwrap_or_default(), &wrapped);
+    let wrapped: Vec<u8> = reader
+        .query_row("SELECT wrapped FROM keys WHERE subject = ?", [ada], |r| r.get(0))
+        .unwrap();
+    let in_wal = || {
+        contains(&std::fs::read(keys.with_file_name("keys.db-wal")).unwrap_or_default(), &wrapped)
+    };
     reader.execute_batch("BEGIN; SELECT count(*) FROM keys").unwrap();
     let operator = installation.app.operator_in(business).await.unwrap();
-    let held = installation.app.forget_subject(business, operator.clone(), SubjectId(ada), Some("k".to_owned())).await.unwrap_err();
-    assert!(held.name() == "unavailable" && held.to_string().contains("not yet destroyed"), "{held}");
-    assert_eq!(titles(&installation).await["tasks"]["nodes"][0]["title"]["text"], "forgotten", "nobody reads it meanwhile");
+    let held = installation
+        .app
+        .forget_subject(business, operator.clone(), SubjectId(ada), Some("k".to_owned()))
+        .await
+        .unwrap_err();
+    assert!(
+        held.name() == "unavailable" && held.to_string().contains("not yet destroyed"),
+        "{held}"
+    );
+    assert_eq!(
+        titles(&installation).await["tasks"]["nodes"][0]["title"]["text"],
+        "forgotten",
+        "nobody reads it meanwhile"
+    );
     assert!(in_wal(), "the test would find it");
     assert!(installation.app.forgetting_is_pending());
     reader.execute_batch("COMMIT").unwrap();
@@ -97,7 +128,11 @@ async fn a_forgetting_that_is_held_up_is_answered_503_and_goes_on_by_itself() {
         assert!(began.elapsed() < std::time::Duration::from_secs(30), "nobody tried again");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    let again = installation.app.forget_subject(business, operator, SubjectId(ada), Some("k".to_owned())).await.unwrap();
+    let again = installation
+        .app
+        .forget_subject(business, operator, SubjectId(ada), Some("k".to_owned()))
+        .await
+        .unwrap();
     assert!(again.receipt.repeated);
 }
 
@@ -112,27 +147,61 @@ async fn what_opens_something_about_the_forgotten_is_refused_and_what_closes_is_
     let lease = json!({"agent": agent, "lease_seconds": 900});
     installation.must(business, "tasks.lease", Some(task), lease).await;
     let operator = installation.app.operator_in(business).await.unwrap();
-    let nobody = installation.app.forget_subject(business, operator.clone(), SubjectId(Uuid::now_v7()), None).await.unwrap_err();
+    let nobody = installation
+        .app
+        .forget_subject(business, operator.clone(), SubjectId(Uuid::now_v7()), None)
+        .await
+        .unwrap_err();
     assert_eq!(nobody.name(), "nothing_to_forget");
-    let forgot = installation.app.forget_subject(business, operator.clone(), SubjectId(ada), None).await.unwrap();
-    assert_eq!(forgot.named_in, [projections::privacy::NamedIn { kind: "task".to_owned(), id: task.to_string() }]);
+    let forgot = installation
+        .app
+        .forget_subject(business, operator.clone(), SubjectId(ada), None)
+        .await
+        .unwrap();
+    assert_eq!(
+        forgot.named_in,
+        [projections::privacy::NamedIn { kind: "task".to_owned(), id: task.to_string() }]
+    );
     assert_eq!(forgettings(&installation).await, [(SubjectId(ada), 1)]);
     let plan = json!({"title": "another", "team": "sales", "serves": ada});
-    let refused = installation.submit(&operator, business, "tasks.plan", None, plan).await.unwrap_err();
+    let refused =
+        installation.submit(&operator, business, "tasks.plan", None, plan).await.unwrap_err();
     assert_eq!(refused.name(), "subject_fenced");
     let about = json!({"fact_kind": "process_memory", "statement": "Ada likes tea", "task": task});
-    assert_eq!(installation.submit(&operator, business, "memory.record_fact", None, about).await.unwrap_err().name(), "subject_fenced");
+    assert_eq!(
+        installation
+            .submit(&operator, business, "memory.record_fact", None, about)
+            .await
+            .unwrap_err()
+            .name(),
+        "subject_fenced"
+    );
     let result = json!({"agent": agent, "fencing_token": 1, "result": "canary-after"});
     installation.must(business, "tasks.submit", Some(task), result).await;
-    let ask = "{ business(slug: \"acme\") { events { nodes { type data } } search(text: \"canary\") { snippet }
-        dataSubjects { nodes { subject aggregates forgottenAt namedIn { kind } } } tasks { nodes { title { state } result { text state } } } } }";
+    let ask = "{ business(slug: \"acme\") { events { nodes { type data } } search(text: \
+        \"canary\") { snippet }
+        dataSubjects { nodes { subject aggregates forgottenAt namedIn { kind } } } tasks { nodes { \
+        title { state } result { text state } } } } }";
     let answer = installation.query(ask).await["business"].clone();
     let task = &answer["tasks"]["nodes"][0];
     assert_eq!(task["title"]["state"], "FORGOTTEN", "it had a text once");
-    assert_eq!(task["result"], json!({"text": null, "state": "WITHHELD"}), "nobody ever could read it");
-    let submitted = answer["events"]["nodes"].as_array().unwrap().iter().find(|e| e["type"] == "tasks.submitted").unwrap();
+    assert_eq!(
+        task["result"],
+        json!({"text": null, "state": "WITHHELD"}),
+        "nobody ever could read it"
+    );
+    let submitted = answer["events"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|e| e["type"] == "tasks.submitted")
+        .unwrap();
     assert!(submitted["data"].to_string().contains("withheld"), "{submitted}");
-    assert!(!answer.to_string().contains("canary-after") && !answer["search"].to_string().contains("canary-of-ada"), "{answer:#}");
+    assert!(
+        !answer.to_string().contains("canary-after")
+            && !answer["search"].to_string().contains("canary-of-ada"),
+        "{answer:#}"
+    );
     assert_eq!(answer["dataSubjects"]["nodes"][0]["subject"], json!(ada));
     assert!(answer["dataSubjects"]["nodes"][0]["forgottenAt"].is_string());
     installation.views_are_rebuilt_alike().await;
@@ -145,17 +214,28 @@ async fn what_opens_something_about_the_forgotten_is_refused_and_what_closes_is_
 async fn the_business_is_never_fenced_and_what_it_writes_next_can_be_read() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    installation.must(business, "tasks.plan", None, json!({"title": "before", "team": "sales"})).await;
+    installation
+        .must(business, "tasks.plan", None, json!({"title": "before", "team": "sales"}))
+        .await;
     let receipt = installation.forgets(business, business.0).await;
-    assert_eq!(receipt.events.iter().map(|e| e.r#type.as_str()).collect::<Vec<_>>(), ["privacy.subject_forgotten", "approvals.consumed"]);
-    installation.must(business, "tasks.plan", None, json!({"title": "after", "team": "sales"})).await;
+    assert_eq!(
+        receipt.events.iter().map(|e| e.r#type.as_str()).collect::<Vec<_>>(),
+        ["privacy.subject_forgotten", "approvals.consumed"]
+    );
+    installation
+        .must(business, "tasks.plan", None, json!({"title": "after", "team": "sales"}))
+        .await;
     let reopened = installation.reopen().await;
     let states = titles(&reopened).await;
-    let texts: Vec<&Value> = states["tasks"]["nodes"].as_array().unwrap().iter().map(|t| &t["title"]["text"]).collect();
+    let texts: Vec<&Value> =
+        states["tasks"]["nodes"].as_array().unwrap().iter().map(|t| &t["title"]["text"]).collect();
     assert_eq!(texts, ["forgotten", "after"]);
     reopened.approved(business, "businesses.advance", business.0, json!({"to": "wound_up"})).await;
     reopened.forgets(business, business.0).await;
-    assert_eq!(forgettings(&reopened).await, [(business.as_subject(), 1), (business.as_subject(), 2)]);
+    assert_eq!(
+        forgettings(&reopened).await,
+        [(business.as_subject(), 1), (business.as_subject(), 2)]
+    );
     reopened.verifies().await;
 }
 
@@ -163,7 +243,8 @@ async fn the_business_is_never_fenced_and_what_it_writes_next_can_be_read() {
 fn back_up(from: &Path, to: &Path, names: &[&str]) {
     for name in names {
         for suffix in ["", "-wal"] {
-            let (source, target) = (from.join(format!("{name}{suffix}")), to.join(format!("{name}{suffix}")));
+            let (source, target) =
+                (from.join(format!("{name}{suffix}")), to.join(format!("{name}{suffix}")));
             let _ = std::fs::remove_file(&target);
             if source.exists() {
                 std::fs::copy(source, target).unwrap();
@@ -194,8 +275,18 @@ async fn log_and_keys_of_the_day_before_are_restored_and_the_person_stays_forgot
     let business = installation.business("acme").await;
     let (ada, bob) = (business.name("ada"), business.name("bob"));
     serves(&installation, business, ada).await;
-    installation.must(business, "tasks.plan", None, json!({"title": "of Bob", "team": "sales", "serves": bob})).await;
-    let member = installation.principal(business, domain::access::PrincipalKind::Human, Some("member")).await.principal;
+    installation
+        .must(
+            business,
+            "tasks.plan",
+            None,
+            json!({"title": "of Bob", "team": "sales", "serves": bob}),
+        )
+        .await;
+    let member = installation
+        .principal(business, domain::access::PrincipalKind::Human, Some("member"))
+        .await
+        .principal;
     let backup = TempDir::new().unwrap();
     let folder = installation.close().await;
     back_up(folder.path(), backup.path(), &["log.db", "keys.db"]);
@@ -204,7 +295,14 @@ async fn log_and_keys_of_the_day_before_are_restored_and_the_person_stays_forgot
     let name = ErasureId::of(INSTALLATION, member.as_subject()).0;
     let operator = installation.app.operator_in(INSTALLATION).await.unwrap();
     let data = json!({"principal": member});
-    let forget = commands::Submission::new(INSTALLATION, operator, "n", "privacy.forget_name", Some(name), &data);
+    let forget = commands::Submission::new(
+        INSTALLATION,
+        operator,
+        "n",
+        "privacy.forget_name",
+        Some(name),
+        &data,
+    );
     installation.app.submit(forget).await.unwrap();
     installation.forgets(business, business.0).await;
     let folder = installation.close().await;
@@ -218,8 +316,13 @@ async fn log_and_keys_of_the_day_before_are_restored_and_the_person_stays_forgot
     assert!(!states["search"].to_string().contains("canary"), "{states}");
     let plan = json!({"title": "another", "team": "sales", "serves": ada});
     let operator = restored.app.operator_in(business).await.unwrap();
-    assert_eq!(restored.submit(&operator, business, "tasks.plan", None, plan).await.unwrap_err().name(), "subject_fenced");
-    restored.must(business, "tasks.plan", None, json!({"title": "it goes on", "team": "sales"})).await;
+    assert_eq!(
+        restored.submit(&operator, business, "tasks.plan", None, plan).await.unwrap_err().name(),
+        "subject_fenced"
+    );
+    restored
+        .must(business, "tasks.plan", None, json!({"title": "it goes on", "team": "sales"}))
+        .await;
     restored.verifies().await;
     let again = restored.reopen().await;
     assert_eq!(forgettings(&again).await.len(), 3, "once is enough");
@@ -235,7 +338,14 @@ async fn a_list_that_is_put_back_late_is_applied_whatever_was_forgotten_meanwhil
     let business = installation.business("acme").await;
     let (ada, bob) = (business.name("ada"), business.name("bob"));
     serves(&installation, business, ada).await;
-    installation.must(business, "tasks.plan", None, json!({"title": "of Bob", "team": "sales", "serves": bob})).await;
+    installation
+        .must(
+            business,
+            "tasks.plan",
+            None,
+            json!({"title": "of Bob", "team": "sales", "serves": bob}),
+        )
+        .await;
     let backup = TempDir::new().unwrap();
     let folder = installation.close().await;
     back_up(folder.path(), backup.path(), &["log.db", "keys.db"]);
@@ -274,17 +384,37 @@ async fn a_torn_line_of_the_list_is_overwritten_and_a_broken_one_is_named() {
     // Killed while it wrote the line: the log has the forgetting, and the line is written again.
     for bytes in [1, whole.len() / 2, whole.len() - 1] {
         std::fs::write(&list, &whole[..bytes]).unwrap();
-        let app = server::app::App::open(&tests::installation::config(folder.path()), server::app::Handles::default()).await.unwrap();
+        let app = server::app::App::open(
+            &tests::installation::config(folder.path()),
+            server::app::Handles::default(),
+        )
+        .await
+        .unwrap();
         app.close().await;
         assert_eq!(std::fs::read_to_string(&list).unwrap(), whole);
     }
     // A copy that was cut off: nothing that the log says is the rest of it.
     std::fs::write(&list, format!("{whole}{}", &whole[..whole.len() / 2])).unwrap();
-    let cut = server::app::App::open(&tests::installation::config(folder.path()), server::app::Handles::default()).await.err().unwrap();
+    let cut = server::app::App::open(
+        &tests::installation::config(folder.path()),
+        server::app::Handles::default(),
+    )
+    .await
+    .err()
+    .unwrap();
     assert!(cut.to_string().contains("is cut off in its last line"), "{cut}");
-    assert!(std::fs::read_to_string(&list).unwrap().len() > whole.len(), "and nothing of it is thrown away");
+    assert!(
+        std::fs::read_to_string(&list).unwrap().len() > whole.len(),
+        "and nothing of it is thrown away"
+    );
     std::fs::write(&list, format!("nonsense\n{whole}")).unwrap();
-    let failed = server::app::App::open(&tests::installation::config(folder.path()), server::app::Handles::default()).await.err().unwrap();
+    let failed = server::app::App::open(
+        &tests::installation::config(folder.path()),
+        server::app::Handles::default(),
+    )
+    .await
+    .err()
+    .unwrap();
     assert!(failed.to_string().contains("line 1 of the list of forgettings"), "{failed}");
 }
 
@@ -294,12 +424,23 @@ async fn an_erasure_is_found_through_an_index() {
     let business = installation.business("acme").await;
     serves(&installation, business, business.name("ada")).await;
     installation.forgets(business, business.name("ada")).await;
-    let aggregate = AggregateRef::new(Kind::Erasure, ErasureId::of(business, SubjectId(business.name("ada"))).0);
-    assert_eq!(installation.app.log.read_aggregate(business, aggregate, 0, 10).await.unwrap().len(), 1);
+    let aggregate = AggregateRef::new(
+        Kind::Erasure,
+        ErasureId::of(business, SubjectId(business.name("ada"))).0,
+    );
+    assert_eq!(
+        installation.app.log.read_aggregate(business, aggregate, 0, 10).await.unwrap().len(),
+        1
+    );
     let folder = installation.close().await;
     let log = rusqlite::Connection::open(folder.path().join("log.db")).unwrap();
     let plan: String = log
-        .query_row("EXPLAIN QUERY PLAN SELECT position FROM events WHERE kind = 'erasure' AND position > 5 ORDER BY position LIMIT 9", [], |r| r.get(3))
+        .query_row(
+            "EXPLAIN QUERY PLAN SELECT position FROM events WHERE kind = 'erasure' AND \
+            position > 5 ORDER BY position LIMIT 9",
+            [],
+            |r| r.get(3),
+        )
         .unwrap();
     assert!(plan.contains("events_of_erasures"), "{plan}");
 }

@@ -19,8 +19,14 @@ fn vectors(folder: &str) -> Vec<(PathBuf, Value)> {
         }
     }
     let mut found = Vec::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/rfc6962-merkle").join(folder), &mut found);
-    found.into_iter().map(|p| (p.clone(), serde_json::from_slice(&std::fs::read(p).unwrap()).unwrap())).collect()
+    walk(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("data/rfc6962-merkle").join(folder),
+        &mut found,
+    );
+    found
+        .into_iter()
+        .map(|p| (p.clone(), serde_json::from_slice(&std::fs::read(p).unwrap()).unwrap()))
+        .collect()
 }
 
 /// A hash of the vectors; `None` when it has not 32 bytes, which is to be refused.
@@ -38,8 +44,16 @@ fn the_inclusion_vectors_are_judged_as_their_authors_say() {
     assert!(all.len() > 40 && all.iter().any(|(_, v)| v["wantErr"] == json!(false)));
     for (path, v) in all {
         let accepted = (|| {
-            let (leaf, root, proof) = (hash(&v["leafHash"])?, hash(&v["root"])?, hashes(&v["proof"])?);
-            tree::verify_inclusion(v["leafIdx"].as_u64()?, v["treeSize"].as_u64()?, &leaf, &proof, &root).ok()
+            let (leaf, root, proof) =
+                (hash(&v["leafHash"])?, hash(&v["root"])?, hashes(&v["proof"])?);
+            tree::verify_inclusion(
+                v["leafIdx"].as_u64()?,
+                v["treeSize"].as_u64()?,
+                &leaf,
+                &proof,
+                &root,
+            )
+            .ok()
         })();
         assert_eq!(accepted.is_none(), v["wantErr"] == json!(true), "{}", path.display());
     }
@@ -52,19 +66,29 @@ fn the_consistency_vectors_are_judged_as_their_authors_say() {
     for (path, v) in all {
         let (size1, size2) = (v["size1"].as_u64().unwrap(), v["size2"].as_u64().unwrap());
         let accepted = (|| {
-            let (root1, root2, proof) = (hash(&v["root1"])?, hash(&v["root2"])?, hashes(&v["proof"])?);
+            let (root1, root2, proof) =
+                (hash(&v["root1"])?, hash(&v["root2"])?, hashes(&v["proof"])?);
             tree::verify_consistency(size1, size2, &proof, &root1, &root2).ok()
         })();
-        // Where the roots are no hashes at all the authors "don't care"; we do: lengths are checked.
+        // Where the roots are no hashes at all the authors "don't care"; we do: lengths are
+        // checked.
         let no_hashes = hash(&v["root1"]).is_none() || hash(&v["root2"]).is_none();
-        assert_eq!(accepted.is_none(), no_hashes || v["wantErr"] == json!(true), "{}", path.display());
+        assert_eq!(
+            accepted.is_none(),
+            no_hashes || v["wantErr"] == json!(true),
+            "{}",
+            path.display()
+        );
     }
 }
 
 struct Reader<'a>(&'a [tlog_tiles::Hash]);
 
 impl tlog_tiles::HashReader for Reader<'_> {
-    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::tlog::Error> {
+    fn read_hashes(
+        &self,
+        indexes: &[u64],
+    ) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::tlog::Error> {
         Ok(indexes.iter().map(|i| self.0[usize::try_from(*i).unwrap()]).collect())
     }
 }
@@ -72,7 +96,8 @@ impl tlog_tiles::HashReader for Reader<'_> {
 #[test]
 fn two_other_implementations_agree_for_every_size_to_256() {
     let mut stored: Vec<tlog_tiles::Hash> = Vec::new();
-    let mut other = ct_merkle::mem_backed_tree::MemoryBackedTree::<ct_merkle_sha2::Sha256, Vec<u8>>::new();
+    let mut other =
+        ct_merkle::mem_backed_tree::MemoryBackedTree::<ct_merkle_sha2::Sha256, Vec<u8>>::new();
     let (mut frontier, mut leaves) = (Frontier::default(), Vec::new());
     assert_eq!(frontier.root(), tree::empty_root());
     for n in 0..256_u64 {
@@ -110,23 +135,40 @@ fn two_other_implementations_agree_for_every_size_to_256() {
 
 /// Enrols an agent as the vector has it, whose ids and permissions were the caller's own then: only
 /// what was done elsewhere still comes in like that.
-async fn enrolled_as_then(installation: &Installation, seed: &Seed, business: domain::BusinessId, role: &str, name: &str) -> uuid::Uuid {
+async fn enrolled_as_then(
+    installation: &Installation,
+    seed: &Seed,
+    business: domain::BusinessId,
+    role: &str,
+    name: &str,
+) -> uuid::Uuid {
     let operator = installation.app.operator_in(business).await.unwrap();
     let above = installation.app.operator_in(domain::ids::INSTALLATION).await.unwrap();
     let (drawn, principal) = (seed.drawn(), business.name(name));
     let add = json!({"kind": "agent", "display_name": name});
-    let add = commands::Submission::new(domain::ids::INSTALLATION, above, format!("add-{name}"), "access.add_principal", Some(principal), &add);
+    let add = commands::Submission::new(
+        domain::ids::INSTALLATION,
+        above,
+        format!("add-{name}"),
+        "access.add_principal",
+        Some(principal),
+        &add,
+    );
     installation.app.desk.submit(add).await.unwrap();
     seed.back_to(drawn);
     let key = installation.key();
     let id = event_log::envelope::event_id(business, operator.principal, &key, u32::MAX).0;
     let data = json!({
-        "name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": principal,
+        "name": role, "team": "sales", "role": role, "runtime": {"model": "m"},
+        "principal": principal,
         "permissions": {"tools": [], "connectors": ["crm"], "data_classes": []},
     });
     let actor = commands::Actor { historic: true, ..operator };
     // The vector's command had no id, and what was asked is in its digest.
-    let enrol = commands::Submission { id: None, ..commands::Submission::new(business, actor, key, "agents.enrol", Some(id), &data) };
+    let enrol = commands::Submission {
+        id: None,
+        ..commands::Submission::new(business, actor, key, "agents.enrol", Some(id), &data)
+    };
     installation.app.desk.submit(enrol).await.unwrap().events[0].id
 }
 
@@ -139,13 +181,17 @@ async fn the_golden_vector_stays_what_it_is() {
     let business = installation.business("golden").await;
     let producer = enrolled_as_then(&installation, &seed, business, "producer", "p").await;
     let qa = enrolled_as_then(&installation, &seed, business, "qa", "q").await;
-    let plan = json!({"title": "Write the offer — für Zoë", "team": "sales", "serves": business.name("customer")});
+    let plan = json!({"title": "Write the offer — für \
+        Zoë", "team": "sales", "serves": business.name("customer")});
     let task = installation.must(business, "tasks.plan", None, plan).await.events[0].id;
     installation.must(business, "tasks.offer", Some(task), json!({})).await;
     installation.must(business, "tasks.lease", Some(task), json!({"agent": producer})).await;
-    let submit = json!({"agent": producer, "fencing_token": 1, "result": "\u{1F4DC} done\n", "cost": {"amount": "0.002067500", "currency": "USD"}});
+    let submit = json!({"agent": producer, "fencing_token": 1, "result": "\u{1F4DC} done\n",
+        "cost": {"amount": "0.002067500", "currency": "USD"}});
     installation.must(business, "tasks.submit", Some(task), submit).await;
-    let digest = installation.query("{ business(slug: \"golden\") { tasks(first: 1) { nodes { artifactDigest } } } }").await;
+    let digest = installation
+        .query("{ business(slug: \"golden\") { tasks(first: 1) { nodes { artifactDigest } } } }")
+        .await;
     let digest = digest["business"]["tasks"]["nodes"][0]["artifactDigest"].clone();
     let review = json!({"reviewer": qa, "artifact_digest": digest, "verdict": "passed"});
     installation.must(business, "tasks.review", Some(task), review).await;
@@ -155,28 +201,41 @@ async fn the_golden_vector_stays_what_it_is() {
         let leaf = tree::leaf_hash(&recorded.bytes);
         tree.push(leaf);
         let canonical: Value = serde_json::from_slice(&recorded.bytes).unwrap();
-        assert_eq!(proof::canonical::to_bytes(&canonical).unwrap(), recorded.bytes, "the bytes are canonical");
+        assert_eq!(
+            proof::canonical::to_bytes(&canonical).unwrap(),
+            recorded.bytes,
+            "the bytes are canonical"
+        );
         Stored::parse(&recorded.bytes).unwrap().event().unwrap();
         let bytes = String::from_utf8(recorded.bytes).unwrap();
         events.push(json!({"bytes": bytes, "leaf": Digest(leaf), "root": Digest(tree.root())}));
     }
     assert_eq!(events.len(), 10);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proof/golden/ten-events.json");
-    let text = format!("{}\n", serde_json::to_string_pretty(&json!({"stream": business.stream_name(), "events": events})).unwrap());
+    let text = format!(
+        "{}\n",
+        serde_json::to_string_pretty(&json!({"stream": business.stream_name(), "events": events}))
+            .unwrap()
+    );
     if !path.exists() && std::env::var_os("MINUTEBOOK_WRITE_GOLDEN").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &text).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap();
-    // An event whose schema has grown since is stored under its new version; all else is to the letter.
+    // An event whose schema has grown since is stored under its new version; all else is to the
+    // letter.
     let then: Value = serde_json::from_str(&committed).unwrap();
     for (then, now) in then["events"].as_array().unwrap().iter().zip(&events) {
         let (then, now) = (then["bytes"].as_str().unwrap(), now["bytes"].as_str().unwrap());
         let old = Stored::parse(then.as_bytes()).unwrap();
         old.event().unwrap();
         let current = domain::Event::types().find(|t| t.name == old.r#type).unwrap().schema;
-        let grown = then.replace(&format!("\"schema\":{},", old.schema), &format!("\"schema\":{current},"));
-        assert!(grown == now, "stored bytes changed: what is stored is promised for good\n{grown}\n{now}");
+        let grown =
+            then.replace(&format!("\"schema\":{},", old.schema), &format!("\"schema\":{current},"));
+        assert!(
+            grown == now,
+            "stored bytes changed: what is stored is promised for good\n{grown}\n{now}"
+        );
     }
     installation.close().await;
 }

@@ -1,12 +1,23 @@
-//! Who sees what, by every way to it: lists, single objects, search, the audit trail, proofs, feeds,
-//! subscriptions. The table is written by hand; an agent sees what its work needs, whichever way it asks.
+//! Who sees what, by every way to it: lists, single objects, search, the audit trail, proofs,
+//! feeds, subscriptions. The table is written by hand; an agent sees what its work needs, whichever
+//! way it asks.
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::permissions::cast::{Cast, Person};
 
-const SENDERS: [&str; 9] = ["nobody", "elsewhere", "owner", "member", "approver", "auditor", "agent", "service", "operator"];
+const SENDERS: [&str; 9] = [
+    "nobody",
+    "elsewhere",
+    "owner",
+    "member",
+    "approver",
+    "auditor",
+    "agent",
+    "service",
+    "operator",
+];
 
 /// What is asked, and what each of [`SENDERS`] gets: `all`, `some` of it, `none`, or `no`: refused.
 const TABLE: &[(&str, [&str; 9])] = &[
@@ -25,9 +36,18 @@ const TABLE: &[(&str, [&str; 9])] = &[
     ("personal text", ["no", "no", "all", "all", "all", "all", "all", "all", "none"]),
     ("idea of the business", ["no", "no", "all", "all", "all", "all", "none", "all", "none"]),
     ("search", ["no", "no", "all", "all", "all", "all", "some", "all", "no"]),
-    ("another team's task by its node id", ["none", "none", "all", "all", "all", "all", "none", "all", "all"]),
-    ("calls of another team among the events", ["no", "no", "all", "all", "all", "all", "none", "all", "all"]),
-    ("proof of another team's event", ["no", "no", "all", "all", "all", "all", "none", "all", "all"]),
+    (
+        "another team's task by its node id",
+        ["none", "none", "all", "all", "all", "all", "none", "all", "all"],
+    ),
+    (
+        "calls of another team among the events",
+        ["no", "no", "all", "all", "all", "all", "none", "all", "all"],
+    ),
+    (
+        "proof of another team's event",
+        ["no", "no", "all", "all", "all", "all", "none", "all", "all"],
+    ),
     ("feed of the business", ["no", "no", "all", "all", "all", "all", "no", "all", "all"]),
     ("feed of everything", ["no", "some", "all", "all", "all", "all", "no", "all", "all"]),
     ("verification", ["no", "no", "all", "no", "no", "all", "no", "no", "all"]),
@@ -57,27 +77,61 @@ impl Reading {
         for name in ["agent", "stranger"] {
             let person = cast.person(name, "").clone();
             let team = if name == "agent" { "sales" } else { "hr" };
-            let task = cast.must_by(&person, "tasks.plan", None, json!({"title": format!("canary of {team}"), "team": team})).await;
+            let task = cast
+                .must_by(
+                    &person,
+                    "tasks.plan",
+                    None,
+                    json!({"title": format!("canary of {team}"), "team": team}),
+                )
+                .await;
             let decision = json!({"choice": "canary", "agent": person.agent, "task": task});
             cast.must_by(&person, "decisions.record", None, decision).await;
-            let call = json!({"connector": "slack", "operation": "conversations.history", "class": "read", "arguments": {}, "agent": person.agent,
+            let call = json!({"connector": "slack", "operation": "conversations.history",
+                "class": "read", "arguments": {}, "agent": person.agent,
                 "task": task, "cost_max": {"amount": "0.01", "currency": "EUR"}});
             cast.must_by(&person, "integrations.intend_call", None, call).await;
-            let pay = json!({"connector": "bank", "operation": "pay", "class": "spending", "arguments": {}, "agent": person.agent,
+            let pay = json!({"connector": "bank", "operation": "pay", "class": "spending",
+                "arguments": {}, "agent": person.agent,
                 "cost_max": {"amount": "0.01", "currency": "EUR"}});
-            let request = json!({"command": {"type": "integrations.intend_call", "id": uuid::Uuid::now_v7(), "data": pay}});
+            let request = json!({"command": {"type": "integrations.intend_call",
+                "id": uuid::Uuid::now_v7(), "data": pay}});
             cast.must_by(&person, "approvals.request", None, request).await;
         }
         let owner = cast.person("owner", "").clone();
-        cast.must_by(&owner, "memory.record_fact", None, json!({"fact_kind": "process_memory", "statement": "canary fact"})).await;
-        cast.must_by(&owner, "operations.record_export", None, json!({"format": "jsonl", "events": 1, "digest": "0".repeat(64), "root": "0".repeat(64)})).await;
+        cast.must_by(
+            &owner,
+            "memory.record_fact",
+            None,
+            json!({"fact_kind": "process_memory", "statement": "canary fact"}),
+        )
+        .await;
+        cast.must_by(
+            &owner,
+            "operations.record_export",
+            None,
+            json!({"format": "jsonl", "events": 1, "digest": "0".repeat(64),
+                "root": "0".repeat(64)}),
+        )
+        .await;
         let installation = cast.installation();
         let foreign = installation
-            .query("{ business(slug: \"acme\") { tasks { nodes { nodeId id team } } events(type: \"tasks.planned\") { nodes { eventId id } } } }")
+            .query(
+                "{ business(slug: \"acme\") { tasks { nodes { nodeId id team } } events(type: \
+                \"tasks.planned\") { nodes { eventId id } } } }",
+            )
             .await;
-        let of_hr = |list: &Value| list["nodes"].as_array().unwrap().iter().find(|n| n["team"] == "hr").unwrap().clone();
+        let of_hr = |list: &Value| {
+            list["nodes"].as_array().unwrap().iter().find(|n| n["team"] == "hr").unwrap().clone()
+        };
         let task = of_hr(&foreign["business"]["tasks"]);
-        let event = foreign["business"]["events"]["nodes"].as_array().unwrap().iter().find(|e| e["id"] == task["id"]).unwrap().clone();
+        let event = foreign["business"]["events"]["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|e| e["id"] == task["id"])
+            .unwrap()
+            .clone();
         let text = |v: &Value| v.as_str().unwrap().to_owned();
         Self { foreign_node: text(&task["nodeId"]), foreign_event: text(&event["eventId"]), cast }
     }
@@ -93,7 +147,8 @@ impl Reading {
     async fn list(&self, person: &Person, field: &str, count: &str) -> &'static str {
         let query = format!("{{ business(slug: \"acme\") {{ {field} }} }}");
         let operator = self.cast.person("operator", "").clone();
-        let (mine, whole) = (self.graphql(person, &query).await, self.graphql(&operator, &query).await);
+        let (mine, whole) =
+            (self.graphql(person, &query).await, self.graphql(&operator, &query).await);
         let size = |answer: &Value| {
             let found = answer.pointer(&format!("/data/business{count}"))?.clone();
             found.as_u64().or_else(|| found.as_array().map(|list| list.len() as u64))
@@ -108,28 +163,47 @@ impl Reading {
     }
 
     async fn status(&self, person: &Person, method: &str, path: &str) -> &'static str {
-        if self.cast.door.send(method, path, person.key(), &[], "").await.status == 200 { "all" } else { "no" }
+        if self.cast.door.send(method, path, person.key(), &[], "").await.status == 200 {
+            "all"
+        } else {
+            "no"
+        }
     }
 
     async fn asked(&self, what: &str, person: &Person) -> &'static str {
         let business = self.cast.business;
         match what {
             "members" => self.list(person, "members { principal }", "/members").await,
-            "attempts" => self.list(person, "attempts(first: 1) { totalCount }", "/attempts/totalCount").await,
+            "attempts" => {
+                self.list(person, "attempts(first: 1) { totalCount }", "/attempts/totalCount").await
+            }
             "kpis" => self.list(person, "kpis { id }", "/kpis").await,
             "personal text" => {
-                let answer = self.graphql(person, "{ business(slug: \"acme\") { tasks(first: 1) { nodes { title { state text } } } } }").await;
+                let answer = self
+                    .graphql(
+                        person,
+                        "{ business(slug: \"acme\") { tasks(first: 1) { \
+                    nodes { title { state text } } } } }",
+                    )
+                    .await;
                 opened(&answer["data"]["business"]["tasks"]["nodes"][0]["title"])
             }
             "idea of the business" => {
-                let answer = self.graphql(person, "{ business(slug: \"acme\") { idea { state text } } }").await;
+                let answer = self
+                    .graphql(person, "{ business(slug: \"acme\") { idea { state text } } }")
+                    .await;
                 opened(&answer["data"]["business"]["idea"])
             }
             "search" => {
                 let member = self.cast.person("member", "").clone();
                 let query = "{ business(slug: \"acme\") { search(text: \"canary\") { seq } } }";
-                let size = |a: Value| a.pointer("/data/business/search").and_then(Value::as_array).map(Vec::len);
-                match (size(self.graphql(person, query).await), size(self.graphql(&member, query).await).unwrap()) {
+                let size = |a: Value| {
+                    a.pointer("/data/business/search").and_then(Value::as_array).map(Vec::len)
+                };
+                match (
+                    size(self.graphql(person, query).await),
+                    size(self.graphql(&member, query).await).unwrap(),
+                ) {
                     (None, _) => "no",
                     (Some(n), whole) if n < whole && n > 0 => "some",
                     (Some(n), whole) if n == whole => "all",
@@ -137,12 +211,18 @@ impl Reading {
                 }
             }
             "another team's task by its node id" => {
-                let answer = self.graphql(person, &format!("{{ node(id: \"{}\") {{ nodeId }} }}", self.foreign_node)).await;
+                let answer = self
+                    .graphql(
+                        person,
+                        &format!("{{ node(id: \"{}\") {{ nodeId }} }}", self.foreign_node),
+                    )
+                    .await;
                 if answer.pointer("/data/node/nodeId").is_some() { "all" } else { "none" }
             }
             "calls of another team among the events" => {
-                let query =
-                    "{ business(slug: \"acme\") { events(type: \"integrations.call_intended\") { totalCount nodes { correlated { nodes { kind id } } } } } }";
+                let query = "{ business(slug: \"acme\") { events(type: \
+                    \"integrations.call_intended\") { totalCount nodes { correlated { nodes { kind \
+                    id } } } } } }";
                 let answer = self.graphql(person, query).await;
                 match answer.pointer("/data/business/events/totalCount").and_then(Value::as_u64) {
                     None => "no",
@@ -152,27 +232,57 @@ impl Reading {
                 }
             }
             "proof of another team's event" => {
-                let answer =
-                    self.graphql(person, &format!("{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ seq }} }} }}", self.foreign_event)).await;
+                let answer = self
+                    .graphql(
+                        person,
+                        &format!(
+                            "{{ business(slug: \"acme\") {{ \
+                        inclusionProof(event: \"{}\") {{ seq }} }} }}",
+                            self.foreign_event
+                        ),
+                    )
+                    .await;
                 match answer.pointer("/data/business") {
                     None | Some(Value::Null) => "no",
                     Some(b) if b["inclusionProof"].is_null() => "none",
                     Some(_) => "all",
                 }
             }
-            "feed of the business" => self.status(person, "GET", &format!("/v1/businesses/{business}/events?follow=false")).await,
+            "feed of the business" => {
+                self.status(
+                    person,
+                    "GET",
+                    &format!("/v1/businesses/{business}/events?follow=false"),
+                )
+                .await
+            }
             "feed of everything" => {
-                let answer = self.cast.door.send("GET", "/v1/events?follow=false", person.key(), &[], "").await;
-                let text = answer.body.as_str().map_or_else(|| answer.body.to_string(), str::to_owned);
+                let answer = self
+                    .cast
+                    .door
+                    .send("GET", "/v1/events?follow=false", person.key(), &[], "")
+                    .await;
+                let text =
+                    answer.body.as_str().map_or_else(|| answer.body.to_string(), str::to_owned);
                 match (answer.status, text.contains(&business.to_string())) {
                     (200, true) => "all",
                     (200, false) => "some",
                     _ => "no",
                 }
             }
-            "verification" => self.status(person, "POST", &format!("/v1/businesses/{business}/verification")).await,
+            "verification" => {
+                self.status(person, "POST", &format!("/v1/businesses/{business}/verification"))
+                    .await
+            }
             "metrics of the server" => self.status(person, "GET", "/metrics").await,
-            list => self.list(person, &format!("{list}(first: 1) {{ totalCount }}"), &format!("/{list}/totalCount")).await,
+            list => {
+                self.list(
+                    person,
+                    &format!("{list}(first: 1) {{ totalCount }}"),
+                    &format!("/{list}/totalCount"),
+                )
+                .await
+            }
         }
     }
 }
@@ -206,7 +316,9 @@ async fn an_agents_subscription_tells_it_of_its_own_team_only() {
         let first = serde_json::to_value(stream.next().await.unwrap()).unwrap();
         assert!(first.to_string().contains(&own.to_string()), "{first}");
         // What comes next, if anything does, is not another team's.
-        while let Ok(Some(next)) = tokio::time::timeout(std::time::Duration::from_millis(200), stream.next()).await {
+        while let Ok(Some(next)) =
+            tokio::time::timeout(std::time::Duration::from_millis(200), stream.next()).await
+        {
             let next = serde_json::to_value(next).unwrap().to_string();
             assert!(!next.contains("\"hr\""), "{next}");
         }
@@ -218,7 +330,10 @@ async fn who_may_touch_only_public_data_reads_no_memory() {
     let reading = Reading::new().await;
     let installation = reading.cast.installation();
     let agent = reading.cast.person("agent", "").clone();
-    let narrow = json!({"permissions": {"tools": [], "connectors": [], "data_classes": ["public"]}});
-    installation.approved(reading.cast.business, "agents.change", agent.agent.unwrap(), narrow).await;
+    let narrow =
+        json!({"permissions": {"tools": [], "connectors": [], "data_classes": ["public"]}});
+    installation
+        .approved(reading.cast.business, "agents.change", agent.agent.unwrap(), narrow)
+        .await;
     assert_eq!(reading.asked("memory", &agent).await, "none");
 }

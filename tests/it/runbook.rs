@@ -1,5 +1,5 @@
-//! The runbook's backups and restores, as they stand in it, run on an installation: with a person who is
-//! forgotten after the backup.
+//! The runbook's backups and restores, as they stand in it, run on an installation: with a person
+//! who is forgotten after the backup.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,8 +14,13 @@ const RUNBOOK: &str = include_str!("../../infra/runbook.md");
 /// The commands of a block: the indented lines after its mark.
 fn block(name: &str) -> String {
     let mark = format!("<!-- block: {name} -->");
-    let after = RUNBOOK.split_once(&mark).unwrap_or_else(|| panic!("the runbook has no block {name}")).1;
-    let lines: Vec<&str> = after.lines().skip_while(|line| line.is_empty()).map_while(|line| line.strip_prefix("    ")).collect();
+    let after =
+        RUNBOOK.split_once(&mark).unwrap_or_else(|| panic!("the runbook has no block {name}")).1;
+    let lines: Vec<&str> = after
+        .lines()
+        .skip_while(|line| line.is_empty())
+        .map_while(|line| line.strip_prefix("    "))
+        .collect();
     assert!(!lines.is_empty(), "the block {name} is empty");
     lines.join("\n")
 }
@@ -34,20 +39,30 @@ async fn run(name: &str, root: &Path, addresses: &[(&str, String)]) {
     if !bin.exists() {
         std::fs::create_dir_all(root.join("srv")).unwrap();
         std::fs::create_dir(&bin).unwrap();
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_minutebook-for-tests"), bin.join("minutebook")).unwrap();
+        std::os::unix::fs::symlink(
+            env!("CARGO_BIN_EXE_minutebook-for-tests"),
+            bin.join("minutebook"),
+        )
+        .unwrap();
     }
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("bash");
     command.args(["-euc", &script]).env("PATH", path);
     let out = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    assert!(out.status.success(), "{name}: {script}\n{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{name}: {script}\n{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
 }
 
 /// A business with work for Ada and for Bob.
 async fn work(installation: &Installation) -> BusinessId {
     let business = installation.business("acme").await;
     for who in ["ada", "bob"] {
-        let plan = json!({"title": format!("canary of {who}"), "team": "sales", "serves": business.name(who)});
+        let plan = json!({"title": format!("canary of {who}"), "team": "sales",
+            "serves": business.name(who)});
         installation.must(business, "tasks.plan", None, plan).await;
     }
     business
@@ -55,14 +70,25 @@ async fn work(installation: &Installation) -> BusinessId {
 
 /// Ada stays forgotten, Bob is read.
 async fn is_restored(installation: &Installation) {
-    let answer = installation.query("{ business(slug: \"acme\") { tasks { nodes { title { text } } } signedCheckpoint { vkey } } }").await;
-    let titles: Vec<&str> = answer["business"]["tasks"]["nodes"].as_array().unwrap().iter().map(|t| t["title"]["text"].as_str().unwrap()).collect();
+    let answer = installation
+        .query(
+            "{ business(slug: \"acme\") { tasks { nodes { title { text } } \
+        } signedCheckpoint { vkey } } }",
+        )
+        .await;
+    let titles: Vec<&str> = answer["business"]["tasks"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| t["title"]["text"].as_str().unwrap())
+        .collect();
     assert_eq!(titles, ["forgotten", "canary of bob"]);
     installation.verifies().await;
 }
 
 async fn vkey(installation: &Installation) -> String {
-    let answer = installation.query("{ business(slug: \"acme\") { signedCheckpoint { vkey } } }").await;
+    let answer =
+        installation.query("{ business(slug: \"acme\") { signedCheckpoint { vkey } } }").await;
     answer["business"]["signedCheckpoint"]["vkey"].as_str().unwrap().to_owned()
 }
 
@@ -72,9 +98,14 @@ async fn a_data_folder_is_backed_up_while_it_is_served_and_restored() {
     let installation = Installation::new().await;
     let business = work(&installation).await;
     std::fs::create_dir(root.path().join("srv")).unwrap();
-    std::os::unix::fs::symlink(installation.folder.path(), root.path().join("srv/minutebook")).unwrap();
+    std::os::unix::fs::symlink(installation.folder.path(), root.path().join("srv/minutebook"))
+        .unwrap();
     std::fs::create_dir(root.path().join("bin")).unwrap();
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_minutebook-for-tests"), root.path().join("bin/minutebook")).unwrap();
+    std::os::unix::fs::symlink(
+        env!("CARGO_BIN_EXE_minutebook-for-tests"),
+        root.path().join("bin/minutebook"),
+    )
+    .unwrap();
     run("folder backup", root.path(), &[]).await;
     installation.forgets(business, business.name("ada")).await;
     run("folder secrets", root.path(), &[]).await;
@@ -100,14 +131,23 @@ async fn a_log_in_postgresql_is_backed_up_and_restored_without_a_superuser() {
     use sqlx::Executor as _;
     let cluster = tests::postgres::own(None, false).await;
     let mut superuser = tests::postgres::connect(&format!("{}/postgres", cluster.url)).await;
-    for sql in
-        ["CREATE ROLE owner LOGIN CREATEROLE", "CREATE ROLE minutebook LOGIN", "CREATE DATABASE minutebook OWNER owner", "CREATE DATABASE restored OWNER owner"]
-    {
+    for sql in [
+        "CREATE ROLE owner LOGIN CREATEROLE",
+        "CREATE ROLE minutebook LOGIN",
+        "CREATE DATABASE minutebook OWNER owner",
+        "CREATE DATABASE restored OWNER owner",
+    ] {
         superuser.execute(sql).await.unwrap();
     }
-    let at = |user: &str, database: &str| format!("{}/{database}", cluster.url.replace("postgres@", &format!("{user}@")));
+    let at = |user: &str, database: &str| {
+        format!("{}/{database}", cluster.url.replace("postgres@", &format!("{user}@")))
+    };
     migrate(&at("owner", "minutebook")).await.unwrap();
-    let grant = format!("GRANT {}, {} TO minutebook", role_name("app", "minutebook"), role_name("keys", "minutebook"));
+    let grant = format!(
+        "GRANT {}, {} TO minutebook",
+        role_name("app", "minutebook"),
+        role_name("keys", "minutebook")
+    );
     superuser.execute(grant.as_str()).await.unwrap();
     let installation = Installation::at(&at("minutebook", "minutebook")).await;
     let business = work(&installation).await;
@@ -119,10 +159,15 @@ async fn a_log_in_postgresql_is_backed_up_and_restored_without_a_superuser() {
     ];
     run("postgres backup", root.path(), &addresses).await;
     installation.forgets(business, business.name("ada")).await;
-    std::os::unix::fs::symlink(installation.folder.path(), root.path().join("srv/minutebook")).unwrap();
+    std::os::unix::fs::symlink(installation.folder.path(), root.path().join("srv/minutebook"))
+        .unwrap();
     run("folder secrets", root.path(), &addresses).await;
     run("postgres restore", root.path(), &addresses).await;
-    let restored = Installation::at_with(&at("minutebook", "restored"), &root.path().join("srv/restored/forgotten")).await;
+    let restored = Installation::at_with(
+        &at("minutebook", "restored"),
+        &root.path().join("srv/restored/forgotten"),
+    )
+    .await;
     is_restored(&restored).await;
     assert_eq!(vkey(&restored).await, vkey(&installation).await, "it signs under the same name");
 }

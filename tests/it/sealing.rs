@@ -12,15 +12,19 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 async fn no_file_but_the_searchable_tables_holds_personal_text() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    let plan = json!({"title": "canary-task", "instructions": "canary-instructions", "team": "sales"});
+    let plan =
+        json!({"title": "canary-task", "instructions": "canary-instructions", "team": "sales"});
     installation.must(business, "tasks.plan", None, plan).await;
-    let call = json!({"connector": "crm", "operation": "o", "class": "read", "arguments": {"who": "canary-arguments"}});
+    let call = json!({"connector": "crm", "operation": "o", "class": "read",
+        "arguments": {"who": "canary-arguments"}});
     installation.lets_crm_be_asked(business, &["o"]).await;
     installation.must(business, "integrations.intend_call", None, call).await;
     installation.principal(business, domain::access::PrincipalKind::Human, Some("member")).await;
     installation.app.caught_up(std::time::Duration::from_secs(10)).await.unwrap();
     let folder = installation.close().await;
-    let files = |folder: &std::path::Path| std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>();
+    let files = |folder: &std::path::Path| {
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>()
+    };
     for path in files(folder.path()).into_iter().chain(files(&folder.path().join("views"))) {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         // A WAL goes away with its last reader.
@@ -42,22 +46,37 @@ async fn shredding_a_subject_makes_every_answer_say_forgotten_and_the_proof_stan
         let plan = json!({"title": format!("canary for {who}"), "team": "sales", "serves": who});
         installation.must(business, "tasks.plan", None, plan).await;
     }
-    let ask = "{ business(slug: \"acme\") { tasks { nodes { title { text state } } } events(type: \"tasks.planned\") { nodes { data } } search(text: \"canary\") { snippet } } }";
+    let ask = "{ business(slug: \"acme\") { tasks { nodes { title { text state } } } events(type: \
+        \"tasks.planned\") { nodes { data } } search(text: \"canary\") { snippet } } }";
     let before = installation.query(ask).await["business"].clone();
-    assert_eq!(before["search"].as_array().unwrap().len(), 3, "two tasks and the idea of the business");
+    assert_eq!(
+        before["search"].as_array().unwrap().len(),
+        3,
+        "two tasks and the idea of the business"
+    );
     installation.app.views.rebuild(None).await.unwrap();
     installation.app.views.settled(std::time::Duration::from_secs(60)).await.unwrap();
-    assert!(installation.app.views.checked().previous, "what was read before the rebuild is kept, and holds the text too");
+    assert!(
+        installation.app.views.checked().previous,
+        "what was read before the rebuild is kept, and holds the text too"
+    );
     let stored = async || installation.app.log.read_business(business, 0, 100).await.unwrap();
     let rows = stored().await;
     installation.forgets(business, ada).await;
     let after = installation.query(ask).await["business"].clone();
-    assert_eq!(after["tasks"]["nodes"][0]["title"], json!({"text": "forgotten", "state": "FORGOTTEN"}));
+    assert_eq!(
+        after["tasks"]["nodes"][0]["title"],
+        json!({"text": "forgotten", "state": "FORGOTTEN"})
+    );
     assert_eq!(after["tasks"]["nodes"][1], before["tasks"]["nodes"][1], "Bob is not touched");
     assert_eq!(after["events"]["nodes"][0]["data"]["title"], "forgotten");
     assert_eq!(after["search"].as_array().unwrap().len(), 2);
     let now = stored().await;
-    assert_eq!((&now[..rows.len()], now.len()), (&rows[..], rows.len() + 1), "no byte is changed, and that it was forgotten is on record");
+    assert_eq!(
+        (&now[..rows.len()], now.len()),
+        (&rows[..], rows.len() + 1),
+        "no byte is changed, and that it was forgotten is on record"
+    );
     installation.verifies().await;
     installation.views_are_rebuilt_alike().await;
     // A repeat can't be compared any more, and still gets its first receipt.
@@ -68,7 +87,8 @@ async fn shredding_a_subject_makes_every_answer_say_forgotten_and_the_proof_stan
         reopened.close().await
     };
     let files = std::fs::read_dir(folder.path().join("views")).unwrap();
-    let views = files.map(|f| std::fs::read(f.unwrap().path()).unwrap()).collect::<Vec<_>>().concat();
+    let views =
+        files.map(|f| std::fs::read(f.unwrap().path()).unwrap()).collect::<Vec<_>>().concat();
     assert!(!contains(&views, &format!("canary for {ada}")), "nothing is left in the file");
     assert!(contains(&views, &format!("canary for {bob}")), "the test would find it");
 }
@@ -77,16 +97,31 @@ async fn shredding_a_subject_makes_every_answer_say_forgotten_and_the_proof_stan
 async fn who_has_no_role_in_a_business_reads_no_personal_text() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    installation.must(business, "tasks.plan", None, json!({"title": "canary", "team": "sales"})).await;
-    let ask = "{ business(slug: \"acme\") { tasks { nodes { title { text state } } } events(type: \"tasks.planned\") { nodes { data } } } }";
+    installation
+        .must(business, "tasks.plan", None, json!({"title": "canary", "team": "sales"}))
+        .await;
+    let ask = "{ business(slug: \"acme\") { tasks { nodes { title { text state } } } events(type: \
+        \"tasks.planned\") { nodes { data } } } }";
     let auditor = installation.principal(business, PrincipalKind::Human, Some("auditor")).await;
     let seen = installation.query_as(auditor.principal, ask).await;
     assert_eq!(seen["business"]["tasks"]["nodes"][0]["title"]["text"], "canary");
     let owner = server::app::operator();
-    installation.must(domain::ids::INSTALLATION, "access.revoke_role", Some(owner.0), json!({"business": business, "role": "owner"})).await;
+    installation
+        .must(
+            domain::ids::INSTALLATION,
+            "access.revoke_role",
+            Some(owner.0),
+            json!({"business": business, "role": "owner"}),
+        )
+        .await;
     let withheld = installation.query(ask).await;
-    assert_eq!(withheld["business"]["tasks"]["nodes"][0]["title"], json!({"text": null, "state": "WITHHELD"}));
+    assert_eq!(
+        withheld["business"]["tasks"]["nodes"][0]["title"],
+        json!({"text": null, "state": "WITHHELD"})
+    );
     assert!(withheld["business"]["events"]["nodes"][0]["data"]["title"]["$sealed"].is_number());
-    let search = installation.try_query(owner, "{ business(slug: \"acme\") { search(text: \"canary\") { snippet } } }").await;
+    let search = installation
+        .try_query(owner, "{ business(slug: \"acme\") { search(text: \"canary\") { snippet } } }")
+        .await;
     assert_eq!(search["errors"][0]["extensions"]["code"], "FORBIDDEN");
 }

@@ -37,26 +37,60 @@ fn sources() -> Vec<(String, String)> {
         }
     }
     let mut found = Vec::new();
-    for part in ["proof", "domain", "event-log", "commands", "projections", "read-api", "hub", "kurrent-protocol", "server", "tests"] {
+    for part in [
+        "proof",
+        "domain",
+        "event-log",
+        "commands",
+        "projections",
+        "read-api",
+        "hub",
+        "kurrent-protocol",
+        "server",
+        "tests",
+    ] {
         walk(&root().join(part), &mut found);
     }
-    found.iter().map(|p| (p.strip_prefix(root()).unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(p).unwrap())).collect()
+    found
+        .iter()
+        .map(|p| {
+            (
+                p.strip_prefix(root()).unwrap().to_str().unwrap().to_owned(),
+                std::fs::read_to_string(p).unwrap(),
+            )
+        })
+        .collect()
 }
 
 #[test]
 fn a_context_is_the_same_word_in_every_folder() {
-    let events: BTreeSet<&str> = Event::types().map(|t| t.name.split_once('.').unwrap().0).collect();
+    let events: BTreeSet<&str> =
+        Event::types().map(|t| t.name.split_once('.').unwrap().0).collect();
     assert_eq!(events, CONTEXTS.iter().copied().collect());
     for context in CONTEXTS {
-        for file in ["domain/src/X.rs", "commands/src/X.rs", "projections/src/X.rs", "projections/src/X.sql", "read-api/src/X.rs", "event-schemas/X"] {
+        for file in [
+            "domain/src/X.rs",
+            "commands/src/X.rs",
+            "projections/src/X.rs",
+            "projections/src/X.sql",
+            "read-api/src/X.rs",
+            "event-schemas/X",
+        ] {
             let path = root().join(file.replace('X', context));
             assert!(path.exists(), "{} is missing", path.display());
         }
-        let told = ["commands/tests/stories/X.rs", "tests/it/X.rs"].map(|file| root().join(file.replace('X', context)).exists());
-        assert!(told.contains(&true), "no story of {context} is told, neither of its rules nor through the doors");
+        let told = ["commands/tests/stories/X.rs", "tests/it/X.rs"]
+            .map(|file| root().join(file.replace('X', context)).exists());
+        assert!(
+            told.contains(&true),
+            "no story of {context} is told, neither of its rules nor through the doors"
+        );
     }
     for kind in Event::types() {
-        assert!(commands::AnyCommand::types().any(|c| c.name.split_once('.').unwrap().0 == kind.name.split_once('.').unwrap().0));
+        assert!(
+            commands::AnyCommand::types()
+                .any(|c| c.name.split_once('.').unwrap().0 == kind.name.split_once('.').unwrap().0)
+        );
     }
 }
 
@@ -71,7 +105,19 @@ fn the_parts_depend_on_each_other_along_the_arrows_only() {
         ("read-api", &["domain", "event-log", "projections", "proof"]),
         ("hub", &["commands", "domain", "event-log", "kurrent-protocol", "proof"]),
         ("kurrent-protocol", &[]),
-        ("server", &["commands", "domain", "event-log", "hub", "kurrent-protocol", "projections", "proof", "read-api"]),
+        (
+            "server",
+            &[
+                "commands",
+                "domain",
+                "event-log",
+                "hub",
+                "kurrent-protocol",
+                "projections",
+                "proof",
+                "read-api",
+            ],
+        ),
     ]);
     for (part, may) in &allowed {
         let manifest = std::fs::read_to_string(root().join(part).join("Cargo.toml")).unwrap();
@@ -86,10 +132,14 @@ fn the_parts_depend_on_each_other_along_the_arrows_only() {
 fn what_a_part_promises_never_to_do_it_does_not() {
     for (file, text) in sources() {
         let never: &[&str] = match file.split('/').next().unwrap() {
-            "domain" => &["async fn", "std::fs", "std::net", "tokio", "SystemTime", "rand::", "now_v7"],
+            "domain" => {
+                &["async fn", "std::fs", "std::net", "tokio", "SystemTime", "rand::", "now_v7"]
+            }
             "proof" => &["async fn", "std::fs::write", "tokio", "SystemTime"],
             "read-api" | "projections" => &["commands::", ".enqueue(", ".append("],
-            "commands" if !file.ends_with("clock.rs") => &["SystemTime::now", "rusqlite", "std::fs"],
+            "commands" if !file.ends_with("clock.rs") => {
+                &["SystemTime::now", "rusqlite", "std::fs"]
+            }
             _ => &[],
         };
         let production = !file.ends_with("tests.rs") && !file.contains("/tests/");
@@ -118,7 +168,11 @@ fn files_and_functions_stay_short() {
             } else if let Some((start, depth, name)) = &began
                 && line.trim_end() == format!("{}}}", " ".repeat(*depth))
             {
-                assert!(n - start < FUNCTION_LINES_MAX, "{file}: `{name}` has {} lines", n - start + 1);
+                assert!(
+                    n - start < FUNCTION_LINES_MAX,
+                    "{file}: `{name}` has {} lines",
+                    n - start + 1
+                );
                 began = None;
             } else if let Some((start, ..)) = &began
                 && n == *start + 1
@@ -135,11 +189,31 @@ fn no_match_on_our_enums_has_a_catch_all() {
     // Clippy's wildcard_enum_match_arm says no in the whole workspace; whoever allows it says why.
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("wildcard_enum_match_arm = \"warn\""));
-    for part in ["proof", "domain", "event-log", "commands", "projections", "read-api", "hub", "kurrent-protocol", "server"] {
-        assert!(std::fs::read_to_string(root().join(part).join("Cargo.toml")).unwrap().contains("[lints]\nworkspace = true"), "{part}");
+    for part in [
+        "proof",
+        "domain",
+        "event-log",
+        "commands",
+        "projections",
+        "read-api",
+        "hub",
+        "kurrent-protocol",
+        "server",
+    ] {
+        assert!(
+            std::fs::read_to_string(root().join(part).join("Cargo.toml"))
+                .unwrap()
+                .contains("[lints]\nworkspace = true"),
+            "{part}"
+        );
     }
     for (file, text) in sources().iter().filter(|(f, _)| !f.starts_with("tests/")) {
-        let unexplained = |l: &&str| l.contains("allow(clippy") && l.contains(")]") && !l.contains("reason") && !l.trim_start().starts_with("//");
+        let unexplained = |l: &&str| {
+            l.contains("allow(clippy")
+                && l.contains(")]")
+                && !l.contains("reason")
+                && !l.trim_start().starts_with("//")
+        };
         let bad: Vec<&str> = text.lines().filter(unexplained).collect();
         assert!(bad.is_empty(), "{file}: an allow without a reason: {bad:?}");
     }

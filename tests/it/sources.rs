@@ -28,12 +28,18 @@ async fn twice(format: Format, file: &str) -> (Installation, Counts) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn langfuse_traces_keep_kind_parent_and_cost() {
-    let (installation, counts) = twice(Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json").await;
-    assert_eq!(of(&counts, &["observations", "agent", "generation", "tool", "orphans"]), [4, 1, 2, 1, 0]);
+    let (installation, counts) =
+        twice(Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json").await;
+    assert_eq!(
+        of(&counts, &["observations", "agent", "generation", "tool", "orphans"]),
+        [4, 1, 2, 1, 0]
+    );
     assert_eq!((counts.decisions, counts.calls, counts.cost.as_str()), (2, 1, "0.000656"));
     // The tool is caused by the agent, not by whatever came before it in the file.
-    let query = "{ business(slug: \"acme\") { events(first: 50) { nodes { eventId type causation data } } } }";
-    let events = installation.query(query).await["business"]["events"]["nodes"].as_array().unwrap().clone();
+    let query = "{ business(slug: \"acme\") { events(first: 50) { nodes { eventId type causation \
+        data } } } }";
+    let events =
+        installation.query(query).await["business"]["events"]["nodes"].as_array().unwrap().clone();
     let agent = events.iter().find(|e| e["data"]["lifecycle"] == "agent").unwrap();
     let tool = events.iter().find(|e| e["type"] == "integrations.call_intended").unwrap();
     assert_eq!(tool["causation"], agent["eventId"]);
@@ -46,9 +52,14 @@ async fn all_committed_traces_give_their_numbers() {
     let mut total = Counts::default();
     for file in std::fs::read_dir(folder).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
-        total.add(&import(&installation, Format::Langfuse, &format!("langfuse/{name}"), "acme").await);
+        total.add(
+            &import(&installation, Format::Langfuse, &format!("langfuse/{name}"), "acme").await,
+        );
     }
-    assert_eq!(of(&total, &["observations", "generation", "tool", "span", "agent"]), [28, 10, 2, 15, 1]);
+    assert_eq!(
+        of(&total, &["observations", "generation", "tool", "span", "agent"]),
+        [28, 10, 2, 15, 1]
+    );
     assert_eq!((total.tasks, total.cost.as_str()), (7, "0.005122"));
 }
 
@@ -56,35 +67,55 @@ async fn all_committed_traces_give_their_numbers() {
 async fn a_parent_outside_the_trace_is_kept_and_flagged() {
     let installation = Installation::new().await;
     let trace = json!({"trace": {"id": "t"}, "observations": [
-        {"id": "child", "type": "SPAN", "parentObservationId": "later"}, {"id": "later", "type": "SPAN", "parentObservationId": "elsewhere"}]});
+        {"id": "child", "type": "SPAN", "parentObservationId": "later"},
+            {"id": "later", "type": "SPAN", "parentObservationId": "elsewhere"}]});
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), trace.to_string()).unwrap();
-    let counts = import(&installation, Format::Langfuse, file.path().to_str().unwrap(), "acme").await;
+    let counts =
+        import(&installation, Format::Langfuse, file.path().to_str().unwrap(), "acme").await;
     assert_eq!(of(&counts, &["observations", "orphans"]), [2, 1]);
-    let query = "{ business(slug: \"acme\") { tasks(first: 3) { nodes { recordedActivities(first: 9) { nodes { activity note { text } } } } } } }";
+    let query = "{ business(slug: \"acme\") { tasks(first: 3) { nodes { recordedActivities(first: \
+        9) { nodes { activity note { text } } } } } } }";
     let activities = installation.query(query).await["business"]["tasks"]["nodes"][0]["recordedActivities"]["nodes"].clone();
-    let flag = activities.as_array().unwrap().iter().find(|a| a["activity"] == "parent_not_in_trace").unwrap().clone();
+    let flag = activities
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|a| a["activity"] == "parent_not_in_trace")
+        .unwrap()
+        .clone();
     assert!(flag["note"]["text"].as_str().unwrap().contains("elsewhere"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn openhands_runs_keep_order_and_cause() {
     let (_, counts) = twice(Format::Openhands, "openhands/basic_gui_mode.json").await;
-    assert_eq!(of(&counts, &["runs", "events", "with_cause", "results", "human_inputs"]), [1, 18, 7, 4, 1]);
+    assert_eq!(
+        of(&counts, &["runs", "events", "with_cause", "results", "human_inputs"]),
+        [1, 18, 7, 4, 1]
+    );
     assert_eq!((counts.decisions, counts.calls, counts.calls_failed), (5, 4, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn swe_agent_trajectories_are_decisions_and_calls() {
     let (_, counts) = twice(Format::SweAgent, "swe-agent/flash.traj").await;
-    assert_eq!((of(&counts, &["trajectories", "steps"]), counts.decisions, counts.calls), (vec![1, 4], 4, 4));
+    assert_eq!(
+        (of(&counts, &["trajectories", "steps"]), counts.decisions, counts.calls),
+        (vec![1, 4], 4, 4)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_come_in_as_domain_expertise() {
     let (installation, counts) = twice(Format::Documents, "documents").await;
     assert_eq!(of(&counts, &["documents"]), [6]);
-    let found = installation.query("{ business(slug: \"acme\") { memory(kind: \"domain_expertise\", first: 200) { totalCount } } }").await;
+    let found = installation
+        .query(
+            "{ business(slug: \"acme\") { memory(kind: \
+        \"domain_expertise\", first: 200) { totalCount } } }",
+        )
+        .await;
     assert!(found["business"]["memory"]["totalCount"].as_u64().unwrap() >= 6);
 }
 
@@ -92,26 +123,59 @@ async fn documents_come_in_as_domain_expertise() {
 async fn a_process_log_comes_in_without_loss() {
     let (installation, counts) = twice(Format::Xes, "process-logs/orders.xes").await;
     assert_eq!(of(&counts, &["cases", "events", "activities"]), [3, 4, 2]);
-    let query = "{ business(slug: \"acme\") { tasks(first: 5) { nodes { title { text } status historyPlace attributes { text }
-        recordedActivities(first: 9) { nodes { activity lifecycle resource sourceTime at attributes { text } } } } } } }";
-    let tasks = installation.query(query).await["business"]["tasks"]["nodes"].as_array().unwrap().clone();
+    let query = "{ business(slug: \"acme\") { tasks(first: 5) { nodes { title { text } status \
+        historyPlace attributes { text }
+        recordedActivities(first: 9) { nodes { activity lifecycle resource sourceTime at \
+        attributes { text } } } } } } }";
+    let tasks =
+        installation.query(query).await["business"]["tasks"]["nodes"].as_array().unwrap().clone();
     assert_eq!(tasks.len(), 3);
     let order = &tasks[0];
-    assert_eq!((order["title"]["text"].as_str(), order["status"].as_str(), order["historyPlace"].as_i64()), (Some("order-1"), Some("completed"), Some(1)));
+    assert_eq!(
+        (order["title"]["text"].as_str(), order["status"].as_str(), order["historyPlace"].as_i64()),
+        (Some("order-1"), Some("completed"), Some(1))
+    );
     let worth: Value = serde_json::from_str(order["attributes"]["text"].as_str().unwrap()).unwrap();
-    assert_eq!(worth[1], json!({"key": "worth", "type": "float", "value": "1.50e2"}), "the lexical value, not a number of ours");
+    assert_eq!(
+        worth[1],
+        json!({"key": "worth", "type": "float", "value": "1.50e2"}),
+        "the lexical value, not a number of ours"
+    );
     let done = order["recordedActivities"]["nodes"].as_array().unwrap();
     assert_eq!(done[0]["sourceTime"], "2026-03-01T09:00:00.000+01:00");
     assert_eq!(done[0]["at"], "2026-03-01T08:00:00.000000Z");
     assert_eq!((done[0]["resource"].is_string(), done[2]["resource"].is_null()), (true, true));
-    let attributes: Value = serde_json::from_str(done[1]["attributes"]["text"].as_str().unwrap()).unwrap();
-    assert_eq!(attributes[4]["children"][0], json!({"key": "finding", "type": "string", "value": "address & name differ"}));
-    let opened = installation.query("{ business(slug: \"acme\") { events(type: \"tasks.history_opened\") { nodes { data } } } }").await;
-    let header: Value = serde_json::from_str(opened["business"]["events"]["nodes"][0]["data"]["header"].as_str().unwrap()).unwrap();
+    let attributes: Value =
+        serde_json::from_str(done[1]["attributes"]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        attributes[4]["children"][0],
+        json!({"key": "finding", "type": "string", "value": "address & name differ"})
+    );
+    let opened = installation
+        .query(
+            "{ business(slug: \"acme\") { events(type: \
+        \"tasks.history_opened\") { nodes { data } } } }",
+        )
+        .await;
+    let header: Value = serde_json::from_str(
+        opened["business"]["events"]["nodes"][0]["data"]["header"].as_str().unwrap(),
+    )
+    .unwrap();
     assert_eq!(header["attributes"][0]["children"][0]["value"], "3");
-    assert_eq!((header["extensions"].as_array().unwrap().len(), header["classifiers"][0][0][1].as_str()), (2, Some("Activity")));
-    let raw = installation.app.log.read_business(installation.app.business("acme").await.unwrap().unwrap(), 0, 1_000).await.unwrap();
-    assert!(!raw.iter().any(|r| String::from_utf8_lossy(&r.bytes).contains("Weiß")), "a person's name is sealed");
+    assert_eq!(
+        (header["extensions"].as_array().unwrap().len(), header["classifiers"][0][0][1].as_str()),
+        (2, Some("Activity"))
+    );
+    let raw = installation
+        .app
+        .log
+        .read_business(installation.app.business("acme").await.unwrap().unwrap(), 0, 1_000)
+        .await
+        .unwrap();
+    assert!(
+        !raw.iter().any(|r| String::from_utf8_lossy(&r.bytes).contains("Weiß")),
+        "a person's name is sealed"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,18 +185,29 @@ async fn rows_of_a_csv_are_cases_and_activities() {
 }
 
 fn columns(case: &str) -> Reading {
-    let columns = Columns { case: case.to_owned(), activity: "a".to_owned(), time: "t".to_owned(), ..Columns::default() };
+    let columns = Columns {
+        case: case.to_owned(),
+        activity: "a".to_owned(),
+        time: "t".to_owned(),
+        ..Columns::default()
+    };
     Reading { columns, allow_missing: true, ..Reading::default() }
 }
 
 #[test]
 fn a_missing_column_is_named_and_a_mad_date_costs_one_row() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "c,a,t\n1,x,2026-01-01\n1,y,2026-01-01T00:00:00Z\n1,z\n2,x,2026-01-02 10:00:00\n").unwrap();
+    std::fs::write(
+        file.path(),
+        "c,a,t\n1,x,2026-01-01\n1,y,2026-01-01T00:00:00Z\n1,z\n2,x,2026-01-02 10:00:00\n",
+    )
+    .unwrap();
     let Err(missing) = open(Format::Csv, file.path(), &columns("case")) else { panic!() };
     assert!(missing.contains("no column `case`") && missing.contains("c, a, t"), "{missing}");
-    let records: Vec<_> = open(Format::Csv, file.path(), &columns("c")).unwrap().map(Result::unwrap).collect();
-    let broken: Vec<(u64, &str)> = records.iter().filter_map(|r| Some((r.line, r.bytes.as_ref().err()?.as_str()))).collect();
+    let records: Vec<_> =
+        open(Format::Csv, file.path(), &columns("c")).unwrap().map(Result::unwrap).collect();
+    let broken: Vec<(u64, &str)> =
+        records.iter().filter_map(|r| Some((r.line, r.bytes.as_ref().err()?.as_str()))).collect();
     assert_eq!(broken.iter().map(|b| b.0).collect::<Vec<_>>(), [2, 4]);
     assert!(broken[0].1.contains("`2026-01-01` is no time"), "{broken:?}");
 }
@@ -142,11 +217,21 @@ fn a_log_that_is_cut_or_has_only_headers_is_told_apart() {
     let read = |text: &str| {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        open(Format::Xes, file.path(), &columns("c")).unwrap().map(|r| r.unwrap().bytes.map(|b| b.len())).collect::<Vec<_>>()
+        open(Format::Xes, file.path(), &columns("c"))
+            .unwrap()
+            .map(|r| r.unwrap().bytes.map(|b| b.len()))
+            .collect::<Vec<_>>()
     };
-    let headers = read("<log><extension name=\"Concept\" prefix=\"concept\" uri=\"x\"/><string key=\"a\" value=\"b\"/></log>");
+    let headers = read(
+        "<log><extension name=\"Concept\" prefix=\"concept\" uri=\"x\"/><string key=\"a\" \
+         value=\"b\"/></log>",
+    );
     assert_eq!(headers, [Err("the log has no case".to_owned())]);
-    let whole = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/data/process-logs/orders.xes")).unwrap();
+    let whole = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/data/process-logs/orders.xes"
+    ))
+    .unwrap();
     for cut in (0..whole.len()).step_by(37).filter(|at| whole.is_char_boundary(*at)) {
         let records = read(&whole[..cut]);
         assert!(records.iter().any(Result::is_err), "cut at byte {cut}");
@@ -159,17 +244,40 @@ fn a_log_that_is_cut_or_has_only_headers_is_told_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whole_logs_and_libraries_come_in_twice_with_the_same_numbers() {
     let Some(root) = std::env::var_os("MINUTEBOOK_REAL_DATA").map(std::path::PathBuf::from) else {
-        eprintln!("MINUTEBOOK_REAL_DATA is not set: the whole process logs and documents were not imported");
+        eprintln!(
+            "MINUTEBOOK_REAL_DATA is not set: the whole process logs and documents were not \
+             imported"
+        );
         return;
     };
     let at = |path: &str| root.join(path).to_str().unwrap().to_owned();
     type Wanted = &'static [(&'static str, u64)];
     let cases: [(Format, String, Wanted); 5] = [
-        (Format::Openhands, at("1-agent-traces/openhands/multi_swe_output.jsonl"), &[("runs", 3), ("events", 49 + 70 + 103)]),
-        (Format::Xes, at("2-process-logs/pm4py/running-example.xes"), &[("events", 42), ("cases", 6)]),
-        (Format::Documents, at("1-agent-traces/tau2-bench/banking_knowledge/documents"), &[("documents", 358)]),
-        (Format::Csv, at("2-process-logs/pm4py/receipt.csv"), &[("events", 8_577), ("cases", 1_434), ("activities", 27)]),
-        (Format::Xes, at("2-process-logs/pm4py/helpdesk.xes.gz"), &[("events", 21_348), ("cases", 4_580)]),
+        (
+            Format::Openhands,
+            at("1-agent-traces/openhands/multi_swe_output.jsonl"),
+            &[("runs", 3), ("events", 49 + 70 + 103)],
+        ),
+        (
+            Format::Xes,
+            at("2-process-logs/pm4py/running-example.xes"),
+            &[("events", 42), ("cases", 6)],
+        ),
+        (
+            Format::Documents,
+            at("1-agent-traces/tau2-bench/banking_knowledge/documents"),
+            &[("documents", 358)],
+        ),
+        (
+            Format::Csv,
+            at("2-process-logs/pm4py/receipt.csv"),
+            &[("events", 8_577), ("cases", 1_434), ("activities", 27)],
+        ),
+        (
+            Format::Xes,
+            at("2-process-logs/pm4py/helpdesk.xes.gz"),
+            &[("events", 21_348), ("cases", 4_580)],
+        ),
     ];
     for (format, file, wanted) in cases {
         let (_, counts) = twice(format, &file).await;
@@ -184,12 +292,32 @@ async fn a_mended_csv_brings_what_was_broken_and_closes_its_case() {
     let installation = Installation::new().await;
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("log.csv");
-    let rows = |first: &str, third: &str| format!("ticket,step,when,who\nA,open,{first},\nA,x,2020-01-02T00:00:00Z,\n{third}\nB,only,2020-02-01T00:00:00Z,\n");
+    let rows = |first: &str, third: &str| {
+        format!(
+            "ticket,step,when,who\nA,open,{first},\nA,x,2020-01-02T00:00:00Z,\n{third}\nB,only,2020-02-01T00:00:00Z,\n"
+        )
+    };
     let take = async || {
         let path = file.to_str().unwrap().to_owned();
-        let settings = server::import::Settings { business: "acme".to_owned(), currency: domain::values::Currency::USD, clear: Vec::new() };
-        let importer = server::import::Importer::prepare(&installation.app, Format::Csv, &settings, server::app::operator()).await.unwrap();
-        let columns = Columns { case: "ticket".to_owned(), activity: "step".to_owned(), time: "when".to_owned(), ..Columns::default() };
+        let settings = server::import::Settings {
+            business: "acme".to_owned(),
+            currency: domain::values::Currency::USD,
+            clear: Vec::new(),
+        };
+        let importer = server::import::Importer::prepare(
+            &installation.app,
+            Format::Csv,
+            &settings,
+            server::app::operator(),
+        )
+        .await
+        .unwrap();
+        let columns = Columns {
+            case: "ticket".to_owned(),
+            activity: "step".to_owned(),
+            time: "when".to_owned(),
+            ..Columns::default()
+        };
         let reading = Reading { columns, ..Reading::default() };
         let mut broken = 0;
         for record in open(Format::Csv, std::path::Path::new(&path), &reading).unwrap() {
@@ -202,26 +330,55 @@ async fn a_mended_csv_brings_what_was_broken_and_closes_its_case() {
     };
     std::fs::write(&file, rows("yesterday", "A,close")).unwrap();
     assert_eq!(take().await, 2);
-    let ask = "{ business(slug: \"acme\") { tasks(first: 5) { nodes { title { text } status activities closedAt } } kpis(ids: [\"throughput\"]) { series(by: MONTH) { key exact } } } }";
+    let ask = "{ business(slug: \"acme\") { tasks(first: 5) { nodes { title { text } status \
+        activities closedAt } } kpis(ids: [\"throughput\"]) { series(by: MONTH) { key exact } } } \
+        }";
     let seen = installation.query(ask).await["business"]["tasks"]["nodes"].clone();
-    assert_eq!((&seen[0]["status"], &seen[1]["status"]), (&json!("planned"), &json!("completed")), "a case with a broken row stays open");
+    assert_eq!(
+        (&seen[0]["status"], &seen[1]["status"]),
+        (&json!("planned"), &json!("completed")),
+        "a case with a broken row stays open"
+    );
     std::fs::write(&file, rows("2020-01-01T00:00:00Z", "A,close,2020-01-03T00:00:00Z,")).unwrap();
     assert_eq!(take().await, 0);
     let seen = installation.query(ask).await["business"].clone();
     let case = &seen["tasks"]["nodes"][0];
-    assert_eq!((&case["status"], &case["activities"], &case["closedAt"]), (&json!("completed"), &json!(3), &json!("2020-01-03T00:00:00.000000Z")));
+    assert_eq!(
+        (&case["status"], &case["activities"], &case["closedAt"]),
+        (&json!("completed"), &json!(3), &json!("2020-01-03T00:00:00.000000Z"))
+    );
     let months = json!([{"key": "2020-01", "exact": "1"}, {"key": "2020-02", "exact": "1"}]);
-    assert_eq!(seen["kpis"][0]["series"], months, "work is done when it was done, not when it came in");
+    assert_eq!(
+        seen["kpis"][0]["series"], months,
+        "work is done when it was done, not when it came in"
+    );
 }
 
 /// Everything that can be counted in a business.
-const ALL: &str = "{ business(slug: \"acme\") { tasks(first: 1) { totalCount } decisions(first: 1) { totalCount } calls(first: 1) { totalCount }
+const ALL: &str =
+    "{ business(slug: \"acme\") { tasks(first: 1) { totalCount } decisions(first: 1) \
+    { totalCount } calls(first: 1) { totalCount }
     activities: events(first: 1, type: \"tasks.activity_recorded\") { totalCount } } }";
 
 /// What of a file can be read is taken in; what can't is said, and costs nothing.
-async fn take_what_can_be_read(installation: &Installation, format: Format, path: &std::path::Path) -> usize {
-    let settings = server::import::Settings { business: "acme".to_owned(), currency: domain::values::Currency::USD, clear: Vec::new() };
-    let importer = server::import::Importer::prepare(&installation.app, format, &settings, server::app::operator()).await.unwrap();
+async fn take_what_can_be_read(
+    installation: &Installation,
+    format: Format,
+    path: &std::path::Path,
+) -> usize {
+    let settings = server::import::Settings {
+        business: "acme".to_owned(),
+        currency: domain::values::Currency::USD,
+        clear: Vec::new(),
+    };
+    let importer = server::import::Importer::prepare(
+        &installation.app,
+        format,
+        &settings,
+        server::app::operator(),
+    )
+    .await
+    .unwrap();
     let mut broken = 0;
     let Ok(records) = open(format, path, &Default::default()) else { return 1 };
     for record in records {
@@ -254,7 +411,10 @@ async fn a_file_that_was_cut_anywhere_says_so_and_the_whole_one_then_brings_the_
         let part = folder.path().join(path.file_name().unwrap());
         for n in 0..10 {
             std::fs::write(&part, &whole[..whole.len() * n / 10 + n]).unwrap();
-            assert!(n == 0 || take_what_can_be_read(&cut, format, &part).await > 0, "{file} cut at {n} tenths");
+            assert!(
+                n == 0 || take_what_can_be_read(&cut, format, &part).await > 0,
+                "{file} cut at {n} tenths"
+            );
         }
         assert_eq!(take_what_can_be_read(&cut, format, &path).await, 0);
         assert_eq!(cut.query(ALL).await, clean.query(ALL).await, "{file}");
@@ -266,12 +426,24 @@ async fn a_file_that_was_cut_anywhere_says_so_and_the_whole_one_then_brings_the_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_that_is_nested_too_deeply_costs_only_itself() {
     let installation = Installation::new().await;
-    let good = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/langfuse/microsoft-agent-2025-12-17.trace.json")).unwrap();
+    let good = std::fs::read_to_string(
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("data/langfuse/microsoft-agent-2025-12-17.trace.json"),
+    )
+    .unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     for depth in [200, 100_000] {
-        let deep = format!("{{\"trace\":{{\"id\":\"t\",\"name\":{}1{}}},\"observations\":[]}}", "[".repeat(depth), "]".repeat(depth));
+        let deep = format!(
+            "{{\"trace\":{{\"id\":\"t\",\"name\":{}1{}}},\"observations\":[]}}",
+            "[".repeat(depth),
+            "]".repeat(depth)
+        );
         std::fs::write(file.path(), deep).unwrap();
-        assert_eq!(take_what_can_be_read(&installation, Format::Langfuse, file.path()).await, 1, "{depth}");
+        assert_eq!(
+            take_what_can_be_read(&installation, Format::Langfuse, file.path()).await,
+            1,
+            "{depth}"
+        );
     }
     std::fs::write(file.path(), good).unwrap();
     assert_eq!(take_what_can_be_read(&installation, Format::Langfuse, file.path()).await, 0);

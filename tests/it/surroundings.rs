@@ -1,5 +1,6 @@
-//! One server whose surroundings fail one after another: its standard error, its disk, its clock, its
-//! database. It answers every caller, says the truth in `/readyz`, loses nothing, and is never started again.
+//! One server whose surroundings fail one after another: its standard error, its disk, its clock,
+//! its database. It answers every caller, says the truth in `/readyz`, loses nothing, and is never
+//! started again.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,7 +28,12 @@ impl Surroundings {
     fn make(folder: &Path) -> Self {
         let (library, path) = (folder.join("surroundings.so"), folder.join("surroundings"));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers/surroundings.c");
-        let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&library).arg(source).output().unwrap();
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+            .arg(&library)
+            .arg(source)
+            .output()
+            .unwrap();
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let file = File::options().create(true).truncate(true).write(true).open(&path).unwrap();
         file.write_all_at(&[0; 16], 0).unwrap();
@@ -35,7 +41,10 @@ impl Surroundings {
     }
 
     fn settings(&self) -> [(&str, &str); 2] {
-        [("LD_PRELOAD", self.library.to_str().unwrap()), ("SURROUNDINGS_OF_TEST", self.path.to_str().unwrap())]
+        [
+            ("LD_PRELOAD", self.library.to_str().unwrap()),
+            ("SURROUNDINGS_OF_TEST", self.path.to_str().unwrap()),
+        ]
     }
 
     fn clock_is_ahead(&self, seconds: i64) {
@@ -53,7 +62,9 @@ type Told = BTreeMap<String, (u16, Value)>;
 fn plan(server: &Server, key: &str) -> (u16, Value) {
     let command = json!({"type": "tasks.plan", "data": {"title": key, "team": "hr"}});
     let asked = Instant::now();
-    let (status, text) = server.send_under(key, "POST", "/v1/businesses/acme/commands", &server.key, &command).unwrap();
+    let (status, text) = server
+        .send_under(key, "POST", "/v1/businesses/acme/commands", &server.key, &command)
+        .unwrap();
     assert!(asked.elapsed() < ANSWER_MAX, "{key}: {status} after {:?}", asked.elapsed());
     (status, serde_json::from_str(&text).unwrap())
 }
@@ -73,7 +84,8 @@ fn until_ready_is(server: &Server, expected: u16, word: &str) {
 }
 
 fn asked(server: &Server, query: &str) -> Value {
-    let (status, text) = server.send("POST", "/graphql", &server.key, &json!({"query": query})).unwrap();
+    let (status, text) =
+        server.send("POST", "/graphql", &server.key, &json!({"query": query})).unwrap();
     assert_eq!(status, 200, "{text}");
     serde_json::from_str(&text).unwrap()
 }
@@ -92,15 +104,27 @@ fn calls(server: &Server, over: &AtomicBool, name: &str) -> Told {
 }
 
 /// What fails, in turn, and gets well again.
-fn one_after_another(server: &Server, lines: ChildStderr, around: &Surroundings, database: Option<&(dyn Fn(bool) + Sync)>) {
-    // Whoever reads its lines dies; it says something with every request of somebody it doesn't know.
+fn one_after_another(
+    server: &Server,
+    lines: ChildStderr,
+    around: &Surroundings,
+    database: Option<&(dyn Fn(bool) + Sync)>,
+) {
+    // Whoever reads its lines dies; it says something with every request of somebody it doesn't
+    // know.
     drop(lines);
-    (0..20).for_each(|_| assert_eq!(server.send("POST", "/v1/commands", "mb_nobody", &json!({})).unwrap().0, 401));
+    (0..20).for_each(|_| {
+        assert_eq!(server.send("POST", "/v1/commands", "mb_nobody", &json!({})).unwrap().0, 401)
+    });
     until_ready_is(server, 200, "");
     // The disk.
     around.disk_is_full(true);
     // Of a log in PostgreSQL only the views lie on it.
-    let unwritable = if database.is_some() { "the views can't follow the log" } else { "the log can't be written" };
+    let unwritable = if database.is_some() {
+        "the views can't follow the log"
+    } else {
+        "the log can't be written"
+    };
     until_ready_is(server, 503, unwritable);
     asked(server, "{ business(slug: \"acme\") { tasks(first: 1) { totalCount } } }");
     std::thread::sleep(Duration::from_secs(2));
@@ -121,14 +145,19 @@ fn one_after_another(server: &Server, lines: ChildStderr, around: &Surroundings,
     }
 }
 
-/// Everything that was accepted is there, everything else may be sent again, and nothing is there twice.
+/// Everything that was accepted is there, everything else may be sent again, and nothing is there
+/// twice.
 fn nothing_is_lost(server: &Server, told: &Told) {
     assert!(told.values().any(|(status, _)| *status == 200), "nothing was accepted");
     for (key, (status, body)) in told {
         let (now, again) = plan(server, key);
         assert_eq!(now, 200, "{key}: {again}");
         if *status == 200 {
-            assert_eq!((&again["events"], &again["repeated"]), (&body["events"], &json!(true)), "{key}");
+            assert_eq!(
+                (&again["events"], &again["repeated"]),
+                (&body["events"], &json!(true)),
+                "{key}"
+            );
         }
     }
     let tasks = format!(
@@ -136,14 +165,16 @@ fn nothing_is_lost(server: &Server, told: &Told) {
         plan(server, told.keys().next().unwrap()).1["position"]
     );
     assert_eq!(asked(server, &tasks)["data"]["business"]["tasks"]["totalCount"], json!(told.len()));
-    let (status, verified) = server.send("POST", "/v1/businesses/acme/verification", &server.key, &json!({})).unwrap();
+    let (status, verified) =
+        server.send("POST", "/v1/businesses/acme/verification", &server.key, &json!({})).unwrap();
     assert_eq!(status, 200, "{verified}");
 }
 
 fn survives(log: Option<&str>, database: Option<&(dyn Fn(bool) + Sync)>) {
     let folder = tempfile::tempdir().unwrap();
     let around = Surroundings::make(folder.path());
-    let settings: Vec<(&str, &str)> = around.settings().into_iter().chain(log.map(|log| ("MINUTEBOOK_LOG", log))).collect();
+    let settings: Vec<(&str, &str)> =
+        around.settings().into_iter().chain(log.map(|log| ("MINUTEBOOK_LOG", log))).collect();
     let mut server = Server::start(&folder.path().join("data"), &settings, "", Stdio::piped());
     assert_eq!(server.register("acme").unwrap().0, 200);
     let (over, lines) = (AtomicBool::new(false), server.child.stderr.take().unwrap());
@@ -154,7 +185,9 @@ fn survives(log: Option<&str>, database: Option<&(dyn Fn(bool) + Sync)>) {
                 move || calls(server, over, name)
             })
         });
-        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| one_after_another(&server, lines, &around, database)));
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            one_after_another(&server, lines, &around, database)
+        }));
         over.store(true, Ordering::Relaxed);
         let told = callers.into_iter().flat_map(|calls| calls.join().unwrap()).collect::<Told>();
         failed.unwrap();
@@ -174,6 +207,9 @@ fn standard_error_disk_and_clock_fail_one_after_another() {
 async fn and_a_database_after_them() {
     use tests::proxy::{Proxy, Weather};
     let (proxy, through) = Proxy::of(&tests::postgres::database().await).await;
-    let stands_still = move |still: bool| proxy.turns(if still { Weather::HalfOpen } else { Weather::Fair });
-    tokio::task::spawn_blocking(move || survives(Some(&through), Some(&stands_still))).await.unwrap();
+    let stands_still =
+        move |still: bool| proxy.turns(if still { Weather::HalfOpen } else { Weather::Fair });
+    tokio::task::spawn_blocking(move || survives(Some(&through), Some(&stands_still)))
+        .await
+        .unwrap();
 }

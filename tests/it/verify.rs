@@ -10,13 +10,17 @@ async fn stopped() -> TempDir {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
     for n in 0..20 {
-        installation.must(business, "tasks.plan", None, json!({"title": format!("task {n}"), "team": "hr"})).await;
+        installation
+            .must(business, "tasks.plan", None, json!({"title": format!("task {n}"), "team": "hr"}))
+            .await;
     }
     installation.close().await
 }
 
 async fn verify(folder: &TempDir) -> server::verify::Report {
-    let app = server::app::App::open(&config(folder.path()), handles(&commands::Clock::System)).await.unwrap();
+    let app = server::app::App::open(&config(folder.path()), handles(&commands::Clock::System))
+        .await
+        .unwrap();
     let report = server::verify::verify_open(&app.log).await.unwrap();
     app.close().await;
     report
@@ -31,15 +35,24 @@ fn change(folder: &TempDir, sql: &str) {
 async fn every_way_to_tamper_is_found_at_the_right_event() {
     for (sql, seq, says) in [
         (
-            "UPDATE events SET bytes = CAST(replace(CAST(bytes AS TEXT), '\"priority\":5', '\"priority\":6') AS BLOB) WHERE seq = 7 AND kind = 'task'",
+            "UPDATE events SET bytes = CAST(replace(CAST(bytes AS TEXT), '\"priority\":5', \
+             '\"priority\":6') AS BLOB) WHERE seq = 7 AND kind = 'task'",
             7,
             "hash to its leaf",
         ),
-        ("UPDATE events SET leaf = zeroblob(32) WHERE seq = 9 AND kind = 'task'", 9, "hash to its leaf"),
+        (
+            "UPDATE events SET leaf = zeroblob(32) WHERE seq = 9 AND kind = 'task'",
+            9,
+            "hash to its leaf",
+        ),
         ("UPDATE events SET id = zeroblob(16) WHERE seq = 5 AND kind = 'task'", 5, "another place"),
         ("DELETE FROM events WHERE seq = 11 AND kind = 'task'", 12, "missing or doubled"),
         ("DELETE FROM events WHERE seq = 21", 21, "it and all after it are missing"),
-        ("UPDATE heads SET frontier = zeroblob(length(frontier)) WHERE seq = 21", 21, "another root"),
+        (
+            "UPDATE heads SET frontier = zeroblob(length(frontier)) WHERE seq = 21",
+            21,
+            "another root",
+        ),
         ("DELETE FROM heads WHERE seq = 21", 1, "no stored end"),
     ] {
         let folder = stopped().await;
@@ -55,9 +68,17 @@ async fn every_way_to_tamper_is_found_at_the_right_event() {
 async fn one_flipped_byte_of_an_event_in_the_file_is_found_and_named() {
     let folder = stopped().await;
     let path = SqliteLog::file(folder.path());
-    Connection::open(&path).unwrap().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
     let id: String = {
-        let bytes: Vec<u8> = Connection::open(&path).unwrap().query_row("SELECT bytes FROM events WHERE seq = 13 AND kind = 'task'", [], |r| r.get(0)).unwrap();
+        let bytes: Vec<u8> = Connection::open(&path)
+            .unwrap()
+            .query_row("SELECT bytes FROM events WHERE seq = 13 AND kind = 'task'", [], |r| {
+                r.get(0)
+            })
+            .unwrap();
         let stored = event_log::Stored::parse(&bytes).unwrap();
         stored.event_id.to_string()
     };
@@ -74,7 +95,10 @@ async fn one_flipped_byte_of_an_event_in_the_file_is_found_and_named() {
 async fn a_corrupt_page_is_a_clear_answer_and_no_crash() {
     let folder = stopped().await;
     let path = SqliteLog::file(folder.path());
-    Connection::open(&path).unwrap().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
     let mut file = std::fs::read(&path).unwrap();
     let (root, pages) = (file.len() / 2 / 4096 * 4096, file.len() / 4096);
     assert!(pages > 4);

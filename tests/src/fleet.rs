@@ -37,8 +37,13 @@ impl Server {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("keyring.key"), "07".repeat(32)).unwrap();
         let mut command = Command::new(program);
-        command.arg("--data").arg(folder.path()).args(["--log", log, "serve", "--listen", "127.0.0.1:0"]).args(arguments);
-        let mut process = command.env("MINUTEBOOK_LOGGING", "error").stdout(Stdio::piped()).spawn().unwrap();
+        command
+            .arg("--data")
+            .arg(folder.path())
+            .args(["--log", log, "serve", "--listen", "127.0.0.1:0"])
+            .args(arguments);
+        let mut process =
+            command.env("MINUTEBOOK_LOGGING", "error").stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut key = None;
         let url = loop {
@@ -54,7 +59,8 @@ impl Server {
     }
 
     fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
@@ -86,9 +92,22 @@ impl Drop for Server {
 /// # Panics
 /// When the request can't be made.
 #[must_use]
-pub fn post(url: &str, key: &str, idempotency: Option<&str>, body: &Value, patience: Duration) -> Answer {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(patience)).build().into();
-    let mut request = agent.post(url).header("Authorization", format!("Bearer {key}")).header("Content-Type", "application/json");
+pub fn post(
+    url: &str,
+    key: &str,
+    idempotency: Option<&str>,
+    body: &Value,
+    patience: Duration,
+) -> Answer {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(patience))
+        .build()
+        .into();
+    let mut request = agent
+        .post(url)
+        .header("Authorization", format!("Bearer {key}"))
+        .header("Content-Type", "application/json");
     if let Some(idempotency) = idempotency {
         request = request.header("Idempotency-Key", idempotency);
     }
@@ -96,7 +115,9 @@ pub fn post(url: &str, key: &str, idempotency: Option<&str>, body: &Value, patie
         Ok(mut response) => {
             let status = response.status().as_u16();
             match response.body_mut().read_to_string() {
-                Ok(text) => Answer::Said(status, serde_json::from_str(&text).unwrap_or(Value::String(text))),
+                Ok(text) => {
+                    Answer::Said(status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+                }
                 Err(e) => Answer::Nothing(e.to_string()),
             }
         }
@@ -114,10 +135,18 @@ pub fn plan(doors: &[String], key: &str, business: &str, idempotency: &str) -> V
     let body = json!({"type": "tasks.plan", "data": {"title": idempotency, "team": "hr"}});
     for turn in 0.. {
         let door = &doors[turn % doors.len()];
-        match post(&format!("{door}/v1/businesses/{business}/commands"), key, Some(idempotency), &body, Duration::from_secs(3)) {
+        match post(
+            &format!("{door}/v1/businesses/{business}/commands"),
+            key,
+            Some(idempotency),
+            &body,
+            Duration::from_secs(3),
+        ) {
             Answer::Said(200 | 201, receipt) => return receipt,
             // Not now (the store is away, a role is not known here yet): the same again, elsewhere.
-            Answer::Said(403 | 404 | 408 | 409 | 429 | 503, _) | Answer::Nothing(_) if began.elapsed() < Duration::from_secs(60) => {
+            Answer::Said(403 | 404 | 408 | 409 | 429 | 503, _) | Answer::Nothing(_)
+                if began.elapsed() < Duration::from_secs(60) =>
+            {
                 std::thread::sleep(Duration::from_millis(20));
             }
             other @ (Answer::Said(..) | Answer::Nothing(_)) => panic!("{other:?}"),
@@ -132,6 +161,15 @@ pub fn plan(doors: &[String], key: &str, business: &str, idempotency: &str) -> V
 /// When it can't be run.
 #[must_use]
 pub fn run(program: &str, folder: &Path, log: &str, arguments: &[&str]) -> (i32, String) {
-    let out = Command::new(program).arg("--data").arg(folder).args(["--log", log]).args(arguments).output().unwrap();
-    (out.status.code().unwrap_or(-1), String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
+    let out = Command::new(program)
+        .arg("--data")
+        .arg(folder)
+        .args(["--log", log])
+        .args(arguments)
+        .output()
+        .unwrap();
+    (
+        out.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr),
+    )
 }

@@ -37,7 +37,15 @@ pub struct Installation {
 /// When the defaults do not parse.
 #[must_use]
 pub fn config(folder: &std::path::Path) -> Config {
-    Config::load(None, Overrides { data: Some(folder.to_owned()), listen: Some("127.0.0.1:0".to_owned()), ..Overrides::default() }).unwrap()
+    Config::load(
+        None,
+        Overrides {
+            data: Some(folder.to_owned()),
+            listen: Some("127.0.0.1:0".to_owned()),
+            ..Overrides::default()
+        },
+    )
+    .unwrap()
 }
 
 /// Handles that make every run the same.
@@ -84,7 +92,8 @@ impl Installation {
     /// # Panics
     /// When it can't be opened.
     pub async fn seeded(seed: &Arc<Seed>) -> Self {
-        let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
+        let (folder, clock) =
+            (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
         let handles = Handles { entropy: Entropy::Seeded(Arc::clone(seed)), ..handles(&clock) };
         let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
         Self { asking: asking(&app, 0), app, clock, folder }
@@ -102,7 +111,8 @@ impl Installation {
     /// When it can't be opened.
     pub async fn open(folder: TempDir) -> Self {
         let clock = Clock::manual(BEGIN.parse::<Timestamp>().unwrap());
-        let handles = Handles { clock: clock.clone(), entropy: Entropy::System, ..Handles::default() };
+        let handles =
+            Handles { clock: clock.clone(), entropy: Entropy::System, ..Handles::default() };
         let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
         let keys = u64::from(uuid::Uuid::now_v7().as_fields().1) << 32;
         Self { asking: asking(&app, keys), app, clock, folder }
@@ -113,14 +123,16 @@ impl Installation {
     /// # Panics
     /// When it can't be opened.
     pub async fn impatient() -> Self {
-        let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
-        let handles = Handles { patience: Some(std::time::Duration::from_millis(100)), ..handles(&clock) };
+        let (folder, clock) =
+            (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
+        let handles =
+            Handles { patience: Some(std::time::Duration::from_millis(100)), ..handles(&clock) };
         let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
         Self { asking: asking(&app, 0), app, clock, folder }
     }
 
-    /// One more process on a log, in PostgreSQL or (without an address) in a folder of its own; all of
-    /// them wrap keys with the same key.
+    /// One more process on a log, in PostgreSQL or (without an address) in a folder of its own; all
+    /// of them wrap keys with the same key.
     ///
     /// # Panics
     /// When it can't be opened.
@@ -137,7 +149,11 @@ impl Installation {
         std::fs::write(folder.path().join("keyring.key"), "07".repeat(32)).unwrap();
         std::fs::copy(forgotten, folder.path().join("forgotten")).unwrap();
         let clock = Clock::manual(BEGIN.parse::<Timestamp>().unwrap());
-        let app = Arc::new(App::open(&Config { log: url.to_owned(), ..config(folder.path()) }, handles(&clock)).await.unwrap());
+        let app = Arc::new(
+            App::open(&Config { log: url.to_owned(), ..config(folder.path()) }, handles(&clock))
+                .await
+                .unwrap(),
+        );
         Self { asking: asking(&app, 1_000_000), app, clock, folder }
     }
 
@@ -146,9 +162,14 @@ impl Installation {
     /// # Panics
     /// When it can't be opened.
     pub async fn sharing(url: &str, snapshots: &std::path::Path, often: SharedFolder) -> Self {
-        let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
+        let (folder, clock) =
+            (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
         std::fs::write(folder.path().join("keyring.key"), "07".repeat(32)).unwrap();
-        let config = Config { log: url.to_owned(), snapshots: snapshots.to_owned(), ..config(folder.path()) };
+        let config = Config {
+            log: url.to_owned(),
+            snapshots: snapshots.to_owned(),
+            ..config(folder.path())
+        };
         let handles = Handles { snapshots: often, ..handles(&clock) };
         let app = Arc::new(App::open(&config, handles).await.unwrap());
         // Keys of different processes must not be the same by chance.
@@ -161,11 +182,17 @@ impl Installation {
     /// # Panics
     /// When it can't be opened.
     pub async fn in_kurrentdb(url: &str, keys: &str) -> Self {
-        let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
+        let (folder, clock) =
+            (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
         std::fs::write(folder.path().join("keyring.key"), "07".repeat(32)).unwrap();
         let config = Config { log: url.to_owned(), keys: keys.to_owned(), ..config(folder.path()) };
         let app = Arc::new(App::open(&config, handles(&clock)).await.unwrap());
-        Self { asking: asking(&app, u64::from(uuid::Uuid::now_v7().as_fields().1) << 32), app, clock, folder }
+        Self {
+            asking: asking(&app, u64::from(uuid::Uuid::now_v7().as_fields().1) << 32),
+            app,
+            clock,
+            folder,
+        }
     }
 
     /// Closes it and opens its folder again.
@@ -188,7 +215,8 @@ impl Installation {
         let views_pages_max = between(folder.path());
         // Other randomness than before: the same ids must not come again by chance.
         let entropy = Entropy::System;
-        let handles = Handles { clock: clock.clone(), entropy, views_pages_max, ..Handles::default() };
+        let handles =
+            Handles { clock: clock.clone(), entropy, views_pages_max, ..Handles::default() };
         let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
         Self { asking: asking(&app, 1_000_000), app, clock, folder }
     }
@@ -204,7 +232,8 @@ impl Installation {
         folder
     }
 
-    /// Forgets somebody as the operator; the business's own texts with the approval of a second human.
+    /// Forgets somebody as the operator; the business's own texts with the approval of a second
+    /// human.
     ///
     /// # Panics
     /// When that does not work.
@@ -213,10 +242,25 @@ impl Installation {
         let (command, id, data) = if own {
             ("businesses.forget", business.0, json!({}))
         } else {
-            ("privacy.forget_subject", ErasureId::of(business, SubjectId(subject)).0, json!({"subject": subject}))
+            (
+                "privacy.forget_subject",
+                ErasureId::of(business, SubjectId(subject)).0,
+                json!({"subject": subject}),
+            )
         };
-        let approval = if own { Some(ApprovalId(self.approval_of(business, command, id, &data).await)) } else { None };
-        let mut submission = Submission::new(business, self.app.operator_in(business).await.unwrap(), self.key(), command, Some(id), &data);
+        let approval = if own {
+            Some(ApprovalId(self.approval_of(business, command, id, &data).await))
+        } else {
+            None
+        };
+        let mut submission = Submission::new(
+            business,
+            self.app.operator_in(business).await.unwrap(),
+            self.key(),
+            command,
+            Some(id),
+            &data,
+        );
         submission.approval_id = approval;
         self.app.submit(submission).await.unwrap_or_else(|e| panic!("{command}: {e}"))
     }
@@ -229,24 +273,42 @@ impl Installation {
     /// Enrols an agent whose credentials follow from a name, and gives its id.
     pub async fn agent_named(&self, business: BusinessId, role: &str, name: &str) -> Uuid {
         let principal = business.name(name);
-        self.must(INSTALLATION, "access.add_principal", Some(principal), json!({"kind": "agent", "display_name": name})).await;
-        self.must(INSTALLATION, "access.grant_role", Some(principal), json!({"business": business, "role": "agent"})).await;
-        let data = json!({"name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": principal, "concurrency": 100});
+        self.must(
+            INSTALLATION,
+            "access.add_principal",
+            Some(principal),
+            json!({"kind": "agent", "display_name": name}),
+        )
+        .await;
+        self.must(
+            INSTALLATION,
+            "access.grant_role",
+            Some(principal),
+            json!({"business": business, "role": "agent"}),
+        )
+        .await;
+        let data = json!({"name": role, "team": "sales", "role": role, "runtime": {"model": "m"},
+            "principal": principal, "concurrency": 100});
         self.must(business, "agents.enrol", None, data).await.events[0].id
     }
 
-    /// Says in the business's approval policy that these operations of `crm` only read: nobody has to
-    /// approve calls of them.
+    /// Says in the business's approval policy that these operations of `crm` only read: nobody has
+    /// to approve calls of them.
     pub async fn lets_crm_be_asked(&self, business: BusinessId, operations: &[&str]) {
-        let class = |operation: &&str| json!({"connector": "crm", "operation": operation, "class": "read", "data_class": "restricted"});
+        let class = |operation: &&str| {
+            json!({"connector": "crm", "operation": operation,
+            "class": "read", "data_class": "restricted"})
+        };
         let classes: Vec<Value> = operations.iter().map(class).collect();
-        let policy = json!({"rules": domain::approvals::shipped_rules(), "operation_classes": classes});
+        let policy =
+            json!({"rules": domain::approvals::shipped_rules(), "operation_classes": classes});
         self.approved(business, "approvals.define_policy", business.0, policy).await;
     }
 
     /// Lets an agent call `crm`, with these operations and any data.
     pub async fn permit(&self, business: BusinessId, agent: Uuid, operations: &[&str]) {
-        let permissions = json!({"tools": operations, "connectors": ["crm"], "data_classes": ["restricted"]});
+        let permissions =
+            json!({"tools": operations, "connectors": ["crm"], "data_classes": ["restricted"]});
         self.approved(business, "agents.change", agent, json!({"permissions": permissions})).await;
     }
 
@@ -286,8 +348,13 @@ impl Installation {
     pub async fn views_are_rebuilt_alike(&self) {
         self.app.caught_up(Duration::from_secs(60)).await.unwrap();
         let live = self.app.views.digests().unwrap();
-        let (log, keyring, end) = (self.app.desk.log().clone(), self.app.keyring.clone(), self.app.views.position());
-        let rebuilt = tokio::task::spawn_blocking(move || projections::Runner::rebuilt_digests(log, keyring, end).unwrap()).await.unwrap();
+        let (log, keyring, end) =
+            (self.app.desk.log().clone(), self.app.keyring.clone(), self.app.views.position());
+        let rebuilt = tokio::task::spawn_blocking(move || {
+            projections::Runner::rebuilt_digests(log, keyring, end).unwrap()
+        })
+        .await
+        .unwrap();
         assert_eq!(live, rebuilt);
     }
 

@@ -72,7 +72,11 @@ async fn roots_are_right(log: &Store, all: &[Recorded]) {
     let heads = log.heads().await.unwrap();
     assert_eq!(heads.len(), trees.len());
     for head in heads {
-        assert_eq!((head.seq, head.root), (trees[&head.business].size(), trees[&head.business].root()), "the stored end is the tree of the bytes");
+        assert_eq!(
+            (head.seq, head.root),
+            (trees[&head.business].size(), trees[&head.business].root()),
+            "the stored end is the tree of the bytes"
+        );
     }
 }
 
@@ -114,13 +118,19 @@ pub async fn conditions(log: Store) {
     stale.reads = vec![(read, 3), (task(99), 0)];
     log.append(stale).await.unwrap();
     let wrong_version = append(b, written, 4, 1, "c");
-    assert_eq!(log.append(wrong_version).await.unwrap_err(), AppendError::Conflict { aggregate: written, expected: 4, actual: 1 });
+    assert_eq!(
+        log.append(wrong_version).await.unwrap_err(),
+        AppendError::Conflict { aggregate: written, expected: 4, actual: 1 }
+    );
     let mut absent = append(b, task(3), 0, 1, "d");
     absent.reads = vec![(task(99), 1)];
     assert!(matches!(log.append(absent).await, Err(AppendError::Conflict { actual: 0, .. })));
     assert_eq!(log.head(b).await.unwrap().unwrap().seq, 4, "nothing of a refused append is there");
     assert!(log.read_aggregate(b, task(3), 0, 10).await.unwrap().is_empty());
-    assert!(log.read_business(business(51), 0, 10).await.unwrap().is_empty(), "another business is not touched");
+    assert!(
+        log.read_business(business(51), 0, 10).await.unwrap().is_empty(),
+        "another business is not touched"
+    );
 }
 
 /// Law 3: what is refused in its second event leaves no first.
@@ -130,7 +140,17 @@ pub async fn all_or_nothing(log: Store) {
     broken.events.push(event(b, task(2), 7, "a"));
     assert!(matches!(log.append(broken).await, Err(AppendError::Conflict { .. })));
     assert_eq!(log.head(b).await.unwrap(), None);
-    assert_eq!(log.append(Append { business: b, reads: Vec::new(), events: Vec::new(), chain: None, keys: None }).await, Err(AppendError::Empty));
+    assert_eq!(
+        log.append(Append {
+            business: b,
+            reads: Vec::new(),
+            events: Vec::new(),
+            chain: None,
+            keys: None
+        })
+        .await,
+        Err(AppendError::Empty)
+    );
 }
 
 /// Law 8: a page has a limit in bytes too, and reading goes on after it.
@@ -181,11 +201,14 @@ pub async fn backwards(log: Store) {
 /// Erasures are found among everything else, in order, page by page, wherever in the log they are.
 pub async fn erasures(log: Store) {
     let before = log.read_erasures(0, 1_000).await.unwrap().last().map_or(0, |r| r.position);
-    let erasure = |n: u128| domain::AggregateRef::new(domain::Kind::Erasure, uuid::Uuid::from_u128(n));
+    let erasure =
+        |n: u128| domain::AggregateRef::new(domain::Kind::Erasure, uuid::Uuid::from_u128(n));
     let mut expected = Vec::new();
     for n in 0..5_u128 {
         log.append(append(business(900 + n), task(1), 0, 20, "a")).await.unwrap();
-        expected.push(log.append(append(business(900 + n), erasure(n), 0, 1, "a")).await.unwrap().position);
+        expected.push(
+            log.append(append(business(900 + n), erasure(n), 0, 1, "a")).await.unwrap().position,
+        );
     }
     // What others wrote is told a moment later.
     let end = *expected.last().unwrap();
@@ -212,14 +235,21 @@ pub async fn idempotency(log: Store) {
     assert!(!committed.repeated);
     log.append(append(b, task(1), 3, 1, "later")).await.unwrap();
     let again = log.append(first.clone()).await.unwrap();
-    assert_eq!((again.first_seq, again.position, again.repeated), (committed.first_seq, committed.position, true));
+    assert_eq!(
+        (again.first_seq, again.position, again.repeated),
+        (committed.first_seq, committed.position, true)
+    );
     let mut other = first.clone();
     other.events[0].bytes = b"{}".to_vec();
     assert_eq!(log.append(other).await, Err(AppendError::IdTaken(first.events[0].event_id)));
     assert_eq!(log.head(b).await.unwrap().unwrap().seq, 4);
     let found = log.find(b, first.events[1].event_id).await.unwrap().unwrap();
     assert_eq!((found.seq, found.bytes), (2, first.events[1].bytes.clone()));
-    assert_eq!(log.find(business(71), first.events[1].event_id).await.unwrap(), None, "an event is found in its own business only");
+    assert_eq!(
+        log.find(business(71), first.events[1].event_id).await.unwrap(),
+        None,
+        "an event is found in its own business only"
+    );
     // The same append from many callers at once is stored once.
     let many = append(b, task(2), 0, 2, "many");
     let all = join_all((0..20).map(|_| log.append(many.clone()))).await;
@@ -236,7 +266,11 @@ pub async fn caps(log: Store) {
     large = append(b, task(1), 1, 1, "b");
     large.events[0].bytes = vec![b' '; EVENT_BYTES_MAX + 1];
     let error = log.append(large).await.unwrap_err();
-    assert!(matches!(error, AppendError::TooLarge { what: "an event", .. }) && error.to_string().contains("1048576"), "{error}");
+    assert!(
+        matches!(error, AppendError::TooLarge { what: "an event", .. })
+            && error.to_string().contains("1048576"),
+        "{error}"
+    );
     let mut many = append(b, task(2), 0, 5, "c");
     for event in &mut many.events {
         event.bytes = vec![b' '; APPEND_BYTES_MAX / 4];
@@ -257,7 +291,9 @@ pub async fn contention(log: Store) {
                     let at = log.read_aggregate(b, hot, 0, 10_000).await.unwrap().len() as u64;
                     match log.append(append(b, hot, at, 1, &format!("{caller}/{turn}"))).await {
                         Ok(_) => break,
-                        Err(AppendError::Conflict { .. }) => tokio::time::sleep(Duration::from_millis(1)).await,
+                        Err(AppendError::Conflict { .. }) => {
+                            tokio::time::sleep(Duration::from_millis(1)).await
+                        }
                         Err(e) => panic!("{e}"),
                     }
                 }
@@ -272,20 +308,40 @@ pub async fn contention(log: Store) {
     assert_eq!(log.read_aggregate(b, hot, 0, 10_000).await.unwrap().len(), 160);
 }
 
-/// Appends that were decided one on another: when one is refused, all that stand behind it in its chain
-/// are, however sound they are by themselves; other chains and the lane's next one go on.
+/// Appends that were decided one on another: when one is refused, all that stand behind it in its
+/// chain are, however sound they are by themselves; other chains and the lane's next one go on.
 pub async fn chains(log: Store) {
     let b = business(100);
     log.append(append(b, task(1), 0, 1, "first")).await.unwrap();
-    let chained = |aggregate, after, epoch, salt: &str| Append { chain: Some(Chain { lane: 7_001, epoch }), ..append(b, aggregate, after, 1, salt) };
+    let chained = |aggregate, after, epoch, salt: &str| Append {
+        chain: Some(Chain { lane: 7_001, epoch }),
+        ..append(b, aggregate, after, 1, salt)
+    };
     let stale = log.enqueue(chained(task(1), 0, 1, "stale")).await.unwrap();
     let behind = log.enqueue(chained(task(2), 0, 1, "behind")).await.unwrap();
-    let other = log.enqueue(Append { chain: Some(Chain { lane: 7_002, epoch: 1 }), ..append(b, task(3), 0, 1, "other") }).await.unwrap();
-    assert!(matches!(stale.done().await, Err(AppendError::Conflict { expected: 0, actual: 1, .. })));
-    assert_eq!(behind.done().await, Err(AppendError::ChainBroken), "what it was decided on was refused");
+    let other = log
+        .enqueue(Append {
+            chain: Some(Chain { lane: 7_002, epoch: 1 }),
+            ..append(b, task(3), 0, 1, "other")
+        })
+        .await
+        .unwrap();
+    assert!(matches!(
+        stale.done().await,
+        Err(AppendError::Conflict { expected: 0, actual: 1, .. })
+    ));
+    assert_eq!(
+        behind.done().await,
+        Err(AppendError::ChainBroken),
+        "what it was decided on was refused"
+    );
     other.done().await.unwrap();
     let late = log.enqueue(chained(task(4), 0, 1, "late")).await.unwrap();
-    assert_eq!(late.done().await, Err(AppendError::ChainBroken), "the chain stays broken for what was decided before that was known");
+    assert_eq!(
+        late.done().await,
+        Err(AppendError::ChainBroken),
+        "the chain stays broken for what was decided before that was known"
+    );
     let anew = log.enqueue(chained(task(2), 0, 2, "anew")).await.unwrap();
     anew.done().await.unwrap();
     let seqs: Vec<_> = log.read_business(b, 0, 10).await.unwrap().iter().map(|r| r.seq).collect();

@@ -23,7 +23,9 @@ const BUSINESSES: u128 = 4;
 /// # Panics
 /// When the store or the ledger can't be used.
 pub async fn write_for_ever(log: Arc<dyn EventLog>, ledger: &Path) {
-    let ledger = Arc::new(Mutex::new(std::fs::OpenOptions::new().create(true).append(true).open(ledger).unwrap()));
+    let ledger = Arc::new(Mutex::new(
+        std::fs::OpenOptions::new().create(true).append(true).open(ledger).unwrap(),
+    ));
     let callers = (0..BUSINESSES).map(|n| {
         let (log, ledger) = (Arc::clone(&log), Arc::clone(&ledger));
         tokio::spawn(async move {
@@ -92,14 +94,22 @@ pub async fn check_open(log: &dyn EventLog, ledger: &Path) -> Result<u64, String
             }
         }
         if seq < promised {
-            return Err(format!("business {n}: {promised} events were acknowledged, {seq} are there"));
+            return Err(format!(
+                "business {n}: {promised} events were acknowledged, {seq} are there"
+            ));
         }
         if seq % 2 != 0 {
             return Err(format!("business {n}: half an append is there"));
         }
-        let head = log.head(b).await.map_err(|e| e.to_string())?.ok_or("the end of the stream is missing")?;
+        let head = log
+            .head(b)
+            .await
+            .map_err(|e| e.to_string())?
+            .ok_or("the end of the stream is missing")?;
         if (head.seq, head.root) != (seq, tree.root()) {
-            return Err(format!("business {n}: the stored end of the stream does not fit its events"));
+            return Err(format!(
+                "business {n}: the stored end of the stream does not fit its events"
+            ));
         }
         total += seq;
     }

@@ -1,6 +1,13 @@
 //! What the integration tests, the torture and the benchmarks share: the laws of the log as one
 //! suite for any store, a writer that is there to be killed, and an installation of one's own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, reason = "test code may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "test code may"
+)]
 
 #[path = "../../commands/tests/stories/asking.rs"]
 pub mod asking;

@@ -30,7 +30,8 @@ impl Cluster {
         self.folder.as_ref().unwrap()
     }
 
-    /// The processes of the server that are there now, the first of them the one that starts the others.
+    /// The processes of the server that are there now, the first of them the one that starts the
+    /// others.
     ///
     /// # Panics
     /// When it does not run.
@@ -39,7 +40,9 @@ impl Cluster {
         let file = std::fs::read_to_string(self.folder().join("data/postmaster.pid")).unwrap();
         let first = file.lines().next().unwrap().to_owned();
         let children = Command::new("pgrep").args(["-P", &first]).output().unwrap().stdout;
-        std::iter::once(first.clone()).chain(String::from_utf8(children).unwrap().lines().map(str::to_owned)).collect()
+        std::iter::once(first.clone())
+            .chain(String::from_utf8(children).unwrap().lines().map(str::to_owned))
+            .collect()
     }
 
     /// Stops the server as if the power of its processes were cut (`stop`: `pg_ctl stop -m
@@ -87,12 +90,23 @@ rm -rf "$dir"
 "#;
 
 fn binaries() -> PathBuf {
-    let mut places: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|e| e.path().join("bin")).collect();
+    let mut places: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|e| e.path().join("bin"))
+        .collect();
     places.sort();
-    places.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect::<Vec<_>>());
-    let found = places.iter().rev().find(|p| p.join("initdb").exists() && p.join("postgres").exists());
+    places.extend(
+        std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect::<Vec<_>>(),
+    );
+    let found =
+        places.iter().rev().find(|p| p.join("initdb").exists() && p.join("postgres").exists());
     found.cloned().unwrap_or_else(|| {
-        panic!("PostgreSQL's initdb and postgres are not here: install Debian's package `postgresql` (15 or later), or set MINUTEBOOK_TEST_POSTGRES")
+        panic!(
+            "PostgreSQL's initdb and postgres are not here: install Debian's package \
+            `postgresql` (15 or later), or set MINUTEBOOK_TEST_POSTGRES"
+        )
     })
 }
 
@@ -110,16 +124,28 @@ fn start() -> Cluster {
 fn run(folder: PathBuf, fsync: &str) -> Cluster {
     let port = free_port();
     let mut command = Command::new("sh");
-    command.args(["-c", KEEPER, "keeper"]).arg(binaries()).arg(&folder).args([&port.to_string(), fsync]);
-    let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    command
+        .args(["-c", KEEPER, "keeper"])
+        .arg(binaries())
+        .arg(&folder)
+        .args([&port.to_string(), fsync]);
+    let mut keeper =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let (mut said, mut output) = (String::new(), BufReader::new(keeper.stdout.take().unwrap()));
     output.read_line(&mut said).unwrap();
     assert_eq!(said.trim(), "started", "PostgreSQL did not start: {}", log_of(&folder));
-    Cluster { url: format!("postgres://postgres@127.0.0.1:{port}"), keeper: Some((keeper, output)), folder: Some(folder) }
+    Cluster {
+        url: format!("postgres://postgres@127.0.0.1:{port}"),
+        keeper: Some((keeper, output)),
+        folder: Some(folder),
+    }
 }
 
 fn log_of(folder: &Path) -> String {
-    ["initdb.log", "log"].iter().map(|f| std::fs::read_to_string(folder.join(f)).unwrap_or_default()).collect()
+    ["initdb.log", "log"]
+        .iter()
+        .map(|f| std::fs::read_to_string(folder.join(f)).unwrap_or_default())
+        .collect()
 }
 
 fn cluster() -> &'static Cluster {
@@ -136,7 +162,9 @@ pub async fn connect(url: &str) -> PgConnection {
     loop {
         match PgConnection::connect(url).await {
             Ok(connection) => return connection,
-            Err(e) if began.elapsed() > Duration::from_secs(60) => panic!("PostgreSQL does not answer: {e}"),
+            Err(e) if began.elapsed() > Duration::from_secs(60) => {
+                panic!("PostgreSQL does not answer: {e}")
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
@@ -179,14 +207,16 @@ pub async fn over(folder: PathBuf) -> Cluster {
     tokio::task::spawn_blocking(|| run(folder, "on")).await.unwrap()
 }
 
-/// A cluster of one's own, to be stopped and started, in a new folder in that one or in a temporary one;
-/// whether it syncs to the disk.
+/// A cluster of one's own, to be stopped and started, in a new folder in that one or in a temporary
+/// one; whether it syncs to the disk.
 ///
 /// # Panics
 /// When there is no PostgreSQL to be had.
 pub async fn own(place: Option<&Path>, durable: bool) -> Cluster {
     let folder = place.map_or_else(TempDir::new, TempDir::new_in).unwrap().keep();
-    tokio::task::spawn_blocking(move || run(folder, if durable { "on" } else { "off" })).await.unwrap()
+    tokio::task::spawn_blocking(move || run(folder, if durable { "on" } else { "off" }))
+        .await
+        .unwrap()
 }
 
 impl Drop for Cluster {

@@ -50,8 +50,8 @@ impl Proxy {
         Self { address, weather }
     }
 
-    /// In front of the server of an address such as `postgres://user@127.0.0.1:5432/x`; gives the address
-    /// to use instead.
+    /// In front of the server of an address such as `postgres://user@127.0.0.1:5432/x`; gives the
+    /// address to use instead.
     ///
     /// # Panics
     /// When the address names no port.
@@ -75,7 +75,8 @@ async fn connection(client: TcpStream, port: u16, mut weather: watch::Receiver<W
     // Resets instead of an orderly end.
     let _ = client.set_zero_linger();
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let ((from_client, to_client), (from_server, to_server)) =
+        (client.into_split(), server.into_split());
     tokio::select! {
         () = pass(from_client, to_server, weather.clone(), lost) => {}
         () = pass(from_server, to_client, weather.clone(), lost) => {}
@@ -84,7 +85,12 @@ async fn connection(client: TcpStream, port: u16, mut weather: watch::Receiver<W
 }
 
 /// Passes bytes on. What was lost once stays lost: a half-open connection never comes back.
-async fn pass(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf, weather: watch::Receiver<Weather>, mut lost: bool) {
+async fn pass(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    weather: watch::Receiver<Weather>,
+    mut lost: bool,
+) {
     let mut buffer = vec![0; 1 << 16];
     loop {
         let n = match from.read(&mut buffer).await {

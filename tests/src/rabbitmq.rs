@@ -46,13 +46,31 @@ impl Broker {
             return Self { url, keeper: None, _folder: None };
         }
         let there = Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").exists();
-        assert!(there, "RabbitMQ is not here: install Debian's package `rabbitmq-server`, or set MINUTEBOOK_TEST_AMQP");
+        assert!(
+            there,
+            "RabbitMQ is not here: install Debian's package `rabbitmq-server`, or set \
+             MINUTEBOOK_TEST_AMQP"
+        );
         let (folder, port) = (TempDir::new().unwrap(), free_port());
         let mut command = Command::new("sh");
-        command.current_dir(folder.path()).args(["-c", KEEPER, "keeper"]).arg(folder.path()).args([port.to_string(), free_port().to_string()]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Self { url: format!("amqp://guest:guest@127.0.0.1:{port}/%2f"), keeper: Some((child, input, output)), _folder: Some(folder) }
+        command
+            .current_dir(folder.path())
+            .args(["-c", KEEPER, "keeper"])
+            .arg(folder.path())
+            .args([port.to_string(), free_port().to_string()]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (input, output) =
+            (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Self {
+            url: format!("amqp://guest:guest@127.0.0.1:{port}/%2f"),
+            keeper: Some((child, input, output)),
+            _folder: Some(folder),
+        }
     }
 
     /// Kills the node (`stop`), or has it start again (`start`); false when it is not ours.
@@ -75,7 +93,9 @@ impl Broker {
     pub async fn connect(&self) -> lapin::Connection {
         let began = std::time::Instant::now();
         loop {
-            match lapin::Connection::connect(&self.url, lapin::ConnectionProperties::default()).await {
+            match lapin::Connection::connect(&self.url, lapin::ConnectionProperties::default())
+                .await
+            {
                 Ok(connection) => return connection,
                 Err(e) if began.elapsed().as_secs() > 60 => panic!("RabbitMQ does not answer: {e}"),
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(200)).await,

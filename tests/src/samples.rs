@@ -28,7 +28,13 @@ pub fn event(business: BusinessId, aggregate: AggregateRef, version: u64, salt: 
 
 /// An append of `count` events to one aggregate, after a version.
 #[must_use]
-pub fn append(business: BusinessId, aggregate: AggregateRef, after: u64, count: u64, salt: &str) -> Append {
+pub fn append(
+    business: BusinessId,
+    aggregate: AggregateRef,
+    after: u64,
+    count: u64,
+    salt: &str,
+) -> Append {
     let events = (after + 1..=after + count).map(|v| event(business, aggregate, v, salt)).collect();
     Append { business, reads: Vec::new(), events, chain: None, keys: None }
 }

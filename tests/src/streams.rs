@@ -41,8 +41,17 @@ impl Cluster {
     pub async fn start_in(folder: TempDir) -> Self {
         let streams = Arc::new(Streams::open(&folder.path().join("streams.db")).unwrap());
         let (stop, stopped) = watch::channel(false);
-        let listening = kurrent_protocol::listen(Arc::clone(&streams), "127.0.0.1:0", "", None, stopped).await.unwrap();
-        Self { port: listening.address.port(), stop, listening: Some(listening), streams, _folder: folder }
+        let listening =
+            kurrent_protocol::listen(Arc::clone(&streams), "127.0.0.1:0", "", None, stopped)
+                .await
+                .unwrap();
+        Self {
+            port: listening.address.port(),
+            stop,
+            listening: Some(listening),
+            streams,
+            _folder: folder,
+        }
     }
 
     /// How the store in KurrentDB is told of it.
@@ -111,14 +120,25 @@ impl Process {
     /// # Panics
     /// When there is no such process.
     pub fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([signal, &self.child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 
 fn run(program: &std::path::Path, file: &std::path::Path, port: u16) -> Child {
     let listen = format!("127.0.0.1:{port}");
     let mut command = Command::new(program);
-    command.args(["streams", "--data"]).arg(file).args(["--listen", &listen]).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["streams", "--data"])
+        .arg(file)
+        .args(["--listen", &listen])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     for _ in 0..500 {
         if std::net::TcpStream::connect(&listen).is_ok() {
@@ -152,14 +172,26 @@ pub async fn open(address: &str, folder: &TempDir) -> Arc<KurrentLog> {
 ///
 /// # Panics
 /// When the keyring can't be opened.
-pub async fn try_open(address: &str, folder: &TempDir) -> Result<Arc<KurrentLog>, event_log::LogError> {
-    let wrapping = Wrapping::from_file(&folder.path().join("keyring.key"), &Entropy::System).unwrap();
-    let keyring = Arc::new(LocalKeyring::open(&folder.path().join("keys.db"), &wrapping, Entropy::System, event_log::keyring::IfMissing::Make).unwrap());
+pub async fn try_open(
+    address: &str,
+    folder: &TempDir,
+) -> Result<Arc<KurrentLog>, event_log::LogError> {
+    let wrapping =
+        Wrapping::from_file(&folder.path().join("keyring.key"), &Entropy::System).unwrap();
+    let keyring = Arc::new(
+        LocalKeyring::open(
+            &folder.path().join("keys.db"),
+            &wrapping,
+            Entropy::System,
+            event_log::keyring::IfMissing::Make,
+        )
+        .unwrap(),
+    );
     KurrentLog::prepare(address)?.open(folder.path(), keyring).await.map(Arc::new)
 }
 
-/// Has the client of the store in KurrentDB put the process's TLS provider there, before other clients
-/// do: it panics when it finds one.
+/// Has the client of the store in KurrentDB put the process's TLS provider there, before other
+/// clients do: it panics when it finds one.
 ///
 /// # Panics
 /// When it is too late.

@@ -1,5 +1,5 @@
-//! Requests for approval: of one exact command, which is tried first. What would be refused when it is
-//! sent is refused before anybody is asked to approve it.
+//! Requests for approval: of one exact command, which is tried first. What would be refused when it
+//! is sent is refused before anybody is asked to approve it.
 
 use domain::approvals::{Requested, Said};
 use domain::ids::EventId;
@@ -17,13 +17,20 @@ use crate::root::{Boundary, Changes, Context, Decide as _};
 fn parse(command: &IntendedCommand) -> Result<AnyCommand, Refusal> {
     let data = command.data.clear().cloned().unwrap_or_default();
     let raw = serde_json::value::to_raw_value(&data).unwrap_or_default();
-    let sendable = |_| Refusal::OutOfRange { field: "command", rule: "one that could be sent as it is" };
+    let sendable =
+        |_| Refusal::OutOfRange { field: "command", rule: "one that could be sent as it is" };
     AnyCommand::parse(command.r#type.as_str(), &raw).map_err(sendable)
 }
 
 /// What the command would find if it were sent now.
 fn sent(command: &AnyCommand, intended: &IntendedCommand, ctx: &Context) -> Context {
-    Context { target: intended.id, command: command.command_type(), approval: None, presented: None, ..ctx.clone() }
+    Context {
+        target: intended.id,
+        command: command.command_type(),
+        approval: None,
+        presented: None,
+        ..ctx.clone()
+    }
 }
 
 /// What the request reads: the approval policy, and what its command would read.
@@ -58,17 +65,23 @@ pub(super) fn request(c: &Request, ctx: &Context, seen: &Boundary) -> Result<Req
         return Err(Refusal::WrongId { what: fixed.kind.as_str(), expected });
     }
     approval_check::business_allows(&command, &ctx_sent, seen)?;
-    let asked = approval_check::asked(&command, &ctx_sent, seen)?.ok_or(Refusal::NoApprovalNeeded)?;
+    let asked =
+        approval_check::asked(&command, &ctx_sent, seen)?.ok_or(Refusal::NoApprovalNeeded)?;
     let changes = command.decide(&ctx_sent, seen)?;
     if changes.is_empty() {
         return Err(Refusal::NothingToApprove);
     }
     let task = command.task(&ctx_sent);
-    // Whom the command is about is known from what it would write, and from its task; what the caller
-    // says comes after that: a preview must not outlive the person that it is about.
+    // Whom the command is about is known from what it would write, and from its task; what the
+    // caller says comes after that: a preview must not outlive the person that it is about.
     let business = ctx.business.as_subject();
-    let of_task = task.and_then(|id| seen.loaded(id)).filter(|t| t.status.is_some()).map(|t| t.subject);
-    let subject = subject_of(&changes, ctx).or(of_task.filter(|s| *s != business)).or(ctx.person_behind).or(c.serves).unwrap_or(business);
+    let of_task =
+        task.and_then(|id| seen.loaded(id)).filter(|t| t.status.is_some()).map(|t| t.subject);
+    let subject = subject_of(&changes, ctx)
+        .or(of_task.filter(|s| *s != business))
+        .or(ctx.person_behind)
+        .or(c.serves)
+        .unwrap_or(business);
     let mut said = Said::default();
     command.say(&mut said);
     let opened = Opened { asked, said, subject, effects: effects(&changes) };
@@ -77,18 +90,27 @@ pub(super) fn request(c: &Request, ctx: &Context, seen: &Boundary) -> Result<Req
 }
 
 /// The event that opens a request which a rule makes by itself, in the append of what it is about.
-pub(crate) fn request_of_a_rule(ctx: &Context, seen: &Boundary, n: u8, command: &IntendedCommand) -> Result<Requested, Refusal> {
+pub(crate) fn request_of_a_rule(
+    ctx: &Context,
+    seen: &Boundary,
+    n: u8,
+    command: &IntendedCommand,
+) -> Result<Requested, Refusal> {
     let parsed = parse(command)?;
-    let asked = approval_check::asked(&parsed, &sent(&parsed, command, ctx), seen)?.ok_or(Refusal::NoApprovalNeeded)?;
+    let asked = approval_check::asked(&parsed, &sent(&parsed, command, ctx), seen)?
+        .ok_or(Refusal::NoApprovalNeeded)?;
     let mut said = Said::default();
     parsed.say(&mut said);
     let effects = "budgets.raised".parse().into_iter().collect();
     open(ctx, seen, n, command, Opened { asked, said, subject: ctx.business.as_subject(), effects })
 }
 
-/// The person that the text of these events is about; `None` when they are about nobody but the business.
+/// The person that the text of these events is about; `None` when they are about nobody but the
+/// business.
 fn subject_of(changes: &Changes, ctx: &Context) -> Option<SubjectId> {
-    let (_, texts) = collect(|| changes.iter().map(|(_, event)| serde_json::to_vec(&event.data())).collect::<Vec<_>>());
+    let (_, texts) = collect(|| {
+        changes.iter().map(|(_, event)| serde_json::to_vec(&event.data())).collect::<Vec<_>>()
+    });
     texts.iter().map(|text| text.subject).find(|subject| *subject != ctx.business.as_subject())
 }
 
@@ -104,7 +126,13 @@ struct Opened {
     effects: Vec<Name>,
 }
 
-fn open(ctx: &Context, seen: &Boundary, n: u8, command: &IntendedCommand, opened: Opened) -> Result<Requested, Refusal> {
+fn open(
+    ctx: &Context,
+    seen: &Boundary,
+    n: u8,
+    command: &IntendedCommand,
+    opened: Opened,
+) -> Result<Requested, Refusal> {
     let Opened { asked: Asked { rule, built_in }, said, subject, effects } = opened;
     if rule.quorum == 0 {
         return Err(Refusal::Forbidden { rule: rule.name.to_string() });
@@ -112,7 +140,8 @@ fn open(ctx: &Context, seen: &Boundary, n: u8, command: &IntendedCommand, opened
     let version = seen.get(ctx.business.approval_policy())?.version;
     let data: Value = command.data.clear().cloned().unwrap_or_default();
     let expires_at = ctx.now.plus_seconds(u64::from(rule.expires_after_seconds));
-    let intended = intended(ctx.business, command.r#type.as_str(), command.id, &data, version, expires_at);
+    let intended =
+        intended(ctx.business, command.r#type.as_str(), command.id, &data, version, expires_at);
     Ok(Requested {
         command_type: command.r#type.clone(),
         target: command.id,

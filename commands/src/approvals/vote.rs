@@ -26,7 +26,11 @@ fn alone(approval: &Approval, right: PrincipalId, ctx: &Context) -> Result<bool,
     if !own || !(approval.separation_of_duties || approval.built_in) {
         return Ok(false);
     }
-    let others = ctx.people.second_humans(ctx.business, ctx.now).into_iter().any(|person| person != voter && !made(person));
+    let others = ctx
+        .people
+        .second_humans(ctx.business, ctx.now)
+        .into_iter()
+        .any(|person| person != voter && !made(person));
     if !approval.built_in || others || right != voter {
         return Err(Refusal::OwnRequest);
     }
@@ -42,7 +46,8 @@ fn may_vote(c: &Vote, approval: &Approval, ctx: &Context) -> Result<(), Refusal>
                 Some(until) => !ctx.has_come(*until)?,
                 None => false,
             };
-            let human = ctx.people.principal(from).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
+            let human =
+                ctx.people.principal(from).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
             delegated && human && ctx.people.has_role(from, ctx.business, &approval.roles)
         }
         None => is_approver(approval, ctx),
@@ -50,7 +55,12 @@ fn may_vote(c: &Vote, approval: &Approval, ctx: &Context) -> Result<(), Refusal>
     if allowed { Ok(()) } else { Err(not_an_approver(approval)) }
 }
 
-pub(super) fn vote(c: &Vote, approval: &Approval, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+pub(super) fn vote(
+    c: &Vote,
+    approval: &Approval,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<Changes, Refusal> {
     let (id, voter) = (ApprovalId(ctx.target), ctx.actor.principal);
     let right = c.delegated_by.unwrap_or(voter);
     if approval.votes.get(&right).is_some_and(|v| v.choice == c.choice && v.voter == voter) {
@@ -66,18 +76,33 @@ pub(super) fn vote(c: &Vote, approval: &Approval, ctx: &Context, seen: &Boundary
         return Err(Refusal::VotedAlready);
     }
     let comment = c.comment.clone().map(|t| t.about(approval.subject));
-    let mut events: Vec<Event> = vec![Voted { voter, delegated_by: c.delegated_by, choice: c.choice, comment, subject: approval.subject }.into()];
+    let mut events: Vec<Event> = vec![
+        Voted {
+            voter,
+            delegated_by: c.delegated_by,
+            choice: c.choice,
+            comment,
+            subject: approval.subject,
+        }
+        .into(),
+    ];
     let yes = u8::try_from(approval.approvals() + 1).unwrap_or(u8::MAX);
     match c.choice {
         Choice::Reject => events.push(Rejected { by: voter }.into()),
-        Choice::Approve if yes >= approval.quorum => events.push(Granted { votes: yes, alone }.into()),
+        Choice::Approve if yes >= approval.quorum => {
+            events.push(Granted { votes: yes, alone }.into())
+        }
         Choice::Approve => {}
     }
-    let mut changes: Changes = events.into_iter().map(|event| (AggregateRef::from(id), event)).collect();
+    let mut changes: Changes =
+        events.into_iter().map(|event| (AggregateRef::from(id), event)).collect();
     if let Some(task) = approval.task {
         let state = seen.get(task)?;
         if !state.human_involved && state.status.is_some_and(domain::tasks::Status::is_open) {
-            changes.push((task.into(), HumanIntervened { how: Intervention::Vote, approval: Some(id) }.into()));
+            changes.push((
+                task.into(),
+                HumanIntervened { how: Intervention::Vote, approval: Some(id) }.into(),
+            ));
         }
     }
     Ok(changes)

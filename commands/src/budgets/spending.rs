@@ -31,7 +31,12 @@ pub(crate) struct Spending {
 impl Spending {
     /// The teams follow from the agent and the task, as far as these are loaded; who holds the task
     /// is the agent where none is named.
-    pub(crate) fn of(seen: &Boundary, agent: Option<AgentId>, task: Option<TaskId>, connector: Option<Name>) -> Self {
+    pub(crate) fn of(
+        seen: &Boundary,
+        agent: Option<AgentId>,
+        task: Option<TaskId>,
+        connector: Option<Name>,
+    ) -> Self {
         let at_task = task.and_then(|id| seen.loaded(id));
         let agent = agent.or(at_task.and_then(|t| t.lease).map(|lease| lease.agent));
         let of_agent = agent.and_then(|id| seen.loaded(id)).and_then(|a| a.team);
@@ -42,8 +47,13 @@ impl Spending {
     /// The budgets of whoever holds the task are asked too, unless the actor is an agent, whose own
     /// credentials say whose spending it is: naming another agent spares nobody's budget.
     pub(crate) fn with_holder(mut self, ctx: &Context, seen: &Boundary) -> Self {
-        let held = self.task.and_then(|id| seen.loaded(id)).and_then(|task| task.lease).map(|lease| lease.agent);
-        self.holder = held.filter(|holder| ctx.own_agent().is_none() && Some(*holder) != self.agent);
+        let held = self
+            .task
+            .and_then(|id| seen.loaded(id))
+            .and_then(|task| task.lease)
+            .map(|lease| lease.agent);
+        self.holder =
+            held.filter(|holder| ctx.own_agent().is_none() && Some(*holder) != self.agent);
         self.teams.extend(self.holder.and_then(|id| seen.loaded(id)).and_then(|agent| agent.team));
         self
     }
@@ -55,7 +65,10 @@ impl Spending {
         scopes.extend(self.agent.into_iter().chain(self.holder).map(Scope::Agent));
         scopes.extend(self.task.map(Scope::Task));
         scopes.extend(self.connector.clone().map(Scope::Connector));
-        scopes.iter().flat_map(|scope| Window::ALL.iter().map(|w| BudgetId::of(business, scope, *w))).collect()
+        scopes
+            .iter()
+            .flat_map(|scope| Window::ALL.iter().map(|w| BudgetId::of(business, scope, *w)))
+            .collect()
     }
 
     /// What must be read to set money aside for it.
@@ -73,7 +86,11 @@ impl Spending {
     }
 
     /// Those of the budgets that are set.
-    fn set<'a>(&self, ctx: &Context, seen: &'a Boundary) -> Result<Vec<(BudgetId, &'a Budget, Money, Window)>, Refusal> {
+    fn set<'a>(
+        &self,
+        ctx: &Context,
+        seen: &'a Boundary,
+    ) -> Result<Vec<(BudgetId, &'a Budget, Money, Window)>, Refusal> {
         let mut set = Vec::new();
         for id in self.budgets(ctx.business) {
             let budget = seen.get(id)?;
@@ -99,20 +116,35 @@ pub(crate) struct Aside {
 }
 
 pub(crate) fn positive(field: &'static str, money: Money) -> Result<(), Refusal> {
-    if money.amount > Amount::ZERO { Ok(()) } else { Err(Refusal::OutOfRange { field, rule: "more than zero" }) }
+    if money.amount > Amount::ZERO {
+        Ok(())
+    } else {
+        Err(Refusal::OutOfRange { field, rule: "more than zero" })
+    }
 }
 
 /// The approval that an overrun of this reservation in this budget would ask for, as the budget
 /// stands: the same for the same overrun, another for the next one.
 fn overrun_approval(reservation: ReservationId, id: BudgetId, budget: &Budget) -> ApprovalId {
-    let used: Vec<String> = budget.used.iter().map(|(period, amount)| format!("{period}={amount}")).collect();
+    let used: Vec<String> =
+        budget.used.iter().map(|(period, amount)| format!("{period}={amount}")).collect();
     ApprovalId(uuid::Uuid::new_v5(&reservation.0, format!("{id} {}", used.join(" ")).as_bytes()))
 }
 
-/// What settling reads: the budgets, the approvals it may open or has opened, and the approval policy.
-pub(crate) fn settle_reads(ctx: &Context, seen: &Boundary, ids: &[BudgetId], reservation: ReservationId) -> Vec<AggregateRef> {
-    let approval = |id: &BudgetId| seen.loaded(*id).map(|budget| overrun_approval(reservation, *id, budget).into());
-    let asked = |id: &BudgetId| seen.loaded(*id).and_then(|budget| budget.raise_asked).map(AggregateRef::from);
+/// What settling reads: the budgets, the approvals it may open or has opened, and the approval
+/// policy.
+pub(crate) fn settle_reads(
+    ctx: &Context,
+    seen: &Boundary,
+    ids: &[BudgetId],
+    reservation: ReservationId,
+) -> Vec<AggregateRef> {
+    let approval = |id: &BudgetId| {
+        seen.loaded(*id).map(|budget| overrun_approval(reservation, *id, budget).into())
+    };
+    let asked = |id: &BudgetId| {
+        seen.loaded(*id).and_then(|budget| budget.raise_asked).map(AggregateRef::from)
+    };
     let each = ids.iter().flat_map(|id| [Some(AggregateRef::from(*id)), approval(id), asked(id)]);
     each.flatten().chain([ctx.business.approval_policy().into()]).collect()
 }
@@ -121,8 +153,11 @@ pub(crate) fn settle_reads(ctx: &Context, seen: &Boundary, ids: &[BudgetId], res
 pub(crate) fn used_up(ctx: &Context, seen: &Boundary, spending: &Spending) -> Result<(), Refusal> {
     for (id, budget, limit, window) in spending.set(ctx, seen)? {
         let period = window.period(ctx.now);
-        let lapsed = budget.reservations.values().filter(|r| r.period == period && r.expires_at.is_some_and(|at| ctx.has_surely_come(at)));
-        let used = lapsed.fold(budget.used_in(&period), |used, r| used.minus(r.amount).unwrap_or(used));
+        let lapsed = budget.reservations.values().filter(|r| {
+            r.period == period && r.expires_at.is_some_and(|at| ctx.has_surely_come(at))
+        });
+        let used =
+            lapsed.fold(budget.used_in(&period), |used, r| used.minus(r.amount).unwrap_or(used));
         if used >= limit.amount {
             return Err(Refusal::BudgetUsedUp { budget: id });
         }
@@ -132,7 +167,13 @@ pub(crate) fn used_up(ctx: &Context, seen: &Boundary, spending: &Spending) -> Re
 
 /// Sets money aside in each of the budgets that is set; in none when it does not fit one. What has
 /// expired there is freed first.
-pub(crate) fn reserve(ctx: &Context, seen: &Boundary, spending: &Spending, aside: &Aside, amount: Money) -> Result<(Vec<BudgetId>, Changes), Refusal> {
+pub(crate) fn reserve(
+    ctx: &Context,
+    seen: &Boundary,
+    spending: &Spending,
+    aside: &Aside,
+    amount: Money,
+) -> Result<(Vec<BudgetId>, Changes), Refusal> {
     positive("amount", amount)?;
     let set = spending.set(ctx, seen)?;
     let budgets: Vec<BudgetId> = set.iter().map(|(id, ..)| *id).collect();
@@ -147,7 +188,10 @@ pub(crate) fn reserve(ctx: &Context, seen: &Boundary, spending: &Spending, aside
         let period = window.period(ctx.now);
         let mut used = budget.used_in(&period);
         // Each is freed in this budget; in its other ones the next reservation there does it.
-        let expired = budget.reservations.iter().filter(|(_, r)| r.expires_at.is_some_and(|at| ctx.has_surely_come(at)));
+        let expired = budget
+            .reservations
+            .iter()
+            .filter(|(_, r)| r.expires_at.is_some_and(|at| ctx.has_surely_come(at)));
         for (reservation, open) in expired.take(EXPIRED_MAX) {
             if open.period == period {
                 used = used.minus(open.amount).unwrap_or(used);
@@ -159,17 +203,31 @@ pub(crate) fn reserve(ctx: &Context, seen: &Boundary, spending: &Spending, aside
             return Err(Refusal::BudgetUsedUp { budget: id });
         }
         if amount.amount > left {
-            return Err(Refusal::BudgetExceeded { budget: id, left: Money { amount: left, ..limit }, wanted: amount });
+            return Err(Refusal::BudgetExceeded {
+                budget: id,
+                left: Money { amount: left, ..limit },
+                wanted: amount,
+            });
         }
         let (reservation, agent, expires_at) = (aside.reservation, aside.agent, aside.expires_at);
-        changes.push((id.into(), Reserved { reservation, amount, period, budgets: budgets.clone(), agent, expires_at }.into()));
+        changes.push((
+            id.into(),
+            Reserved { reservation, amount, period, budgets: budgets.clone(), agent, expires_at }
+                .into(),
+        ));
     }
     Ok((budgets, changes))
 }
 
 /// Closes a reservation with what was spent; beyond what was set aside, an overrun is put on record
 /// and, where the approval policy wants it, approval of a raise is asked for.
-pub(crate) fn settle(ctx: &Context, seen: &Boundary, ids: &[BudgetId], reservation: ReservationId, spent: Money) -> Result<Changes, Refusal> {
+pub(crate) fn settle(
+    ctx: &Context,
+    seen: &Boundary,
+    ids: &[BudgetId],
+    reservation: ReservationId,
+    spent: Money,
+) -> Result<Changes, Refusal> {
     if spent.is_negative() {
         return Err(Refusal::OutOfRange { field: "amount", rule: "zero or more" });
     }
@@ -177,14 +235,23 @@ pub(crate) fn settle(ctx: &Context, seen: &Boundary, ids: &[BudgetId], reservati
     for (n, id) in (1..).zip(ids) {
         let budget = seen.get(*id)?;
         // A reservation that expired may be freed in one of its budgets and still stand in another.
-        let (Some(open), Some(limit)) = (budget.reservations.get(&reservation), budget.limit) else { continue };
+        let (Some(open), Some(limit)) = (budget.reservations.get(&reservation), budget.limit)
+        else {
+            continue;
+        };
         if limit.currency != spent.currency {
             return Err(Refusal::WrongCurrency { budget: limit.currency, given: spent.currency });
         }
         changes.push(((*id).into(), Settled { reservation, amount: spent }.into()));
         if let Some(over) = spent.amount.minus(open.amount).filter(|over| *over > Amount::ZERO) {
             let reserved = Money { amount: open.amount, ..limit };
-            changes.extend(overrun(ctx, seen, n, *id, Overran { reservation, reserved, spent, over })?);
+            changes.extend(overrun(
+                ctx,
+                seen,
+                n,
+                *id,
+                Overran { reservation, reserved, spent, over },
+            )?);
         }
     }
     if changes.is_empty() { Err(Refusal::ReservationUnknown { reservation }) } else { Ok(changes) }
@@ -192,7 +259,12 @@ pub(crate) fn settle(ctx: &Context, seen: &Boundary, ids: &[BudgetId], reservati
 
 /// Counts money that was spent without having been set aside, in every budget that it belongs to:
 /// what fits is as if it had been set aside, what does not is an overrun.
-pub(crate) fn charge(ctx: &Context, seen: &Boundary, spending: &Spending, spent: Money) -> Result<Changes, Refusal> {
+pub(crate) fn charge(
+    ctx: &Context,
+    seen: &Boundary,
+    spending: &Spending,
+    spent: Money,
+) -> Result<Changes, Refusal> {
     if ctx.actor.historic || spent.amount == Amount::ZERO {
         return Ok(Changes::new());
     }
@@ -205,12 +277,33 @@ pub(crate) fn charge(ctx: &Context, seen: &Boundary, spending: &Spending, spent:
             return Err(Refusal::WrongCurrency { budget: limit.currency, given: spent.currency });
         }
         let period = window.period(ctx.now);
-        let left = limit.amount.minus(budget.used_in(&period)).filter(|left| *left > Amount::ZERO).unwrap_or(Amount::ZERO);
+        let left = limit
+            .amount
+            .minus(budget.used_in(&period))
+            .filter(|left| *left > Amount::ZERO)
+            .unwrap_or(Amount::ZERO);
         let amount = Money { amount: spent.amount.min(left), ..limit };
-        changes.push((id.into(), Reserved { reservation, amount, period, budgets: budgets.clone(), agent: spending.agent, expires_at: None }.into()));
+        changes.push((
+            id.into(),
+            Reserved {
+                reservation,
+                amount,
+                period,
+                budgets: budgets.clone(),
+                agent: spending.agent,
+                expires_at: None,
+            }
+            .into(),
+        ));
         changes.push((id.into(), Settled { reservation, amount: spent }.into()));
         if let Some(over) = spent.amount.minus(amount.amount).filter(|over| *over > Amount::ZERO) {
-            changes.extend(overrun(ctx, seen, n, id, Overran { reservation, reserved: amount, spent, over })?);
+            changes.extend(overrun(
+                ctx,
+                seen,
+                n,
+                id,
+                Overran { reservation, reserved: amount, spent, over },
+            )?);
         }
     }
     Ok(changes)
@@ -224,7 +317,13 @@ struct Overran {
     over: Amount,
 }
 
-fn overrun(ctx: &Context, seen: &Boundary, n: u8, id: BudgetId, overran: Overran) -> Result<Changes, Refusal> {
+fn overrun(
+    ctx: &Context,
+    seen: &Boundary,
+    n: u8,
+    id: BudgetId,
+    overran: Overran,
+) -> Result<Changes, Refusal> {
     let Overran { reservation, reserved, spent, over } = overran;
     let by = Money { amount: over, currency: spent.currency };
     let raise = approvals::IntendedCommand {
@@ -237,7 +336,10 @@ fn overrun(ctx: &Context, seen: &Boundary, n: u8, id: BudgetId, overran: Overran
     if let Some(open) = budget.raise_asked {
         let asked = seen.get(open)?;
         if asked.status == Some(ApprovalStatus::Requested) && ctx.now < asked.expires_at {
-            return Ok(vec![(id.into(), Overrun { reservation, reserved, spent, approval: Some(open) }.into())]);
+            return Ok(vec![(
+                id.into(),
+                Overrun { reservation, reserved, spent, approval: Some(open) }.into(),
+            )]);
         }
     }
     let approval = overrun_approval(reservation, id, budget);
@@ -247,13 +349,18 @@ fn overrun(ctx: &Context, seen: &Boundary, n: u8, id: BudgetId, overran: Overran
         Err(other) => return Err(other),
     };
     let asked = request.is_some().then_some(approval);
-    let mut changes: Changes = vec![(id.into(), Overrun { reservation, reserved, spent, approval: asked }.into())];
+    let mut changes: Changes =
+        vec![(id.into(), Overrun { reservation, reserved, spent, approval: asked }.into())];
     changes.extend(request.map(|event| (approval.into(), event.into())));
     Ok(changes)
 }
 
 /// Frees what is set aside; what is not there any more is passed over.
-pub(crate) fn release(seen: &Boundary, ids: &[BudgetId], reservation: ReservationId) -> Result<Changes, Refusal> {
+pub(crate) fn release(
+    seen: &Boundary,
+    ids: &[BudgetId],
+    reservation: ReservationId,
+) -> Result<Changes, Refusal> {
     let mut changes = Changes::new();
     for id in ids {
         if seen.get(*id)?.reservations.contains_key(&reservation) {

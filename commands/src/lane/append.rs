@@ -40,24 +40,41 @@ struct Thread {
 impl Thread {
     fn of(job: &Job, ctx: &Context, seen: &Boundary) -> Self {
         let approval = ctx.approval.and_then(|id| seen.loaded(id)).filter(|a| a.status.is_some());
-        let asked = seen.loaded(ApprovalId(ctx.target)).filter(|a| a.status.is_some()).map(|a| a.correlation);
-        let called = seen.loaded(CallId(ctx.target)).filter(|c| c.status.is_some()).map(|c| c.correlation);
+        let asked = seen
+            .loaded(ApprovalId(ctx.target))
+            .filter(|a| a.status.is_some())
+            .map(|a| a.correlation);
+        let called =
+            seen.loaded(CallId(ctx.target)).filter(|c| c.status.is_some()).map(|c| c.correlation);
         let submission = &job.submission;
         Self {
             causation: approval.and_then(|a| a.granted).or(submission.causation),
-            correlation: approval.map(|a| a.correlation).or(submission.correlation).or(asked).or(called).unwrap_or(job.first_id.0),
+            correlation: approval
+                .map(|a| a.correlation)
+                .or(submission.correlation)
+                .or(asked)
+                .or(called)
+                .unwrap_or(job.first_id.0),
         }
     }
 }
 
 /// Gives each event its version, its id and its envelope.
-fn envelopes(job: &Job, ctx: &Context, seen: &Boundary, changes: Changes) -> Result<Vec<Ready>, CommandError> {
+fn envelopes(
+    job: &Job,
+    ctx: &Context,
+    seen: &Boundary,
+    changes: Changes,
+) -> Result<Vec<Ready>, CommandError> {
     let submission = &job.submission;
     let mut ready: Vec<Ready> = Vec::with_capacity(changes.len());
     let thread = Thread::of(job, ctx, seen);
     for (index, (aggregate, event)) in (0..).zip(changes) {
         let Some((read, _)) = seen.0.get(&aggregate) else {
-            return Err(CommandError::Unavailable(format!("{} decided on {aggregate} without reading it", submission.r#type)));
+            return Err(CommandError::Unavailable(format!(
+                "{} decided on {aggregate} without reading it",
+                submission.r#type
+            )));
         };
         let earlier = ready.iter().filter(|r| r.aggregate == aggregate).count() as u64;
         let version = read + earlier + 1;
@@ -78,14 +95,27 @@ fn envelopes(job: &Job, ctx: &Context, seen: &Boundary, changes: Changes) -> Res
         };
         let name = draft.event.name().to_owned();
         let prepared = draft.prepare().map_err(broken)?;
-        let receipt = ReceiptEvent { event_id: prepared.event_id(), r#type: name, seq: 0, kind: aggregate.kind.to_string(), id: aggregate.id, version };
+        let receipt = ReceiptEvent {
+            event_id: prepared.event_id(),
+            r#type: name,
+            seq: 0,
+            kind: aggregate.kind.to_string(),
+            id: aggregate.id,
+            version,
+        };
         ready.push(Ready { receipt, aggregate, prepared });
     }
     Ok(ready)
 }
 
 /// The events with their envelopes, the first with the digest of the command.
-pub(super) fn ready(job: &Job, ctx: &Context, seen: &Boundary, changes: Changes, entropy: &Entropy) -> Result<Vec<Ready>, CommandError> {
+pub(super) fn ready(
+    job: &Job,
+    ctx: &Context,
+    seen: &Boundary,
+    changes: Changes,
+    entropy: &Entropy,
+) -> Result<Vec<Ready>, CommandError> {
     let mut ready = envelopes(job, ctx, seen, changes)?;
     if let Some(first) = ready.first_mut() {
         let mut key = [0; 32];
@@ -117,17 +147,29 @@ impl Shared {
         entropy: &Entropy,
     ) -> Result<Decision, CommandError> {
         let (keys, epoch) = self.keys(ctx.business, &ready, fences, entropy).await?;
-        let (mut events, mut receipts, mut folded) = (Vec::new(), Vec::new(), Vec::<(AggregateRef, Meta, Event)>::new());
+        let (mut events, mut receipts, mut folded) =
+            (Vec::new(), Vec::new(), Vec::<(AggregateRef, Meta, Event)>::new());
         for Ready { receipt, aggregate, prepared } in ready {
             let bytes = prepared.seal(&keys, entropy).map_err(broken)?;
             // Folded from the bytes: live state is what a replay would give, by construction.
             let (meta, event) = typed(&bytes)?;
             folded.push((aggregate, meta, event));
-            events.push(NewEvent { aggregate, version: receipt.version, event_id: receipt.event_id, bytes });
+            events.push(NewEvent {
+                aggregate,
+                version: receipt.version,
+                event_id: receipt.event_id,
+                bytes,
+            });
             receipts.push(receipt);
         }
-        let read_only = |aggregate: &AggregateRef| !folded.iter().any(|(written, ..)| written == aggregate);
-        let reads = seen.0.iter().filter(|(a, _)| read_only(a)).map(|(a, (version, _))| (*a, *version)).collect();
+        let read_only =
+            |aggregate: &AggregateRef| !folded.iter().any(|(written, ..)| written == aggregate);
+        let reads = seen
+            .0
+            .iter()
+            .filter(|(a, _)| read_only(a))
+            .map(|(a, (version, _))| (*a, *version))
+            .collect();
         let append = Append { business: ctx.business, reads, events, chain: None, keys: epoch };
         append.check_caps()?;
         for (aggregate, meta, event) in &folded {
@@ -136,19 +178,31 @@ impl Shared {
         Ok(Decision::Append(receipts, append))
     }
 
-    /// A key for every subject in the events, in a fixed order, so that the same run makes the same;
-    /// and the epoch of the oldest of them. What is about somebody forgotten is sealed under a key that
-    /// is kept nowhere; the append that forgets the business's own texts is sealed under its next key.
-    async fn keys(&self, business: BusinessId, ready: &[Ready], fences: &Fences, entropy: &Entropy) -> Result<(SubjectKeys, Option<u64>), CommandError> {
+    /// A key for every subject in the events, in a fixed order, so that the same run makes the
+    /// same; and the epoch of the oldest of them. What is about somebody forgotten is sealed under
+    /// a key that is kept nowhere; the append that forgets the business's own texts is sealed under
+    /// its next key.
+    async fn keys(
+        &self,
+        business: BusinessId,
+        ready: &[Ready],
+        fences: &Fences,
+        entropy: &Entropy,
+    ) -> Result<(SubjectKeys, Option<u64>), CommandError> {
         let (mut keys, mut oldest) = (SubjectKeys::new(), None::<u64>);
-        let forgotten = ready.iter().find_map(|r| r.prepared.forgets()).filter(|f| f.subject == business.as_subject());
+        let forgotten = ready
+            .iter()
+            .find_map(|r| r.prepared.forgets())
+            .filter(|f| f.subject == business.as_subject());
         for subject in subjects(ready) {
             if let Some(generation) = fences.get(&subject) {
                 keys.insert(subject, Arc::new(SubjectKey::kept_nowhere(*generation, entropy)?));
                 continue;
             }
             let (key, epoch) = match forgotten.filter(|f| f.subject == subject) {
-                Some(f) => self.keyring.open_generation(business, subject, f.generation + 1).await?,
+                Some(f) => {
+                    self.keyring.open_generation(business, subject, f.generation + 1).await?
+                }
                 None => self.keyring.sealing_key(business, subject).await?,
             };
             keys.insert(subject, key);

@@ -59,12 +59,17 @@ impl Lane {
                         self.again.push_back(job);
                     }
                     Err(e @ (AppendError::Conflict { .. } | AppendError::IdTaken(_))) => {
-                        // Only the first failure after a good state says that another process was here.
+                        // Only the first failure after a good state says that another process was
+                        // here.
                         job.tries += u32::from(current);
                         // Somebody may have taken the id that is this command's own.
                         job.look = true;
                         self.drop_state();
-                        if job.tries >= CONFLICT_TRIES_MAX { job.answer(Err(e.into())) } else { self.again.push_back(job) }
+                        if job.tries >= CONFLICT_TRIES_MAX {
+                            job.answer(Err(e.into()))
+                        } else {
+                            self.again.push_back(job)
+                        }
                     }
                     Err(e) => {
                         self.drop_state();
@@ -77,7 +82,8 @@ impl Lane {
 }
 
 impl Lane {
-    /// Gives an answer that stands; one that rests on what another process has changed is made anew.
+    /// Gives an answer that stands; one that rests on what another process has changed is made
+    /// anew.
     pub(super) fn checked(&mut self, Checked { mut job, result, old }: Checked) {
         match old {
             Ok(false) => job.answer(result),
@@ -87,7 +93,9 @@ impl Lane {
                 self.drop_state();
                 self.again.push_back(job);
             }
-            Ok(true) => job.answer(Err(CommandError::Unavailable("others are changing the same all the time; send it again".to_owned()))),
+            Ok(true) => job.answer(Err(CommandError::Unavailable(
+                "others are changing the same all the time; send it again".to_owned(),
+            ))),
             Err(e) => job.answer(Err(e.into())),
         }
     }

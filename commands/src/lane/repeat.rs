@@ -1,5 +1,5 @@
-//! What a command says against what is stored: the approval that it presents, and an earlier command under
-//! the same key.
+//! What a command says against what is stored: the approval that it presents, and an earlier
+//! command under the same key.
 
 use domain::ids::ApprovalId;
 use domain::personal::ContentDigest;
@@ -15,7 +15,12 @@ use crate::root::Boundary;
 
 impl Shared {
     /// The digest of this command as the approval would have it; `None` when its key is destroyed.
-    pub(super) async fn presented(&self, job: &Job, id: ApprovalId, seen: &Boundary) -> Result<Option<Digest>, CommandError> {
+    pub(super) async fn presented(
+        &self,
+        job: &Job,
+        id: ApprovalId,
+        seen: &Boundary,
+    ) -> Result<Option<Digest>, CommandError> {
         let approval = seen.get(id)?;
         let Some(stored) = &approval.command_digest else { return Ok(None) };
         let Some(key) = self.digest_key(stored).await? else { return Ok(None) };
@@ -41,8 +46,14 @@ impl Shared {
     }
 
     /// The key is known: the first receipt again, when the content is the same.
-    pub(super) async fn repeat(&self, job: &Job, first: &Recorded) -> Result<Receipt, CommandError> {
-        let corrupt = |e: serde_json::Error| CommandError::Unavailable(format!("a stored event can't be read: {e}"));
+    pub(super) async fn repeat(
+        &self,
+        job: &Job,
+        first: &Recorded,
+    ) -> Result<Receipt, CommandError> {
+        let corrupt = |e: serde_json::Error| {
+            CommandError::Unavailable(format!("a stored event can't be read: {e}"))
+        };
         let stored = first.stored().map_err(corrupt)?;
         if let Some(request) = stored.request_digest().map_err(corrupt)?
             && let Some(key) = self.digest_key(&request).await?
@@ -64,9 +75,19 @@ impl Shared {
                 version: stored.version,
             });
             let index = u32::try_from(events.len()).unwrap_or(u32::MAX);
-            let id = event_id(job.submission.business, job.submission.actor.principal, &job.submission.key, index);
+            let id = event_id(
+                job.submission.business,
+                job.submission.actor.principal,
+                &job.submission.key,
+                index,
+            );
             next = self.log.find(job.submission.business, id).await?;
         }
-        Ok(Receipt { business: job.submission.business, events, position: Some(position), repeated: true })
+        Ok(Receipt {
+            business: job.submission.business,
+            events,
+            position: Some(position),
+            repeated: true,
+        })
     }
 }

@@ -14,9 +14,9 @@ use crate::root::{Boundary, Changes, Context};
 /// Events that a command may say it rests on.
 const RESTS_ON_MAX: usize = 100;
 impl Lane {
-    /// The events that were decided, and the subjects among theirs that are forgotten. What is sealed for
-    /// a person rests on their erasure, as it stands: when another server forgets them meanwhile, the
-    /// append conflicts. The business itself is never fenced.
+    /// The events that were decided, and the subjects among theirs that are forgotten. What is
+    /// sealed for a person rests on their erasure, as it stands: when another server forgets them
+    /// meanwhile, the append conflicts. The business itself is never fenced.
     pub(super) async fn fences(
         &mut self,
         job: &Job,
@@ -25,8 +25,12 @@ impl Lane {
         changes: Changes,
         entropy: &Entropy,
     ) -> Result<(Vec<Ready>, Fences), CommandError> {
-        let (mut ready, mut fences) = (append::ready(job, ctx, seen, changes, entropy)?, Fences::new());
-        for subject in append::subjects(&ready).into_iter().filter(|subject| *subject != ctx.business.as_subject()) {
+        let (mut ready, mut fences) =
+            (append::ready(job, ctx, seen, changes, entropy)?, Fences::new());
+        for subject in append::subjects(&ready)
+            .into_iter()
+            .filter(|subject| *subject != ctx.business.as_subject())
+        {
             let id = ErasureId::of(ctx.business, subject);
             if seen.loaded(id).is_none() {
                 let state = self.load(ctx.business, id.into()).await?;
@@ -34,7 +38,9 @@ impl Lane {
             }
             match seen.get(id)?.fenced {
                 0 => {}
-                _ if ctx.command.when_fenced == WhenFenced::Refused => return Err(Refusal::SubjectFenced { subject }.into()),
+                _ if ctx.command.when_fenced == WhenFenced::Refused => {
+                    return Err(Refusal::SubjectFenced { subject }.into());
+                }
                 generation => {
                     fences.insert(subject, generation);
                 }
@@ -51,12 +57,19 @@ impl Lane {
 }
 
 impl Shared {
-    /// The person that one of these events is about: what is known from them is about that person too.
-    pub(super) async fn person_behind(&self, business: BusinessId, events: &[EventId]) -> Result<Option<SubjectId>, CommandError> {
+    /// The person that one of these events is about: what is known from them is about that person
+    /// too.
+    pub(super) async fn person_behind(
+        &self,
+        business: BusinessId,
+        events: &[EventId],
+    ) -> Result<Option<SubjectId>, CommandError> {
         // More of them than may be named are refused by the rule, and not looked up first.
         for id in events.iter().take(RESTS_ON_MAX) {
             let Some(recorded) = self.log.find(business, *id).await? else { continue };
-            let stored = recorded.stored().map_err(|e| CommandError::Unavailable(format!("a stored event can't be read: {e}")))?;
+            let stored = recorded.stored().map_err(|e| {
+                CommandError::Unavailable(format!("a stored event can't be read: {e}"))
+            })?;
             let person = stored.subjects().find(|subject| *subject != business.as_subject());
             if person.is_some() {
                 return Ok(person);

@@ -7,8 +7,8 @@ use super::Lane;
 use crate::command::CommandError;
 
 impl Lane {
-    /// Now, for a decision of a business: no earlier than its newest event that this process knows of, so
-    /// that a clock that is put back puts no event before its cause.
+    /// Now, for a decision of a business: no earlier than its newest event that this process knows
+    /// of, so that a clock that is put back puts no event before its cause.
     pub(super) async fn now(&mut self, business: BusinessId) -> Result<Timestamp, CommandError> {
         let newest = match self.newest.get(&business) {
             Some(newest) => *newest,
@@ -24,8 +24,8 @@ impl Lane {
         *newest = (*newest).max(recorded_at);
     }
 
-    /// Forgets what has not been used for longest. Only while nothing is in flight: what is in flight is
-    /// nowhere but here.
+    /// Forgets what has not been used for longest. Only while nothing is in flight: what is in
+    /// flight is nowhere but here.
     pub(super) fn trim(&mut self) {
         while self.cache.len() > LANE_AGGREGATES_MAX {
             self.cache.pop_lru();

@@ -5,7 +5,8 @@ const CHUNK_CHARS: usize = 1_500;
 /// Characters that a document may have.
 const TEXT_CHARS_MAX: usize = 1_000_000;
 
-/// The chunks of a markdown text; put together they are the text. `None` when it is empty or too long.
+/// The chunks of a markdown text; put together they are the text. `None` when it is empty or too
+/// long.
 pub(super) fn cut(text: &str) -> Option<Vec<&str>> {
     if text.is_empty() || text.chars().count() > TEXT_CHARS_MAX {
         return None;
@@ -14,7 +15,10 @@ pub(super) fn cut(text: &str) -> Option<Vec<&str>> {
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         let long = at - start > CHUNK_CHARS;
-        let cut = at > start && (line.starts_with('#') || (long && line.trim().is_empty()) || at - start > 4 * CHUNK_CHARS);
+        let cut = at > start
+            && (line.starts_with('#')
+                || (long && line.trim().is_empty())
+                || at - start > 4 * CHUNK_CHARS);
         if cut {
             chunks.extend(text.get(start..at));
             start = at;

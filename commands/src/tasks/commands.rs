@@ -320,6 +320,10 @@ pub struct SourceCost {
 
 impl SourceCost {
     pub(super) fn into_source_money(self) -> Result<SourceMoney, ValueError> {
-        Ok(SourceMoney { amount: source_amount(&self.source_text)?, currency: self.currency, source_text: self.source_text })
+        Ok(SourceMoney {
+            amount: source_amount(&self.source_text)?,
+            currency: self.currency,
+            source_text: self.source_text,
+        })
     }
 }

@@ -21,17 +21,27 @@ fn count(list: &[Attribute], depth: usize) -> Result<usize, Refusal> {
     list.iter().try_fold(list.len(), |n, attribute| Ok(n + count(&attribute.children, depth + 1)?))
 }
 
-fn personal(given: Option<&Personal<Vec<Attribute>>>, subject: SubjectId) -> Result<Option<Personal<Vec<Attribute>>>, Refusal> {
+fn personal(
+    given: Option<&Personal<Vec<Attribute>>>,
+    subject: SubjectId,
+) -> Result<Option<Personal<Vec<Attribute>>>, Refusal> {
     let list = given.and_then(|p| p.clear()).filter(|list| !list.is_empty());
     if list.is_some_and(|list| count(list, 1).map_or(true, |n| n > ATTRIBUTES_MAX)) {
-        return Err(Refusal::OutOfRange { field: "attributes", rule: "at most 2000, nested at most 16 deep" });
+        return Err(Refusal::OutOfRange {
+            field: "attributes",
+            rule: "at most 2000, nested at most 16 deep",
+        });
     }
     Ok(list.map(|list| Personal::new(subject, list.clone())))
 }
 
 pub(super) fn record_activity(c: &RecordActivity, task: &Task) -> Decided {
-    let bad = |_| Refusal::OutOfRange { field: "customer_cost", rule: "a decimal number of zero or more" };
-    let customer_cost = c.customer_cost.clone().map(SourceCost::into_source_money).transpose().map_err(bad)?;
+    let bad = |_| Refusal::OutOfRange {
+        field: "customer_cost",
+        rule: "a decimal number of zero or more",
+    };
+    let customer_cost =
+        c.customer_cost.clone().map(SourceCost::into_source_money).transpose().map_err(bad)?;
     let listed = c.attributes.as_ref().and_then(|p| p.clear()).map_or(&[][..], Vec::as_slice);
     Ok(vec![
         ActivityRecorded {
@@ -53,7 +63,11 @@ pub(super) fn record_activity(c: &RecordActivity, task: &Task) -> Decided {
 
 pub(super) fn open(c: &OpenHistory, ctx: &Context) -> Changes {
     let subject = ctx.business.as_subject();
-    let opened = HistoryOpened { format: c.format.clone(), header: c.header.clone().about(subject), subject };
+    let opened = HistoryOpened {
+        format: c.format.clone(),
+        header: c.header.clone().about(subject),
+        subject,
+    };
     vec![(HistoryId(ctx.target).into(), opened.into())]
 }
 
@@ -68,5 +82,14 @@ pub(super) fn close(c: &CloseHistory, task: &Task, status: Status) -> Decided {
     }
     let attributes = personal(c.attributes.as_ref(), task.subject)?;
     let subject = attributes.is_some().then_some(task.subject);
-    Ok(vec![HistoryClosed { completed: c.completed, history: c.history, place: c.place, attributes, subject }.into()])
+    Ok(vec![
+        HistoryClosed {
+            completed: c.completed,
+            history: c.history,
+            place: c.place,
+            attributes,
+            subject,
+        }
+        .into(),
+    ])
 }

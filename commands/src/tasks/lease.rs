@@ -12,7 +12,12 @@ use crate::root::{Boundary, Context};
 
 /// The holder's token, or `lease_lost`. A token is a small number that anybody can guess: the actor
 /// must be the holder, or stand for it openly.
-pub(super) fn holds(task: &Task, token: u32, ctx: &Context, seen: &Boundary) -> Result<HeldLease, Refusal> {
+pub(super) fn holds(
+    task: &Task,
+    token: u32,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Result<HeldLease, Refusal> {
     match task.lease {
         Some(lease) if task.fencing_token == token => {
             acting_as(ctx, seen, lease.agent)?;
@@ -22,7 +27,13 @@ pub(super) fn holds(task: &Task, token: u32, ctx: &Context, seen: &Boundary) -> 
     }
 }
 
-pub(super) fn lease(c: &Lease, task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided {
+pub(super) fn lease(
+    c: &Lease,
+    task: &Task,
+    status: Status,
+    ctx: &Context,
+    seen: &Boundary,
+) -> Decided {
     let lease_seconds = c.lease_seconds.unwrap_or(LEASE_SECONDS_DEFAULT);
     if !LEASE_SECONDS.contains(&lease_seconds) {
         return Err(Refusal::OutOfRange { field: "lease_seconds", rule: "120 to 86400" });
@@ -37,9 +48,14 @@ pub(super) fn lease(c: &Lease, task: &Task, status: Status, ctx: &Context, seen:
         (Status::Offered, _) => {}
         // Nobody has to wait for the policy that expires leases: who wants the task may do it too.
         (Status::Leased, Some(held)) if ctx.has_come(held.expires_at)? => {
-            events.push(LeaseExpired { fencing_token: task.fencing_token, expired_at: held.expires_at }.into());
+            events.push(
+                LeaseExpired { fencing_token: task.fencing_token, expired_at: held.expires_at }
+                    .into(),
+            );
         }
-        (Status::Leased, Some(held)) => return Err(Refusal::LeaseHeld { expires_at: held.expires_at }),
+        (Status::Leased, Some(held)) => {
+            return Err(Refusal::LeaseHeld { expires_at: held.expires_at });
+        }
         (
             Status::Planned
             | Status::Leased
@@ -55,7 +71,10 @@ pub(super) fn lease(c: &Lease, task: &Task, status: Status, ctx: &Context, seen:
         }
     }
     let expires_at = ctx.now.plus_seconds(u64::from(lease_seconds));
-    events.push(Leased { agent: c.agent, fencing_token: task.fencing_token + 1, lease_seconds, expires_at }.into());
+    events.push(
+        Leased { agent: c.agent, fencing_token: task.fencing_token + 1, lease_seconds, expires_at }
+            .into(),
+    );
     Ok(events)
 }
 
@@ -75,7 +94,9 @@ pub(super) fn heartbeat(c: &Heartbeat, task: &Task, ctx: &Context, seen: &Bounda
 
 pub(super) fn expire(task: &Task, status: Status, ctx: &Context) -> Decided {
     match task.lease {
-        Some(lease) if ctx.has_come(lease.expires_at)? => Ok(vec![LeaseExpired { fencing_token: task.fencing_token, expired_at: lease.expires_at }.into()]),
+        Some(lease) if ctx.has_come(lease.expires_at)? => Ok(vec![
+            LeaseExpired { fencing_token: task.fencing_token, expired_at: lease.expires_at }.into(),
+        ]),
         Some(lease) => Err(Refusal::LeaseHeld { expires_at: lease.expires_at }),
         None if status == Status::Offered => Ok(Vec::new()),
         None => Err(wrong(status, "leased")),
@@ -86,9 +107,17 @@ pub(super) fn expire(task: &Task, status: Status, ctx: &Context) -> Decided {
 fn leases_left(id: AgentId, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
     let mut still = 0;
     for task in ctx.leases.iter().filter(|task| **task != TaskId(ctx.target)) {
-        still += usize::from(seen.get(*task)?.lease.is_some_and(|l| l.agent == id && !ctx.has_surely_come(l.expires_at)));
+        still += usize::from(
+            seen.get(*task)?
+                .lease
+                .is_some_and(|l| l.agent == id && !ctx.has_surely_come(l.expires_at)),
+        );
     }
-    if still >= usize::from(seen.get(id)?.concurrency) { Err(Refusal::TooManyLeases { agent: id, held: still }) } else { Ok(()) }
+    if still >= usize::from(seen.get(id)?.concurrency) {
+        Err(Refusal::TooManyLeases { agent: id, held: still })
+    } else {
+        Ok(())
+    }
 }
 
 impl Lease {

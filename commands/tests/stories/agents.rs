@@ -9,7 +9,8 @@ use crate::story::{Story, actor, agent_of, id};
 
 pub(crate) fn enrol(role: &str, principal: u128) -> serde_json::Value {
     json!({
-        "name": role, "team": "sales", "role": role, "runtime": {"model": "m"}, "principal": id(principal),
+        "name": role, "team": "sales", "role": role, "runtime": {"model": "m"},
+        "principal": id(principal),
         "permissions": {"tools": ["search"], "connectors": ["crm"], "data_classes": ["restricted"]},
     })
 }
@@ -21,7 +22,10 @@ fn agent() -> Uuid {
 #[test]
 fn an_agent_is_enrolled_once_and_says_what_it_runs_on() {
     let story = Story::new();
-    assert_eq!(story.when("agents.enrol", agent(), enrol("producer", 50)), Ok(vec!["agents.enrolled"]));
+    assert_eq!(
+        story.when("agents.enrol", agent(), enrol("producer", 50)),
+        Ok(vec!["agents.enrolled"])
+    );
     let story = story.given("agents.enrol", agent(), enrol("producer", 50));
     assert_eq!(story.when("agents.enrol", agent(), enrol("producer", 50)), Err("exists"));
     let mut wrong = enrol("producer", 50);
@@ -46,7 +50,10 @@ fn suspending_twice_is_no_news_and_a_retired_agent_never_comes_back() {
 fn a_change_that_changes_nothing_is_no_event() {
     let story = Story::new().given("agents.enrol", agent(), enrol("producer", 50));
     assert_eq!(story.when("agents.change", agent(), json!({"concurrency": 1})), Ok(vec![]));
-    assert_eq!(story.when("agents.change", agent(), json!({"concurrency": 2})), Ok(vec!["agents.changed"]));
+    assert_eq!(
+        story.when("agents.change", agent(), json!({"concurrency": 2})),
+        Ok(vec!["agents.changed"])
+    );
 }
 
 #[test]
@@ -79,15 +86,24 @@ fn a_suspended_agent_ends_its_work_and_begins_none_and_a_retired_one_reports_wha
     use serde_json::Value;
     let own = |s: &Story| s.clone().by(actor(50, PrincipalKind::Agent, &[Role::Agent]));
     let plan = json!({"title": "t", "team": "sales"});
-    let call = json!({"connector": "crm", "operation": "search", "class": "read", "agent": agent(), "arguments": {}});
+    let call = json!({"connector": "crm", "operation": "search", "class": "read", "agent": agent(),
+        "arguments": {}});
     let (task, other, open_call) = (id(1), id(2), id(3));
-    let story = [task, other].into_iter().fold(Story::new().given("agents.enrol", agent(), enrol("producer", 50)), |s, t| {
-        s.given("tasks.plan", t, plan.clone()).given("tasks.offer", t, json!({}))
-    });
+    let story = [task, other]
+        .into_iter()
+        .fold(Story::new().given("agents.enrol", agent(), enrol("producer", 50)), |s, t| {
+            s.given("tasks.plan", t, plan.clone()).given("tasks.offer", t, json!({}))
+        });
     let mut wider = enrol("producer", 50)["permissions"].clone();
     wider["tools"] = json!(["search", "report:revenue"]);
-    let story = story.given("agents.change", agent(), json!({"permissions": wider, "concurrency": 5})).given("tasks.lease", task, json!({"agent": agent()}));
-    let story = own(&story).given("integrations.intend_call", open_call, call.clone()).by(actor(1, PrincipalKind::Human, &[Role::Owner]));
+    let story = story
+        .given("agents.change", agent(), json!({"permissions": wider, "concurrency": 5}))
+        .given("tasks.lease", task, json!({"agent": agent()}));
+    let story = own(&story).given("integrations.intend_call", open_call, call.clone()).by(actor(
+        1,
+        PrincipalKind::Human,
+        &[Role::Owner],
+    ));
     let suspended = own(&story.clone().given("agents.suspend", agent(), json!({})));
     let retired = own(&story.given("agents.retire", agent(), json!({})));
     let token = |more: Value| {
@@ -105,12 +121,24 @@ fn a_suspended_agent_ends_its_work_and_begins_none_and_a_retired_one_reports_wha
         ("tasks.lease", other, json!({"agent": agent()}), false, false),
         ("tasks.plan", id(9), plan.clone(), false, false),
         ("decisions.record", id(9), json!({"agent": agent(), "choice": "x"}), false, false),
-        ("metrics.report", id(9), json!({"measure": "revenue", "value": "1", "unit": "EUR"}), false, false),
+        (
+            "metrics.report",
+            id(9),
+            json!({"measure": "revenue", "value": "1", "unit": "EUR"}),
+            false,
+            false,
+        ),
         ("integrations.intend_call", id(9), call, false, false),
     ] {
-        for (story, allowed, state) in [(&suspended, when_suspended, "suspended"), (&retired, when_retired, "retired")] {
+        for (story, allowed, state) in
+            [(&suspended, when_suspended, "suspended"), (&retired, when_retired, "retired")]
+        {
             let outcome = story.when(command, target, data.clone());
-            assert_eq!(outcome.clone().err() != Some("agent_inactive"), allowed, "{command} while {state}: {outcome:?}");
+            assert_eq!(
+                outcome.clone().err() != Some("agent_inactive"),
+                allowed,
+                "{command} while {state}: {outcome:?}"
+            );
             assert!(!allowed || outcome.is_ok(), "{command} while {state}: {outcome:?}");
         }
     }
@@ -121,19 +149,35 @@ fn an_agent_holds_no_more_tasks_than_it_was_enrolled_for() {
     let mut data = enrol("producer", 50);
     data["concurrency"] = json!(2);
     let story = (1..=4).fold(Story::new().given("agents.enrol", agent(), data), |s, n| {
-        s.given("tasks.plan", id(n), json!({"title": "t", "team": "sales"})).given("tasks.offer", id(n), json!({}))
+        s.given("tasks.plan", id(n), json!({"title": "t", "team": "sales"})).given(
+            "tasks.offer",
+            id(n),
+            json!({}),
+        )
     });
-    let lease = |s: &Story, n| s.when("tasks.lease", id(n), json!({"agent": agent(), "lease_seconds": 120}));
-    let story = [1, 2].into_iter().fold(story, |s, n| s.given("tasks.lease", id(n), json!({"agent": agent(), "lease_seconds": 120})));
+    let lease = |s: &Story, n| {
+        s.when("tasks.lease", id(n), json!({"agent": agent(), "lease_seconds": 120}))
+    };
+    let story = [1, 2].into_iter().fold(story, |s, n| {
+        s.given("tasks.lease", id(n), json!({"agent": agent(), "lease_seconds": 120}))
+    });
     assert_eq!(lease(&story, 3), Err("too_many_leases"));
     let released = story.clone().given("tasks.release", id(1), json!({"fencing_token": 1}));
     assert_eq!(lease(&released, 3), Ok(vec!["tasks.leased"]));
-    assert_eq!(lease(&story.later(121), 3), Ok(vec!["tasks.leased"]), "what has expired is not held");
+    assert_eq!(
+        lease(&story.later(121), 3),
+        Ok(vec!["tasks.leased"]),
+        "what has expired is not held"
+    );
 }
 
 #[test]
 fn an_agent_reports_the_figures_it_may_and_only_of_now() {
-    let story = Story::new().given("agents.enrol", agent(), enrol("producer", 50)).by(actor(50, PrincipalKind::Agent, &[Role::Agent]));
+    let story = Story::new().given("agents.enrol", agent(), enrol("producer", 50)).by(actor(
+        50,
+        PrincipalKind::Agent,
+        &[Role::Agent],
+    ));
     let revenue = json!({"measure": "revenue", "value": "1000000", "unit": "EUR"});
     assert_eq!(story.when("metrics.report", id(1), revenue), Err("measure_not_allowed"));
 }

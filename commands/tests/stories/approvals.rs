@@ -12,7 +12,9 @@ fn launch() -> Value {
 
 /// A business that could be launched.
 fn built() -> Story {
-    ["planning", "approved", "building"].into_iter().fold(Story::new(), |s, to| s.given("businesses.advance", BUSINESS.0, json!({"to": to})))
+    ["planning", "approved", "building"]
+        .into_iter()
+        .fold(Story::new(), |s, to| s.given("businesses.advance", BUSINESS.0, json!({"to": to})))
 }
 
 fn requested() -> Story {
@@ -28,44 +30,73 @@ fn vote(story: &Story, n: u128, choice: &str) -> crate::story::Outcome {
 }
 
 fn two_votes_policy() -> Value {
-    json!({"rules": [{"name": "two", "when": {"command_types": ["businesses.advance"]}, "quorum": 2, "roles": ["approver"],
+    json!({"rules": [{"name": "two", "when": {"command_types": ["businesses.advance"]},
+        "quorum": 2, "roles": ["approver"],
         "separation_of_duties": true, "expires_after_seconds": 3600, "escalate_to": ["owner"]}]})
 }
 
 #[test]
 fn approval_is_asked_for_what_a_rule_wants_and_for_nothing_else() {
-    assert_eq!(built().when("approvals.request", id(1), json!({"command": launch()})), Ok(vec!["approvals.requested"]));
-    assert_eq!(Story::new().when("approvals.request", id(1), json!({"command": launch()})), Err("phase_order"), "what would be refused needs no approval");
+    assert_eq!(
+        built().when("approvals.request", id(1), json!({"command": launch()})),
+        Ok(vec!["approvals.requested"])
+    );
+    assert_eq!(
+        Story::new().when("approvals.request", id(1), json!({"command": launch()})),
+        Err("phase_order"),
+        "what would be refused needs no approval"
+    );
     let harmless = json!({"type": "tasks.plan", "id": id(5), "data": {"title": "x", "team": "hr"}});
-    assert_eq!(Story::new().when("approvals.request", id(1), json!({"command": harmless})), Err("no_approval_needed"));
-    let forbid = json!({"rules": [{"name": "never", "when": {"command_types": ["businesses.advance"]}, "quorum": 0, "roles": [],
+    assert_eq!(
+        Story::new().when("approvals.request", id(1), json!({"command": harmless})),
+        Err("no_approval_needed")
+    );
+    let forbid = json!({"rules": [{"name": "never",
+        "when": {"command_types": ["businesses.advance"]}, "quorum": 0, "roles": [],
         "separation_of_duties": false, "expires_after_seconds": 60, "escalate_to": []}]});
     let story = built().given("approvals.define_policy", BUSINESS.0, forbid);
-    assert_eq!(story.when("approvals.request", id(1), json!({"command": launch()})), Err("forbidden_by_approval_policy"));
+    assert_eq!(
+        story.when("approvals.request", id(1), json!({"command": launch()})),
+        Err("forbidden_by_approval_policy")
+    );
 }
 
 #[test]
 fn who_asked_does_not_vote_and_only_approvers_do() {
     let story = requested();
-    assert_eq!(story.when("approvals.vote", id(1), json!({"choice": "approve"})), Err("own_request"));
+    assert_eq!(
+        story.when("approvals.vote", id(1), json!({"choice": "approve"})),
+        Err("own_request")
+    );
     assert_eq!(vote(&story, 2, "approve"), Ok(vec!["approvals.voted", "approvals.granted"]));
     assert_eq!(vote(&story, 2, "reject"), Ok(vec!["approvals.voted", "approvals.rejected"]));
     let member = story.clone().by(actor(3, PrincipalKind::Human, &[Role::Member]));
-    assert_eq!(member.when("approvals.vote", id(1), json!({"choice": "approve"})), Err("not_an_approver"));
+    assert_eq!(
+        member.when("approvals.vote", id(1), json!({"choice": "approve"})),
+        Err("not_an_approver")
+    );
     let machine = story.by(actor(4, PrincipalKind::Service, &[Role::Approver]));
-    assert_eq!(machine.when("approvals.vote", id(1), json!({"choice": "approve"})), Err("human_only"));
+    assert_eq!(
+        machine.when("approvals.vote", id(1), json!({"choice": "approve"})),
+        Err("human_only")
+    );
 }
 
 #[test]
 fn a_granted_approval_cannot_be_denied() {
-    let granted = requested().by(approver(2)).given("approvals.vote", id(1), json!({"choice": "approve"}));
+    let granted =
+        requested().by(approver(2)).given("approvals.vote", id(1), json!({"choice": "approve"}));
     assert_eq!(vote(&granted, 3, "reject"), Err("wrong_status"));
     assert_eq!(vote(&granted, 2, "approve"), Ok(vec![]), "the same vote again is no news");
 }
 
 #[test]
 fn a_quorum_counts_persons_and_a_vote_cannot_be_changed() {
-    let story = built().given("approvals.define_policy", BUSINESS.0, two_votes_policy()).given("approvals.request", id(1), json!({"command": launch()}));
+    let story = built().given("approvals.define_policy", BUSINESS.0, two_votes_policy()).given(
+        "approvals.request",
+        id(1),
+        json!({"command": launch()}),
+    );
     let one = story.by(approver(2)).given("approvals.vote", id(1), json!({"choice": "approve"}));
     assert_eq!(vote(&one, 2, "reject"), Err("voted_already"));
     assert_eq!(vote(&one, 3, "approve"), Ok(vec!["approvals.voted", "approvals.granted"]));
@@ -76,16 +107,30 @@ fn a_right_to_vote_is_delegated_for_a_time_and_taken_back() {
     let mut story = requested().by(approver(2));
     story.know(&actor(3, PrincipalKind::Human, &[Role::Member]));
     let until = json!({"to": id(3), "until": "2026-11-22T13:00:00Z"});
-    assert_eq!(story.when("approvals.delegate", id(1), json!({"to": id(3), "until": "2026-11-22T11:00:00Z"})), Err("out_of_range"));
+    assert_eq!(
+        story.when(
+            "approvals.delegate",
+            id(1),
+            json!({"to": id(3), "until": "2026-11-22T11:00:00Z"})
+        ),
+        Err("out_of_range")
+    );
     let delegated = story.given("approvals.delegate", id(1), until);
     let by_delegate = |s: &Story| {
-        s.clone().by(actor(3, PrincipalKind::Human, &[Role::Member])).when("approvals.vote", id(1), json!({"choice": "approve", "delegated_by": id(2)}))
+        s.clone().by(actor(3, PrincipalKind::Human, &[Role::Member])).when(
+            "approvals.vote",
+            id(1),
+            json!({"choice": "approve", "delegated_by": id(2)}),
+        )
     };
     assert_eq!(by_delegate(&delegated), Ok(vec!["approvals.voted", "approvals.granted"]));
     assert_eq!(by_delegate(&delegated.clone().later(3_600)), Err("not_an_approver"));
     let revoked = delegated.given("approvals.revoke_delegation", id(1), json!({"to": id(3)}));
     assert_eq!(by_delegate(&revoked), Err("not_an_approver"));
-    assert_eq!(revoked.when("approvals.revoke_delegation", id(1), json!({"to": id(3)})), Ok(vec![]));
+    assert_eq!(
+        revoked.when("approvals.revoke_delegation", id(1), json!({"to": id(3)})),
+        Ok(vec![])
+    );
 }
 
 #[test]
@@ -99,54 +144,106 @@ fn time_never_approves() {
 
 #[test]
 fn escalation_lets_others_vote_and_only_the_requester_withdraws() {
-    let story = built().given("approvals.define_policy", BUSINESS.0, two_votes_policy()).given("approvals.request", id(1), json!({"command": launch()}));
-    let owner = |s: &Story| s.clone().by(actor(9, PrincipalKind::Human, &[Role::Owner])).when("approvals.vote", id(1), json!({"choice": "approve"}));
+    let story = built().given("approvals.define_policy", BUSINESS.0, two_votes_policy()).given(
+        "approvals.request",
+        id(1),
+        json!({"command": launch()}),
+    );
+    let owner = |s: &Story| {
+        s.clone().by(actor(9, PrincipalKind::Human, &[Role::Owner])).when(
+            "approvals.vote",
+            id(1),
+            json!({"choice": "approve"}),
+        )
+    };
     assert_eq!(owner(&story), Err("not_an_approver"));
     let escalated = story.given("approvals.escalate", id(1), json!({}));
     assert_eq!(owner(&escalated), Ok(vec!["approvals.voted"]));
     assert_eq!(escalated.when("approvals.escalate", id(1), json!({})), Ok(vec![]));
-    assert_eq!(escalated.clone().by(approver(2)).when("approvals.withdraw", id(1), json!({})), Err("not_the_requester"));
+    assert_eq!(
+        escalated.clone().by(approver(2)).when("approvals.withdraw", id(1), json!({})),
+        Err("not_the_requester")
+    );
     let withdrawn = escalated.given("approvals.withdraw", id(1), json!({}));
     assert_eq!(withdrawn.when("approvals.withdraw", id(1), json!({})), Ok(vec![]));
     assert_eq!(vote(&withdrawn, 2, "approve"), Err("wrong_status"));
-    assert_eq!(withdrawn.when("approvals.comment", id(1), json!({"comment": "pity"})), Ok(vec!["approvals.commented"]));
+    assert_eq!(
+        withdrawn.when("approvals.comment", id(1), json!({"comment": "pity"})),
+        Ok(vec!["approvals.commented"])
+    );
 }
 
 #[test]
 fn an_approval_policy_is_sound_or_refused() {
     let mut unsound = two_votes_policy();
     unsound["rules"][0]["roles"] = json!([]);
-    assert_eq!(Story::new().when("approvals.define_policy", BUSINESS.0, unsound), Err("rule_faulty"));
+    assert_eq!(
+        Story::new().when("approvals.define_policy", BUSINESS.0, unsound),
+        Err("rule_faulty")
+    );
     let story = Story::new().given("approvals.define_policy", BUSINESS.0, two_votes_policy());
     assert_eq!(story.when("approvals.define_policy", BUSINESS.0, two_votes_policy()), Ok(vec![]));
 }
 
 #[test]
 fn nobody_counts_twice_whatever_rights_they_were_given() {
-    let three = json!({"rules": [{"name": "three", "when": {"command_types": ["businesses.advance"]}, "quorum": 3, "roles": ["approver"],
+    let three = json!({"rules": [{"name": "three",
+        "when": {"command_types": ["businesses.advance"]}, "quorum": 3, "roles": ["approver"],
         "separation_of_duties": true, "expires_after_seconds": 3600, "escalate_to": []}]});
-    let story = built().given("approvals.define_policy", BUSINESS.0, three).given("approvals.request", id(1), json!({"command": launch()}));
+    let story = built().given("approvals.define_policy", BUSINESS.0, three).given(
+        "approvals.request",
+        id(1),
+        json!({"command": launch()}),
+    );
     let until = |to: u128| json!({"to": id(to), "until": "2026-11-22T12:30:00Z"});
     // 2 and 3 each let the other vote, and 4 lets 2.
     let mut story = story.by(approver(4)).by(approver(3)).by(approver(2));
-    story = story.given("approvals.delegate", id(1), until(3)).by(approver(3)).given("approvals.delegate", id(1), until(2));
-    story = story.by(approver(4)).given("approvals.delegate", id(1), until(2)).by(approver(2)).given("approvals.vote", id(1), json!({"choice": "approve"}));
+    story = story.given("approvals.delegate", id(1), until(3)).by(approver(3)).given(
+        "approvals.delegate",
+        id(1),
+        until(2),
+    );
+    story = story
+        .by(approver(4))
+        .given("approvals.delegate", id(1), until(2))
+        .by(approver(2))
+        .given("approvals.vote", id(1), json!({"choice": "approve"}));
     let by = |s: &Story, n: u128, right: Option<u128>| {
-        s.clone().by(approver(n)).when("approvals.vote", id(1), json!({"choice": "approve", "delegated_by": right.map(id)}))
+        s.clone().by(approver(n)).when(
+            "approvals.vote",
+            id(1),
+            json!({"choice": "approve", "delegated_by": right.map(id)}),
+        )
     };
-    assert_eq!(by(&story, 2, Some(4)), Err("voted_already"), "2 voted, and fills no second place with the right of 4");
+    assert_eq!(
+        by(&story, 2, Some(4)),
+        Err("voted_already"),
+        "2 voted, and fills no second place with the right of 4"
+    );
     assert_eq!(by(&story, 3, Some(2)), Err("voted_already"), "the right of 2 is used");
     let story = story.by(approver(3)).given("approvals.vote", id(1), json!({"choice": "approve"}));
-    assert_eq!(by(&story, 4, None), Ok(vec!["approvals.voted", "approvals.granted"]), "the third person");
+    assert_eq!(
+        by(&story, 4, None),
+        Ok(vec!["approvals.voted", "approvals.granted"]),
+        "the third person"
+    );
 }
 
 #[test]
 fn a_delegation_dies_with_the_right_that_was_delegated() {
     let mut story = requested().by(approver(2));
     story.know(&actor(3, PrincipalKind::Human, &[Role::Member]));
-    let story = story.given("approvals.delegate", id(1), json!({"to": id(3), "until": "2026-11-22T13:00:00Z"}));
+    let story = story.given(
+        "approvals.delegate",
+        id(1),
+        json!({"to": id(3), "until": "2026-11-22T13:00:00Z"}),
+    );
     let vote = |s: &Story| {
-        s.clone().by(actor(3, PrincipalKind::Human, &[Role::Member])).when("approvals.vote", id(1), json!({"choice": "approve", "delegated_by": id(2)}))
+        s.clone().by(actor(3, PrincipalKind::Human, &[Role::Member])).when(
+            "approvals.vote",
+            id(1),
+            json!({"choice": "approve", "delegated_by": id(2)}),
+        )
     };
     assert!(vote(&story).is_ok());
     assert_eq!(vote(&story.without(2, Role::Approver)), Err("not_an_approver"));
@@ -157,16 +254,29 @@ fn what_could_be_said_and_is_not_counts_as_the_highest_and_what_is_never_carried
     use domain::approvals::{ApprovalInputs, Carries, Matcher, Said};
     let million = serde_json::from_value(json!({"amount": "1000000", "currency": "EUR"})).unwrap();
     let large = Matcher { amount_at_least: Some(million), ..Matcher::default() };
-    let risky = Matcher { risk_at_least: Some(domain::values::RiskTier::Critical), ..Matcher::default() };
-    let inputs = |carries: &'static [Carries], said: Said| ApprovalInputs { command_type: "x.y", carries, actor_kind: PrincipalKind::Human, said };
+    let risky =
+        Matcher { risk_at_least: Some(domain::values::RiskTier::Critical), ..Matcher::default() };
+    let inputs = |carries: &'static [Carries], said: Said| ApprovalInputs {
+        command_type: "x.y",
+        carries,
+        actor_kind: PrincipalKind::Human,
+        said,
+    };
     assert!(large.matches(&inputs(&[Carries::Amount], Said::default())));
     assert!(risky.matches(&inputs(&[Carries::Risk], Said::default())));
     assert!(!large.matches(&inputs(&[Carries::Risk], Said::default())));
     assert!(!risky.matches(&inputs(&[Carries::Amount], Said::default())));
-    let agents = Matcher { command_types: vec!["x.y".parse().unwrap()], actor_kinds: vec![PrincipalKind::Agent], ..Matcher::default() };
+    let agents = Matcher {
+        command_types: vec!["x.y".parse().unwrap()],
+        actor_kinds: vec![PrincipalKind::Agent],
+        ..Matcher::default()
+    };
     let said = Said { in_the_name_of_an_agent: true, ..Said::default() };
     let service = |said| ApprovalInputs { actor_kind: PrincipalKind::Service, ..inputs(&[], said) };
-    assert!(agents.matches(&service(said)), "a service that stands for an agent is no way around a rule for agents");
+    assert!(
+        agents.matches(&service(said)),
+        "a service that stands for an agent is no way around a rule for agents"
+    );
     assert!(!agents.matches(&service(Said::default())));
 }
 
@@ -174,20 +284,41 @@ fn what_could_be_said_and_is_not_counts_as_the_highest_and_what_is_never_carried
 fn an_approval_is_not_asked_for_what_would_be_refused_anyway() {
     use crate::story::agent_of;
     let eur = |n: &str| json!({"amount": n, "currency": "EUR"});
-    let budget = domain::ids::BudgetId::of(BUSINESS, &domain::budgets::Scope::Business {}, domain::budgets::Window::Lifetime).0;
+    let budget = domain::ids::BudgetId::of(
+        BUSINESS,
+        &domain::budgets::Scope::Business {},
+        domain::budgets::Window::Lifetime,
+    )
+    .0;
     let limit = json!({"scope": {"business": {}}, "window": "lifetime", "limit": eur("500")});
-    let story = Story::new().given("budgets.set", budget, limit).given("agents.enrol", agent_of(50), crate::agents::enrol("producer", 50));
+    let story = Story::new().given("budgets.set", budget, limit).given(
+        "agents.enrol",
+        agent_of(50),
+        crate::agents::enrol("producer", 50),
+    );
     let pay = |amount: &str, connector: &str| {
-        json!({"command": {"type": "integrations.intend_call", "id": id(5), "data": {"connector": connector, "operation": "search", "class": "spending",
+        json!({"command": {"type": "integrations.intend_call", "id": id(5),
+            "data": {"connector": connector, "operation": "search", "class": "spending",
             "agent": agent_of(50), "arguments": {}, "cost_max": eur(amount)}}})
     };
     assert_eq!(story.when("approvals.request", id(1), pay("10000", "crm")), Err("budget_exceeded"));
-    assert_eq!(story.when("approvals.request", id(1), pay("10", "bank")), Err("connector_not_allowed"));
+    assert_eq!(
+        story.when("approvals.request", id(1), pay("10", "bank")),
+        Err("connector_not_allowed")
+    );
     let asked = story.given("approvals.request", id(1), pay("10", "crm"));
-    let domain::Event::Approvals(domain::approvals::Event::Requested(e)) = asked.last("approvals.requested") else { panic!() };
-    assert_eq!(e.effects.iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["integrations.call_intended", "budgets.reserved"]);
+    let domain::Event::Approvals(domain::approvals::Event::Requested(e)) =
+        asked.last("approvals.requested")
+    else {
+        panic!()
+    };
+    assert_eq!(
+        e.effects.iter().map(|n| n.as_str()).collect::<Vec<_>>(),
+        ["integrations.call_intended", "budgets.reserved"]
+    );
     assert_eq!(e.amount.unwrap().amount.to_string(), "10");
-    let raise = json!({"command": {"type": "budgets.raise", "id": budget, "data": {"by": eur("5")}}});
+    let raise =
+        json!({"command": {"type": "budgets.raise", "id": budget, "data": {"by": eur("5")}}});
     let agent = asked.by(actor(50, PrincipalKind::Agent, &[Role::Agent]));
     assert_eq!(agent.when("approvals.request", id(2), raise), Err("requester_may_not"));
 }
@@ -195,14 +326,27 @@ fn an_approval_is_not_asked_for_what_would_be_refused_anyway() {
 #[test]
 fn a_refused_voter_is_told_whose_vote_counts() {
     let member = requested().by(actor(3, PrincipalKind::Human, &[Role::Member]));
-    let refusal = member.events("approvals.vote", id(1), json!({"choice": "approve"})).unwrap_err().to_string();
+    let refusal = member
+        .events("approvals.vote", id(1), json!({"choice": "approve"}))
+        .unwrap_err()
+        .to_string();
     assert!(refusal.contains("owner, approver"), "{refusal}");
 }
 
 #[test]
 fn a_member_widens_the_circle_when_half_of_the_time_has_gone_and_a_voter_at_once() {
-    let story = built().given("approvals.define_policy", BUSINESS.0, two_votes_policy()).given("approvals.request", id(1), json!({"command": launch()}));
-    let escalates = |story: &Story, n, role| story.clone().by(actor(n, PrincipalKind::Human, &[role])).when("approvals.escalate", id(1), json!({}));
+    let story = built().given("approvals.define_policy", BUSINESS.0, two_votes_policy()).given(
+        "approvals.request",
+        id(1),
+        json!({"command": launch()}),
+    );
+    let escalates = |story: &Story, n, role| {
+        story.clone().by(actor(n, PrincipalKind::Human, &[role])).when(
+            "approvals.escalate",
+            id(1),
+            json!({}),
+        )
+    };
     let half = story.clone().later(1_800);
     assert_eq!(escalates(&story, 2, Role::Approver), Ok(vec!["approvals.escalated"]));
     assert_eq!(escalates(&story, 9, Role::Owner), Ok(vec!["approvals.escalated"]));
@@ -213,25 +357,43 @@ fn a_member_widens_the_circle_when_half_of_the_time_has_gone_and_a_voter_at_once
 #[test]
 fn rules_that_never_apply_are_refused_and_no_built_in_step_is_one() {
     let names = |command: &str| {
-        json!({"rules": [{"name": "r", "when": {"command_types": [command]}, "quorum": 1, "roles": ["approver"], "separation_of_duties": true,
+        json!({"rules": [{"name": "r", "when": {"command_types": [command]}, "quorum": 1,
+            "roles": ["approver"], "separation_of_duties": true,
             "expires_after_seconds": 60, "escalate_to": []}]})
     };
-    for command in ["access.grant_role", "businesses.register", "businesses.claim_slug", "approvals.vote", "approvals.request"] {
-        assert_eq!(Story::new().when("approvals.define_policy", BUSINESS.0, names(command)), Err("rule_faulty"), "{command}");
+    for command in [
+        "access.grant_role",
+        "businesses.register",
+        "businesses.claim_slug",
+        "approvals.vote",
+        "approvals.request",
+    ] {
+        assert_eq!(
+            Story::new().when("approvals.define_policy", BUSINESS.0, names(command)),
+            Err("rule_faulty"),
+            "{command}"
+        );
     }
     let other = Story::new().by(approver(2)).by(actor(1, PrincipalKind::Human, &[Role::Owner]));
-    assert_eq!(other.when("approvals.define_policy", BUSINESS.0, names("approvals.define_policy")), Ok(vec!["approvals.policy_defined"]));
+    assert_eq!(
+        other.when("approvals.define_policy", BUSINESS.0, names("approvals.define_policy")),
+        Ok(vec!["approvals.policy_defined"])
+    );
 }
 
 #[test]
 fn a_first_policy_is_put_on_record_even_when_it_asks_for_nothing() {
-    assert_eq!(Story::new().when("approvals.define_policy", BUSINESS.0, json!({"rules": []})), Ok(vec!["approvals.policy_defined"]));
+    assert_eq!(
+        Story::new().when("approvals.define_policy", BUSINESS.0, json!({"rules": []})),
+        Ok(vec!["approvals.policy_defined"])
+    );
 }
 
 #[test]
 fn a_rule_has_a_quorum_within_bounds_and_a_minute_to_vote() {
     let rule = |quorum: u8, seconds: u32| {
-        json!({"rules": [{"name": "r", "when": {"command_types": ["tasks.plan"]}, "quorum": quorum, "roles": ["approver"], "separation_of_duties": true,
+        json!({"rules": [{"name": "r", "when": {"command_types": ["tasks.plan"]}, "quorum": quorum,
+            "roles": ["approver"], "separation_of_duties": true,
             "expires_after_seconds": seconds, "escalate_to": []}]})
     };
     let defines = |policy| Story::new().when("approvals.define_policy", BUSINESS.0, policy);
@@ -244,38 +406,71 @@ fn a_rule_has_a_quorum_within_bounds_and_a_minute_to_vote() {
 fn a_request_is_about_whom_its_command_is_about_and_keeps_its_evidence() {
     let person = domain::SubjectId(id(5));
     let rule = |command: &str| {
-        json!({"name": command, "when": {"command_types": [command]}, "quorum": 1, "roles": ["approver"], "separation_of_duties": true,
+        json!({"name": command, "when": {"command_types": [command]}, "quorum": 1,
+            "roles": ["approver"], "separation_of_duties": true,
             "expires_after_seconds": 60, "escalate_to": []})
     };
-    let story = Story::new().given("tasks.plan", id(2), json!({"title": "t", "team": "sales", "serves": person}));
+    let story = Story::new().given(
+        "tasks.plan",
+        id(2),
+        json!({"title": "t", "team": "sales", "serves": person}),
+    );
     let story = story.given("tasks.plan", id(3), json!({"title": "t", "team": "sales"}));
-    let story = story.given("approvals.define_policy", BUSINESS.0, json!({"rules": [rule("tasks.record_activity"), rule("tasks.offer")]}));
+    let story = story.given(
+        "approvals.define_policy",
+        BUSINESS.0,
+        json!({"rules": [rule("tasks.record_activity"), rule("tasks.offer")]}),
+    );
     let requested = |command: &str, task: u128, data: Value, more: Value| {
         let mut request = json!({"command": {"type": command, "id": id(task), "data": data}});
         request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let story = story.clone().given("approvals.request", id(9), request);
-        let domain::Event::Approvals(domain::approvals::Event::Requested(requested)) = story.last("approvals.requested") else { panic!() };
+        let domain::Event::Approvals(domain::approvals::Event::Requested(requested)) =
+            story.last("approvals.requested")
+        else {
+            panic!()
+        };
         requested
     };
     let note = json!({"activity": "x", "note": "said something"});
-    assert_eq!(requested("tasks.record_activity", 2, note.clone(), json!({})).subject, person, "what it would write is about them");
+    assert_eq!(
+        requested("tasks.record_activity", 2, note.clone(), json!({})).subject,
+        person,
+        "what it would write is about them"
+    );
     assert_eq!(requested("tasks.offer", 2, json!({}), json!({})).subject, person, "so is the task");
     assert_eq!(requested("tasks.offer", 3, json!({}), json!({})).subject, BUSINESS.as_subject());
-    assert_eq!(requested("tasks.offer", 3, json!({}), json!({"serves": person})).subject, person, "as the caller says, where nothing else does");
+    assert_eq!(
+        requested("tasks.offer", 3, json!({}), json!({"serves": person})).subject,
+        person,
+        "as the caller says, where nothing else does"
+    );
     let evidence = [domain::ids::EventId(id(77))];
     let kept = requested("tasks.record_activity", 3, note, json!({"evidence": evidence}));
-    assert_eq!((kept.evidence.as_slice(), kept.task), (&evidence[..], Some(domain::ids::TaskId(id(3)))));
+    assert_eq!(
+        (kept.evidence.as_slice(), kept.task),
+        (&evidence[..], Some(domain::ids::TaskId(id(3))))
+    );
 }
 
 #[test]
 fn a_vote_on_the_work_of_a_task_is_a_humans_part_in_it_once_and_while_it_is_open() {
-    let rule = json!({"name": "r", "when": {"command_types": ["tasks.record_activity"]}, "quorum": 1, "roles": ["approver"], "separation_of_duties": true,
+    let rule = json!({"name": "r", "when": {"command_types": ["tasks.record_activity"]},
+        "quorum": 1, "roles": ["approver"], "separation_of_duties": true,
         "expires_after_seconds": 3600, "escalate_to": []});
     let story = Story::new().given("tasks.plan", id(2), json!({"title": "t", "team": "sales"}));
     let story = story.given("approvals.define_policy", BUSINESS.0, json!({"rules": [rule]}));
-    let request = json!({"command": {"type": "tasks.record_activity", "id": id(2), "data": {"activity": "x"}}});
-    let asked = story.given("approvals.request", id(1), request.clone()).given("approvals.request", id(3), request);
-    assert_eq!(vote(&asked, 2, "approve"), Ok(vec!["approvals.voted", "approvals.granted", "tasks.human_intervened"]));
+    let request = json!({"command": {"type": "tasks.record_activity", "id": id(2),
+        "data": {"activity": "x"}}});
+    let asked = story.given("approvals.request", id(1), request.clone()).given(
+        "approvals.request",
+        id(3),
+        request,
+    );
+    assert_eq!(
+        vote(&asked, 2, "approve"),
+        Ok(vec!["approvals.voted", "approvals.granted", "tasks.human_intervened"])
+    );
     let closed = asked.clone().given("tasks.cancel", id(2), json!({"reason": "no longer wanted"}));
     assert_eq!(vote(&closed, 2, "approve"), Ok(vec!["approvals.voted", "approvals.granted"]));
     let once = asked.by(approver(2)).given("approvals.vote", id(3), json!({"choice": "approve"}));

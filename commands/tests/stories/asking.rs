@@ -42,8 +42,17 @@ impl Asking {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn submit(&self, actor: &Actor, business: BusinessId, command: &str, id: Option<Uuid>, data: Value) -> Result<Receipt, CommandError> {
-        self.desk.submit(Submission::new(business, actor.clone(), self.key(), command, id, &data)).await
+    pub async fn submit(
+        &self,
+        actor: &Actor,
+        business: BusinessId,
+        command: &str,
+        id: Option<Uuid>,
+        data: Value,
+    ) -> Result<Receipt, CommandError> {
+        self.desk
+            .submit(Submission::new(business, actor.clone(), self.key(), command, id, &data))
+            .await
     }
 
     /// Submits under a fresh key, with an approval.
@@ -59,7 +68,8 @@ impl Asking {
         data: &Value,
         approval: Option<Uuid>,
     ) -> Result<Receipt, CommandError> {
-        let mut submission = Submission::new(business, actor.clone(), self.key(), command, Some(id), data);
+        let mut submission =
+            Submission::new(business, actor.clone(), self.key(), command, Some(id), data);
         submission.approval_id = approval.map(ApprovalId);
         self.desk.submit(submission).await
     }
@@ -68,9 +78,17 @@ impl Asking {
     ///
     /// # Panics
     /// When the desk refuses.
-    pub async fn must(&self, business: BusinessId, command: &str, id: Option<Uuid>, data: Value) -> Receipt {
+    pub async fn must(
+        &self,
+        business: BusinessId,
+        command: &str,
+        id: Option<Uuid>,
+        data: Value,
+    ) -> Receipt {
         let actor = self.operator_in(business).await;
-        self.submit(&actor, business, command, id, data).await.unwrap_or_else(|e| panic!("{command}: {e}"))
+        self.submit(&actor, business, command, id, data)
+            .await
+            .unwrap_or_else(|e| panic!("{command}: {e}"))
     }
 
     /// Registers a business whose owner is the operator.
@@ -83,12 +101,23 @@ impl Asking {
     ///
     /// # Panics
     /// When it can't be added.
-    pub async fn principal(&self, business: BusinessId, kind: PrincipalKind, role: Option<&str>) -> Actor {
+    pub async fn principal(
+        &self,
+        business: BusinessId,
+        kind: PrincipalKind,
+        role: Option<&str>,
+    ) -> Actor {
         let id = Uuid::now_v7();
         let add = json!({"kind": kind, "display_name": "canary-name"});
         self.must(INSTALLATION, "access.add_principal", Some(id), add).await;
         if let Some(role) = role {
-            self.must(INSTALLATION, "access.grant_role", Some(id), json!({"business": business, "role": role})).await;
+            self.must(
+                INSTALLATION,
+                "access.grant_role",
+                Some(id),
+                json!({"business": business, "role": role}),
+            )
+            .await;
         }
         self.desk.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
     }
@@ -107,10 +136,20 @@ impl Asking {
         let add = json!({"kind": "human", "display_name": "canary-approver"});
         self.must(INSTALLATION, "access.add_principal", Some(id), add).await;
         let other = INSTALLATION.name("second operator of tests");
-        let operator = json!({"kind": "human", "display_name": "canary-operator", "operator": true});
+        let operator =
+            json!({"kind": "human", "display_name": "canary-operator", "operator": true});
         self.must(INSTALLATION, "access.add_principal", Some(other), operator).await;
-        let other = self.desk.directory().actor(PrincipalId(other), INSTALLATION).await.unwrap().unwrap();
-        self.submit(&other, INSTALLATION, "access.grant_role", Some(id), json!({"business": business, "role": "approver"})).await.unwrap();
+        let other =
+            self.desk.directory().actor(PrincipalId(other), INSTALLATION).await.unwrap().unwrap();
+        self.submit(
+            &other,
+            INSTALLATION,
+            "access.grant_role",
+            Some(id),
+            json!({"business": business, "role": "approver"}),
+        )
+        .await
+        .unwrap();
         self.desk.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
     }
 
@@ -118,11 +157,25 @@ impl Asking {
     ///
     /// # Panics
     /// When that does not work.
-    pub async fn approval_of(&self, business: BusinessId, command: &str, id: Uuid, data: &Value) -> Uuid {
+    pub async fn approval_of(
+        &self,
+        business: BusinessId,
+        command: &str,
+        id: Uuid,
+        data: &Value,
+    ) -> Uuid {
         let request = json!({"command": {"type": command, "id": id, "data": data}});
         let approval = self.must(business, "approvals.request", None, request).await.events[0].id;
         let approver = self.approver(business).await;
-        self.submit(&approver, business, "approvals.vote", Some(approval), json!({"choice": "approve"})).await.unwrap();
+        self.submit(
+            &approver,
+            business,
+            "approvals.vote",
+            Some(approval),
+            json!({"choice": "approve"}),
+        )
+        .await
+        .unwrap();
         approval
     }
 
@@ -130,9 +183,17 @@ impl Asking {
     ///
     /// # Panics
     /// When that does not work.
-    pub async fn approved(&self, business: BusinessId, command: &str, id: Uuid, data: Value) -> Receipt {
+    pub async fn approved(
+        &self,
+        business: BusinessId,
+        command: &str,
+        id: Uuid,
+        data: Value,
+    ) -> Receipt {
         let approval = self.approval_of(business, command, id, &data).await;
         let actor = self.operator_in(business).await;
-        self.present(&actor, business, command, id, &data, Some(approval)).await.unwrap_or_else(|e| panic!("{command}: {e}"))
+        self.present(&actor, business, command, id, &data, Some(approval))
+            .await
+            .unwrap_or_else(|e| panic!("{command}: {e}"))
     }
 }

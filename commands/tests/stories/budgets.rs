@@ -31,76 +31,167 @@ fn with_hundred() -> Story {
 #[test]
 fn a_scope_and_window_have_one_budget_and_raising_it_is_another_command() {
     let story = with_hundred();
-    assert_eq!(story.when("budgets.set", whole(), set(json!({"business": {}}), "lifetime", "100.00")), Ok(vec![]));
-    assert_eq!(story.when("budgets.set", whole(), set(json!({"business": {}}), "lifetime", "101")), Err("raise_instead"));
-    assert_eq!(story.when("budgets.set", whole(), set(json!({"business": {}}), "lifetime", "50")), Ok(vec!["budgets.limit_set"]));
-    assert_eq!(story.when("budgets.raise", whole(), json!({"by": eur("5")})), Ok(vec!["budgets.raised"]));
+    assert_eq!(
+        story.when("budgets.set", whole(), set(json!({"business": {}}), "lifetime", "100.00")),
+        Ok(vec![])
+    );
+    assert_eq!(
+        story.when("budgets.set", whole(), set(json!({"business": {}}), "lifetime", "101")),
+        Err("raise_instead")
+    );
+    assert_eq!(
+        story.when("budgets.set", whole(), set(json!({"business": {}}), "lifetime", "50")),
+        Ok(vec!["budgets.limit_set"])
+    );
+    assert_eq!(
+        story.when("budgets.raise", whole(), json!({"by": eur("5")})),
+        Ok(vec!["budgets.raised"])
+    );
     assert_eq!(story.when("budgets.raise", whole(), json!({"by": eur("0")})), Err("out_of_range"));
-    assert_eq!(story.when("budgets.raise", whole(), json!({"by": {"amount": "1", "currency": "USD"}})), Err("wrong_currency"));
+    assert_eq!(
+        story.when("budgets.raise", whole(), json!({"by": {"amount": "1", "currency": "USD"}})),
+        Err("wrong_currency")
+    );
 }
 
 #[test]
 fn a_reservation_must_fit_every_budget_that_matches() {
     let team = budget(&Scope::Team(domain::values::Team::Sales), Window::Day);
-    let story = with_hundred().given("budgets.set", team, set(json!({"team": "sales"}), "day", "10"));
-    let reserve = |s: &Story, amount: &str| s.when("budgets.reserve", id(1), json!({"amount": eur(amount), "purpose": {"team": "sales"}}));
+    let story =
+        with_hundred().given("budgets.set", team, set(json!({"team": "sales"}), "day", "10"));
+    let reserve = |s: &Story, amount: &str| {
+        s.when(
+            "budgets.reserve",
+            id(1),
+            json!({"amount": eur(amount), "purpose": {"team": "sales"}}),
+        )
+    };
     assert_eq!(reserve(&story, "10"), Ok(vec!["budgets.reserved", "budgets.reserved"]));
     assert_eq!(reserve(&story, "10.01"), Err("budget_exceeded"));
-    assert_eq!(story.when("budgets.reserve", id(1), json!({"amount": eur("50")})), Ok(vec!["budgets.reserved"]), "the team's budget is not asked");
-    let tomorrow = story.clone().given("budgets.reserve", id(1), json!({"amount": eur("10"), "purpose": {"team": "sales"}}));
-    assert_eq!(tomorrow.when("budgets.reserve", id(2), json!({"amount": eur("1"), "purpose": {"team": "sales"}})), Err("budget_exceeded"));
+    assert_eq!(
+        story.when("budgets.reserve", id(1), json!({"amount": eur("50")})),
+        Ok(vec!["budgets.reserved"]),
+        "the team's budget is not asked"
+    );
+    let tomorrow = story.clone().given(
+        "budgets.reserve",
+        id(1),
+        json!({"amount": eur("10"), "purpose": {"team": "sales"}}),
+    );
+    assert_eq!(
+        tomorrow.when(
+            "budgets.reserve",
+            id(2),
+            json!({"amount": eur("1"), "purpose": {"team": "sales"}})
+        ),
+        Err("budget_exceeded")
+    );
     let tomorrow = tomorrow.later(86_400);
     assert_eq!(
-        tomorrow.when("budgets.reserve", id(2), json!({"amount": eur("1"), "purpose": {"team": "sales"}})),
+        tomorrow.when(
+            "budgets.reserve",
+            id(2),
+            json!({"amount": eur("1"), "purpose": {"team": "sales"}})
+        ),
         Ok(vec!["budgets.reserved", "budgets.reserved"])
     );
-    assert_eq!(Story::new().when("budgets.reserve", id(1), json!({"amount": eur("1")})), Err("no_budget"));
-    assert_eq!(story.when("budgets.reserve", id(1), json!({"amount": {"amount": "1", "currency": "USD"}})), Err("wrong_currency"));
+    assert_eq!(
+        Story::new().when("budgets.reserve", id(1), json!({"amount": eur("1")})),
+        Err("no_budget")
+    );
+    assert_eq!(
+        story.when("budgets.reserve", id(1), json!({"amount": {"amount": "1", "currency": "USD"}})),
+        Err("wrong_currency")
+    );
 }
 
 #[test]
 fn what_is_settled_is_spent_what_is_released_is_free_again() {
     let reserved = with_hundred().given("budgets.reserve", id(1), json!({"amount": eur("100")}));
-    assert_eq!(reserved.when("budgets.reserve", id(2), json!({"amount": eur("1")})), Err("budget_exceeded"));
-    let settled = reserved.clone().given("budgets.settle", whole(), json!({"reservation": id(1), "amount": eur("40")}));
-    assert_eq!(settled.when("budgets.reserve", id(2), json!({"amount": eur("60")})), Ok(vec!["budgets.reserved"]));
-    assert_eq!(settled.when("budgets.reserve", id(2), json!({"amount": eur("60.01")})), Err("budget_exceeded"));
-    assert_eq!(settled.when("budgets.settle", whole(), json!({"reservation": id(1), "amount": eur("1")})), Err("reservation_unknown"));
+    assert_eq!(
+        reserved.when("budgets.reserve", id(2), json!({"amount": eur("1")})),
+        Err("budget_exceeded")
+    );
+    let settled = reserved.clone().given(
+        "budgets.settle",
+        whole(),
+        json!({"reservation": id(1), "amount": eur("40")}),
+    );
+    assert_eq!(
+        settled.when("budgets.reserve", id(2), json!({"amount": eur("60")})),
+        Ok(vec!["budgets.reserved"])
+    );
+    assert_eq!(
+        settled.when("budgets.reserve", id(2), json!({"amount": eur("60.01")})),
+        Err("budget_exceeded")
+    );
+    assert_eq!(
+        settled.when("budgets.settle", whole(), json!({"reservation": id(1), "amount": eur("1")})),
+        Err("reservation_unknown")
+    );
     let released = reserved.given("budgets.release", whole(), json!({"reservation": id(1)}));
-    assert_eq!(released.when("budgets.reserve", id(2), json!({"amount": eur("100")})), Ok(vec!["budgets.reserved"]));
+    assert_eq!(
+        released.when("budgets.reserve", id(2), json!({"amount": eur("100")})),
+        Ok(vec!["budgets.reserved"])
+    );
 }
 
 #[test]
 fn an_overrun_is_put_on_record_and_asks_for_approval() {
     let reserved = with_hundred().given("budgets.reserve", id(1), json!({"amount": eur("10")}));
-    let settle = |amount: &str| reserved.when("budgets.settle", whole(), json!({"reservation": id(1), "amount": eur(amount)}));
+    let settle = |amount: &str| {
+        reserved.when(
+            "budgets.settle",
+            whole(),
+            json!({"reservation": id(1), "amount": eur(amount)}),
+        )
+    };
     assert_eq!(settle("10"), Ok(vec!["budgets.settled"]));
     assert_eq!(settle("12"), Ok(vec!["budgets.settled", "budgets.overrun", "approvals.requested"]));
-    let twice = reserved.given("budgets.settle", whole(), json!({"reservation": id(1), "amount": eur("12")})).given(
-        "budgets.reserve",
-        id(2),
-        json!({"amount": eur("10")}),
-    );
-    let again = twice.when("budgets.settle", whole(), json!({"reservation": id(2), "amount": eur("12")}));
+    let twice = reserved
+        .given("budgets.settle", whole(), json!({"reservation": id(1), "amount": eur("12")}))
+        .given("budgets.reserve", id(2), json!({"amount": eur("10")}));
+    let again =
+        twice.when("budgets.settle", whole(), json!({"reservation": id(2), "amount": eur("12")}));
     assert_eq!(again, Ok(vec!["budgets.settled", "budgets.overrun"]), "one request at a time");
-    let settled = twice.clone().given("budgets.settle", whole(), json!({"reservation": id(2), "amount": eur("12")}));
-    let domain::Event::Budgets(domain::budgets::Event::Overrun(overrun)) = settled.last("budgets.overrun") else { panic!() };
-    let open = overrun.approval.unwrap();
-    let rejected = twice.by(crate::story::actor(2, domain::access::PrincipalKind::Human, &[domain::values::Role::Owner])).given(
-        "approvals.vote",
-        open.0,
-        json!({"choice": "reject"}),
+    let settled = twice.clone().given(
+        "budgets.settle",
+        whole(),
+        json!({"reservation": id(2), "amount": eur("12")}),
     );
-    let after = rejected.when("budgets.settle", whole(), json!({"reservation": id(2), "amount": eur("12")}));
-    assert_eq!(after, Ok(vec!["budgets.settled", "budgets.overrun", "approvals.requested"]), "once it is decided, the next overrun asks again");
+    let domain::Event::Budgets(domain::budgets::Event::Overrun(overrun)) =
+        settled.last("budgets.overrun")
+    else {
+        panic!()
+    };
+    let open = overrun.approval.unwrap();
+    let rejected = twice
+        .by(crate::story::actor(
+            2,
+            domain::access::PrincipalKind::Human,
+            &[domain::values::Role::Owner],
+        ))
+        .given("approvals.vote", open.0, json!({"choice": "reject"}));
+    let after = rejected.when(
+        "budgets.settle",
+        whole(),
+        json!({"reservation": id(2), "amount": eur("12")}),
+    );
+    assert_eq!(
+        after,
+        Ok(vec!["budgets.settled", "budgets.overrun", "approvals.requested"]),
+        "once it is decided, the next overrun asks again"
+    );
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-    /// Whatever is reserved, settled and released, the sum of what is spent and reserved never exceeds the limit,
-    /// unless the event `budgets.overrun` says by how much.
+    /// Whatever is reserved, settled and released, the sum of what is spent and reserved never
+    /// exceeds the limit, unless the event `budgets.overrun` says by how much.
     #[test]
-    fn what_is_used_never_passes_the_limit_unnoticed(steps in proptest::collection::vec((0..3_u8, 1..6_u128, 1..80_u32), 1..30)) {
+    fn what_is_used_never_passes_the_limit_unnoticed(
+        steps in proptest::collection::vec((0..3_u8, 1..6_u128, 1..80_u32), 1..30),
+    ) {
         let mut story = with_hundred();
         let mut open: std::collections::BTreeMap<u128, u32> = Default::default();
         let (mut spent, mut overrun) = (0_u32, 0_u32);
@@ -127,7 +218,11 @@ proptest! {
 }
 
 fn spent_and_reserved(story: &Story) -> (String, usize) {
-    let domain::State::Budget(budget) = story.state(domain::AggregateRef::new(domain::Kind::Budget, whole())) else { panic!() };
+    let domain::State::Budget(budget) =
+        story.state(domain::AggregateRef::new(domain::Kind::Budget, whole()))
+    else {
+        panic!()
+    };
     (budget.used_in("lifetime").to_string(), budget.reservations.len())
 }
 
@@ -136,23 +231,53 @@ fn what_was_not_set_aside_is_charged_all_the_same() {
     use crate::agents::enrol;
     use crate::story::agent_of;
     let story = with_hundred().given("agents.enrol", agent_of(50), enrol("producer", 50));
-    let decided = story.clone().given("decisions.record", id(1), json!({"choice": "x", "cost": eur("30")}));
+    let decided =
+        story.clone().given("decisions.record", id(1), json!({"choice": "x", "cost": eur("30")}));
     assert_eq!(spent_and_reserved(&decided), ("30".to_owned(), 0));
-    let acted = decided.given("tasks.plan", id(2), json!({"title": "t", "team": "sales"})).given("tasks.offer", id(2), json!({}));
-    let acted = acted.given("tasks.record_activity", id(2), json!({"activity": "x", "cost": eur("20")}));
+    let acted = decided.given("tasks.plan", id(2), json!({"title": "t", "team": "sales"})).given(
+        "tasks.offer",
+        id(2),
+        json!({}),
+    );
+    let acted =
+        acted.given("tasks.record_activity", id(2), json!({"activity": "x", "cost": eur("20")}));
     assert_eq!(spent_and_reserved(&acted), ("50".to_owned(), 0));
     let leased = acted.given("tasks.lease", id(2), json!({"agent": agent_of(50)}));
-    let submit = json!({"agent": agent_of(50), "fencing_token": 1, "result": "r", "cost": eur("60")});
+    let submit =
+        json!({"agent": agent_of(50), "fencing_token": 1, "result": "r", "cost": eur("60")});
     let outcome = leased.when("tasks.submit", id(2), submit.clone());
-    assert_eq!(outcome, Ok(vec!["tasks.submitted", "budgets.reserved", "budgets.settled", "budgets.overrun", "approvals.requested"]));
+    assert_eq!(
+        outcome,
+        Ok(vec![
+            "tasks.submitted",
+            "budgets.reserved",
+            "budgets.settled",
+            "budgets.overrun",
+            "approvals.requested"
+        ])
+    );
     let over = leased.given("tasks.submit", id(2), submit);
     assert_eq!(spent_and_reserved(&over), ("110".to_owned(), 0));
     // Spent and set aside reach the limit: nothing new of that scope is begun or set aside.
-    let over = over.given("tasks.plan", id(3), json!({"title": "t", "team": "sales"})).given("tasks.offer", id(3), json!({}));
-    assert_eq!(over.when("tasks.lease", id(3), json!({"agent": agent_of(50)})), Err("budget_exceeded"));
-    assert_eq!(over.when("budgets.reserve", id(4), json!({"amount": eur("0.01")})), Err("budget_exceeded"));
+    let over = over.given("tasks.plan", id(3), json!({"title": "t", "team": "sales"})).given(
+        "tasks.offer",
+        id(3),
+        json!({}),
+    );
     assert_eq!(
-        over.given("budgets.raise", whole(), json!({"by": eur("50")})).when("tasks.lease", id(3), json!({"agent": agent_of(50)})),
+        over.when("tasks.lease", id(3), json!({"agent": agent_of(50)})),
+        Err("budget_exceeded")
+    );
+    assert_eq!(
+        over.when("budgets.reserve", id(4), json!({"amount": eur("0.01")})),
+        Err("budget_exceeded")
+    );
+    assert_eq!(
+        over.given("budgets.raise", whole(), json!({"by": eur("50")})).when(
+            "tasks.lease",
+            id(3),
+            json!({"agent": agent_of(50)})
+        ),
         Ok(vec!["tasks.leased"])
     );
 }
@@ -162,10 +287,23 @@ fn what_a_call_costs_is_the_same_in_its_event_and_in_the_budget() {
     use crate::agents::enrol;
     use crate::story::agent_of;
     let story = with_hundred().given("agents.enrol", agent_of(50), enrol("producer", 50));
-    let call = json!({"connector": "crm", "operation": "search", "class": "read", "agent": agent_of(50), "arguments": {}, "cost_max": eur("10")});
-    let silent = story.given("integrations.intend_call", id(1), call).given("integrations.succeed_call", id(1), json!({}));
-    let domain::Event::Integrations(domain::integrations::Event::CallSucceeded(e)) = silent.last("integrations.call_succeeded") else { panic!() };
-    assert_eq!(e.cost.unwrap().amount.to_string(), "10", "what nobody says counts at what was set aside, in both");
+    let call = json!({"connector": "crm", "operation": "search", "class": "read",
+        "agent": agent_of(50), "arguments": {}, "cost_max": eur("10")});
+    let silent = story.given("integrations.intend_call", id(1), call).given(
+        "integrations.succeed_call",
+        id(1),
+        json!({}),
+    );
+    let domain::Event::Integrations(domain::integrations::Event::CallSucceeded(e)) =
+        silent.last("integrations.call_succeeded")
+    else {
+        panic!()
+    };
+    assert_eq!(
+        e.cost.unwrap().amount.to_string(),
+        "10",
+        "what nobody says counts at what was set aside, in both"
+    );
     assert_eq!(spent_and_reserved(&silent), ("10".to_owned(), 0));
 }
 
@@ -178,14 +316,30 @@ fn a_reservation_is_its_holders_until_it_expires() {
     let held = with_hundred().by(member(2)).given("budgets.reserve", id(1), reserve);
     let release = json!({"reservation": id(1)});
     let settle = json!({"reservation": id(1), "amount": eur("1")});
-    assert_eq!(held.clone().by(member(3)).when("budgets.release", whole(), release.clone()), Err("not_yours"));
-    assert_eq!(held.clone().by(member(3)).when("budgets.settle", whole(), settle.clone()), Err("not_yours"));
+    assert_eq!(
+        held.clone().by(member(3)).when("budgets.release", whole(), release.clone()),
+        Err("not_yours")
+    );
+    assert_eq!(
+        held.clone().by(member(3)).when("budgets.settle", whole(), settle.clone()),
+        Err("not_yours")
+    );
     assert_eq!(held.when("budgets.settle", whole(), settle.clone()), Ok(vec!["budgets.settled"]));
     let owner = held.clone().by(crate::story::actor(1, PrincipalKind::Human, &[Role::Owner]));
-    assert_eq!(owner.when("budgets.release", whole(), release.clone()), Ok(vec!["budgets.released"]));
+    assert_eq!(
+        owner.when("budgets.release", whole(), release.clone()),
+        Ok(vec!["budgets.released"])
+    );
     let late = held.later(3_600);
-    assert_eq!(late.clone().by(member(3)).when("budgets.settle", whole(), settle.clone()), Err("not_yours"), "who may free it may not say it was spent");
-    assert_eq!(late.clone().by(member(3)).when("budgets.release", whole(), release), Ok(vec!["budgets.released"]));
+    assert_eq!(
+        late.clone().by(member(3)).when("budgets.settle", whole(), settle.clone()),
+        Err("not_yours"),
+        "who may free it may not say it was spent"
+    );
+    assert_eq!(
+        late.clone().by(member(3)).when("budgets.release", whole(), release),
+        Ok(vec!["budgets.released"])
+    );
     assert_eq!(
         late.by(member(3)).when("budgets.reserve", id(2), json!({"amount": eur("100")})),
         Ok(vec!["budgets.released", "budgets.reserved"]),
@@ -200,13 +354,22 @@ fn an_agents_team_follows_from_its_credentials_and_not_from_what_it_says() {
     use domain::access::PrincipalKind;
     use domain::values::Role;
     let team = budget(&Scope::Team(domain::values::Team::Sales), Window::Lifetime);
-    let story =
-        Story::new().given("budgets.set", team, set(json!({"team": "sales"}), "lifetime", "10")).given("agents.enrol", agent_of(50), enrol("producer", 50));
+    let story = Story::new()
+        .given("budgets.set", team, set(json!({"team": "sales"}), "lifetime", "10"))
+        .given("agents.enrol", agent_of(50), enrol("producer", 50));
     let agent = story.by(crate::story::actor(50, PrincipalKind::Agent, &[Role::Agent]));
     let elsewhere = json!({"amount": eur("11"), "purpose": {"team": "hr"}});
-    assert_eq!(agent.when("budgets.reserve", id(1), elsewhere), Err("not_yours"), "an agent sets nothing aside for another team");
+    assert_eq!(
+        agent.when("budgets.reserve", id(1), elsewhere),
+        Err("not_yours"),
+        "an agent sets nothing aside for another team"
+    );
     let own = json!({"amount": eur("11")});
-    assert_eq!(agent.when("budgets.reserve", id(1), own), Err("budget_exceeded"), "its own team's budget is asked, though it names none");
+    assert_eq!(
+        agent.when("budgets.reserve", id(1), own),
+        Err("budget_exceeded"),
+        "its own team's budget is asked, though it names none"
+    );
 }
 
 #[test]
@@ -218,25 +381,56 @@ fn what_an_agent_says_was_spent_is_its_own_spending_whoever_holds_the_task() {
     let of = |n| budget(&Scope::Agent(domain::ids::AgentId(agent_of(n))), Window::Lifetime);
     let task = id(3);
     let story = [50, 51].into_iter().fold(Story::new(), |story, n| {
-        story.given("agents.enrol", agent_of(n), enrol("producer", n)).given("budgets.set", of(n), set(json!({"agent": agent_of(n)}), "lifetime", "50"))
+        story.given("agents.enrol", agent_of(n), enrol("producer", n)).given(
+            "budgets.set",
+            of(n),
+            set(json!({"agent": agent_of(n)}), "lifetime", "50"),
+        )
     });
-    let story = story.given("tasks.plan", task, json!({"title": "t", "team": "sales"})).given("tasks.offer", task, json!({}));
+    let story = story.given("tasks.plan", task, json!({"title": "t", "team": "sales"})).given(
+        "tasks.offer",
+        task,
+        json!({}),
+    );
     let held = story.given("tasks.lease", task, json!({"agent": agent_of(51)}));
     let activity = json!({"activity": "x", "cost": eur("45")});
     let charged = |by: commands::Actor| {
         let after = held.clone().by(by).given("tasks.record_activity", task, activity.clone());
-        [50, 51].map(|n| after.events("budgets.reserve", id(4), json!({"amount": eur("10"), "purpose": {"agent": agent_of(n)}})).is_err())
+        [50, 51].map(|n| {
+            after
+                .events(
+                    "budgets.reserve",
+                    id(4),
+                    json!({"amount": eur("10"), "purpose": {"agent": agent_of(n)}}),
+                )
+                .is_err()
+        })
     };
     let owner = actor(1, PrincipalKind::Human, &[Role::Owner]);
-    let asks_50 = held.clone().by(actor(50, PrincipalKind::Agent, &[Role::Agent])).given("tasks.record_activity", task, activity.clone()).by(owner.clone());
-    let reserve = |story: &Story, n| story.when("budgets.reserve", id(4), json!({"amount": eur("10"), "purpose": {"agent": agent_of(n)}}));
+    let asks_50 = held
+        .clone()
+        .by(actor(50, PrincipalKind::Agent, &[Role::Agent]))
+        .given("tasks.record_activity", task, activity.clone())
+        .by(owner.clone());
+    let reserve = |story: &Story, n| {
+        story.when(
+            "budgets.reserve",
+            id(4),
+            json!({"amount": eur("10"), "purpose": {"agent": agent_of(n)}}),
+        )
+    };
     assert_eq!(reserve(&asks_50, 50), Err("budget_exceeded"), "agent 50 said that it spent");
     assert!(reserve(&asks_50, 51).is_ok(), "agent 51 only holds the task");
     assert_eq!(charged(owner), [false, true], "of nobody's own spending it is the holder's");
     let for_50 = json!({"amount": eur("60"), "purpose": {"agent": agent_of(50), "task": task}});
-    let raised =
-        held.given("budgets.set", of(50), set(json!({"agent": agent_of(50)}), "lifetime", "50")).given("budgets.raise", of(50), json!({"by": eur("50")}));
-    assert_eq!(raised.when("budgets.reserve", id(5), for_50), Err("budget_exceeded"), "naming another agent spares the holder's budget nothing");
+    let raised = held
+        .given("budgets.set", of(50), set(json!({"agent": agent_of(50)}), "lifetime", "50"))
+        .given("budgets.raise", of(50), json!({"by": eur("50")}));
+    assert_eq!(
+        raised.when("budgets.reserve", id(5), for_50),
+        Err("budget_exceeded"),
+        "naming another agent spares the holder's budget nothing"
+    );
 }
 
 #[test]
@@ -244,8 +438,16 @@ fn a_lapsed_reservation_holds_no_work_up() {
     use crate::agents::enrol;
     use crate::story::agent_of;
     let task = id(3);
-    let story = with_hundred().given("agents.enrol", agent_of(50), enrol("producer", 50)).given("tasks.plan", task, json!({"title": "t", "team": "sales"}));
-    let story = story.given("tasks.offer", task, json!({})).given("budgets.reserve", id(1), json!({"amount": eur("100"), "expires_after_seconds": 60}));
+    let story = with_hundred().given("agents.enrol", agent_of(50), enrol("producer", 50)).given(
+        "tasks.plan",
+        task,
+        json!({"title": "t", "team": "sales"}),
+    );
+    let story = story.given("tasks.offer", task, json!({})).given(
+        "budgets.reserve",
+        id(1),
+        json!({"amount": eur("100"), "expires_after_seconds": 60}),
+    );
     let lease = json!({"agent": agent_of(50)});
     assert_eq!(story.when("tasks.lease", task, lease.clone()), Err("budget_exceeded"));
     assert_eq!(story.later(60).when("tasks.lease", task, lease), Ok(vec!["tasks.leased"]));
@@ -256,18 +458,30 @@ fn who_causes_an_overrun_does_not_withdraw_what_is_asked_for_it() {
     use domain::access::PrincipalKind;
     use domain::values::Role;
     let member = crate::story::actor(2, PrincipalKind::Human, &[Role::Member]);
-    let over = with_hundred().by(member).given("budgets.reserve", id(1), json!({"amount": eur("10")})).given(
-        "budgets.settle",
-        whole(),
-        json!({"reservation": id(1), "amount": eur("200")}),
+    let over = with_hundred()
+        .by(member)
+        .given("budgets.reserve", id(1), json!({"amount": eur("10")}))
+        .given("budgets.settle", whole(), json!({"reservation": id(1), "amount": eur("200")}));
+    let domain::Event::Budgets(domain::budgets::Event::Overrun(overrun)) =
+        over.last("budgets.overrun")
+    else {
+        panic!()
+    };
+    assert_eq!(
+        over.when("approvals.withdraw", overrun.approval.unwrap().0, json!({})),
+        Err("not_the_requester")
     );
-    let domain::Event::Budgets(domain::budgets::Event::Overrun(overrun)) = over.last("budgets.overrun") else { panic!() };
-    assert_eq!(over.when("approvals.withdraw", overrun.approval.unwrap().0, json!({})), Err("not_the_requester"));
 }
 
 #[test]
 fn a_limit_is_lowered_in_its_own_currency_and_raised_by_a_raise() {
-    let again = |limit: Value| with_hundred().when("budgets.set", whole(), json!({"scope": {"business": {}}, "window": "lifetime", "limit": limit}));
+    let again = |limit: Value| {
+        with_hundred().when(
+            "budgets.set",
+            whole(),
+            json!({"scope": {"business": {}}, "window": "lifetime", "limit": limit}),
+        )
+    };
     assert_eq!(again(json!({"amount": "50", "currency": "USD"})), Err("wrong_currency"));
     assert_eq!(again(eur("100")), Ok(vec![]));
     assert_eq!(again(eur("99")), Ok(vec!["budgets.limit_set"]));
@@ -276,9 +490,18 @@ fn a_limit_is_lowered_in_its_own_currency_and_raised_by_a_raise() {
 
 #[test]
 fn a_reservation_says_nothing_of_its_end_and_stands_for_a_week() {
-    let member = |n| crate::story::actor(n, domain::access::PrincipalKind::Human, &[domain::values::Role::Member]);
-    let held = with_hundred().by(member(2)).given("budgets.reserve", id(1), json!({"amount": eur("100")}));
-    let frees = |story: Story| story.by(member(3)).when("budgets.release", whole(), json!({"reservation": id(1)}));
+    let member = |n| {
+        crate::story::actor(
+            n,
+            domain::access::PrincipalKind::Human,
+            &[domain::values::Role::Member],
+        )
+    };
+    let held =
+        with_hundred().by(member(2)).given("budgets.reserve", id(1), json!({"amount": eur("100")}));
+    let frees = |story: Story| {
+        story.by(member(3)).when("budgets.release", whole(), json!({"reservation": id(1)}))
+    };
     assert_eq!(frees(held.clone().later(7 * 86_400 - 1)), Err("not_yours"));
     assert_eq!(frees(held.later(7 * 86_400)), Ok(vec!["budgets.released"]));
 }
@@ -292,11 +515,24 @@ fn the_owner_of_an_agent_closes_what_was_set_aside_for_it_and_no_other_member() 
     let mut agent = enrol("producer", 50);
     agent["owner"] = json!(id(2));
     let member = |n| actor(n, PrincipalKind::Human, &[Role::Member]);
-    let story = with_hundred().by(member(2)).by(actor(1, PrincipalKind::Human, &[Role::Owner])).given("agents.enrol", agent_of(50), agent);
-    let held = story.given("budgets.reserve", id(1), json!({"amount": eur("10"), "purpose": {"agent": agent_of(50)}}));
+    let story = with_hundred()
+        .by(member(2))
+        .by(actor(1, PrincipalKind::Human, &[Role::Owner]))
+        .given("agents.enrol", agent_of(50), agent);
+    let held = story.given(
+        "budgets.reserve",
+        id(1),
+        json!({"amount": eur("10"), "purpose": {"agent": agent_of(50)}}),
+    );
     let release = json!({"reservation": id(1)});
-    assert_eq!(held.clone().by(member(3)).when("budgets.release", whole(), release.clone()), Err("not_yours"));
-    assert_eq!(held.by(member(2)).when("budgets.release", whole(), release), Ok(vec!["budgets.released"]));
+    assert_eq!(
+        held.clone().by(member(3)).when("budgets.release", whole(), release.clone()),
+        Err("not_yours")
+    );
+    assert_eq!(
+        held.by(member(2)).when("budgets.release", whole(), release),
+        Ok(vec!["budgets.released"])
+    );
 }
 
 #[test]
@@ -307,14 +543,34 @@ fn what_an_agent_sets_aside_is_asked_of_its_own_budget_and_not_of_the_holders() 
     use domain::values::Role;
     let of = |n| budget(&Scope::Agent(domain::ids::AgentId(agent_of(n))), Window::Lifetime);
     let task = id(3);
-    let story = [50, 51].into_iter().fold(Story::new(), |story, n| story.given("agents.enrol", agent_of(n), enrol("producer", n)));
-    let story = [50, 51].into_iter().fold(story, |story, n| story.given("budgets.set", of(n), set(json!({"agent": agent_of(n)}), "lifetime", "20")));
-    let story = story.given("tasks.plan", task, json!({"title": "t", "team": "sales"})).given("tasks.offer", task, json!({}));
+    let story = [50, 51].into_iter().fold(Story::new(), |story, n| {
+        story.given("agents.enrol", agent_of(n), enrol("producer", n))
+    });
+    let story = [50, 51].into_iter().fold(story, |story, n| {
+        story.given("budgets.set", of(n), set(json!({"agent": agent_of(n)}), "lifetime", "20"))
+    });
+    let story = story.given("tasks.plan", task, json!({"title": "t", "team": "sales"})).given(
+        "tasks.offer",
+        task,
+        json!({}),
+    );
     let held = story.given("tasks.lease", task, json!({"agent": agent_of(51)}));
-    let held = held.given("budgets.reserve", id(7), json!({"amount": eur("15"), "purpose": {"agent": agent_of(51)}}));
+    let held = held.given(
+        "budgets.reserve",
+        id(7),
+        json!({"amount": eur("15"), "purpose": {"agent": agent_of(51)}}),
+    );
     let reserve = json!({"amount": eur("10"), "purpose": {"task": task}});
-    assert_eq!(held.when("budgets.reserve", id(4), reserve.clone()), Err("budget_exceeded"), "an owner's word for the task is the holder's spending");
+    assert_eq!(
+        held.when("budgets.reserve", id(4), reserve.clone()),
+        Err("budget_exceeded"),
+        "an owner's word for the task is the holder's spending"
+    );
     let own = json!({"amount": eur("10"), "purpose": {"agent": agent_of(50), "task": task}});
-    let by_agent = held.by(actor(50, PrincipalKind::Agent, &[Role::Agent])).when("budgets.reserve", id(4), own);
+    let by_agent = held.by(actor(50, PrincipalKind::Agent, &[Role::Agent])).when(
+        "budgets.reserve",
+        id(4),
+        own,
+    );
     assert_eq!(by_agent, Ok(vec!["budgets.reserved"]));
 }

@@ -43,8 +43,12 @@ impl Bus {
         let path = |name: &str| folder.path().join(name);
         let clock = Clock::manual("2026-11-22T12:00:00Z".parse().unwrap());
         let wrapping = Wrapping::from_file(&path("keyring.key"), &Entropy::System).unwrap();
-        let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(folder.path(), &Options::default()).unwrap());
-        let keyring: Arc<dyn Keyring> = Arc::new(LocalKeyring::open(&path("keys.db"), &wrapping, Entropy::System, IfMissing::Make).unwrap());
+        let log: Arc<dyn EventLog> =
+            Arc::new(SqliteLog::open(folder.path(), &Options::default()).unwrap());
+        let keyring: Arc<dyn Keyring> = Arc::new(
+            LocalKeyring::open(&path("keys.db"), &wrapping, Entropy::System, IfMissing::Make)
+                .unwrap(),
+        );
         let desk = Arc::new(Desk::new(DeskParts {
             log: Arc::clone(&log),
             keyring: Arc::clone(&keyring),
@@ -56,11 +60,17 @@ impl Bus {
             registrations_per_day: 5,
         }));
         let operator = PrincipalId(INSTALLATION.name("operator"));
-        let founder = commands::Actor { operator: true, ..crate::story::actor(0, domain::access::PrincipalKind::Human, &[]) };
+        let founder = commands::Actor {
+            operator: true,
+            ..crate::story::actor(0, domain::access::PrincipalKind::Human, &[])
+        };
         let founder = commands::Actor { principal: operator, ..founder };
         let asking = Asking::new(desk, operator, 0);
         let data = json!({"kind": "human", "display_name": "operator", "operator": true});
-        asking.submit(&founder, INSTALLATION, "access.add_principal", Some(operator.0), data).await.unwrap();
+        asking
+            .submit(&founder, INSTALLATION, "access.add_principal", Some(operator.0), data)
+            .await
+            .unwrap();
         Self { asking, log, keyring, clock, _folder: folder }
     }
 }

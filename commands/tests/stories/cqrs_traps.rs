@@ -6,8 +6,13 @@ use std::sync::Mutex;
 
 use commands::{AnyCommand, Root};
 use cqrs_es::event_sink::EventSink;
-use cqrs_es::persist::{PersistedEventRepository, PersistedEventStore, PersistenceError, ReplayStream, SerializedEvent, SerializedSnapshot};
-use cqrs_es::{Aggregate, AggregateContext as _, AggregateError, CqrsFramework, DomainEvent, EventStore as _};
+use cqrs_es::persist::{
+    PersistedEventRepository, PersistedEventStore, PersistenceError, ReplayStream, SerializedEvent,
+    SerializedSnapshot,
+};
+use cqrs_es::{
+    Aggregate, AggregateContext as _, AggregateError, CqrsFramework, DomainEvent, EventStore as _,
+};
 use domain::access::PrincipalKind;
 use domain::values::Role;
 use serde::{Deserialize, Serialize};
@@ -39,7 +44,12 @@ impl Aggregate for Counter {
     type Error = std::io::Error;
     type Services = ();
 
-    async fn handle(&mut self, n: i64, (): &(), sink: &EventSink<Self>) -> Result<(), std::io::Error> {
+    async fn handle(
+        &mut self,
+        n: i64,
+        (): &(),
+        sink: &EventSink<Self>,
+    ) -> Result<(), std::io::Error> {
         sink.write(Added(n), self).await;
         Ok(())
     }
@@ -56,13 +66,23 @@ struct Memory {
 }
 
 impl PersistedEventRepository for &'static Memory {
-    async fn get_events<A: Aggregate>(&self, _: &str) -> Result<Vec<SerializedEvent>, PersistenceError> {
+    async fn get_events<A: Aggregate>(
+        &self,
+        _: &str,
+    ) -> Result<Vec<SerializedEvent>, PersistenceError> {
         Ok(self.events.lock().unwrap().clone())
     }
-    async fn get_last_events<A: Aggregate>(&self, _: &str, last: usize) -> Result<Vec<SerializedEvent>, PersistenceError> {
+    async fn get_last_events<A: Aggregate>(
+        &self,
+        _: &str,
+        last: usize,
+    ) -> Result<Vec<SerializedEvent>, PersistenceError> {
         Ok(self.events.lock().unwrap().iter().filter(|e| e.sequence > last).cloned().collect())
     }
-    async fn get_snapshot<A: Aggregate>(&self, _: &str) -> Result<Option<SerializedSnapshot>, PersistenceError> {
+    async fn get_snapshot<A: Aggregate>(
+        &self,
+        _: &str,
+    ) -> Result<Option<SerializedSnapshot>, PersistenceError> {
         let snapshot = self.snapshot.lock().unwrap();
         Ok(snapshot.as_ref().map(|s| SerializedSnapshot {
             aggregate_id: s.aggregate_id.clone(),
@@ -71,11 +91,20 @@ impl PersistedEventRepository for &'static Memory {
             current_snapshot: s.current_snapshot,
         }))
     }
-    async fn persist<A: Aggregate>(&self, events: &[SerializedEvent], update: Option<(String, Value, usize)>) -> Result<(), PersistenceError> {
+    async fn persist<A: Aggregate>(
+        &self,
+        events: &[SerializedEvent],
+        update: Option<(String, Value, usize)>,
+    ) -> Result<(), PersistenceError> {
         self.events.lock().unwrap().extend_from_slice(events);
         if let Some((aggregate_id, aggregate, current_snapshot)) = update {
             let current_sequence = self.events.lock().unwrap().len();
-            *self.snapshot.lock().unwrap() = Some(SerializedSnapshot { aggregate_id, aggregate, current_sequence, current_snapshot });
+            *self.snapshot.lock().unwrap() = Some(SerializedSnapshot {
+                aggregate_id,
+                aggregate,
+                current_sequence,
+                current_snapshot,
+            });
         }
         Ok(())
     }
@@ -101,18 +130,25 @@ async fn counted(store: Store<Counter>, again: Store<Counter>) -> i64 {
 #[tokio::test]
 async fn both_snapshot_stores_of_cqrs_es_count_an_event_twice() {
     let m = memory();
-    assert_eq!(counted(Store::new_event_store(m), Store::new_event_store(m)).await, 5, "the plain store is right");
+    assert_eq!(
+        counted(Store::new_event_store(m), Store::new_event_store(m)).await,
+        5,
+        "the plain store is right"
+    );
     let m = memory();
     assert_eq!(counted(Store::new_aggregate_store(m), Store::new_aggregate_store(m)).await, 10);
     let m = memory();
     assert_eq!(counted(Store::new_snapshot_store(m, 1), Store::new_snapshot_store(m, 1)).await, 10);
 }
 
-async fn raised(store: fn(&'static Memory) -> Store<Root<AnyCommand>>) -> Result<u64, AggregateError<commands::Refusal>> {
+async fn raised(
+    store: fn(&'static Memory) -> Store<Root<AnyCommand>>,
+) -> Result<u64, AggregateError<commands::Refusal>> {
     let m = memory();
     let actor = actor(1, PrincipalKind::Human, &[Role::Owner]);
     let run = async |command: &str, data: Value| {
-        let parsed = AnyCommand::parse(command, &serde_json::value::to_raw_value(&data).unwrap()).unwrap();
+        let parsed =
+            AnyCommand::parse(command, &serde_json::value::to_raw_value(&data).unwrap()).unwrap();
         let ctx = commands::Context {
             business: BUSINESS,
             target: BUSINESS.0,
@@ -130,7 +166,9 @@ async fn raised(store: fn(&'static Memory) -> Store<Root<AnyCommand>>) -> Result
             person_behind: None,
             unopened: None,
         };
-        CqrsFramework::new(store(m), vec![], ctx).execute_with_metadata("b", parsed, HashMap::new()).await
+        CqrsFramework::new(store(m), vec![], ctx)
+            .execute_with_metadata("b", parsed, HashMap::new())
+            .await
     };
     // No personal text in these: what is clear can't be written outside the sealer, not even here.
     run("businesses.register", json!({"slug": "acme"})).await?;

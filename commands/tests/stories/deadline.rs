@@ -32,17 +32,26 @@ async fn a_command_is_answered_at_its_deadline_and_not_before() {
     let bus = Bus::with(Arc::clone(&silent) as Arc<dyn OpenLeases>).await;
     let business = bus.business("acme").await;
     let principal = bus.principal(business, PrincipalKind::Agent, Some("agent")).await.principal;
-    let enrol = json!({"name": "a", "team": "sales", "role": "producer", "runtime": {"model": "m"}, "principal": principal, "concurrency": 1});
+    let enrol = json!({"name": "a", "team": "sales", "role": "producer", "runtime": {"model": "m"},
+        "principal": principal, "concurrency": 1});
     let agent = bus.must(business, "agents.enrol", None, enrol).await.events[0].id;
-    let task = bus.must(business, "tasks.plan", None, json!({"title": "t", "team": "sales"})).await.events[0].id;
+    let task =
+        bus.must(business, "tasks.plan", None, json!({"title": "t", "team": "sales"})).await.events
+            [0]
+        .id;
     bus.must(business, "tasks.offer", Some(task), json!({})).await;
     let owner = bus.operator_in(business).await;
     silent.0.store(true, Ordering::Relaxed);
     // From here on time goes by when nothing else is left to do.
     tokio::time::pause();
     let asked = Instant::now();
-    let answer = bus.submit(&owner, business, "tasks.lease", Some(task), json!({"agent": agent})).await;
+    let answer =
+        bus.submit(&owner, business, "tasks.lease", Some(task), json!({"agent": agent})).await;
     assert_eq!(answer.unwrap_err().name(), "outcome_unknown");
     let took = asked.elapsed();
-    assert!(took >= Duration::from_millis(COMMAND_MS_MAX) && took < Duration::from_millis(COMMAND_MS_MAX + 100), "{took:?}");
+    assert!(
+        took >= Duration::from_millis(COMMAND_MS_MAX)
+            && took < Duration::from_millis(COMMAND_MS_MAX + 100),
+        "{took:?}"
+    );
 }

@@ -1,5 +1,5 @@
-//! What stands before every command of a business: is it still taken, and does a rule ask for approval? Told
-//! at the desk, which asks before it decides.
+//! What stands before every command of a business: is it still taken, and does a rule ask for
+//! approval? Told at the desk, which asks before it decides.
 
 use commands::{Actor, CommandError, Receipt};
 use domain::BusinessId;
@@ -14,7 +14,8 @@ fn said(outcome: Result<Receipt, CommandError>) -> String {
 }
 
 fn rule(name: &str, command: &str, change: &Value) -> Value {
-    let mut rule = json!({"name": name, "when": {"command_types": [command]}, "quorum": 1, "roles": ["owner", "approver"],
+    let mut rule = json!({"name": name, "when": {"command_types": [command]}, "quorum": 1,
+        "roles": ["owner", "approver"],
         "separation_of_duties": true, "expires_after_seconds": 3600, "escalate_to": []});
     rule.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
     rule
@@ -37,16 +38,33 @@ async fn ruled(rules: &[Value]) -> (Bus, BusinessId, Actor) {
 async fn a_business_that_is_wound_up_takes_what_ends_something_and_nothing_else() {
     let bus = Bus::new().await;
     let business = bus.business("acme").await;
-    let budget = json!({"scope": {"business": {}}, "window": "lifetime", "limit": {"amount": "100", "currency": "EUR"}});
+    let budget = json!({"scope": {"business": {}}, "window": "lifetime", "limit": {"amount": "100",
+        "currency": "EUR"}});
     let budget = bus.must(business, "budgets.set", None, budget).await.events[0].id;
-    let reserved = bus.must(business, "budgets.reserve", None, json!({"amount": {"amount": "1", "currency": "EUR"}})).await;
+    let reserved = bus
+        .must(
+            business,
+            "budgets.reserve",
+            None,
+            json!({"amount": {"amount": "1", "currency": "EUR"}}),
+        )
+        .await;
     let owner = bus.operator_in(business).await;
     bus.approved(business, "businesses.advance", business.0, json!({"to": "wound_up"})).await;
     assert_eq!(said(bus.submit(&owner, business, "tasks.plan", None, plan()).await), "wound_up");
     let release = json!({"reservation": reserved.events[0].id});
-    let released = said(bus.submit(&owner, business, "budgets.release", Some(budget), release).await);
+    let released =
+        said(bus.submit(&owner, business, "budgets.release", Some(budget), release).await);
     assert_ne!(released, "wound_up", "what is set aside is given back");
-    let comment = bus.submit(&owner, business, "approvals.request", None, json!({"command": {"type": "tasks.plan", "id": Uuid::nil(), "data": plan()}})).await;
+    let comment = bus
+        .submit(
+            &owner,
+            business,
+            "approvals.request",
+            None,
+            json!({"command": {"type": "tasks.plan", "id": Uuid::nil(), "data": plan()}}),
+        )
+        .await;
     assert_eq!(said(comment), "wound_up", "no approval is asked for what is not taken any more");
 }
 
@@ -56,16 +74,36 @@ async fn a_stream_that_no_business_opened_takes_nothing_but_a_registration() {
     let operator = bus.operator_in(domain::ids::INSTALLATION).await;
     let nowhere = BusinessId(Uuid::from_u128(77));
     let owner = Actor { roles: [domain::values::Role::Owner].into(), ..operator.clone() };
-    assert_eq!(said(bus.submit(&owner, nowhere, "tasks.plan", None, plan()).await), "not_registered");
-    assert_eq!(said(bus.submit(&operator, nowhere, "businesses.register", None, json!({"slug": "seventy-seven"})).await), "taken");
+    assert_eq!(
+        said(bus.submit(&owner, nowhere, "tasks.plan", None, plan()).await),
+        "not_registered"
+    );
+    assert_eq!(
+        said(
+            bus.submit(
+                &operator,
+                nowhere,
+                "businesses.register",
+                None,
+                json!({"slug": "seventy-seven"})
+            )
+            .await
+        ),
+        "taken"
+    );
 }
 
 #[tokio::test]
 async fn destroying_the_key_of_the_business_takes_a_second_human_whatever_the_policy_says() {
     let (bus, business, owner) = ruled(&[]).await;
-    assert_eq!(said(bus.submit(&owner, business, "businesses.forget", None, json!({})).await), "approval_required");
+    assert_eq!(
+        said(bus.submit(&owner, business, "businesses.forget", None, json!({})).await),
+        "approval_required"
+    );
     let approval = bus.approval_of(business, "businesses.forget", business.0, &json!({})).await;
-    let forget = bus.present(&owner, business, "businesses.forget", business.0, &json!({}), Some(approval)).await;
+    let forget = bus
+        .present(&owner, business, "businesses.forget", business.0, &json!({}), Some(approval))
+        .await;
     assert_eq!(said(forget), "taken");
 }
 
@@ -74,10 +112,25 @@ async fn a_request_that_a_built_in_rule_wants_stays_open_for_a_week() {
     let bus = Bus::new().await;
     let business = bus.business("acme").await;
     let approver = bus.approver(business).await;
-    let request = json!({"command": {"type": "businesses.advance", "id": business, "data": {"to": "wound_up"}}});
-    let requests = [bus.must(business, "approvals.request", None, request.clone()).await, bus.must(business, "approvals.request", None, request).await];
+    let request = json!({"command": {"type": "businesses.advance", "id": business,
+        "data": {"to": "wound_up"}}});
+    let requests = [
+        bus.must(business, "approvals.request", None, request.clone()).await,
+        bus.must(business, "approvals.request", None, request).await,
+    ];
     let [first, second] = requests.map(|r| r.events[0].id);
-    let vote = async |id| said(bus.submit(&approver, business, "approvals.vote", Some(id), json!({"choice": "approve"})).await);
+    let vote = async |id| {
+        said(
+            bus.submit(
+                &approver,
+                business,
+                "approvals.vote",
+                Some(id),
+                json!({"choice": "approve"}),
+            )
+            .await,
+        )
+    };
     bus.clock.advance_seconds(7 * 86_400 - 1);
     assert_eq!(vote(first).await, "taken");
     bus.clock.advance_seconds(1);
@@ -86,33 +139,80 @@ async fn a_request_that_a_built_in_rule_wants_stays_open_for_a_week() {
 
 #[tokio::test]
 async fn a_service_that_acts_on_an_agents_task_or_call_is_held_by_the_rules_for_agents() {
-    let of_agents = |command: &str| rule(command, command, &json!({"when": {"command_types": [command], "actor_kinds": ["agent"]}}));
-    let (bus, business, owner) = ruled(&[of_agents("tasks.record_activity"), of_agents("integrations.fail_call")]).await;
+    let of_agents = |command: &str| {
+        rule(
+            command,
+            command,
+            &json!({"when": {"command_types": [command], "actor_kinds": ["agent"]}}),
+        )
+    };
+    let (bus, business, owner) =
+        ruled(&[of_agents("tasks.record_activity"), of_agents("integrations.fail_call")]).await;
     let service = bus.principal(business, PrincipalKind::Service, Some("service")).await;
     let principal = bus.principal(business, PrincipalKind::Agent, Some("agent")).await.principal;
-    let enrol = json!({"name": "a", "team": "sales", "role": "producer", "runtime": {"model": "m"}, "principal": principal, "concurrency": 1});
+    let enrol = json!({"name": "a", "team": "sales", "role": "producer", "runtime": {"model": "m"},
+        "principal": principal, "concurrency": 1});
     let agent = bus.must(business, "agents.enrol", None, enrol).await.events[0].id;
-    let acts = async |actor: &Actor, task| said(bus.submit(actor, business, "tasks.record_activity", Some(task), json!({"activity": "x"})).await);
+    let acts = async |actor: &Actor, task| {
+        said(
+            bus.submit(
+                actor,
+                business,
+                "tasks.record_activity",
+                Some(task),
+                json!({"activity": "x"}),
+            )
+            .await,
+        )
+    };
     let planned = bus.must(business, "tasks.plan", None, plan()).await.events[0].id;
     bus.must(business, "tasks.offer", Some(planned), json!({})).await;
     assert_eq!(acts(&service, planned).await, "taken", "nobody holds it");
     bus.must(business, "tasks.lease", Some(planned), json!({"agent": agent})).await;
     assert_eq!(acts(&service, planned).await, "approval_required");
     assert_eq!(acts(&owner, planned).await, "taken", "a human speaks for itself");
-    let call = |agent: Option<Uuid>| json!({"connector": "crm", "operation": "search", "class": "read", "arguments": {}, "agent": agent});
-    let fails = async |actor: &Actor, call| said(bus.submit(actor, business, "integrations.fail_call", Some(call), json!({"error": "timeout"})).await);
-    let own = bus.submit(&service, business, "integrations.intend_call", None, call(None)).await.unwrap().events[0].id;
+    let call = |agent: Option<Uuid>| {
+        json!({"connector": "crm", "operation": "search",
+        "class": "read", "arguments": {}, "agent": agent})
+    };
+    let fails = async |actor: &Actor, call| {
+        said(
+            bus.submit(
+                actor,
+                business,
+                "integrations.fail_call",
+                Some(call),
+                json!({"error": "timeout"}),
+            )
+            .await,
+        )
+    };
+    let own = bus
+        .submit(&service, business, "integrations.intend_call", None, call(None))
+        .await
+        .unwrap()
+        .events[0]
+        .id;
     assert_eq!(fails(&service, own).await, "taken");
-    let permissions = json!({"tools": ["search"], "connectors": ["crm"], "data_classes": ["restricted"]});
+    let permissions =
+        json!({"tools": ["search"], "connectors": ["crm"], "data_classes": ["restricted"]});
     bus.must(business, "agents.change", Some(agent), json!({"permissions": permissions})).await;
-    let agents = bus.submit(&service, business, "integrations.intend_call", None, call(Some(agent))).await.unwrap().events[0].id;
+    let agents = bus
+        .submit(&service, business, "integrations.intend_call", None, call(Some(agent)))
+        .await
+        .unwrap()
+        .events[0]
+        .id;
     assert_eq!(fails(&service, agents).await, "approval_required");
 }
 
 #[tokio::test]
 async fn no_rule_holds_up_who_records_the_past_or_puts_back_what_a_restored_log_lost() {
     let (bus, business, owner) = ruled(&[rule("all", "tasks.plan", &json!({}))]).await;
-    assert_eq!(said(bus.submit(&owner, business, "tasks.plan", None, plan()).await), "approval_required");
+    assert_eq!(
+        said(bus.submit(&owner, business, "tasks.plan", None, plan()).await),
+        "approval_required"
+    );
     let restores = Actor { restores: true, ..owner.clone() };
     assert_eq!(said(bus.submit(&restores, business, "tasks.plan", None, plan()).await), "taken");
     let importer = bus.principal(business, PrincipalKind::Service, Some("service")).await;
@@ -124,13 +224,19 @@ async fn no_rule_holds_up_who_records_the_past_or_puts_back_what_a_restored_log_
 async fn a_policy_does_not_take_the_second_human_out_of_what_is_built_in() {
     let lax = rule("lax", "businesses.advance", &json!({"separation_of_duties": false}));
     let (bus, business, owner) = ruled(&[lax]).await;
-    let request = json!({"command": {"type": "businesses.advance", "id": business, "data": {"to": "wound_up"}}});
+    let request = json!({"command": {"type": "businesses.advance", "id": business,
+        "data": {"to": "wound_up"}}});
     let approval = bus.must(business, "approvals.request", None, request).await.events[0].id;
-    let own = bus.submit(&owner, business, "approvals.vote", Some(approval), json!({"choice": "approve"})).await;
+    let own = bus
+        .submit(&owner, business, "approvals.vote", Some(approval), json!({"choice": "approve"}))
+        .await;
     assert_eq!(said(own), "own_request");
-    let planning = json!({"command": {"type": "businesses.advance", "id": business, "data": {"to": "planning"}}});
+    let planning = json!({"command": {"type": "businesses.advance", "id": business,
+        "data": {"to": "planning"}}});
     let approval = bus.must(business, "approvals.request", None, planning).await.events[0].id;
-    let own = bus.submit(&owner, business, "approvals.vote", Some(approval), json!({"choice": "approve"})).await;
+    let own = bus
+        .submit(&owner, business, "approvals.vote", Some(approval), json!({"choice": "approve"}))
+        .await;
     assert_eq!(said(own), "taken", "where nothing is built in, the policy's word counts");
 }
 
@@ -141,19 +247,42 @@ async fn a_policy_that_too_few_could_change_is_mended_by_an_operator_under_the_b
     let business = bus.business("acme").await;
     let first = bus.approver(business).await;
     let second = bus.principal(business, PrincipalKind::Human, Some("approver")).await;
-    let strict = json!({"rules": [rule("two", mends, &json!({"quorum": 2, "roles": ["approver"]}))]});
+    let strict =
+        json!({"rules": [rule("two", mends, &json!({"quorum": 2, "roles": ["approver"]}))]});
     bus.approved(business, mends, business.0, strict).await;
     let none = json!({"rules": []});
-    let ask = async || bus.must(business, "approvals.request", None, json!({"command": {"type": mends, "id": business, "data": none}})).await.events[0].id;
-    let vote = async |actor: &Actor, id| said(bus.submit(actor, business, "approvals.vote", Some(id), json!({"choice": "approve"})).await);
+    let ask = async || {
+        bus.must(
+            business,
+            "approvals.request",
+            None,
+            json!({"command": {"type": mends, "id": business, "data": none}}),
+        )
+        .await
+        .events[0]
+            .id
+    };
+    let vote = async |actor: &Actor, id| {
+        said(
+            bus.submit(actor, business, "approvals.vote", Some(id), json!({"choice": "approve"}))
+                .await,
+        )
+    };
     let owner = bus.operator_in(business).await;
-    let present = async |id| said(bus.present(&owner, business, mends, business.0, &none, Some(id)).await);
+    let present =
+        async |id| said(bus.present(&owner, business, mends, business.0, &none, Some(id)).await);
     // Two are there: the policy's own rule counts, also for an operator.
     let asked = ask().await;
     assert_eq!(vote(&first, asked).await, "taken");
     assert_eq!(present(asked).await, "wrong_status", "one vote of two");
     // One of them is gone, a week ago: now one vote is enough.
-    bus.must(domain::ids::INSTALLATION, "access.revoke_role", Some(second.principal.0), json!({"business": business, "role": "approver"})).await;
+    bus.must(
+        domain::ids::INSTALLATION,
+        "access.revoke_role",
+        Some(second.principal.0),
+        json!({"business": business, "role": "approver"}),
+    )
+    .await;
     bus.clock.advance_seconds(8 * 86_400);
     let asked = ask().await;
     assert_eq!(vote(&first, asked).await, "taken");
@@ -163,40 +292,102 @@ async fn a_policy_that_too_few_could_change_is_mended_by_an_operator_under_the_b
 #[tokio::test]
 async fn a_rule_on_amounts_reaches_every_command_about_a_budget() {
     let eur = |amount: &str| json!({"amount": amount, "currency": "EUR"});
-    let dear = |command: &str| rule(command, command, &json!({"when": {"command_types": [command], "amount_at_least": eur("100")}}));
-    let of_agents = rule("agents", "budgets.reserve", &json!({"when": {"command_types": ["budgets.reserve"], "actor_kinds": ["agent"]}}));
-    let of_crm = rule("crm", "budgets.reserve", &json!({"when": {"command_types": ["budgets.reserve"], "connectors": ["crm"]}}));
-    let (bus, business, owner) = ruled(&[dear("budgets.set"), dear("budgets.raise"), dear("budgets.settle"), of_agents, of_crm]).await;
-    let set = |limit: &str| json!({"scope": {"business": {}}, "window": "lifetime", "limit": eur(limit)});
-    assert_eq!(said(bus.submit(&owner, business, "budgets.set", None, set("100")).await), "approval_required");
+    let dear = |command: &str| {
+        rule(
+            command,
+            command,
+            &json!({"when": {"command_types": [command], "amount_at_least": eur("100")}}),
+        )
+    };
+    let of_agents = rule(
+        "agents",
+        "budgets.reserve",
+        &json!({"when": {"command_types": ["budgets.reserve"], "actor_kinds": ["agent"]}}),
+    );
+    let of_crm = rule(
+        "crm",
+        "budgets.reserve",
+        &json!({"when": {"command_types": ["budgets.reserve"], "connectors": ["crm"]}}),
+    );
+    let (bus, business, owner) = ruled(&[
+        dear("budgets.set"),
+        dear("budgets.raise"),
+        dear("budgets.settle"),
+        of_agents,
+        of_crm,
+    ])
+    .await;
+    let set =
+        |limit: &str| json!({"scope": {"business": {}}, "window": "lifetime", "limit": eur(limit)});
+    assert_eq!(
+        said(bus.submit(&owner, business, "budgets.set", None, set("100")).await),
+        "approval_required"
+    );
     let budget = bus.must(business, "budgets.set", None, set("99")).await.events[0].id;
-    let acts = async |command: &str, data: Value| said(bus.submit(&owner, business, command, Some(budget), data).await);
+    let acts = async |command: &str, data: Value| {
+        said(bus.submit(&owner, business, command, Some(budget), data).await)
+    };
     assert_eq!(acts("budgets.raise", json!({"by": eur("100")})).await, "approval_required");
     assert_eq!(acts("budgets.raise", json!({"by": eur("99")})).await, "taken");
-    let reserved = bus.must(business, "budgets.reserve", None, json!({"amount": eur("1"), "purpose": {"connector": "bank"}})).await.events[0].id;
-    assert_eq!(acts("budgets.settle", json!({"reservation": reserved, "amount": eur("100")})).await, "approval_required");
+    let reserved = bus
+        .must(
+            business,
+            "budgets.reserve",
+            None,
+            json!({"amount": eur("1"), "purpose": {"connector": "bank"}}),
+        )
+        .await
+        .events[0]
+        .id;
+    assert_eq!(
+        acts("budgets.settle", json!({"reservation": reserved, "amount": eur("100")})).await,
+        "approval_required"
+    );
     let service = bus.principal(business, PrincipalKind::Service, Some("service")).await;
-    let reserve = async |purpose: Value| said(bus.submit(&service, business, "budgets.reserve", None, json!({"amount": eur("1"), "purpose": purpose})).await);
+    let reserve = async |purpose: Value| {
+        said(
+            bus.submit(
+                &service,
+                business,
+                "budgets.reserve",
+                None,
+                json!({"amount": eur("1"), "purpose": purpose}),
+            )
+            .await,
+        )
+    };
     assert_eq!(reserve(json!({"connector": "bank"})).await, "taken");
     assert_eq!(reserve(json!({"connector": "crm"})).await, "approval_required");
     let principal = bus.principal(business, PrincipalKind::Agent, Some("agent")).await.principal;
-    let enrol = json!({"name": "a", "team": "sales", "role": "producer", "runtime": {"model": "m"}, "principal": principal, "concurrency": 1});
+    let enrol = json!({"name": "a", "team": "sales", "role": "producer", "runtime": {"model": "m"},
+        "principal": principal, "concurrency": 1});
     let agent = bus.must(business, "agents.enrol", None, enrol).await.events[0].id;
     assert_eq!(reserve(json!({"agent": agent, "connector": "bank"})).await, "approval_required");
     let task = bus.must(business, "tasks.plan", None, plan()).await.events[0].id;
     bus.must(business, "tasks.offer", Some(task), json!({})).await;
     assert_eq!(reserve(json!({"task": task, "connector": "bank"})).await, "taken");
     bus.must(business, "tasks.lease", Some(task), json!({"agent": agent})).await;
-    assert_eq!(reserve(json!({"task": task, "connector": "bank"})).await, "approval_required", "the task is an agent's");
+    assert_eq!(
+        reserve(json!({"task": task, "connector": "bank"})).await,
+        "approval_required",
+        "the task is an agent's"
+    );
 }
 
 #[tokio::test]
 async fn a_forgetting_is_asked_for_as_it_would_be_sent() {
     let (bus, business, _) = ruled(&[rule("careful", "privacy.forget_subject", &json!({}))]).await;
     let person = Uuid::from_u128(5);
-    bus.must(business, "tasks.plan", None, json!({"title": "about somebody", "team": "sales", "serves": person})).await;
+    bus.must(
+        business,
+        "tasks.plan",
+        None,
+        json!({"title": "about somebody", "team": "sales", "serves": person}),
+    )
+    .await;
     let id = domain::ids::ErasureId::of(business, domain::SubjectId(person)).0;
-    let forgotten = bus.approved(business, "privacy.forget_subject", id, json!({"subject": person})).await;
+    let forgotten =
+        bus.approved(business, "privacy.forget_subject", id, json!({"subject": person})).await;
     assert_eq!(forgotten.events[0].r#type, "privacy.subject_forgotten");
 }
 
@@ -207,10 +398,15 @@ async fn a_request_is_tried_as_it_would_be_sent_without_an_approval_of_its_own()
     let wind_up = json!({"to": "wound_up"});
     let approval = bus.approval_of(business, "businesses.advance", business.0, &wind_up).await;
     let owner = bus.operator_in(business).await;
-    let request = json!({"command": {"type": "businesses.advance", "id": business, "data": wind_up}});
+    let request =
+        json!({"command": {"type": "businesses.advance", "id": business, "data": wind_up}});
     let id = Uuid::from_u128(9);
     // An approval that comes with a request is not what the request is tried with.
-    let with_another = bus.present(&owner, business, "approvals.request", id, &request, Some(approval)).await;
+    let with_another =
+        bus.present(&owner, business, "approvals.request", id, &request, Some(approval)).await;
     assert_eq!(said(with_another), "approval_mismatch");
-    assert_eq!(said(bus.submit(&owner, business, "approvals.request", Some(id), request).await), "taken");
+    assert_eq!(
+        said(bus.submit(&owner, business, "approvals.request", Some(id), request).await),
+        "taken"
+    );
 }

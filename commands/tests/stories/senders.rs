@@ -1,5 +1,5 @@
-//! The senders from whom each command is taken, row by row against the table that was written by hand; the whole way through the real
-//! door is walked with the same table elsewhere.
+//! The senders from whom each command is taken, row by row against the table that was written by
+//! hand; the whole way through the real door is walked with the same table elsewhere.
 
 use commands::authorize::authorize;
 use commands::{Actor, AnyCommand, CommandError};
@@ -40,7 +40,10 @@ fn answer(actor: &Actor, business: BusinessId, command: &str) -> &'static str {
 }
 
 fn rows() -> impl Iterator<Item = Vec<&'static str>> {
-    TABLE.lines().filter(|l| !l.starts_with('#') && !l.starts_with("whose ") && !l.trim().is_empty()).map(|l| l.split_whitespace().collect())
+    TABLE
+        .lines()
+        .filter(|l| !l.starts_with('#') && !l.starts_with("whose ") && !l.trim().is_empty())
+        .map(|l| l.split_whitespace().collect())
 }
 
 fn is_of_the_installation(command: &str) -> bool {
@@ -62,9 +65,15 @@ fn every_sender_is_let_in_or_refused_as_the_table_says() {
 #[test]
 fn who_is_refused_is_told_whom_to_ask() {
     let member = actor(1, PrincipalKind::Human, &[Role::Member]);
-    let refused = |business, command| authorize(&member, business, AnyCommand::type_named(command).unwrap()).unwrap_err().to_string();
+    let refused = |business, command| {
+        authorize(&member, business, AnyCommand::type_named(command).unwrap())
+            .unwrap_err()
+            .to_string()
+    };
     assert!(refused(BUSINESS, "businesses.advance").contains("ask the owner"));
-    assert!(refused(INSTALLATION, "access.grant_role").contains("an operator of this installation"));
+    assert!(
+        refused(INSTALLATION, "access.grant_role").contains("an operator of this installation")
+    );
 }
 
 #[test]
@@ -72,8 +81,15 @@ fn a_command_of_the_other_stream_is_malformed_for_whoever_might_send_it() {
     let operator = Actor { operator: true, ..actor(1, PrincipalKind::Human, &[Role::Owner]) };
     for row in rows().filter(|row| row[0] != "businesses.register") {
         let elsewhere = if is_of_the_installation(row[0]) { BUSINESS } else { INSTALLATION };
-        let may = answer(&operator, if elsewhere == BUSINESS { INSTALLATION } else { BUSINESS }, row[0]) == "200";
-        assert_eq!(answer(&operator, elsewhere, row[0]), if may { "400" } else { "403" }, "{}", row[0]);
+        let may =
+            answer(&operator, if elsewhere == BUSINESS { INSTALLATION } else { BUSINESS }, row[0])
+                == "200";
+        assert_eq!(
+            answer(&operator, elsewhere, row[0]),
+            if may { "400" } else { "403" },
+            "{}",
+            row[0]
+        );
     }
 }
 

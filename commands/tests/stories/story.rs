@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use commands::{Actor, AnyCommand, Boundary, Change, ClockInDoubt, CommandType, Context, Decide as _, Refusal, Root, Roster};
+use commands::{
+    Actor, AnyCommand, Boundary, Change, ClockInDoubt, CommandType, Context, Decide as _, Refusal,
+    Root, Roster,
+};
 use cqrs_es::test::TestFramework;
 use domain::access::{self, PrincipalKind};
 use domain::ids::{EventId, TaskId};
@@ -57,7 +60,16 @@ impl Story {
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let owner = actor(1, PrincipalKind::Human, &[Role::Owner]);
         let (facts, people) = (Vec::new(), Roster::default());
-        let mut story = Self { facts, people, business: BUSINESS, newest_generation: None, now, clock: None, actor: owner.clone() }.by(owner);
+        let mut story = Self {
+            facts,
+            people,
+            business: BUSINESS,
+            newest_generation: None,
+            now,
+            clock: None,
+            actor: owner.clone(),
+        }
+        .by(owner);
         for n in 50..60 {
             story.know(&actor(n, PrincipalKind::Agent, &[Role::Agent]));
         }
@@ -79,13 +91,28 @@ impl Story {
 
     /// Adds somebody with their roles to those whom the installation knows.
     pub(crate) fn know(&mut self, actor: &Actor) {
-        let meta = Meta { event_id: EventId::default(), correlation: Uuid::nil(), actor: actor.principal, on_behalf_of: None, recorded_at: self.now };
+        let meta = Meta {
+            event_id: EventId::default(),
+            correlation: Uuid::nil(),
+            actor: actor.principal,
+            on_behalf_of: None,
+            recorded_at: self.now,
+        };
         let (principal, subject) = (actor.principal, domain::SubjectId(actor.principal.0));
         let display_name = domain::personal::Text::new(subject, String::new());
-        let added = access::PrincipalAdded { principal, kind: actor.kind, display_name, operator: actor.operator };
+        let added = access::PrincipalAdded {
+            principal,
+            kind: actor.kind,
+            display_name,
+            operator: actor.operator,
+        };
         self.people.apply(principal, &meta, &added.into());
         for role in &actor.roles {
-            self.people.apply(principal, &meta, &access::RoleGranted { business: BUSINESS, role: *role }.into());
+            self.people.apply(
+                principal,
+                &meta,
+                &access::RoleGranted { business: BUSINESS, role: *role }.into(),
+            );
         }
     }
 
@@ -93,14 +120,25 @@ impl Story {
     pub(crate) fn granted(mut self, n: u128, role: Role, by: u128) -> Self {
         let context = self.context(Uuid::nil(), AnyCommand::type_named("tasks.plan").unwrap());
         let meta = Meta { actor: PrincipalId(id(by)), ..context.meta() };
-        self.people.apply(PrincipalId(id(n)), &meta, &access::RoleGranted { business: BUSINESS, role }.into());
+        self.people.apply(
+            PrincipalId(id(n)),
+            &meta,
+            &access::RoleGranted { business: BUSINESS, role }.into(),
+        );
         self
     }
 
     /// Takes a role away from somebody.
     pub(crate) fn without(mut self, n: u128, role: Role) -> Self {
-        let meta = Meta { recorded_at: self.now, ..self.context(Uuid::nil(), AnyCommand::type_named("tasks.plan").unwrap()).meta() };
-        self.people.apply(PrincipalId(id(n)), &meta, &access::RoleRevoked { business: BUSINESS, role }.into());
+        let meta = Meta {
+            recorded_at: self.now,
+            ..self.context(Uuid::nil(), AnyCommand::type_named("tasks.plan").unwrap()).meta()
+        };
+        self.people.apply(
+            PrincipalId(id(n)),
+            &meta,
+            &access::RoleRevoked { business: BUSINESS, role }.into(),
+        );
         self
     }
 
@@ -112,13 +150,18 @@ impl Story {
     /// Gives somebody a role in another business.
     pub(crate) fn also_in(mut self, n: u128, business: BusinessId) -> Self {
         let meta = self.context(Uuid::nil(), AnyCommand::type_named("tasks.plan").unwrap()).meta();
-        self.people.apply(PrincipalId(id(n)), &meta, &access::RoleGranted { business, role: Role::Member }.into());
+        self.people.apply(
+            PrincipalId(id(n)),
+            &meta,
+            &access::RoleGranted { business, role: Role::Member }.into(),
+        );
         self
     }
 
     /// Asks something of the installation.
     pub(crate) fn when_installation(&self, command: &str, target: Uuid, data: Value) -> Outcome {
-        Self { business: domain::ids::INSTALLATION, facts: Vec::new(), ..self.clone() }.when(command, target, data)
+        Self { business: domain::ids::INSTALLATION, facts: Vec::new(), ..self.clone() }
+            .when(command, target, data)
     }
 
     pub(crate) fn later(mut self, seconds: u64) -> Self {
@@ -148,16 +191,28 @@ impl Story {
 
     /// Every task there is: the rule looks at their state.
     fn leases(&self) -> BTreeSet<TaskId> {
-        self.facts.iter().filter(|f| f.aggregate.kind == domain::Kind::Task).map(|f| TaskId(f.aggregate.id)).collect()
+        self.facts
+            .iter()
+            .filter(|f| f.aggregate.kind == domain::Kind::Task)
+            .map(|f| TaskId(f.aggregate.id))
+            .collect()
     }
 
     /// The events that a command would make now.
-    pub(crate) fn events(&self, command: &str, target: Uuid, data: Value) -> Result<Vec<Change>, Refusal> {
+    pub(crate) fn events(
+        &self,
+        command: &str,
+        target: Uuid,
+        data: Value,
+    ) -> Result<Vec<Change>, Refusal> {
         let raw = serde_json::value::to_raw_value(&data).unwrap();
         let parsed = AnyCommand::parse(command, &raw).unwrap_or_else(|e| panic!("{e}"));
         let ctx = self.context(target, parsed.command_type());
         self.nothing_undeclared_is_read(&parsed, &ctx);
-        TestFramework::<Root<AnyCommand>>::with(ctx).given(self.facts.clone()).when(parsed).inspect_result()
+        TestFramework::<Root<AnyCommand>>::with(ctx)
+            .given(self.facts.clone())
+            .when(parsed)
+            .inspect_result()
     }
 
     /// A decision on what it declares to read is the same as one on everything: so the log's check
@@ -170,20 +225,32 @@ impl Story {
         let mut declared = Boundary::default();
         loop {
             let wanted = command.reads(ctx, &declared);
-            let missing: Vec<_> = wanted.into_iter().filter(|a| !declared.0.contains_key(a)).collect();
+            let missing: Vec<_> =
+                wanted.into_iter().filter(|a| !declared.0.contains_key(a)).collect();
             if missing.is_empty() {
                 break;
             }
             for aggregate in missing {
-                let state = all.0.get(&aggregate).cloned().unwrap_or((0, domain::State::empty(aggregate.kind)));
+                let state = all
+                    .0
+                    .get(&aggregate)
+                    .cloned()
+                    .unwrap_or((0, domain::State::empty(aggregate.kind)));
                 declared.0.insert(aggregate, state);
             }
         }
         let all = all.with_declared(command, ctx);
         for (aggregate, _) in command.decide(ctx, &all).into_iter().flatten() {
-            assert!(declared.0.contains_key(&aggregate), "{command:?} writes {aggregate} without reading it");
+            assert!(
+                declared.0.contains_key(&aggregate),
+                "{command:?} writes {aggregate} without reading it"
+            );
         }
-        assert_eq!(command.decide(ctx, &declared), command.decide(ctx, &all), "{command:?} reads what it does not declare");
+        assert_eq!(
+            command.decide(ctx, &declared),
+            command.decide(ctx, &all),
+            "{command:?} reads what it does not declare"
+        );
     }
 
     /// Asks, and says what came of it.
@@ -208,11 +275,19 @@ impl Story {
     pub(crate) fn state(&self, aggregate: domain::AggregateRef) -> domain::State {
         let mut all = Boundary::default();
         self.facts.iter().for_each(|fact| all.evolve(fact.aggregate, &fact.meta, &fact.event));
-        all.0.get(&aggregate).map_or_else(|| domain::State::empty(aggregate.kind), |(_, state)| state.clone())
+        all.0
+            .get(&aggregate)
+            .map_or_else(|| domain::State::empty(aggregate.kind), |(_, state)| state.clone())
     }
 
     /// The last event of that name.
     pub(crate) fn last(&self, name: &str) -> Event {
-        self.facts.iter().rev().find(|f| f.event.name() == name).unwrap_or_else(|| panic!("no {name}")).event.clone()
+        self.facts
+            .iter()
+            .rev()
+            .find(|f| f.event.name() == name)
+            .unwrap_or_else(|| panic!("no {name}"))
+            .event
+            .clone()
     }
 }

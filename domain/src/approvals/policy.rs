@@ -131,7 +131,9 @@ impl Matcher {
         }
         let amount = match (self.amount_at_least, other.amount_at_least) {
             (None, _) => true,
-            (Some(own), Some(other)) => own.currency == other.currency && own.amount <= other.amount,
+            (Some(own), Some(other)) => {
+                own.currency == other.currency && own.amount <= other.amount
+            }
             (Some(_), None) => false,
         };
         wider(&self.command_types, &other.command_types)
@@ -142,32 +144,53 @@ impl Matcher {
             && wider(&self.actor_kinds, &other.actor_kinds)
             && amount
             && self.risk_at_least.is_none_or(|own| other.risk_at_least.is_some_and(|o| own <= o))
-            && self.confidence_below.is_none_or(|own| other.confidence_below.is_some_and(|o| own >= o))
+            && self
+                .confidence_below
+                .is_none_or(|own| other.confidence_below.is_some_and(|o| own >= o))
             && wider(&self.data_classes, &other.data_classes)
     }
 
     /// Whether the rule applies to this command.
     #[must_use]
     pub fn matches(&self, inputs: &ApprovalInputs<'_>) -> bool {
-        let named = self.command_types.is_empty() || self.command_types.iter().any(|t| t.as_str() == inputs.command_type);
-        let agents = inputs.said.in_the_name_of_an_agent && self.actor_kinds.contains(&PrincipalKind::Agent);
-        let actor = self.actor_kinds.is_empty() || agents || self.actor_kinds.contains(&inputs.actor_kind);
+        let named = self.command_types.is_empty()
+            || self.command_types.iter().any(|t| t.as_str() == inputs.command_type);
+        let agents =
+            inputs.said.in_the_name_of_an_agent && self.actor_kinds.contains(&PrincipalKind::Agent);
+        let actor =
+            self.actor_kinds.is_empty() || agents || self.actor_kinds.contains(&inputs.actor_kind);
         named && actor && self.looks_at().into_iter().all(|what| self.fits(what, inputs))
     }
 
     fn fits(&self, what: Carries, inputs: &ApprovalInputs<'_>) -> bool {
         let said = &inputs.said;
         match what {
-            Carries::Phase => inputs.carried(what, said.phase.as_ref(), |p| self.phases.contains(p)),
-            Carries::Permissions => inputs.carried(what, said.permissions.as_ref(), |changes| *changes),
-            Carries::Class => inputs.carried(what, said.class.as_ref(), |c| self.operation_classes.contains(c)),
-            Carries::Connector => inputs.carried(what, said.connector.as_ref(), |c| self.connectors.contains(c)),
+            Carries::Phase => {
+                inputs.carried(what, said.phase.as_ref(), |p| self.phases.contains(p))
+            }
+            Carries::Permissions => {
+                inputs.carried(what, said.permissions.as_ref(), |changes| *changes)
+            }
+            Carries::Class => {
+                inputs.carried(what, said.class.as_ref(), |c| self.operation_classes.contains(c))
+            }
+            Carries::Connector => {
+                inputs.carried(what, said.connector.as_ref(), |c| self.connectors.contains(c))
+            }
             // An amount in another currency can't be compared: approval is asked for.
-            Carries::Amount => inputs
-                .carried(what, said.amount.as_ref(), |a| self.amount_at_least.is_none_or(|least| a.currency != least.currency || a.amount >= least.amount)),
-            Carries::Risk => inputs.carried(what, said.risk.as_ref(), |r| self.risk_at_least.is_none_or(|least| *r >= least)),
-            Carries::Confidence => inputs.carried(what, said.confidence.as_ref(), |c| self.confidence_below.is_none_or(|below| *c < below)),
-            Carries::DataClass => inputs.carried(what, said.data_class.as_ref(), |d| self.data_classes.iter().any(|name| name.as_str() == d.as_str())),
+            Carries::Amount => inputs.carried(what, said.amount.as_ref(), |a| {
+                self.amount_at_least
+                    .is_none_or(|least| a.currency != least.currency || a.amount >= least.amount)
+            }),
+            Carries::Risk => inputs.carried(what, said.risk.as_ref(), |r| {
+                self.risk_at_least.is_none_or(|least| *r >= least)
+            }),
+            Carries::Confidence => inputs.carried(what, said.confidence.as_ref(), |c| {
+                self.confidence_below.is_none_or(|below| *c < below)
+            }),
+            Carries::DataClass => inputs.carried(what, said.data_class.as_ref(), |d| {
+                self.data_classes.iter().any(|name| name.as_str() == d.as_str())
+            }),
         }
     }
 }
@@ -270,13 +293,34 @@ pub fn shipped_rules() -> Vec<ApprovalRule> {
             escalate_to: vec![Role::Owner],
         })
     };
-    let outward = vec![OperationClass::Spending, OperationClass::Publishing, OperationClass::Contracting, OperationClass::Deleting];
+    let outward = vec![
+        OperationClass::Spending,
+        OperationClass::Publishing,
+        OperationClass::Contracting,
+        OperationClass::Deleting,
+    ];
     [
-        rule("launch", "businesses.advance", Matcher { phases: vec![crate::businesses::Phase::Operating], ..Matcher::default() }),
-        rule("outward call", "integrations.intend_call", Matcher { operation_classes: outward, ..Matcher::default() }),
+        rule(
+            "launch",
+            "businesses.advance",
+            Matcher { phases: vec![crate::businesses::Phase::Operating], ..Matcher::default() },
+        ),
+        rule(
+            "outward call",
+            "integrations.intend_call",
+            Matcher { operation_classes: outward, ..Matcher::default() },
+        ),
         rule("more money", "budgets.raise", Matcher::default()),
-        rule("agent permissions", "agents.change", Matcher { permissions: true, ..Matcher::default() }),
-        rule("new agent with permissions", "agents.enrol", Matcher { permissions: true, ..Matcher::default() }),
+        rule(
+            "agent permissions",
+            "agents.change",
+            Matcher { permissions: true, ..Matcher::default() },
+        ),
+        rule(
+            "new agent with permissions",
+            "agents.enrol",
+            Matcher { permissions: true, ..Matcher::default() },
+        ),
     ]
     .into_iter()
     .flatten()

@@ -109,7 +109,10 @@ impl Approval {
                 };
             }
             Event::Voted(e) => {
-                self.votes.insert(e.delegated_by.unwrap_or(e.voter), Vote { voter: e.voter, choice: e.choice });
+                self.votes.insert(
+                    e.delegated_by.unwrap_or(e.voter),
+                    Vote { voter: e.voter, choice: e.choice },
+                );
             }
             Event::Delegated(e) => {
                 self.delegations.insert((e.from, e.to), e.until);

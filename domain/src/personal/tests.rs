@@ -15,10 +15,15 @@ fn a_clear_value_is_never_written_outside_the_sealer() {
 
 #[test]
 fn the_sealer_gets_every_value_however_deep_it_lies() {
-    let data = vec![Some(vec![Text::new(subject(), "a".to_owned())]), None, Some(vec![Text::new(subject(), "b".to_owned())])];
+    let data = vec![
+        Some(vec![Text::new(subject(), "a".to_owned())]),
+        None,
+        Some(vec![Text::new(subject(), "b".to_owned())]),
+    ];
     let (json, found) = collect(|| serde_json::to_string(&data).unwrap());
     assert_eq!(json, r#"[[{"$sealed":0}],null,[{"$sealed":1}]]"#);
-    let plain: Vec<_> = found.iter().map(|p| String::from_utf8_lossy(&p.json).into_owned()).collect();
+    let plain: Vec<_> =
+        found.iter().map(|p| String::from_utf8_lossy(&p.json).into_owned()).collect();
     assert_eq!(plain, [r#""a""#, r#""b""#]);
 }
 

@@ -39,7 +39,12 @@ impl Status {
     #[must_use]
     pub fn is_open(self) -> bool {
         match self {
-            Self::Planned | Self::Offered | Self::Leased | Self::Submitted | Self::Escalated | Self::Quarantined => true,
+            Self::Planned
+            | Self::Offered
+            | Self::Leased
+            | Self::Submitted
+            | Self::Escalated
+            | Self::Quarantined => true,
             Self::Completed | Self::Failed | Self::Cancelled => false,
         }
     }

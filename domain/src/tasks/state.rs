@@ -97,7 +97,11 @@ impl Task {
                 self.leased_by = meta.actor;
                 self.fencing_token = e.fencing_token;
                 self.holders.push(e.agent);
-                self.lease = Some(Lease { agent: e.agent, lease_seconds: e.lease_seconds, expires_at: e.expires_at });
+                self.lease = Some(Lease {
+                    agent: e.agent,
+                    lease_seconds: e.lease_seconds,
+                    expires_at: e.expires_at,
+                });
             }
             Event::LeaseExtended(e) => {
                 if let Some(lease) = &mut self.lease {
@@ -108,7 +112,11 @@ impl Task {
             Event::Submitted(e) => {
                 self.enter(Status::Submitted);
                 self.human_involved |= e.by_human;
-                self.submission = Some(Submission { producer: e.agent, submitted_by: meta.actor, artifact_digest: e.artifact.digest });
+                self.submission = Some(Submission {
+                    producer: e.agent,
+                    submitted_by: meta.actor,
+                    artifact_digest: e.artifact.digest,
+                });
             }
             Event::HumanIntervened(_) => self.human_involved = true,
             Event::LateResultRecorded(_) | Event::HistoryOpened(_) => {}
@@ -128,7 +136,11 @@ impl Task {
                 self.escalated_to = Some(e.to_role);
                 self.human_involved = true;
                 if let (Some(artifact), Some(producer)) = (&e.artifact, e.producer) {
-                    self.submission = Some(Submission { producer, submitted_by: meta.actor, artifact_digest: artifact.digest });
+                    self.submission = Some(Submission {
+                        producer,
+                        submitted_by: meta.actor,
+                        artifact_digest: artifact.digest,
+                    });
                 }
             }
             Event::Resolved(e) => {
@@ -138,7 +150,9 @@ impl Task {
             Event::Quarantined(_) => self.enter(Status::Quarantined),
             Event::Cancelled(_) => self.enter(Status::Cancelled),
             Event::ActivityRecorded(_) => self.activities = self.activities.saturating_add(1),
-            Event::HistoryClosed(e) => self.enter(if e.completed { Status::Completed } else { Status::Failed }),
+            Event::HistoryClosed(e) => {
+                self.enter(if e.completed { Status::Completed } else { Status::Failed })
+            }
         }
     }
 

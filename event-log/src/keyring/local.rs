@@ -20,19 +20,22 @@ use crate::sealing::Entropy;
 
 const SCHEMA: &str = "
 PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
-CREATE TABLE IF NOT EXISTS wrapping(id INTEGER PRIMARY KEY CHECK (id = 1), salt BLOB NOT NULL, nonce BLOB NOT NULL, proof BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS wrapping(id INTEGER PRIMARY KEY CHECK (id = 1), salt BLOB NOT NULL, \
+    nonce BLOB NOT NULL, proof BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS keys(
   business BLOB NOT NULL, subject BLOB NOT NULL, generation INTEGER NOT NULL,
   nonce BLOB, wrapped BLOB, -- both NULL once destroyed
   PRIMARY KEY (business, subject, generation)) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS applied(id INTEGER PRIMARY KEY CHECK (id = 1), log BLOB NOT NULL, position INTEGER NOT NULL) STRICT;";
+CREATE TABLE IF NOT EXISTS applied(id INTEGER PRIMARY KEY CHECK (id = 1), log BLOB NOT NULL, \
+    position INTEGER NOT NULL) STRICT;";
 
 /// How long a lock that another connection has on the file is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Keys that stay unwrapped in memory.
 const UNWRAPPED_MAX: usize = 100_000;
 
-/// How often a reader of the file is waited for before a destroyed key is said to lie in the WAL still.
+/// How often a reader of the file is waited for before a destroyed key is said to lie in the WAL
+/// still.
 const TRUNCATE_TRIES_MAX: u32 = 20;
 /// Time between two of these.
 const TRUNCATE_EVERY: Duration = Duration::from_millis(100);
@@ -61,60 +64,114 @@ fn storage(e: rusqlite::Error) -> KeyringError {
 }
 
 impl LocalKeyring {
-    /// Opens the keyring in that file, or makes it. What a process that died left in the WAL is emptied;
-    /// while another program reads the file, that is tried again with the next key that is destroyed.
+    /// Opens the keyring in that file, or makes it. What a process that died left in the WAL is
+    /// emptied; while another program reads the file, that is tried again with the next key that is
+    /// destroyed.
     ///
     /// # Errors
     /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase,
     /// [`KeyringError::Missing`] when there is none and none may be made.
-    pub fn open(path: &Path, wrapping: &Wrapping, entropy: Entropy, if_missing: IfMissing) -> Result<Self, KeyringError> {
+    pub fn open(
+        path: &Path,
+        wrapping: &Wrapping,
+        entropy: Entropy,
+        if_missing: IfMissing,
+    ) -> Result<Self, KeyringError> {
         let missing = || KeyringError::Missing(format!("{} has none", path.display()));
         if if_missing == IfMissing::Refuse && !path.exists() {
             return Err(KeyringError::Missing(format!("{} is not there", path.display())));
         }
         let connection = Connection::open(path).map_err(storage)?;
         connection.execute_batch(SCHEMA).map_err(storage)?;
-        let known: Option<(Vec<u8>, [u8; 12], Vec<u8>)> =
-            connection.query_row("SELECT salt, nonce, proof FROM wrapping", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional().map_err(storage)?;
+        let known: Option<(Vec<u8>, [u8; 12], Vec<u8>)> = connection
+            .query_row("SELECT salt, nonce, proof FROM wrapping", [], |r| {
+                Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+            })
+            .optional()
+            .map_err(storage)?;
         let wrapper = match known {
             Some((salt, nonce, proof)) => {
-                let named = |e| if matches!(e, KeyringError::WrongWrappingKey(_)) { KeyringError::WrongWrappingKey(path.display().to_string()) } else { e };
+                let named = |e| {
+                    if matches!(e, KeyringError::WrongWrappingKey(_)) {
+                        KeyringError::WrongWrappingKey(path.display().to_string())
+                    } else {
+                        e
+                    }
+                };
                 Wrapper::open(wrapping, Proof { salt, nonce, proof }, entropy).map_err(named)?
             }
             None if if_missing == IfMissing::Refuse => return Err(missing()),
             None => {
                 let (wrapper, Proof { salt, nonce, proof }) = Wrapper::fresh(wrapping, entropy)?;
-                connection.execute("INSERT INTO wrapping VALUES (1, ?, ?, ?)", params![salt, nonce, proof]).map_err(storage)?;
+                connection
+                    .execute(
+                        "INSERT INTO wrapping VALUES (1, ?, ?, ?)",
+                        params![salt, nonce, proof],
+                    )
+                    .map_err(storage)?;
                 wrapper
             }
         };
         let wal_dirty = !truncate_wal(&connection)?;
         if wal_dirty {
-            tracing::warn!("another program reads the keyring's file: a key that was destroyed before may still lie in its WAL");
+            tracing::warn!(
+                "another program reads the keyring's file: a key that was destroyed before may \
+                 still lie in its WAL"
+            );
         }
-        Ok(Self { wrapper, inner: Mutex::new(Inner { connection, unwrapped: HashMap::new(), current: HashMap::new(), wal_dirty }) })
+        Ok(Self {
+            wrapper,
+            inner: Mutex::new(Inner {
+                connection,
+                unwrapped: HashMap::new(),
+                current: HashMap::new(),
+                wal_dirty,
+            }),
+        })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unwrap_key(&self, inner: &mut Inner, b: Uuid, s: Uuid, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
+    fn unwrap_key(
+        &self,
+        inner: &mut Inner,
+        b: Uuid,
+        s: Uuid,
+        generation: u32,
+    ) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
         if let Some(key) = inner.unwrapped.get(&(b, s, generation)) {
             return Ok(Some(Arc::clone(key)));
         }
         let row: Option<WrappedKey> = inner
             .connection
-            .prepare_cached("SELECT nonce, wrapped FROM keys WHERE business = ? AND subject = ? AND generation = ?")
-            .and_then(|mut q| q.query_row(params![b, s, generation], |r| Ok((r.get(0)?, r.get(1)?))).optional())
+            .prepare_cached(
+                "SELECT nonce, wrapped FROM keys WHERE business = ? AND subject = ? \
+                AND generation = ?",
+            )
+            .and_then(|mut q| {
+                q.query_row(params![b, s, generation], |r| Ok((r.get(0)?, r.get(1)?))).optional()
+            })
             .map_err(storage)?;
         let Some((Some(nonce), Some(wrapped))) = row else { return Ok(None) };
-        let key = self.wrapper.unwrap(b, s, generation, Wrapped { nonce, wrapped: Zeroizing::new(wrapped) })?;
+        let key = self.wrapper.unwrap(
+            b,
+            s,
+            generation,
+            Wrapped { nonce, wrapped: Zeroizing::new(wrapped) },
+        )?;
         inner.remember((b, s, generation), &key);
         Ok(Some(key))
     }
 
-    fn make_key(&self, inner: &mut Inner, b: Uuid, s: Uuid, generation: u32) -> Result<Arc<SubjectKey>, KeyringError> {
+    fn make_key(
+        &self,
+        inner: &mut Inner,
+        b: Uuid,
+        s: Uuid,
+        generation: u32,
+    ) -> Result<Arc<SubjectKey>, KeyringError> {
         let (key, Wrapped { nonce, wrapped }) = self.wrapper.make(b, s, generation)?;
         inner
             .connection
@@ -125,22 +182,25 @@ impl LocalKeyring {
         Ok(key)
     }
 
-    /// Overwrites the keys of a subject up to a generation; says how many there were. The WAL is left to
-    /// [`LocalKeyring::empty_wal`].
+    /// Overwrites the keys of a subject up to a generation; says how many there were. The WAL is
+    /// left to [`LocalKeyring::empty_wal`].
     fn overwrite(&self, b: Uuid, s: Uuid, up_to: u32) -> Result<usize, KeyringError> {
         let mut inner = self.inner();
-        inner.unwrapped.retain(|(business, subject, generation), _| (*business, *subject) != (b, s) || *generation > up_to);
+        inner.unwrapped.retain(|(business, subject, generation), _| {
+            (*business, *subject) != (b, s) || *generation > up_to
+        });
         if inner.current.get(&(b, s)).is_some_and(|generation| *generation <= up_to) {
             inner.current.remove(&(b, s));
         }
-        let sql = "UPDATE keys SET nonce = NULL, wrapped = NULL WHERE business = ? AND subject = ? AND generation <= ? AND wrapped IS NOT NULL";
+        let sql = "UPDATE keys SET nonce = NULL, wrapped = NULL WHERE business = ? AND subject = ? \
+            AND generation <= ? AND wrapped IS NOT NULL";
         let destroyed = inner.connection.execute(sql, params![b, s, up_to]).map_err(storage)?;
         inner.wal_dirty |= destroyed > 0;
         Ok(destroyed)
     }
 
-    /// Until the WAL is folded back and truncated, older pages with the key are still in it. Readers of
-    /// them are waited for, a little, without holding up those who seal.
+    /// Until the WAL is folded back and truncated, older pages with the key are still in it.
+    /// Readers of them are waited for, a little, without holding up those who seal.
     async fn empty_wal(&self) -> Result<(), KeyringError> {
         for _ in 0..TRUNCATE_TRIES_MAX {
             {
@@ -177,13 +237,20 @@ impl LocalKeyring {
 }
 
 fn newest(connection: &Connection, b: Uuid, s: Uuid) -> Result<Option<u32>, KeyringError> {
-    connection.query_row("SELECT max(generation) FROM keys WHERE business = ? AND subject = ?", params![b, s], |r| r.get(0)).map_err(storage)
+    connection
+        .query_row(
+            "SELECT max(generation) FROM keys WHERE business = ? AND subject = ?",
+            params![b, s],
+            |r| r.get(0),
+        )
+        .map_err(storage)
 }
 
 /// Folds the WAL back and truncates it; `false` when a reader keeps it from that.
 fn truncate_wal(connection: &Connection) -> Result<bool, KeyringError> {
     connection.busy_timeout(Duration::ZERO).map_err(storage)?;
-    let busy: Result<i64, _> = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0));
+    let busy: Result<i64, _> =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0));
     connection.busy_timeout(BUSY_TIMEOUT).map_err(storage)?;
     match busy {
         Ok(busy) => Ok(busy == 0),
@@ -202,9 +269,21 @@ pub fn chest(path: &Path) -> Result<Chest, KeyringError> {
     }
     let connection = Connection::open(path).map_err(storage)?;
     connection.execute_batch(SCHEMA).map_err(storage)?;
-    let proof = connection.query_row("SELECT salt, nonce, proof FROM wrapping", [], |r| Ok(Proof { salt: r.get(0)?, nonce: r.get(1)?, proof: r.get(2)? }));
-    let mut query = connection.prepare("SELECT business, subject, generation, nonce, wrapped FROM keys").map_err(storage)?;
-    let key = |r: &rusqlite::Row<'_>| Ok(ChestKey { business: r.get(0)?, subject: r.get(1)?, generation: r.get(2)?, nonce: r.get(3)?, wrapped: r.get(4)? });
+    let proof = connection.query_row("SELECT salt, nonce, proof FROM wrapping", [], |r| {
+        Ok(Proof { salt: r.get(0)?, nonce: r.get(1)?, proof: r.get(2)? })
+    });
+    let mut query = connection
+        .prepare("SELECT business, subject, generation, nonce, wrapped FROM keys")
+        .map_err(storage)?;
+    let key = |r: &rusqlite::Row<'_>| {
+        Ok(ChestKey {
+            business: r.get(0)?,
+            subject: r.get(1)?,
+            generation: r.get(2)?,
+            nonce: r.get(3)?,
+            wrapped: r.get(4)?,
+        })
+    };
     let keys = query.query_map([], key).and_then(Iterator::collect).map_err(storage)?;
     Ok(Chest { proof: proof.optional().map_err(storage)?, keys })
 }
@@ -220,11 +299,21 @@ pub fn put_chest(path: &Path, moved: &Chest) -> Result<(), KeyringError> {
     let tx = connection.transaction().map_err(storage)?;
     let write = || -> rusqlite::Result<()> {
         if let Some(proof) = &moved.proof {
-            tx.execute("INSERT OR REPLACE INTO wrapping VALUES (1, ?, ?, ?)", params![proof.salt, proof.nonce, proof.proof])?;
+            tx.execute(
+                "INSERT OR REPLACE INTO wrapping VALUES (1, ?, ?, ?)",
+                params![proof.salt, proof.nonce, proof.proof],
+            )?;
         }
         for k in &moved.keys {
-            let sql = "INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET nonce = ?4, wrapped = ?5 WHERE ?5 IS NULL";
-            tx.prepare_cached(sql)?.execute(params![k.business, k.subject, k.generation, k.nonce, k.wrapped])?;
+            let sql = "INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET \
+                nonce = ?4, wrapped = ?5 WHERE ?5 IS NULL";
+            tx.prepare_cached(sql)?.execute(params![
+                k.business,
+                k.subject,
+                k.generation,
+                k.nonce,
+                k.wrapped
+            ])?;
         }
         Ok(())
     };
@@ -251,24 +340,46 @@ impl Inner {
 
 #[async_trait]
 impl Keyring for LocalKeyring {
-    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+    async fn sealing_key(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+    ) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
         Ok((self.sealing_key_now(business.0, subject.0)?, 0))
     }
 
-    async fn newest_generation(&self, business: BusinessId, subject: SubjectId) -> Result<Option<u32>, KeyringError> {
+    async fn newest_generation(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+    ) -> Result<Option<u32>, KeyringError> {
         newest(&self.inner().connection, business.0, subject.0)
     }
 
-    async fn adopt_secret(&self, business: BusinessId, name: SubjectId, bytes: Zeroizing<[u8; 32]>) -> Result<(), KeyringError> {
+    async fn adopt_secret(
+        &self,
+        business: BusinessId,
+        name: SubjectId,
+        bytes: Zeroizing<[u8; 32]>,
+    ) -> Result<(), KeyringError> {
         let (b, s, inner) = (business.0, name.0, self.inner());
         if newest(&inner.connection, b, s)?.is_some() {
             return Ok(());
         }
         let (_, Wrapped { nonce, wrapped }) = self.wrapper.adopt(b, s, bytes)?;
-        inner.connection.execute("INSERT INTO keys VALUES (?, ?, 1, ?, ?)", params![b, s, nonce, *wrapped]).map(|_| ()).map_err(storage)
+        inner
+            .connection
+            .execute("INSERT INTO keys VALUES (?, ?, 1, ?, ?)", params![b, s, nonce, *wrapped])
+            .map(|_| ())
+            .map_err(storage)
     }
 
-    async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+    async fn open_generation(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        generation: u32,
+    ) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
         let (b, s) = (business.0, subject.0);
         let mut inner = self.inner();
         let key = match self.unwrap_key(&mut inner, b, s, generation)? {
@@ -279,23 +390,44 @@ impl Keyring for LocalKeyring {
         Ok((key, 0))
     }
 
-    async fn opening_key(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
+    async fn opening_key(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        generation: u32,
+    ) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
         self.unwrap_key(&mut self.inner(), business.0, subject.0, generation)
     }
 
-    async fn destroy(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<u32, KeyringError> {
+    async fn destroy(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        up_to: u32,
+    ) -> Result<u32, KeyringError> {
         let destroyed = self.overwrite(business.0, subject.0, up_to)?;
         self.empty_wal().await?;
         Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
     }
 
     async fn check(&self) -> Result<(), KeyringError> {
-        self.inner().connection.query_row("SELECT wrapped FROM keys LIMIT 1", [], |_| Ok(())).optional().map(|_| ()).map_err(storage)
+        self.inner()
+            .connection
+            .query_row("SELECT wrapped FROM keys LIMIT 1", [], |_| Ok(()))
+            .optional()
+            .map(|_| ())
+            .map_err(storage)
     }
 
     async fn applied(&self, log: Digest) -> Result<u64, KeyringError> {
         let sql = "SELECT position FROM applied WHERE log = ?";
-        Ok(self.inner().connection.query_row(sql, [log.0], |r| r.get(0)).optional().map_err(storage)?.unwrap_or(0))
+        Ok(self
+            .inner()
+            .connection
+            .query_row(sql, [log.0], |r| r.get(0))
+            .optional()
+            .map_err(storage)?
+            .unwrap_or(0))
     }
 
     async fn set_applied(&self, log: Digest, position: u64) -> Result<(), KeyringError> {

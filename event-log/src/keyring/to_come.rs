@@ -1,4 +1,5 @@
-//! The place of a keyring that is opened after its log: whether it may be made is known from the log.
+//! The place of a keyring that is opened after its log: whether it may be made is known from the
+//! log.
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -21,22 +22,43 @@ impl KeyringToCome {
     }
 
     fn get(&self) -> Result<Arc<dyn Keyring>, KeyringError> {
-        self.0.get().and_then(Weak::upgrade).ok_or_else(|| KeyringError::Storage("the keyring is not open".to_owned()))
+        self.0
+            .get()
+            .and_then(Weak::upgrade)
+            .ok_or_else(|| KeyringError::Storage("the keyring is not open".to_owned()))
     }
 }
 
 #[async_trait]
 impl Keyring for KeyringToCome {
-    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+    async fn sealing_key(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+    ) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
         self.get()?.sealing_key(business, subject).await
     }
-    async fn newest_generation(&self, business: BusinessId, subject: SubjectId) -> Result<Option<u32>, KeyringError> {
+    async fn newest_generation(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+    ) -> Result<Option<u32>, KeyringError> {
         self.get()?.newest_generation(business, subject).await
     }
-    async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+    async fn open_generation(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        generation: u32,
+    ) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
         self.get()?.open_generation(business, subject, generation).await
     }
-    async fn adopt_secret(&self, business: BusinessId, name: SubjectId, bytes: Zeroizing<[u8; 32]>) -> Result<(), KeyringError> {
+    async fn adopt_secret(
+        &self,
+        business: BusinessId,
+        name: SubjectId,
+        bytes: Zeroizing<[u8; 32]>,
+    ) -> Result<(), KeyringError> {
         self.get()?.adopt_secret(business, name, bytes).await
     }
     async fn ask_anew(&self) {
@@ -44,13 +66,23 @@ impl Keyring for KeyringToCome {
             keyring.ask_anew().await;
         }
     }
-    async fn opening_key(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
+    async fn opening_key(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        generation: u32,
+    ) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
         self.get()?.opening_key(business, subject, generation).await
     }
     async fn epoch(&self) -> Result<u64, KeyringError> {
         self.get()?.epoch().await
     }
-    async fn destroy(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<u32, KeyringError> {
+    async fn destroy(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        up_to: u32,
+    ) -> Result<u32, KeyringError> {
         self.get()?.destroy(business, subject, up_to).await
     }
     async fn check(&self) -> Result<(), KeyringError> {

@@ -38,7 +38,10 @@ impl Wrapping {
     /// [`KeyringError::Missing`] names the file when it is not there.
     pub fn of_file(path: &Path) -> Result<Self, KeyringError> {
         if !path.exists() {
-            return Err(KeyringError::Missing(format!("{} wraps them and is not there", path.display())));
+            return Err(KeyringError::Missing(format!(
+                "{} wraps them and is not there",
+                path.display()
+            )));
         }
         Ok(Self::Key(secret_file(path, &Entropy::System)?))
     }
@@ -47,14 +50,22 @@ impl Wrapping {
         let mut bytes = Zeroizing::new([0; 32]);
         match self {
             Self::Key(key) => bytes.copy_from_slice(key.as_ref()),
-            Self::Passphrase(text) => pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, PASSPHRASE_ITERATIONS, salt, text.as_bytes(), bytes.as_mut()),
+            Self::Passphrase(text) => pbkdf2::derive(
+                pbkdf2::PBKDF2_HMAC_SHA256,
+                PASSPHRASE_ITERATIONS,
+                salt,
+                text.as_bytes(),
+                bytes.as_mut(),
+            ),
         }
-        UnboundKey::new(&AES_256_GCM, bytes.as_ref()).map(LessSafeKey::new).map_err(|_| KeyringError::WrongWrappingKey("this keyring".to_owned()))
+        UnboundKey::new(&AES_256_GCM, bytes.as_ref())
+            .map(LessSafeKey::new)
+            .map_err(|_| KeyringError::WrongWrappingKey("this keyring".to_owned()))
     }
 }
 
-/// The 32 bytes in that file, 64 hexadecimal digits; the file is made of random ones, readable by its
-/// owner alone, when it is not there.
+/// The 32 bytes in that file, 64 hexadecimal digits; the file is made of random ones, readable by
+/// its owner alone, when it is not there.
 ///
 /// # Errors
 /// When it can't be read or made, or holds something else.
@@ -69,12 +80,15 @@ pub fn secret_file(path: &Path, entropy: &Entropy) -> Result<Zeroizing<[u8; 32]>
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(storage)?;
         let text = Zeroizing::new(domain::values::Digest(*key).to_string());
-        std::io::Write::write_all(&mut file, text.as_bytes()).and_then(|()| file.sync_all()).map_err(storage)?;
+        std::io::Write::write_all(&mut file, text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(storage)?;
         return Ok(key);
     }
     let text = Zeroizing::new(std::fs::read_to_string(path).map_err(storage)?);
-    let key: domain::values::Digest =
-        text.trim().parse().map_err(|_| KeyringError::Broken(format!("{} does not hold 64 hexadecimal digits", path.display())))?;
+    let key: domain::values::Digest = text.trim().parse().map_err(|_| {
+        KeyringError::Broken(format!("{} does not hold 64 hexadecimal digits", path.display()))
+    })?;
     Ok(Zeroizing::new(key.0))
 }
 
@@ -145,13 +159,20 @@ fn aad(business: Uuid, subject: Uuid, generation: u32) -> String {
 
 impl Wrapper {
     /// For a keyring that is made now; with what it must keep.
-    pub(crate) fn fresh(wrapping: &Wrapping, entropy: Entropy) -> Result<(Self, Proof), KeyringError> {
+    pub(crate) fn fresh(
+        wrapping: &Wrapping,
+        entropy: Entropy,
+    ) -> Result<(Self, Proof), KeyringError> {
         let (mut salt, mut nonce, mut proof) = (vec![0; 16], [0; 12], Vec::new());
         entropy.fill(&mut salt);
         entropy.fill(&mut nonce);
         let key = wrapping.key(&salt)?;
-        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(PROVEN), &mut proof)
-            .map_err(|_| KeyringError::WrongWrappingKey("this keyring".to_owned()))?;
+        key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(PROVEN),
+            &mut proof,
+        )
+        .map_err(|_| KeyringError::WrongWrappingKey("this keyring".to_owned()))?;
         Ok((Self { key, entropy }, Proof { salt, nonce, proof }))
     }
 
@@ -159,46 +180,89 @@ impl Wrapper {
     ///
     /// # Errors
     /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase.
-    pub(crate) fn open(wrapping: &Wrapping, mut known: Proof, entropy: Entropy) -> Result<Self, KeyringError> {
+    pub(crate) fn open(
+        wrapping: &Wrapping,
+        mut known: Proof,
+        entropy: Entropy,
+    ) -> Result<Self, KeyringError> {
         let key = wrapping.key(&known.salt)?;
-        key.open_in_place(Nonce::assume_unique_for_key(known.nonce), Aad::from(PROVEN), &mut known.proof)
-            .map_err(|_| KeyringError::WrongWrappingKey("this keyring".to_owned()))?;
+        key.open_in_place(
+            Nonce::assume_unique_for_key(known.nonce),
+            Aad::from(PROVEN),
+            &mut known.proof,
+        )
+        .map_err(|_| KeyringError::WrongWrappingKey("this keyring".to_owned()))?;
         Ok(Self { key, entropy })
     }
 
     /// A new key, and how it is kept.
-    pub(crate) fn make(&self, b: Uuid, s: Uuid, generation: u32) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
+    pub(crate) fn make(
+        &self,
+        b: Uuid,
+        s: Uuid,
+        generation: u32,
+    ) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
         let (mut bytes, mut nonce) = (Zeroizing::new([0; 32]), [0; 12]);
         let label = aad(b, s, generation);
         let own = domain::privacy::is_secret(BusinessId(b), SubjectId(s));
-        let entropy = if own { self.entropy.on_its_own(label.as_bytes()) } else { self.entropy.labelled(label.as_bytes()) };
+        let entropy = if own {
+            self.entropy.on_its_own(label.as_bytes())
+        } else {
+            self.entropy.labelled(label.as_bytes())
+        };
         entropy.fill(&mut *bytes);
         entropy.fill(&mut nonce);
         self.wrap((b, s, generation), bytes, nonce)
     }
 
     /// A secret that was kept elsewhere, and how it is kept.
-    pub(crate) fn adopt(&self, b: Uuid, s: Uuid, bytes: Zeroizing<[u8; 32]>) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
+    pub(crate) fn adopt(
+        &self,
+        b: Uuid,
+        s: Uuid,
+        bytes: Zeroizing<[u8; 32]>,
+    ) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
         let mut nonce = [0; 12];
         Entropy::System.fill(&mut nonce);
         self.wrap((b, s, 1), bytes, nonce)
     }
 
-    fn wrap(&self, (b, s, generation): (Uuid, Uuid, u32), bytes: Zeroizing<[u8; 32]>, nonce: [u8; 12]) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
+    fn wrap(
+        &self,
+        (b, s, generation): (Uuid, Uuid, u32),
+        bytes: Zeroizing<[u8; 32]>,
+        nonce: [u8; 12],
+    ) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
         let mut wrapped = Zeroizing::new(bytes.to_vec());
         self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad(b, s, generation)), &mut *wrapped)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(aad(b, s, generation)),
+                &mut *wrapped,
+            )
             .map_err(|_| KeyringError::Broken("a key could not be wrapped".to_owned()))?;
         Ok((Arc::new(SubjectKey::new(generation, bytes)?), Wrapped { nonce, wrapped }))
     }
 
     /// A key that was kept.
-    pub(crate) fn unwrap(&self, b: Uuid, s: Uuid, generation: u32, mut kept: Wrapped) -> Result<Arc<SubjectKey>, KeyringError> {
+    pub(crate) fn unwrap(
+        &self,
+        b: Uuid,
+        s: Uuid,
+        generation: u32,
+        mut kept: Wrapped,
+    ) -> Result<Arc<SubjectKey>, KeyringError> {
         let opened = self
             .key
-            .open_in_place(Nonce::assume_unique_for_key(kept.nonce), Aad::from(aad(b, s, generation)), &mut kept.wrapped)
+            .open_in_place(
+                Nonce::assume_unique_for_key(kept.nonce),
+                Aad::from(aad(b, s, generation)),
+                &mut kept.wrapped,
+            )
             .map_err(|_| KeyringError::Broken(format!("the key of subject {s} does not unwrap")))?;
-        let bytes: [u8; 32] = (&*opened).try_into().map_err(|_| KeyringError::Broken(format!("the key of subject {s} has the wrong length")))?;
+        let bytes: [u8; 32] = (&*opened).try_into().map_err(|_| {
+            KeyringError::Broken(format!("the key of subject {s} has the wrong length"))
+        })?;
         Ok(Arc::new(SubjectKey::new(generation, Zeroizing::new(bytes))?))
     }
 }

@@ -1,16 +1,18 @@
 //! The cluster as this store needs it. Nothing else here knows which client crate is used.
 //!
-//! The client's own connection can end for good, and says so in many ways; so after every failure that
-//! may be the connection's, a client is made anew. Its first one installs the process's TLS provider,
-//! and panics when there is one already: [`Cluster::open`] must come before whoever else does that.
+//! The client's own connection can end for good, and says so in many ways; so after every failure
+//! that may be the connection's, a client is made anew. Its first one installs the process's TLS
+//! provider, and panics when there is one already: [`Cluster::open`] must come before whoever else
+//! does that.
 
 use std::pin::Pin;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use eventstore::{
-    AppendToStreamOptions, Client, ClientSettings, CurrentRevision, Error, EventData, ExpectedRevision, Position, ReadAllOptions, ReadStreamOptions,
-    StreamMetadataBuilder, StreamPosition, SubscribeToAllOptions, SubscriptionEvent, SubscriptionFilter,
+    AppendToStreamOptions, Client, ClientSettings, CurrentRevision, Error, EventData,
+    ExpectedRevision, Position, ReadAllOptions, ReadStreamOptions, StreamMetadataBuilder,
+    StreamPosition, SubscribeToAllOptions, SubscriptionEvent, SubscriptionFilter,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -81,11 +83,29 @@ fn failed(e: Error) -> ClusterError {
             CurrentRevision::NoStream => None,
         }),
         Error::NotLeaderException(_) => ClusterError::Elsewhere,
-        Error::AccessDenied => ClusterError::Refused("access denied; look at the user and password in the address, and at what that user may".to_owned()),
-        Error::ResourceDeleted => ClusterError::Refused("the stream was deleted for ever".to_owned()),
-        Error::UnsupportedFeature => ClusterError::Refused("the server does not know this operation".to_owned()),
-        Error::Grpc { code, message } if i32::from(code) == INVALID_ARGUMENT => ClusterError::Refused(message),
-        Error::GrpcConnectionError(_) => ClusterError::Unknown("no connection could be made".to_owned()),
+        Error::AccessDenied => ClusterError::Refused(
+            "access denied; look at the user and password \
+            in the address, and at what that user may"
+                .to_owned(),
+        ),
+        Error::ResourceDeleted => ClusterError::Refused(
+            "the stream was deleted for \
+            ever"
+                .to_owned(),
+        ),
+        Error::UnsupportedFeature => ClusterError::Refused(
+            "the server does not know this \
+            operation"
+                .to_owned(),
+        ),
+        Error::Grpc { code, message } if i32::from(code) == INVALID_ARGUMENT => {
+            ClusterError::Refused(message)
+        }
+        Error::GrpcConnectionError(_) => ClusterError::Unknown(
+            "no connection could be \
+            made"
+                .to_owned(),
+        ),
         e @ (Error::ServerError(_)
         | Error::ConnectionClosed
         | Error::Grpc { .. }
@@ -121,14 +141,19 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) fn open(address: &str) -> Result<Self, LogError> {
-        let settings: ClientSettings = address
-            .parse()
-            .map_err(|e| LogError::Storage(format!("the address of KurrentDB is not understood ({e}); it is like esdb://user:password@host:2113")))?;
+        let settings: ClientSettings = address.parse().map_err(|e| {
+            LogError::Storage(format!(
+                "the address of KurrentDB is not understood \
+                ({e}); it is like esdb://user:password@host:2113"
+            ))
+        })?;
         // Where there is a provider already that is not its own, the first client would panic.
         static FIRST: OnceLock<bool> = OnceLock::new();
         if !FIRST.get_or_init(|| rustls::crypto::CryptoProvider::get_default().is_none()) {
             return Err(LogError::Storage(
-                "KurrentDB's client must be the first in the process to speak TLS; this is a mistake in how the program is put together".to_owned(),
+                "KurrentDB's client must be the first in the process to speak TLS; this is a \
+                 mistake in how the program is put together"
+                    .to_owned(),
             ));
         }
         let client = Mutex::new((0, Self::connect(&settings)?));
@@ -155,14 +180,16 @@ impl Cluster {
         }
     }
 
-    /// Does something within [`CALL_MAX`]; a client that may have lost its connection is replaced, one
-    /// that was sent to another node is not: it remembers which.
+    /// Does something within [`CALL_MAX`]; a client that may have lost its connection is replaced,
+    /// one that was sent to another node is not: it remembers which.
     async fn call<T>(&self, action: impl Fn(Client) -> Answer<T>) -> Result<T, ClusterError> {
         for _ in 0..REDIRECTS_MAX {
             let (made, client) = self.client();
             let result = match tokio::time::timeout(CALL_MAX, action(client)).await {
                 Ok(result) => result.map_err(failed),
-                Err(_) => Err(ClusterError::Unknown(format!("no answer in {} s", CALL_MAX.as_secs()))),
+                Err(_) => {
+                    Err(ClusterError::Unknown(format!("no answer in {} s", CALL_MAX.as_secs())))
+                }
             };
             match result {
                 Err(ClusterError::Elsewhere) => tokio::time::sleep(REDIRECT_PAUSE).await,
@@ -176,19 +203,37 @@ impl Cluster {
         Err(ClusterError::Unknown("no node of KurrentDB leads".to_owned()))
     }
 
-    /// Appends after a revision, `None` when there must be no stream; says the last event's position.
-    pub(super) async fn append(&self, stream: &str, after: Option<u64>, events: Vec<Given>) -> Result<u64, ClusterError> {
+    /// Appends after a revision, `None` when there must be no stream; says the last event's
+    /// position.
+    pub(super) async fn append(
+        &self,
+        stream: &str,
+        after: Option<u64>,
+        events: Vec<Given>,
+    ) -> Result<u64, ClusterError> {
         let expected = after.map_or(ExpectedRevision::NoStream, ExpectedRevision::Exact);
         self.write(stream, expected, events).await
     }
 
     /// Appends wherever the stream is.
-    pub(super) async fn append_anywhere(&self, stream: &str, event: Given) -> Result<u64, ClusterError> {
+    pub(super) async fn append_anywhere(
+        &self,
+        stream: &str,
+        event: Given,
+    ) -> Result<u64, ClusterError> {
         self.write(stream, ExpectedRevision::Any, vec![event]).await
     }
 
-    async fn write(&self, stream: &str, expected: ExpectedRevision, events: Vec<Given>) -> Result<u64, ClusterError> {
-        let options = AppendToStreamOptions::default().expected_revision(expected).requires_leader(true).deadline(CALL_MAX);
+    async fn write(
+        &self,
+        stream: &str,
+        expected: ExpectedRevision,
+        events: Vec<Given>,
+    ) -> Result<u64, ClusterError> {
+        let options = AppendToStreamOptions::default()
+            .expected_revision(expected)
+            .requires_leader(true)
+            .deadline(CALL_MAX);
         let events: Vec<EventData> = events.into_iter().map(event).collect();
         let append = |client: Client| -> Answer<_> {
             let (stream, options, events) = (stream.to_owned(), options.clone(), events.clone());
@@ -199,10 +244,14 @@ impl Cluster {
 
     /// Has only the newest event of a stream kept.
     pub(super) async fn keep_one(&self, stream: &str) -> Result<(), ClusterError> {
-        let options = AppendToStreamOptions::default().expected_revision(ExpectedRevision::Any).requires_leader(true).deadline(CALL_MAX);
+        let options = AppendToStreamOptions::default()
+            .expected_revision(ExpectedRevision::Any)
+            .requires_leader(true)
+            .deadline(CALL_MAX);
         let metadata = StreamMetadataBuilder::new().max_count(1).build();
         let set = |client: Client| -> Answer<_> {
-            let (stream, options, metadata) = (stream.to_owned(), options.clone(), metadata.clone());
+            let (stream, options, metadata) =
+                (stream.to_owned(), options.clone(), metadata.clone());
             Box::pin(async move { client.set_stream_metadata(stream, &options, &metadata).await })
         };
         self.call(set).await.map(drop)
@@ -210,7 +259,11 @@ impl Cluster {
 
     /// The newest event of a stream.
     pub(super) async fn last(&self, stream: &str) -> Result<Option<Found>, ClusterError> {
-        let options = ReadStreamOptions::default().backwards().position(StreamPosition::End).max_count(1).requires_leader(true);
+        let options = ReadStreamOptions::default()
+            .backwards()
+            .position(StreamPosition::End)
+            .max_count(1)
+            .requires_leader(true);
         Ok(self.read(stream, &options).await?.pop())
     }
 
@@ -220,8 +273,15 @@ impl Cluster {
     }
 
     /// The event at a revision of a stream.
-    pub(super) async fn at(&self, stream: &str, revision: u64) -> Result<Option<Found>, ClusterError> {
-        let options = ReadStreamOptions::default().position(StreamPosition::Position(revision)).max_count(1).requires_leader(true);
+    pub(super) async fn at(
+        &self,
+        stream: &str,
+        revision: u64,
+    ) -> Result<Option<Found>, ClusterError> {
+        let options = ReadStreamOptions::default()
+            .position(StreamPosition::Position(revision))
+            .max_count(1)
+            .requires_leader(true);
         Ok(self.read(stream, &options).await?.pop().filter(|e| e.revision == revision))
     }
 
@@ -229,7 +289,11 @@ impl Cluster {
     pub(super) async fn end(&self) -> Result<u64, ClusterError> {
         let read = |client: Client| -> Answer<_> {
             Box::pin(async move {
-                let options = ReadAllOptions::default().backwards().position(StreamPosition::End).max_count(1).requires_leader(true);
+                let options = ReadAllOptions::default()
+                    .backwards()
+                    .position(StreamPosition::End)
+                    .max_count(1)
+                    .requires_leader(true);
                 let newest = client.read_all(&options).await?.next().await?;
                 Ok(newest.map_or(0, |e| e.get_original_event().position.commit))
             })
@@ -237,7 +301,11 @@ impl Cluster {
         self.call(read).await
     }
 
-    async fn read(&self, stream: &str, options: &ReadStreamOptions) -> Result<Vec<Found>, ClusterError> {
+    async fn read(
+        &self,
+        stream: &str,
+        options: &ReadStreamOptions,
+    ) -> Result<Vec<Found>, ClusterError> {
         let read = |client: Client| -> Answer<_> {
             let (stream, options) = (stream.to_owned(), options.clone());
             Box::pin(async move {
@@ -255,15 +323,26 @@ impl Cluster {
     pub(super) fn follow(&self, after: u64, prefixes: &[&str]) -> mpsc::Receiver<Heard> {
         let (hear, heard) = mpsc::channel(READY_MAX);
         let (made, client) = self.client();
-        let filter = prefixes.iter().fold(SubscriptionFilter::on_stream_name(), |filter, prefix| filter.add_prefix(prefix));
-        let position = if after == 0 { StreamPosition::Start } else { StreamPosition::Position(Position { commit: after, prepare: after }) };
-        let options = SubscribeToAllOptions::default().position(position).filter(filter.max(1_000)).requires_leader(false);
+        let filter = prefixes
+            .iter()
+            .fold(SubscriptionFilter::on_stream_name(), |filter, prefix| filter.add_prefix(prefix));
+        let position = if after == 0 {
+            StreamPosition::Start
+        } else {
+            StreamPosition::Position(Position { commit: after, prepare: after })
+        };
+        let options = SubscribeToAllOptions::default()
+            .position(position)
+            .filter(filter.max(1_000))
+            .requires_leader(false);
         tokio::spawn(async move {
             tracing::debug!(kurrentdb.client = made, kurrentdb.after = after, "following");
             let mut subscription = client.subscribe_to_all(&options).await;
             loop {
                 let next = match subscription.next_subscription_event().await {
-                    Ok(SubscriptionEvent::EventAppeared(event)) => Heard::Event(found(event.get_original_event())),
+                    Ok(SubscriptionEvent::EventAppeared(event)) => {
+                        Heard::Event(found(event.get_original_event()))
+                    }
                     Ok(SubscriptionEvent::CaughtUp) => Heard::CaughtUp,
                     Ok(SubscriptionEvent::Checkpoint(_)) => Heard::Sign,
                     Ok(_) => continue,
@@ -287,7 +366,11 @@ impl Cluster {
     }
 }
 
-async fn read(client: &Client, stream: &str, options: &ReadStreamOptions) -> Result<Vec<Found>, Error> {
+async fn read(
+    client: &Client,
+    stream: &str,
+    options: &ReadStreamOptions,
+) -> Result<Vec<Found>, Error> {
     let mut events = Vec::new();
     let mut stream = client.read_stream(stream, options).await?;
     while let Some(event) = stream.next().await? {
@@ -298,8 +381,10 @@ async fn read(client: &Client, stream: &str, options: &ReadStreamOptions) -> Res
 
 /// Our bytes as they are: JSON goes as JSON, so that others can look into it.
 fn event(given: Given) -> EventData {
-    let json =
-        std::str::from_utf8(&given.data).ok().and_then(|text| serde_json::from_str::<&RawValue>(text).ok()).filter(|raw| raw.get().len() == given.data.len());
+    let json = std::str::from_utf8(&given.data)
+        .ok()
+        .and_then(|text| serde_json::from_str::<&RawValue>(text).ok())
+        .filter(|raw| raw.get().len() == given.data.len());
     let data = match json.map(|raw| EventData::json(&given.event_type, &raw)) {
         Some(Ok(data)) => data,
         Some(Err(_)) | None => EventData::binary(&given.event_type, given.data.clone().into()),

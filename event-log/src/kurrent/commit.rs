@@ -1,5 +1,5 @@
-//! Appending: of each business one call at a time, of all businesses at once. What has queued up for a
-//! business goes in one call, checked as if it had come one by one.
+//! Appending: of each business one call at a time, of all businesses at once. What has queued up
+//! for a business goes in one call, checked as if it had come one by one.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -54,7 +54,12 @@ struct Shared {
 type Broken = HashMap<u64, u64>;
 
 impl Committer {
-    pub(super) fn new(cluster: Arc<Cluster>, mirror: Arc<Mirror>, keyring: Arc<dyn Keyring>, serving: Arc<Serving>) -> Self {
+    pub(super) fn new(
+        cluster: Arc<Cluster>,
+        mirror: Arc<Mirror>,
+        keyring: Arc<dyn Keyring>,
+        serving: Arc<Serving>,
+    ) -> Self {
         Self(Arc::new(Shared { cluster, mirror, keyring, serving }))
     }
 
@@ -93,10 +98,14 @@ impl Committer {
                 waiting.remove(&next);
             }
             busy.insert(next);
-            let (shared, done, lanes) = (Arc::clone(&self.0), done.clone(), broken.remove(&next).unwrap_or_default());
+            let (shared, done, lanes) =
+                (Arc::clone(&self.0), done.clone(), broken.remove(&next).unwrap_or_default());
             tokio::spawn(async move {
                 // Of its own: whatever becomes of it, the business must not stay busy.
-                let lanes = tokio::spawn(Batch { shared, business: next, left: batch, lanes, alone: false }.commit()).await;
+                let lanes = tokio::spawn(
+                    Batch { shared, business: next, left: batch, lanes, alone: false }.commit(),
+                )
+                .await;
                 let _ = done.send((next, lanes.unwrap_or_default()));
             });
         }
@@ -146,7 +155,11 @@ impl Batch {
                 return self.lanes;
             }
             if Instant::now() > until {
-                break AppendError::Storage("KurrentDB gave no answer in time; whether it was stored is not known: send it again".to_owned());
+                break AppendError::Storage(
+                    "KurrentDB gave no answer in time; whether it was \
+                    stored is not known: send it again"
+                        .to_owned(),
+                );
             }
             if let Err(why) = self.shared.serving.check() {
                 break AppendError::Closed(why);
@@ -159,7 +172,9 @@ impl Batch {
                 Err(ClusterError::WrongRevision(current)) => {
                     conflicts += 1;
                     if conflicts > CONFLICTS_MAX {
-                        break AppendError::Storage(format!("others wrote to {stream} {CONFLICTS_MAX} times in between; try again"));
+                        break AppendError::Storage(format!(
+                            "others wrote to {stream} {CONFLICTS_MAX} times in between; try again"
+                        ));
                     }
                     current.map_or(0, |n| n + 1)
                 }
@@ -167,17 +182,25 @@ impl Batch {
                     self.alone = true;
                     continue;
                 }
-                Err(ClusterError::Refused(why)) => break AppendError::Storage(format!("KurrentDB refused: {why}")),
+                Err(ClusterError::Refused(why)) => {
+                    break AppendError::Storage(format!("KurrentDB refused: {why}"));
+                }
                 Err(e @ (ClusterError::Unknown(_) | ClusterError::Elsewhere)) => {
                     let why = e.to_string();
-                    tracing::warn!(business.id = %self.business, why, "an append has no answer; looking for it");
+                    tracing::warn!(business.id = %self.business, why, "an append has no answer; \
+                        looking for it");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(AGAIN_AFTER.1);
-                    self.shared.cluster.last(&stream).await.map_or(head, |last| last.map_or(0, |e| e.revision + 1))
+                    self.shared
+                        .cluster
+                        .last(&stream)
+                        .await
+                        .map_or(head, |last| last.map_or(0, |e| e.revision + 1))
                 }
             };
             if let Err(e) = self.shared.mirror.reach(self.business, reach, HEAR_MAX).await {
-                tracing::warn!(business.id = %self.business, error = %e, "an append is not in the mirror yet");
+                tracing::warn!(business.id = %self.business, error = %e, "an append is not in the \
+                    mirror yet");
             }
         };
         for Queued { append, answer, .. } in std::mem::take(&mut self.left) {
@@ -188,21 +211,30 @@ impl Batch {
         self.lanes
     }
 
-    /// Answers those that are there already or can't be; says where the stream ends and what is to be
-    /// appended of the rest.
+    /// Answers those that are there already or can't be; says where the stream ends and what is to
+    /// be appended of the rest.
     async fn check(&mut self) -> Result<(u64, Vec<Given>), AppendError> {
         if let Some(why) = self.shared.mirror.broken(self.business) {
             return Err(AppendError::Storage(why));
         }
-        let epoch = self.shared.keyring.epoch().await.map_err(|e| AppendError::Storage(e.to_string()))?;
-        let head = self.shared.mirror.log().head(self.business).await.map_err(|e| storage(&e))?.map_or(0, |h| h.seq);
+        let epoch =
+            self.shared.keyring.epoch().await.map_err(|e| AppendError::Storage(e.to_string()))?;
+        let head = self
+            .shared
+            .mirror
+            .log()
+            .head(self.business)
+            .await
+            .map_err(|e| storage(&e))?
+            .map_or(0, |h| h.seq);
         let mut versions: HashMap<AggregateRef, u64> = HashMap::new();
         let mut first_ids = HashSet::new();
         let mut given = Vec::new();
         let mut waiting = VecDeque::from(std::mem::take(&mut self.left));
         while let Some(mut queued) = waiting.pop_front() {
             // A repeat of one that is in this same call is answered once that one is.
-            let twin = queued.append.events.first().is_some_and(|e| first_ids.contains(&e.event_id));
+            let twin =
+                queued.append.events.first().is_some_and(|e| first_ids.contains(&e.event_id));
             if twin || (self.alone && !given.is_empty()) {
                 self.left.push(queued);
                 continue;
@@ -251,7 +283,11 @@ impl Batch {
     }
 
     /// Law 4: ids that are there with the same bytes are answered as before.
-    async fn stored(&self, append: &Append, sent: bool) -> Result<Option<Result<Committed, AppendError>>, AppendError> {
+    async fn stored(
+        &self,
+        append: &Append,
+        sent: bool,
+    ) -> Result<Option<Result<Committed, AppendError>>, AppendError> {
         let log = self.shared.mirror.log();
         let (mut first_seq, mut position) = (0, 0);
         for (n, event) in append.events.iter().enumerate() {
@@ -269,15 +305,27 @@ impl Batch {
 
     /// Whether every aggregate has the version that the decision saw, those before it in this call
     /// counted in.
-    async fn fits(&self, append: &Append, versions: &mut HashMap<AggregateRef, u64>) -> Result<Result<(), AppendError>, AppendError> {
+    async fn fits(
+        &self,
+        append: &Append,
+        versions: &mut HashMap<AggregateRef, u64>,
+    ) -> Result<Result<(), AppendError>, AppendError> {
         let log = self.shared.mirror.log();
         let mut next = HashMap::new();
         let wanted = append.reads.iter().map(|&(aggregate, version)| (aggregate, version, false));
-        for (aggregate, expected, written) in wanted.chain(append.events.iter().map(|e| (e.aggregate, e.version.saturating_sub(1), true))) {
+        for (aggregate, expected, written) in wanted
+            .chain(append.events.iter().map(|e| (e.aggregate, e.version.saturating_sub(1), true)))
+        {
             let known = next.get(&aggregate).or_else(|| versions.get(&aggregate)).copied();
             let actual = match known {
                 Some(version) => version,
-                None => log.versions(self.business, &[aggregate]).await.map_err(|e| storage(&e))?.first().copied().unwrap_or(0),
+                None => log
+                    .versions(self.business, &[aggregate])
+                    .await
+                    .map_err(|e| storage(&e))?
+                    .first()
+                    .copied()
+                    .unwrap_or(0),
             };
             if actual != expected {
                 return Ok(Err(AppendError::Conflict { aggregate, expected, actual }));

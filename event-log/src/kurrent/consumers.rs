@@ -1,6 +1,7 @@
 //! Places of those who act on events, as events themselves: of each consumer the stream
-//! `consumer-<name>`, of which the newest event counts and is kept. Every change expects the revision
-//! that it was decided on, so of two that change at once one is refused: that is the fence.
+//! `consumer-<name>`, of which the newest event counts and is kept. Every change expects the
+//! revision that it was decided on, so of two that change at once one is refused: that is the
+//! fence.
 //!
 //! Clocks are not compared: whoever wants to act for a consumer waits until it has seen, by its own
 //! clock, that the one who acts said nothing for the length of a lease.
@@ -69,9 +70,15 @@ impl KurrentConsumers {
     }
 
     async fn known(&self, name: &str) -> Result<Known, LogError> {
-        let Some(last) = self.cluster.last(&self.stream(name)).await? else { return Ok(Known::default()) };
-        let said = serde_json::from_slice(&last.data)
-            .map_err(|e| LogError::Corrupt(format!("the stream {} has an event that is not ours: {e}", self.stream(name))))?;
+        let Some(last) = self.cluster.last(&self.stream(name)).await? else {
+            return Ok(Known::default());
+        };
+        let said = serde_json::from_slice(&last.data).map_err(|e| {
+            LogError::Corrupt(format!(
+                "the stream {} has an event that is not ours: {e}",
+                self.stream(name)
+            ))
+        })?;
         Ok(Known { revision: Some(last.revision), said })
     }
 
@@ -81,8 +88,16 @@ impl KurrentConsumers {
             self.introduce(name).await?;
         }
         // The same decision on the same revision is the same event, if it is sent again.
-        let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{name} {:?} {}", known.revision, json!(said)).as_bytes());
-        let event = Given { id, event_type: EVENT.to_owned(), metadata: json!({}), data: json!(said).to_string().into_bytes() };
+        let id = Uuid::new_v5(
+            &Uuid::NAMESPACE_URL,
+            format!("{name} {:?} {}", known.revision, json!(said)).as_bytes(),
+        );
+        let event = Given {
+            id,
+            event_type: EVENT.to_owned(),
+            metadata: json!({}),
+            data: json!(said).to_string().into_bytes(),
+        };
         let stream = self.stream(name);
         let mut result = self.cluster.append(&stream, known.revision, vec![event.clone()]).await;
         if let Err(ClusterError::Unknown(_)) = result {
@@ -95,21 +110,30 @@ impl KurrentConsumers {
         }
     }
 
-    /// Before a consumer's first event: has only its newest kept, and its name in the list. Done again,
-    /// it changes nothing.
+    /// Before a consumer's first event: has only its newest kept, and its name in the list. Done
+    /// again, it changes nothing.
     async fn introduce(&self, name: &str) -> Result<(), LogError> {
         let stream = self.stream(name);
         self.cluster.keep_one(&stream).await?;
         if self.prefix == CONSUMER {
             let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, stream.as_bytes());
-            let named = Given { id, event_type: EVENT.to_owned(), metadata: json!({}), data: json!({"name": name}).to_string().into_bytes() };
+            let named = Given {
+                id,
+                event_type: EVENT.to_owned(),
+                metadata: json!({}),
+                data: json!({"name": name}).to_string().into_bytes(),
+            };
             self.cluster.append_anywhere(NAMES, named).await?;
         }
         Ok(())
     }
 
     /// Changes a consumer; `change` says what is new, or nothing when nothing is to be.
-    async fn change(&self, name: &str, change: impl Fn(&Known) -> Option<Said>) -> Result<Option<Said>, LogError> {
+    async fn change(
+        &self,
+        name: &str,
+        change: impl Fn(&Known) -> Option<Said>,
+    ) -> Result<Option<Said>, LogError> {
         for _ in 0..TRIES_MAX {
             let known = self.known(name).await?;
             let Some(said) = change(&known) else { return Ok(None) };
@@ -117,7 +141,9 @@ impl KurrentConsumers {
                 return Ok(Some(said));
             }
         }
-        Err(LogError::Storage(format!("the consumer {name} was changed by others {TRIES_MAX} times in between; try again")))
+        Err(LogError::Storage(format!(
+            "the consumer {name} was changed by others {TRIES_MAX} times in between; try again"
+        )))
     }
 
     /// Whether nothing was heard of a consumer for the length of a lease.
@@ -131,8 +157,15 @@ impl KurrentConsumers {
     }
 
     /// As long as somebody holds that lease.
-    async fn held(&self, name: &str, epoch: u64, said: impl Fn(&Said) -> Said) -> Result<bool, LogError> {
-        let change = |known: &Known| Some(&known.said).filter(|s| s.epoch == epoch && s.owner.is_some()).map(&said);
+    async fn held(
+        &self,
+        name: &str,
+        epoch: u64,
+        said: impl Fn(&Said) -> Said,
+    ) -> Result<bool, LogError> {
+        let change = |known: &Known| {
+            Some(&known.said).filter(|s| s.epoch == epoch && s.owner.is_some()).map(&said)
+        };
         Ok(self.change(name, change).await?.is_some())
     }
 }
@@ -157,7 +190,12 @@ impl Consumers for KurrentConsumers {
     }
 
     async fn renew(&self, name: &str, epoch: u64) -> Result<bool, LogError> {
-        Ok(self.change(name, |k| Some(k.said.clone()).filter(|s| s.epoch == epoch && s.owner.is_some() && !s.paused)).await?.is_some())
+        Ok(self
+            .change(name, |k| {
+                Some(k.said.clone()).filter(|s| s.epoch == epoch && s.owner.is_some() && !s.paused)
+            })
+            .await?
+            .is_some())
     }
 
     async fn advance(&self, name: &str, epoch: u64, position: u64) -> Result<bool, LogError> {
@@ -169,12 +207,17 @@ impl Consumers for KurrentConsumers {
     }
 
     async fn rewind(&self, name: &str, position: u64) -> Result<bool, LogError> {
-        let change = |k: &Known| k.revision.map(|_| Said { position, epoch: k.said.epoch + 1, owner: None, ..k.said });
+        let change = |k: &Known| {
+            k.revision.map(|_| Said { position, epoch: k.said.epoch + 1, owner: None, ..k.said })
+        };
         Ok(self.change(name, change).await?.is_some())
     }
 
     async fn pause(&self, name: &str, paused: bool) -> Result<bool, LogError> {
-        Ok(self.change(name, |k| k.revision.map(|_| Said { paused, ..k.said.clone() })).await?.is_some())
+        Ok(self
+            .change(name, |k| k.revision.map(|_| Said { paused, ..k.said.clone() }))
+            .await?
+            .is_some())
     }
 
     async fn list(&self) -> Result<Vec<Consumer>, LogError> {
@@ -189,8 +232,15 @@ impl Consumers for KurrentConsumers {
             if known.revision.is_none() {
                 continue;
             }
-            let owner = known.said.owner.filter(|_| known.revision.is_some_and(|r| !self.silent(&name, r)));
-            all.push(Consumer { name, position: known.said.position, epoch: known.said.epoch, owner, paused: known.said.paused });
+            let owner =
+                known.said.owner.filter(|_| known.revision.is_some_and(|r| !self.silent(&name, r)));
+            all.push(Consumer {
+                name,
+                position: known.said.position,
+                epoch: known.said.epoch,
+                owner,
+                paused: known.said.paused,
+            });
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all.dedup_by(|a, b| a.name == b.name);

@@ -23,8 +23,12 @@ struct Claims {
 /// The metadata of an event that so many of the same append follow, with what others expect there.
 pub(super) fn metadata(event: &NewEvent, more: usize) -> (String, serde_json::Value) {
     let stored = Stored::parse(&event.bytes).ok();
-    let event_type = stored.as_ref().map_or_else(|| "minutebook.event".to_owned(), |s| format!("minutebook.{}.v{}", s.r#type, s.schema));
-    let mut metadata = serde_json::json!({"mbkind": event.aggregate.kind.as_str(), "mbid": event.aggregate.id, "mbversion": event.version, "mbmore": more});
+    let event_type = stored.as_ref().map_or_else(
+        || "minutebook.event".to_owned(),
+        |s| format!("minutebook.{}.v{}", s.r#type, s.schema),
+    );
+    let mut metadata = serde_json::json!({"mbkind": event.aggregate.kind.as_str(),
+        "mbid": event.aggregate.id, "mbversion": event.version, "mbmore": more});
     if let (Some(stored), Some(members)) = (stored, metadata.as_object_mut()) {
         members.insert("$correlationId".to_owned(), serde_json::json!(stored.correlation));
         members.extend(stored.causation.map(|c| ("$causationId".to_owned(), serde_json::json!(c))));
@@ -41,8 +45,16 @@ pub(super) fn business(stream: &str) -> Option<BusinessId> {
 }
 
 pub(super) fn taken(found: &Found) -> Result<(NewEvent, usize), String> {
-    let claims: Claims = serde_json::from_slice(&found.metadata).map_err(|e| format!("its metadata is not ours: {e}"))?;
-    let kind = claims.mbkind.parse().map_err(|_| format!("its metadata names the kind `{}`, which is not known", claims.mbkind))?;
-    let new = NewEvent { aggregate: AggregateRef::new(kind, claims.mbid), version: claims.mbversion, event_id: EventId(found.id), bytes: found.data.clone() };
+    let claims: Claims = serde_json::from_slice(&found.metadata)
+        .map_err(|e| format!("its metadata is not ours: {e}"))?;
+    let kind = claims.mbkind.parse().map_err(|_| {
+        format!("its metadata names the kind `{}`, which is not known", claims.mbkind)
+    })?;
+    let new = NewEvent {
+        aggregate: AggregateRef::new(kind, claims.mbid),
+        version: claims.mbversion,
+        event_id: EventId(found.id),
+        bytes: found.data.clone(),
+    };
     Ok((new, claims.mbmore))
 }

@@ -1,7 +1,7 @@
-//! While the keys are in a file, only one process may serve a log in a cluster: what another one seals
-//! this one could not open, and what this one destroys the other one would still have. A lease in the
-//! cluster sees to that; nothing is appended beyond its end by this process's own clock, whatever
-//! kept the process from renewing it.
+//! While the keys are in a file, only one process may serve a log in a cluster: what another one
+//! seals this one could not open, and what this one destroys the other one would still have. A
+//! lease in the cluster sees to that; nothing is appended beyond its end by this process's own
+//! clock, whatever kept the process from renewing it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,9 +25,14 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// The stream that says where the keys of this log are kept.
 const KEPT: &str = "keyring";
 
-const ALREADY_SERVED: &str = "another process serves this log, and its keys are in a file: so only one process may serve; stop that one. A log that several serve is made with a shared keyring, --keys postgres://…";
-const KEPT_IN_A_FILE: &str = "the keys of this log are in a file of the server that made it, and what is sealed under them could not be read with those of --keys: leave --keys out, or copy the log to PostgreSQL and from there to a new cluster with --keys";
-const KEPT_TOGETHER: &str = "the keys of this log are in a shared keyring: give --keys postgres://… as the other servers have it";
+const ALREADY_SERVED: &str = "another process serves this log, and its keys are in a file: so only \
+    one process may serve; stop that one. A log that several serve is made with a shared keyring, \
+    --keys postgres://…";
+const KEPT_IN_A_FILE: &str = "the keys of this log are in a file of the server that made it, and \
+    what is sealed under them could not be read with those of --keys: leave --keys out, or copy \
+    the log to PostgreSQL and from there to a new cluster with --keys";
+const KEPT_TOGETHER: &str = "the keys of this log are in a shared keyring: give --keys \
+    postgres://… as the other servers have it";
 
 /// Where the keys of a log are kept, from its first server on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,13 +52,27 @@ struct Said {
 /// Says where the keys are kept, if nobody has; refuses if they are kept elsewhere.
 pub(super) async fn keep(cluster: &Cluster, keys: Kept) -> Result<(), LogError> {
     let data = serde_json::to_vec(&Said { keys }).map_err(|e| LogError::Storage(e.to_string()))?;
-    let said = Given { id: Uuid::now_v7(), event_type: "minutebook.keyring.v1".to_owned(), metadata: serde_json::json!({}), data };
+    let said = Given {
+        id: Uuid::now_v7(),
+        event_type: "minutebook.keyring.v1".to_owned(),
+        metadata: serde_json::json!({}),
+        data,
+    };
     let kept = match cluster.append(KEPT, None, vec![said]).await {
         Ok(_) => keys,
         // Somebody had, or just did.
         Err(ClusterError::WrongRevision(_)) => {
-            let last = cluster.last(KEPT).await?.ok_or_else(|| LogError::Corrupt(format!("the stream {KEPT} is gone")))?;
-            serde_json::from_slice::<Said>(&last.data).map_err(|e| LogError::Corrupt(format!("the stream {KEPT} has an event that is not ours: {e}")))?.keys
+            let last = cluster
+                .last(KEPT)
+                .await?
+                .ok_or_else(|| LogError::Corrupt(format!("the stream {KEPT} is gone")))?;
+            serde_json::from_slice::<Said>(&last.data)
+                .map_err(|e| {
+                    LogError::Corrupt(format!(
+                        "the stream {KEPT} has an event that is not ours: {e}"
+                    ))
+                })?
+                .keys
         }
         Err(e) => return Err(e.into()),
     };
@@ -75,7 +94,8 @@ impl Serving {
         if until.is_none_or(|until| Instant::now() < until) {
             return Ok(());
         }
-        Err("this process can't say that it alone serves (its keys are in a file, and the lease in KurrentDB could not be kept); try again".to_owned())
+        Err("this process can't say that it alone serves (its keys are in a file, and the lease in \
+            KurrentDB could not be kept); try again".to_owned())
     }
 
     fn until(&self, instant: Instant) {
@@ -91,9 +111,12 @@ pub(super) struct KeyringLease {
 }
 
 impl KeyringLease {
-    /// Takes it; of one who is gone without giving it back only after a while. `serving` says from now on
-    /// whether it is held.
-    pub(super) async fn take(cluster: Arc<Cluster>, serving: Arc<Serving>) -> Result<Self, LogError> {
+    /// Takes it; of one who is gone without giving it back only after a while. `serving` says from
+    /// now on whether it is held.
+    pub(super) async fn take(
+        cluster: Arc<Cluster>,
+        serving: Arc<Serving>,
+    ) -> Result<Self, LogError> {
         let leases = Arc::new(KurrentConsumers::over(cluster, "lease-"));
         let owner = Uuid::now_v7();
         let give_up = Instant::now() + LEASE + Duration::from_secs(2);
@@ -115,9 +138,14 @@ impl KeyringLease {
                 match renewed.renew(NAME, epoch).await {
                     Ok(true) => serving.until(asked + LEASE - MARGIN),
                     // Away for a while: if another took it meanwhile, the next answer says so.
-                    Err(e) => tracing::warn!(error = %e, "the keyring's lease could not be renewed"),
+                    Err(e) => {
+                        tracing::warn!(error = %e, "the keyring's lease could not be renewed")
+                    }
                     Ok(false) => {
-                        tracing::error!("the keyring's lease was taken by another process; nothing is appended any more");
+                        tracing::error!(
+                            "the keyring's lease was taken by another process; nothing is appended \
+                             any more"
+                        );
                         serving.until(asked);
                         return;
                     }
@@ -131,7 +159,8 @@ impl KeyringLease {
     pub(super) async fn give_back(&self) {
         self.renewing.abort();
         if let Err(e) = self.leases.release(NAME, self.epoch).await {
-            tracing::warn!(error = %e, "the keyring's lease could not be given back; it runs out by itself");
+            tracing::warn!(error = %e, "the keyring's lease could not be given back; it runs out \
+                by itself");
         }
     }
 }

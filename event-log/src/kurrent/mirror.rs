@@ -1,6 +1,6 @@
-//! The mirror: the cluster's streams of businesses in an SQLite file, as a catch-up subscription gives
-//! them. It is the read path, it holds the trees, and it is worth nothing that the cluster does not
-//! have: deleted, it is filled anew; of another cluster, it is thrown away.
+//! The mirror: the cluster's streams of businesses in an SQLite file, as a catch-up subscription
+//! gives them. It is the read path, it holds the trees, and it is worth nothing that the cluster
+//! does not have: deleted, it is filled anew; of another cluster, it is thrown away.
 //!
 //! A business whose stream has an event that is not ours stops at that event, in the mirror and for
 //! whoever appends; the others go on.
@@ -59,7 +59,10 @@ impl Mirror {
         let path = folder.join("mirror");
         let log = Arc::new(Self::file(&path, &cluster).await?);
         let stopped_file = path.join("stopped.json");
-        let broken = std::fs::read(&stopped_file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let broken = std::fs::read(&stopped_file)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
         Ok(Self {
             log,
             cluster,
@@ -95,26 +98,36 @@ impl Mirror {
         };
         // It may be all that is left of what the cluster lost.
         let aside = path.with_file_name(format!("mirror-put-aside-{}", Uuid::now_v7()));
-        tracing::warn!(why, aside = %aside.display(), "the mirror is made anew; the old one was put aside");
+        tracing::warn!(why, aside = %aside.display(), "the mirror is made anew; the old one was \
+            put aside");
         std::fs::rename(path, &aside).map_err(storage)?;
         open()
     }
 
-    /// Whether the mirror's last event is where the cluster has it. Of a stream that somebody deleted or cut
-    /// off the mirror has more than the cluster, and keeps it.
+    /// Whether the mirror's last event is where the cluster has it. Of a stream that somebody
+    /// deleted or cut off the mirror has more than the cluster, and keeps it.
     async fn same(log: &SqliteLog, cluster: &Cluster) -> Result<bool, LogError> {
         let last = log.end();
         if last == 0 {
             return Ok(true);
         }
-        let Some(ours) = log.raw_rows(last - 1, 1).await?.into_iter().next() else { return Ok(false) };
+        let Some(ours) = log.raw_rows(last - 1, 1).await?.into_iter().next() else {
+            return Ok(false);
+        };
         let stream = BusinessId(ours.business).stream_name();
         match cluster.at(&stream, ours.seq - 1).await {
-            Ok(Some(theirs)) => Ok((theirs.position, theirs.id) == (last, ours.event_id) && theirs.data == ours.bytes),
+            Ok(Some(theirs)) => {
+                Ok((theirs.position, theirs.id) == (last, ours.event_id)
+                    && theirs.data == ours.bytes)
+            }
             Ok(None) | Err(ClusterError::Refused(_)) => {
                 let later = cluster.end().await? >= last;
                 if later {
-                    tracing::warn!(stream, revision = ours.seq - 1, "the cluster does not have this event any more; the mirror does");
+                    tracing::warn!(
+                        stream,
+                        revision = ours.seq - 1,
+                        "the cluster does not have this event any more; the mirror does"
+                    );
                 }
                 Ok(later)
             }
@@ -140,16 +153,23 @@ impl Mirror {
 
     /// Why some business is stopped, when one is.
     pub(super) fn any_broken(&self) -> Option<String> {
-        self.other.get().cloned().or_else(|| self.broken.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned())
+        self.other.get().cloned().or_else(|| {
+            self.broken.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned()
+        })
     }
 
     /// Why the cluster can't be heard at the moment.
     pub(super) fn trouble(&self) -> Option<String> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        self.other.get().cloned().or_else(|| (!trouble.is_empty()).then(|| trouble.clone())).or_else(|| self.log.trouble())
+        self.other
+            .get()
+            .cloned()
+            .or_else(|| (!trouble.is_empty()).then(|| trouble.clone()))
+            .or_else(|| self.log.trouble())
     }
 
-    /// Begins to follow, and waits until everything is there; gives up when for `patience` nothing comes.
+    /// Begins to follow, and waits until everything is there; gives up when for `patience` nothing
+    /// comes.
     pub(super) async fn caught_up(self: &Arc<Self>, patience: Duration) -> Result<(), LogError> {
         let mut caught_up = self.caught_up.subscribe();
         let (mut position, mut signs) = (self.position(), self.signs.subscribe());
@@ -159,11 +179,13 @@ impl Mirror {
             tokio::select! {
                 changed = caught_up.changed() => changed.map_err(|_| LogError::Storage("the mirror stopped".to_owned()))?,
                 _ = signs.changed() => {}
-                moved = position.changed() => moved.map_err(|_| LogError::Storage("the mirror is closed".to_owned()))?,
+                moved = position.changed() => moved.map_err(|_| LogError::Storage("the mirror is \
+                    closed".to_owned()))?,
                 () = tokio::time::sleep(patience) => {
                     let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     return Err(LogError::Storage(format!(
-                        "KurrentDB can't be followed: {trouble}; is the address right (without TLS it ends with `?tls=false`), and the server running and at least 23.10?"
+                        "KurrentDB can't be followed: {trouble}; is the address right (without TLS \
+                         it ends with `?tls=false`), and the server running and at least 23.10?"
                     )));
                 }
             }
@@ -172,16 +194,25 @@ impl Mirror {
     }
 
     /// Waits until the mirror has so much of a business, or is stopped there.
-    pub(super) async fn reach(&self, business: BusinessId, seq: u64, patience: Duration) -> Result<(), LogError> {
+    pub(super) async fn reach(
+        &self,
+        business: BusinessId,
+        seq: u64,
+        patience: Duration,
+    ) -> Result<(), LogError> {
         let mut position = self.position();
-        let (begun, at, signs) = (self.begun.load(Ordering::Relaxed), *position.borrow(), *self.signs.borrow());
+        let (begun, at, signs) =
+            (self.begun.load(Ordering::Relaxed), *position.borrow(), *self.signs.borrow());
         let wait = async {
             loop {
                 position.borrow_and_update();
-                if self.broken(business).is_some() || self.log.head(business).await?.map_or(0, |h| h.seq) >= seq {
+                if self.broken(business).is_some()
+                    || self.log.head(business).await?.map_or(0, |h| h.seq) >= seq
+                {
                     return Ok(());
                 }
-                let moved = tokio::time::timeout(Duration::from_millis(500), position.changed()).await;
+                let moved =
+                    tokio::time::timeout(Duration::from_millis(500), position.changed()).await;
                 if let Ok(Err(_)) = moved {
                     return Err(LogError::Storage("the mirror is closed".to_owned()));
                 }
@@ -190,11 +221,16 @@ impl Mirror {
         match tokio::time::timeout(patience, wait).await {
             Ok(result) => result,
             Err(_) => {
-                // A subscription that gives no sign is as good as none; one that is only behind goes on.
+                // A subscription that gives no sign is as good as none; one that is only behind
+                // goes on.
                 if (*self.position().borrow(), *self.signs.borrow()) == (at, signs) {
-                    self.silent.send_if_modified(|last| std::mem::replace(last, begun.max(*last)) < begun);
+                    self.silent
+                        .send_if_modified(|last| std::mem::replace(last, begun.max(*last)) < begun);
                 }
-                Err(LogError::Storage(format!("the mirror did not hear of an event in {} s", patience.as_secs())))
+                Err(LogError::Storage(format!(
+                    "the mirror did not hear of an event in {} s",
+                    patience.as_secs()
+                )))
             }
         }
     }
@@ -227,14 +263,17 @@ impl Mirror {
 
     async fn check_cluster(&self) -> Result<(), LogError> {
         if !Self::same(&self.log, &self.cluster).await? {
-            let why = "the cluster is not what it was: it does not have the last event that was read from it; start the server again: what was read is put aside, and everything is read anew";
+            let why = "the cluster is not what it was: it does not have the last event that was \
+                read from it; start the server again: what was read is put aside, and everything \
+                is read anew";
             tracing::error!("{why}");
             let _ = self.other.set(why.to_owned());
         }
         Ok(())
     }
 
-    /// Takes in what comes until the subscription ends; says whether anything came, and how it ended.
+    /// Takes in what comes until the subscription ends; says whether anything came, and how it
+    /// ended.
     async fn listen(&self, heard: &mut mpsc::Receiver<Heard>) -> (bool, ClusterError) {
         let gone = || ClusterError::Unknown("the subscription is gone".to_owned());
         let (mut got, mut held) = (false, Vec::new());
@@ -246,9 +285,11 @@ impl Mirror {
                     Some(first) => first,
                     None => return (got, gone()),
                 },
-                _ = silent.wait_for(|last| *last >= begun) => return (got, ClusterError::Unknown("it gave no sign".to_owned())),
+                _ = silent.wait_for(|last| *last >= begun) => return (got,
+                    ClusterError::Unknown("it gave no sign".to_owned())),
             };
-            let (mut events, mut caught_up, mut ended, mut next) = (std::mem::take(&mut held), false, None, Some(first));
+            let (mut events, mut caught_up, mut ended, mut next) =
+                (std::mem::take(&mut held), false, None, Some(first));
             let mut bytes = 0;
             while let Some(one) = next.take() {
                 match one {
@@ -269,7 +310,10 @@ impl Mirror {
                 self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
             // Of an append that is not whole yet nothing is shown.
-            let whole = events.iter().rposition(|e| taken(e).map_or(true, |(_, more)| more == 0)).map_or(0, |n| n + 1);
+            let whole = events
+                .iter()
+                .rposition(|e| taken(e).map_or(true, |(_, more)| more == 0))
+                .map_or(0, |n| n + 1);
             held = events.split_off(whole);
             if let Err(e) = self.take_in(events).await {
                 return (got, ClusterError::Refused(e.to_string()));
@@ -283,23 +327,33 @@ impl Mirror {
         }
     }
 
-    /// Puts events into the file, in order; what is there already is left out. Where that fails nothing
-    /// after it is put there: the subscription begins anew at the end of what there is.
+    /// Puts events into the file, in order; what is there already is left out. Where that fails
+    /// nothing after it is put there: the subscription begins anew at the end of what there is.
     async fn take_in(&self, events: Vec<Found>) -> Result<(), LogError> {
         let after = *self.position().borrow();
         let batch = self.batches.fetch_add(1, Ordering::Relaxed);
         let mut pending = Vec::new();
         for (append, placed) in self.appends(events, after, batch) {
             let (business, seq) = (append.business, placed.first_seq);
-            let queued = self.log.mirror(append, placed).await.map_err(|e| LogError::Storage(e.to_string()))?;
+            let queued = self
+                .log
+                .mirror(append, placed)
+                .await
+                .map_err(|e| LogError::Storage(e.to_string()))?;
             pending.push((business, seq, queued));
         }
         let mut result = Ok(());
         for (business, seq, queued) in pending {
             match queued.done().await {
                 Ok(_) => {}
-                Err(e @ (AppendError::Conflict { .. } | AppendError::IdTaken(_) | AppendError::OutOfPlace { .. })) => self.stop(business, seq, &e.to_string()),
-                Err(e) => result = Err(LogError::Storage(format!("the mirror could not be written: {e}"))),
+                Err(
+                    e @ (AppendError::Conflict { .. }
+                    | AppendError::IdTaken(_)
+                    | AppendError::OutOfPlace { .. }),
+                ) => self.stop(business, seq, &e.to_string()),
+                Err(e) => {
+                    result = Err(LogError::Storage(format!("the mirror could not be written: {e}")))
+                }
             }
         }
         result
@@ -310,7 +364,10 @@ impl Mirror {
         let mut all: Vec<(Append, Placed)> = Vec::new();
         let mut open = false;
         for found in events.into_iter().filter(|f| f.position > after) {
-            let Some(business) = business(&found.stream).filter(|b| self.broken(*b).is_none()) else { continue };
+            let Some(business) = business(&found.stream).filter(|b| self.broken(*b).is_none())
+            else {
+                continue;
+            };
             let (new, more) = match taken(&found) {
                 Ok(taken) => taken,
                 Err(why) => {
@@ -320,13 +377,30 @@ impl Mirror {
                 }
             };
             match all.last_mut() {
-                Some((append, placed)) if open && append.business == business && placed.first_seq + append.events.len() as u64 == found.revision + 1 => {
+                Some((append, placed))
+                    if open
+                        && append.business == business
+                        && placed.first_seq + append.events.len() as u64 == found.revision + 1 =>
+                {
                     append.events.push(new);
                     placed.positions.push(found.position);
                 }
                 Some(_) | None => {
-                    let append = Append { business, reads: Vec::new(), events: vec![new], chain: None, keys: None };
-                    all.push((append, Placed { first_seq: found.revision + 1, positions: vec![found.position], batch }));
+                    let append = Append {
+                        business,
+                        reads: Vec::new(),
+                        events: vec![new],
+                        chain: None,
+                        keys: None,
+                    };
+                    all.push((
+                        append,
+                        Placed {
+                            first_seq: found.revision + 1,
+                            positions: vec![found.position],
+                            batch,
+                        },
+                    ));
                 }
             }
             open = more > 0;
@@ -335,7 +409,12 @@ impl Mirror {
     }
 
     fn stop(&self, business: BusinessId, seq: u64, why: &str) {
-        let sentence = format!("the stream {} has an event at revision {} that this installation did not write ({why})", business.stream_name(), seq - 1);
+        let sentence = format!(
+            "the stream {} has an event at revision {} that this installation did not write \
+             ({why})",
+            business.stream_name(),
+            seq - 1
+        );
         tracing::error!(business.id = %business, "{sentence}; the business is stopped");
         let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
         broken.insert(business, sentence);

@@ -44,7 +44,12 @@ impl<const K: usize> Aggregate for Thread<K> {
     type Error = Infallible;
     type Services = ();
 
-    async fn handle(&mut self, command: Infallible, (): &(), _: &EventSink<Self>) -> Result<(), Infallible> {
+    async fn handle(
+        &mut self,
+        command: Infallible,
+        (): &(),
+        _: &EventSink<Self>,
+    ) -> Result<(), Infallible> {
         match command {}
     }
     fn apply(&mut self, event: Never) {
@@ -54,18 +59,28 @@ impl<const K: usize> Aggregate for Thread<K> {
 
 /// Makes the loader from the table of aggregates: each kind has its own marker.
 macro_rules! loaders {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident => $module:ident::$state:ident of $context:ident,)*) => {
-        async fn events_of(repository: &PostgresEventRepository, kind: Kind, id: &str) -> Result<Vec<SerializedEvent>, PersistenceError> {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident =>
+        $module:ident::$state:ident of $context:ident,)*) => {
+        async fn events_of(repository: &PostgresEventRepository, kind: Kind,
+            id: &str) -> Result<Vec<SerializedEvent>, PersistenceError> {
             match kind { $(Kind::$kind => repository.get_events::<Thread<{ Kind::$kind as usize }>>(id).await,)* }
         }
     };
 }
 with_aggregates!(loaders);
 
-/// A page of an aggregate's events after a version. The crate reads all of an aggregate at once; so it is
-/// given a part of the view for its table.
-async fn page(pool: PgPool, business: BusinessId, aggregate: AggregateRef, after: u64) -> Result<Vec<SerializedEvent>, PersistenceError> {
-    let part = format!("(SELECT * FROM es_events WHERE sequence > {after} AND sequence <= {}) part", after + PAGE);
+/// A page of an aggregate's events after a version. The crate reads all of an aggregate at once; so
+/// it is given a part of the view for its table.
+async fn page(
+    pool: PgPool,
+    business: BusinessId,
+    aggregate: AggregateRef,
+    after: u64,
+) -> Result<Vec<SerializedEvent>, PersistenceError> {
+    let part = format!(
+        "(SELECT * FROM es_events WHERE sequence > {after} AND sequence <= {}) part",
+        after + PAGE
+    );
     // There are no snapshots of its kind, and `get_events` asks for none.
     let repository = PostgresEventRepository::new(pool).with_tables(&part, "es_snapshots");
     let id = format!("{business}/{}", aggregate.id);
@@ -73,14 +88,30 @@ async fn page(pool: PgPool, business: BusinessId, aggregate: AggregateRef, after
 }
 
 /// An aggregate, folded from all its events.
-pub(super) async fn load(pool: &PgPool, business: BusinessId, aggregate: AggregateRef) -> Result<Loaded, LogError> {
+pub(super) async fn load(
+    pool: &PgPool,
+    business: BusinessId,
+    aggregate: AggregateRef,
+) -> Result<Loaded, LogError> {
     let mut loaded = Loaded::empty(aggregate.kind);
     loop {
-        // In a task of its own: the crate panics at JSON that PostgreSQL takes and serde_json does not.
-        let asked = tokio::spawn(tokio::time::timeout(ANSWER_MAX, page(pool.clone(), business, aggregate, loaded.version)));
-        let unreadable = |e: &dyn std::fmt::Display| LogError::Storage(format!("the events of {aggregate} can't be read: {e}; run `minutebook verify`"));
+        // In a task of its own: the crate panics at JSON that PostgreSQL takes and serde_json does
+        // not.
+        let asked = tokio::spawn(tokio::time::timeout(
+            ANSWER_MAX,
+            page(pool.clone(), business, aggregate, loaded.version),
+        ));
+        let unreadable = |e: &dyn std::fmt::Display| {
+            LogError::Storage(format!(
+                "the events of {aggregate} can't be read: {e}; run `minutebook verify`"
+            ))
+        };
         let late = |_| LogError::Storage("PostgreSQL did not answer in time; try again".to_owned());
-        let events = asked.await.map_err(|e| unreadable(&e))?.map_err(late)?.map_err(|e| LogError::Storage(format!("PostgreSQL: {e}")))?;
+        let events = asked
+            .await
+            .map_err(|e| unreadable(&e))?
+            .map_err(late)?
+            .map_err(|e| LogError::Storage(format!("PostgreSQL: {e}")))?;
         let last = (events.len() as u64) < PAGE;
         for event in events {
             loaded.evolve(event.payload.to_string().as_bytes())?;

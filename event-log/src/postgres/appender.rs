@@ -24,8 +24,8 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 const HEADS_MAX: usize = 100_000;
 /// How long a batch whose outcome is unknown is asked for before its callers are told so.
 const DOUBT_MAX: Duration = Duration::from_secs(30);
-/// Longest that a call may take before its connection is given up. The server may still be at it: what
-/// is sent again waits for its lock, and finds the ids stored.
+/// Longest that a call may take before its connection is given up. The server may still be at it:
+/// what is sent again waits for its lock, and finds the ids stored.
 const CALL_MAX: Duration = Duration::from_secs(15);
 /// Longest that connecting may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -43,7 +43,8 @@ enum Failure {
 }
 
 fn failure(e: &sqlx::Error) -> Failure {
-    let Some(code) = e.as_database_error().and_then(|d| d.code().map(std::borrow::Cow::into_owned)) else {
+    let Some(code) = e.as_database_error().and_then(|d| d.code().map(std::borrow::Cow::into_owned))
+    else {
         return Failure::Unknown;
     };
     match (code.as_str(), code.get(..2).unwrap_or_default()) {
@@ -69,8 +70,20 @@ struct Appender {
 }
 
 /// Appends what is queued until it is told to stop.
-pub(super) async fn run(options: PgConnectOptions, mut jobs: mpsc::Receiver<Job>, moved: watch::Sender<u64>, heard: Heard) {
-    let mut appender = Appender { options, connection: None, believed: Believed::default(), moved, heard, doubtful: HashSet::new() };
+pub(super) async fn run(
+    options: PgConnectOptions,
+    mut jobs: mpsc::Receiver<Job>,
+    moved: watch::Sender<u64>,
+    heard: Heard,
+) {
+    let mut appender = Appender {
+        options,
+        connection: None,
+        believed: Believed::default(),
+        moved,
+        heard,
+        doubtful: HashSet::new(),
+    };
     let mut stopping = false;
     while !stopping {
         let Some(first) = jobs.recv().await else { return };
@@ -115,11 +128,16 @@ impl Appender {
             let told = match failure(&e) {
                 Failure::Final(error) => Some(error),
                 Failure::Unknown | Failure::Again if began.elapsed() > DOUBT_MAX => {
-                    Some(AppendError::Storage(format!("PostgreSQL did not answer in time ({e}); it may be stored or not: send it again with the same key")))
+                    Some(AppendError::Storage(format!(
+                        "PostgreSQL did not answer in time ({e}); it may be stored or not: send it \
+                         again with the same key"
+                    )))
                 }
                 Failure::Unknown => {
                     self.connection = None;
-                    self.doubtful.extend(queue.iter().flat_map(|q| q.append.events.iter().map(|e| e.event_id)));
+                    self.doubtful.extend(
+                        queue.iter().flat_map(|q| q.append.events.iter().map(|e| e.event_id)),
+                    );
                     None
                 }
                 Failure::Again => None,
@@ -133,7 +151,8 @@ impl Appender {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Some(error) => {
-                    tracing::error!(error = %e, log.appends = queue.len(), "appends were not stored");
+                    tracing::error!(error = %e, log.appends = queue.len(), "appends were not \
+                        stored");
                     self.heard.stored(Some(&error));
                     for queued in std::mem::take(&mut queue) {
                         self.answer(queued, Err(error.clone()));
@@ -155,7 +174,8 @@ impl Appender {
     async fn round(&mut self, queue: &mut Vec<Queued>) -> Result<(), sqlx::Error> {
         self.learn_heads(queue).await?;
         let plan = plan(queue, &self.believed);
-        let mut answers: HashMap<usize, Result<Committed, AppendError>> = plan.answered.iter().map(|(i, e)| (*i, Err(e.clone()))).collect();
+        let mut answers: HashMap<usize, Result<Committed, AppendError>> =
+            plan.answered.iter().map(|(i, e)| (*i, Err(e.clone()))).collect();
         if !plan.placed.is_empty() {
             let rows = self.call(&plan).await?;
             self.heard.stored(None);
@@ -182,7 +202,12 @@ impl Appender {
         if self.believed.heads.len() > HEADS_MAX {
             self.believed.heads.clear();
         }
-        let unknown: HashSet<Uuid> = queue.iter().map(|q| q.append.business).filter(|b| !self.believed.heads.contains_key(b)).map(|b| b.0).collect();
+        let unknown: HashSet<Uuid> = queue
+            .iter()
+            .map(|q| q.append.business)
+            .filter(|b| !self.believed.heads.contains_key(b))
+            .map(|b| b.0)
+            .collect();
         if unknown.is_empty() {
             return Ok(());
         }
@@ -190,7 +215,9 @@ impl Appender {
         let sql = "SELECT business, seq, frontier FROM heads WHERE business = ANY($1)";
         let asked = sqlx::query_as(sql).bind(&unknown).fetch_all(self.connection().await?);
         let found: Vec<(Uuid, i64, Vec<u8>)> = within(CALL_MAX, asked).await?;
-        self.believed.heads.extend(unknown.into_iter().map(|b| (BusinessId(b), Frontier::default())));
+        self.believed
+            .heads
+            .extend(unknown.into_iter().map(|b| (BusinessId(b), Frontier::default())));
         for (business, seq, frontier) in found {
             self.believe(BusinessId(business), seq, &frontier);
         }
@@ -209,7 +236,8 @@ impl Appender {
     }
 
     async fn call(&mut self, plan: &Plan) -> Result<Vec<PgRow>, sqlx::Error> {
-        let sql = "SELECT what, i, n, m, b FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+        let sql = "SELECT what, i, n, m, b FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+            $11, $12, $13, $14, $15, $16, $17, $18)";
         let (heads, guards, events) = (&plan.heads, &plan.guards, &plan.events);
         let query = sqlx::query(sql)
             .bind(plan.keys.map(super::number))
@@ -218,8 +246,14 @@ impl Appender {
             .bind(&heads.next_seq)
             .bind(&heads.frontier)
             .bind(&heads.next_frontier);
-        let query = query.bind(&guards.business).bind(&guards.kind).bind(&guards.id).bind(&guards.version);
-        let query = query.bind(&events.head).bind(&events.seq).bind(&events.kind).bind(&events.id).bind(&events.version);
+        let query =
+            query.bind(&guards.business).bind(&guards.kind).bind(&guards.id).bind(&guards.version);
+        let query = query
+            .bind(&events.head)
+            .bind(&events.seq)
+            .bind(&events.kind)
+            .bind(&events.id)
+            .bind(&events.version);
         let query = query.bind(&events.event_id).bind(&events.leaf).bind(&events.bytes);
         let connection = self.connection().await?;
         // A half-open connection says nothing at all.
@@ -227,12 +261,18 @@ impl Appender {
     }
 
     /// Turns what the function said into answers, and into what is believed from now on.
-    fn understand(&mut self, plan: &Plan, queue: &[Queued], rows: &[PgRow]) -> Result<HashMap<usize, Result<Committed, AppendError>>, sqlx::Error> {
+    fn understand(
+        &mut self,
+        plan: &Plan,
+        queue: &[Queued],
+        rows: &[PgRow],
+    ) -> Result<HashMap<usize, Result<Committed, AppendError>>, sqlx::Error> {
         self.believed.forget_refusal();
         let mut stored: HashMap<usize, (u64, u64, Vec<u8>)> = HashMap::new();
         let mut ends: HashMap<BusinessId, u64> = HashMap::new();
         for row in rows {
-            let (what, i, n): (&str, i64, i64) = (row.try_get("what")?, row.try_get("i")?, row.try_get("n")?);
+            let (what, i, n): (&str, i64, i64) =
+                (row.try_get("what")?, row.try_get("i")?, row.try_get("n")?);
             let at = usize::try_from(i - 1).unwrap_or_default();
             match what {
                 "done" => return Ok(self.done(plan, queue, count(n), &ends)),
@@ -257,27 +297,46 @@ impl Appender {
         let mut answers = HashMap::new();
         for placed in &plan.placed {
             let Some(Queued { append, .. }) = queue.get(placed.queued) else { continue };
-            let found: Vec<_> = (0..append.events.len()).map(|k| stored.get(&(placed.events_before + k))).collect();
+            let found: Vec<_> =
+                (0..append.events.len()).map(|k| stored.get(&(placed.events_before + k))).collect();
             if found.iter().all(Option::is_none) {
                 self.believed.asked.extend(append.events.first().map(|e| e.event_id));
                 continue;
             }
-            let other = append.events.iter().zip(&found).find(|(event, found)| found.is_none_or(|(_, _, bytes)| *bytes != event.bytes));
-            let answer = match (other, found.first().copied().flatten(), found.last().copied().flatten()) {
-                // Law 4: ids that are there with the same bytes are answered as before.
-                (None, Some((first_seq, _, _)), Some((_, position, _))) => {
-                    let ours = append.events.iter().all(|e| self.doubtful.contains(&e.event_id));
-                    Ok(Committed { first_seq: *first_seq, position: *position, repeated: !ours })
-                }
-                (other, _, _) => Err(AppendError::IdTaken(other.map_or(EventId(Uuid::nil()), |(event, _)| event.event_id))),
-            };
+            let other = append
+                .events
+                .iter()
+                .zip(&found)
+                .find(|(event, found)| found.is_none_or(|(_, _, bytes)| *bytes != event.bytes));
+            let answer =
+                match (other, found.first().copied().flatten(), found.last().copied().flatten()) {
+                    // Law 4: ids that are there with the same bytes are answered as before.
+                    (None, Some((first_seq, _, _)), Some((_, position, _))) => {
+                        let ours =
+                            append.events.iter().all(|e| self.doubtful.contains(&e.event_id));
+                        Ok(Committed {
+                            first_seq: *first_seq,
+                            position: *position,
+                            repeated: !ours,
+                        })
+                    }
+                    (other, _, _) => Err(AppendError::IdTaken(
+                        other.map_or(EventId(Uuid::nil()), |(event, _)| event.event_id),
+                    )),
+                };
             answers.insert(placed.queued, answer);
         }
         Ok(answers)
     }
 
     /// The batch is stored; `ends` are those of streams that were elsewhere than thought.
-    fn done(&mut self, plan: &Plan, queue: &[Queued], last: u64, ends: &HashMap<BusinessId, u64>) -> HashMap<usize, Result<Committed, AppendError>> {
+    fn done(
+        &mut self,
+        plan: &Plan,
+        queue: &[Queued],
+        last: u64,
+        ends: &HashMap<BusinessId, u64>,
+    ) -> HashMap<usize, Result<Committed, AppendError>> {
         let as_planned = plan.next.iter().filter(|(business, _)| !ends.contains_key(business));
         self.believed.heads.extend(as_planned.map(|(business, head)| (*business, head.clone())));
         // Readers are told before the callers, so that nobody waits for what is already there.
@@ -289,7 +348,14 @@ impl Appender {
             let position = before + (placed.events_before + append.events.len()) as u64;
             let planned = plan.next.get(&append.business).map_or(0, Frontier::size);
             let end = ends.get(&append.business).copied().unwrap_or(planned);
-            answers.insert(placed.queued, Ok(Committed { first_seq: end - (planned - placed.first_seq), position, repeated: false }));
+            answers.insert(
+                placed.queued,
+                Ok(Committed {
+                    first_seq: end - (planned - placed.first_seq),
+                    position,
+                    repeated: false,
+                }),
+            );
         }
         answers
     }

@@ -23,7 +23,8 @@ pub(crate) async fn keep(pool: &PgPool, group: &[Attempt]) -> Result<(), LogErro
     // This commit, and no other, does not wait for the disk: appends would wait behind it.
     let sql = "WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
                INSERT INTO attempts(at, business, actor, command_type, target, key, outcome)
-               SELECT x.* FROM relaxed, unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[]) x";
+               SELECT x.* FROM relaxed, unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::text[], \
+               $5::uuid[], $6::text[], $7::text[]) x";
     let query = sqlx::query(sql)
         .bind(group.iter().map(|a| a.at.as_micros()).collect::<Vec<_>>())
         .bind(group.iter().map(|a| a.business.0).collect::<Vec<_>>())
@@ -52,10 +53,17 @@ pub(crate) async fn prune(pool: &PgPool, touched: &BTreeSet<BusinessId>) -> Resu
 ///
 /// # Errors
 /// When they can't be read.
-pub(crate) async fn oldest(pool: &PgPool, skip: u64, limit: usize) -> Result<Vec<Attempt>, LogError> {
+pub(crate) async fn oldest(
+    pool: &PgPool,
+    skip: u64,
+    limit: usize,
+) -> Result<Vec<Attempt>, LogError> {
     type Row = (Uuid, i64, Uuid, String, Option<Uuid>, String, String);
-    let sql = "SELECT business, at, actor, command_type, target, key, outcome FROM attempts ORDER BY n OFFSET $1 LIMIT $2";
-    let rows: Vec<Row> = read(sqlx::query_as(sql).bind(number(skip)).bind(number(limit as u64)).fetch_all(pool)).await?;
+    let sql = "SELECT business, at, actor, command_type, target, key, outcome FROM attempts ORDER \
+        BY n OFFSET $1 LIMIT $2";
+    let rows: Vec<Row> =
+        read(sqlx::query_as(sql).bind(number(skip)).bind(number(limit as u64)).fetch_all(pool))
+            .await?;
     let attempt = |(business, at, actor, command_type, target, key, outcome): Row| Attempt {
         at: Timestamp::from_micros(at),
         business: BusinessId(business),
@@ -81,14 +89,40 @@ pub(crate) async fn all(pool: &PgPool) -> Result<u64, LogError> {
 ///
 /// # Errors
 /// When they can't be read.
-pub(crate) async fn list(pool: &PgPool, business: BusinessId, before: Option<u64>, limit: usize) -> Result<(Vec<(u64, Attempt)>, u64), LogError> {
+pub(crate) async fn list(
+    pool: &PgPool,
+    business: BusinessId,
+    before: Option<u64>,
+    limit: usize,
+) -> Result<(Vec<(u64, Attempt)>, u64), LogError> {
     type Row = (i64, i64, Uuid, String, Option<Uuid>, String, String);
-    let sql = "SELECT n, at, actor, command_type, target, key, outcome FROM attempts WHERE business = $1 AND n < $2 ORDER BY n DESC LIMIT $3";
-    let rows = sqlx::query_as(sql).bind(business.0).bind(before.map_or(i64::MAX, number)).bind(number(limit as u64)).fetch_all(pool);
+    let sql = "SELECT n, at, actor, command_type, target, key, outcome FROM attempts WHERE \
+        business = $1 AND n < $2 ORDER BY n DESC LIMIT $3";
+    let rows = sqlx::query_as(sql)
+        .bind(business.0)
+        .bind(before.map_or(i64::MAX, number))
+        .bind(number(limit as u64))
+        .fetch_all(pool);
     let rows: Vec<Row> = read(rows).await?;
-    let total: i64 = read(sqlx::query_scalar("SELECT count(*) FROM attempts WHERE business = $1").bind(business.0).fetch_one(pool)).await?;
+    let total: i64 = read(
+        sqlx::query_scalar("SELECT count(*) FROM attempts WHERE business = $1")
+            .bind(business.0)
+            .fetch_one(pool),
+    )
+    .await?;
     let attempt = |(n, at, actor, command_type, target, key, outcome): Row| {
-        (count(n), Attempt { at: Timestamp::from_micros(at), business, actor: domain::PrincipalId(actor), command_type, target, key, outcome })
+        (
+            count(n),
+            Attempt {
+                at: Timestamp::from_micros(at),
+                business,
+                actor: domain::PrincipalId(actor),
+                command_type,
+                target,
+                key,
+                outcome,
+            },
+        )
     };
     Ok((rows.into_iter().map(attempt).collect(), count(total)))
 }

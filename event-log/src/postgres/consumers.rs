@@ -23,7 +23,9 @@ fn lease() -> f64 {
     LEASE.as_secs_f64()
 }
 
-async fn changed(asked: impl Future<Output = Result<sqlx::postgres::PgQueryResult, sqlx::Error>>) -> Result<bool, LogError> {
+async fn changed(
+    asked: impl Future<Output = Result<sqlx::postgres::PgQueryResult, sqlx::Error>>,
+) -> Result<bool, LogError> {
     within(ANSWER_MAX, asked).await.map(|r| r.rows_affected() > 0).map_err(|e| log_error(&e))
 }
 
@@ -32,22 +34,37 @@ impl Consumers for PostgresConsumers {
     async fn claim(&self, name: &str, owner: Uuid) -> Result<Option<Claim>, LogError> {
         let sql = "INSERT INTO consumers(name) VALUES ($1) ON CONFLICT DO NOTHING";
         read(sqlx::query(sql).bind(name).execute(&self.0)).await?;
-        let sql = "UPDATE consumers SET epoch = epoch + 1, owner = $2, lease_until = clock_timestamp() + make_interval(secs => $3)
-                   WHERE name = $1 AND NOT paused AND (owner IS NULL OR owner = $2 OR lease_until < clock_timestamp()) RETURNING epoch, position";
-        let claimed: Option<(i64, i64)> = read(sqlx::query_as(sql).bind(name).bind(owner).bind(lease()).fetch_optional(&self.0)).await?;
-        Ok(claimed.map(|(epoch, position)| Claim { epoch: count(epoch), position: count(position) }))
+        let sql = "UPDATE consumers SET epoch = epoch + 1, owner = $2, lease_until = \
+            clock_timestamp() + make_interval(secs => $3)
+                   WHERE name = $1 AND NOT paused AND (owner IS NULL OR owner = $2 OR lease_until \
+                   < clock_timestamp()) RETURNING epoch, position";
+        let claimed: Option<(i64, i64)> =
+            read(sqlx::query_as(sql).bind(name).bind(owner).bind(lease()).fetch_optional(&self.0))
+                .await?;
+        Ok(claimed
+            .map(|(epoch, position)| Claim { epoch: count(epoch), position: count(position) }))
     }
 
     async fn renew(&self, name: &str, epoch: u64) -> Result<bool, LogError> {
         let sql = "UPDATE consumers SET lease_until = clock_timestamp() + make_interval(secs => $3)
                    WHERE name = $1 AND epoch = $2 AND owner IS NOT NULL AND NOT paused";
-        changed(sqlx::query(sql).bind(name).bind(number(epoch)).bind(lease()).execute(&self.0)).await
+        changed(sqlx::query(sql).bind(name).bind(number(epoch)).bind(lease()).execute(&self.0))
+            .await
     }
 
     async fn advance(&self, name: &str, epoch: u64, position: u64) -> Result<bool, LogError> {
-        let sql = "UPDATE consumers SET position = $4, lease_until = clock_timestamp() + make_interval(secs => $3)
+        let sql = "UPDATE consumers SET position = $4, lease_until = clock_timestamp() + \
+            make_interval(secs => $3)
                    WHERE name = $1 AND epoch = $2 AND owner IS NOT NULL";
-        changed(sqlx::query(sql).bind(name).bind(number(epoch)).bind(lease()).bind(number(position)).execute(&self.0)).await
+        changed(
+            sqlx::query(sql)
+                .bind(name)
+                .bind(number(epoch))
+                .bind(lease())
+                .bind(number(position))
+                .execute(&self.0),
+        )
+        .await
     }
 
     async fn release(&self, name: &str, epoch: u64) -> Result<(), LogError> {
@@ -56,25 +73,51 @@ impl Consumers for PostgresConsumers {
     }
 
     async fn rewind(&self, name: &str, position: u64) -> Result<bool, LogError> {
-        let sql = "UPDATE consumers SET position = $2, epoch = epoch + 1, owner = NULL WHERE name = $1";
+        let sql =
+            "UPDATE consumers SET position = $2, epoch = epoch + 1, owner = NULL WHERE name = $1";
         changed(sqlx::query(sql).bind(name).bind(number(position)).execute(&self.0)).await
     }
 
     async fn pause(&self, name: &str, paused: bool) -> Result<bool, LogError> {
-        changed(sqlx::query("UPDATE consumers SET paused = $2 WHERE name = $1").bind(name).bind(paused).execute(&self.0)).await
+        changed(
+            sqlx::query("UPDATE consumers SET paused = $2 WHERE name = $1")
+                .bind(name)
+                .bind(paused)
+                .execute(&self.0),
+        )
+        .await
     }
 
     async fn list(&self) -> Result<Vec<Consumer>, LogError> {
         type Row = (String, i64, i64, Option<Uuid>, bool);
-        let sql = "SELECT name, position, epoch, CASE WHEN lease_until >= clock_timestamp() THEN owner END, paused FROM consumers ORDER BY name";
+        let sql = "SELECT name, position, epoch, CASE WHEN lease_until >= clock_timestamp() THEN \
+            owner END, paused FROM consumers ORDER BY name";
         let rows: Vec<Row> = read(sqlx::query_as(sql).fetch_all(&self.0)).await?;
-        let consumer = |(name, position, epoch, owner, paused): Row| Consumer { name, position: count(position), epoch: count(epoch), owner, paused };
+        let consumer = |(name, position, epoch, owner, paused): Row| Consumer {
+            name,
+            position: count(position),
+            epoch: count(epoch),
+            owner,
+            paused,
+        };
         Ok(rows.into_iter().map(consumer).collect())
     }
 
     async fn put(&self, c: &Consumer) -> Result<(), LogError> {
-        let sql = "INSERT INTO consumers(name, position, epoch, paused) VALUES ($1, $2, $3, $4) ON CONFLICT (name)
-                   DO UPDATE SET position = $2, epoch = greatest(consumers.epoch, $3) + 1, owner = NULL, paused = $4";
-        changed(sqlx::query(sql).bind(&c.name).bind(number(c.position)).bind(number(c.epoch)).bind(c.paused).execute(&self.0)).await.map(|_| ())
+        let sql =
+            "INSERT INTO consumers(name, position, epoch, paused) VALUES ($1, $2, $3, $4) ON \
+            CONFLICT (name)
+                   DO UPDATE SET position = $2, epoch = greatest(consumers.epoch, $3) + 1, owner = \
+                   NULL, paused = $4";
+        changed(
+            sqlx::query(sql)
+                .bind(&c.name)
+                .bind(number(c.position))
+                .bind(number(c.epoch))
+                .bind(c.paused)
+                .execute(&self.0),
+        )
+        .await
+        .map(|_| ())
     }
 }

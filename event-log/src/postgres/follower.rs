@@ -13,8 +13,8 @@ use crate::log::{AppendError, LogError};
 /// How often the end of the log is asked for, should a notification get lost.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 
-/// How long a refused append speaks against the database when none comes after it: only another append
-/// would say whether there is room again.
+/// How long a refused append speaks against the database when none comes after it: only another
+/// append would say whether there is room again.
 const REFUSAL_COUNTS: Duration = Duration::from_secs(10);
 
 /// What was last heard of the database.
@@ -91,7 +91,12 @@ pub(super) async fn follow(pool: PgPool, moved: watch::Sender<u64>, heard: Heard
                 tokio::time::sleep(POLL_EVERY).await;
                 None
             }
-            Err(_) => last_position(&pool).await.inspect_err(|e| tracing::warn!(error = %e, "the end of the log could not be asked for")).ok(),
+            Err(_) => last_position(&pool)
+                .await
+                .inspect_err(
+                    |e| tracing::warn!(error = %e, "the end of the log could not be asked for"),
+                )
+                .ok(),
         };
         if let Some(position) = position {
             heard.answered();

@@ -1,8 +1,8 @@
 //! The keyring of several processes: wrapped keys in a schema and a role of their own.
 //!
-//! What a process remembers of keys is good for one epoch. Before it opens something it asks for the
-//! epoch; what it seals is appended with the epoch, and the append is refused in a later one. So a
-//! key that another process destroyed is gone at its next use here.
+//! What a process remembers of keys is good for one epoch. Before it opens something it asks for
+//! the epoch; what it seals is appended with the epoch, and the append is refused in a later one.
+//! So a key that another process destroyed is gone at its next use here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,10 +24,12 @@ use crate::sealing::Entropy;
 /// Keys that stay unwrapped in memory.
 const UNWRAPPED_MAX: usize = 100_000;
 
-/// Destroys the keys of a subject up to a generation. Where none is left there is no row and no new epoch:
-/// every server applies each forgetting, and each start the whole list, and nobody's keys may go stale by that.
+/// Destroys the keys of a subject up to a generation. Where none is left there is no row and no new
+/// epoch: every server applies each forgetting, and each start the whole list, and nobody's keys
+/// may go stale by that.
 const DESTROY: &str = "SELECT minutebook_keys.destroy_keys($1, $2, $3) WHERE EXISTS
-  (SELECT 1 FROM minutebook_keys.keys WHERE business = $1 AND subject = $2 AND generation <= $3 AND wrapped IS NOT NULL)";
+  (SELECT 1 FROM minutebook_keys.keys WHERE business = $1 AND subject = $2 AND generation <= $3 \
+  AND wrapped IS NOT NULL)";
 
 #[derive(Default)]
 struct Remembered {
@@ -74,30 +76,52 @@ async fn asked<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result
 impl PostgresKeyring {
     /// Opens the keyring of a database, or makes it.
     ///
-    /// # Errors
-    /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase: all
-    /// processes of one log need the same. [`KeyringError::Missing`] when there is none and none may be made.
-    pub async fn open(url: &str, wrapping: &Wrapping, entropy: Entropy, if_missing: IfMissing) -> Result<Self, KeyringError> {
+    /// # Errors [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase:
+    /// all processes of one log need the same. [`KeyringError::Missing`] when there is none and
+    /// none may be made.
+    pub async fn open(
+        url: &str,
+        wrapping: &Wrapping,
+        entropy: Entropy,
+        if_missing: IfMissing,
+    ) -> Result<Self, KeyringError> {
         let pool = pool(url).await?;
         let mut fresh = None;
         loop {
             let sql = "SELECT salt, nonce, proof FROM minutebook_keys.wrapping";
-            let known: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = asked(sqlx::query_as(sql).fetch_optional(&pool)).await?;
+            let known: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> =
+                asked(sqlx::query_as(sql).fetch_optional(&pool)).await?;
             if let Some((salt, n, proof)) = known {
-                let wrapper = Wrapper::open(wrapping, Proof { salt, nonce: nonce(&n)?, proof }, entropy)?;
-                return Ok(Self { pool, wrapper, remembered: Mutex::default(), sealing: Default::default() });
+                let wrapper =
+                    Wrapper::open(wrapping, Proof { salt, nonce: nonce(&n)?, proof }, entropy)?;
+                return Ok(Self {
+                    pool,
+                    wrapper,
+                    remembered: Mutex::default(),
+                    sealing: Default::default(),
+                });
             }
             if if_missing == IfMissing::Refuse {
                 pool.close().await;
-                return Err(KeyringError::Missing("the schema minutebook_keys of the database has none".to_owned()));
+                return Err(KeyringError::Missing(
+                    "the schema minutebook_keys of the database has none".to_owned(),
+                ));
             }
             // Two processes may be first: what one of them wrote is read by both.
             let proof = match fresh.take() {
                 Some(proof) => proof,
                 None => Wrapper::fresh(wrapping, entropy.clone())?.1,
             };
-            let sql = "INSERT INTO minutebook_keys.wrapping(salt, nonce, proof) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-            asked(sqlx::query(sql).bind(&proof.salt).bind(proof.nonce.to_vec()).bind(&proof.proof).execute(&pool)).await?;
+            let sql = "INSERT INTO minutebook_keys.wrapping(salt, nonce, proof) VALUES ($1, $2, \
+                $3) ON CONFLICT DO NOTHING";
+            asked(
+                sqlx::query(sql)
+                    .bind(&proof.salt)
+                    .bind(proof.nonce.to_vec())
+                    .bind(&proof.proof)
+                    .execute(&pool),
+            )
+            .await?;
             fresh = Some(proof);
         }
     }
@@ -111,7 +135,9 @@ impl PostgresKeyring {
     /// is asked for by the one who gets it, and asks again: no answer is older than its question.
     async fn current(&self) -> Result<tokio::sync::MutexGuard<'_, Remembered>, KeyringError> {
         let mut remembered = self.remembered.lock().await;
-        let epoch: i64 = asked(sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool)).await?;
+        let epoch: i64 =
+            asked(sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool))
+                .await?;
         if epoch != remembered.epoch || remembered.unwrapped.len() > UNWRAPPED_MAX {
             *remembered = Remembered { epoch, ..Remembered::default() };
         }
@@ -144,8 +170,10 @@ impl PostgresKeyring {
     }
 
     async fn newest(&self, b: Uuid, s: Uuid) -> Result<Option<u32>, KeyringError> {
-        let sql = "SELECT max(generation) FROM minutebook_keys.keys WHERE business = $1 AND subject = $2";
-        let newest: Option<i32> = asked(sqlx::query_scalar(sql).bind(b).bind(s).fetch_one(&self.pool)).await?;
+        let sql =
+            "SELECT max(generation) FROM minutebook_keys.keys WHERE business = $1 AND subject = $2";
+        let newest: Option<i32> =
+            asked(sqlx::query_scalar(sql).bind(b).bind(s).fetch_one(&self.pool)).await?;
         Ok(newest.and_then(|g| u32::try_from(g).ok()))
     }
 
@@ -155,27 +183,55 @@ impl PostgresKeyring {
         self.insert(b, s, generation, wrapped).await
     }
 
-    async fn insert(&self, b: Uuid, s: Uuid, generation: u32, Wrapped { nonce, wrapped }: Wrapped) -> Result<(), KeyringError> {
-        let sql = "INSERT INTO minutebook_keys.keys VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-        let insert = sqlx::query(sql).bind(b).bind(s).bind(stored(generation)).bind(nonce.to_vec()).bind(wrapped.as_slice());
+    async fn insert(
+        &self,
+        b: Uuid,
+        s: Uuid,
+        generation: u32,
+        Wrapped { nonce, wrapped }: Wrapped,
+    ) -> Result<(), KeyringError> {
+        let sql =
+            "INSERT INTO minutebook_keys.keys VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+        let insert = sqlx::query(sql)
+            .bind(b)
+            .bind(s)
+            .bind(stored(generation))
+            .bind(nonce.to_vec())
+            .bind(wrapped.as_slice());
         asked(insert.execute(&self.pool)).await.map(|_| ())
     }
 
-    async fn unwrapped(&self, remembered: &mut Remembered, b: Uuid, s: Uuid, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
+    async fn unwrapped(
+        &self,
+        remembered: &mut Remembered,
+        b: Uuid,
+        s: Uuid,
+        generation: u32,
+    ) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
         if let Some(key) = remembered.unwrapped.get(&(b, s, generation)) {
             return Ok(Some(Arc::clone(key)));
         }
-        let sql = "SELECT nonce, wrapped FROM minutebook_keys.keys WHERE business = $1 AND subject = $2 AND generation = $3";
-        let row: Option<Kept> = asked(sqlx::query_as(sql).bind(b).bind(s).bind(stored(generation)).fetch_optional(&self.pool)).await?;
+        let sql = "SELECT nonce, wrapped FROM minutebook_keys.keys WHERE business = $1 AND subject \
+            = $2 AND generation = $3";
+        let row: Option<Kept> = asked(
+            sqlx::query_as(sql).bind(b).bind(s).bind(stored(generation)).fetch_optional(&self.pool),
+        )
+        .await?;
         let Some((Some(n), Some(wrapped))) = row else { return Ok(None) };
-        let key = self.wrapper.unwrap(b, s, generation, Wrapped { nonce: nonce(&n)?, wrapped: Zeroizing::new(wrapped) })?;
+        let key = self.wrapper.unwrap(
+            b,
+            s,
+            generation,
+            Wrapped { nonce: nonce(&n)?, wrapped: Zeroizing::new(wrapped) },
+        )?;
         remembered.unwrapped.insert((b, s, generation), Arc::clone(&key));
         Ok(Some(key))
     }
 }
 
 async fn pool(url: &str) -> Result<PgPool, KeyringError> {
-    let options = super::options(url, Some("keys")).map_err(|e| KeyringError::Storage(e.to_string()))?;
+    let options =
+        super::options(url, Some("keys")).map_err(|e| KeyringError::Storage(e.to_string()))?;
     asked(super::pool_of(4).connect_with(options)).await
 }
 
@@ -185,11 +241,22 @@ async fn pool(url: &str) -> Result<PgPool, KeyringError> {
 /// When it can't be read.
 pub async fn chest(url: &str) -> Result<Chest, KeyringError> {
     let pool = pool(url).await?;
-    let proof: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> =
-        asked(sqlx::query_as("SELECT salt, nonce, proof FROM minutebook_keys.wrapping").fetch_optional(&pool)).await?;
-    let proof = proof.map(|(salt, n, proof)| Ok::<_, KeyringError>(Proof { salt, nonce: nonce(&n)?, proof })).transpose()?;
+    let proof: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = asked(
+        sqlx::query_as("SELECT salt, nonce, proof FROM minutebook_keys.wrapping")
+            .fetch_optional(&pool),
+    )
+    .await?;
+    let proof = proof
+        .map(|(salt, n, proof)| Ok::<_, KeyringError>(Proof { salt, nonce: nonce(&n)?, proof }))
+        .transpose()?;
     type Row = (Uuid, Uuid, i32, Option<Vec<u8>>, Option<Vec<u8>>);
-    let rows: Vec<Row> = asked(sqlx::query_as("SELECT business, subject, generation, nonce, wrapped FROM minutebook_keys.keys").fetch_all(&pool)).await?;
+    let rows: Vec<Row> = asked(
+        sqlx::query_as(
+            "SELECT business, subject, generation, nonce, wrapped FROM minutebook_keys.keys",
+        )
+        .fetch_all(&pool),
+    )
+    .await?;
     pool.close().await;
     let key = |(business, subject, generation, nonce, wrapped): Row| ChestKey {
         business,
@@ -211,15 +278,27 @@ pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
     let mut tx = asked(pool.begin()).await?;
     if let Some(proof) = &moved.proof {
         let sql = "SELECT minutebook_keys.put_wrapping($1, $2, $3)";
-        asked(sqlx::query(sql).bind(&proof.salt).bind(proof.nonce.to_vec()).bind(&proof.proof).execute(&mut *tx)).await?;
+        asked(
+            sqlx::query(sql)
+                .bind(&proof.salt)
+                .bind(proof.nonce.to_vec())
+                .bind(&proof.proof)
+                .execute(&mut *tx),
+        )
+        .await?;
     }
-    let sql = "INSERT INTO minutebook_keys.keys SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bytea[], $5::bytea[])
+    let sql = "INSERT INTO minutebook_keys.keys SELECT * FROM unnest($1::uuid[], $2::uuid[], \
+        $3::int[], $4::bytea[], $5::bytea[])
                ON CONFLICT DO NOTHING";
     for part in moved.keys.chunks(1_000) {
         let query = sqlx::query(sql)
             .bind(part.iter().map(|k| k.business).collect::<Vec<_>>())
             .bind(part.iter().map(|k| k.subject).collect::<Vec<_>>())
-            .bind(part.iter().map(|k| i32::try_from(k.generation).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+            .bind(
+                part.iter()
+                    .map(|k| i32::try_from(k.generation).unwrap_or(i32::MAX))
+                    .collect::<Vec<_>>(),
+            )
             .bind(part.iter().map(|k| k.nonce.clone()).collect::<Vec<_>>())
             .bind(part.iter().map(|k| k.wrapped.clone()).collect::<Vec<_>>());
         asked(query.execute(&mut *tx)).await?;
@@ -227,7 +306,14 @@ pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
     // What is destroyed at the source is destroyed here too.
     for key in moved.keys.iter().filter(|key| key.wrapped.is_none()) {
         let query = sqlx::query(DESTROY);
-        asked(query.bind(key.business).bind(key.subject).bind(stored(key.generation)).execute(&mut *tx)).await?;
+        asked(
+            query
+                .bind(key.business)
+                .bind(key.subject)
+                .bind(stored(key.generation))
+                .execute(&mut *tx),
+        )
+        .await?;
     }
     asked(tx.execute("SELECT minutebook_keys.next_epoch()")).await?;
     asked(tx.commit()).await?;
@@ -238,7 +324,11 @@ pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
 
 #[async_trait]
 impl Keyring for PostgresKeyring {
-    async fn sealing_key(&self, business: BusinessId, subject: SubjectId) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+    async fn sealing_key(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+    ) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
         let place = (business.0, subject.0);
         {
             let sealing = self.sealing();
@@ -255,11 +345,20 @@ impl Keyring for PostgresKeyring {
         Ok((key, epoch))
     }
 
-    async fn newest_generation(&self, business: BusinessId, subject: SubjectId) -> Result<Option<u32>, KeyringError> {
+    async fn newest_generation(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+    ) -> Result<Option<u32>, KeyringError> {
         self.newest(business.0, subject.0).await
     }
 
-    async fn adopt_secret(&self, business: BusinessId, name: SubjectId, bytes: Zeroizing<[u8; 32]>) -> Result<(), KeyringError> {
+    async fn adopt_secret(
+        &self,
+        business: BusinessId,
+        name: SubjectId,
+        bytes: Zeroizing<[u8; 32]>,
+    ) -> Result<(), KeyringError> {
         if self.newest(business.0, name.0).await?.is_some() {
             return Ok(());
         }
@@ -267,7 +366,12 @@ impl Keyring for PostgresKeyring {
         self.insert(business.0, name.0, 1, wrapped).await
     }
 
-    async fn open_generation(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+    async fn open_generation(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        generation: u32,
+    ) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
         self.make(business.0, subject.0, generation).await?;
         // What the others seal under the generation before is not appended any more.
         asked(self.pool.execute("SELECT minutebook_keys.next_epoch()")).await?;
@@ -275,20 +379,34 @@ impl Keyring for PostgresKeyring {
         let mut remembered = self.current().await?;
         let epoch = super::count(remembered.epoch);
         let key = self.unwrapped(&mut remembered, business.0, subject.0, generation).await?;
-        Ok((key.ok_or_else(|| KeyringError::Broken("the generation that was to be opened is destroyed already".to_owned()))?, epoch))
+        Ok((
+            key.ok_or_else(|| {
+                KeyringError::Broken(
+                    "the generation that was to be opened is destroyed already".to_owned(),
+                )
+            })?,
+            epoch,
+        ))
     }
 
     async fn ask_anew(&self) {
         *self.sealing() = Sealing::default();
     }
 
-    async fn opening_key(&self, business: BusinessId, subject: SubjectId, generation: u32) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
+    async fn opening_key(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        generation: u32,
+    ) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
         let mut remembered = self.current().await?;
         self.unwrapped(&mut remembered, business.0, subject.0, generation).await
     }
 
     async fn epoch(&self) -> Result<u64, KeyringError> {
-        let epoch: i64 = asked(sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool)).await?;
+        let epoch: i64 =
+            asked(sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool))
+                .await?;
         let epoch = super::count(epoch);
         if self.sealing().epoch != epoch {
             *self.sealing() = Sealing::default();
@@ -296,13 +414,24 @@ impl Keyring for PostgresKeyring {
         Ok(epoch)
     }
 
-    async fn destroy(&self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<u32, KeyringError> {
+    async fn destroy(
+        &self,
+        business: BusinessId,
+        subject: SubjectId,
+        up_to: u32,
+    ) -> Result<u32, KeyringError> {
         // One statement: nobody who is stopped in the middle holds up the others.
-        let destroying = sqlx::query_scalar(DESTROY).bind(business.0).bind(subject.0).bind(stored(up_to)).fetch_optional(&self.pool);
+        let destroying = sqlx::query_scalar(DESTROY)
+            .bind(business.0)
+            .bind(subject.0)
+            .bind(stored(up_to))
+            .fetch_optional(&self.pool);
         let Some(destroyed): Option<i64> = asked(destroying).await? else { return Ok(0) };
-        // Until the table is vacuumed its old row version, wrapped, lies in the file; see SECURITY.md.
+        // Until the table is vacuumed its old row version, wrapped, lies in the file; see
+        // SECURITY.md.
         if let Err(e) = asked(self.pool.execute("VACUUM minutebook_keys.keys")).await {
-            tracing::warn!(error = %e, "a destroyed key still lies, wrapped, in its table's file; PostgreSQL's autovacuum will take it");
+            tracing::warn!(error = %e, "a destroyed key still lies, wrapped, in its table's file; \
+                PostgreSQL's autovacuum will take it");
         }
         *self.remembered.lock().await = Remembered::default();
         self.ask_anew().await;
@@ -310,18 +439,26 @@ impl Keyring for PostgresKeyring {
     }
 
     async fn check(&self) -> Result<(), KeyringError> {
-        asked(self.pool.execute("SELECT wrapped FROM minutebook_keys.keys LIMIT 1")).await.map(|_| ())
+        asked(self.pool.execute("SELECT wrapped FROM minutebook_keys.keys LIMIT 1"))
+            .await
+            .map(|_| ())
     }
 
     async fn applied(&self, log: Digest) -> Result<u64, KeyringError> {
         let sql = "SELECT position FROM minutebook_keys.applied WHERE log = $1";
-        let position: Option<i64> = asked(sqlx::query_scalar(sql).bind(log.0.to_vec()).fetch_optional(&self.pool)).await?;
+        let position: Option<i64> =
+            asked(sqlx::query_scalar(sql).bind(log.0.to_vec()).fetch_optional(&self.pool)).await?;
         Ok(position.map_or(0, super::count))
     }
 
     async fn set_applied(&self, log: Digest, position: u64) -> Result<(), KeyringError> {
         let sql = "INSERT INTO minutebook_keys.applied(log, position) VALUES ($1, $2)
-                   ON CONFLICT (one) DO UPDATE SET log = excluded.log, position = excluded.position";
-        asked(sqlx::query(sql).bind(log.0.to_vec()).bind(super::number(position)).execute(&self.pool)).await.map(|_| ())
+                   ON CONFLICT (one) DO UPDATE SET log = excluded.log, position = \
+                   excluded.position";
+        asked(
+            sqlx::query(sql).bind(log.0.to_vec()).bind(super::number(position)).execute(&self.pool),
+        )
+        .await
+        .map(|_| ())
     }
 }

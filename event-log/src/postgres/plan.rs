@@ -122,12 +122,18 @@ pub(super) fn plan(queue: &[Queued], believed: &Believed) -> Plan {
     // Breaks of this plan alone: only an answer that leaves breaks a chain for good.
     let mut broken: HashSet<(u64, u64)> = HashSet::new();
     for (queued, Queued { append, .. }) in queue.iter().enumerate() {
-        if believed.is_broken(append) || append.chain.is_some_and(|c| broken.contains(&(c.lane, c.epoch))) {
+        if believed.is_broken(append)
+            || append.chain.is_some_and(|c| broken.contains(&(c.lane, c.epoch)))
+        {
             plan.answered.push((queued, AppendError::ChainBroken));
             continue;
         }
         if believed.damaged.contains(&append.business) {
-            let why = format!("the end of the stream of business {} is damaged; run `minutebook verify`, then restore the last good backup", append.business);
+            let why = format!(
+                "the end of the stream of business {} is damaged; run `minutebook verify`, then \
+                 restore the last good backup",
+                append.business
+            );
             broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
             plan.answered.push((queued, AppendError::Storage(why)));
             continue;
@@ -178,15 +184,20 @@ pub(super) fn plan(queue: &[Queued], believed: &Believed) -> Plan {
 }
 
 fn admit(append: &Append, now: &HashMap<Place, u64>, believed: &Believed) -> Admitted {
-    let (mut guards, mut after): (Vec<(Place, u64)>, HashMap<Place, u64>) = (Vec::new(), HashMap::new());
+    let (mut guards, mut after): (Vec<(Place, u64)>, HashMap<Place, u64>) =
+        (Vec::new(), HashMap::new());
     let reads = append.reads.iter().map(|&(aggregate, version)| (aggregate, version, version));
     // Version 0 is no version of an event: it is refused as one that is not there.
-    let writes = append.events.iter().map(|e| (e.aggregate, e.version.checked_sub(1).unwrap_or(u64::MAX >> 1), e.version));
+    let writes = append
+        .events
+        .iter()
+        .map(|e| (e.aggregate, e.version.checked_sub(1).unwrap_or(u64::MAX >> 1), e.version));
     let asked = append.events.first().is_some_and(|e| believed.asked.contains(&e.event_id));
     for (aggregate, expected, next) in reads.chain(writes) {
         let place = (append.business, aggregate);
         let conflict = |actual| Admitted::No(AppendError::Conflict { aggregate, expected, actual });
-        match (after.get(&place), now.get(&place), believed.versions.get(&place).filter(|_| asked)) {
+        match (after.get(&place), now.get(&place), believed.versions.get(&place).filter(|_| asked))
+        {
             (Some(own), _, _) if *own != expected => return conflict(*own),
             (None, Some(before), _) if *before != expected => return Admitted::Later,
             (None, None, Some(known)) if *known != expected => return conflict(*known),
@@ -199,7 +210,13 @@ fn admit(append: &Append, now: &HashMap<Place, u64>, believed: &Believed) -> Adm
 }
 
 impl Plan {
-    fn place(&mut self, queued: usize, append: &Append, guards: Vec<(Place, u64)>, believed: &Believed) {
+    fn place(
+        &mut self,
+        queued: usize,
+        append: &Append,
+        guards: Vec<(Place, u64)>,
+        believed: &Believed,
+    ) {
         for (place, version) in guards {
             self.guards.business.push(place.0.0);
             self.guards.kind.push(place.1.kind.as_str().to_owned());
@@ -212,8 +229,15 @@ impl Plan {
             self.order.push(append.business);
             self.order.len() - 1
         });
-        let head = self.next.entry(append.business).or_insert_with(|| believed.heads.get(&append.business).cloned().unwrap_or_default());
-        self.placed.push(Placed { queued, first_seq: head.size() + 1, events_before: self.events.event_id.len() });
+        let head = self
+            .next
+            .entry(append.business)
+            .or_insert_with(|| believed.heads.get(&append.business).cloned().unwrap_or_default());
+        self.placed.push(Placed {
+            queued,
+            first_seq: head.size() + 1,
+            events_before: self.events.event_id.len(),
+        });
         for event in &append.events {
             let leaf = leaf_hash(&event.bytes);
             head.push(leaf);

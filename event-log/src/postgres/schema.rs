@@ -1,4 +1,5 @@
-//! The schema: made and brought up to date step by step, and whether this program can work with one.
+//! The schema: made and brought up to date step by step, and whether this program can work with
+//! one.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -23,7 +24,9 @@ fn migrations() -> Migrator {
         (5, "forgettings", include_str!("migrations/5_forgettings.sql")),
         (6, "least", include_str!("migrations/6_least.sql")),
     ];
-    let one = |(version, name, sql): (i64, &'static str, &'static str)| Migration::new(version, name.into(), MigrationType::Simple, sql.into(), false);
+    let one = |(version, name, sql): (i64, &'static str, &'static str)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into(), false)
+    };
     // Steps of a later program are none of ours.
     Migrator { migrations: all.map(one).to_vec().into(), ignore_missing: true, ..Migrator::DEFAULT }
 }
@@ -39,16 +42,31 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, LogError> {
 pub async fn migrate(url: &str) -> Result<usize, LogError> {
     let granting = grants(&options(url, None)?)?;
     let mut connection = connect(&options(url, None)?).await?;
-    let version: i32 = read(sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(&mut connection)).await?;
+    let version: i32 = read(
+        sqlx::query_scalar("SELECT current_setting('server_version_num')::int")
+            .fetch_one(&mut connection),
+    )
+    .await?;
     if version < 150_000 {
-        return Err(LogError::Storage(format!("PostgreSQL {} is too old: 15 or later is needed", version / 10_000)));
+        return Err(LogError::Storage(format!(
+            "PostgreSQL {} is too old: 15 or later is needed",
+            version / 10_000
+        )));
     }
     read(connection.execute("CREATE SCHEMA IF NOT EXISTS minutebook")).await?;
     let before = applied(&mut connection).await.unwrap_or_default();
     let missing = migrations().iter().filter(|m| !before.contains(&m.version)).count();
-    migrations().run_direct(&mut connection).await.map_err(|e| LogError::Storage(format!("the schema could not be made: {e}")))?;
+    migrations()
+        .run_direct(&mut connection)
+        .await
+        .map_err(|e| LogError::Storage(format!("the schema could not be made: {e}")))?;
     let granted = within(CONNECT_MAX, connection.execute(granting.as_str())).await;
-    granted.map_err(|e| LogError::Storage(format!("owners and grants could not be set: {e}; migrate as the owner of the schemas, who may create roles")))?;
+    granted.map_err(|e| {
+        LogError::Storage(format!(
+            "owners and grants could not be set: {e}; \
+        migrate as the owner of the schemas, who may create roles"
+        ))
+    })?;
     let _ = connection.close().await;
     Ok(missing)
 }
@@ -57,21 +75,29 @@ pub async fn migrate(url: &str) -> Result<usize, LogError> {
 fn grants(options: &PgConnectOptions) -> Result<String, LogError> {
     let database = options.get_database().unwrap_or_else(|| options.get_username());
     if !database.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
-        let what = "not supported: a database whose name has other characters than letters, digits, _ and -; roles are named after it";
+        let what = "not supported: a database whose name has other characters than letters, \
+            digits, _ and -; roles are named after it";
         return Err(LogError::Storage(what.to_owned()));
     }
     let role = |of: &str| role_name(of, database);
     let caps = Caps::default();
-    let numbers = [("{per_business}", caps.per_business as u64), ("{per_principal}", caps.per_principal as u64), ("{age_micros}", AGE_MICROS_MAX)];
-    let mut sql = include_str!("migrations/grants.sql").replace("{app}", &role("app")).replace("{keys}", &role("keys")).replace("{auditor}", &role("auditor"));
+    let numbers = [
+        ("{per_business}", caps.per_business as u64),
+        ("{per_principal}", caps.per_principal as u64),
+        ("{age_micros}", AGE_MICROS_MAX),
+    ];
+    let mut sql = include_str!("migrations/grants.sql")
+        .replace("{app}", &role("app"))
+        .replace("{keys}", &role("keys"))
+        .replace("{auditor}", &role("auditor"));
     for (name, n) in numbers {
         sql = sql.replace(name, &n.to_string());
     }
     Ok(sql)
 }
 
-/// The SQL of [`migrate`] for a DBA to run with psql: the steps that a database lacks (all of them, where
-/// it can't be reached), and who owns and may what.
+/// The SQL of [`migrate`] for a DBA to run with psql: the steps that a database lacks (all of them,
+/// where it can't be reached), and who owns and may what.
 ///
 /// # Errors
 /// When the address makes no sense.
@@ -81,15 +107,18 @@ pub async fn print(url: &str) -> Result<String, LogError> {
         Ok(mut connection) => applied(&mut connection).await.unwrap_or_default(),
         Err(_) => Vec::new(),
     };
-    let mut sql = "\\set ON_ERROR_STOP on\nBEGIN;\nCREATE SCHEMA IF NOT EXISTS minutebook;\nSET LOCAL search_path = minutebook;\n\
-        CREATE TABLE IF NOT EXISTS _sqlx_migrations(version bigint PRIMARY KEY, description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(),\n\
+    let mut sql = "\\set ON_ERROR_STOP on\nBEGIN;\nCREATE SCHEMA IF NOT EXISTS minutebook;\nSET \
+        LOCAL search_path = minutebook;\n\
+        CREATE TABLE IF NOT EXISTS _sqlx_migrations(version bigint PRIMARY KEY, description text \
+        NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(),\n\
         \x20 success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL);\n"
         .to_owned();
     for step in migrations().iter().filter(|step| !before.contains(&step.version)) {
         let checksum: String = step.checksum.iter().map(|byte| format!("{byte:02x}")).collect();
         let _ = write!(
             sql,
-            "\n-- step {} ({})\n{}\nINSERT INTO _sqlx_migrations VALUES ({}, '{}', now(), true, '\\x{checksum}', 0);\n",
+            "\n-- step {} ({})\n{}\nINSERT INTO _sqlx_migrations VALUES ({}, '{}', now(), true, \
+             '\\x{checksum}', 0);\n",
             step.version, step.description, step.sql, step.version, step.description
         );
     }
@@ -98,17 +127,23 @@ pub async fn print(url: &str) -> Result<String, LogError> {
 }
 
 async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
-    let asked = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all(connection);
+    let asked =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
+            .fetch_all(connection);
     within(ANSWER_MAX, asked).await
 }
 
-/// Whether this program can work with the schema: it has every step that the program knows, and those
-/// that came later took nothing away.
+/// Whether this program can work with the schema: it has every step that the program knows, and
+/// those that came later took nothing away.
 pub(super) async fn check(url: &str) -> Result<(), LogError> {
     let connecting = within(CONNECT_MAX, options(url, Some("app"))?.connect()).await;
     // Steps before the sixth made no role of this database alone.
-    if connecting.as_ref().is_err_and(|e| e.as_database_error().is_some_and(|d| d.code().as_deref() == Some("22023"))) {
-        let what = "older than this program, or not there: run `minutebook migrate --log …`, and grant its roles to who connects";
+    if connecting
+        .as_ref()
+        .is_err_and(|e| e.as_database_error().is_some_and(|d| d.code().as_deref() == Some("22023")))
+    {
+        let what = "older than this program, or not there: run `minutebook migrate --log …`, and \
+            grant its roles to who connects";
         return Err(LogError::Storage(format!("the schema in PostgreSQL is {what}")));
     }
     let mut connection = connecting.map_err(|e| log_error(&e))?;
@@ -117,9 +152,14 @@ pub(super) async fn check(url: &str) -> Result<(), LogError> {
     let what = if known.iter().any(|step| !there.contains(step)) {
         Some("older than this program: run `minutebook migrate --log …`")
     } else {
-        let oldest: i64 = read(sqlx::query_scalar("SELECT oldest FROM works_with").fetch_one(&mut connection)).await?;
-        (known.last() < Some(&oldest)).then_some("newer than this program can work with: start a newer minutebook")
+        let oldest: i64 =
+            read(sqlx::query_scalar("SELECT oldest FROM works_with").fetch_one(&mut connection))
+                .await?;
+        (known.last() < Some(&oldest))
+            .then_some("newer than this program can work with: start a newer minutebook")
     };
     let _ = connection.close().await;
-    what.map_or(Ok(()), |what| Err(LogError::Storage(format!("the schema in PostgreSQL is {what}"))))
+    what.map_or(Ok(()), |what| {
+        Err(LogError::Storage(format!("the schema in PostgreSQL is {what}")))
+    })
 }

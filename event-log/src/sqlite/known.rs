@@ -44,7 +44,10 @@ impl Known {
     pub(super) fn with_room_for(entries: u64) -> Self {
         let bits = ((entries * 2 + ROOM) * BITS_PER_ENTRY).next_power_of_two();
         let words = usize::try_from(bits / 64).unwrap_or(1 << 15);
-        Self { words: std::iter::repeat_with(AtomicU64::default).take(words).collect(), filled: AtomicBool::new(false) }
+        Self {
+            words: std::iter::repeat_with(AtomicU64::default).take(words).collect(),
+            filled: AtomicBool::new(false),
+        }
     }
 
     fn bits(&self, (first, step): (u64, u64)) -> impl Iterator<Item = (&AtomicU64, u64)> {
@@ -57,11 +60,14 @@ impl Known {
 
     /// Puts an entry in; true when it surely was not there.
     fn add(&self, hash: (u64, u64)) -> bool {
-        self.bits(hash).fold(false, |new, (word, bit)| new | (word.fetch_or(bit, Ordering::Relaxed) & bit == 0))
+        self.bits(hash).fold(false, |new, (word, bit)| {
+            new | (word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
+        })
     }
 
     fn maybe(&self, hash: (u64, u64)) -> bool {
-        !self.filled.load(Ordering::Acquire) || self.bits(hash).all(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+        !self.filled.load(Ordering::Acquire)
+            || self.bits(hash).all(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
 
     /// Puts in what is about to be queued; true when neither its events nor the aggregates that it
@@ -71,7 +77,8 @@ impl Known {
         let mut new = self.filled.load(Ordering::Acquire);
         for event in &append.events {
             new &= self.add(halves([append.business.0, event.event_id.0], 1));
-            new &= self.add(halves([append.business.0, event.aggregate.id], 2)) || event.version > 1;
+            new &=
+                self.add(halves([append.business.0, event.aggregate.id], 2)) || event.version > 1;
         }
         new
     }
@@ -118,6 +125,9 @@ mod tests {
         assert!((0..100_000).all(|n| known.maybe_event(business, id(n))));
         let wrong = (100_000..200_000).filter(|n| known.maybe_event(business, id(*n))).count();
         assert!(wrong < 100, "{wrong} of 100,000 wrong");
-        assert!(!known.maybe_aggregate(business, AggregateRef::new(domain::Kind::Task, id(5).0)), "events and aggregates are kept apart");
+        assert!(
+            !known.maybe_aggregate(business, AggregateRef::new(domain::Kind::Task, id(5).0)),
+            "events and aggregates are kept apart"
+        );
     }
 }

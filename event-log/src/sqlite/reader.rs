@@ -27,7 +27,12 @@ pub(super) struct Readers {
 }
 
 fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
-    Ok(Recorded { position: row.get(0)?, business: BusinessId(row.get(1)?), seq: row.get(2)?, bytes: row.get(3)? })
+    Ok(Recorded {
+        position: row.get(0)?,
+        business: BusinessId(row.get(1)?),
+        seq: row.get(2)?,
+        bytes: row.get(3)?,
+    })
 }
 
 fn head(row: &Row<'_>) -> rusqlite::Result<(Uuid, u64, Vec<u8>)> {
@@ -35,12 +40,17 @@ fn head(row: &Row<'_>) -> rusqlite::Result<(Uuid, u64, Vec<u8>)> {
 }
 
 fn to_head((business, seq, frontier): (Uuid, u64, Vec<u8>)) -> Result<Head, LogError> {
-    let frontier = Frontier::from_bytes(seq, &frontier).map_err(|e| LogError::Corrupt(format!("head of {business}: {e}")))?;
+    let frontier = Frontier::from_bytes(seq, &frontier)
+        .map_err(|e| LogError::Corrupt(format!("head of {business}: {e}")))?;
     Ok(Head { business: BusinessId(business), seq, root: frontier.root() })
 }
 
 /// Rows until they have too many bytes together; `read` says how many each has.
-fn page<T>(mut statement: CachedStatement<'_>, args: &[&dyn ToSql], read: impl Fn(&Row<'_>) -> rusqlite::Result<(usize, T)>) -> rusqlite::Result<Vec<T>> {
+fn page<T>(
+    mut statement: CachedStatement<'_>,
+    args: &[&dyn ToSql],
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<(usize, T)>,
+) -> rusqlite::Result<Vec<T>> {
     let (mut rows, mut all, mut bytes) = (statement.query(args)?, Vec::new(), 0);
     while bytes < PAGE_BYTES_MAX
         && let Some(row) = rows.next()?
@@ -57,14 +67,20 @@ impl Readers {
         Self { path, idle: Arc::default() }
     }
 
-    fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LogError> {
+    fn with<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LogError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
             None => {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                let connection = Connection::open_with_flags(&self.path, flags).map_err(|e| log_error(&e))?;
-                connection.pragma_update(None, "mmap_size", MAPPED_BYTES_MAX).map_err(|e| log_error(&e))?;
+                let connection =
+                    Connection::open_with_flags(&self.path, flags).map_err(|e| log_error(&e))?;
+                connection
+                    .pragma_update(None, "mmap_size", MAPPED_BYTES_MAX)
+                    .map_err(|e| log_error(&e))?;
                 connection
             }
         };
@@ -77,83 +93,146 @@ impl Readers {
     }
 
     fn list(&self, sql: &str, args: &[&dyn ToSql]) -> Result<Vec<Recorded>, LogError> {
-        self.with(|c| page(c.prepare_cached(sql)?, args, |row| recorded(row).map(|r| (r.bytes.len(), r))))
-    }
-
-    pub(super) fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
         self.with(|c| {
-            c.prepare_cached("SELECT position, business, seq, bytes FROM events WHERE event_id = ? AND business = ?")?
-                .query_row(params![id.0, business.0], recorded)
-                .optional()
+            page(c.prepare_cached(sql)?, args, |row| recorded(row).map(|r| (r.bytes.len(), r)))
         })
     }
 
-    pub(super) fn aggregate(&self, business: BusinessId, aggregate: AggregateRef, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    pub(super) fn find(
+        &self,
+        business: BusinessId,
+        id: EventId,
+    ) -> Result<Option<Recorded>, LogError> {
+        self.with(|c| {
+            c.prepare_cached(
+                "SELECT position, business, seq, bytes FROM events WHERE event_id = ? \
+                AND business = ?",
+            )?
+            .query_row(params![id.0, business.0], recorded)
+            .optional()
+        })
+    }
+
+    pub(super) fn aggregate(
+        &self,
+        business: BusinessId,
+        aggregate: AggregateRef,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
         self.list(
-            "SELECT position, business, seq, bytes FROM events WHERE business = ? AND id = ? AND kind = ? AND version > ? ORDER BY version LIMIT ?",
+            "SELECT position, business, seq, bytes FROM events WHERE business = ? AND id = ? AND \
+             kind = ? AND version > ? ORDER BY version LIMIT ?",
             &[&business.0, &aggregate.id, &aggregate.kind.as_str(), &after, &limit],
         )
     }
 
-    pub(super) fn version(&self, business: BusinessId, aggregate: AggregateRef) -> Result<u64, LogError> {
+    pub(super) fn version(
+        &self,
+        business: BusinessId,
+        aggregate: AggregateRef,
+    ) -> Result<u64, LogError> {
         let version: Option<u64> = self.with(|c| {
-            c.prepare_cached("SELECT max(version) FROM events WHERE business = ? AND id = ? AND kind = ?")?
-                .query_row(params![business.0, aggregate.id, aggregate.kind.as_str()], |r| r.get(0))
+            c.prepare_cached(
+                "SELECT max(version) FROM events WHERE business = ? AND id = ? AND kind = ?",
+            )?
+            .query_row(params![business.0, aggregate.id, aggregate.kind.as_str()], |r| r.get(0))
         })?;
         Ok(version.unwrap_or(0))
     }
 
-    pub(super) fn business(&self, business: BusinessId, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        self.list("SELECT position, business, seq, bytes FROM events WHERE business = ? AND seq > ? ORDER BY seq LIMIT ?", &[&business.0, &after, &limit])
+    pub(super) fn business(
+        &self,
+        business: BusinessId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
+        self.list(
+            "SELECT position, business, seq, bytes FROM events WHERE business = ? AND seq > \
+            ? ORDER BY seq LIMIT ?",
+            &[&business.0, &after, &limit],
+        )
     }
 
     pub(super) fn all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        self.list("SELECT position, business, seq, bytes FROM events WHERE position > ? ORDER BY position LIMIT ?", &[&after, &limit])
+        self.list(
+            "SELECT position, business, seq, bytes FROM events WHERE position > ? ORDER BY \
+            position LIMIT ?",
+            &[&after, &limit],
+        )
     }
 
     pub(super) fn erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         // The kind stands in the text, as the partial index has it.
-        self.list("SELECT position, business, seq, bytes FROM events WHERE kind = 'erasure' AND position > ? ORDER BY position LIMIT ?", &[&after, &limit])
+        self.list(
+            "SELECT position, business, seq, bytes FROM events WHERE kind = 'erasure' AND \
+            position > ? ORDER BY position LIMIT ?",
+            &[&after, &limit],
+        )
     }
 
     pub(super) fn back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let before = before.min(i64::MAX.cast_unsigned());
-        self.list("SELECT position, business, seq, bytes FROM events WHERE position < ? ORDER BY position DESC LIMIT ?", &[&before, &limit])
+        self.list(
+            "SELECT position, business, seq, bytes FROM events WHERE position < ? ORDER BY \
+            position DESC LIMIT ?",
+            &[&before, &limit],
+        )
     }
 
     #[cfg(feature = "kurrentdb")]
     pub(super) fn count_after(&self, position: u64) -> Result<u64, LogError> {
-        self.with(|c| c.prepare_cached("SELECT count(*) FROM events WHERE position > ?")?.query_row([position], |r| r.get(0)))
+        self.with(|c| {
+            c.prepare_cached("SELECT count(*) FROM events WHERE position > ?")?
+                .query_row([position], |r| r.get(0))
+        })
     }
 
     #[cfg(feature = "kurrentdb")]
     pub(super) fn has(&self, position: u64) -> Result<bool, LogError> {
-        self.with(|c| c.prepare_cached("SELECT 1 FROM events WHERE position = ?")?.exists([position]))
+        self.with(|c| {
+            c.prepare_cached("SELECT 1 FROM events WHERE position = ?")?.exists([position])
+        })
     }
 
     pub(super) fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
-        let row = self.with(|c| c.prepare_cached("SELECT business, seq, frontier FROM heads WHERE business = ?")?.query_row([business.0], head).optional())?;
+        let row = self.with(|c| {
+            c.prepare_cached("SELECT business, seq, frontier FROM heads WHERE business = ?")?
+                .query_row([business.0], head)
+                .optional()
+        })?;
         row.map(to_head).transpose()
     }
 
     pub(super) fn heads(&self) -> Result<Vec<Head>, LogError> {
-        let rows: Vec<_> = self.with(|c| c.prepare_cached("SELECT business, seq, frontier FROM heads ORDER BY business")?.query_map([], head)?.collect())?;
+        let rows: Vec<_> = self.with(|c| {
+            c.prepare_cached("SELECT business, seq, frontier FROM heads ORDER BY business")?
+                .query_map([], head)?
+                .collect()
+        })?;
         rows.into_iter().map(to_head).collect()
     }
 
     pub(super) fn fill(&self, known: &Known) {
         if let Err(e) = self.with(|c| known.fill(c)) {
-            tracing::warn!(error = %e, "the log's filter could not be filled; look-ups go to the file");
+            tracing::warn!(error = %e, "the log's filter could not be filled; look-ups go to the \
+                file");
         }
     }
 
     pub(super) fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
         let (heads, end, astray) = self.with(|c| {
             let tx = c.unchecked_transaction()?;
-            let heads: Vec<_> =
-                tx.prepare_cached("SELECT business, seq, frontier FROM heads ORDER BY business")?.query_map([], head)?.collect::<rusqlite::Result<_>>()?;
-            let end: Option<u64> = tx.query_row("SELECT max(position) FROM events WHERE position > 0", [], |r| r.get(0))?;
-            let astray: u64 = tx.query_row("SELECT count(*) FROM events WHERE position < 1", [], |r| r.get(0))?;
+            let heads: Vec<_> = tx
+                .prepare_cached("SELECT business, seq, frontier FROM heads ORDER BY business")?
+                .query_map([], head)?
+                .collect::<rusqlite::Result<_>>()?;
+            let end: Option<u64> =
+                tx.query_row("SELECT max(position) FROM events WHERE position > 0", [], |r| {
+                    r.get(0)
+                })?;
+            let astray: u64 =
+                tx.query_row("SELECT count(*) FROM events WHERE position < 1", [], |r| r.get(0))?;
             Ok((heads, end.unwrap_or(0), astray))
         })?;
         Ok((heads.into_iter().map(to_head).collect::<Result<_, _>>()?, end, astray))
@@ -161,7 +240,8 @@ impl Readers {
 
     pub(super) fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
         self.with(|c| {
-            let sql = "SELECT position, business, seq, kind, id, version, event_id, leaf, bytes FROM events WHERE position > ? ORDER BY position LIMIT ?";
+            let sql = "SELECT position, business, seq, kind, id, version, event_id, leaf, bytes \
+                FROM events WHERE position > ? ORDER BY position LIMIT ?";
             page(c.prepare_cached(sql)?, &[&after, &limit], |r| {
                 let row = RawRow {
                     position: r.get(0)?,
@@ -180,7 +260,8 @@ impl Readers {
     }
 
     pub(super) fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
-        let said: String = self.with(|c| c.query_row("PRAGMA integrity_check(1)", [], |r| r.get(0)))?;
+        let said: String =
+            self.with(|c| c.query_row("PRAGMA integrity_check(1)", [], |r| r.get(0)))?;
         if said == "ok" {
             return Ok(None);
         }

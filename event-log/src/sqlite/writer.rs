@@ -67,7 +67,8 @@ impl Writer {
             }
             connection.execute_batch(include_str!("schema.sql"))?;
             connection.set_prepared_statement_cache_capacity(32);
-            let position: Option<u64> = connection.query_row("SELECT max(position) FROM events", [], |r| r.get(0))?;
+            let position: Option<u64> =
+                connection.query_row("SELECT max(position) FROM events", [], |r| r.get(0))?;
             Ok((connection, position.unwrap_or(0)))
         };
         let (connection, position) = open().map_err(|e| log_error(&e))?;
@@ -93,7 +94,9 @@ impl Writer {
 
     /// How many events there are; of a mirror that is not what the positions say.
     pub(super) fn count(&self) -> Result<u64, LogError> {
-        self.connection.query_row("SELECT coalesce(sum(seq), 0) FROM heads", [], |r| r.get(0)).map_err(|e| log_error(&e))
+        self.connection
+            .query_row("SELECT coalesce(sum(seq), 0) FROM heads", [], |r| r.get(0))
+            .map_err(|e| log_error(&e))
     }
 
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>, moved: &watch::Sender<u64>) {
@@ -114,13 +117,20 @@ impl Writer {
                         batch.push(queued);
                     }
                 }
-                let room = batch.len() < BATCH_APPENDS_MAX && bytes < BATCH_BYTES_MAX && began.elapsed() < BATCH_AGE_MAX;
+                let room = batch.len() < BATCH_APPENDS_MAX
+                    && bytes < BATCH_BYTES_MAX
+                    && began.elapsed() < BATCH_AGE_MAX;
                 if room || stopping {
                     next = jobs.try_recv().ok();
                 }
                 // Callers come back together: where the last batch had company, a moment's wait
                 // makes this one worth its fsync.
-                while next.is_none() && room && !stopping && batch.len() < expected && began.elapsed() < COMPANY_WAIT_MAX {
+                while next.is_none()
+                    && room
+                    && !stopping
+                    && batch.len() < expected
+                    && began.elapsed() < COMPANY_WAIT_MAX
+                {
                     std::thread::sleep(COMPANY_LOOK);
                     next = jobs.try_recv().ok();
                 }
@@ -128,15 +138,17 @@ impl Writer {
             expected = batch.len();
             self.commit(batch, moved);
         }
-        // The last connection to go would do this by itself, but that is a reader. A log that was closed is
-        // whole in its one file: whoever copies that file has everything.
-        if let Err(e) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-            tracing::warn!(error = %e, "the log's write-ahead file was left beside it; it belongs to a copy");
+        // The last connection to go would do this by itself, but that is a reader. A log that was
+        // closed is whole in its one file: whoever copies that file has everything.
+        if let Err(e) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        {
+            tracing::warn!(error = %e, "the log's write-ahead file was left beside it; it belongs \
+                to a copy");
         }
     }
 
-    /// The next job. A writer that could not write tries meanwhile whether it can again: whoever is told that
-    /// it can't sends it nothing more.
+    /// The next job. A writer that could not write tries meanwhile whether it can again: whoever is
+    /// told that it can't sends it nothing more.
     fn next(&self, jobs: &mut mpsc::Receiver<Job>) -> Option<Job> {
         while self.trouble.borrow().is_some() {
             let tries_again = Instant::now() + TRY_AGAIN_EVERY;
@@ -148,7 +160,12 @@ impl Writer {
                 }
             }
             // Nothing reads that number; writing it needs a page and a sync, as an append does.
-            self.wrote(self.connection.execute_batch("PRAGMA user_version = 0").map_err(|e| append_error(&e)).err());
+            self.wrote(
+                self.connection
+                    .execute_batch("PRAGMA user_version = 0")
+                    .map_err(|e| append_error(&e))
+                    .err(),
+            );
         }
         jobs.blocking_recv()
     }
@@ -163,7 +180,11 @@ impl Writer {
         fail::fail_point!("log-writer");
         let (before, broken) = (self.position, self.broken.clone());
         let mut written = self.write(&batch);
-        if written.as_ref().is_err_and(|e| e.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)) && batch.iter().any(|q| q.new) {
+        if written
+            .as_ref()
+            .is_err_and(|e| e.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation))
+            && batch.iter().any(|q| q.new)
+        {
             // Somebody queued the same ids at the same moment: look everything up.
             self.forget(before);
             self.broken = broken;
@@ -173,7 +194,8 @@ impl Writer {
         self.wrote(written.as_ref().err().map(append_error));
         match written {
             Ok(answers) => {
-                // Readers are told before the callers, so that nobody waits for what is already there.
+                // Readers are told before the callers, so that nobody waits for what is already
+                // there.
                 if self.position > before {
                     moved.send_replace(self.position);
                 }
@@ -184,7 +206,8 @@ impl Writer {
             Err(e) => {
                 self.forget(before);
                 let error = append_error(&e);
-                tracing::error!(log.appends = batch.len(), error = %error, "appends were not stored");
+                tracing::error!(log.appends = batch.len(), error = %error, "appends were not \
+                    stored");
                 for Queued { append, answer, placed, .. } in batch {
                     self.unwritten = placed.map(|p| p.batch).or(self.unwritten);
                     self.broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
@@ -216,14 +239,18 @@ impl Writer {
             let answer = if broken {
                 Err(AppendError::ChainBroken)
             } else if unwritten {
-                Err(AppendError::Storage("an event before this one could not be written".to_owned()))
+                Err(AppendError::Storage(
+                    "an event before this one could not be written".to_owned(),
+                ))
             } else {
                 self.write_one(append, *new, placed.as_ref())?
             };
             if answer.is_err() {
                 self.broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
             }
-            if answer.as_ref().is_ok_and(|a| !a.repeated) && touched.last() != Some(&append.business) {
+            if answer.as_ref().is_ok_and(|a| !a.repeated)
+                && touched.last() != Some(&append.business)
+            {
                 touched.push(append.business);
             }
             answers.push(answer);
@@ -233,7 +260,10 @@ impl Writer {
         for business in touched {
             if let Some(head) = self.heads.get(&business) {
                 self.connection
-                    .prepare_cached("INSERT INTO heads VALUES (?1, ?2, ?3) ON CONFLICT(business) DO UPDATE SET seq = ?2, frontier = ?3")?
+                    .prepare_cached(
+                        "INSERT INTO heads VALUES (?1, ?2, ?3) ON CONFLICT(business) \
+                        DO UPDATE SET seq = ?2, frontier = ?3",
+                    )?
                     .execute(params![business.0, head.size(), head.to_bytes()])?;
             }
         }
@@ -242,7 +272,12 @@ impl Writer {
     }
 
     /// Checks first, writes then: a refused append leaves no trace in the batch.
-    fn write_one(&mut self, append: &Append, new: bool, placed: Option<&Placed>) -> rusqlite::Result<Result<Committed, AppendError>> {
+    fn write_one(
+        &mut self,
+        append: &Append,
+        new: bool,
+        placed: Option<&Placed>,
+    ) -> rusqlite::Result<Result<Committed, AppendError>> {
         if !new
             && let Some(first) = append.events.first()
             && let Some(answer) = self.stored_before(append, first)?
@@ -264,7 +299,11 @@ impl Writer {
             };
             if event.version != actual + 1 {
                 let expected = event.version.saturating_sub(1);
-                return Ok(Err(AppendError::Conflict { aggregate: event.aggregate, expected, actual }));
+                return Ok(Err(AppendError::Conflict {
+                    aggregate: event.aggregate,
+                    expected,
+                    actual,
+                }));
             }
             next.insert(event.aggregate, event.version);
         }
@@ -276,29 +315,44 @@ impl Writer {
         for (n, event) in append.events.iter().enumerate() {
             let leaf = leaf_hash(&event.bytes);
             head.push(leaf);
-            self.position = placed.and_then(|p| p.positions.get(n).copied()).unwrap_or(self.position + 1);
-            self.connection.prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
-                self.position,
-                append.business.0,
-                head.size(),
-                event.aggregate.kind.as_str(),
-                event.aggregate.id,
-                event.version,
-                event.event_id.0,
-                leaf,
-                event.bytes
-            ])?;
+            self.position =
+                placed.and_then(|p| p.positions.get(n).copied()).unwrap_or(self.position + 1);
+            self.connection
+                .prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+                .execute(params![
+                    self.position,
+                    append.business.0,
+                    head.size(),
+                    event.aggregate.kind.as_str(),
+                    event.aggregate.id,
+                    event.version,
+                    event.event_id.0,
+                    leaf,
+                    event.bytes
+                ])?;
         }
         self.heads.insert(append.business, head);
-        self.versions.extend(next.into_iter().map(|(aggregate, version)| ((append.business, aggregate), version)));
+        self.versions.extend(
+            next.into_iter().map(|(aggregate, version)| ((append.business, aggregate), version)),
+        );
         Ok(Ok(Committed { first_seq, position: self.position, repeated: false }))
     }
 
     /// Law 4: ids that are there with the same bytes are answered as before.
-    fn stored_before(&self, append: &Append, first: &crate::NewEvent) -> rusqlite::Result<Option<Result<Committed, AppendError>>> {
-        let mut query = self.connection.prepare_cached("SELECT seq, position, bytes FROM events WHERE event_id = ?")?;
+    fn stored_before(
+        &self,
+        append: &Append,
+        first: &crate::NewEvent,
+    ) -> rusqlite::Result<Option<Result<Committed, AppendError>>> {
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT seq, position, bytes FROM events WHERE event_id = ?")?;
         let mut lookup = |event: &crate::NewEvent| {
-            query.query_row([event.event_id.0], |r| Ok((r.get::<_, u64>(0)?, r.get::<_, u64>(1)?, r.get::<_, Vec<u8>>(2)?))).optional()
+            query
+                .query_row([event.event_id.0], |r| {
+                    Ok((r.get::<_, u64>(0)?, r.get::<_, u64>(1)?, r.get::<_, Vec<u8>>(2)?))
+                })
+                .optional()
         };
         let Some((first_seq, mut last, bytes)) = lookup(first)? else { return Ok(None) };
         if bytes != first.bytes {
@@ -319,7 +373,9 @@ impl Writer {
         }
         let version: Option<u64> = self
             .connection
-            .prepare_cached("SELECT max(version) FROM events WHERE business = ? AND id = ? AND kind = ?")?
+            .prepare_cached(
+                "SELECT max(version) FROM events WHERE business = ? AND id = ? AND kind = ?",
+            )?
             .query_row(params![business.0, aggregate.id, aggregate.kind.as_str()], |r| r.get(0))?;
         let version = version.unwrap_or(0);
         self.versions.insert((business, aggregate), version);
@@ -336,6 +392,8 @@ impl Writer {
             .query_row([business.0], |r| Ok((r.get(0)?, r.get(1)?)))
             .optional()?;
         let Some((seq, bytes)) = row else { return Ok(Frontier::default()) };
-        Frontier::from_bytes(seq, &bytes).map_err(|e| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Blob, Box::new(e)))
+        Frontier::from_bytes(seq, &bytes).map_err(|e| {
+            rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Blob, Box::new(e))
+        })
     }
 }

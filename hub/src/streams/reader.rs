@@ -58,7 +58,10 @@ impl Reader {
         if let Some(name) = self.names.get(&n) {
             return Ok(Arc::clone(name));
         }
-        let name: String = self.connection.prepare_cached("SELECT name FROM streams WHERE n = ?")?.query_row([n], |r| r.get(0))?;
+        let name: String = self
+            .connection
+            .prepare_cached("SELECT name FROM streams WHERE n = ?")?
+            .query_row([n], |r| r.get(0))?;
         if self.names.len() >= NAMES_MAX {
             self.names.clear();
         }
@@ -68,7 +71,12 @@ impl Reader {
     }
 
     /// Events in order until there are enough, and whether there are more.
-    fn events(&mut self, sql: &str, args: &[&dyn rusqlite::ToSql], limit: usize) -> rusqlite::Result<(Vec<Event>, bool)> {
+    fn events(
+        &mut self,
+        sql: &str,
+        args: &[&dyn rusqlite::ToSql],
+        limit: usize,
+    ) -> rusqlite::Result<(Vec<Event>, bool)> {
         let mut found: Vec<(i64, Event)> = Vec::new();
         let mut bytes = 0;
         let more = {
@@ -81,7 +89,10 @@ impl Reader {
                     break true;
                 }
                 let event = event(row, Arc::clone(&unnamed))?;
-                bytes += event.data.len() + event.metadata.len() + event.event_type.len() + event.content_type.len();
+                bytes += event.data.len()
+                    + event.metadata.len()
+                    + event.event_type.len()
+                    + event.content_type.len();
                 found.push((row.get(1)?, event));
             }
         };
@@ -92,7 +103,13 @@ impl Reader {
         Ok((named.collect::<rusqlite::Result<_>>()?, more))
     }
 
-    fn stream(&mut self, name: &str, from: Cursor, direction: Direction, limit: usize) -> rusqlite::Result<Result<Option<Page>, Refusal>> {
+    fn stream(
+        &mut self,
+        name: &str,
+        from: Cursor,
+        direction: Direction,
+        limit: usize,
+    ) -> rusqlite::Result<Result<Option<Page>, Refusal>> {
         let target = name.strip_prefix("$$");
         if let Some(target) = target
             && Stream::find(&self.connection, target)?.is_some_and(|s| s.tombstoned)
@@ -106,7 +123,9 @@ impl Reader {
         let Some(last) = stream.last.filter(|_| !stream.deleted()) else { return Ok(Ok(None)) };
         // Of metadata the newest is kept.
         let first = if target.is_some() { last } else { stream.first() };
-        let oldest = stream.max_age_seconds.map_or(i64::MIN, |s| ticks().saturating_sub(i64::try_from(s).unwrap_or(i64::MAX).saturating_mul(10_000_000)));
+        let oldest = stream.max_age_seconds.map_or(i64::MIN, |s| {
+            ticks().saturating_sub(i64::try_from(s).unwrap_or(i64::MAX).saturating_mul(10_000_000))
+        });
         let (order, low, high) = match (direction, from) {
             (Direction::Forwards, Cursor::Start) => ("ASC", first, last),
             (Direction::Forwards, Cursor::At(n)) => ("ASC", n.max(first), last),
@@ -115,12 +134,19 @@ impl Reader {
             (Direction::Backwards, Cursor::At(n)) => ("DESC", first, n.min(last)),
             (Direction::Backwards, Cursor::Start) => ("DESC", first, 0),
         };
-        let sql = format!("SELECT {COLUMNS} FROM events WHERE stream = ? AND revision BETWEEN ? AND ? AND created >= ? ORDER BY revision {order} LIMIT ?");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM events WHERE stream = ? AND revision BETWEEN ? AND ? AND \
+             created >= ? ORDER BY revision {order} LIMIT ?"
+        );
         let (low, high) = (low.min(DELETED), high.min(DELETED));
-        let (events, more) = self.events(&sql, &[&stream.n, &low, &high, &oldest, &(limit + 1)], limit)?;
+        let (events, more) =
+            self.events(&sql, &[&stream.n, &low, &high, &oldest, &(limit + 1)], limit)?;
         let end = events.last().map(|e| e.revision);
-        let next = end.filter(|_| more).and_then(|n| if direction == Direction::Forwards { Some(n + 1) } else { n.checked_sub(1) });
-        let resume = next.unwrap_or(if direction == Direction::Forwards { low.max(last + 1) } else { 0 });
+        let next = end.filter(|_| more).and_then(|n| {
+            if direction == Direction::Forwards { Some(n + 1) } else { n.checked_sub(1) }
+        });
+        let resume =
+            next.unwrap_or(if direction == Direction::Forwards { low.max(last + 1) } else { 0 });
         let looked_at = u32::try_from(events.len()).unwrap_or(u32::MAX);
         let reached = events.last().map(|e| e.position);
         Ok(Ok(Some(Page { events, looked_at, reached, next, resume, ends: Some((first, last)) })))
@@ -132,13 +158,25 @@ impl Reader {
             Cursor::At(n) => i64::try_from(n).unwrap_or(i64::MAX),
             Cursor::End => i64::MAX,
         };
-        let (beyond, order) = if direction == Direction::Forwards { (">=", "ASC") } else { ("<", "DESC") };
-        let sql = format!("SELECT {COLUMNS} FROM events WHERE position {beyond} ? ORDER BY position {order} LIMIT ?");
+        let (beyond, order) =
+            if direction == Direction::Forwards { (">=", "ASC") } else { ("<", "DESC") };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM events WHERE position {beyond} ? ORDER BY position {order} \
+             LIMIT ?"
+        );
         let (events, more) = self.events(&sql, params![at, limit + 1], limit)?;
         let end = events.last().map(|e| e.position);
-        let next = end.filter(|_| more).map(|n| if direction == Direction::Forwards { n + 1 } else { n });
+        let next =
+            end.filter(|_| more).map(|n| if direction == Direction::Forwards { n + 1 } else { n });
         let resume = end.map_or(at.cast_unsigned(), |n| n + 1);
-        Ok(Page { looked_at: u32::try_from(events.len()).unwrap_or(u32::MAX), reached: end, next, resume, ends: None, events })
+        Ok(Page {
+            looked_at: u32::try_from(events.len()).unwrap_or(u32::MAX),
+            reached: end,
+            next,
+            resume,
+            ends: None,
+            events,
+        })
     }
 }
 
@@ -151,7 +189,10 @@ impl Readers {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut reader = match idle {
             Some(reader) => reader,
-            None => Reader { connection: connect_to_read(&self.path).map_err(|e| storage(&e))?, names: HashMap::new() },
+            None => Reader {
+                connection: connect_to_read(&self.path).map_err(|e| storage(&e))?,
+                names: HashMap::new(),
+            },
         };
         let result = read(&mut reader).map_err(|e| storage(&e));
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,11 +202,22 @@ impl Readers {
         result
     }
 
-    pub(super) fn stream(&self, name: &str, from: Cursor, direction: Direction, limit: usize) -> Result<Option<Page>, Refusal> {
+    pub(super) fn stream(
+        &self,
+        name: &str,
+        from: Cursor,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Option<Page>, Refusal> {
         self.with(|r| r.stream(name, from, direction, limit))?
     }
 
-    pub(super) fn all(&self, from: Cursor, direction: Direction, limit: usize) -> Result<Page, Refusal> {
+    pub(super) fn all(
+        &self,
+        from: Cursor,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Page, Refusal> {
         self.with(|r| r.all(from, direction, limit))
     }
 }

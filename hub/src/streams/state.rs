@@ -37,19 +37,35 @@ fn stream(row: &Row<'_>) -> rusqlite::Result<Stream> {
 
 impl Stream {
     pub(super) fn find(connection: &Connection, name: &str) -> rusqlite::Result<Option<Self>> {
-        let sql = "SELECT n, last, tombstoned, truncate_before, max_count, max_age_seconds FROM streams WHERE name = ?";
+        let sql = "SELECT n, last, tombstoned, truncate_before, max_count, max_age_seconds FROM \
+            streams WHERE name = ?";
         connection.prepare_cached(sql)?.query_row([name], stream).optional()
     }
 
     pub(super) fn make(connection: &Connection, name: &str) -> rusqlite::Result<Self> {
         connection.prepare_cached("INSERT INTO streams(name) VALUES (?)")?.execute([name])?;
         let n = connection.last_insert_rowid();
-        Ok(Self { n, last: None, tombstoned: false, truncate_before: 0, max_count: None, max_age_seconds: None })
+        Ok(Self {
+            n,
+            last: None,
+            tombstoned: false,
+            truncate_before: 0,
+            max_count: None,
+            max_age_seconds: None,
+        })
     }
 
     pub(super) fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let sql = "UPDATE streams SET last = ?2, tombstoned = ?3, truncate_before = ?4, max_count = ?5, max_age_seconds = ?6 WHERE n = ?1";
-        let values = params![self.n, self.last, self.tombstoned, self.truncate_before, self.max_count, self.max_age_seconds];
+        let sql = "UPDATE streams SET last = ?2, tombstoned = ?3, truncate_before = ?4, max_count \
+            = ?5, max_age_seconds = ?6 WHERE n = ?1";
+        let values = params![
+            self.n,
+            self.last,
+            self.tombstoned,
+            self.truncate_before,
+            self.max_count,
+            self.max_age_seconds
+        ];
         connection.prepare_cached(sql)?.execute(values).map(|_| ())
     }
 
@@ -69,7 +85,10 @@ impl Stream {
 
     /// The first revision that can still be read.
     pub(super) fn first(&self) -> u64 {
-        let kept = self.max_count.zip(self.last).map_or(0, |(count, last)| (last + 1).saturating_sub(count));
+        let kept = self
+            .max_count
+            .zip(self.last)
+            .map_or(0, |(count, last)| (last + 1).saturating_sub(count));
         kept.max(self.truncate_before)
     }
 }
@@ -85,7 +104,11 @@ pub(super) enum Place {
 }
 
 /// Whether an append may be.
-pub(super) fn place(name: &str, stream: Option<&Stream>, expected: Expected) -> Result<Place, Refusal> {
+pub(super) fn place(
+    name: &str,
+    stream: Option<&Stream>,
+    expected: Expected,
+) -> Result<Place, Refusal> {
     let last = stream.and_then(|s| s.last);
     let deleted = stream.is_some_and(Stream::deleted);
     let wrong = || Refusal::WrongVersion { stream: name.to_owned(), expected, actual: last };
@@ -108,7 +131,12 @@ pub(super) fn place(name: &str, stream: Option<&Stream>, expected: Expected) -> 
 }
 
 /// Whether a stream may be deleted. One that was never written can only be deleted for ever.
-pub(super) fn may_delete(name: &str, stream: Option<&Stream>, expected: Expected, forever: bool) -> Result<(), Refusal> {
+pub(super) fn may_delete(
+    name: &str,
+    stream: Option<&Stream>,
+    expected: Expected,
+    forever: bool,
+) -> Result<(), Refusal> {
     let last = stream.and_then(|s| s.last);
     if stream.is_some_and(|s| s.tombstoned || (s.deleted() && expected == Expected::Exists)) {
         return Err(Refusal::StreamDeleted(name.to_owned()));
@@ -119,5 +147,9 @@ pub(super) fn may_delete(name: &str, stream: Option<&Stream>, expected: Expected
         Expected::NoStream => forever && last.is_none(),
         Expected::Revision(n) => last == Some(n),
     };
-    if fits { Ok(()) } else { Err(Refusal::WrongVersion { stream: name.to_owned(), expected, actual: last }) }
+    if fits {
+        Ok(())
+    } else {
+        Err(Refusal::WrongVersion { stream: name.to_owned(), expected, actual: last })
+    }
 }

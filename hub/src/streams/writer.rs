@@ -68,10 +68,13 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(connection: Connection) -> rusqlite::Result<(Self, watch::Receiver<u64>)> {
-        let sql = "SELECT position, length(metadata) + length(data) FROM events ORDER BY position DESC LIMIT 1";
-        let found: Option<(u64, u64)> = connection.query_row(sql, [], |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
+        let sql = "SELECT position, length(metadata) + length(data) FROM events ORDER BY position \
+            DESC LIMIT 1";
+        let found: Option<(u64, u64)> =
+            connection.query_row(sql, [], |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
         // The first place is not 0: who follows "after 0" gets the first event too.
-        let (last, end) = found.map_or((0, RECORD_BYTES), |(at, bytes)| (at, at + bytes + RECORD_BYTES * 2));
+        let (last, end) =
+            found.map_or((0, RECORD_BYTES), |(at, bytes)| (at, at + bytes + RECORD_BYTES * 2));
         let (moved, watched) = watch::channel(last);
         let mut writer = Self { connection, streams: HashMap::new(), end, last, moved };
         if last == 0 {
@@ -100,11 +103,14 @@ impl Writer {
         let mut expected = 1;
         while let Some(first) = jobs.blocking_recv() {
             let (mut batch, began) = (vec![first], Instant::now());
-            // As many as came last time are on their way: one fsync for all of them is worth a moment.
+            // As many as came last time are on their way: one fsync for all of them is worth a
+            // moment.
             while batch.len() < BATCH_MAX && (batch.len() < expected || !jobs.is_empty()) {
                 match jobs.try_recv() {
                     Ok(job) => batch.push(job),
-                    Err(_) if began.elapsed() < COMPANY_WAIT_MAX => std::thread::sleep(COMPANY_LOOK),
+                    Err(_) if began.elapsed() < COMPANY_WAIT_MAX => {
+                        std::thread::sleep(COMPANY_LOOK)
+                    }
                     Err(_) => break,
                 }
             }
@@ -123,12 +129,26 @@ impl Writer {
         for job in batch {
             match job {
                 Job::Append { name, expected, events, answer, .. } => {
-                    let result = if written.is_ok() { self.append(&name, expected, &events) } else { Ok(Err(Refusal::Unavailable(String::new()))) };
-                    answers.push(Answer::Append(answer, result.unwrap_or_else(|e| failed(&mut written, e))));
+                    let result = if written.is_ok() {
+                        self.append(&name, expected, &events)
+                    } else {
+                        Ok(Err(Refusal::Unavailable(String::new())))
+                    };
+                    answers.push(Answer::Append(
+                        answer,
+                        result.unwrap_or_else(|e| failed(&mut written, e)),
+                    ));
                 }
                 Job::Delete { name, expected, forever, answer } => {
-                    let result = if written.is_ok() { self.delete(&name, expected, forever) } else { Ok(Err(Refusal::Unavailable(String::new()))) };
-                    answers.push(Answer::Delete(answer, result.unwrap_or_else(|e| failed(&mut written, e))));
+                    let result = if written.is_ok() {
+                        self.delete(&name, expected, forever)
+                    } else {
+                        Ok(Err(Refusal::Unavailable(String::new())))
+                    };
+                    answers.push(Answer::Delete(
+                        answer,
+                        result.unwrap_or_else(|e| failed(&mut written, e)),
+                    ));
                 }
             }
         }
@@ -171,7 +191,12 @@ impl Writer {
         Ok(())
     }
 
-    fn append(&mut self, name: &Arc<str>, expected: Expected, events: &[Proposed]) -> rusqlite::Result<Result<Appended, Refusal>> {
+    fn append(
+        &mut self,
+        name: &Arc<str>,
+        expected: Expected,
+        events: &[Proposed],
+    ) -> rusqlite::Result<Result<Appended, Refusal>> {
         if &**name == "$all" {
             return Ok(Err(Refusal::AccessDenied("nobody writes to $all".to_owned())));
         }
@@ -182,14 +207,17 @@ impl Writer {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let last = stream.as_ref().and_then(|s| s.last);
-        let Some(first) = events.first() else { return Ok(Ok(Appended { revision: last, position: None })) };
+        let Some(first) = events.first() else {
+            return Ok(Ok(Appended { revision: last, position: None }));
+        };
         let before = match (place, &stream) {
             (Place::Perhaps(revision), _) => Some(revision),
             (Place::Anywhere, Some(stream)) => self.revision_of(stream.n, first.id)?,
             (Place::Anywhere | Place::New, _) => None,
         };
         if let (Some(revision), Some(stream)) = (before, &stream) {
-            let wrong = Refusal::WrongVersion { stream: (**name).to_owned(), expected, actual: last };
+            let wrong =
+                Refusal::WrongVersion { stream: (**name).to_owned(), expected, actual: last };
             return Ok(self.again(stream.n, revision, events)?.ok_or(wrong));
         }
         let position = self.insert(name, events)?;
@@ -206,13 +234,24 @@ impl Writer {
     }
 
     /// The first answer, when all of these are there from a revision on.
-    fn again(&self, stream: i64, from: u64, events: &[Proposed]) -> rusqlite::Result<Option<Appended>> {
-        let mut query = self.connection.prepare_cached("SELECT id, position FROM events WHERE stream = ? AND revision = ?")?;
+    fn again(
+        &self,
+        stream: i64,
+        from: u64,
+        events: &[Proposed],
+    ) -> rusqlite::Result<Option<Appended>> {
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT id, position FROM events WHERE stream = ? AND revision = ?")?;
         let mut said = Appended { revision: None, position: None };
         for (revision, event) in (from..).zip(events) {
-            let found: Option<(Uuid, u64)> = query.query_row(params![stream, revision], |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
+            let found: Option<(Uuid, u64)> = query
+                .query_row(params![stream, revision], |r| Ok((r.get(0)?, r.get(1)?)))
+                .optional()?;
             match found {
-                Some((id, position)) if id == event.id => said = Appended { revision: Some(revision), position: Some(position) },
+                Some((id, position)) if id == event.id => {
+                    said = Appended { revision: Some(revision), position: Some(position) }
+                }
                 Some(_) | None => return Ok(None),
             }
         }
@@ -236,25 +275,37 @@ impl Writer {
         Ok(position)
     }
 
-    fn record(&mut self, stream: i64, name: &str, revision: u64, event: &Proposed) -> rusqlite::Result<()> {
-        self.connection.prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
-            self.end,
-            stream,
-            revision,
-            event.id,
-            ticks(),
-            event.event_type,
-            event.content_type,
-            &*event.metadata,
-            &*event.data
-        ])?;
+    fn record(
+        &mut self,
+        stream: i64,
+        name: &str,
+        revision: u64,
+        event: &Proposed,
+    ) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+            .execute(params![
+                self.end,
+                stream,
+                revision,
+                event.id,
+                ticks(),
+                event.event_type,
+                event.content_type,
+                &*event.metadata,
+                &*event.data
+            ])?;
         self.last = self.end;
-        self.end += (name.len() + event.event_type.len() + event.metadata.len() + event.data.len()) as u64 + RECORD_BYTES;
+        self.end += (name.len() + event.event_type.len() + event.metadata.len() + event.data.len())
+            as u64
+            + RECORD_BYTES;
         Ok(())
     }
 
     fn configure(&mut self, target: &Arc<str>, events: &[Proposed]) -> rusqlite::Result<()> {
-        let Some(event) = events.iter().rfind(|e| e.event_type == "$metadata") else { return Ok(()) };
+        let Some(event) = events.iter().rfind(|e| e.event_type == "$metadata") else {
+            return Ok(());
+        };
         let mut stream = self.state_or_new(target)?;
         let deleted = stream.deleted();
         stream.configure(&event.data);
@@ -270,12 +321,17 @@ impl Writer {
         let metastream: Arc<str> = format!("$${name}").into();
         let known: Option<Vec<u8>> = match self.state(&metastream)? {
             Some(stream) => {
-                let sql = "SELECT data FROM events WHERE stream = ? AND type = '$metadata' ORDER BY revision DESC LIMIT 1";
-                self.connection.prepare_cached(sql)?.query_row([stream.n], |r| r.get(0)).optional()?
+                let sql = "SELECT data FROM events WHERE stream = ? AND type = '$metadata' ORDER \
+                    BY revision DESC LIMIT 1";
+                self.connection
+                    .prepare_cached(sql)?
+                    .query_row([stream.n], |r| r.get(0))
+                    .optional()?
             }
             None => None,
         };
-        let mut members: Map<String, Value> = known.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let mut members: Map<String, Value> =
+            known.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         members.insert("$tb".to_owned(), revision.into());
         let event = Proposed {
             id: Uuid::now_v7(),
@@ -288,7 +344,12 @@ impl Writer {
         self.configure(name, &[event])
     }
 
-    fn delete(&mut self, name: &Arc<str>, expected: Expected, forever: bool) -> rusqlite::Result<Result<Option<u64>, Refusal>> {
+    fn delete(
+        &mut self,
+        name: &Arc<str>,
+        expected: Expected,
+        forever: bool,
+    ) -> rusqlite::Result<Result<Option<u64>, Refusal>> {
         if name.starts_with('$') {
             return Ok(Err(Refusal::AccessDenied("a system's stream can't be deleted".to_owned())));
         }

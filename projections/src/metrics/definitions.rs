@@ -49,31 +49,38 @@ use Direction::{Down, Up};
 use Formula::{Percentile, Ratio, Sum};
 
 macro_rules! definitions {
-    ($($id:literal $unit:literal $direction:ident $target:expr, $formula:expr, $text:literal;)*) => {
+    ($($id:literal $unit:literal $direction:ident $target:expr, $formula:expr, $text:literal;)*) =>
+        {
         /// Every built-in KPI.
         pub const DEFINITIONS: &[Definition] = &[$(Definition {
-            id: $id, version: 1, text: $text, unit: $unit, direction: $direction, target: $target, formula: $formula,
+            id: $id, version: 1, text: $text, unit: $unit, direction: $direction, target: $target,
+                formula: $formula,
         },)*];
     };
 }
 
 definitions! {
     "agent_completion" "ratio" Up Some("0.95"), Ratio("completed_alone", "completed"),
-        "Tasks completed by review or by a human without escalation, human vote, edit or takeover / tasks completed so. Work done elsewhere is not counted.";
+        "Tasks completed by review or by a human without escalation, human vote, edit or takeover \
+         / tasks completed so. Work done elsewhere is not counted.";
     "agent_completion_of_all" "ratio" Up Some("0.95"), Ratio("completed_alone", "closed"),
-        "Tasks completed without a human / all closed tasks (completed, failed or cancelled). Work done elsewhere is not counted.";
+        "Tasks completed without a human / all closed tasks (completed, failed or cancelled). Work \
+         done elsewhere is not counted.";
     "human_intervention_rate" "ratio" Down None, Ratio("closed_with_human", "closed"),
-        "Closed tasks that were escalated, quarantined, resolved or handed in by a human / all closed tasks.";
+        "Closed tasks that were escalated, quarantined, resolved or handed in by a human / all \
+         closed tasks.";
     "first_pass_yield" "ratio" Up None, Ratio("first_review_passed", "first_review"),
         "Tasks whose first review passed / tasks that were reviewed.";
     "rework_rounds" "rounds" Down None, Ratio("rework", "completed"),
         "Reviews that asked for changes on tasks that were completed in the end / tasks completed.";
     "defect_proxy" "ratio" Down Some("0.01"), Ratio("review_failed", "review"),
-        "Reviews that asked for changes / reviews. It stands in for the defect rate, which counts what is found after QA.";
+        "Reviews that asked for changes / reviews. It stands in for the defect rate, which counts \
+         what is found after QA.";
     "throughput" "tasks" Up None, Sum("done"),
         "Tasks completed, work done elsewhere included, at the time they were completed.";
     "cycle_time" "seconds" Down None, Ratio("cycle_seconds", "done"),
-        "Mean time from planning (for work done elsewhere: from its first activity) to completion (to its last activity).";
+        "Mean time from planning (for work done elsewhere: from its first activity) to completion \
+         (to its last activity).";
     "call_error_rate" "ratio" Down None, Ratio("call_failed", "call"),
         "Calls that failed or are ambiguous / calls that ended.";
     "call_latency_p50" "ms" Down Some("200"), Percentile("call_latency", 50),
@@ -91,7 +98,8 @@ definitions! {
     "rubber_stamp_index" "ratio" Down None, Ratio("stamped", "approved"),
         "Votes to approve less than 5 seconds after the request / votes to approve.";
     "cost" "money" Down None, Sum("cost"),
-        "Cost of decisions, calls, activities and results in the currency of the business, each counted once, where it stands.";
+        "Cost of decisions, calls, activities and results in the currency of the business, each \
+         counted once, where it stands.";
     "cost_per_accepted_result" "money" Down None, Ratio("cost", "completed"),
         "Cost in the currency of the business / tasks completed.";
     "input_tokens" "tokens" Down None, Sum("input_tokens"),

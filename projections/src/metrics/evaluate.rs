@@ -91,7 +91,11 @@ impl Scope {
         for (op, bound) in [(">=", &self.from), ("<", &self.before)] {
             if let Some(bound) = bound {
                 sql.push_str(&format!(" AND {time} {op} ?"));
-                args.push(if time == "hour" { bound.get(..13).unwrap_or(bound).to_owned() } else { bound.clone() });
+                args.push(if time == "hour" {
+                    bound.get(..13).unwrap_or(bound).to_owned()
+                } else {
+                    bound.clone()
+                });
             }
         }
         sql
@@ -115,7 +119,10 @@ impl Scope {
 
     /// The smallest table that can answer, with its columns of time and of sums.
     fn table(&self) -> (&'static str, &'static str, &'static str) {
-        let whole_hours = [&self.from, &self.before].into_iter().flatten().all(|t| t.get(13..).is_some_and(|rest| rest == ":00:00.000000Z"));
+        let whole_hours = [&self.from, &self.before]
+            .into_iter()
+            .flatten()
+            .all(|t| t.get(13..).is_some_and(|rest| rest == ":00:00.000000Z"));
         match (self.from.is_none() && self.before.is_none() && self.about.is_empty(), whole_hours) {
             (true, _) => ("sample_totals", "business", "total"),
             (false, true) => ("sample_hours", "hour", "total"),
@@ -133,11 +140,18 @@ fn decimal(text: &str) -> Decimal {
 }
 
 /// Sums by key; the key is an SQL expression over the table.
-fn sums(c: &Connection, scope: &Scope, sample: &str, (table, time, column): (&str, &str, &str), key: &str) -> rusqlite::Result<BTreeMap<String, Decimal>> {
+fn sums(
+    c: &Connection,
+    scope: &Scope,
+    sample: &str,
+    (table, time, column): (&str, &str, &str),
+    key: &str,
+) -> rusqlite::Result<BTreeMap<String, Decimal>> {
     let mut args = Args::new();
     let conditions = scope.sql(time, sample, &mut args);
     let mut found: BTreeMap<String, Decimal> = BTreeMap::new();
-    let mut query = c.prepare_cached(&format!("SELECT {key}, {column} FROM {table} WHERE {conditions}"))?;
+    let mut query =
+        c.prepare_cached(&format!("SELECT {key}, {column} FROM {table} WHERE {conditions}"))?;
     let mut rows = query.query(&*refs(&args))?;
     while let Some(row) = rows.next()? {
         let (key, value): (String, String) = (row.get(0)?, row.get(1)?);
@@ -150,15 +164,24 @@ fn ratio(of: Decimal, over: Decimal) -> Option<Decimal> {
     of.checked_div(over).map(|v| v.round_dp(PLACES).normalize())
 }
 
-fn percentile(c: &Connection, scope: &Scope, sample: &str, per_cent: u8) -> rusqlite::Result<Option<Decimal>> {
+fn percentile(
+    c: &Connection,
+    scope: &Scope,
+    sample: &str,
+    per_cent: u8,
+) -> rusqlite::Result<Option<Decimal>> {
     let mut args = Args::new();
     let conditions = scope.sql("at", sample, &mut args);
-    let count: u64 = c.prepare_cached(&format!("SELECT count(*) FROM samples WHERE {conditions}"))?.query_row(&*refs(&args), |r| r.get(0))?;
+    let count: u64 = c
+        .prepare_cached(&format!("SELECT count(*) FROM samples WHERE {conditions}"))?
+        .query_row(&*refs(&args), |r| r.get(0))?;
     if count == 0 {
         return Ok(None);
     }
     let rank = (count * u64::from(per_cent)).div_ceil(100).max(1) - 1;
-    let sql = format!("SELECT value FROM samples WHERE {conditions} ORDER BY number LIMIT 1 OFFSET {rank}");
+    let sql = format!(
+        "SELECT value FROM samples WHERE {conditions} ORDER BY number LIMIT 1 OFFSET {rank}"
+    );
     let value: String = c.prepare_cached(&sql)?.query_row(&*refs(&args), |r| r.get(0))?;
     Ok(Some(decimal(&value).normalize()))
 }
@@ -180,10 +203,17 @@ fn reported_sql(scope: &Scope, measure: &str, unit: Option<&str>, args: &mut Arg
     sql
 }
 
-fn reported(c: &Connection, scope: &Scope, (measure, unit): (&str, Option<&str>), key: &str) -> rusqlite::Result<Vec<(String, Decimal)>> {
+fn reported(
+    c: &Connection,
+    scope: &Scope,
+    (measure, unit): (&str, Option<&str>),
+    key: &str,
+) -> rusqlite::Result<Vec<(String, Decimal)>> {
     let mut args = Args::new();
     let conditions = reported_sql(scope, measure, unit, &mut args);
-    let mut query = c.prepare_cached(&format!("SELECT {key}, value FROM measures WHERE {conditions} ORDER BY at, seq"))?;
+    let mut query = c.prepare_cached(&format!(
+        "SELECT {key}, value FROM measures WHERE {conditions} ORDER BY at, seq"
+    ))?;
     query.query_map(&*refs(&args), |r| Ok((r.get(0)?, decimal(&r.get::<_, String>(1)?))))?.collect()
 }
 
@@ -217,7 +247,8 @@ impl Kpi {
         let mut all: Vec<Self> = DEFINITIONS.iter().map(of).collect();
         let [business] = scope.businesses.as_slice() else { return Ok(all) };
         let mut query = c.prepare_cached(
-            "SELECT kpi, max(version), text, unit, direction, measure, aggregation FROM kpi_definitions WHERE business = ? GROUP BY kpi ORDER BY kpi",
+            "SELECT kpi, max(version), text, unit, direction, measure, aggregation FROM \
+             kpi_definitions WHERE business = ? GROUP BY kpi ORDER BY kpi",
         )?;
         let own = query.query_map([business], |r| {
             Ok(Self {
@@ -227,14 +258,20 @@ impl Kpi {
                 unit: r.get(3)?,
                 direction: r.get::<_, String>(4)?.parse().unwrap_or(Direction::Up),
                 target: None,
-                fold: Fold::Own(r.get(5)?, r.get::<_, String>(6)?.parse().unwrap_or(Aggregation::Sum)),
+                fold: Fold::Own(
+                    r.get(5)?,
+                    r.get::<_, String>(6)?.parse().unwrap_or(Aggregation::Sum),
+                ),
             })
         })?;
         for kpi in own {
             all.push(kpi?);
         }
-        let mut targets = c.prepare_cached("SELECT kpi, target FROM kpi_targets WHERE business = ?")?;
-        let targets: BTreeMap<String, String> = targets.query_map([business], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+        let mut targets =
+            c.prepare_cached("SELECT kpi, target FROM kpi_targets WHERE business = ?")?;
+        let targets: BTreeMap<String, String> = targets
+            .query_map([business], |r| Ok((r.get(0)?, r.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
         for kpi in &mut all {
             kpi.target = targets.get(&kpi.id).map(|t| decimal(t)).or(kpi.target);
         }
@@ -251,13 +288,20 @@ impl Kpi {
     /// # Errors
     /// When the views can't be read.
     pub fn value(&self, c: &Connection, scope: &Scope) -> rusqlite::Result<Option<Decimal>> {
-        let sum = |sample: &str| -> rusqlite::Result<Option<Decimal>> { Ok(sums(c, scope, sample, scope.table(), "''")?.remove("")) };
+        let sum = |sample: &str| -> rusqlite::Result<Option<Decimal>> {
+            Ok(sums(c, scope, sample, scope.table(), "''")?.remove(""))
+        };
         match &self.fold {
             Fold::BuiltIn(Formula::Sum(of)) => Ok(Some(sum(of)?.unwrap_or_default().normalize())),
-            Fold::BuiltIn(Formula::Ratio(of, over)) => Ok(ratio(sum(of)?.unwrap_or_default(), sum(over)?.unwrap_or_default())),
+            Fold::BuiltIn(Formula::Ratio(of, over)) => {
+                Ok(ratio(sum(of)?.unwrap_or_default(), sum(over)?.unwrap_or_default()))
+            }
             Fold::BuiltIn(Formula::Percentile(of, per_cent)) => percentile(c, scope, of, *per_cent),
             Fold::Own(measure, how) => {
-                let values: Vec<Decimal> = reported(c, scope, (measure, self.unit_of(*how)), "''")?.into_iter().map(|(_, v)| v).collect();
+                let values: Vec<Decimal> = reported(c, scope, (measure, self.unit_of(*how)), "''")?
+                    .into_iter()
+                    .map(|(_, v)| v)
+                    .collect();
                 Ok(aggregate(*how, &values))
             }
         }
@@ -271,27 +315,55 @@ impl Kpi {
         key: &str,
     ) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
         let keyed: BTreeMap<String, Option<Decimal>> = match &self.fold {
-            Fold::BuiltIn(Formula::Sum(of)) => sums(c, scope, of, table, key)?.into_iter().map(|(k, v)| (k, Some(v.normalize()))).collect(),
+            Fold::BuiltIn(Formula::Sum(of)) => sums(c, scope, of, table, key)?
+                .into_iter()
+                .map(|(k, v)| (k, Some(v.normalize())))
+                .collect(),
             Fold::BuiltIn(Formula::Ratio(of, over)) => {
-                let (of, over) = (sums(c, scope, of, table, key)?, sums(c, scope, over, table, key)?);
+                let (of, over) =
+                    (sums(c, scope, of, table, key)?, sums(c, scope, over, table, key)?);
                 let keys: Vec<String> = of.keys().chain(over.keys()).cloned().collect();
-                keys.into_iter().map(|k| (k.clone(), ratio(of.get(&k).copied().unwrap_or_default(), over.get(&k).copied().unwrap_or_default()))).collect()
+                keys.into_iter()
+                    .map(|k| {
+                        (
+                            k.clone(),
+                            ratio(
+                                of.get(&k).copied().unwrap_or_default(),
+                                over.get(&k).copied().unwrap_or_default(),
+                            ),
+                        )
+                    })
+                    .collect()
             }
             Fold::BuiltIn(Formula::Percentile(of, per_cent)) => {
                 let mut args = Args::new();
                 let conditions = scope.sql("at", of, &mut args);
-                let key = if table.1 == "hour" { key.replace("hour", "at") } else { key.to_owned() };
-                let mut query = c.prepare_cached(&format!("SELECT {key}, value FROM samples WHERE {conditions} ORDER BY 1, number"))?;
+                let key =
+                    if table.1 == "hour" { key.replace("hour", "at") } else { key.to_owned() };
+                let mut query = c.prepare_cached(&format!(
+                    "SELECT {key}, value FROM samples WHERE {conditions} ORDER BY 1, number"
+                ))?;
                 let mut groups: BTreeMap<String, Vec<Decimal>> = BTreeMap::new();
                 let mut rows = query.query(&*refs(&args))?;
                 while let Some(row) = rows.next()? {
                     groups.entry(row.get(0)?).or_default().push(decimal(&row.get::<_, String>(1)?));
                 }
-                groups.into_iter().map(|(k, v)| (k, v.get((v.len() * usize::from(*per_cent)).div_ceil(100).max(1) - 1).map(Decimal::normalize))).collect()
+                groups
+                    .into_iter()
+                    .map(|(k, v)| {
+                        (
+                            k,
+                            v.get((v.len() * usize::from(*per_cent)).div_ceil(100).max(1) - 1)
+                                .map(Decimal::normalize),
+                        )
+                    })
+                    .collect()
             }
             Fold::Own(measure, how) => {
                 let mut groups: BTreeMap<String, Vec<Decimal>> = BTreeMap::new();
-                for (k, v) in reported(c, scope, (measure, self.unit_of(*how)), &key.replace("hour", "at"))? {
+                for (k, v) in
+                    reported(c, scope, (measure, self.unit_of(*how)), &key.replace("hour", "at"))?
+                {
                     groups.entry(k).or_default().push(v);
                 }
                 groups.into_iter().map(|(k, v)| (k, aggregate(*how, &v))).collect()
@@ -304,7 +376,12 @@ impl Kpi {
     ///
     /// # Errors
     /// When the views can't be read.
-    pub fn series(&self, c: &Connection, scope: &Scope, step: Step) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
+    pub fn series(
+        &self,
+        c: &Connection,
+        scope: &Scope,
+        step: Step,
+    ) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
         let table = match scope.table() {
             ("samples", ..) => ("samples", "at", "value"),
             _ => ("sample_hours", "hour", "total"),
@@ -316,7 +393,12 @@ impl Kpi {
     ///
     /// # Errors
     /// When the views can't be read.
-    pub fn breakdown(&self, c: &Connection, scope: &Scope, column: &'static str) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
+    pub fn breakdown(
+        &self,
+        c: &Connection,
+        scope: &Scope,
+        column: &'static str,
+    ) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
         let table = match scope.table() {
             ("samples", ..) => ("samples", "at", "value"),
             _ => ("sample_hours", "hour", "total"),
@@ -333,7 +415,9 @@ impl Kpi {
         let mut args = Args::new();
         let parts: Vec<String> = match &self.fold {
             Fold::BuiltIn(formula) => {
-                let part = |sample| format!("SELECT seq FROM samples WHERE {}", scope.sql("at", sample, &mut args));
+                let part = |sample| {
+                    format!("SELECT seq FROM samples WHERE {}", scope.sql("at", sample, &mut args))
+                };
                 formula.samples().into_iter().map(part).collect()
             }
             Fold::Own(measure, how) => {

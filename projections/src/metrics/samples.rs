@@ -51,34 +51,64 @@ impl<'a> Writer<'a> {
         run(
             self.tx,
             "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            &[&business, &sample, &at, &a.recorded.seq, &self.n, &value.to_string(), &number, &unit, &d.team, &d.agent, &d.model, &d.connector, &d.operation],
+            &[
+                &business,
+                &sample,
+                &at,
+                &a.recorded.seq,
+                &self.n,
+                &value.to_string(),
+                &number,
+                &unit,
+                &d.team,
+                &d.agent,
+                &d.model,
+                &d.connector,
+                &d.operation,
+            ],
         )?;
         self.n += 1;
         let hour = at.get(..13).unwrap_or_default();
         let known: Option<String> = self
             .tx
             .prepare_cached(
-                "SELECT total FROM sample_hours WHERE business = ? AND sample = ? AND hour = ? AND unit = ? AND team = ? AND agent = ? AND model = ?
+                "SELECT total FROM sample_hours WHERE business = ? AND sample = ? AND hour = ? AND \
+                 unit = ? AND team = ? AND agent = ? AND model = ?
                  AND connector = ? AND operation = ?",
             )?
-            .query_row(params![business, sample, hour, unit, d.team, d.agent, d.model, d.connector, d.operation], |r| r.get(0))
+            .query_row(params![business, sample, hour, unit, d.team, d.agent, d.model, d.connector,
+                d.operation], |r| r.get(0))
             .optional()?;
         let total = plus(known.as_deref(), value)?;
         run(
             self.tx,
             "INSERT INTO sample_hours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)
              ON CONFLICT DO UPDATE SET count = count + 1, total = excluded.total",
-            &[&business, &sample, &hour, &unit, &d.team, &d.agent, &d.model, &d.connector, &d.operation, &total],
+            &[
+                &business,
+                &sample,
+                &hour,
+                &unit,
+                &d.team,
+                &d.agent,
+                &d.model,
+                &d.connector,
+                &d.operation,
+                &total,
+            ],
         )?;
         let known: Option<String> = self
             .tx
-            .prepare_cached("SELECT total FROM sample_totals WHERE business = ? AND sample = ? AND unit = ?")?
+            .prepare_cached(
+                "SELECT total FROM sample_totals WHERE business = ? AND sample = ? AND unit = ?",
+            )?
             .query_row(params![business, sample, unit], |r| r.get(0))
             .optional()?;
         let total = plus(known.as_deref(), value)?;
         run(
             self.tx,
-            "INSERT INTO sample_totals VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET count = count + 1, total = excluded.total",
+            "INSERT INTO sample_totals VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET count = \
+             count + 1, total = excluded.total",
             &[&business, &sample, &unit, &total],
         )
     }
@@ -87,7 +117,10 @@ impl<'a> Writer<'a> {
         if let Some(model) = usage.and_then(|u| u.model.as_ref()) {
             model.as_str().clone_into(&mut self.about.model);
         }
-        for (sample, tokens) in [("input_tokens", usage.and_then(|u| u.input_tokens)), ("output_tokens", usage.and_then(|u| u.output_tokens))] {
+        for (sample, tokens) in [
+            ("input_tokens", usage.and_then(|u| u.input_tokens)),
+            ("output_tokens", usage.and_then(|u| u.output_tokens)),
+        ] {
             if let Some(tokens) = tokens {
                 self.value(sample, whole(u64::from(tokens)), "")?;
             }
@@ -101,8 +134,14 @@ impl<'a> Writer<'a> {
 
 /// A sum may have more digits than one amount.
 fn plus(known: Option<&str>, value: Amount) -> Result<String, ApplyError> {
-    let known: Decimal = known.unwrap_or("0").parse().map_err(|_| ApplyError::Value("a sum does not read".to_owned()))?;
-    Ok(known.checked_add(value.get()).ok_or_else(|| ApplyError::Value("a sum is too large".to_owned()))?.to_string())
+    let known: Decimal = known
+        .unwrap_or("0")
+        .parse()
+        .map_err(|_| ApplyError::Value("a sum does not read".to_owned()))?;
+    Ok(known
+        .checked_add(value.get())
+        .ok_or_else(|| ApplyError::Value("a sum is too large".to_owned()))?
+        .to_string())
 }
 
 fn whole(n: u64) -> Amount {
@@ -118,7 +157,11 @@ fn time(text: &str) -> Result<Timestamp, ApplyError> {
     text.parse().map_err(|e: domain::values::ValueError| ApplyError::Value(e.to_string()))
 }
 
-fn of_agent(tx: &Connection, a: &Applied<'_>, agent: Option<AgentId>) -> Result<Dimensions, ApplyError> {
+fn of_agent(
+    tx: &Connection,
+    a: &Applied<'_>,
+    agent: Option<AgentId>,
+) -> Result<Dimensions, ApplyError> {
     let Some(agent) = agent.map(|id| id.to_string()) else { return Ok(Dimensions::default()) };
     let known: Option<(String, String)> = tx
         .prepare_cached("SELECT team, model FROM kpi_agents WHERE business = ? AND agent = ?")?
@@ -130,26 +173,42 @@ fn of_agent(tx: &Connection, a: &Applied<'_>, agent: Option<AgentId>) -> Result<
 
 pub(super) fn agents(tx: &Connection, a: &Applied<'_>, event: &Agents) -> Result<(), ApplyError> {
     match event {
-        Agents::Enrolled(e) => {
-            run(tx, "INSERT OR REPLACE INTO kpi_agents VALUES (?, ?, ?, ?)", &[&a.business(), &a.id(), &e.team.as_str(), &e.runtime.model.as_str()])
-        }
+        Agents::Enrolled(e) => run(
+            tx,
+            "INSERT OR REPLACE INTO kpi_agents VALUES (?, ?, ?, ?)",
+            &[&a.business(), &a.id(), &e.team.as_str(), &e.runtime.model.as_str()],
+        ),
         Agents::Changed(e) => match &e.runtime {
-            Some(runtime) => run(tx, "UPDATE kpi_agents SET model = ? WHERE business = ? AND agent = ?", &[&runtime.model.as_str(), &a.business(), &a.id()]),
+            Some(runtime) => run(
+                tx,
+                "UPDATE kpi_agents SET model = ? WHERE business = ? AND agent = ?",
+                &[&runtime.model.as_str(), &a.business(), &a.id()],
+            ),
             None => Ok(()),
         },
         Agents::Suspended(_) | Agents::Resumed(_) | Agents::Retired(_) => Ok(()),
     }
 }
 
-pub(super) fn decisions(tx: &Connection, a: &Applied<'_>, event: &Decisions) -> Result<(), ApplyError> {
+pub(super) fn decisions(
+    tx: &Connection,
+    a: &Applied<'_>,
+    event: &Decisions,
+) -> Result<(), ApplyError> {
     match event {
-        Decisions::Recorded(e) => Writer::new(tx, a, of_agent(tx, a, e.agent)?).spent(e.usage.as_ref(), e.cost.as_ref()),
+        Decisions::Recorded(e) => {
+            Writer::new(tx, a, of_agent(tx, a, e.agent)?).spent(e.usage.as_ref(), e.cost.as_ref())
+        }
         Decisions::Superseded(_) | Decisions::Reversed(_) | Decisions::OutcomeObserved(_) => Ok(()),
     }
 }
 
 fn set(tx: &Connection, a: &Applied<'_>, columns: &str) -> Result<(), ApplyError> {
-    run(tx, &format!("UPDATE kpi_tasks SET {columns} WHERE business = ? AND task = ?"), &[&a.business(), &a.id()])
+    run(
+        tx,
+        &format!("UPDATE kpi_tasks SET {columns} WHERE business = ? AND task = ?"),
+        &[&a.business(), &a.id()],
+    )
 }
 
 /// A task as it stands between its events.
@@ -165,9 +224,21 @@ struct Task {
 fn task(tx: &Connection, a: &Applied<'_>) -> Result<Task, ApplyError> {
     type Row = (String, String, String, String, bool, u64, u64);
     let (team, agent, began, last, human, reviews, rework): Row = tx
-        .prepare_cached("SELECT team, agent, began, last, human, reviews, rework FROM kpi_tasks WHERE business = ? AND task = ?")?
-        .query_row([a.business(), a.id()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?)))?;
-    Ok(Task { about: Dimensions { team, agent, ..Dimensions::default() }, began: time(&began)?, last: time(&last)?, human, reviews, rework })
+        .prepare_cached(
+            "SELECT team, agent, began, last, human, reviews, rework FROM kpi_tasks \
+            WHERE business = ? AND task = ?",
+        )?
+        .query_row([a.business(), a.id()], |r| {
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?))
+        })?;
+    Ok(Task {
+        about: Dimensions { team, agent, ..Dimensions::default() },
+        began: time(&began)?,
+        last: time(&last)?,
+        human,
+        reviews,
+        rework,
+    })
 }
 
 fn closed(tx: &Connection, a: &Applied<'_>, completed: Option<bool>) -> Result<(), ApplyError> {
@@ -201,7 +272,11 @@ fn reviewed(tx: &Connection, a: &Applied<'_>, passed: bool) -> Result<(), ApplyE
             writer.one("first_review_passed")?;
         }
     }
-    set(tx, a, if passed { "reviews = reviews + 1" } else { "reviews = reviews + 1, rework = rework + 1" })
+    set(
+        tx,
+        a,
+        if passed { "reviews = reviews + 1" } else { "reviews = reviews + 1, rework = rework + 1" },
+    )
 }
 
 pub(super) fn tasks(tx: &Connection, a: &Applied<'_>, event: &Tasks) -> Result<(), ApplyError> {
@@ -212,22 +287,35 @@ pub(super) fn tasks(tx: &Connection, a: &Applied<'_>, event: &Tasks) -> Result<(
             &[&a.business(), &a.id(), &e.team.as_str(), &a.at(), &a.at()],
         ),
         Tasks::Submitted(e) => {
-            Writer::new(tx, a, of_agent(tx, a, Some(e.agent))?).spent(e.usage.as_ref(), e.cost.as_ref())?;
-            let args: [&dyn rusqlite::ToSql; 4] = [&e.agent.to_string(), &e.by_human, &a.business(), &a.id()];
-            run(tx, "UPDATE kpi_tasks SET agent = ?, human = max(human, ?) WHERE business = ? AND task = ?", &args)
+            Writer::new(tx, a, of_agent(tx, a, Some(e.agent))?)
+                .spent(e.usage.as_ref(), e.cost.as_ref())?;
+            let args: [&dyn rusqlite::ToSql; 4] =
+                [&e.agent.to_string(), &e.by_human, &a.business(), &a.id()];
+            run(
+                tx,
+                "UPDATE kpi_tasks SET agent = ?, human = max(human, ?) WHERE business = ? AND task \
+                 = ?",
+                &args,
+            )
         }
         Tasks::Reviewed(e) => reviewed(tx, a, e.verdict == Verdict::Passed),
         Tasks::Completed(e) => closed(tx, a, Some(e.without_human)),
         Tasks::Failed(_) | Tasks::Cancelled(_) => closed(tx, a, None),
-        Tasks::Escalated(_) | Tasks::Quarantined(_) | Tasks::Resolved(_) | Tasks::HumanIntervened(_) => set(tx, a, "human = 1"),
+        Tasks::Escalated(_)
+        | Tasks::Quarantined(_)
+        | Tasks::Resolved(_)
+        | Tasks::HumanIntervened(_) => set(tx, a, "human = 1"),
         Tasks::ActivityRecorded(e) => {
             let task = task(tx, a)?;
-            Writer::new(tx, a, Dimensions { model: String::new(), ..task.about }).spent(e.usage.as_ref(), e.cost.as_ref())?;
+            Writer::new(tx, a, Dimensions { model: String::new(), ..task.about })
+                .spent(e.usage.as_ref(), e.cost.as_ref())?;
             // Cases of a log may come in any order of time.
-            let args: [&dyn rusqlite::ToSql; 5] = [&a.at(), &a.at(), &a.at(), &a.business(), &a.id()];
+            let args: [&dyn rusqlite::ToSql; 5] =
+                [&a.at(), &a.at(), &a.at(), &a.business(), &a.id()];
             run(
                 tx,
-                "UPDATE kpi_tasks SET began = iif(activities = 0, ?, min(began, ?)), last = iif(activities = 0, ?3, max(last, ?3)), activities = activities + 1
+                "UPDATE kpi_tasks SET began = iif(activities = 0, ?, min(began, ?)), last = \
+                 iif(activities = 0, ?3, max(last, ?3)), activities = activities + 1
                  WHERE business = ? AND task = ?",
                 &args,
             )
@@ -262,7 +350,10 @@ struct End<'a> {
 
 fn ended(tx: &Connection, a: &Applied<'_>, end: &End<'_>) -> Result<(), ApplyError> {
     let (connector, operation, agent, ambiguous): (String, String, String, bool) = tx
-        .prepare_cached("SELECT connector, operation, agent, ambiguous FROM kpi_calls WHERE business = ? AND call = ?")?
+        .prepare_cached(
+            "SELECT connector, operation, agent, ambiguous FROM kpi_calls WHERE \
+            business = ? AND call = ?",
+        )?
         .query_row([a.business(), a.id()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
     let about = of_agent(tx, a, agent.parse().ok())?;
     let mut writer = Writer::new(tx, a, Dimensions { connector, operation, ..about });
@@ -284,37 +375,80 @@ fn ended(tx: &Connection, a: &Applied<'_>, end: &End<'_>) -> Result<(), ApplyErr
     writer.spent(end.usage, end.cost)
 }
 
-pub(super) fn calls(tx: &Connection, a: &Applied<'_>, event: &Integrations) -> Result<(), ApplyError> {
+pub(super) fn calls(
+    tx: &Connection,
+    a: &Applied<'_>,
+    event: &Integrations,
+) -> Result<(), ApplyError> {
     match event {
         Integrations::CallIntended(e) => run(
             tx,
-            "INSERT INTO kpi_calls(business, call, connector, operation, agent) VALUES (?, ?, ?, ?, ?)",
-            &[&a.business(), &a.id(), &e.connector.as_str(), &e.operation.as_str(), &e.agent.map(|i| i.to_string()).unwrap_or_default()],
+            "INSERT INTO kpi_calls(business, call, connector, operation, agent) VALUES (?, ?, ?, \
+             ?, ?)",
+            &[
+                &a.business(),
+                &a.id(),
+                &e.connector.as_str(),
+                &e.operation.as_str(),
+                &e.agent.map(|i| i.to_string()).unwrap_or_default(),
+            ],
         ),
-        Integrations::CallSucceeded(e) => ended(tx, a, &End { failed: false, latency_ms: e.latency_ms, usage: e.usage.as_ref(), cost: e.cost.as_ref() }),
-        Integrations::CallFailed(e) => ended(tx, a, &End { failed: true, latency_ms: e.latency_ms, usage: e.usage.as_ref(), cost: e.cost.as_ref() }),
+        Integrations::CallSucceeded(e) => ended(
+            tx,
+            a,
+            &End {
+                failed: false,
+                latency_ms: e.latency_ms,
+                usage: e.usage.as_ref(),
+                cost: e.cost.as_ref(),
+            },
+        ),
+        Integrations::CallFailed(e) => ended(
+            tx,
+            a,
+            &End {
+                failed: true,
+                latency_ms: e.latency_ms,
+                usage: e.usage.as_ref(),
+                cost: e.cost.as_ref(),
+            },
+        ),
         Integrations::CallAmbiguous(_) => {
             ended(tx, a, &End { failed: true, latency_ms: None, usage: None, cost: None })?;
-            run(tx, "UPDATE kpi_calls SET ambiguous = 1 WHERE business = ? AND call = ?", &[&a.business(), &a.id()])
+            run(
+                tx,
+                "UPDATE kpi_calls SET ambiguous = 1 WHERE business = ? AND call = ?",
+                &[&a.business(), &a.id()],
+            )
         }
     }
 }
 
 fn requested(tx: &Connection, a: &Applied<'_>) -> Result<Timestamp, ApplyError> {
-    let at: String =
-        tx.prepare_cached("SELECT requested FROM kpi_approvals WHERE business = ? AND approval = ?")?.query_row([a.business(), a.id()], |r| r.get(0))?;
+    let at: String = tx
+        .prepare_cached("SELECT requested FROM kpi_approvals WHERE business = ? AND approval = ?")?
+        .query_row([a.business(), a.id()], |r| r.get(0))?;
     time(&at)
 }
 
 fn decided(tx: &Connection, a: &Applied<'_>) -> Result<bool, ApplyError> {
-    let mut query = tx.prepare_cached("SELECT decided FROM kpi_approvals WHERE business = ? AND approval = ?")?;
+    let mut query =
+        tx.prepare_cached("SELECT decided FROM kpi_approvals WHERE business = ? AND approval = ?")?;
     Ok(query.query_row([a.business(), a.id()], |r| r.get(0))?)
 }
 
-pub(super) fn approvals(tx: &Connection, a: &Applied<'_>, event: &Approvals) -> Result<(), ApplyError> {
+pub(super) fn approvals(
+    tx: &Connection,
+    a: &Applied<'_>,
+    event: &Approvals,
+) -> Result<(), ApplyError> {
     let mut writer = Writer::new(tx, a, Dimensions::default());
     match event {
-        Approvals::Requested(_) => run(tx, "INSERT OR REPLACE INTO kpi_approvals VALUES (?, ?, ?, 0)", &[&a.business(), &a.id(), &a.at()]),
+        Approvals::Requested(_) => run(
+            tx,
+            "INSERT OR REPLACE INTO kpi_approvals VALUES (?, ?, ?, 0)",
+            &[&a.business(), &a.id(), &a.at()],
+        ),
         Approvals::Voted(e) if e.choice == Choice::Approve => {
             writer.one("approved")?;
             let waited = a.stored.happened_at().as_micros() - requested(tx, a)?.as_micros();
@@ -328,7 +462,11 @@ pub(super) fn approvals(tx: &Connection, a: &Applied<'_>, event: &Approvals) -> 
             }
             let took = seconds(requested(tx, a)?, a.stored.happened_at());
             writer.value("approval_seconds", took, "")?;
-            run(tx, "UPDATE kpi_approvals SET decided = 1 WHERE business = ? AND approval = ?", &[&a.business(), &a.id()])
+            run(
+                tx,
+                "UPDATE kpi_approvals SET decided = 1 WHERE business = ? AND approval = ?",
+                &[&a.business(), &a.id()],
+            )
         }
         // What was granted and ran out unused was decided all the same.
         Approvals::Expired(_) if decided(tx, a)? => Ok(()),
@@ -350,37 +488,64 @@ pub(super) fn approvals(tx: &Connection, a: &Applied<'_>, event: &Approvals) -> 
 fn limit(tx: &Connection, a: &Applied<'_>, limit: Money) -> Result<(), ApplyError> {
     let (amount, currency) = (limit.amount.to_string(), limit.currency.to_string());
     let (known, window, period): (String, String, String) = tx
-        .prepare_cached("SELECT amount, window, period FROM kpi_budgets WHERE business = ? AND budget = ?")?
+        .prepare_cached(
+            "SELECT amount, window, period FROM kpi_budgets WHERE business = ? AND budget = ?",
+        )?
         .query_row([a.business(), a.id()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
     let window: Window = window.parse().map_err(ApplyError::Value)?;
     if period == window.period(a.stored.recorded_at) {
         // This period's limit was counted as it was: the difference is counted too.
-        let known: Amount = known.parse().map_err(|e: domain::values::ValueError| ApplyError::Value(e.to_string()))?;
-        let difference = limit.amount.minus(known).ok_or_else(|| ApplyError::Value("a limit is too large".to_owned()))?;
+        let known: Amount = known
+            .parse()
+            .map_err(|e: domain::values::ValueError| ApplyError::Value(e.to_string()))?;
+        let difference = limit
+            .amount
+            .minus(known)
+            .ok_or_else(|| ApplyError::Value("a limit is too large".to_owned()))?;
         Writer::new(tx, a, Dimensions::default()).value("budget_limit", difference, &currency)?;
     }
-    run(tx, "UPDATE kpi_budgets SET amount = ?, currency = ? WHERE business = ? AND budget = ?", &[&amount, &currency, &a.business(), &a.id()])
+    run(
+        tx,
+        "UPDATE kpi_budgets SET amount = ?, currency = ? WHERE business = ? AND budget = ?",
+        &[&amount, &currency, &a.business(), &a.id()],
+    )
 }
 
 pub(super) fn budgets(tx: &Connection, a: &Applied<'_>, event: &Budgets) -> Result<(), ApplyError> {
     match event {
         Budgets::LimitSet(e) => {
             let args: [&dyn rusqlite::ToSql; 3] = [&a.business(), &a.id(), &e.window.as_str()];
-            run(tx, "INSERT OR IGNORE INTO kpi_budgets(business, budget, window, amount, currency) VALUES (?, ?, ?, '0', '')", &args)?;
+            run(
+                tx,
+                "INSERT OR IGNORE INTO kpi_budgets(business, budget, window, amount, currency) \
+                 VALUES (?, ?, ?, '0', '')",
+                &args,
+            )?;
             limit(tx, a, e.limit)
         }
         Budgets::Raised(e) => limit(tx, a, e.limit),
         Budgets::Settled(e) => {
             let (window, amount, currency, known): (String, String, String, String) = tx
-                .prepare_cached("SELECT window, amount, currency, period FROM kpi_budgets WHERE business = ? AND budget = ?")?
-                .query_row([a.business(), a.id()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
+                .prepare_cached(
+                    "SELECT window, amount, currency, period FROM kpi_budgets WHERE \
+                    business = ? AND budget = ?",
+                )?
+                .query_row([a.business(), a.id()], |r| {
+                    Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
+                })?;
             let window: Window = window.parse().map_err(ApplyError::Value)?;
             let period = window.period(a.stored.recorded_at);
             let mut writer = Writer::new(tx, a, Dimensions::default());
             if period != known {
-                let amount = amount.parse().map_err(|e: domain::values::ValueError| ApplyError::Value(e.to_string()))?;
+                let amount = amount
+                    .parse()
+                    .map_err(|e: domain::values::ValueError| ApplyError::Value(e.to_string()))?;
                 writer.value("budget_limit", amount, &currency)?;
-                run(tx, "UPDATE kpi_budgets SET period = ? WHERE business = ? AND budget = ?", &[&period, &a.business(), &a.id()])?;
+                run(
+                    tx,
+                    "UPDATE kpi_budgets SET period = ? WHERE business = ? AND budget = ?",
+                    &[&period, &a.business(), &a.id()],
+                )?;
             }
             writer.value("budget_spent", e.amount.amount, &currency)
         }

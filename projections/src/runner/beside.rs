@@ -73,7 +73,9 @@ impl Runner {
                 self.drop_build();
                 Ok(())
             }
-            Some(_) => Err(self.building.borrow().clone().map_or(ViewsError::Stopped, ViewsError::Busy)),
+            Some(_) => {
+                Err(self.building.borrow().clone().map_or(ViewsError::Stopped, ViewsError::Busy))
+            }
         }
     }
 
@@ -81,7 +83,8 @@ impl Runner {
     pub(super) fn begin_rebuild(&mut self, which: &[usize]) -> Result<(), ViewsError> {
         let number = self.generations.next();
         let path = self.generations.path(number);
-        let anew: Vec<usize> = (0..ALL.len()).filter(|i| which.contains(i) || self.live.stale.contains(i)).collect();
+        let anew: Vec<usize> =
+            (0..ALL.len()).filter(|i| which.contains(i) || self.live.stale.contains(i)).collect();
         let whole = anew.len() == ALL.len();
         self.generations.begin(number)?;
         let begun = (|| {
@@ -111,8 +114,13 @@ impl Runner {
     pub(super) fn begin_audit(&mut self) -> Result<(), ViewsError> {
         let number = self.generations.next();
         self.generations.give_up(number)?;
-        let opened = Fold::open(&self.generations.path(number), &self.sources)
-            .and_then(|fold| if fold.stale.is_empty() { Ok(fold) } else { Err(ViewsError::Storage("a new file of views is not empty".to_owned())) });
+        let opened = Fold::open(&self.generations.path(number), &self.sources).and_then(|fold| {
+            if fold.stale.is_empty() {
+                Ok(fold)
+            } else {
+                Err(ViewsError::Storage("a new file of views is not empty".to_owned()))
+            }
+        });
         let fold = match opened {
             Ok(fold) => fold,
             Err(e) => {
@@ -129,11 +137,14 @@ impl Runner {
     pub(super) fn rollback(&mut self) -> Result<(), ViewsError> {
         self.free()?;
         let none = |why: &str| ViewsError::NoRollback(why.to_owned());
-        let previous = self.generations.previous().ok_or_else(|| none("there are no earlier views: they are kept from a rebuild to the next"))?;
+        let previous = self.generations.previous().ok_or_else(|| {
+            none("there are no earlier views: they are kept from a rebuild to the next")
+        })?;
         let fold = Fold::open(&self.generations.path(previous), &self.sources)?;
         if let Some(projection) = fold.stale.first().and_then(|i| ALL.get(*i)) {
             return Err(none(&format!(
-                "the earlier views were made by a program with another version of the projection `{}`; start that program: it goes on with them by itself",
+                "the earlier views were made by a program with another version of the projection \
+                 `{}`; start that program: it goes on with them by itself",
                 projection.name
             )));
         }
@@ -147,7 +158,8 @@ impl Runner {
         if self.build.is_some() {
             return;
         }
-        let begun = if self.live.stale.is_empty() { self.begin_audit() } else { self.begin_rebuild(&[]) };
+        let begun =
+            if self.live.stale.is_empty() { self.begin_audit() } else { self.begin_rebuild(&[]) };
         if let Err(e) = begun {
             tracing::error!(error = %e, "the views could not be compared with the log");
         }
@@ -161,7 +173,8 @@ impl Runner {
         if let (Some(build), Err(e)) = (&mut self.build, &advanced)
             && build.failed < FAILURES_MAX
         {
-            tracing::warn!(error = %e, "what is built beside the views could not go on; trying again");
+            tracing::warn!(error = %e, "what is built beside the views could not go on; trying \
+                again");
             build.failed += 1;
             return Some(FAILURE_PAUSE * build.failed);
         }
@@ -180,12 +193,18 @@ impl Runner {
         if let Some(comparison) = build.comparison.take_if(|c| c.thread.is_finished()) {
             match comparison.thread.join() {
                 Ok(Ok(differed)) => {
-                    let done = if build.stale_compared { &mut build.compared } else { &mut build.stale_compared };
+                    let done = if build.stale_compared {
+                        &mut build.compared
+                    } else {
+                        &mut build.stale_compared
+                    };
                     *done = true;
                     build.differed.extend(differed);
                 }
                 // For the sake of a purge: once more.
-                Ok(Err(e)) if e.to_string().contains("interrupted") => tracing::info!("comparing the views begins again"),
+                Ok(Err(e)) if e.to_string().contains("interrupted") => {
+                    tracing::info!("comparing the views begins again")
+                }
                 Ok(Err(e)) if build.purpose == Purpose::Audit => return Err(e),
                 // What is read can't be read: all the more reason to take what was built.
                 Ok(Err(e)) => {
@@ -194,17 +213,24 @@ impl Runner {
                     build.compared = true;
                     build.differed.push("unreadable".to_owned());
                 }
-                Err(_) => return Err(ViewsError::Storage("comparing the views ended early".to_owned())),
+                Err(_) => {
+                    return Err(ViewsError::Storage("comparing the views ended early".to_owned()));
+                }
             }
         }
         // Rows of another version stand still at their position: there they are compared, unless a
         // build that a restart went on with is beyond it.
-        build.stale_compared |= self.live.is_of_this_version() || build.fold.position() > self.live.position();
+        build.stale_compared |=
+            self.live.is_of_this_version() || build.fold.position() > self.live.position();
         let up_to = if build.stale_compared { self.live.next() } else { self.live.position() };
         let began = Instant::now();
         if build.fold.step(up_to)? > 0 {
             build.failed = 0;
-            return Ok(if build.purpose == Purpose::Audit { began.elapsed() } else { Duration::ZERO });
+            return Ok(if build.purpose == Purpose::Audit {
+                began.elapsed()
+            } else {
+                Duration::ZERO
+            });
         }
         if build.comparison.is_some() {
             return Ok(COMPARISON_ASKED_EVERY);
@@ -225,12 +251,15 @@ impl Runner {
         let Some(build) = &self.build else { return Ok(()) };
         let (purpose, position, differed) = (build.purpose, build.position, build.differed.clone());
         if !differed.is_empty() {
-            tracing::warn!(projections = ?differed, position, purpose = purpose.word(), "what was built beside the views has other rows");
+            tracing::warn!(projections = ?differed, position,
+                purpose = purpose.word(), "what was built beside the views has other rows");
         }
         self.ended(None);
         match purpose {
             Purpose::Audit => {
-                self.told.note(|c| c.verified = if differed.is_empty() { Some(position) } else { c.verified });
+                self.told.note(|c| {
+                    c.verified = if differed.is_empty() { Some(position) } else { c.verified }
+                });
                 self.drop_build();
             }
             Purpose::Rebuild | Purpose::Rollback => {
@@ -259,7 +288,12 @@ impl Runner {
 
     fn ended(&self, failed: Option<String>) {
         let Some(build) = &self.build else { return };
-        let outcome = Outcome { purpose: build.purpose, position: build.position, differed: build.differed.clone(), failed };
+        let outcome = Outcome {
+            purpose: build.purpose,
+            position: build.position,
+            differed: build.differed.clone(),
+            failed,
+        };
         self.told.note(|c| c.last = Some(outcome));
     }
 
@@ -279,12 +313,21 @@ impl Runner {
         let unfilled = self.live.unfilled;
         self.told.note(|c| (c.previous, c.unfilled) = (previous, unfilled));
         let of = self.live.position();
-        let now = self.build.as_ref().map(|b| Building { purpose: b.purpose, position: b.fold.position(), of });
+        let now = self.build.as_ref().map(|b| Building {
+            purpose: b.purpose,
+            position: b.fold.position(),
+            of,
+        });
         self.building.send_if_modified(|known| std::mem::replace(known, now.clone()) != now);
     }
 
     /// Deletes a subject's text from every file there is.
-    pub(super) fn purge(&mut self, business: BusinessId, subject: SubjectId, up_to: u32) -> Result<(), ViewsError> {
+    pub(super) fn purge(
+        &mut self,
+        business: BusinessId,
+        subject: SubjectId,
+        up_to: u32,
+    ) -> Result<(), ViewsError> {
         self.snapshots.iter().for_each(Snapshots::interrupt);
         let beside = self.build.as_ref().map_or(Ok(()), |build| {
             build.interrupt();
@@ -306,7 +349,8 @@ impl Runner {
         let live = if self.live.purges() { self.live.purge_forgotten() } else { Ok(()) };
         self.purge_previous();
         if let Err(e) = live.and(beside) {
-            tracing::error!(error = %e, "text of forgotten subjects could not be deleted; it is tried again");
+            tracing::error!(error = %e, "text of forgotten subjects could not be deleted; it is \
+                tried again");
             return false;
         }
         true
@@ -316,9 +360,13 @@ impl Runner {
     /// are not kept.
     pub(super) fn purge_previous(&mut self) {
         let in_the_making = self.build.as_ref().map(|b| b.number);
-        let Some(previous) = self.generations.previous().filter(|p| in_the_making != Some(*p)) else { return };
-        let purged = Fold::open(&self.generations.path(previous), &self.sources)
-            .and_then(|fold| if fold.purges() { fold.empty_wal() } else { Err(ViewsError::Stopped) });
+        let Some(previous) = self.generations.previous().filter(|p| in_the_making != Some(*p))
+        else {
+            return;
+        };
+        let purged = Fold::open(&self.generations.path(previous), &self.sources).and_then(|fold| {
+            if fold.purges() { fold.empty_wal() } else { Err(ViewsError::Stopped) }
+        });
         if purged.is_err()
             && let Err(e) = self.generations.forget_previous()
         {
@@ -348,7 +396,8 @@ impl Fold {
             }
             Ok(differed)
         };
-        let thread = std::thread::Builder::new().name("views-compared".to_owned()).spawn(compare)?;
+        let thread =
+            std::thread::Builder::new().name("views-compared".to_owned()).spawn(compare)?;
         Ok(Comparison { thread, interrupts })
     }
 }

@@ -17,7 +17,10 @@ pub(super) struct Served {
 
 /// A connection that only reads.
 pub(crate) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "mmap_size", 1_u64 << 32)?;
     Ok(connection)
@@ -34,7 +37,10 @@ impl Views {
     ///
     /// # Errors
     /// What `read` returns, or that the file can't be opened.
-    pub fn read<T, E: From<rusqlite::Error>>(&self, read: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+    pub fn read<T, E: From<rusqlite::Error>>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.told.reads.fetch_add(1, Ordering::Relaxed);
         let served = || self.told.served.lock().unwrap_or_else(PoisonError::into_inner);
         let (path, idle) = {
@@ -50,7 +56,8 @@ impl Views {
         result
     }
 
-    /// Reads like [`Views::read`], and ends in the middle of a statement as soon as `is_over` says so.
+    /// Reads like [`Views::read`], and ends in the middle of a statement as soon as `is_over` says
+    /// so.
     ///
     /// # Errors
     /// What `read` returns; `SQLITE_INTERRUPT` when it was ended.

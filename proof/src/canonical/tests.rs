@@ -12,9 +12,14 @@ fn the_rfc_8785_vectors_come_out_byte_for_byte() {
     for entry in std::fs::read_dir(format!("{dir}/input")).unwrap() {
         let input = entry.unwrap().path();
         let name = input.file_name().unwrap().to_str().unwrap().to_owned();
-        let value: serde_json::Value = serde_json::from_slice(&std::fs::read(&input).unwrap()).unwrap();
+        let value: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&input).unwrap()).unwrap();
         let expected = std::fs::read(format!("{dir}/output/{name}")).unwrap();
-        assert_eq!(String::from_utf8(to_bytes(&value).unwrap()).unwrap(), String::from_utf8(expected).unwrap(), "{name}");
+        assert_eq!(
+            String::from_utf8(to_bytes(&value).unwrap()).unwrap(),
+            String::from_utf8(expected).unwrap(),
+            "{name}"
+        );
         seen += 1;
     }
     assert_eq!(seen, 6, "every vector was run");
@@ -23,7 +28,10 @@ fn the_rfc_8785_vectors_come_out_byte_for_byte() {
 #[test]
 fn a_key_that_stands_twice_is_refused() {
     assert!(refused(r#"{"a":1,"b":{"c":1,"c":2}}"#).contains("`c` stands twice"));
-    assert!(refused("{\"a\":1,\"\\u0061\":2}").contains("`a` stands twice"), "escapes do not hide it");
+    assert!(
+        refused("{\"a\":1,\"\\u0061\":2}").contains("`a` stands twice"),
+        "escapes do not hide it"
+    );
 }
 
 #[test]

@@ -55,7 +55,10 @@ async fn ask(target: &Target, change: Option<Value>) -> Result<Value, AppError> 
         }
         Target::Remote(remote) => {
             let remote = remote.clone();
-            blocking(move || remote.post("/v1/consumers", &change.unwrap_or_else(|| json!({})), &[])).await
+            blocking(move || {
+                remote.post("/v1/consumers", &change.unwrap_or_else(|| json!({})), &[])
+            })
+            .await
         }
     }
 }

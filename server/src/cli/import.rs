@@ -29,8 +29,8 @@ pub(crate) struct Common {
     /// Currency of amounts that come without one.
     #[arg(long, default_value = "USD")]
     currency: Currency,
-    /// What the files are written in, where they do not say so themselves: utf-8, utf-16le, utf-16be or
-    /// iso-8859-1.
+    /// What the files are written in, where they do not say so themselves: utf-8, utf-16le,
+    /// utf-16be or iso-8859-1.
     #[arg(long, value_name = "NAME")]
     encoding: Option<Encoding>,
     /// Print the counts as one JSON object.
@@ -147,8 +147,20 @@ impl From<Import> for Work {
                 let work = work(Format::Xes, vec![file], common);
                 Self { clear, reading: Reading { allow_missing, ..work.reading }, ..work }
             }
-            Import::Csv { file, case, activity, time, resource, lifecycle, attr, clear, allow_missing, common } => {
-                let columns = Columns { case, activity, time, resource, lifecycle, attributes: attr };
+            Import::Csv {
+                file,
+                case,
+                activity,
+                time,
+                resource,
+                lifecycle,
+                attr,
+                clear,
+                allow_missing,
+                common,
+            } => {
+                let columns =
+                    Columns { case, activity, time, resource, lifecycle, attributes: attr };
                 let work = work(Format::Csv, vec![file], common);
                 Self { clear, reading: Reading { columns, allow_missing, ..work.reading }, ..work }
             }
@@ -166,35 +178,56 @@ enum Sink<'a> {
 impl Sink<'_> {
     /// Takes a record; what is wrong with the record is in the counts.
     ///
-    /// # Errors
-    /// When the import can't go on: the business can't be opened, the server can't be reached or says no.
+    /// # Errors When the import can't go on: the business can't be opened, the server can't be
+    /// reached or says no.
     async fn take(&self, format: Format, file: &Path, record: Record) -> Result<Counts, AppError> {
         let Record { number, line, bytes, .. } = record;
         let taken = match (self, bytes) {
             (_, Err(why)) => Err(why),
             (Self::Local(app, settings, importer), Ok(bytes)) => {
-                // The first record that can be read makes what the import needs: the business, when it is missing.
-                let known = if importer.initialized() { Ok(()) } else { Importer::check(format, &bytes) };
-                let prepare = || async { Importer::prepare(app, format, settings, operator()).await.map(Box::new) };
+                // The first record that can be read makes what the import needs: the business, when
+                // it is missing.
+                let known =
+                    if importer.initialized() { Ok(()) } else { Importer::check(format, &bytes) };
+                let prepare = || async {
+                    Importer::prepare(app, format, settings, operator()).await.map(Box::new)
+                };
                 match known {
                     Ok(()) => importer.get_or_try_init(prepare).await?.record(&bytes).await,
                     Err(why) => Err(why),
                 }
             }
-            (Self::Remote(remote, settings), Ok(bytes)) => Self::there(remote.clone(), settings, format, bytes).await?,
+            (Self::Remote(remote, settings), Ok(bytes)) => {
+                Self::there(remote.clone(), settings, format, bytes).await?
+            }
         };
         let file = file.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(taken.unwrap_or_else(|why| Counts { broken: vec![Broken { file, record: number, line, why }], ..Counts::default() }))
+        Ok(taken.unwrap_or_else(|why| Counts {
+            broken: vec![Broken { file, record: number, line, why }],
+            ..Counts::default()
+        }))
     }
 
     /// What a server says of the record; an error where it says no to more than that.
-    async fn there(remote: Remote, settings: &Settings, format: Format, bytes: Vec<u8>) -> Result<Result<Counts, String>, AppError> {
-        let Ok(record) = String::from_utf8(bytes) else { return Ok(Err("the record is no UTF-8".to_owned())) };
-        let (path, body) = (format!("/v1/imports/{}", format.name()), json!({"settings": settings, "record": record}));
+    async fn there(
+        remote: Remote,
+        settings: &Settings,
+        format: Format,
+        bytes: Vec<u8>,
+    ) -> Result<Result<Counts, String>, AppError> {
+        let Ok(record) = String::from_utf8(bytes) else {
+            return Ok(Err("the record is no UTF-8".to_owned()));
+        };
+        let (path, body) = (
+            format!("/v1/imports/{}", format.name()),
+            json!({"settings": settings, "record": record}),
+        );
         match blocking(move || remote.post(&path, &body, &[])).await {
             Ok(counts) => Ok(Ok(serde_json::from_value(counts).map_err(AppError::other)?)),
             Err(AppError::Refused { status: 400 | 413 | 422, detail, .. }) => Ok(Err(detail)),
-            Err(e) => Err(AppError::other(format!("{e}; what was taken before is imported, run it again to go on"))),
+            Err(e) => Err(AppError::other(format!(
+                "{e}; what was taken before is imported, run it again to go on"
+            ))),
         }
     }
 }
@@ -208,7 +241,10 @@ pub(crate) async fn import(target: Target, import: Import) -> Result<ExitCode, A
     target.close().await;
     let counts = result?;
     for broken in &counts.broken {
-        output::note(format!("{}: record {} (line {}): {}", broken.file, broken.record, broken.line, broken.why));
+        output::note(format!(
+            "{}: record {} (line {}): {}",
+            broken.file, broken.record, broken.line, broken.why
+        ));
     }
     if counts.broken_untold > 0 {
         output::note(format!("and {} more records that could not be taken", counts.broken_untold));
@@ -222,11 +258,19 @@ pub(crate) async fn import(target: Target, import: Import) -> Result<ExitCode, A
 }
 
 async fn run(target: &Target, work: &Work) -> Result<Counts, AppError> {
-    let settings = Settings { business: work.common.business.to_string(), currency: work.common.currency, clear: work.clear.clone() };
+    let settings = Settings {
+        business: work.common.business.to_string(),
+        currency: work.common.currency,
+        clear: work.clear.clone(),
+    };
     let mut total = Counts { currency: settings.currency.to_string(), ..Counts::default() };
     total.add(&Counts::default());
-    // Every file is looked at before the first is taken: a wrong name or column leaves nothing behind.
-    let open = |file: &PathBuf| source::open(work.format, file, &work.reading).map_err(|e| AppError::other(format!("{}: {e}", file.display())));
+    // Every file is looked at before the first is taken: a wrong name or column leaves nothing
+    // behind.
+    let open = |file: &PathBuf| {
+        source::open(work.format, file, &work.reading)
+            .map_err(|e| AppError::other(format!("{}: {e}", file.display())))
+    };
     let mut first = None;
     for file in &work.files {
         let opened = open(file)?;
@@ -253,8 +297,8 @@ struct Progress {
     begun: bool,
 }
 
-/// Takes the records in waves; those of one lane never in the same wave. Up to the first that is taken they go one
-/// by one.
+/// Takes the records in waves; those of one lane never in the same wave. Up to the first that is
+/// taken they go one by one.
 async fn records_of(
     (sink, format): (&Sink<'_>, Format),
     file: &Path,
@@ -268,15 +312,24 @@ async fn records_of(
         let room = if progress.begun { IMPORT_RECORDS_MAX } else { 1 };
         while wave.len() < room
             && bytes < IMPORT_WAVE_BYTES_MAX
-            && let Some(record) = records.next_if(|r| r.as_ref().map_or(true, |r| r.lane.as_ref().is_none_or(|lane| !lanes.contains(lane))))
+            && let Some(record) = records.next_if(|r| {
+                r.as_ref()
+                    .map_or(true, |r| r.lane.as_ref().is_none_or(|lane| !lanes.contains(lane)))
+            })
         {
-            let record = record.map_err(|e| AppError::other(format!("{}: {e}; what was read is imported, run it again to go on", file.display())))?;
+            let record = record.map_err(|e| {
+                AppError::other(format!(
+                    "{}: {e}; what was read is imported, run it again to go on",
+                    file.display()
+                ))
+            })?;
             lanes.extend(record.lane.clone());
             bytes += record.bytes.as_ref().map_or(0, Vec::len);
             wave.push(record);
         }
         progress.records += wave.len() as u64;
-        for counts in join_all(wave.into_iter().map(|record| sink.take(format, file, record))).await {
+        for counts in join_all(wave.into_iter().map(|record| sink.take(format, file, record))).await
+        {
             let counts = counts?;
             progress.begun |= counts.broken.is_empty();
             total.add(&counts);
@@ -287,14 +340,24 @@ async fn records_of(
 }
 
 fn show(c: &Counts) {
-    let of_source: Vec<String> = c.source.iter().map(|(word, n)| format!("{n} {}", word.replace('_', " "))).collect();
+    let of_source: Vec<String> =
+        c.source.iter().map(|(word, n)| format!("{n} {}", word.replace('_', " "))).collect();
     if !of_source.is_empty() {
         output::line(format!("read: {}", of_source.join(", ")));
     }
-    output::line(format!("{} tasks, {} decisions, {} calls of which {} failed", c.tasks, c.decisions, c.calls, c.calls_failed));
+    output::line(format!(
+        "{} tasks, {} decisions, {} calls of which {} failed",
+        c.tasks, c.decisions, c.calls, c.calls_failed
+    ));
     if c.escalated + c.passed > 0 {
-        output::line(format!("{} escalated, {} passed of which {} had been escalated", c.escalated, c.passed, c.passed_escalated));
-        output::line(format!("{} {} for the customers' side ({} records do not say)", c.customer_cost, c.currency, c.customer_cost_unknown));
+        output::line(format!(
+            "{} escalated, {} passed of which {} had been escalated",
+            c.escalated, c.passed, c.passed_escalated
+        ));
+        output::line(format!(
+            "{} {} for the customers' side ({} records do not say)",
+            c.customer_cost, c.currency, c.customer_cost_unknown
+        ));
     }
     output::line(format!("{} {} spent", c.cost, c.currency));
     output::line(format!(

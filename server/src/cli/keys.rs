@@ -47,7 +47,8 @@ pub(crate) enum Keys {
         /// Id of the principal; the operator when left out.
         #[arg(long)]
         principal: Option<PrincipalId>,
-        /// Also the last key of the last operator: then nobody can run the installation over a door.
+        /// Also the last key of the last operator: then nobody can run the installation over a
+        /// door.
         #[arg(long)]
         yes: bool,
     },
@@ -57,8 +58,8 @@ pub(crate) enum Keys {
         #[arg(long)]
         business: String,
     },
-    /// Forget a data subject in a business for good: it is on record, and every key of what is about them
-    /// is destroyed.
+    /// Forget a data subject in a business for good: it is on record, and every key of what is
+    /// about them is destroyed.
     Shred {
         /// Slug or id of the business.
         #[arg(long)]
@@ -80,39 +81,67 @@ pub(crate) async fn keys(target: Target, verb: Keys) -> Result<(), AppError> {
 
 async fn carry_out(target: &Target, verb: Keys) -> Result<(), AppError> {
     match verb {
-        Keys::Issue { principal, out } => issue(target, principal.unwrap_or_else(operator), out.as_deref()).await.map(|_| ()),
-        Keys::Rotate { principal, out } => rotate(target, principal.unwrap_or_else(operator), out.as_deref()).await,
+        Keys::Issue { principal, out } => {
+            issue(target, principal.unwrap_or_else(operator), out.as_deref()).await.map(|_| ())
+        }
+        Keys::Rotate { principal, out } => {
+            rotate(target, principal.unwrap_or_else(operator), out.as_deref()).await
+        }
         Keys::List { principal } => {
             for key in list(target, principal.unwrap_or_else(operator)).await? {
                 output::line(key);
             }
             Ok(())
         }
-        Keys::Revoke { key, principal, yes } => revoke(target, principal.unwrap_or_else(operator), key, yes).await,
+        Keys::Revoke { key, principal, yes } => {
+            revoke(target, principal.unwrap_or_else(operator), key, yes).await
+        }
         Keys::Subjects { business } => subjects(target, &business).await,
         Keys::Shred { business, subject, .. } => shred(target, &business, subject).await,
     }
 }
 
-async fn command(target: &Target, key: String, command: &str, id: Uuid, data: Value) -> Result<(), AppError> {
+async fn command(
+    target: &Target,
+    key: String,
+    command: &str,
+    id: Uuid,
+    data: Value,
+) -> Result<(), AppError> {
     match target {
-        Target::Local(app) => app.as_operator(&key, command, Some(id), &data, domain::ids::INSTALLATION).await.map(|_| ()),
+        Target::Local(app) => app
+            .as_operator(&key, command, Some(id), &data, domain::ids::INSTALLATION)
+            .await
+            .map(|_| ()),
         Target::Remote(remote) => {
             let (remote, body) = (remote.clone(), json!({"type": command, "id": id, "data": data}));
-            blocking(move || remote.post("/v1/commands", &body, &[("Idempotency-Key", &key)])).await.map(|_| ())
+            blocking(move || remote.post("/v1/commands", &body, &[("Idempotency-Key", &key)]))
+                .await
+                .map(|_| ())
         }
     }
 }
 
 /// Issues a key and gives the secret, which by then is where it was wanted.
-async fn issue(target: &Target, principal: PrincipalId, out: Option<&Path>) -> Result<Secret, AppError> {
+async fn issue(
+    target: &Target,
+    principal: PrincipalId,
+    out: Option<&Path>,
+) -> Result<Secret, AppError> {
     // The secret is made here and shown here; only its hash goes to the desk.
     let secret = Secret::generate(&Entropy::System);
     let key = key_id(principal, &secret);
     if let Some(file) = out {
         secret::write(file, &secret)?;
     }
-    let issued = command(target, format!("key:{key}"), "access.issue_key", principal.0, json!({"key": key, "hash": secret.hash()})).await;
+    let issued = command(
+        target,
+        format!("key:{key}"),
+        "access.issue_key",
+        principal.0,
+        json!({"key": key, "hash": secret.hash()}),
+    )
+    .await;
     match out {
         Some(file) if issued.is_err() => {
             // A key that opens nothing is no use to anybody.
@@ -124,7 +153,9 @@ async fn issue(target: &Target, principal: PrincipalId, out: Option<&Path>) -> R
             if let Err(e) = output::secret(secret.reveal()) {
                 // Nobody has it: it must not go on working.
                 revoke(target, principal, key, false).await?;
-                return Err(AppError::other(format!("the key could not be shown ({e}) and was revoked; name a file with --out")));
+                return Err(AppError::other(format!(
+                    "the key could not be shown ({e}) and was revoked; name a file with --out"
+                )));
             }
         }
         None => {}
@@ -132,7 +163,11 @@ async fn issue(target: &Target, principal: PrincipalId, out: Option<&Path>) -> R
     issued.map(|()| secret)
 }
 
-async fn rotate(target: &Target, principal: PrincipalId, out: Option<&Path>) -> Result<(), AppError> {
+async fn rotate(
+    target: &Target,
+    principal: PrincipalId,
+    out: Option<&Path>,
+) -> Result<(), AppError> {
     let own = match target {
         Target::Remote(remote) => Some(key_id(principal, remote.key())),
         Target::Local(_) => None,
@@ -146,7 +181,9 @@ async fn rotate(target: &Target, principal: PrincipalId, out: Option<&Path>) -> 
     let secret = issue(target, principal, out).await?;
     let Some(last) = working.pop() else { return Ok(()) };
     match target {
-        Target::Remote(remote) if Some(last) == own => revoke(&Target::Remote(remote.with(secret)), principal, last, false).await,
+        Target::Remote(remote) if Some(last) == own => {
+            revoke(&Target::Remote(remote.with(secret)), principal, last, false).await
+        }
         Target::Remote(_) | Target::Local(_) => revoke(target, principal, last, false).await,
     }
 }
@@ -156,22 +193,39 @@ async fn list(target: &Target, principal: PrincipalId) -> Result<Vec<KeyId>, App
     match target {
         Target::Local(app) => {
             let known = app.desk.directory().principal(principal).await?;
-            let known = known.ok_or_else(|| AppError::other(format!("there is no principal {principal}; check its id")))?;
+            let known = known.ok_or_else(|| {
+                AppError::other(format!("there is no principal {principal}; check its id"))
+            })?;
             Ok(known.keys.iter().map(|(key, _)| *key).collect())
         }
         Target::Remote(remote) => {
             let (remote, path) = (remote.clone(), format!("/v1/principals/{principal}/keys"));
             let answer = blocking(move || remote.get(&path)).await?;
-            serde_json::from_value(answer.get("keys").cloned().unwrap_or_default()).map_err(AppError::other)
+            serde_json::from_value(answer.get("keys").cloned().unwrap_or_default())
+                .map_err(AppError::other)
         }
     }
 }
 
-async fn revoke(target: &Target, principal: PrincipalId, key: KeyId, last: bool) -> Result<(), AppError> {
+async fn revoke(
+    target: &Target,
+    principal: PrincipalId,
+    key: KeyId,
+    last: bool,
+) -> Result<(), AppError> {
     if !list(target, principal).await?.contains(&key) {
-        return Err(AppError::other(format!("{principal} has no key {key} that works; `minutebook keys list` shows those that do")));
+        return Err(AppError::other(format!(
+            "{principal} has no key {key} that works; `minutebook keys list` shows those that do"
+        )));
     }
-    command(target, format!("revoke:{key}:{last}"), "access.revoke_key", principal.0, json!({"key": key, "last": last})).await?;
+    command(
+        target,
+        format!("revoke:{key}:{last}"),
+        "access.revoke_key",
+        principal.0,
+        json!({"key": key, "last": last}),
+    )
+    .await?;
     output::note(format!("key {key} opens nothing any more"));
     Ok(())
 }
@@ -181,8 +235,10 @@ const SUBJECTS_PAGE: u32 = 100;
 
 async fn subjects(target: &Target, business: &str) -> Result<(), AppError> {
     let query = format!(
-        "query($business: String!, $after: String) {{ business({}: $business) {{ dataSubjects(first: {SUBJECTS_PAGE}, after: $after) {{
-            pageInfo {{ hasNextPage endCursor }} nodes {{ subject aggregates forgottenAt namedIn {{ kind id }} }} }} }} }}",
+        "query($business: String!, $after: String) {{ business({}: $business) {{ \
+         dataSubjects(first: {SUBJECTS_PAGE}, after: $after) {{
+            pageInfo {{ hasNextPage endCursor }} nodes {{ subject aggregates forgottenAt namedIn \
+            {{ kind id }} }} }} }} }}",
         by(business)
     );
     let (mut after, mut nobody) = (Value::Null, true);
@@ -192,19 +248,28 @@ async fn subjects(target: &Target, business: &str) -> Result<(), AppError> {
             return Err(AppError::other(error));
         }
         let page = answer.pointer("/data/business/dataSubjects").filter(|p| p.is_object());
-        let page = page.ok_or_else(|| AppError::other(format!("there is no business `{business}` that you could see")))?;
+        let page = page.ok_or_else(|| {
+            AppError::other(format!("there is no business `{business}` that you could see"))
+        })?;
         for node in page.get("nodes").and_then(Value::as_array).into_iter().flatten() {
-            let text = |name: &str| node.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text =
+                |name: &str| node.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             let state = match text("forgottenAt").as_str() {
                 "" => String::new(),
                 at => format!(", forgotten at {at}"),
             };
             nobody = false;
-            output::line(format!("{} in {} aggregates{state}", text("subject"), node.get("aggregates").cloned().unwrap_or_default()));
+            output::line(format!(
+                "{} in {} aggregates{state}",
+                text("subject"),
+                node.get("aggregates").cloned().unwrap_or_default()
+            ));
             named(node.get("namedIn"));
         }
         match page.get("pageInfo") {
-            Some(info) if info.get("hasNextPage") == Some(&Value::Bool(true)) => after = info.get("endCursor").cloned().unwrap_or_default(),
+            Some(info) if info.get("hasNextPage") == Some(&Value::Bool(true)) => {
+                after = info.get("endCursor").cloned().unwrap_or_default()
+            }
             Some(_) | None => {
                 if nobody {
                     output::note(format!("nobody but the business itself is named in {business}"));
@@ -225,12 +290,16 @@ fn named(list: Option<&Value>) {
 async fn shred(target: &Target, business: &str, subject: SubjectId) -> Result<(), AppError> {
     let answer = match target {
         Target::Local(app) => {
-            let id = app.business(business).await?.ok_or_else(|| AppError::other(format!("there is no business `{business}`")))?;
+            let id = app
+                .business(business)
+                .await?
+                .ok_or_else(|| AppError::other(format!("there is no business `{business}`")))?;
             let forgot = app.forget_subject(id, app.operator_in(id).await?, subject, None).await?;
             serde_json::to_value(forgot).map_err(AppError::other)?
         }
         Target::Remote(remote) => {
-            let (remote, path) = (remote.clone(), format!("/v1/businesses/{business}/subjects/{subject}/key"));
+            let (remote, path) =
+                (remote.clone(), format!("/v1/businesses/{business}/subjects/{subject}/key"));
             blocking(move || remote.delete(&path)).await?
         }
     };

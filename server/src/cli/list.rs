@@ -17,7 +17,10 @@ pub(super) fn list(name: Option<&str>) -> Result<(), AppError> {
         for command in AnyCommand::types().filter(|c| !c.from.is_empty()) {
             output::line(format!("{:width$}  {}", command.name, command.sentence.trim()));
         }
-        output::note("`minutebook do --list TYPE` shows one of them: who may send it, its fields, and an example");
+        output::note(
+            "`minutebook do --list TYPE` shows one of them: who may send it, its fields, and an \
+             example",
+        );
         return Ok(());
     };
     let command = AnyCommand::known(name).map_err(AppError::Other)?;
@@ -25,8 +28,9 @@ pub(super) fn list(name: Option<&str>) -> Result<(), AppError> {
     Ok(())
 }
 
-/// A command as its sender sees it: its sentence, who may send it and where to, the JSON Schema of its `data` as
-/// it is sent (texts are strings), and an example that can be sent once ids of one's own are put in.
+/// A command as its sender sees it: its sentence, who may send it and where to, the JSON Schema of
+/// its `data` as it is sent (texts are strings), and an example that can be sent once ids of one's
+/// own are put in.
 #[must_use]
 pub fn shown(command: &CommandType) -> Value {
     let schema = domain::personal::as_sent(|| (command.json_schema)()).to_value();
@@ -65,9 +69,12 @@ fn sender_name(sender: Sender) -> &'static str {
     }
 }
 
-/// Whether the command's target follows from the business or from its data, so that no `id` has to be sent.
+/// Whether the command's target follows from the business or from its data, so that no `id` has to
+/// be sent.
 fn has_one_target(command: &CommandType, data: &Value) -> bool {
-    let parsed = serde_json::value::to_raw_value(data).ok().and_then(|data| AnyCommand::parse(command.name, &data).ok());
+    let parsed = serde_json::value::to_raw_value(data)
+        .ok()
+        .and_then(|data| AnyCommand::parse(command.name, &data).ok());
     parsed.is_some_and(|parsed| parsed.fixed_target(INSTALLATION).is_some())
 }
 
@@ -90,25 +97,48 @@ fn sample(schema: &Value, root: &Value) -> Value {
         return found.map_or(Value::Null, |found| sample(found, root));
     }
     let first = |key: &str| schema.get(key).and_then(Value::as_array).and_then(|all| all.first());
-    if let Some(value) = schema.get("const").or_else(|| first("enum")).or_else(|| first("examples")) {
+    if let Some(value) = schema.get("const").or_else(|| first("enum")).or_else(|| first("examples"))
+    {
         return value.clone();
     }
     if let Some(one) = first("oneOf").or_else(|| first("anyOf")).or_else(|| first("allOf")) {
         return sample(one, root);
     }
     let kind = schema.get("type");
-    let kind = kind.and_then(Value::as_str).or_else(|| kind?.as_array()?.iter().find_map(|kind| kind.as_str().filter(|kind| *kind != "null")));
+    let kind = kind.and_then(Value::as_str).or_else(|| {
+        kind?.as_array()?.iter().find_map(|kind| kind.as_str().filter(|kind| *kind != "null"))
+    });
     match kind {
         Some("object") => {
-            let names = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-            names.map(|name| (name.to_owned(), schema.pointer(&format!("/properties/{name}")).map_or(Value::Null, |s| sample(s, root)))).collect()
+            let names = schema
+                .get("required")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str);
+            names
+                .map(|name| {
+                    (
+                        name.to_owned(),
+                        schema
+                            .pointer(&format!("/properties/{name}"))
+                            .map_or(Value::Null, |s| sample(s, root)),
+                    )
+                })
+                .collect()
         }
         Some("array") => match schema.get("minItems").and_then(Value::as_u64) {
             None | Some(0) => json!([]),
-            Some(_) => json!([schema.get("items").map_or(Value::Null, |items| sample(items, root))]),
+            Some(_) => {
+                json!([schema.get("items").map_or(Value::Null, |items| sample(items, root))])
+            }
         },
         Some("string") => text(schema).into(),
-        Some("integer" | "number") => schema.get("minimum").filter(|least| least.as_f64() > Some(1.0)).cloned().unwrap_or(json!(1)),
+        Some("integer" | "number") => schema
+            .get("minimum")
+            .filter(|least| least.as_f64() > Some(1.0))
+            .cloned()
+            .unwrap_or(json!(1)),
         Some("boolean") => json!(true),
         _ => json!({}),
     }
@@ -121,7 +151,9 @@ fn text(schema: &Value) -> &'static str {
         Some("uuid") => SOME_ID,
         Some("date-time") => "2026-11-22T20:00:00.000000Z",
         Some("date") => "2026-11-22",
-        _ if pattern.contains("[0-9a-f]{64}") => "0000000000000000000000000000000000000000000000000000000000000000",
+        _ if pattern.contains("[0-9a-f]{64}") => {
+            "0000000000000000000000000000000000000000000000000000000000000000"
+        }
         _ if pattern.contains("[A-Z]{3}") => "EUR",
         _ if pattern.contains("[0-9]") && !pattern.contains("a-z") => "12.50",
         _ => "some-text",

@@ -1,4 +1,5 @@
-//! What leaves the system and is checked elsewhere: `prove`, `export`, `verify FILE`, `verify --proof`.
+//! What leaves the system and is checked elsewhere: `prove`, `export`, `verify FILE`, `verify
+//! --proof`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,15 +13,24 @@ use uuid::Uuid;
 
 use super::target::{Target, by};
 use crate::app::AppError;
-use crate::export::{MANIFEST_FORMAT, Manifest, Writer, Written, manifest_path, verify as verify_export};
+use crate::export::{
+    MANIFEST_FORMAT, Manifest, Writer, Written, manifest_path, verify as verify_export,
+};
 use crate::output;
 
 /// Events of an export that are read at once.
 const PAGE: u64 = 200;
 
 /// Asks about one business; errors and a business that is not there are one sentence.
-async fn ask(target: &Target, business: &str, variables: Value, declared: &str, fields: &str) -> Result<Value, AppError> {
-    let query = format!("query($b: String{declared}) {{ business({}: $b) {{ {fields} }} }}", by(business));
+async fn ask(
+    target: &Target,
+    business: &str,
+    variables: Value,
+    declared: &str,
+    fields: &str,
+) -> Result<Value, AppError> {
+    let query =
+        format!("query($b: String{declared}) {{ business({}: $b) {{ {fields} }} }}", by(business));
     let mut all = json!({"b": business});
     if let (Some(all), Value::Object(more)) = (all.as_object_mut(), variables) {
         all.extend(more);
@@ -30,19 +40,44 @@ async fn ask(target: &Target, business: &str, variables: Value, declared: &str, 
         return Err(AppError::other(error));
     }
     let found = answer.pointer("/data/business").cloned().unwrap_or_default();
-    if found.is_null() { Err(AppError::other(format!("there is no business `{business}` that you could see"))) } else { Ok(found) }
+    if found.is_null() {
+        Err(AppError::other(format!("there is no business `{business}` that you could see")))
+    } else {
+        Ok(found)
+    }
 }
 
-pub(crate) async fn prove(target: Target, business: &str, event: &str, out: Option<&Path>) -> Result<(), AppError> {
-    let found = ask(&target, business, json!({"e": event}), ", $e: String!", "inclusionProof(event: $e) { bundle seq }").await;
+pub(crate) async fn prove(
+    target: Target,
+    business: &str,
+    event: &str,
+    out: Option<&Path>,
+) -> Result<(), AppError> {
+    let found = ask(
+        &target,
+        business,
+        json!({"e": event}),
+        ", $e: String!",
+        "inclusionProof(event: $e) { bundle seq }",
+    )
+    .await;
     target.close().await;
     let found = found?;
     let bundle = found.pointer("/inclusionProof/bundle").and_then(Value::as_str);
-    let bundle = bundle.ok_or_else(|| AppError::other(format!("the business has no event {event}; `minutebook replay` lists them")))?;
+    let bundle = bundle.ok_or_else(|| {
+        AppError::other(format!(
+            "the business has no event {event}; `minutebook replay` lists them"
+        ))
+    })?;
     match out {
         Some(file) => {
-            std::fs::write(file, format!("{bundle}\n")).map_err(|e| AppError::other(format!("{}: {e}", file.display())))?;
-            output::line(format!("wrote {}; check it anywhere with `minutebook verify --proof {}`", file.display(), file.display()));
+            std::fs::write(file, format!("{bundle}\n"))
+                .map_err(|e| AppError::other(format!("{}: {e}", file.display())))?;
+            output::line(format!(
+                "wrote {}; check it anywhere with `minutebook verify --proof {}`",
+                file.display(),
+                file.display()
+            ));
         }
         None => output::line(bundle),
     }
@@ -50,26 +85,35 @@ pub(crate) async fn prove(target: Target, business: &str, event: &str, out: Opti
 }
 
 fn believed(vkey: Option<&str>) -> Result<Option<Verifier>, AppError> {
-    vkey.map(|v| v.parse::<Verifier>().map_err(|e| AppError::other(format!("--vkey: {e}")))).transpose()
+    vkey.map(|v| v.parse::<Verifier>().map_err(|e| AppError::other(format!("--vkey: {e}"))))
+        .transpose()
 }
 
 fn trust(vkey: Option<&str>, own: &str) {
     if vkey.is_none() {
-        output::note(format!("the key in the file was believed: {own}; give the one you know with --vkey"));
+        output::note(format!(
+            "the key in the file was believed: {own}; give the one you know with --vkey"
+        ));
     }
 }
 
 pub(crate) fn verify_proof(file: &Path, vkey: Option<&str>) -> Result<ExitCode, AppError> {
-    let text = std::fs::read_to_string(file).map_err(|e| AppError::other(format!("{}: {e}", file.display())))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| AppError::other(format!("{}: {e}", file.display())))?;
     let checked = || -> Result<String, String> {
-        let proof: EventProof = serde_json::from_str(&text).map_err(|e| format!("no proof: {e}"))?;
+        let proof: EventProof =
+            serde_json::from_str(&text).map_err(|e| format!("no proof: {e}"))?;
         let own = match vkey {
             Some(given) => given.parse::<Verifier>(),
             None => proof.vkey.parse(),
         };
-        let checkpoint = proof.verify(&own.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+        let checkpoint =
+            proof.verify(&own.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
         trust(vkey, &proof.vkey);
-        Ok(format!("event {} of {} is proved: it stands in the signed tree of {} events", proof.seq, checkpoint.stream, checkpoint.size))
+        Ok(format!(
+            "event {} of {} is proved: it stands in the signed tree of {} events",
+            proof.seq, checkpoint.stream, checkpoint.size
+        ))
     };
     Ok(judge(checked()))
 }
@@ -78,7 +122,10 @@ pub(crate) fn verify_file(file: &Path, vkey: Option<&str>) -> Result<ExitCode, A
     let believed = believed(vkey)?;
     for needed in [file.to_owned(), manifest_path(file)] {
         if !needed.exists() {
-            return Err(AppError::other(format!("there is no file {}; an export is verified with its manifest beside it", needed.display())));
+            return Err(AppError::other(format!(
+                "there is no file {}; an export is verified with its manifest beside it",
+                needed.display()
+            )));
         }
     }
     Ok(judge(verify_export(file, believed.as_ref()).map(|m| {
@@ -100,24 +147,45 @@ fn judge(checked: Result<String, String>) -> ExitCode {
     }
 }
 
-pub(crate) async fn export(target: Target, business: &str, format: ExportFormat, out: &Path) -> Result<(), AppError> {
+pub(crate) async fn export(
+    target: Target,
+    business: &str,
+    format: ExportFormat,
+    out: &Path,
+) -> Result<(), AppError> {
     let result = export_all(&target, business, format, out).await;
     target.close().await;
     let (manifest, file) = result?;
-    output::line(format!("{} events of {} in {}; manifest in {}", manifest.events, manifest.stream, out.display(), file.display()));
+    output::line(format!(
+        "{} events of {} in {}; manifest in {}",
+        manifest.events,
+        manifest.stream,
+        out.display(),
+        file.display()
+    ));
     Ok(())
 }
 
 /// The events up to the end that the checkpoint speaks of; then the manifest; then the fact that it
 /// was done, which is the next event of the business.
-async fn export_all(target: &Target, business: &str, format: ExportFormat, out: &Path) -> Result<(Manifest, PathBuf), AppError> {
+async fn export_all(
+    target: &Target,
+    business: &str,
+    format: ExportFormat,
+    out: &Path,
+) -> Result<(Manifest, PathBuf), AppError> {
     let failed = |e: std::io::Error| AppError::other(format!("{}: {e}", out.display()));
-    let head = ask(target, business, json!({}), "", "id signedCheckpoint { text vkey seq }").await?;
-    let text = |pointer: &str| head.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let head =
+        ask(target, business, json!({}), "", "id signedCheckpoint { text vkey seq }").await?;
+    let text = |pointer: &str| {
+        head.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let end = head.pointer("/signedCheckpoint/seq").and_then(Value::as_u64).unwrap_or(0);
     let mut writer = Writer::begin(out, format).map_err(failed)?;
     while writer.events() < end {
-        for bytes in page(target, business, writer.events(), PAGE.min(end - writer.events())).await? {
+        for bytes in
+            page(target, business, writer.events(), PAGE.min(end - writer.events())).await?
+        {
             writer.event(&bytes).map_err(failed)?;
         }
         output::progress(format!("{} of {end} events", writer.events()));
@@ -138,24 +206,54 @@ async fn export_all(target: &Target, business: &str, format: ExportFormat, out: 
     };
     let file = manifest_path(out);
     let written = serde_json::to_string_pretty(&manifest).map_err(AppError::other)?;
-    std::fs::write(&file, written + "\n").map_err(|e| AppError::other(format!("{}: {e}", file.display())))?;
-    let record = json!({"type": "operations.record_export", "data": {"format": format, "events": events, "digest": digest, "root": root}});
-    super::read::send(target, &record.to_string(), Some(business), Uuid::now_v7().to_string(), None).await?;
+    std::fs::write(&file, written + "\n")
+        .map_err(|e| AppError::other(format!("{}: {e}", file.display())))?;
+    let record = json!({"type": "operations.record_export", "data": {"format": format,
+        "events": events, "digest": digest, "root": root}});
+    super::read::send(
+        target,
+        &record.to_string(),
+        Some(business),
+        Uuid::now_v7().to_string(),
+        None,
+    )
+    .await?;
     Ok((manifest, file))
 }
 
-async fn page(target: &Target, business: &str, after: u64, n: u64) -> Result<Vec<String>, AppError> {
+async fn page(
+    target: &Target,
+    business: &str,
+    after: u64,
+    n: u64,
+) -> Result<Vec<String>, AppError> {
     if let Target::Local(app) = target {
-        let id = app.business(business).await?.ok_or_else(|| AppError::other(format!("there is no business `{business}`")))?;
+        let id = app
+            .business(business)
+            .await?
+            .ok_or_else(|| AppError::other(format!("there is no business `{business}`")))?;
         let events = app.log.read_business(id, after, usize::try_from(n).unwrap_or(1)).await?;
-        return events.into_iter().map(|r| String::from_utf8(r.bytes).map_err(AppError::other)).collect();
+        return events
+            .into_iter()
+            .map(|r| String::from_utf8(r.bytes).map_err(AppError::other))
+            .collect();
     }
     let cursor = URL_SAFE_NO_PAD.encode(format!("events:{after}"));
     let fields = "events(first: $n, after: $after) { nodes { stored } }";
-    let found = ask(target, business, json!({"n": n, "after": cursor}), ", $n: Int, $after: String", fields).await?;
-    let nodes = found.pointer("/events/nodes").and_then(Value::as_array).cloned().unwrap_or_default();
+    let found = ask(
+        target,
+        business,
+        json!({"n": n, "after": cursor}),
+        ", $n: Int, $after: String",
+        fields,
+    )
+    .await?;
+    let nodes =
+        found.pointer("/events/nodes").and_then(Value::as_array).cloned().unwrap_or_default();
     if nodes.is_empty() {
-        return Err(AppError::other("the server's views are behind its log; try again in a moment"));
+        return Err(AppError::other(
+            "the server's views are behind its log; try again in a moment",
+        ));
     }
     Ok(nodes.iter().filter_map(|n| Some(n.get("stored")?.as_str()?.to_owned())).collect())
 }

@@ -11,8 +11,8 @@ use crate::{http, logging, output};
 /// What `serve` is told on the command line.
 #[derive(clap::Args)]
 pub(super) struct Flags {
-    /// Address to listen on [default: 127.0.0.1:7117]. One that other machines reach needs --tls-cert or
-    /// --behind-proxy.
+    /// Address to listen on [default: 127.0.0.1:7117]. One that other machines reach needs
+    /// --tls-cert or --behind-proxy.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
     /// Certificate of that address with its chain (PEM); read again when it changes.
@@ -21,8 +21,9 @@ pub(super) struct Flags {
     /// Key of that certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Who may forward the requests of others, such as 10.0.0.7 or 10.1.0.0/16, commas between them. In the
-    /// clear nobody but they and this machine is let in; only their X-Forwarded-Host counts.
+    /// Who may forward the requests of others, such as 10.0.0.7 or 10.1.0.0/16, commas between
+    /// them. In the clear nobody but they and this machine is let in; only their X-Forwarded-Host
+    /// counts.
     #[arg(long, value_name = "PEERS")]
     behind_proxy: Option<String>,
     /// RabbitMQ to relay events to, such as amqp://guest:guest@127.0.0.1:5672/%2f; better in
@@ -52,12 +53,14 @@ impl Flags {
     }
 }
 
-/// How long those who wait for an answer may take to get it when the process ends because a thread died.
+/// How long those who wait for an answer may take to get it when the process ends because a thread
+/// died.
 const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_millis(500);
 /// The exit code then: sysexits' EX_SOFTWARE.
 const THREAD_DIED: i32 = 70;
 
-/// Ends the process, so that a supervisor starts it again: what the dead thread did is done by nobody.
+/// Ends the process, so that a supervisor starts it again: what the dead thread did is done by
+/// nobody.
 fn end_the_process(_: &'static str) {
     let end = || {
         std::thread::sleep(LAST_ANSWERS);
@@ -70,28 +73,50 @@ fn end_the_process(_: &'static str) {
 
 /// Starts the relay to RabbitMQ, where the settings name one.
 #[cfg(feature = "amqp")]
-fn relay(config: &Config, app: &Arc<App>, stop: tokio::sync::watch::Receiver<bool>) -> Result<Option<tokio::task::JoinHandle<()>>, AppError> {
+fn relay(
+    config: &Config,
+    app: &Arc<App>,
+    stop: tokio::sync::watch::Receiver<bool>,
+) -> Result<Option<tokio::task::JoinHandle<()>>, AppError> {
     if config.amqp.is_empty() {
         return Ok(None);
     }
     if !config.amqp.starts_with("amqp://") && !config.amqp.starts_with("amqps://") {
         return Err(AppError::other("--amqp must be an amqp:// or amqps:// address"));
     }
-    let runner = hub::consumer::Runner { name: "amqp", owner: uuid::Uuid::now_v7(), log: Arc::clone(&app.log), consumers: Arc::clone(&app.consumers) };
-    Ok(Some(event_log::vital::task("consumer", runner.run(hub::amqp::Relay::new(&config.amqp), stop))))
+    let runner = hub::consumer::Runner {
+        name: "amqp",
+        owner: uuid::Uuid::now_v7(),
+        log: Arc::clone(&app.log),
+        consumers: Arc::clone(&app.consumers),
+    };
+    Ok(Some(event_log::vital::task(
+        "consumer",
+        runner.run(hub::amqp::Relay::new(&config.amqp), stop),
+    )))
 }
 
 #[cfg(not(feature = "amqp"))]
-fn relay(config: &Config, _: &Arc<App>, _: tokio::sync::watch::Receiver<bool>) -> Result<Option<tokio::task::JoinHandle<()>>, AppError> {
+fn relay(
+    config: &Config,
+    _: &Arc<App>,
+    _: tokio::sync::watch::Receiver<bool>,
+) -> Result<Option<tokio::task::JoinHandle<()>>, AppError> {
     if config.amqp.is_empty() {
         return Ok(None);
     }
-    Err(AppError::other("not supported: this program was built without RabbitMQ; build it with `--features amqp`"))
+    Err(AppError::other(
+        "not supported: this program was built without RabbitMQ; build it with `--features amqp`",
+    ))
 }
 
 /// Opens the door for KurrentDB clients, where the settings name an address.
 #[cfg(feature = "kurrentdb")]
-async fn business_door(config: &Config, app: &Arc<App>, stop: tokio::sync::watch::Receiver<bool>) -> Result<Option<kurrent_protocol::Listening>, AppError> {
+async fn business_door(
+    config: &Config,
+    app: &Arc<App>,
+    stop: tokio::sync::watch::Receiver<bool>,
+) -> Result<Option<kurrent_protocol::Listening>, AppError> {
     if config.kurrentdb_listen.is_empty() {
         return Ok(None);
     }
@@ -101,11 +126,18 @@ async fn business_door(config: &Config, app: &Arc<App>, stop: tokio::sync::watch
 }
 
 #[cfg(not(feature = "kurrentdb"))]
-async fn business_door(config: &Config, _: &Arc<App>, _: tokio::sync::watch::Receiver<bool>) -> Result<Option<Never>, AppError> {
+async fn business_door(
+    config: &Config,
+    _: &Arc<App>,
+    _: tokio::sync::watch::Receiver<bool>,
+) -> Result<Option<Never>, AppError> {
     if config.kurrentdb_listen.is_empty() {
         return Ok(None);
     }
-    Err(AppError::other("not supported: this program was built without KurrentDB's protocol; build it with `--features kurrentdb`"))
+    Err(AppError::other(
+        "not supported: this program was built without KurrentDB's protocol; build it with \
+         `--features kurrentdb`",
+    ))
 }
 
 #[cfg(not(feature = "kurrentdb"))]
@@ -121,8 +153,8 @@ impl Never {
 /// Files that a server with all its readers has open.
 const OPEN_FILES_WANTED: u64 = 16_384;
 
-/// Raises how many files the process may have open to what it is allowed; says so where that is too few for
-/// the connections that the limits allow.
+/// Raises how many files the process may have open to what it is allowed; says so where that is too
+/// few for the connections that the limits allow.
 fn raise_open_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut allowed = getrlimit(Resource::Nofile);
@@ -130,12 +162,13 @@ fn raise_open_files() {
     let raised = setrlimit(Resource::Nofile, allowed);
     let now = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     if now < OPEN_FILES_WANTED {
-        tracing::warn!(open_files = now, wanted = OPEN_FILES_WANTED, error = ?raised.err(), "the process may have few files open; raise its hard limit (ulimit -Hn)");
+        tracing::warn!(open_files = now, wanted = OPEN_FILES_WANTED,
+            error = ?raised.err(), "the process may have few files open; raise its hard limit (ulimit -Hn)");
     }
 }
 
-/// Makes the operator's first key, in a file of its own; a screen shows it too. The file is there before
-/// the key works: who dies in between goes on with it.
+/// Makes the operator's first key, in a file of its own; a screen shows it too. The file is there
+/// before the key works: who dies in between goes on with it.
 async fn operators_key(config: &Config, app: &App) -> Result<(), AppError> {
     let file = config.data.join("operator.key");
     let secret = if file.exists() { secret::read(&file)? } else { Secret::generate(&app.entropy) };
@@ -163,7 +196,11 @@ pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
     let door = business_door(config, &app, stopped).await?;
     let scheme = if entrance.tls.is_some() { "https" } else { "http" };
     let listening = http::listen(Arc::clone(&app), entrance)?;
-    output::announce(format!("minutebook listens on {scheme}://{}/  (data in {})", listening.address, config.data.display()));
+    output::announce(format!(
+        "minutebook listens on {scheme}://{}/  (data in {})",
+        listening.address,
+        config.data.display()
+    ));
     let (handle, mut server) = (listening.server.handle(), tokio::spawn(listening.server));
     let early = tokio::select! {
         () = super::stop::told_to_stop() => None,

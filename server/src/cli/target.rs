@@ -21,18 +21,29 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    pub(crate) async fn open(config: &Config, server: Option<&str>, key_file: Option<&Path>, if_none: IfNone) -> Result<Self, AppError> {
+    pub(crate) async fn open(
+        config: &Config,
+        server: Option<&str>,
+        key_file: Option<&Path>,
+        if_none: IfNone,
+    ) -> Result<Self, AppError> {
         let Some(url) = server else {
             let app = App::open(config, Handles { if_none, ..Handles::default() }).await?;
             if app.forgetting_is_pending() {
-                let what = "another program reads the keyring's file and keeps its bytes there; close it, and run this again";
-                output::note(format!("minutebook: a key that is forgotten on record is not yet destroyed: {what}"));
+                let what = "another program reads the keyring's file and keeps its bytes there; \
+                    close it, and run this again";
+                output::note(format!(
+                    "minutebook: a key that is forgotten on record is not yet destroyed: {what}"
+                ));
             }
             return Ok(Self::Local(Box::new(app)));
         };
         let text = match key_file {
-            Some(file) => std::fs::read_to_string(file).map_err(|e| AppError::other(format!("{}: {e}", file.display())))?,
-            None => std::env::var("MINUTEBOOK_KEY").map_err(|_| AppError::other("a server wants a key: give --key-file FILE or set MINUTEBOOK_KEY"))?,
+            Some(file) => std::fs::read_to_string(file)
+                .map_err(|e| AppError::other(format!("{}: {e}", file.display())))?,
+            None => std::env::var("MINUTEBOOK_KEY").map_err(|_| {
+                AppError::other("a server wants a key: give --key-file FILE or set MINUTEBOOK_KEY")
+            })?,
         };
         Ok(Self::Remote(Remote::new(url, Secret::from_text(&text))))
     }
@@ -41,13 +52,15 @@ impl Target {
     pub(crate) async fn query(&self, graphql: &str, variables: Value) -> Result<Value, AppError> {
         match self {
             Self::Remote(remote) => {
-                let (remote, body) = (remote.clone(), json!({"query": graphql, "variables": variables}));
+                let (remote, body) =
+                    (remote.clone(), json!({"query": graphql, "variables": variables}));
                 blocking(move || remote.post("/graphql", &body, &[])).await
             }
             Self::Local(app) => {
                 app.caught_up(CATCH_UP).await?;
                 let viewer = app.viewer(operator()).await?;
-                let request = graphql_request(graphql, viewer).variables(async_graphql::Variables::from_json(variables));
+                let request = graphql_request(graphql, viewer)
+                    .variables(async_graphql::Variables::from_json(variables));
                 serde_json::to_value(app.api.execute(request).await).map_err(AppError::other)
             }
         }
@@ -66,6 +79,8 @@ pub(crate) fn by(business: &str) -> &'static str {
 }
 
 /// Runs blocking work of the client beside the runtime.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, AppError> + Send + 'static) -> Result<T, AppError> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AppError> + Send + 'static,
+) -> Result<T, AppError> {
     tokio::task::spawn_blocking(work).await.map_err(AppError::other)?
 }

@@ -1,11 +1,14 @@
-//! Bodies, read only once it is known who sends them: each route has its limit, and all have a deadline.
+//! Bodies, read only once it is known who sends them: each route has its limit, and all have a
+//! deadline.
 
 use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use domain::PrincipalId;
-use domain::limits::{BODIES_BYTES_MAX, BODIES_BYTES_PER_PRINCIPAL_MAX, BODY_BYTES_SMALL, BODY_MS_MAX};
+use domain::limits::{
+    BODIES_BYTES_MAX, BODIES_BYTES_PER_PRINCIPAL_MAX, BODY_BYTES_SMALL, BODY_MS_MAX,
+};
 use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 
@@ -24,12 +27,16 @@ static DRAINS: Semaphore = Semaphore::const_new(8);
 
 /// Whether a request announces a body that is not worth reading only to throw it away.
 pub(super) fn is_large(request: &HttpRequest) -> bool {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    request.headers().contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|bytes| bytes > LARGE_BYTES)
+    let length = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    request.headers().contains_key(header::TRANSFER_ENCODING)
+        || length.is_some_and(|bytes| bytes > LARGE_BYTES)
 }
 
-/// Reads on a little for somebody who is known and is refused: who is cut off in the middle of sending may not
-/// read the answer. Where many are refused at once, most are cut off.
+/// Reads on a little for somebody who is known and is refused: who is cut off in the middle of
+/// sending may not read the answer. Where many are refused at once, most are cut off.
 pub(super) async fn drain(body: &mut web::Payload) {
     let Ok(_place) = DRAINS.try_acquire() else { return };
     let rest = async {
@@ -44,8 +51,8 @@ pub(super) async fn drain(body: &mut web::Payload) {
     let _ = tokio::time::timeout(DRAIN_MAX, rest).await;
 }
 
-/// Room for bodies that are on their way in: of each principal, and of all. Small ones need none, so that nobody
-/// who sends large ones slowly keeps others from sending commands.
+/// Room for bodies that are on their way in: of each principal, and of all. Small ones need none,
+/// so that nobody who sends large ones slowly keeps others from sending commands.
 pub(super) struct Bodies {
     of_principal: Slots<PrincipalId>,
     all: Semaphore,
@@ -56,7 +63,10 @@ const PIECE_BYTES: usize = 1 << 10;
 
 impl Default for Bodies {
     fn default() -> Self {
-        Self { of_principal: Slots::new(BODIES_BYTES_PER_PRINCIPAL_MAX / PIECE_BYTES), all: Semaphore::new(BODIES_BYTES_MAX / PIECE_BYTES) }
+        Self {
+            of_principal: Slots::new(BODIES_BYTES_PER_PRINCIPAL_MAX / PIECE_BYTES),
+            all: Semaphore::new(BODIES_BYTES_MAX / PIECE_BYTES),
+        }
     }
 }
 
@@ -66,27 +76,41 @@ impl Bodies {
         BODIES_BYTES_MAX - self.all.available_permits() * PIECE_BYTES
     }
 
-    /// Reads a body of at most `max` bytes from somebody who is authenticated, when there is room for it.
+    /// Reads a body of at most `max` bytes from somebody who is authenticated, when there is room
+    /// for it.
     ///
-    /// # Errors
-    /// 413 as soon as the length, announced or come so far, is above the limit; 408 after the deadline; 400
-    /// when the connection breaks.
-    pub(super) async fn read(&self, from: PrincipalId, request: &HttpRequest, mut body: web::Payload, max: usize) -> Result<web::Bytes, Problem> {
-        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        if let Some(bytes) = announced.filter(|bytes| usize::try_from(*bytes).map_or(true, |bytes| bytes > max)) {
+    /// # Errors 413 as soon as the length, announced or come so far, is above the limit; 408 after
+    /// the deadline; 400 when the connection breaks.
+    pub(super) async fn read(
+        &self,
+        from: PrincipalId,
+        request: &HttpRequest,
+        mut body: web::Payload,
+        max: usize,
+    ) -> Result<web::Bytes, Problem> {
+        let announced = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        if let Some(bytes) =
+            announced.filter(|bytes| usize::try_from(*bytes).map_or(true, |bytes| bytes > max))
+        {
             drain(&mut body).await;
             return Err(too_large(bytes, max));
         }
         let most = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(max);
         let whole = async {
             let pieces = if most > BODY_BYTES_SMALL { most.div_ceil(PIECE_BYTES) } else { 0 };
-            let share = u32::try_from(pieces.min(BODIES_BYTES_PER_PRINCIPAL_MAX / PIECE_BYTES)).unwrap_or(0);
+            let share = u32::try_from(pieces.min(BODIES_BYTES_PER_PRINCIPAL_MAX / PIECE_BYTES))
+                .unwrap_or(0);
             let _own = self.of_principal.wait(from, share).await;
             let _of_all = self.all.acquire_many(share).await;
             // One that announces its length grows no more, and so is never copied.
             let mut read = web::BytesMut::with_capacity(announced.map_or(0, |_| most));
             while let Some(chunk) = body.next().await {
-                let chunk = chunk.map_err(|e| Problem::new(400, "malformed", &format!("the body broke off: {e}")))?;
+                let chunk = chunk.map_err(|e| {
+                    Problem::new(400, "malformed", &format!("the body broke off: {e}"))
+                })?;
                 if read.len() + chunk.len() > max {
                     return Err(too_large((read.len() + chunk.len()) as u64, max));
                 }
@@ -94,11 +118,21 @@ impl Bodies {
             }
             Ok(read.freeze())
         };
-        let too_slow = |_| Problem::new(408, "body_too_slow", &format!("the body did not come within {BODY_MS_MAX} ms; send less at once"));
+        let too_slow = |_| {
+            Problem::new(
+                408,
+                "body_too_slow",
+                &format!("the body did not come within {BODY_MS_MAX} ms; send less at once"),
+            )
+        };
         tokio::time::timeout(Duration::from_millis(BODY_MS_MAX), whole).await.map_err(too_slow)?
     }
 }
 
 fn too_large(bytes: u64, max: usize) -> Problem {
-    Problem::new(413, "too_large", &format!("the body has {bytes} bytes or more, {max} are allowed; send less at once"))
+    Problem::new(
+        413,
+        "too_large",
+        &format!("the body has {bytes} bytes or more, {max} are allowed; send less at once"),
+    )
 }

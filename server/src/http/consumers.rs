@@ -33,7 +33,11 @@ pub(crate) enum ChangeError {
 pub(crate) async fn change_consumer(app: &App, change: Change) -> Result<(), ChangeError> {
     let Change { name, rewind, paused } = change;
     let Some(name) = name else {
-        return if rewind.is_none() && paused.is_none() { Ok(()) } else { Err(ChangeError::Refused("`name` is missing".to_owned())) };
+        return if rewind.is_none() && paused.is_none() {
+            Ok(())
+        } else {
+            Err(ChangeError::Refused("`name` is missing".to_owned()))
+        };
     };
     let mut found = true;
     if let Some(position) = rewind {
@@ -43,7 +47,13 @@ pub(crate) async fn change_consumer(app: &App, change: Change) -> Result<(), Cha
     if let Some(paused) = paused {
         found &= app.consumers.pause(&name, paused).await?;
     }
-    if found { Ok(()) } else { Err(ChangeError::Refused(format!("there is no consumer `{name}`; `minutebook consumers status` lists them"))) }
+    if found {
+        Ok(())
+    } else {
+        Err(ChangeError::Refused(format!(
+            "there is no consumer `{name}`; `minutebook consumers status` lists them"
+        )))
+    }
 }
 
 /// A place is that of an event, or the beginning: one of before a move to another store is none.
@@ -56,7 +66,8 @@ async fn check_place(app: &App, position: u64) -> Result<(), ChangeError> {
         format!("position {position} is beyond the end of the log, which is {end}")
     } else {
         format!(
-            "no event is at position {position}: it may be of before the log was moved; take the `mbposition` of the event after which to go on from the feed"
+            "no event is at position {position}: it may be of before the log was moved; take the \
+             `mbposition` of the event after which to go on from the feed"
         )
     }))
 }
@@ -65,18 +76,25 @@ pub(crate) async fn consumers_status(app: &App) -> Result<Value, LogError> {
     let mut all = Vec::new();
     for c in app.consumers.list().await? {
         let lag = app.log.lag(c.position).await?;
-        all.push(json!({"name": c.name, "position": c.position, "lag": lag, "epoch": c.epoch, "owner": c.owner, "paused": c.paused}));
+        all.push(json!({"name": c.name, "position": c.position, "lag": lag, "epoch": c.epoch,
+            "owner": c.owner, "paused": c.paused}));
     }
     Ok(all.into())
 }
 
-pub(super) async fn consumers(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn consumers(
+    request: HttpRequest,
+    state: Shared,
+    body: web::Payload,
+) -> Result<HttpResponse, Problem> {
     let operator = operator(&request, &state).await?;
     let body = state.bodies.read(operator, &request, body, SMALL_BODY_BYTES_MAX).await?;
-    let change: Change = serde_json::from_slice(&body).map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
+    let change: Change = serde_json::from_slice(&body)
+        .map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
     change_consumer(&state.app, change).await.map_err(|e| match e {
         ChangeError::Refused(why) => Problem::new(422, "no_such_place", &why),
         ChangeError::Store(e) => Problem::unavailable(&e),
     })?;
-    Ok(HttpResponse::Ok().json(consumers_status(&state.app).await.map_err(|e| Problem::unavailable(&e))?))
+    Ok(HttpResponse::Ok()
+        .json(consumers_status(&state.app).await.map_err(|e| Problem::unavailable(&e))?))
 }

@@ -34,19 +34,59 @@ impl Body {
         serde_json::from_slice(json).map_err(|e| e.to_string())
     }
 
-    pub(crate) fn into_submission(self, business: BusinessId, actor: commands::Actor, key: String, if_match: Option<u64>) -> Submission {
-        let Self { r#type, id, data, approval_id, on_behalf_of, occurred_at, causation, correlation } = self;
-        Submission { business, actor, key, r#type, id, data, approval_id, on_behalf_of, occurred_at, causation, correlation, if_match }
+    pub(crate) fn into_submission(
+        self,
+        business: BusinessId,
+        actor: commands::Actor,
+        key: String,
+        if_match: Option<u64>,
+    ) -> Submission {
+        let Self {
+            r#type,
+            id,
+            data,
+            approval_id,
+            on_behalf_of,
+            occurred_at,
+            causation,
+            correlation,
+        } = self;
+        Submission {
+            business,
+            actor,
+            key,
+            r#type,
+            id,
+            data,
+            approval_id,
+            on_behalf_of,
+            occurred_at,
+            causation,
+            correlation,
+            if_match,
+        }
     }
 }
 
 fn if_match(request: &HttpRequest) -> Result<Option<u64>, Problem> {
     let Some(value) = request.headers().get(header::IF_MATCH) else { return Ok(None) };
-    let version = value.to_str().ok().and_then(|v| v.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-    version.map(Some).ok_or_else(|| Problem::new(400, "malformed", "If-Match must be the aggregate's version in quotes, such as \"3\""))
+    let version =
+        value.to_str().ok().and_then(|v| v.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+    version.map(Some).ok_or_else(|| {
+        Problem::new(
+            400,
+            "malformed",
+            "If-Match must be the aggregate's version in quotes, such as \"3\"",
+        )
+    })
 }
 
-async fn admit(state: &State, actor: &Actor, business: BusinessId, body: &mut web::Payload) -> Result<Admitted, Problem> {
+async fn admit(
+    state: &State,
+    actor: &Actor,
+    business: BusinessId,
+    body: &mut web::Payload,
+) -> Result<Admitted, Problem> {
     let admitted = let_in(state.app.desk.rates().admit(actor, business)).await;
     if admitted.is_err() {
         body::drain(body).await;
@@ -54,8 +94,14 @@ async fn admit(state: &State, actor: &Actor, business: BusinessId, body: &mut we
     admitted
 }
 
-pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Path<String>, mut body: web::Payload) -> Result<HttpResponse, Problem> {
-    // Who has no key learns nothing, not even whether a slug exists; who has no role there the same.
+pub(super) async fn business(
+    request: HttpRequest,
+    state: Shared,
+    path: web::Path<String>,
+    mut body: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    // Who has no key learns nothing, not even whether a slug exists; who has no role there the
+    // same.
     principal(&request, &state).await?;
     let hidden = || Problem::from(commands::CommandError::NotFound(INSTALLATION));
     let found = state.app.business(&path).await.map_err(|e| Problem::unavailable(&e))?;
@@ -70,21 +116,42 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
     submit(&request, &state, business, actor, admitted, &body).await
 }
 
-pub(super) async fn installation(request: HttpRequest, state: Shared, mut body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn installation(
+    request: HttpRequest,
+    state: Shared,
+    mut body: web::Payload,
+) -> Result<HttpResponse, Problem> {
     let actor = actor(&request, &state, INSTALLATION).await?;
     let admitted = admit(&state, &actor, INSTALLATION, &mut body).await?;
     let body = state.bodies.read(actor.principal, &request, body, BODY_BYTES_MAX).await?;
     submit(&request, &state, INSTALLATION, actor, admitted, &body).await
 }
 
-async fn submit(request: &HttpRequest, state: &State, business: BusinessId, actor: Actor, admitted: Admitted, body: &[u8]) -> Result<HttpResponse, Problem> {
-    let key = request.headers().get("Idempotency-Key").and_then(|k| k.to_str().ok()).map(str::to_owned);
+async fn submit(
+    request: &HttpRequest,
+    state: &State,
+    business: BusinessId,
+    actor: Actor,
+    admitted: Admitted,
+    body: &[u8],
+) -> Result<HttpResponse, Problem> {
+    let key =
+        request.headers().get("Idempotency-Key").and_then(|k| k.to_str().ok()).map(str::to_owned);
     let key = key.ok_or_else(|| {
-        Problem::new(428, "idempotency_key_required", "send an Idempotency-Key of your own with every command; the same key gets the same receipt")
+        Problem::new(
+            428,
+            "idempotency_key_required",
+            "send an Idempotency-Key of your own with \
+            every command; the same key gets the same receipt",
+        )
     })?;
     fail::fail_point!("door");
     let if_match = if_match(request)?;
-    let body = Body::parse(body).map_err(|e| Problem::new(400, "malformed", &format!("no command: {e}")))?;
-    let receipt = state.app.submit_admitted(admitted, body.into_submission(business, actor, key, if_match)).await?;
+    let body = Body::parse(body)
+        .map_err(|e| Problem::new(400, "malformed", &format!("no command: {e}")))?;
+    let receipt = state
+        .app
+        .submit_admitted(admitted, body.into_submission(business, actor, key, if_match))
+        .await?;
     Ok(HttpResponse::Ok().json(receipt))
 }

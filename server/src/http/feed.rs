@@ -38,11 +38,20 @@ pub(super) struct Ask {
 }
 
 /// Of one business.
-pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Path<BusinessId>, ask: web::Query<Ask>) -> Result<HttpResponse, Problem> {
+pub(super) async fn business(
+    request: HttpRequest,
+    state: Shared,
+    path: web::Path<BusinessId>,
+    ask: web::Query<Ask>,
+) -> Result<HttpResponse, Problem> {
     let (caller, key) = (principal(&request, &state).await?, key(&request));
     let business = path.into_inner();
     if !may_see(&state.app, caller, business).await? {
-        return Err(Problem::new(404, "not_found", "there is no business of that id whose stream you could follow"));
+        return Err(Problem::new(
+            404,
+            "not_found",
+            "there is no business of that id whose stream you could follow",
+        ));
     }
     let after = place(&request, &ask).await?;
     let after = match after {
@@ -50,32 +59,63 @@ pub(super) async fn business(request: HttpRequest, state: Shared, path: web::Pat
         Place::InBusiness(b, seq) if b == business => seq,
         Place::InBusiness(..) => return Err(bad_place("that place is of another business")),
     };
-    respond(&request, &state, &ask, Feed { app: Arc::clone(&state.app), caller, key, business: Some(business), after })
+    respond(
+        &request,
+        &state,
+        &ask,
+        Feed { app: Arc::clone(&state.app), caller, key, business: Some(business), after },
+    )
 }
 
 /// Of every business that the caller may see.
-pub(super) async fn all(request: HttpRequest, state: Shared, ask: web::Query<Ask>) -> Result<HttpResponse, Problem> {
+pub(super) async fn all(
+    request: HttpRequest,
+    state: Shared,
+    ask: web::Query<Ask>,
+) -> Result<HttpResponse, Problem> {
     let (caller, key) = (principal(&request, &state).await?, key(&request));
     // Who sees no business whole learns not even which positions there are.
     if !state.app.viewer(caller).await.map_err(|e| Problem::unavailable(&e))?.reads_any() {
-        return Err(Problem::new(403, "forbidden", "there is no business whose stream you could follow; agents follow their work over GraphQL"));
+        return Err(Problem::new(
+            403,
+            "forbidden",
+            "there is no business whose stream you could follow; agents follow their work over \
+             GraphQL",
+        ));
     }
     let after = match place(&request, &ask).await? {
-        Place::Number(position) if state.app.log.is_place(position).await.map_err(|e| Problem::unavailable(&e))? => position,
+        Place::Number(position)
+            if state.app.log.is_place(position).await.map_err(|e| Problem::unavailable(&e))? =>
+        {
+            position
+        }
         Place::Number(position) => {
             return Err(bad_place(&format!(
-                "no event of this log has the position {position}; if the log was moved since, go on business by business: `after=<business id>:<seq>`"
+                "no event of this log has the position {position}; if the log was moved since, go \
+                 on business by business: `after=<business id>:<seq>`"
             )));
         }
         Place::InBusiness(_, 0) => 0,
         Place::InBusiness(business, seq) => {
-            let found = state.app.log.read_business(business, seq - 1, 1).await.map_err(|e| Problem::unavailable(&e))?;
+            let found = state
+                .app
+                .log
+                .read_business(business, seq - 1, 1)
+                .await
+                .map_err(|e| Problem::unavailable(&e))?;
             let found = found.first().filter(|_| seq > 0).map(|r| r.position);
             let visible = may_see(&state.app, caller, business).await?;
-            found.filter(|_| visible).ok_or_else(|| bad_place("there is no such event that you could see"))?
+            found
+                .filter(|_| visible)
+                .ok_or_else(|| bad_place("there is no such event that you could see"))?
         }
     };
-    respond(&request, &state, &ask, Feed { app: Arc::clone(&state.app), caller, key, business: None, after })
+    respond(
+        &request,
+        &state,
+        &ask,
+        Feed { app: Arc::clone(&state.app), caller, key, business: None, after },
+    )
 }
 
 /// The key that a request was let in with.
@@ -89,17 +129,34 @@ enum Place {
 }
 
 fn bad_place(why: &str) -> Problem {
-    Problem::new(400, "bad_place", &format!("{why}; give `after` the id of the last event you have, or leave it out to begin at the beginning"))
+    Problem::new(
+        400,
+        "bad_place",
+        &format!(
+            "{why}; give `after` the id of the last event you have, or leave it out to begin at \
+             the beginning"
+        ),
+    )
 }
 
 /// Where to begin: a reader that comes back says so itself.
 async fn place(request: &HttpRequest, ask: &Ask) -> Result<Place, Problem> {
-    let again = request.headers().get("Last-Event-ID").map(|v| v.to_str().map(str::to_owned).unwrap_or_default()).filter(|v| !v.is_empty());
+    let again = request
+        .headers()
+        .get("Last-Event-ID")
+        .map(|v| v.to_str().map(str::to_owned).unwrap_or_default())
+        .filter(|v| !v.is_empty());
     let Some(text) = again.or_else(|| ask.after.clone()) else { return Ok(Place::Number(0)) };
-    let malformed = || bad_place(&format!("`{}` is no place", text.chars().take(60).collect::<String>()));
+    let malformed =
+        || bad_place(&format!("`{}` is no place", text.chars().take(60).collect::<String>()));
     match text.split_once(':') {
-        Some((business, seq)) => Ok(Place::InBusiness(business.parse().map_err(|_| malformed())?, seq.parse().map_err(|_| malformed())?)),
-        None => Ok(Place::Number(text.parse().ok().filter(|n| i64::try_from(*n).is_ok()).ok_or_else(malformed)?)),
+        Some((business, seq)) => Ok(Place::InBusiness(
+            business.parse().map_err(|_| malformed())?,
+            seq.parse().map_err(|_| malformed())?,
+        )),
+        None => Ok(Place::Number(
+            text.parse().ok().filter(|n| i64::try_from(*n).is_ok()).ok_or_else(malformed)?,
+        )),
     }
 }
 
@@ -107,11 +164,29 @@ async fn may_see(app: &App, caller: PrincipalId, business: BusinessId) -> Result
     Ok(app.viewer(caller).await.map_err(|e| Problem::unavailable(&e))?.reads_all(business))
 }
 
-fn respond(request: &HttpRequest, state: &State, ask: &Ask, feed: Feed) -> Result<HttpResponse, Problem> {
-    let accepts = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+fn respond(
+    request: &HttpRequest,
+    state: &State,
+    ask: &Ask,
+    feed: Feed,
+) -> Result<HttpResponse, Problem> {
+    let accepts =
+        request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let events = accepts.contains("text/event-stream");
-    let full = |_| Problem::new(503, "too_many_feeds", "too many feeds are open at this server; come back in a moment, or follow another");
-    let too_many = || Problem::new(429, "too_many_feeds", &format!("{FEEDS_PER_PRINCIPAL_MAX} feeds of this principal are open; close one"));
+    let full = |_| {
+        Problem::new(
+            503,
+            "too_many_feeds",
+            "too many feeds are open at this server; come back in a moment, or follow another",
+        )
+    };
+    let too_many = || {
+        Problem::new(
+            429,
+            "too_many_feeds",
+            &format!("{FEEDS_PER_PRINCIPAL_MAX} feeds of this principal are open; close one"),
+        )
+    };
     let own = state.feeds.take(feed.caller).ok_or_else(too_many)?;
     let place = Arc::clone(&feed.app.feeds).try_acquire_owned().map_err(full)?;
     let (chunks, body) = mpsc::channel(CHUNKS_MAX);
@@ -134,12 +209,18 @@ fn respond(request: &HttpRequest, state: &State, ask: &Ask, feed: Feed) -> Resul
             match body.recv().await {
                 Some(chunk) => Some((Ok(chunk), Some(body))),
                 // Who is cut off must be able to tell it from an end.
-                None if !whole.load(Ordering::Relaxed) => Some((Err(actix_web::error::ErrorServiceUnavailable("the feed was cut off")), None)),
+                None if !whole.load(Ordering::Relaxed) => Some((
+                    Err(actix_web::error::ErrorServiceUnavailable("the feed was cut off")),
+                    None,
+                )),
                 None => None,
             }
         }
     });
-    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, kind)).insert_header((header::CACHE_CONTROL, "no-store")).streaming(body))
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, kind))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .streaming(body))
 }
 
 /// A reader's place.
@@ -168,7 +249,8 @@ impl Feed {
             let ready = match self.next(events).await {
                 Ok(Some(ready)) if !ready.is_empty() => ready,
                 Ok(None) if !follow => return true,
-                // Nothing yet, or nothing of it for this reader; a sign of life is due all the same.
+                // Nothing yet, or nothing of it for this reader; a sign of life is due all the
+                // same.
                 Ok(_) if tokio::time::Instant::now() >= silent_until => {
                     vec![web::Bytes::from_static(if events { b": still here\n\n" } else { b"\n" })]
                 }
@@ -194,7 +276,8 @@ impl Feed {
                     Ok(Err(_)) => return false,
                     Err(_) => {
                         self.app.feeds_dropped.fetch_add(1, Ordering::Relaxed);
-                        tracing::info!(feed.after = self.after, principal.id = %self.caller, "a feed's reader was too slow and is dropped");
+                        tracing::info!(feed.after = self.after,
+                            principal.id = %self.caller, "a feed's reader was too slow and is dropped");
                         return false;
                     }
                 }
@@ -204,7 +287,8 @@ impl Feed {
 
     /// What comes next; `None` when nothing does yet, empty when nothing of it is for this reader.
     async fn next(&mut self, events: bool) -> Result<Option<Vec<web::Bytes>>, String> {
-        let known = self.app.desk.directory().principal_of(&self.key).await.map_err(|e| e.to_string())?;
+        let known =
+            self.app.desk.directory().principal_of(&self.key).await.map_err(|e| e.to_string())?;
         if known != Some(self.caller) {
             return Err("the reader's key was revoked".to_owned());
         }
@@ -236,11 +320,21 @@ impl Feed {
         Ok(Some(ready))
     }
 
-    fn write(&self, text: &mut String, recorded: &Recorded, event: &serde_json::Value, events: bool) {
+    fn write(
+        &self,
+        text: &mut String,
+        recorded: &Recorded,
+        event: &serde_json::Value,
+        events: bool,
+    ) {
         use std::fmt::Write as _;
         let place = if self.business.is_some() { recorded.seq } else { recorded.position };
         let _ = if events {
-            write!(text, "id: {place}\nevent: {}\ndata: {event}\n\n", event.get("type").and_then(serde_json::Value::as_str).unwrap_or_default())
+            write!(
+                text,
+                "id: {place}\nevent: {}\ndata: {event}\n\n",
+                event.get("type").and_then(serde_json::Value::as_str).unwrap_or_default()
+            )
         } else {
             writeln!(text, "{event}")
         };

@@ -1,7 +1,8 @@
-//! The head of every WebSocket frame is looked at as it comes (RFC 6455, section 5.2): a frame that announces
-//! more than a message may have ends the connection before its bytes are kept.
+//! The head of every WebSocket frame is looked at as it comes (RFC 6455, section 5.2): a frame that
+//! announces more than a message may have ends the connection before its bytes are kept.
 //!
-//! actix-http checks a frame's length once the whole frame is there, and a frame may announce 2^63 bytes.
+//! actix-http checks a frame's length once the whole frame is there, and a frame may announce 2^63
+//! bytes.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -118,7 +119,9 @@ impl Stream for Guarded {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         match Pin::new(&mut this.payload).poll_next(cx) {
-            Poll::Ready(Some(Ok(bytes))) if !this.frames.admit(&bytes, this.limit.max.load(Ordering::Relaxed)) => {
+            Poll::Ready(Some(Ok(bytes)))
+                if !this.frames.admit(&bytes, this.limit.max.load(Ordering::Relaxed)) =>
+            {
                 this.limit.passed.store(true, Ordering::Relaxed);
                 Poll::Ready(Some(Err(PayloadError::Overflow)))
             }
@@ -157,22 +160,43 @@ mod tests {
     fn a_message_may_have_just_so_many_bytes_however_its_bytes_arrive() {
         for at_once in [1, 3, 7, 4_096, 1 << 20] {
             for length in [0, 125, 126, 4_096] {
-                let (mut frames, bytes) = (Frames::default(), [frame(0x81, length), frame(0x81, length)].concat());
-                assert!(bytes.chunks(at_once).all(|c| frames.admit(c, 4_096)), "{length} by {at_once}");
+                let (mut frames, bytes) =
+                    (Frames::default(), [frame(0x81, length), frame(0x81, length)].concat());
+                assert!(
+                    bytes.chunks(at_once).all(|c| frames.admit(c, 4_096)),
+                    "{length} by {at_once}"
+                );
             }
             let mut frames = Frames::default();
-            assert!(!head(0x81, 4_097).chunks(at_once).all(|c| frames.admit(c, 4_096)), "by {at_once}");
+            assert!(
+                !head(0x81, 4_097).chunks(at_once).all(|c| frames.admit(c, 4_096)),
+                "by {at_once}"
+            );
         }
-        assert!(!Frames::default().admit(&head(0x81, 1 << 40), 1 << 20), "2^40 bytes are refused by the head alone");
+        assert!(
+            !Frames::default().admit(&head(0x81, 1 << 40), 1 << 20),
+            "2^40 bytes are refused by the head alone"
+        );
     }
 
     #[test]
     fn the_frames_of_one_message_are_added_up_and_control_frames_between_them_are_not() {
         let mut frames = Frames::default();
-        let parts = [frame(0x01, 2_000), frame(0x89, 125), frame(0x00, 2_000), frame(0x80, 96), frame(0x81, 4_096)];
+        let parts = [
+            frame(0x01, 2_000),
+            frame(0x89, 125),
+            frame(0x00, 2_000),
+            frame(0x80, 96),
+            frame(0x81, 4_096),
+        ];
         assert!(parts.iter().all(|part| frames.admit(part, 4_096)));
         let mut frames = Frames::default();
-        assert!(frames.admit(&frame(0x01, 2_000), 4_096) && !frames.admit(&frame(0x80, 2_097), 4_096));
-        assert!(!Frames::default().admit(&head(0x89, 126), 4_096), "a control frame has at most 125 bytes");
+        assert!(
+            frames.admit(&frame(0x01, 2_000), 4_096) && !frames.admit(&frame(0x80, 2_097), 4_096)
+        );
+        assert!(
+            !Frames::default().admit(&head(0x89, 126), 4_096),
+            "a control frame has at most 125 bytes"
+        );
     }
 }

@@ -42,9 +42,12 @@ impl Params {
     fn into_request(self) -> Request {
         let mut request = Request::new(self.query.unwrap_or_default());
         request.operation_name = self.operation_name;
-        request.variables = Variables::from_json(serde_json::Value::Object(self.variables.unwrap_or_default()));
+        request.variables =
+            Variables::from_json(serde_json::Value::Object(self.variables.unwrap_or_default()));
         let extensions = self.extensions.unwrap_or_default().into_iter();
-        request.extensions.0 = extensions.filter_map(|(name, value)| Some((name, Value::from_json(value).ok()?))).collect();
+        request.extensions.0 = extensions
+            .filter_map(|(name, value)| Some((name, Value::from_json(value).ok()?)))
+            .collect();
         request
     }
 }
@@ -73,23 +76,34 @@ impl Media {
             Self::Json => "application/json; charset=utf-8",
             Self::ResponseJson => "application/graphql-response+json; charset=utf-8",
         };
-        HttpResponse::build(status).insert_header((header::CONTENT_TYPE, content_type)).body(serde_json::to_vec(body).unwrap_or_default())
+        HttpResponse::build(status)
+            .insert_header((header::CONTENT_TYPE, content_type))
+            .body(serde_json::to_vec(body).unwrap_or_default())
     }
 
     fn refuse(self, status: StatusCode, code: &str, message: &str, hint: &str) -> HttpResponse {
-        self.respond(status, &json!({"errors": [{"message": message, "extensions": {"code": code, "hint": hint}}]}))
+        self.respond(
+            status,
+            &json!({"errors": [{"message": message, "extensions": {"code": code, "hint": hint}}]}),
+        )
     }
 
     fn answer(self, response: &Response) -> HttpResponse {
         let never_ran = never_ran(response);
-        let status = if never_ran && self == Self::ResponseJson { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+        let status = if never_ran && self == Self::ResponseJson {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::OK
+        };
         self.respond(status, &Body(response))
     }
 }
 
 /// Errors about no field, and no data: the request was refused before it ran.
 fn never_ran(response: &Response) -> bool {
-    response.data == Value::Null && !response.errors.is_empty() && response.errors.iter().all(|e| e.path.is_empty())
+    response.data == Value::Null
+        && !response.errors.is_empty()
+        && response.errors.iter().all(|e| e.path.is_empty())
 }
 
 /// A response as it is sent: without `data` when it never ran.
@@ -98,26 +112,58 @@ struct Body<R>(R);
 impl<R: std::borrow::Borrow<Response>> Serialize for Body<R> {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let response = self.0.borrow();
-        if never_ran(response) { json!({"errors": response.errors}).serialize(s) } else { response.serialize(s) }
+        if never_ran(response) {
+            json!({"errors": response.errors}).serialize(s)
+        } else {
+            response.serialize(s)
+        }
     }
 }
 
 /// GET and POST of `/graphql`.
-pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn graphql(
+    request: HttpRequest,
+    state: Shared,
+    body: web::Payload,
+) -> Result<HttpResponse, Problem> {
     let viewer = reader(&request, &state).await?;
-    let ask = |queries| let_in(state.app.desk.rates().admit_queries(viewer.principal, viewer.known.rate_profile(), queries));
+    let ask = |queries| {
+        let_in(state.app.desk.rates().admit_queries(
+            viewer.principal,
+            viewer.known.rate_profile(),
+            queries,
+        ))
+    };
     ask(1).await?;
     let Some(media) = Media::of(&request) else {
         let hint = "accept application/graphql-response+json or application/json";
-        return Ok(Media::Json.refuse(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", "there is no answer of a type that you accept", hint));
+        return Ok(Media::Json.refuse(
+            StatusCode::NOT_ACCEPTABLE,
+            "NOT_ACCEPTABLE",
+            "there is no answer of a type that you accept",
+            hint,
+        ));
     };
-    let malformed =
-        |message: String| media.refuse(StatusCode::BAD_REQUEST, "BAD_REQUEST", &message, "send {\"query\": \"{ businesses { slug } }\"} as application/json");
-    let run = |params: Params| state.questions.ask(&state.app.api, viewer.clone(), params.into_request());
-    let too_slow = |TooSlow| Problem::new(503, "too_slow", "the query took too long; ask for less at once");
+    let malformed = |message: String| {
+        media.refuse(
+            StatusCode::BAD_REQUEST,
+            "BAD_REQUEST",
+            &message,
+            "send {\"query\": \"{ businesses { slug } }\"} as application/json",
+        )
+    };
+    let run =
+        |params: Params| state.questions.ask(&state.app.api, viewer.clone(), params.into_request());
+    let too_slow =
+        |TooSlow| Problem::new(503, "too_slow", "the query took too long; ask for less at once");
     if request.method() == Method::GET {
         return match from_address(request.query_string()) {
-            Ok(params) if is_mutation(&params) => Ok(media.refuse(StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST", "GET only asks", "use POST")),
+            Ok(params) if is_mutation(&params) => Ok(media.refuse(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "BAD_REQUEST",
+                "GET only asks",
+                "use POST",
+            )),
             Ok(params) => Ok(media.answer(&run(params).await.map_err(too_slow)?)),
             Err(message) => Ok(malformed(message)),
         };
@@ -138,7 +184,10 @@ pub(super) async fn graphql(request: HttpRequest, state: Shared, body: web::Payl
             Err(e) => Ok(malformed(format!("no list of GraphQL requests: {e}"))),
         };
     }
-    match serde_json::from_slice(&body).map_err(|e| format!("no GraphQL request: {e}")).and_then(asks) {
+    match serde_json::from_slice(&body)
+        .map_err(|e| format!("no GraphQL request: {e}"))
+        .and_then(asks)
+    {
         Ok(params) => Ok(media.answer(&run(params).await.map_err(too_slow)?)),
         Err(message) => Ok(malformed(message)),
     }
@@ -151,7 +200,10 @@ async fn batched<F: Future<Output = Result<Response, TooSlow>>>(
     malformed: impl Fn(String) -> HttpResponse,
 ) -> Result<HttpResponse, TooSlow> {
     if batch.is_empty() || batch.len() > GRAPHQL_BATCH_MAX {
-        return Ok(malformed(format!("{} queries in one request; 1 to {GRAPHQL_BATCH_MAX} are allowed", batch.len())));
+        return Ok(malformed(format!(
+            "{} queries in one request; 1 to {GRAPHQL_BATCH_MAX} are allowed",
+            batch.len()
+        )));
     }
     let parsed: Result<Vec<Params>, String> = batch.into_iter().map(asks).collect();
     let mut answers = Vec::new();
@@ -167,30 +219,57 @@ async fn batched<F: Future<Output = Result<Response, TooSlow>>>(
 }
 
 fn unsupported(request: &HttpRequest, media: Media) -> Option<HttpResponse> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let content_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
     let mut parts = content_type.split(';').map(str::trim);
     let json = parts.next().is_some_and(|t| t.eq_ignore_ascii_case("application/json"));
-    let utf8 = parts.all(|p| !p.to_lowercase().starts_with("charset=") || p.to_lowercase().trim_start_matches("charset=").trim_matches('"') == "utf-8");
-    let refuse =
-        || media.refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "the body must be JSON in UTF-8", "send Content-Type: application/json");
+    let utf8 = parts.all(|p| {
+        !p.to_lowercase().starts_with("charset=")
+            || p.to_lowercase().trim_start_matches("charset=").trim_matches('"') == "utf-8"
+    });
+    let refuse = || {
+        media.refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "the body must be JSON in UTF-8",
+            "send Content-Type: application/json",
+        )
+    };
     (!json || !utf8).then(refuse)
 }
 
 fn from_address(query: &str) -> Result<Params, String> {
-    let web::Query(AddressParams { query, operation_name, variables, extensions }) = web::Query::from_query(query).map_err(|e| e.to_string())?;
-    let map = |name: &str, text: Option<String>| -> Result<Option<Map<String, serde_json::Value>>, String> {
+    let web::Query(AddressParams { query, operation_name, variables, extensions }) =
+        web::Query::from_query(query).map_err(|e| e.to_string())?;
+    let map = |name: &str,
+               text: Option<String>|
+     -> Result<Option<Map<String, serde_json::Value>>, String> {
         text.filter(|t| !t.is_empty())
-            .map(|t| serde_json::from_str(&t).map_err(|e| format!("`{name}` is no JSON object: {e}")))
+            .map(|t| {
+                serde_json::from_str(&t).map_err(|e| format!("`{name}` is no JSON object: {e}"))
+            })
             .transpose()
             .map(Option::flatten)
     };
-    asks(Params { query, operation_name, variables: map("variables", variables)?, extensions: map("extensions", extensions)? })
+    asks(Params {
+        query,
+        operation_name,
+        variables: map("variables", variables)?,
+        extensions: map("extensions", extensions)?,
+    })
 }
 
 /// Something must be asked: a query, or the hash of one.
 fn asks(params: Params) -> Result<Params, String> {
     let persisted = params.extensions.as_ref().is_some_and(|e| e.contains_key("persistedQuery"));
-    if persisted || params.query.as_ref().is_some_and(|q| !q.trim().is_empty()) { Ok(params) } else { Err("`query` is missing".to_owned()) }
+    if persisted || params.query.as_ref().is_some_and(|q| !q.trim().is_empty()) {
+        Ok(params)
+    } else {
+        Err("`query` is missing".to_owned())
+    }
 }
 
 fn is_mutation(params: &Params) -> bool {

@@ -1,12 +1,13 @@
-//! Which names this server answers to. A page of a stranger can point a name of its own at this machine (DNS
-//! rebinding); its browser then sends that name.
+//! Which names this server answers to. A page of a stranger can point a name of its own at this
+//! machine (DNS rebinding); its browser then sends that name.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderName, ORIGIN};
 
 use super::peers::forwarded_host;
 
-/// The names besides `localhost`, as the setting `hosts` has them. An address is none: it can't be rebound.
+/// The names besides `localhost`, as the setting `hosts` has them. An address is none: it can't be
+/// rebound.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hosts(Vec<String>);
 
@@ -40,7 +41,10 @@ impl Hosts {
     /// Whether the request asks for a name of ours, or for an address.
     pub(crate) fn takes(&self, request: &HttpRequest) -> bool {
         // Who forwards for others says what they asked for.
-        let Some(host) = forwarded_host(request).or_else(|| text(request, HOST)).map(without_port) else { return true };
+        let Some(host) = forwarded_host(request).or_else(|| text(request, HOST)).map(without_port)
+        else {
+            return true;
+        };
         address(host).is_some() || self.knows(host)
     }
 
@@ -49,6 +53,8 @@ impl Hosts {
         let Some(origin) = text(request, ORIGIN) else { return true };
         let Some((_, authority)) = origin.split_once("://") else { return false };
         let host = without_port(authority);
-        forwarded_host(request).or_else(|| text(request, HOST)) == Some(authority) || address(host).is_some_and(|a| a.is_loopback()) || self.knows(host)
+        forwarded_host(request).or_else(|| text(request, HOST)) == Some(authority)
+            || address(host).is_some_and(|a| a.is_loopback())
+            || self.knows(host)
     }
 }

@@ -39,27 +39,68 @@ impl Metrics {
     pub(crate) fn text(&self, log_position: u64, lag: u64, views: &Views) -> String {
         let mut out = String::new();
         let (views_position, checked) = (views.position(), views.checked());
-        let _ = writeln!(out, "# TYPE minutebook_log_position counter\nminutebook_log_position {log_position}");
-        let _ = writeln!(out, "# TYPE minutebook_views_position counter\nminutebook_views_position {views_position}");
+        let _ = writeln!(
+            out,
+            "# TYPE minutebook_log_position counter\nminutebook_log_position {log_position}"
+        );
+        let _ = writeln!(
+            out,
+            "# TYPE minutebook_views_position counter\nminutebook_views_position {views_position}"
+        );
         let _ = writeln!(out, "# TYPE minutebook_views_lag gauge\nminutebook_views_lag {lag}");
-        let _ = writeln!(out, "# TYPE minutebook_views_reads_total counter\nminutebook_views_reads_total {}", views.reads());
+        let _ = writeln!(
+            out,
+            "# TYPE minutebook_views_reads_total counter\nminutebook_views_reads_total {}",
+            views.reads()
+        );
         let verified = checked.verified.unwrap_or(0);
         let differing = checked.last.map_or(0, |l| l.differed.len());
-        let _ = writeln!(out, "# HELP minutebook_views_verified_position Up to here the views are known to be what the log gives.");
-        let _ = writeln!(out, "# TYPE minutebook_views_verified_position gauge\nminutebook_views_verified_position {verified}");
-        let _ = writeln!(out, "# HELP minutebook_views_differing Projections that differed when the views were last compared.");
-        let _ = writeln!(out, "# TYPE minutebook_views_differing gauge\nminutebook_views_differing {differing}");
-        let _ = writeln!(out, "# TYPE minutebook_http_requests_total counter\n# TYPE minutebook_http_seconds histogram");
+        let _ = writeln!(
+            out,
+            "# HELP minutebook_views_verified_position Up to here the views are known to be what \
+             the log gives."
+        );
+        let _ = writeln!(
+            out,
+            "# TYPE minutebook_views_verified_position gauge\nminutebook_views_verified_position \
+             {verified}"
+        );
+        let _ = writeln!(
+            out,
+            "# HELP minutebook_views_differing Projections that differed when the views were last \
+             compared."
+        );
+        let _ = writeln!(
+            out,
+            "# TYPE minutebook_views_differing gauge\nminutebook_views_differing {differing}"
+        );
+        let _ = writeln!(
+            out,
+            "# TYPE minutebook_http_requests_total counter\n# TYPE minutebook_http_seconds \
+             histogram"
+        );
         for (name, route) in self.routes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             for (status, count) in &route.by_status {
-                let _ = writeln!(out, "minutebook_http_requests_total{{route=\"{name}\",status=\"{status}\"}} {count}");
+                let _ = writeln!(
+                    out,
+                    "minutebook_http_requests_total{{route=\"{name}\",status=\"{status}\"}} {count}"
+                );
             }
             for (bucket, bound) in route.buckets.iter().zip(BUCKETS) {
-                let _ = writeln!(out, "minutebook_http_seconds_bucket{{route=\"{name}\",le=\"{bound}\"}} {bucket}");
+                let _ = writeln!(
+                    out,
+                    "minutebook_http_seconds_bucket{{route=\"{name}\",le=\"{bound}\"}} {bucket}"
+                );
             }
-            let _ = writeln!(out, "minutebook_http_seconds_bucket{{route=\"{name}\",le=\"+Inf\"}} {}", route.count);
-            let _ = writeln!(out, "minutebook_http_seconds_sum{{route=\"{name}\"}} {}", route.seconds);
-            let _ = writeln!(out, "minutebook_http_seconds_count{{route=\"{name}\"}} {}", route.count);
+            let _ = writeln!(
+                out,
+                "minutebook_http_seconds_bucket{{route=\"{name}\",le=\"+Inf\"}} {}",
+                route.count
+            );
+            let _ =
+                writeln!(out, "minutebook_http_seconds_sum{{route=\"{name}\"}} {}", route.seconds);
+            let _ =
+                writeln!(out, "minutebook_http_seconds_count{{route=\"{name}\"}} {}", route.count);
         }
         out
     }

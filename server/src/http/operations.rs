@@ -22,31 +22,58 @@ pub(super) fn only_operators() -> Problem {
 }
 
 fn room_to_verify(state: &State) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
-    let full = |_| Problem::new(503, "busy", &format!("{PROOFS_MAX} streams are being verified or proved at once already; try again in a moment"));
+    let full = |_| {
+        Problem::new(
+            503,
+            "busy",
+            &format!(
+                "{PROOFS_MAX} streams are being verified or proved at once already; try again in a \
+                 moment"
+            ),
+        )
+    };
     state.app.proofs.try_acquire().map_err(full)
 }
 
 pub(super) async fn verify(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
     operator(&request, &state).await?;
     let _permit = room_to_verify(&state)?;
-    let report = crate::verify::verify_open(&state.app.log).await.map_err(|e| Problem::unavailable(&e))?;
+    let report =
+        crate::verify::verify_open(&state.app.log).await.map_err(|e| Problem::unavailable(&e))?;
     Ok(HttpResponse::Ok().json(report))
 }
 
 /// One business's stream, for those who answer for it and those who audit it.
-pub(super) async fn verify_business(request: HttpRequest, state: Shared, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub(super) async fn verify_business(
+    request: HttpRequest,
+    state: Shared,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
     let caller = principal(&request, &state).await?;
-    let hidden = || Problem::new(404, "not_found", "there is no business of that name that you could see");
-    let business = state.app.business(&path).await.map_err(|e| Problem::unavailable(&e))?.ok_or_else(hidden)?;
+    let hidden =
+        || Problem::new(404, "not_found", "there is no business of that name that you could see");
+    let business = state
+        .app
+        .business(&path)
+        .await
+        .map_err(|e| Problem::unavailable(&e))?
+        .ok_or_else(hidden)?;
     let viewer = state.app.viewer(caller).await.map_err(|e| Problem::unavailable(&e))?;
     if !viewer.may_see(business) {
         return Err(hidden());
     }
     if !viewer.reads_attempts(business) {
-        return Err(Problem::new(403, "forbidden", "only owners, auditors and operators may verify a business; ask the owner for the role auditor"));
+        return Err(Problem::new(
+            403,
+            "forbidden",
+            "only owners, auditors and operators may verify a business; ask the owner for the role \
+             auditor",
+        ));
     }
     let _permit = room_to_verify(&state)?;
-    let report = crate::verify::verify_business(&state.app.log, business).await.map_err(|e| Problem::unavailable(&e))?;
+    let report = crate::verify::verify_business(&state.app.log, business)
+        .await
+        .map_err(|e| Problem::unavailable(&e))?;
     Ok(HttpResponse::Ok().json(report))
 }
 
@@ -56,10 +83,15 @@ pub(super) struct Rebuild {
     name: Option<String>,
 }
 
-pub(super) async fn rebuild(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn rebuild(
+    request: HttpRequest,
+    state: Shared,
+    body: web::Payload,
+) -> Result<HttpResponse, Problem> {
     let operator = operator(&request, &state).await?;
     let body = state.bodies.read(operator, &request, body, SMALL_BODY_BYTES_MAX).await?;
-    let Rebuild { name } = serde_json::from_slice(&body).map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
+    let Rebuild { name } = serde_json::from_slice(&body)
+        .map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
     state.app.views.rebuild(name).await.map_err(|e| of_views(&e))?;
     Ok(HttpResponse::Accepted().json(json!({"begun": "rebuild"})))
 }
@@ -79,8 +111,13 @@ pub(super) async fn audit(request: HttpRequest, state: Shared) -> Result<HttpRes
 fn of_views(e: &ViewsError) -> Problem {
     match e {
         ViewsError::Unknown(_) => Problem::new(404, "not_found", &e.to_string()),
-        ViewsError::Busy(_) | ViewsError::NoRollback(_) => Problem::new(409, "conflict", &e.to_string()),
-        ViewsError::Storage(_) | ViewsError::Source(_) | ViewsError::Behind { .. } | ViewsError::Stopped => Problem::unavailable(e),
+        ViewsError::Busy(_) | ViewsError::NoRollback(_) => {
+            Problem::new(409, "conflict", &e.to_string())
+        }
+        ViewsError::Storage(_)
+        | ViewsError::Source(_)
+        | ViewsError::Behind { .. }
+        | ViewsError::Stopped => Problem::unavailable(e),
     }
 }
 
@@ -91,13 +128,23 @@ pub(super) async fn retry(request: HttpRequest, state: Shared) -> Result<HttpRes
 }
 
 /// Forgets a person: the command `privacy.forget_subject`, for whoever knows the address.
-pub(super) async fn forget(request: HttpRequest, state: Shared, path: web::Path<(String, SubjectId)>) -> Result<HttpResponse, Problem> {
+pub(super) async fn forget(
+    request: HttpRequest,
+    state: Shared,
+    path: web::Path<(String, SubjectId)>,
+) -> Result<HttpResponse, Problem> {
     principal(&request, &state).await?;
     let (name, subject) = path.into_inner();
     let hidden = || Problem::from(CommandError::NotFound(domain::ids::INSTALLATION));
-    let business = state.app.business(&name).await.map_err(|e| Problem::unavailable(&e))?.ok_or_else(hidden)?;
+    let business = state
+        .app
+        .business(&name)
+        .await
+        .map_err(|e| Problem::unavailable(&e))?
+        .ok_or_else(hidden)?;
     let actor = actor(&request, &state, business).await?;
-    let key = request.headers().get("Idempotency-Key").and_then(|k| k.to_str().ok()).map(str::to_owned);
+    let key =
+        request.headers().get("Idempotency-Key").and_then(|k| k.to_str().ok()).map(str::to_owned);
     let forgot = state.app.forget_subject(business, actor, subject, key).await.map_err(|e| {
         let unknown = matches!(e, CommandError::Refused(Refusal::NothingToForget { .. }));
         if unknown { Problem::new(404, e.name(), &e.to_string()) } else { e.into() }
@@ -105,15 +152,23 @@ pub(super) async fn forget(request: HttpRequest, state: Shared, path: web::Path<
     Ok(HttpResponse::Ok().json(forgot))
 }
 
-/// The ids of a principal's working keys, oldest first: for operators, and for the principal itself.
-pub(super) async fn keys(request: HttpRequest, state: Shared, path: web::Path<PrincipalId>) -> Result<HttpResponse, Problem> {
+/// The ids of a principal's working keys, oldest first: for operators, and for the principal
+/// itself.
+pub(super) async fn keys(
+    request: HttpRequest,
+    state: Shared,
+    path: web::Path<PrincipalId>,
+) -> Result<HttpResponse, Problem> {
     let (caller, whose) = (principal(&request, &state).await?, path.into_inner());
     if caller != whose {
         operator(&request, &state).await?;
     }
-    let known = state.app.desk.directory().principal(whose).await.map_err(|e| Problem::unavailable(&e))?;
-    let known = known.ok_or_else(|| Problem::new(404, "not_found", "there is no principal of that id"))?;
-    Ok(HttpResponse::Ok().json(json!({"keys": known.keys.iter().map(|(key, _)| *key).collect::<Vec<_>>()})))
+    let known =
+        state.app.desk.directory().principal(whose).await.map_err(|e| Problem::unavailable(&e))?;
+    let known =
+        known.ok_or_else(|| Problem::new(404, "not_found", "there is no principal of that id"))?;
+    Ok(HttpResponse::Ok()
+        .json(json!({"keys": known.keys.iter().map(|(key, _)| *key).collect::<Vec<_>>()})))
 }
 
 fn not_an_importer() -> Problem {
@@ -129,11 +184,20 @@ struct ImportRecord {
     record: String,
 }
 
-pub(super) async fn import(request: HttpRequest, state: Shared, path: web::Path<String>, body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn import(
+    request: HttpRequest,
+    state: Shared,
+    path: web::Path<String>,
+    body: web::Payload,
+) -> Result<HttpResponse, Problem> {
     let caller = principal(&request, &state).await?;
     let Some((_, format)) = Format::ALL.iter().find(|(name, _)| *name == path.as_str()) else {
         let names: Vec<&str> = Format::ALL.iter().map(|(name, _)| *name).collect();
-        return Err(Problem::new(404, "not_found", &format!("there is no import `{path}`; there are {}", names.join(", "))));
+        return Err(Problem::new(
+            404,
+            "not_found",
+            &format!("there is no import `{path}`; there are {}", names.join(", ")),
+        ));
     };
     // Who may import nothing at all sends nothing.
     let viewer = state.app.viewer(caller).await.map_err(|e| Problem::unavailable(&e))?;
@@ -142,19 +206,33 @@ pub(super) async fn import(request: HttpRequest, state: Shared, path: web::Path<
     }
     let _own = state.importers.wait(caller, 1).await;
     let _all = state.imports.acquire().await;
-    let body = state.bodies.read(caller, &request, body, IMPORT_RECORD_BYTES_MAX + BODY_BYTES_MAX).await?;
+    let body =
+        state.bodies.read(caller, &request, body, IMPORT_RECORD_BYTES_MAX + BODY_BYTES_MAX).await?;
     let malformed = |e: &dyn std::fmt::Display| Problem::new(400, "malformed", &e.to_string());
-    let ImportRecord { settings, record } = serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
-    let existing = state.app.desk.directory().slug(&settings.business).await.map_err(|e| Problem::unavailable(&e))?;
+    let ImportRecord { settings, record } =
+        serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
+    let existing = state
+        .app
+        .desk
+        .directory()
+        .slug(&settings.business)
+        .await
+        .map_err(|e| Problem::unavailable(&e))?;
     let actor = actor(&request, &state, existing.unwrap_or(domain::ids::INSTALLATION)).await?;
     let owns = existing.is_some() && actor.roles.contains(&Role::Owner);
     if !actor.operator && !owns {
         return Err(not_an_importer());
     }
     if existing.is_none() {
-        Importer::check(*format, record.as_bytes()).map_err(|e| Problem::new(422, "broken_record", &e))?;
+        Importer::check(*format, record.as_bytes())
+            .map_err(|e| Problem::new(422, "broken_record", &e))?;
     }
-    let importer = Importer::prepare(&state.app, *format, &settings, caller).await.map_err(|e| Problem::new(422, "import_failed", &e.to_string()))?;
-    let counts = importer.record(record.as_bytes()).await.map_err(|e| Problem::new(422, "broken_record", &e))?;
+    let importer = Importer::prepare(&state.app, *format, &settings, caller)
+        .await
+        .map_err(|e| Problem::new(422, "import_failed", &e.to_string()))?;
+    let counts = importer
+        .record(record.as_bytes())
+        .await
+        .map_err(|e| Problem::new(422, "broken_record", &e))?;
     Ok(HttpResponse::Ok().json(counts))
 }

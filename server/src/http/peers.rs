@@ -1,5 +1,5 @@
-//! Who may connect: so many connections from one peer, and in the clear from other machines only those who
-//! forward for others.
+//! Who may connect: so many connections from one peer, and in the clear from other machines only
+//! those who forward for others.
 
 use std::any::Any;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs as _};
@@ -27,9 +27,18 @@ impl Forwarders {
     /// A sentence that names what is neither.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        let net = |part: &str| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).map_err(|_| part.to_owned());
+        let net = |part: &str| {
+            part.parse::<IpNet>()
+                .or_else(|_| part.parse::<IpAddr>().map(IpNet::from))
+                .map_err(|_| part.to_owned())
+        };
         let nets: Result<Vec<_>, _> = parts.map(net).collect();
-        let nets = nets.map_err(|odd| format!("settings: behind_proxy: `{odd}` is no address and no network; use such as 10.0.0.7 or 10.0.0.0/24"))?;
+        let nets = nets.map_err(|odd| {
+            format!(
+                "settings: behind_proxy: `{odd}` is no address and \
+            no network; use such as 10.0.0.7 or 10.0.0.0/24"
+            )
+        })?;
         Ok(Self(nets))
     }
 
@@ -43,7 +52,9 @@ impl Forwarders {
 /// # Errors
 /// A sentence, when it is no address.
 pub fn is_loopback(address: &str) -> Result<bool, String> {
-    let found = address.to_socket_addrs().map_err(|e| format!("settings: `{address}` is no address to listen on: {e}; use such as 127.0.0.1:7117"))?;
+    let found = address.to_socket_addrs().map_err(|e| {
+        format!("settings: `{address}` is no address to listen on: {e}; use such as 127.0.0.1:7117")
+    })?;
     Ok(found.map(|a| a.ip()).all(|ip| ip.is_loopback()))
 }
 
@@ -74,7 +85,12 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) fn new(forwarders: Forwarders, in_the_clear: bool) -> Arc<Self> {
-        Arc::new(Self { slots: Slots::new(CONNECTIONS_PER_PEER_MAX), forwarders, in_the_clear, refused: AtomicU64::new(0) })
+        Arc::new(Self {
+            slots: Slots::new(CONNECTIONS_PER_PEER_MAX),
+            forwarders,
+            in_the_clear,
+            refused: AtomicU64::new(0),
+        })
     }
 
     /// How many connections were cut off.
@@ -85,7 +101,11 @@ impl Peers {
     /// Looks at a new connection; one that may not be is cut off before anything is read from it.
     pub(crate) fn connected(&self, connection: &dyn Any, data: &mut Extensions) {
         let plain = connection.downcast_ref::<TcpStream>();
-        let Some(stream) = plain.or_else(|| connection.downcast_ref::<TlsStream<TcpStream>>().map(|tls| tls.get_ref().0)) else { return };
+        let Some(stream) = plain.or_else(|| {
+            connection.downcast_ref::<TlsStream<TcpStream>>().map(|tls| tls.get_ref().0)
+        }) else {
+            return;
+        };
         if stream.peer_addr().is_ok_and(|address| self.lets_in(address, data)) {
             return;
         }
@@ -122,15 +142,27 @@ mod tests {
     #[test]
     fn one_peer_has_so_many_connections_and_no_more() {
         let peers = Peers::new(Forwarders::parse("10.0.0.7, 10.1.0.0/16").unwrap(), false);
-        let mut open: Vec<_> = (0..CONNECTIONS_PER_PEER_MAX).map(|_| lets_in(&peers, "192.0.2.1:5").unwrap()).collect();
-        assert!(lets_in(&peers, "192.0.2.1:6").is_none() && lets_in(&peers, "[::ffff:192.0.2.1]:6").is_none());
+        let mut open: Vec<_> = (0..CONNECTIONS_PER_PEER_MAX)
+            .map(|_| lets_in(&peers, "192.0.2.1:5").unwrap())
+            .collect();
+        assert!(
+            lets_in(&peers, "192.0.2.1:6").is_none()
+                && lets_in(&peers, "[::ffff:192.0.2.1]:6").is_none()
+        );
         assert!(lets_in(&peers, "192.0.2.2:6").is_some(), "another has its own");
         open.pop();
         assert!(lets_in(&peers, "192.0.2.1:6").is_some());
-        let of_a_network: Vec<_> = (0..CONNECTIONS_PER_PEER_MAX).map(|n| lets_in(&peers, &format!("[2001:db8::{n:x}]:5")).unwrap()).collect();
-        assert!(lets_in(&peers, "[2001:db8::ffff:1]:5").is_none() && lets_in(&peers, "[2001:db9::1]:5").is_some());
+        let of_a_network: Vec<_> = (0..CONNECTIONS_PER_PEER_MAX)
+            .map(|n| lets_in(&peers, &format!("[2001:db8::{n:x}]:5")).unwrap())
+            .collect();
+        assert!(
+            lets_in(&peers, "[2001:db8::ffff:1]:5").is_none()
+                && lets_in(&peers, "[2001:db9::1]:5").is_some()
+        );
         drop(of_a_network);
-        let forwarded: Vec<_> = (0..=CONNECTIONS_PER_PEER_MAX).map(|_| lets_in(&peers, "10.1.2.3:5").unwrap()).collect();
+        let forwarded: Vec<_> = (0..=CONNECTIONS_PER_PEER_MAX)
+            .map(|_| lets_in(&peers, "10.1.2.3:5").unwrap())
+            .collect();
         assert!(forwarded.iter().all(|data| data.contains::<Forwards>()));
     }
 

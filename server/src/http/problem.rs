@@ -68,8 +68,8 @@ impl ResponseError for Problem {
     }
 }
 
-/// Longest that who asks too much waits for being told so: it costs nothing here, and one that goes on at once
-/// asks less often.
+/// Longest that who asks too much waits for being told so: it costs nothing here, and one that goes
+/// on at once asks less often.
 const TOLD_LATE_MS_MAX: u64 = 200;
 
 /// What was let in; the answer to who asks too much comes late.
@@ -91,7 +91,10 @@ impl From<CommandError> for Problem {
             CommandError::Conflict { .. } => 409,
             CommandError::TooLarge(_) => 413,
             CommandError::RateLimited { .. } => 429,
-            CommandError::Busy | CommandError::ClockInDoubt(_) | CommandError::OutcomeUnknown | CommandError::Unavailable(_) => 503,
+            CommandError::Busy
+            | CommandError::ClockInDoubt(_)
+            | CommandError::OutcomeUnknown
+            | CommandError::Unavailable(_) => 503,
         };
         let problem = Self::new(status, e.name(), &e.to_string());
         let CommandError::RateLimited { retry_after_ms, .. } = e else { return problem };

@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use async_graphql::{Request, Response};
 use domain::PrincipalId;
-use domain::limits::{GRAPHQL_QUERIES_MAX, GRAPHQL_QUERIES_PER_PRINCIPAL_MAX, GRAPHQL_QUERY_MS_MAX, MIN_POSITION_WAIT_MS_MAX, PROOF_MS_MAX};
+use domain::limits::{
+    GRAPHQL_QUERIES_MAX, GRAPHQL_QUERIES_PER_PRINCIPAL_MAX, GRAPHQL_QUERY_MS_MAX,
+    MIN_POSITION_WAIT_MS_MAX, PROOF_MS_MAX,
+};
 use read_api::{Api, Viewer};
 use tokio::sync::Semaphore;
 
 use super::slots::Slots;
 
 /// Longest that a question takes, with its waits for a place, for `minPosition` and for a proof.
-const LONGEST: Duration = Duration::from_millis(GRAPHQL_QUERY_MS_MAX + MIN_POSITION_WAIT_MS_MAX + PROOF_MS_MAX);
+const LONGEST: Duration =
+    Duration::from_millis(GRAPHQL_QUERY_MS_MAX + MIN_POSITION_WAIT_MS_MAX + PROOF_MS_MAX);
 
 /// Places for questions that run.
 pub(crate) struct Questions {
@@ -24,7 +28,10 @@ pub(crate) struct TooSlow;
 
 impl Default for Questions {
     fn default() -> Self {
-        Self { all: Semaphore::new(GRAPHQL_QUERIES_MAX), of_principal: Slots::new(GRAPHQL_QUERIES_PER_PRINCIPAL_MAX) }
+        Self {
+            all: Semaphore::new(GRAPHQL_QUERIES_MAX),
+            of_principal: Slots::new(GRAPHQL_QUERIES_PER_PRINCIPAL_MAX),
+        }
     }
 }
 
@@ -34,9 +41,14 @@ impl Questions {
         GRAPHQL_QUERIES_MAX - self.all.available_permits()
     }
 
-    /// Answers when there is a place: first one of its principal's own, so that who asks a lot waits for
-    /// nobody but itself.
-    pub(crate) async fn ask(&self, api: &Api, viewer: Viewer, request: Request) -> Result<Response, TooSlow> {
+    /// Answers when there is a place: first one of its principal's own, so that who asks a lot
+    /// waits for nobody but itself.
+    pub(crate) async fn ask(
+        &self,
+        api: &Api,
+        viewer: Viewer,
+        request: Request,
+    ) -> Result<Response, TooSlow> {
         let answer = async {
             let _own = self.of_principal.wait(viewer.principal, 1).await;
             let _all = self.all.acquire().await;

@@ -1,4 +1,5 @@
-//! Places that one of many (a principal, a peer) may hold at once, so that nobody holds those of all.
+//! Places that one of many (a principal, a peer) may hold at once, so that nobody holds those of
+//! all.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -27,10 +27,12 @@ pub struct Tls {
 impl Tls {
     fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
         let named = |file: &PathBuf, e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&self.certificate).and_then(Iterator::collect);
+        let chain: Result<Vec<_>, _> =
+            CertificateDer::pem_file_iter(&self.certificate).and_then(Iterator::collect);
         let chain = chain.map_err(|e| named(&self.certificate, &e))?;
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| named(&self.key, &e))?;
-        let pair = CertifiedKey::from_der(chain, key, provider).map_err(|e| named(&self.certificate, &e))?;
+        let pair = CertifiedKey::from_der(chain, key, provider)
+            .map_err(|e| named(&self.certificate, &e))?;
         pair.keys_match().map_err(|e| named(&self.key, &e))?;
         Ok(pair)
     }
@@ -60,13 +62,24 @@ pub(super) fn config(tls: Tls) -> Result<rustls::ServerConfig, AppError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let (seen, first) = (tls.changed_at(), tls.read(&provider).map_err(of_setting)?);
     let current = Arc::new(Current(RwLock::new(Arc::new(first))));
-    event_log::vital::task("certificate", follow(tls, seen, Arc::clone(&current), Arc::clone(&provider)));
-    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| of_setting(e.to_string()))?;
+    event_log::vital::task(
+        "certificate",
+        follow(tls, seen, Arc::clone(&current), Arc::clone(&provider)),
+    );
+    let builder = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| of_setting(e.to_string()))?;
     Ok(builder.with_no_client_auth().with_cert_resolver(current))
 }
 
-/// A pair that does not fit, such as one that is half written, is told and tried again; the one before goes on.
-async fn follow(tls: Tls, mut seen: Option<(SystemTime, SystemTime)>, current: Arc<Current>, provider: Arc<CryptoProvider>) {
+/// A pair that does not fit, such as one that is half written, is told and tried again; the one
+/// before goes on.
+async fn follow(
+    tls: Tls,
+    mut seen: Option<(SystemTime, SystemTime)>,
+    current: Arc<Current>,
+    provider: Arc<CryptoProvider>,
+) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let changed = tls.changed_at();
@@ -79,7 +92,10 @@ async fn follow(tls: Tls, mut seen: Option<(SystemTime, SystemTime)>, current: A
                 seen = changed;
                 tracing::info!("the certificate of the HTTP door was read again");
             }
-            Err(e) => tracing::error!(error = %e, "the certificate of the HTTP door changed and can't be read; the one before goes on"),
+            Err(e) => {
+                tracing::error!(error = %e, "the certificate of the HTTP door changed and can't be \
+                    read; the one before goes on")
+            }
         }
     }
 }

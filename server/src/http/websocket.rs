@@ -1,10 +1,11 @@
-//! `/graphql` over WebSocket: the graphql-transport-ws protocol (enisdenjo/graphql-ws, PROTOCOL.md).
+//! `/graphql` over WebSocket: the graphql-transport-ws protocol (enisdenjo/graphql-ws,
+//! PROTOCOL.md).
 //!
 //! The key comes in `connection_init`: `{"authorization": "Bearer <key>"}`. Close codes are the
 //! protocol's: 4400 no such message, 4401 subscribed before the acknowledgement, 4403 the key does
-//! not work, 1009 a message is too long (4 KiB before `connection_init`), 4406 another subprotocol, 4408 no `connection_init` in time, 4409 an id twice, 4429 a
-//! second `connection_init`. A client that does not read is dropped with 1013 and told to go on
-//! after the last `seq` it has.
+//! not work, 1009 a message is too long (4 KiB before `connection_init`), 4406 another subprotocol,
+//! 4408 no `connection_init` in time, 4409 an id twice, 4429 a second `connection_init`. A client
+//! that does not read is dropped with 1013 and told to go on after the last `seq` it has.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +16,10 @@ use actix_web::rt;
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
 use actix_ws::{AggregatedMessage, CloseCode, CloseReason, Session};
 use async_graphql::{Request, Response, ServerError, Variables};
-use domain::limits::{BODY_BYTES_MAX, GRAPHQL_OPERATIONS_MAX, INIT_BYTES_MAX, SUBSCRIBERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX};
+use domain::limits::{
+    BODY_BYTES_MAX, GRAPHQL_OPERATIONS_MAX, INIT_BYTES_MAX, SUBSCRIBERS_MAX,
+    SUBSCRIBERS_PER_PRINCIPAL_MAX,
+};
 use futures_util::StreamExt as _;
 use read_api::Viewer;
 use serde::Deserialize;
@@ -104,18 +108,34 @@ async fn send(session: &mut Session, message: &Value) -> Result<(), Close> {
 }
 
 /// Follows an operation to its end.
-async fn operate(state: Shared, viewer: Viewer, mut session: Session, id: String, request: Request, stuck: tokio::sync::mpsc::Sender<()>) {
+async fn operate(
+    state: Shared,
+    viewer: Viewer,
+    mut session: Session,
+    id: String,
+    request: Request,
+    stuck: tokio::sync::mpsc::Sender<()>,
+) {
     let api = &state.app.api;
     let mut answers = if api.is_subscription(&request.query).await == Some(true) {
         api.stream(request.data(viewer)).await
     } else {
         let answer = state.questions.ask(api, viewer, request).await;
-        let answer = answer.unwrap_or_else(|TooSlow| Response::from_errors(vec![ServerError::new("the query took too long; ask for less at once", None)]));
+        let answer = answer.unwrap_or_else(|TooSlow| {
+            Response::from_errors(vec![ServerError::new(
+                "the query took too long; ask for less at once",
+                None,
+            )])
+        });
         futures_util::stream::iter([answer]).boxed()
     };
     while let Some(response) = answers.next().await {
         let failed = response.data == async_graphql::Value::Null && !response.errors.is_empty();
-        let message = if failed { json!({"id": id, "type": "error", "payload": response.errors}) } else { next(&id, &response) };
+        let message = if failed {
+            json!({"id": id, "type": "error", "payload": response.errors})
+        } else {
+            next(&id, &response)
+        };
         match send(&mut session, &message).await {
             // An error ends the operation: nothing comes after it.
             Ok(()) if failed => return,
@@ -139,12 +159,24 @@ impl Connection {
         if self.viewer.is_some() {
             return Err(close(4429, "Too many initialisation requests"));
         }
-        let text = ["authorization", "Authorization", "key"].iter().find_map(|k| payload?.get(*k)?.as_str()).unwrap_or_default();
-        let secret = text.get(.."Bearer ".len()).filter(|scheme| scheme.eq_ignore_ascii_case("Bearer ")).map_or(text, |scheme| &text[scheme.len()..]).trim();
+        let text = ["authorization", "Authorization", "key"]
+            .iter()
+            .find_map(|k| payload?.get(*k)?.as_str())
+            .unwrap_or_default();
+        let secret = text
+            .get(.."Bearer ".len())
+            .filter(|scheme| scheme.eq_ignore_ascii_case("Bearer "))
+            .map_or(text, |scheme| &text[scheme.len()..])
+            .trim();
         self.secret = Zeroizing::new(secret.to_owned());
         let viewer = self.look().await?;
         let place = self.state.subscribers.take(viewer.principal);
-        self.place = Some(place.ok_or_else(|| close(1013, format!("more than {SUBSCRIBERS_PER_PRINCIPAL_MAX} connections of one principal")))?);
+        self.place = Some(place.ok_or_else(|| {
+            close(
+                1013,
+                format!("more than {SUBSCRIBERS_PER_PRINCIPAL_MAX} connections of one principal"),
+            )
+        })?);
         self.viewer = Some(viewer);
         self.stranger = None;
         self.limit.set(BODY_BYTES_MAX);
@@ -153,9 +185,14 @@ impl Connection {
 
     /// Who the key is, as of now.
     async fn look(&self) -> Result<Viewer, Close> {
-        let unavailable = |e: &dyn std::fmt::Display| close(1011, e.to_string().chars().take(100).collect::<String>());
-        let found = self.app.desk.directory().reader_of(&self.secret).await.map_err(|e| unavailable(&e))?;
-        let Some((principal, known)) = found else { return Err(close(4403, "Forbidden: send {\"authorization\": \"Bearer <key>\"}")) };
+        let unavailable = |e: &dyn std::fmt::Display| {
+            close(1011, e.to_string().chars().take(100).collect::<String>())
+        };
+        let found =
+            self.app.desk.directory().reader_of(&self.secret).await.map_err(|e| unavailable(&e))?;
+        let Some((principal, known)) = found else {
+            return Err(close(4403, "Forbidden: send {\"authorization\": \"Bearer <key>\"}"));
+        };
         Ok(Viewer { principal, known })
     }
 
@@ -166,7 +203,10 @@ impl Connection {
         if now.known.roles == known.known.roles && now.operator() == known.operator() {
             return Ok(());
         }
-        Err(close(4403, "Forbidden: your roles changed; connect again and go on after the last seq you have"))
+        Err(close(
+            4403,
+            "Forbidden: your roles changed; connect again and go on after the last seq you have",
+        ))
     }
 
     async fn subscribe(&mut self, id: String, operation: Operation) -> Result<(), Close> {
@@ -177,33 +217,64 @@ impl Connection {
         let Some(viewer) = self.viewer.clone() else { return Err(close(4401, "Unauthorized")) };
         self.operations.retain(|_, handle| !handle.is_finished());
         if self.operations.contains_key(&id) {
-            return Err(close(4409, format!("Subscriber for {} already exists", id.chars().take(40).collect::<String>())));
+            return Err(close(
+                4409,
+                format!(
+                    "Subscriber for {} already exists",
+                    id.chars().take(40).collect::<String>()
+                ),
+            ));
         }
         if self.operations.len() >= GRAPHQL_OPERATIONS_MAX {
-            return Err(close(1013, format!("more than {GRAPHQL_OPERATIONS_MAX} operations on one connection")));
+            return Err(close(
+                1013,
+                format!("more than {GRAPHQL_OPERATIONS_MAX} operations on one connection"),
+            ));
         }
-        if let Err(e) = self.app.desk.rates().admit_queries(viewer.principal, viewer.known.rate_profile(), 1) {
-            let error = json!({"message": e.to_string(), "extensions": {"code": "RATE_LIMITED", "hint": "ask again in a moment"}});
-            return send(&mut self.session, &json!({"type": "error", "id": id, "payload": [error]})).await;
+        if let Err(e) =
+            self.app.desk.rates().admit_queries(viewer.principal, viewer.known.rate_profile(), 1)
+        {
+            let error = json!({"message": e.to_string(), "extensions": {"code": "RATE_LIMITED",
+                "hint": "ask again in a moment"}});
+            return send(
+                &mut self.session,
+                &json!({"type": "error", "id": id, "payload": [error]}),
+            )
+            .await;
         }
         let mut request = Request::new(operation.query);
         request.operation_name = operation.operation_name;
-        request.variables = Variables::from_json(Value::Object(operation.variables.unwrap_or_default()));
-        let task = operate(self.state.clone(), viewer, self.session.clone(), id.clone(), request, self.stuck.clone());
+        request.variables =
+            Variables::from_json(Value::Object(operation.variables.unwrap_or_default()));
+        let task = operate(
+            self.state.clone(),
+            viewer,
+            self.session.clone(),
+            id.clone(),
+            request,
+            self.stuck.clone(),
+        );
         self.operations.insert(id, rt::spawn(task));
         Ok(())
     }
 
     async fn text(&mut self, text: &str) -> Result<(), Close> {
-        let message: Message = serde_json::from_str(text).map_err(|_| close(4400, "Invalid message received"))?;
+        let message: Message =
+            serde_json::from_str(text).map_err(|_| close(4400, "Invalid message received"))?;
         match message {
             Message::ConnectionInit { payload } => self.init(payload.as_ref()).await,
             Message::Ping { payload } => {
-                let pong = if let Some(payload) = payload { json!({"type": "pong", "payload": payload}) } else { json!({"type": "pong"}) };
+                let pong = if let Some(payload) = payload {
+                    json!({"type": "pong", "payload": payload})
+                } else {
+                    json!({"type": "pong"})
+                };
                 send(&mut self.session, &pong).await
             }
             Message::Pong {} => Ok(()),
-            Message::Subscribe { id, .. } | Message::Complete { id } if id.is_empty() => Err(close(4400, "Invalid message received: the id is empty")),
+            Message::Subscribe { id, .. } | Message::Complete { id } if id.is_empty() => {
+                Err(close(4400, "Invalid message received: the id is empty"))
+            }
             Message::Subscribe { id, payload } => self.subscribe(id, payload).await,
             Message::Complete { id } => {
                 if let Some(operation) = self.operations.remove(&id) {
@@ -214,21 +285,31 @@ impl Connection {
         }
     }
 
-    async fn run(mut self, mut messages: actix_ws::AggregatedMessageStream, mut stuck: tokio::sync::mpsc::Receiver<()>) {
+    async fn run(
+        mut self,
+        mut messages: actix_ws::AggregatedMessageStream,
+        mut stuck: tokio::sync::mpsc::Receiver<()>,
+    ) {
         let init_by = tokio::time::Instant::now() + INIT_WAIT;
-        let (mut ping, mut look) = (tokio::time::interval(PING_EVERY), tokio::time::interval(LOOK_EVERY));
+        let (mut ping, mut look) =
+            (tokio::time::interval(PING_EVERY), tokio::time::interval(LOOK_EVERY));
         let why = loop {
             let answered = tokio::select! {
                 message = messages.next() => match message {
                     Some(Ok(AggregatedMessage::Text(text))) => self.text(&text).await,
-                    Some(Ok(AggregatedMessage::Ping(bytes))) => in_time(self.session.pong(&bytes)).await,
+                    Some(Ok(AggregatedMessage::Ping(bytes))) =>
+                        in_time(self.session.pong(&bytes)).await,
                     Some(Ok(AggregatedMessage::Pong(_))) => Ok(()),
-                    Some(Err(_)) if self.limit.is_passed() => Err(close(1009, "Message too big; `minutebook limits` shows how many bytes one may have")),
-                    Some(Ok(AggregatedMessage::Binary(_)) | Err(_)) => Err(close(4400, "Invalid message received")),
+                    Some(Err(_)) if self.limit.is_passed() => Err(close(1009, "Message too big; \
+                        `minutebook limits` shows how many bytes one may have")),
+                    Some(Ok(AggregatedMessage::Binary(_)) | Err(_)) =>
+                        Err(close(4400, "Invalid message received")),
                     Some(Ok(AggregatedMessage::Close(_))) | None => Err(close(1000, "")),
                 },
-                Some(()) = stuck.recv() => Err(close(1013, "too slow: connect again and go on after the last seq you have")),
-                () = tokio::time::sleep_until(init_by), if self.viewer.is_none() => Err(close(4408, "Connection initialisation timeout")),
+                Some(()) = stuck.recv() => Err(close(1013, "too slow: connect again and go on \
+                    after the last seq you have")),
+                () = tokio::time::sleep_until(init_by), if self.viewer.is_none() =>
+                    Err(close(4408, "Connection initialisation timeout")),
                 _ = ping.tick() => in_time(self.session.ping(b"")).await,
                 _ = look.tick() => self.still_may().await,
             };
@@ -244,28 +325,58 @@ impl Connection {
 }
 
 /// GET of `/graphql` with an upgrade to a WebSocket.
-pub(super) async fn websocket(request: HttpRequest, state: Shared, body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn websocket(
+    request: HttpRequest,
+    state: Shared,
+    body: web::Payload,
+) -> Result<HttpResponse, Problem> {
     if !state.hosts.takes_origin(&request) {
-        return Err(Problem::new(403, "foreign_origin", "the page that asks is none of this server's; add its host to the setting `hosts` if it is yours"));
+        return Err(Problem::new(
+            403,
+            "foreign_origin",
+            "the page that asks is none of this server's; add its host to the setting `hosts` if \
+             it is yours",
+        ));
     }
-    let full = |_| Problem::new(503, "too_many_connections", "too many connections are open that have not said who they are; try again in a moment");
+    let full = |_| {
+        Problem::new(
+            503,
+            "too_many_connections",
+            "too many connections are open that have not said who they are; try again in a moment",
+        )
+    };
     let stranger = Arc::clone(&state.strangers).try_acquire_owned().map_err(full)?;
     let open = Open(Arc::clone(&state.connections));
     if open.0.fetch_add(1, Ordering::Relaxed) >= SUBSCRIBERS_MAX {
-        return Err(Problem::new(503, "too_many_connections", &format!("{SUBSCRIBERS_MAX} connections are open; try again later")));
+        return Err(Problem::new(
+            503,
+            "too_many_connections",
+            &format!("{SUBSCRIBERS_MAX} connections are open; try again later"),
+        ));
     }
-    let offered =
-        request.headers().get_all("Sec-WebSocket-Protocol").filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).any(|p| p.trim() == SUBPROTOCOL);
+    let offered = request
+        .headers()
+        .get_all("Sec-WebSocket-Protocol")
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .any(|p| p.trim() == SUBPROTOCOL);
     let malformed = |e: actix_web::Error| Problem::new(400, "malformed", &e.to_string());
     let limit = MessageLimit::new(INIT_BYTES_MAX);
-    let guarded: actix_web::dev::Payload = actix_web::dev::Payload::Stream { payload: Box::pin(Guarded::new(body, limit.clone())) };
+    let guarded: actix_web::dev::Payload =
+        actix_web::dev::Payload::Stream { payload: Box::pin(Guarded::new(body, limit.clone())) };
     let body = web::Payload::from_request(&request, &mut { guarded }).await.map_err(malformed)?;
     let (mut response, session, messages) = actix_ws::handle(&request, body).map_err(malformed)?;
     if offered {
         let value = actix_web::http::header::HeaderValue::from_static(SUBPROTOCOL);
-        response.headers_mut().insert(actix_web::http::header::HeaderName::from_static("sec-websocket-protocol"), value);
+        response.headers_mut().insert(
+            actix_web::http::header::HeaderName::from_static("sec-websocket-protocol"),
+            value,
+        );
     }
-    let messages = messages.max_frame_size(BODY_BYTES_MAX).aggregate_continuations().max_continuation_size(BODY_BYTES_MAX);
+    let messages = messages
+        .max_frame_size(BODY_BYTES_MAX)
+        .aggregate_continuations()
+        .max_continuation_size(BODY_BYTES_MAX);
     let (stuck, when_stuck) = tokio::sync::mpsc::channel(1);
     let connection = Connection {
         app: Arc::clone(&state.app),
@@ -284,7 +395,12 @@ pub(super) async fn websocket(request: HttpRequest, state: Shared, body: web::Pa
         if offered {
             connection.run(messages, when_stuck).await;
         } else {
-            let reason = CloseReason { code: CloseCode::from(4406), description: Some("Subprotocol not acceptable: speak graphql-transport-ws".to_owned()) };
+            let reason = CloseReason {
+                code: CloseCode::from(4406),
+                description: Some(
+                    "Subprotocol not acceptable: speak graphql-transport-ws".to_owned(),
+                ),
+            };
             let _ = session.close(Some(reason)).await;
         }
     });

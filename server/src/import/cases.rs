@@ -59,7 +59,8 @@ pub struct Case {
 pub struct Happened {
     /// Its number in its case: 0, 1, 2 …; what could not be read has one too.
     pub n: u64,
-    /// What it is known by in its case, whatever stands before it in the file; none = by its number.
+    /// What it is known by in its case, whatever stands before it in the file; none = by its
+    /// number.
     #[serde(default)]
     pub row: Option<String>,
     /// What was done.
@@ -83,13 +84,22 @@ pub(super) struct Fault {
 
 /// What is wrong with an event, if anything is.
 pub(super) fn fault_of(event: &Happened) -> Option<Fault> {
-    let missing = |what: &str| Some(Fault { why: format!("it has no {what}; --allow-missing takes it without"), is_missing: true });
+    let missing = |what: &str| {
+        Some(Fault {
+            why: format!("it has no {what}; --allow-missing takes it without"),
+            is_missing: true,
+        })
+    };
     match &event.time {
         _ if event.activity.trim().is_empty() => missing("activity"),
         None => missing("time"),
-        Some(text) if time(text).is_none() => {
-            Some(Fault { why: format!("`{text}` is no time; write it as 2026-11-22T20:00:00+01:00, or without an offset for UTC"), is_missing: false })
-        }
+        Some(text) if time(text).is_none() => Some(Fault {
+            why: format!(
+                "`{text}` is no time; write it as 2026-11-22T20:00:00+01:00, or without an offset \
+                 for UTC"
+            ),
+            is_missing: false,
+        }),
         Some(_) => None,
     }
 }
@@ -121,7 +131,12 @@ impl Importer {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn prepare(app: &App, format: &'static str, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+    pub async fn prepare(
+        app: &App,
+        format: &'static str,
+        settings: &Settings,
+        caller: PrincipalId,
+    ) -> Result<Self, AppError> {
         Ok(Self { session: Session::open(app, format, settings, caller).await?, format })
     }
 
@@ -132,14 +147,17 @@ impl Importer {
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
         match parse(bytes)? {
             Piece::Header { log, header } => {
-                let earlier = HistoryId(self.session.business.name(&format!("{}:log:{log}", self.format)));
+                let earlier =
+                    HistoryId(self.session.business.name(&format!("{}:log:{log}", self.format)));
                 let mut run = self.session.run_of(&format!("{log}/header"), earlier.into()).await?;
                 let result = self.header(&mut run, &log, &header).await;
                 run.end(result)
             }
             Piece::Case(case) => {
-                let again = if case.again == 0 { String::new() } else { format!("\n{}", case.again) };
-                let mut run = self.session.run(&format!("{}/{}{again}", case.log, case.case)).await?;
+                let again =
+                    if case.again == 0 { String::new() } else { format!("\n{}", case.again) };
+                let mut run =
+                    self.session.run(&format!("{}/{}{again}", case.log, case.case)).await?;
                 let history = self.session.history(&case.log).await.map_err(|e| e.to_string())?;
                 let result = events(&mut run, &case, history).await;
                 run.end(result)
@@ -147,8 +165,8 @@ impl Importer {
         }
     }
 
-    /// Puts on record what the log says of itself: in parts, each a history of its own, where that is more than
-    /// one event holds.
+    /// Puts on record what the log says of itself: in parts, each a history of its own, where that
+    /// is more than one event holds.
     async fn header(&self, run: &mut Run<'_>, log: &str, header: &str) -> Result<(), CommandError> {
         let history = self.session.history(log).await?;
         let data = json!({"format": self.format, "header": header});
@@ -160,9 +178,18 @@ impl Importer {
         for (n, part) in parts(header, HEADER_PART_BYTES).into_iter().enumerate() {
             let (key, history) = match n {
                 0 => ("open".to_owned(), history),
-                n => (format!("open/{n}"), self.session.history(&format!("{log}\nheader {n}")).await?),
+                n => (
+                    format!("open/{n}"),
+                    self.session.history(&format!("{log}\nheader {n}")).await?,
+                ),
             };
-            run.send(&key, "tasks.open_history", history.0, json!({"format": self.format, "header": part})).await?;
+            run.send(
+                &key,
+                "tasks.open_history",
+                history.0,
+                json!({"format": self.format, "header": part}),
+            )
+            .await?;
         }
         Ok(())
     }
@@ -170,7 +197,8 @@ impl Importer {
 
 /// Reads a record whole, and changes nothing.
 pub(super) fn parse(bytes: &[u8]) -> Result<Piece, String> {
-    let piece = serde_json::from_slice(bytes).map_err(|e| format!("no piece of a process log: {e}"))?;
+    let piece =
+        serde_json::from_slice(bytes).map_err(|e| format!("no piece of a process log: {e}"))?;
     if let Piece::Case(case) = &piece
         && let Some(fault) = case.events.iter().filter_map(fault_of).find(|fault| !fault.is_missing)
     {
@@ -179,13 +207,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Piece, String> {
     Ok(piece)
 }
 
-/// How many places a row may have moved down since an earlier version knew it by its number: by as many as could
-/// not be read then.
+/// How many places a row may have moved down since an earlier version knew it by its number: by as
+/// many as could not be read then.
 const MOVED_MAX: u64 = 16;
 
 /// Whether an earlier version imported these rows, which it knew by their numbers.
 async fn is_known_by_number(run: &Run<'_>, case: &Case) -> Result<bool, CommandError> {
-    let ends = [case.events.first(), case.events.last()].into_iter().flatten().filter(|event| event.row.is_some());
+    let ends = [case.events.first(), case.events.last()]
+        .into_iter()
+        .flatten()
+        .filter(|event| event.row.is_some());
     for event in ends {
         if run.was_sent(&event.n.to_string()).await? {
             return Ok(true);
@@ -195,13 +226,25 @@ async fn is_known_by_number(run: &Run<'_>, case: &Case) -> Result<bool, CommandE
 }
 
 /// The receipt of a row that an earlier version took by its number, where it is the same row.
-async fn taken_by_number(run: &mut Run<'_>, event: &Happened, data: &Value, at: Option<Timestamp>) -> Result<Option<Receipt>, CommandError> {
+async fn taken_by_number(
+    run: &mut Run<'_>,
+    event: &Happened,
+    data: &Value,
+    at: Option<Timestamp>,
+) -> Result<Option<Receipt>, CommandError> {
     for n in (event.n.saturating_sub(MOVED_MAX)..=event.n).rev() {
         let part = n.to_string();
         if !run.was_sent(&part).await? {
             continue;
         }
-        let step = Step { part: &part, command: "tasks.record_activity", id: run.task, data: data.clone(), at, causation: None };
+        let step = Step {
+            part: &part,
+            command: "tasks.record_activity",
+            id: run.task,
+            data: data.clone(),
+            at,
+            causation: None,
+        };
         match run.step(step).await {
             Ok(receipt) => return Ok(Some(receipt)),
             // Another row had that number.
@@ -214,9 +257,18 @@ async fn taken_by_number(run: &mut Run<'_>, event: &Happened, data: &Value, at: 
 
 async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<(), CommandError> {
     if case.first {
-        let plan = json!({"title": if case.case.is_empty() { "(no name)" } else { &case.case }, "team": "operations"});
+        let plan = json!({"title": if case.case.is_empty() { "(no name)" } else { &case.case },
+            "team": "operations"});
         let at = case.began.as_deref().and_then(time);
-        run.step(Step { part: "plan", command: "tasks.plan", id: run.task, data: plan, at, causation: None }).await?;
+        run.step(Step {
+            part: "plan",
+            command: "tasks.plan",
+            id: run.task,
+            data: plan,
+            at,
+            causation: None,
+        })
+        .await?;
         run.counts.source("cases", 1);
     }
     let by_number = is_known_by_number(run, case).await?;
@@ -236,8 +288,19 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
         let at = event.time.as_deref().and_then(time);
         let earlier = if by_number { taken_by_number(run, event, &data, at).await? } else { None };
         if earlier.is_none() {
-            let part = event.row.as_deref().map_or_else(|| event.n.to_string(), |row| format!("row:{}", run.session.hashed(row)));
-            run.step(Step { part: &part, command: "tasks.record_activity", id: run.task, data, at, causation: None }).await?;
+            let part = event.row.as_deref().map_or_else(
+                || event.n.to_string(),
+                |row| format!("row:{}", run.session.hashed(row)),
+            );
+            run.step(Step {
+                part: &part,
+                command: "tasks.record_activity",
+                id: run.task,
+                data,
+                at,
+                causation: None,
+            })
+            .await?;
         }
         run.counts.source("events", 1);
         run.counts.activity_names.insert(name(&event.activity));
@@ -247,11 +310,27 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
             ("completed", Some(true.into())),
             ("history", Some(json!(history))),
             ("place", Some(case.place.into())),
-            ("attributes", Some(&case.attributes).filter(|a| !a.is_empty()).and_then(|a| serde_json::to_value(a).ok())),
+            (
+                "attributes",
+                Some(&case.attributes)
+                    .filter(|a| !a.is_empty())
+                    .and_then(|a| serde_json::to_value(a).ok()),
+            ),
         ]);
         let at = case.ended.as_deref().and_then(time);
-        match run.step(Step { part: "close", command: "tasks.close_history", id: run.task, data, at, causation: None }).await {
-            // Its rows have grown since it was closed; what the log says of the case itself has not.
+        match run
+            .step(Step {
+                part: "close",
+                command: "tasks.close_history",
+                id: run.task,
+                data,
+                at,
+                causation: None,
+            })
+            .await
+        {
+            // Its rows have grown since it was closed; what the log says of the case itself has
+            // not.
             Err(CommandError::KeyReused(_)) if case.attributes.is_empty() => {}
             Err(e) => return Err(e),
             Ok(_) => {}

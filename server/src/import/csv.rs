@@ -63,7 +63,8 @@ struct Known {
     ended: Option<(Timestamp, String)>,
 }
 
-/// A file of which one row may be read at a time: a quote that is never closed would be read to the end.
+/// A file of which one row may be read at a time: a quote that is never closed would be read to the
+/// end.
 struct OneRow<R> {
     input: R,
     left: Arc<AtomicUsize>,
@@ -74,7 +75,10 @@ impl<R: Read> Read for OneRow<R> {
         let left = self.left.load(Ordering::Relaxed);
         let room = left.min(buffer.len());
         if room == 0 && !buffer.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}; is a quote not closed?", too_large())));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{}; is a quote not closed?", too_large()),
+            ));
         }
         let read = self.input.read(buffer.get_mut(..room).unwrap_or_default())?;
         self.left.store(left - read, Ordering::Relaxed);
@@ -96,7 +100,8 @@ pub struct Pieces {
     log: String,
     /// Columns that a row must have.
     width: usize,
-    /// Whether rows don't say which case they belong to, or the file is damaged: any case may lack them.
+    /// Whether rows don't say which case they belong to, or the file is damaged: any case may lack
+    /// them.
     astray: bool,
     /// Whether what names no case, activity or time is taken all the same.
     allow_missing: bool,
@@ -108,7 +113,8 @@ pub struct Pieces {
     repeated: HashMap<u64, u32>,
     order: Vec<String>,
     group: Option<(u64, Case)>,
-    /// What the file says of itself: it goes out before the first case that can be taken, and never alone.
+    /// What the file says of itself: it goes out before the first case that can be taken, and never
+    /// alone.
     header: Option<Piece>,
     ready: VecDeque<Record>,
     number: u64,
@@ -123,20 +129,35 @@ impl Pieces {
     pub fn new(input: Input, log: String, reading: &Reading) -> Result<Self, String> {
         let (columns, damaged) = (&reading.columns, input.is_damaged());
         let left = Arc::new(AtomicUsize::new(IMPORT_RECORD_BYTES_MAX));
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(OneRow { input: input.text, left: Arc::clone(&left) });
-        let headers: Vec<String> = reader.headers().map_err(|e| said(&e))?.iter().map(str::to_owned).collect();
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .from_reader(OneRow { input: input.text, left: Arc::clone(&left) });
+        let headers: Vec<String> =
+            reader.headers().map_err(|e| said(&e))?.iter().map(str::to_owned).collect();
         let find = |name: &str| {
             let at = headers.iter().position(|h| h == name);
-            at.ok_or_else(|| format!("there is no column `{name}`; the columns are: {}", headers.join(", ")))
+            at.ok_or_else(|| {
+                format!("there is no column `{name}`; the columns are: {}", headers.join(", "))
+            })
         };
-        let (case, activity, time) = (find(&columns.case)?, find(&columns.activity)?, find(&columns.time)?);
+        let (case, activity, time) =
+            (find(&columns.case)?, find(&columns.activity)?, find(&columns.time)?);
         let resource = columns.resource.as_deref().map(find).transpose()?;
         let lifecycle = columns.lifecycle.as_deref().map(find).transpose()?;
         let attributes = if columns.attributes.is_empty() {
             let taken = [Some(case), Some(activity), Some(time), resource, lifecycle];
-            headers.iter().enumerate().filter(|(i, _)| !taken.contains(&Some(*i))).map(|(i, h)| (i, h.clone())).collect()
+            headers
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| !taken.contains(&Some(*i)))
+                .map(|(i, h)| (i, h.clone()))
+                .collect()
         } else {
-            columns.attributes.iter().map(|name| Ok((find(name)?, name.clone()))).collect::<Result<_, String>>()?
+            columns
+                .attributes
+                .iter()
+                .map(|name| Ok((find(name)?, name.clone())))
+                .collect::<Result<_, String>>()?
         };
         let places = Places { case, activity, time, resource, lifecycle, attributes };
         let mut pieces = Self {
@@ -167,7 +188,12 @@ impl Pieces {
 
     fn push(&mut self, line: u64, piece: Result<Piece, String>, lane: Option<String>) {
         self.number += 1;
-        self.ready.push_back(Record { number: self.number, line, bytes: piece.map(|p| bytes(&p)), lane });
+        self.ready.push_back(Record {
+            number: self.number,
+            line,
+            bytes: piece.map(|p| bytes(&p)),
+            lane,
+        });
     }
 
     fn flush(&mut self) {
@@ -202,9 +228,15 @@ impl Pieces {
 
     fn row(&mut self, line: u64, row: &csv::StringRecord) {
         let get = |at: usize| row.get(at).unwrap_or_default().to_owned();
-        if row.len() <= self.places.case || (get(self.places.case).is_empty() && !self.allow_missing) {
+        if row.len() <= self.places.case
+            || (get(self.places.case).is_empty() && !self.allow_missing)
+        {
             self.astray = true;
-            return self.push(line, Err("the row does not say which case it belongs to".to_owned()), None);
+            return self.push(
+                line,
+                Err("the row does not say which case it belongs to".to_owned()),
+                None,
+            );
         }
         let identity = self.identity(row);
         let filled = |at: Option<usize>| at.map(get).filter(|v| !v.is_empty());
@@ -222,13 +254,22 @@ impl Pieces {
             self.named += name.len();
             if self.order.len() >= IMPORT_CASES_MAX || self.named > CASE_NAMES_BYTES_MAX {
                 self.ended = true;
-                let why = format!("the file has more than {IMPORT_CASES_MAX} cases, or names of {CASE_NAMES_BYTES_MAX} bytes; split it by its cases");
+                let why = format!(
+                    "the file has more than {IMPORT_CASES_MAX} cases, or names of \
+                     {CASE_NAMES_BYTES_MAX} bytes; split it by its cases"
+                );
                 return self.push(line, Err(why), None);
             }
         }
         if self.seen.len() >= IMPORT_ROWS_MAX {
             self.ended = true;
-            return self.push(line, Err(format!("the file has more than {IMPORT_ROWS_MAX} rows; split it by its cases")), None);
+            return self.push(
+                line,
+                Err(format!(
+                    "the file has more than {IMPORT_ROWS_MAX} rows; split it by its cases"
+                )),
+                None,
+            );
         }
         let next = u32::try_from(self.order.len() + 1).unwrap_or(u32::MAX);
         let order = &mut self.order;
@@ -240,7 +281,12 @@ impl Pieces {
         known.events += 1;
         let attribute = |(at, key): &(usize, String)| {
             let value = get(*at);
-            (!value.is_empty()).then(|| Attribute { key: key.clone(), r#type: AttributeType::String, value, children: Vec::new() })
+            (!value.is_empty()).then(|| Attribute {
+                key: key.clone(),
+                r#type: AttributeType::String,
+                value,
+                children: Vec::new(),
+            })
         };
         let event = Happened {
             n,
@@ -251,17 +297,27 @@ impl Pieces {
             time: Some(when.clone()).filter(|when| !when.is_empty()),
             attributes: self.places.attributes.iter().filter_map(attribute).collect(),
         };
-        if let Some(fault) = fault_of(&event).filter(|fault| !self.allow_missing || !fault.is_missing) {
+        if let Some(fault) =
+            fault_of(&event).filter(|fault| !self.allow_missing || !fault.is_missing)
+        {
             known.broken = true;
-            return self.push(line, Err(format!("case `{name}`: {}; its case stays open", fault.why)), None);
+            return self.push(
+                line,
+                Err(format!("case `{name}`: {}; its case stays open", fault.why)),
+                None,
+            );
         }
-        if let Some(at) = time(&when).filter(|at| known.ended.as_ref().is_none_or(|(latest, _)| *latest < *at)) {
+        if let Some(at) =
+            time(&when).filter(|at| known.ended.as_ref().is_none_or(|(latest, _)| *latest < *at))
+        {
             known.ended = Some((at, when));
         }
         let (place, log, first) = (known.place, self.log.clone(), !known.planned);
         known.planned = true;
         let bytes = row.as_slice().len();
-        if self.group.as_ref().is_some_and(|(_, g)| g.case != name || g.events.len() >= EVENTS_MAX || self.grouped + bytes > GROUP_BYTES_MAX) {
+        if self.group.as_ref().is_some_and(|(_, g)| {
+            g.case != name || g.events.len() >= EVENTS_MAX || self.grouped + bytes > GROUP_BYTES_MAX
+        }) {
             self.flush();
         }
         self.grouped += bytes;
@@ -282,9 +338,18 @@ impl Pieces {
     fn close(&mut self) {
         for name in self.closing.by_ref() {
             // A case with a broken row stays open: the mended file closes it.
-            let Some(known) = self.cases.get(&name).filter(|k| !k.broken && !self.astray) else { continue };
+            let Some(known) = self.cases.get(&name).filter(|k| !k.broken && !self.astray) else {
+                continue;
+            };
             let ended = known.ended.as_ref().map(|(_, text)| text.clone());
-            let case = Case { log: self.log.clone(), case: name.clone(), place: known.place, last: true, ended, ..Case::default() };
+            let case = Case {
+                log: self.log.clone(),
+                case: name.clone(),
+                place: known.place,
+                last: true,
+                ended,
+                ..Case::default()
+            };
             return self.push(0, Ok(Piece::Case(case)), Some(name));
         }
     }
@@ -292,7 +357,11 @@ impl Pieces {
 
 /// What is said of a row that can't be read.
 fn said(e: &csv::Error) -> String {
-    let hint = if matches!(e.kind(), csv::ErrorKind::Utf8 { .. }) { "; if the file is written in another encoding, name that with --encoding" } else { "" };
+    let hint = if matches!(e.kind(), csv::ErrorKind::Utf8 { .. }) {
+        "; if the file is written in another encoding, name that with --encoding"
+    } else {
+        ""
+    };
     format!("{e}{hint}")
 }
 

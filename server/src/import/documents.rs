@@ -28,7 +28,11 @@ impl Importer {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn prepare(app: &App, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+    pub async fn prepare(
+        app: &App,
+        settings: &Settings,
+        caller: PrincipalId,
+    ) -> Result<Self, AppError> {
         Ok(Self { session: Session::open(app, "documents", settings, caller).await? })
     }
 
@@ -38,7 +42,10 @@ impl Importer {
     /// A sentence that says what is wrong with the record.
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
         let document = parse(bytes)?;
-        let mut run = self.session.run_of(&document.name, DocumentId::of(self.session.business, &document.name).into()).await?;
+        let mut run = self
+            .session
+            .run_of(&document.name, DocumentId::of(self.session.business, &document.name).into())
+            .await?;
         let result = add(&mut run, &document).await;
         run.end(result)
     }
@@ -46,13 +53,19 @@ impl Importer {
 
 /// Reads a record whole, and changes nothing.
 pub(super) fn parse(bytes: &[u8]) -> Result<Exported, String> {
-    let document: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no document: {e}"))?;
-    if document.content.trim().is_empty() { Err("the document is empty".to_owned()) } else { Ok(document) }
+    let document: Exported =
+        serde_json::from_slice(bytes).map_err(|e| format!("no document: {e}"))?;
+    if document.content.trim().is_empty() {
+        Err("the document is empty".to_owned())
+    } else {
+        Ok(document)
+    }
 }
 
 async fn add(run: &mut Run<'_>, document: &Exported) -> Result<(), CommandError> {
     let id = DocumentId::of(run.session.business, &run.named(&document.name));
-    let data = json!({"fact_kind": "domain_expertise", "title": document.title, "text": document.content, "source": document.name});
+    let data = json!({"fact_kind": "domain_expertise", "title": document.title,
+        "text": document.content, "source": document.name});
     run.send("add", "memory.add_document", id.0, data).await?;
     run.counts.source("documents", 1);
     Ok(())

@@ -1,8 +1,8 @@
-//! The text of a source in UTF-8, whatever file it lies in: gzipped or not, in the encoding that the file itself
-//! declares, or the caller names.
+//! The text of a source in UTF-8, whatever file it lies in: gzipped or not, in the encoding that
+//! the file itself declares, or the caller names.
 //!
-//! A gzip file (RFC 1952) that is damaged is read as far as it goes, and says so at its end; who must know before
-//! that asks.
+//! A gzip file (RFC 1952) that is damaged is read as far as it goes, and says so at its end; who
+//! must know before that asks.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -44,7 +44,8 @@ impl FromStr for Encoding {
             "utf-16be" => Ok(Self::Utf16Be),
             "iso-8859-1" | "latin1" => Ok(Self::Latin1),
             _ => Err(format!(
-                "not supported: the encoding {name}; there are utf-8, utf-16le, utf-16be and iso-8859-1; convert the file with `iconv -f {name} -t utf-8`"
+                "not supported: the encoding {name}; there are utf-8, utf-16le, utf-16be and \
+                 iso-8859-1; convert the file with `iconv -f {name} -t utf-8`"
             )),
         }
     }
@@ -64,26 +65,32 @@ impl Input {
     /// When it can't be read, or its encoding is not known; the sentence says what to do.
     pub fn open(path: &Path, named: Option<Encoding>) -> io::Result<Self> {
         let mut file = BufReader::with_capacity(CHUNK_BYTES, File::open(path)?);
-        let bytes: Box<dyn Read + Send> = if is_gzip(&mut file)? { Box::new(Member::of(file)) } else { Box::new(file) };
+        let bytes: Box<dyn Read + Send> =
+            if is_gzip(&mut file)? { Box::new(Member::of(file)) } else { Box::new(file) };
         let mut bytes = BufReader::with_capacity(CHUNK_BYTES, bytes);
-        let (encoding, mark) = encoding(&begin(&mut bytes)?, named).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
+        let (encoding, mark) = encoding(&begin(&mut bytes)?, named)
+            .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
         bytes.consume(mark);
         let text: Box<dyn BufRead + Send> = match encoding {
             Encoding::Utf8 => Box::new(bytes),
             Encoding::Utf16Le | Encoding::Utf16Be | Encoding::Latin1 => {
-                Box::new(BufReader::with_capacity(CHUNK_BYTES, Decoded { bytes, encoding, text: Vec::new(), given: 0, high: None, at: 0 }))
+                Box::new(BufReader::with_capacity(
+                    CHUNK_BYTES,
+                    Decoded { bytes, encoding, text: Vec::new(), given: 0, high: None, at: 0 },
+                ))
             }
         };
         Ok(Self { text, path: path.to_owned() })
     }
 
-    /// Reads the file once more to its end, and says whether it is a gzip file that is damaged; what can be read
-    /// of one is read all the same.
+    /// Reads the file once more to its end, and says whether it is a gzip file that is damaged;
+    /// what can be read of one is read all the same.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
         let Ok(file) = File::open(&self.path) else { return false };
         let mut file = BufReader::with_capacity(CHUNK_BYTES, file);
-        is_gzip(&mut file).unwrap_or(false) && io::copy(&mut Member::of(file), &mut io::sink()).is_err()
+        is_gzip(&mut file).unwrap_or(false)
+            && io::copy(&mut Member::of(file), &mut io::sink()).is_err()
     }
 }
 
@@ -91,7 +98,8 @@ fn is_gzip(file: &mut impl BufRead) -> io::Result<bool> {
     Ok(file.fill_buf()?.starts_with(&[0x1f, 0x8b]))
 }
 
-/// The one member of a gzip file; an error at its end says that the file is damaged, or goes on after it.
+/// The one member of a gzip file; an error at its end says that the file is damaged, or goes on
+/// after it.
 struct Member<R> {
     decoder: GzDecoder<R>,
     over: bool,
@@ -121,22 +129,36 @@ impl<R: BufRead> Read for Member<R> {
         if self.damage.is_none() && !self.over && !buffer.is_empty() {
             match self.next(buffer) {
                 Ok(n) => return Ok(n),
-                Err(why) => self.damage = Some(format!("the gzip file is damaged: {why}; get it again and import it again, nothing is doubled")),
+                Err(why) => {
+                    self.damage = Some(format!(
+                        "the gzip file is damaged: {why}; get it again and import it again, \
+                         nothing is doubled"
+                    ))
+                }
             }
         }
-        self.damage.as_ref().map_or(Ok(0), |why| Err(io::Error::new(io::ErrorKind::InvalidData, why.clone())))
+        self.damage
+            .as_ref()
+            .map_or(Ok(0), |why| Err(io::Error::new(io::ErrorKind::InvalidData, why.clone())))
     }
 }
 
 /// The first bytes, which stay where they are.
 fn begin(bytes: &mut impl BufRead) -> io::Result<Vec<u8>> {
     // What a damaged file begins with is read where it is told.
-    Ok(bytes.fill_buf().map(|begin| begin.iter().copied().take(DECLARATION_BYTES).collect()).unwrap_or_default())
+    Ok(bytes
+        .fill_buf()
+        .map(|begin| begin.iter().copied().take(DECLARATION_BYTES).collect())
+        .unwrap_or_default())
 }
 
 /// The encoding of a text that begins so, and how many bytes of it are its byte order mark.
 fn encoding(begin: &[u8], named: Option<Encoding>) -> Result<(Encoding, usize), String> {
-    let marks: [(&[u8], Encoding); 3] = [(&[0xEF, 0xBB, 0xBF], Encoding::Utf8), (&[0xFF, 0xFE], Encoding::Utf16Le), (&[0xFE, 0xFF], Encoding::Utf16Be)];
+    let marks: [(&[u8], Encoding); 3] = [
+        (&[0xEF, 0xBB, 0xBF], Encoding::Utf8),
+        (&[0xFF, 0xFE], Encoding::Utf16Le),
+        (&[0xFE, 0xFF], Encoding::Utf16Be),
+    ];
     if let Some((mark, encoding)) = marks.iter().find(|(mark, _)| begin.starts_with(mark)) {
         return Ok((*encoding, mark.len()));
     }
@@ -147,12 +169,21 @@ fn encoding(begin: &[u8], named: Option<Encoding>) -> Result<(Encoding, usize), 
         // A declaration that is written so says that it is UTF-16 (XML 1.0, appendix F).
         [b'<', 0, b'?', 0, ..] => return Ok((Encoding::Utf16Le, 0)),
         [0, b'<', 0, b'?', ..] => return Ok((Encoding::Utf16Be, 0)),
-        [0, ..] | [_, 0, ..] => return Err("the file looks like UTF-16 without a byte order mark; say so with --encoding utf-16le or utf-16be".to_owned()),
+        [0, ..] | [_, 0, ..] => {
+            return Err("the file looks like UTF-16 without a byte order mark; \
+            say so with --encoding utf-16le or utf-16be"
+                .to_owned());
+        }
         _ => {}
     }
-    let readable = begin.strip_prefix(b"<?xml").and_then(|rest| rest.utf8_chunks().next()).map_or("", |chunk| chunk.valid());
+    let readable = begin
+        .strip_prefix(b"<?xml")
+        .and_then(|rest| rest.utf8_chunks().next())
+        .map_or("", |chunk| chunk.valid());
     let declared = readable.split_once("?>").map_or("", |(declaration, _)| declaration);
-    let value = declared.split_once("encoding").and_then(|(_, rest)| rest.trim_start().strip_prefix('=')?.trim_start().get(1..)?.split(['"', '\'']).next());
+    let value = declared.split_once("encoding").and_then(|(_, rest)| {
+        rest.trim_start().strip_prefix('=')?.trim_start().get(1..)?.split(['"', '\'']).next()
+    });
     Ok((value.map_or(Ok(Encoding::Utf8), str::parse)?, 0))
 }
 
@@ -175,7 +206,10 @@ impl<R: BufRead> Decoded<R> {
     }
 
     fn wrong(&self) -> io::Error {
-        io::Error::new(io::ErrorKind::InvalidData, format!("no UTF-16 at byte {}; what is before it was read", self.at + 1))
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("no UTF-16 at byte {}; what is before it was read", self.at + 1),
+        )
     }
 
     fn unit(&mut self, unit: u16) -> io::Result<()> {
@@ -183,7 +217,9 @@ impl<R: BufRead> Decoded<R> {
         let decoded: Result<Vec<char>, _> = char::decode_utf16(units.clone()).collect();
         match decoded {
             Ok(characters) => characters.into_iter().for_each(|c| self.push(c)),
-            Err(_) if units.count() == 1 && (0xD800..0xDC00).contains(&unit) => self.high = Some(unit),
+            Err(_) if units.count() == 1 && (0xD800..0xDC00).contains(&unit) => {
+                self.high = Some(unit)
+            }
             Err(_) => return Err(self.wrong()),
         }
         Ok(())
@@ -201,7 +237,13 @@ impl<R: BufRead> Decoded<R> {
                 self.bytes.consume(chunk.len());
                 continue;
             }
-            let order = |pair: [u8; 2]| if self.encoding == Encoding::Utf16Be { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) };
+            let order = |pair: [u8; 2]| {
+                if self.encoding == Encoding::Utf16Be {
+                    u16::from_be_bytes(pair)
+                } else {
+                    u16::from_le_bytes(pair)
+                }
+            };
             let (pairs, odd) = chunk.as_chunks::<2>();
             let mut units: Vec<u16> = pairs.iter().map(|pair| order(*pair)).collect();
             self.bytes.consume(chunk.len() - odd.len());

@@ -78,15 +78,33 @@ impl Observation {
     }
 
     fn usage(&self) -> Value {
-        let find = |names: &[&str]| names.iter().find_map(|n| self.usage_details.get(*n).copied().flatten());
-        let tokens = |names: &[&str]| find(names).filter(|n| *n >= 0.0 && n.fract() == 0.0).map(|n| format!("{n:.0}").parse::<u32>().unwrap_or(u32::MAX));
+        let find = |names: &[&str]| {
+            names.iter().find_map(|n| self.usage_details.get(*n).copied().flatten())
+        };
+        let tokens = |names: &[&str]| {
+            find(names)
+                .filter(|n| *n >= 0.0 && n.fract() == 0.0)
+                .map(|n| format!("{n:.0}").parse::<u32>().unwrap_or(u32::MAX))
+        };
         fields([
             ("model", self.model.as_deref().map(|m| name(m).into())),
             ("prompt_version", text(self.prompt_version.as_ref()).map(|v| name(&v).into())),
             ("input_tokens", tokens(&["input"]).map(Value::from)),
             ("output_tokens", tokens(&["output"]).map(Value::from)),
-            ("cached_tokens", tokens(&["prompt_details.cache_read", "input_cache_read", "input_cached_tokens"]).map(Value::from)),
-            ("reasoning_tokens", tokens(&["completion_details.reasoning", "output_reasoning", "output_reasoning_tokens"]).map(Value::from)),
+            (
+                "cached_tokens",
+                tokens(&["prompt_details.cache_read", "input_cache_read", "input_cached_tokens"])
+                    .map(Value::from),
+            ),
+            (
+                "reasoning_tokens",
+                tokens(&[
+                    "completion_details.reasoning",
+                    "output_reasoning",
+                    "output_reasoning_tokens",
+                ])
+                .map(Value::from),
+            ),
         ])
     }
 
@@ -105,7 +123,11 @@ impl Importer {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn prepare(app: &App, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+    pub async fn prepare(
+        app: &App,
+        settings: &Settings,
+        caller: PrincipalId,
+    ) -> Result<Self, AppError> {
         Ok(Self { session: Session::open(app, "langfuse", settings, caller).await? })
     }
 
@@ -123,12 +145,14 @@ impl Importer {
 
 /// Reads a record whole, and changes nothing.
 pub(super) fn parse(bytes: &[u8]) -> Result<Exported, String> {
-    let exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no Langfuse trace: {e}"))?;
+    let exported: Exported =
+        serde_json::from_slice(bytes).map_err(|e| format!("no Langfuse trace: {e}"))?;
     let ids: HashSet<&str> = exported.observations.iter().map(|o| o.id.as_str()).collect();
     if ids.len() != exported.observations.len() {
         return Err("two observations have the same id".to_owned());
     }
-    let of_observations = exported.observations.iter().flat_map(|o| [o.start_time.as_deref(), o.end_time.as_deref()]);
+    let of_observations =
+        exported.observations.iter().flat_map(|o| [o.start_time.as_deref(), o.end_time.as_deref()]);
     check_times(of_observations.chain([exported.trace.timestamp.as_deref()]))?;
     Ok(exported)
 }
@@ -161,13 +185,36 @@ fn ordered(observations: &[Observation]) -> Vec<&Observation> {
 
 async fn trace(run: &mut Run<'_>, exported: &Exported) -> Result<(), CommandError> {
     let title = name(exported.trace.name.as_deref().unwrap_or("trace"));
-    let model = exported.observations.iter().find_map(|o| o.model.as_deref()).map_or_else(|| "unknown".to_owned(), name);
+    let model = exported
+        .observations
+        .iter()
+        .find_map(|o| o.model.as_deref())
+        .map_or_else(|| "unknown".to_owned(), name);
     let agent = run.session.enrol(&title, "producer", &model, CONNECTOR).await?;
     let began = exported.trace.timestamp.as_deref().and_then(time);
     let plan = json!({"title": title, "team": "operations"});
-    let planned = run.step(Step { part: "plan", command: "tasks.plan", id: run.task, data: plan, at: began, causation: None }).await?;
-    let about = json!({"activity": "trace", "source_time": exported.trace.timestamp.as_deref().map(name), "note": Value::Object(exported.trace.rest.clone()).to_string()});
-    run.step(Step { part: "trace", command: "tasks.record_activity", id: run.task, data: about, at: began, causation: first_event(&planned) }).await?;
+    let planned = run
+        .step(Step {
+            part: "plan",
+            command: "tasks.plan",
+            id: run.task,
+            data: plan,
+            at: began,
+            causation: None,
+        })
+        .await?;
+    let about = json!({"activity": "trace",
+        "source_time": exported.trace.timestamp.as_deref().map(name),
+        "note": Value::Object(exported.trace.rest.clone()).to_string()});
+    run.step(Step {
+        part: "trace",
+        command: "tasks.record_activity",
+        id: run.task,
+        data: about,
+        at: began,
+        causation: first_event(&planned),
+    })
+    .await?;
     let mut events: HashMap<&str, EventId> = HashMap::new();
     for o in ordered(&exported.observations) {
         run.counts.source("observations", 1);
@@ -180,26 +227,56 @@ async fn trace(run: &mut Run<'_>, exported: &Exported) -> Result<(), CommandErro
         }
         if let (Some(None), Some(parent)) = (known, &o.parent_observation_id) {
             run.counts.source("orphans", 1);
-            let flag =
-                json!({"activity": "parent_not_in_trace", "note": format!("observation {} has the parent {parent}, which this trace does not hold", o.id)});
-            let step =
-                Step { part: &format!("{}/orphan", run.named(&o.id)), command: "tasks.record_activity", id: run.task, data: flag, at: None, causation: first };
+            let flag = json!({"activity": "parent_not_in_trace", "note": format!("observation {} \
+                has the parent {parent}, which this trace does not hold", o.id)});
+            let step = Step {
+                part: &format!("{}/orphan", run.named(&o.id)),
+                command: "tasks.record_activity",
+                id: run.task,
+                data: flag,
+                at: None,
+                causation: first,
+            };
             run.step(step).await?;
         }
     }
-    let completed = !exported.observations.iter().any(|o| o.parent_observation_id.is_none() && o.failed());
-    let ended = exported.observations.iter().filter_map(|o| o.end_time.as_deref().and_then(time)).max().or(began);
-    run.step(Step { part: "close", command: "tasks.close_history", id: run.task, data: json!({"completed": completed}), at: ended, causation: None }).await?;
+    let completed =
+        !exported.observations.iter().any(|o| o.parent_observation_id.is_none() && o.failed());
+    let ended = exported
+        .observations
+        .iter()
+        .filter_map(|o| o.end_time.as_deref().and_then(time))
+        .max()
+        .or(began);
+    run.step(Step {
+        part: "close",
+        command: "tasks.close_history",
+        id: run.task,
+        data: json!({"completed": completed}),
+        at: ended,
+        causation: None,
+    })
+    .await?;
     Ok(())
 }
 
-async fn observation(run: &mut Run<'_>, o: &Observation, agent: domain::ids::AgentId, causation: Option<EventId>) -> Result<Option<EventId>, CommandError> {
+async fn observation(
+    run: &mut Run<'_>,
+    o: &Observation,
+    agent: domain::ids::AgentId,
+    causation: Option<EventId>,
+) -> Result<Option<EventId>, CommandError> {
     let at = o.start_time.as_deref().and_then(time);
-    let spent = o.total_cost.as_ref().map(|raw| raw.get().trim_matches('"')).filter(|t| *t != "null" && *t != "0");
+    let spent = o
+        .total_cost
+        .as_ref()
+        .map(|raw| raw.get().trim_matches('"'))
+        .filter(|t| *t != "null" && *t != "0");
     if let Some(text) = spent {
         run.counts.spend(text);
     }
-    let cost = spent.map(|text| json!({"source_text": text, "currency": run.session.settings.currency}));
+    let cost =
+        spent.map(|text| json!({"source_text": text, "currency": run.session.settings.currency}));
     let output = text(o.output.as_ref()).or_else(|| o.status_message.clone());
     let part = run.named(&o.id);
     let id = run.id(&part);
@@ -213,19 +290,48 @@ async fn observation(run: &mut Run<'_>, o: &Observation, agent: domain::ids::Age
                 ("usage", Some(o.usage())),
                 ("cost", cost),
             ]);
-            let receipt = run.step(Step { part: &part, command: "decisions.record", id, data, at, causation }).await?;
+            let receipt = run
+                .step(Step { part: &part, command: "decisions.record", id, data, at, causation })
+                .await?;
             Ok(first_event(&receipt))
         }
         "TOOL" => {
             let arguments = text(o.input.as_ref()).map_or(Value::Null, |t| as_value(&t));
-            let intend = json!({"connector": CONNECTOR, "operation": o.title(), "class": "write", "agent": agent, "task": run.task, "arguments": arguments});
-            let receipt = run.step(Step { part: &part, command: "integrations.intend_call", id, data: intend, at, causation }).await?;
+            let intend = json!({"connector": CONNECTOR, "operation": o.title(), "class": "write",
+                "agent": agent, "task": run.task, "arguments": arguments});
+            let receipt = run
+                .step(Step {
+                    part: &part,
+                    command: "integrations.intend_call",
+                    id,
+                    data: intend,
+                    at,
+                    causation,
+                })
+                .await?;
             let first = first_event(&receipt);
-            let (command, key) = if o.failed() { ("integrations.fail_call", "error") } else { ("integrations.succeed_call", "result") };
+            let (command, key) = if o.failed() {
+                ("integrations.fail_call", "error")
+            } else {
+                ("integrations.succeed_call", "result")
+            };
             let said = output.or_else(|| o.failed().then(|| "(no message)".to_owned()));
-            let data = fields([(key, said.map(Value::from)), ("latency_ms", o.latency_ms().map(Value::from)), ("usage", Some(o.usage())), ("cost", cost)]);
+            let data = fields([
+                (key, said.map(Value::from)),
+                ("latency_ms", o.latency_ms().map(Value::from)),
+                ("usage", Some(o.usage())),
+                ("cost", cost),
+            ]);
             let ended = o.end_time.as_deref().and_then(time);
-            run.step(Step { part: &format!("{part}/outcome"), command, id, data, at: ended, causation: first }).await?;
+            run.step(Step {
+                part: &format!("{part}/outcome"),
+                command,
+                id,
+                data,
+                at: ended,
+                causation: first,
+            })
+            .await?;
             Ok(first)
         }
         _ => {
@@ -237,7 +343,10 @@ async fn observation(run: &mut Run<'_>, o: &Observation, agent: domain::ids::Age
                 ("level", o.level.clone()),
                 ("end_time", o.end_time.clone()),
             ];
-            let attributes: Vec<Value> = attributes.into_iter().filter_map(|(key, v)| Some(json!({"key": key, "type": "string", "value": v?}))).collect();
+            let attributes: Vec<Value> = attributes
+                .into_iter()
+                .filter_map(|(key, v)| Some(json!({"key": key, "type": "string", "value": v?})))
+                .collect();
             let data = fields([
                 ("activity", Some(o.title().into())),
                 ("lifecycle", Some(o.r#type.to_lowercase().into())),
@@ -246,7 +355,16 @@ async fn observation(run: &mut Run<'_>, o: &Observation, agent: domain::ids::Age
                 ("usage", Some(o.usage()).filter(|u| u.as_object().is_some_and(|m| !m.is_empty()))),
                 ("cost", cost),
             ]);
-            let receipt = run.step(Step { part: &part, command: "tasks.record_activity", id: run.task, data, at, causation }).await?;
+            let receipt = run
+                .step(Step {
+                    part: &part,
+                    command: "tasks.record_activity",
+                    id: run.task,
+                    data,
+                    at,
+                    causation,
+                })
+                .await?;
             Ok(first_event(&receipt))
         }
     }

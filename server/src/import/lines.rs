@@ -38,7 +38,8 @@ impl<R: BufRead> BufRead for Lines<R> {
     }
     fn consume(&mut self, n: usize) {
         self.left = self.left.saturating_sub(n);
-        let newlines = self.inner.fill_buf().map_or(0, |b| b.iter().take(n).filter(|c| **c == b'\n').count());
+        let newlines =
+            self.inner.fill_buf().map_or(0, |b| b.iter().take(n).filter(|c| **c == b'\n').count());
         self.line += newlines as u64;
         self.inner.consume(n);
     }

@@ -63,7 +63,11 @@ impl Importer {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn prepare(app: &App, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+    pub async fn prepare(
+        app: &App,
+        settings: &Settings,
+        caller: PrincipalId,
+    ) -> Result<Self, AppError> {
         Ok(Self { session: Session::open(app, "openhands", settings, caller).await? })
     }
 
@@ -74,15 +78,18 @@ impl Importer {
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
         let exported = parse(bytes)?;
         let mut run = self.session.run(&exported.name).await?;
-        let result = Stream { run: &mut run, events: HashMap::new(), calls: HashMap::new() }.all(&exported).await;
+        let result = Stream { run: &mut run, events: HashMap::new(), calls: HashMap::new() }
+            .all(&exported)
+            .await;
         run.end(result)
     }
 }
 
-/// Reads a record whole, and changes nothing. Entries without an id are numbered by their place, below zero: the
-/// source counts from there.
+/// Reads a record whole, and changes nothing. Entries without an id are numbered by their place,
+/// below zero: the source counts from there.
 pub(super) fn parse(bytes: &[u8]) -> Result<Exported, String> {
-    let mut exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no OpenHands run: {e}"))?;
+    let mut exported: Exported =
+        serde_json::from_slice(bytes).map_err(|e| format!("no OpenHands run: {e}"))?;
     for (entry, place) in exported.events.iter_mut().zip(1_i64..) {
         entry.number = entry.id.unwrap_or(-place);
     }
@@ -103,16 +110,32 @@ struct Stream<'a, 'b> {
 }
 
 fn model(exported: &Exported) -> Option<&str> {
-    exported.events.iter().find_map(|e| e.tool_call_metadata.as_ref()?.pointer("/model_response/model")?.as_str())
+    exported
+        .events
+        .iter()
+        .find_map(|e| e.tool_call_metadata.as_ref()?.pointer("/model_response/model")?.as_str())
 }
 
 impl Stream<'_, '_> {
     async fn all(&mut self, exported: &Exported) -> Result<(), CommandError> {
         self.run.counts.source("runs", 1);
-        let agent = self.run.session.enrol("openhands", "producer", &name(model(exported).unwrap_or("unknown")), CONNECTOR).await?;
+        let agent = self
+            .run
+            .session
+            .enrol("openhands", "producer", &name(model(exported).unwrap_or("unknown")), CONNECTOR)
+            .await?;
         let began = exported.events.first().and_then(|e| time(e.timestamp.as_deref()?));
         let plan = json!({"title": name(&exported.name), "team": "technical"});
-        self.run.step(Step { part: "plan", command: "tasks.plan", id: self.run.task, data: plan, at: began, causation: None }).await?;
+        self.run
+            .step(Step {
+                part: "plan",
+                command: "tasks.plan",
+                id: self.run.task,
+                data: plan,
+                at: began,
+                causation: None,
+            })
+            .await?;
         for entry in &exported.events {
             self.run.counts.source("events", 1);
             self.run.counts.source("with_cause", u64::from(entry.cause.is_some()));
@@ -123,20 +146,51 @@ impl Stream<'_, '_> {
         }
         for (n, call) in std::mem::take(&mut self.calls) {
             let data = json!({"reason": "the stream has no result"});
-            self.run.send(&format!("{n}/outcome"), "integrations.mark_call_ambiguous", call, data).await?;
+            self.run
+                .send(&format!("{n}/outcome"), "integrations.mark_call_ambiguous", call, data)
+                .await?;
         }
         let ended = exported.events.last().and_then(|e| time(e.timestamp.as_deref()?));
-        let cost = exported.metrics.as_ref().and_then(|m| m.get("accumulated_cost")).and_then(Value::as_number).map(ToString::to_string);
+        let cost = exported
+            .metrics
+            .as_ref()
+            .and_then(|m| m.get("accumulated_cost"))
+            .and_then(Value::as_number)
+            .map(ToString::to_string);
         if let Some(text) = &cost {
             self.run.counts.spend(text);
         }
-        let cost = cost.map(|text| json!({"source_text": text, "currency": self.run.session.settings.currency}));
+        let cost = cost.map(
+            |text| json!({"source_text": text, "currency": self.run.session.settings.currency}),
+        );
         let note = exported.metrics.as_ref().map(|m| m.to_string());
-        let end = fields([("activity", Some("run_ended".into())), ("note", note.map(Value::from)), ("cost", cost)]);
-        self.run.step(Step { part: "end", command: "tasks.record_activity", id: self.run.task, data: end, at: ended, causation: None }).await?;
+        let end = fields([
+            ("activity", Some("run_ended".into())),
+            ("note", note.map(Value::from)),
+            ("cost", cost),
+        ]);
+        self.run
+            .step(Step {
+                part: "end",
+                command: "tasks.record_activity",
+                id: self.run.task,
+                data: end,
+                at: ended,
+                causation: None,
+            })
+            .await?;
         let completed = matches!(exported.error, None | Some(Value::Null));
         let close = json!({"completed": completed});
-        self.run.step(Step { part: "close", command: "tasks.close_history", id: self.run.task, data: close, at: ended, causation: None }).await?;
+        self.run
+            .step(Step {
+                part: "close",
+                command: "tasks.close_history",
+                id: self.run.task,
+                data: close,
+                at: ended,
+                causation: None,
+            })
+            .await?;
         Ok(())
     }
 
@@ -144,9 +198,15 @@ impl Stream<'_, '_> {
         let causation = e.cause.and_then(|c| self.events.get(&c).copied());
         let call = e.cause.and_then(|c| self.calls.get(&c).copied().map(|call| (c, call)));
         match (e.source.as_deref(), &e.action, &e.observation) {
-            (Some("agent"), Some(action), _) if SPOKEN.contains(&action.as_str()) => self.decision(e, action, agent, causation).await,
-            (Some("agent"), Some(action), _) if !ABOUT.contains(&action.as_str()) => self.tool(e, action, agent, causation).await,
-            (Some("user"), Some(action), _) if action == "message" => self.activity(e, "human_input", causation).await,
+            (Some("agent"), Some(action), _) if SPOKEN.contains(&action.as_str()) => {
+                self.decision(e, action, agent, causation).await
+            }
+            (Some("agent"), Some(action), _) if !ABOUT.contains(&action.as_str()) => {
+                self.tool(e, action, agent, causation).await
+            }
+            (Some("user"), Some(action), _) if action == "message" => {
+                self.activity(e, "human_input", causation).await
+            }
             (_, None, Some(observation)) if call.is_some() => {
                 let Some((cause, call)) = call else { return Ok(None) };
                 self.calls.remove(&cause);
@@ -159,19 +219,36 @@ impl Stream<'_, '_> {
         }
     }
 
-    async fn decision(&mut self, e: &Entry, action: &str, agent: AgentId, causation: Option<EventId>) -> Result<Option<EventId>, CommandError> {
+    async fn decision(
+        &mut self,
+        e: &Entry,
+        action: &str,
+        agent: AgentId,
+        causation: Option<EventId>,
+    ) -> Result<Option<EventId>, CommandError> {
         let args = Value::Object(e.args.clone().unwrap_or_default());
-        let said = |key: &str| args.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned);
+        let said = |key: &str| {
+            args.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
+        };
         let choice = if SPOKEN.contains(&action) {
-            said("content").or_else(|| said("final_thought")).or_else(|| said("thought")).or_else(|| e.message.clone()).unwrap_or_default()
+            said("content")
+                .or_else(|| said("final_thought"))
+                .or_else(|| said("thought"))
+                .or_else(|| e.message.clone())
+                .unwrap_or_default()
         } else {
             format!("{action} {args}")
         };
         let choice = if choice.is_empty() { action.to_owned() } else { choice };
         let response = e.tool_call_metadata.as_ref().and_then(|m| m.get("model_response"));
-        let tokens = |key: &str| response.and_then(|r| r.get("usage")?.get(key)?.as_u64()).map(Value::from);
+        let tokens =
+            |key: &str| response.and_then(|r| r.get("usage")?.get(key)?.as_u64()).map(Value::from);
         let model = response.and_then(|r| r.get("model")?.as_str()).map(|m| name(m).into());
-        let usage = fields([("model", model), ("input_tokens", tokens("prompt_tokens")), ("output_tokens", tokens("completion_tokens"))]);
+        let usage = fields([
+            ("model", model),
+            ("input_tokens", tokens("prompt_tokens")),
+            ("output_tokens", tokens("completion_tokens")),
+        ]);
         let data = fields([
             ("task", Some(json!(self.run.task))),
             ("agent", Some(json!(agent))),
@@ -181,42 +258,107 @@ impl Stream<'_, '_> {
         ]);
         let (part, at) = (format!("{}", e.number), e.timestamp.as_deref().and_then(time));
         let id = self.run.id(&part);
-        let receipt = self.run.step(Step { part: &part, command: "decisions.record", id, data, at, causation }).await?;
+        let receipt = self
+            .run
+            .step(Step { part: &part, command: "decisions.record", id, data, at, causation })
+            .await?;
         Ok(first_event(&receipt))
     }
 
-    async fn tool(&mut self, e: &Entry, action: &str, agent: AgentId, causation: Option<EventId>) -> Result<Option<EventId>, CommandError> {
+    async fn tool(
+        &mut self,
+        e: &Entry,
+        action: &str,
+        agent: AgentId,
+        causation: Option<EventId>,
+    ) -> Result<Option<EventId>, CommandError> {
         let first = self.decision(e, action, agent, causation).await?;
         let part = format!("{}/call", e.number);
         let id = self.run.id(&part);
         let class = if action == "read" { "read" } else { "write" };
-        let arguments = super::session::as_value(&Value::Object(e.args.clone().unwrap_or_default()).to_string());
+        let arguments = super::session::as_value(
+            &Value::Object(e.args.clone().unwrap_or_default()).to_string(),
+        );
         let data = json!({
-            "connector": CONNECTOR, "operation": name(action), "class": class, "agent": agent, "task": self.run.task,
+            "connector": CONNECTOR, "operation": name(action), "class": class, "agent": agent,
+            "task": self.run.task,
             "decision": self.run.id(&e.number.to_string()), "arguments": arguments,
         });
         let at = e.timestamp.as_deref().and_then(time);
-        self.run.step(Step { part: &part, command: "integrations.intend_call", id, data, at, causation: first }).await?;
+        self.run
+            .step(Step {
+                part: &part,
+                command: "integrations.intend_call",
+                id,
+                data,
+                at,
+                causation: first,
+            })
+            .await?;
         self.calls.insert(e.number, id);
         Ok(first)
     }
 
-    async fn result(&mut self, e: &Entry, observation: &str, cause: i64, call: Uuid, causation: Option<EventId>) -> Result<Option<EventId>, CommandError> {
-        let said = e.content.clone().filter(|t| !t.is_empty()).or_else(|| e.message.clone()).unwrap_or_default();
+    async fn result(
+        &mut self,
+        e: &Entry,
+        observation: &str,
+        cause: i64,
+        call: Uuid,
+        causation: Option<EventId>,
+    ) -> Result<Option<EventId>, CommandError> {
+        let said = e
+            .content
+            .clone()
+            .filter(|t| !t.is_empty())
+            .or_else(|| e.message.clone())
+            .unwrap_or_default();
         let failed = observation == "error" || e.success == Some(false);
-        let (command, key) = if failed { ("integrations.fail_call", "error") } else { ("integrations.succeed_call", "result") };
+        let (command, key) = if failed {
+            ("integrations.fail_call", "error")
+        } else {
+            ("integrations.succeed_call", "result")
+        };
         let at = e.timestamp.as_deref().and_then(time);
-        let receipt = self.run.step(Step { part: &format!("{cause}/outcome"), command, id: call, data: json!({key: said}), at, causation }).await?;
+        let receipt = self
+            .run
+            .step(Step {
+                part: &format!("{cause}/outcome"),
+                command,
+                id: call,
+                data: json!({key: said}),
+                at,
+                causation,
+            })
+            .await?;
         self.run.counts.source("results", 1);
         Ok(first_event(&receipt))
     }
 
-    async fn activity(&mut self, e: &Entry, what: &str, causation: Option<EventId>) -> Result<Option<EventId>, CommandError> {
+    async fn activity(
+        &mut self,
+        e: &Entry,
+        what: &str,
+        causation: Option<EventId>,
+    ) -> Result<Option<EventId>, CommandError> {
         self.run.counts.source("human_inputs", u64::from(what == "human_input"));
         let said = e.args.as_ref().and_then(|a| a.get("content")?.as_str()).map(str::to_owned);
-        let note = said.or_else(|| e.content.clone()).filter(|t| !t.is_empty()).or_else(|| e.message.clone()).filter(|t| !t.is_empty());
-        let pairs = [("args", e.args.clone().map(Value::Object)), ("extras", e.extras.clone()), ("llm_metrics", e.llm_metrics.clone())];
-        let attributes: Vec<Value> = pairs.into_iter().filter_map(|(key, v)| Some(json!({"key": key, "type": "string", "value": v?.to_string()}))).collect();
+        let note = said
+            .or_else(|| e.content.clone())
+            .filter(|t| !t.is_empty())
+            .or_else(|| e.message.clone())
+            .filter(|t| !t.is_empty());
+        let pairs = [
+            ("args", e.args.clone().map(Value::Object)),
+            ("extras", e.extras.clone()),
+            ("llm_metrics", e.llm_metrics.clone()),
+        ];
+        let attributes: Vec<Value> = pairs
+            .into_iter()
+            .filter_map(|(key, v)| {
+                Some(json!({"key": key, "type": "string", "value": v?.to_string()}))
+            })
+            .collect();
         let data = fields([
             ("activity", Some(name(what).into())),
             ("source_time", e.timestamp.as_deref().map(|t| name(t).into())),
@@ -224,7 +366,17 @@ impl Stream<'_, '_> {
             ("attributes", Some(attributes.into())),
         ]);
         let (part, at) = (e.number.to_string(), e.timestamp.as_deref().and_then(time));
-        let receipt = self.run.step(Step { part: &part, command: "tasks.record_activity", id: self.run.task, data, at, causation }).await?;
+        let receipt = self
+            .run
+            .step(Step {
+                part: &part,
+                command: "tasks.record_activity",
+                id: self.run.task,
+                data,
+                at,
+                causation,
+            })
+            .await?;
         Ok(first_event(&receipt))
     }
 }

@@ -54,7 +54,8 @@ impl Shape {
         if self.deepest > DEPTH_MAX {
             return Some(format!("the record is nested deeper than {DEPTH_MAX} levels"));
         }
-        (self.values > IMPORT_RECORD_VALUES_MAX).then(|| format!("the record has more than {IMPORT_RECORD_VALUES_MAX} values"))
+        (self.values > IMPORT_RECORD_VALUES_MAX)
+            .then(|| format!("the record has more than {IMPORT_RECORD_VALUES_MAX} values"))
     }
 
     /// Looks at a whole record.
@@ -87,9 +88,9 @@ enum Layout {
 
 /// Reads records from a file.
 ///
-/// A record that is broken costs itself alone where the next one can be found: at the next line that begins
-/// as the broken record's own line began, with the same blanks and a brace that no valid record could have
-/// there.
+/// A record that is broken costs itself alone where the next one can be found: at the next line
+/// that begins as the broken record's own line began, with the same blanks and a brace that no
+/// valid record could have there.
 pub struct Records<R> {
     input: R,
     line: u64,
@@ -115,7 +116,8 @@ struct Reading {
     broken: Option<&'static str>,
     /// The last byte that is no blank.
     last: u8,
-    /// How much of the line's beginning is like that of the record's own line; `None` when it is not.
+    /// How much of the line's beginning is like that of the record's own line; `None` when it is
+    /// not.
     alike: Option<usize>,
 }
 
@@ -150,7 +152,15 @@ impl Reading {
 impl<R: BufRead> Records<R> {
     /// Records of that input.
     pub fn new(input: R) -> Self {
-        Self { input, line: 1, number: 0, layout: None, indent: Some(Vec::new()), begun: false, ended: false }
+        Self {
+            input,
+            line: 1,
+            number: 0,
+            layout: None,
+            indent: Some(Vec::new()),
+            begun: false,
+            ended: false,
+        }
     }
 
     fn byte(&mut self) -> io::Result<Option<u8>> {
@@ -171,10 +181,14 @@ impl<R: BufRead> Records<R> {
             match self.byte()? {
                 None => return Ok(None),
                 // The array around the records, and what stands between them.
-                Some(b'[') if self.layout.is_none() => (self.layout, self.indent) = (Some(Layout::Array), None),
+                Some(b'[') if self.layout.is_none() => {
+                    (self.layout, self.indent) = (Some(Layout::Array), None)
+                }
                 Some(b']') if self.layout == Some(Layout::Array) => return self.after_array(),
                 Some(b'\n') => self.indent = Some(Vec::new()),
-                Some(blank @ (b' ' | b'\t')) => self.indent.iter_mut().for_each(|indent| indent.push(blank)),
+                Some(blank @ (b' ' | b'\t')) => {
+                    self.indent.iter_mut().for_each(|indent| indent.push(blank))
+                }
                 Some(b',') => self.indent = None,
                 Some(b'\r' | 0xEF | 0xBB | 0xBF) => {}
                 Some(byte) => return Ok(Some(byte)),
@@ -203,13 +217,19 @@ impl<R: BufRead> Records<R> {
         let Some(first) = first else {
             self.ended = true;
             return match number {
-                _ if cut => told("the file ends before its list does; mend the file and import it again, nothing is doubled"),
+                _ if cut => told(
+                    "the file ends before its list does; mend the file and import it again, \
+                     nothing is doubled",
+                ),
                 1 => told("there is no record in this file"),
                 _ => Ok(None),
             };
         };
         if closed {
-            return told("there is something after the end of the list, which is not read; is it two files in one?");
+            return told(
+                "there is something after the end of the list, which is not read; is it two files \
+                 in one?",
+            );
         }
         self.layout.get_or_insert(Layout::Lines);
         if first != b'{' {
@@ -218,12 +238,21 @@ impl<R: BufRead> Records<R> {
             self.indent = Some(Vec::new());
             return told("a record must be an object");
         }
-        let mut reading = Reading { bytes: vec![first], shape: Shape::default(), broken: None, last: first, alike: None };
+        let mut reading = Reading {
+            bytes: vec![first],
+            shape: Shape::default(),
+            broken: None,
+            last: first,
+            alike: None,
+        };
         reading.shape.next(first);
         while reading.broken.is_some() || reading.shape.depth > 0 {
             let Some(byte) = self.byte()? else {
                 self.ended = true;
-                return told(reading.broken.unwrap_or("the file ends in the middle of this record; mend the file and import it again, nothing is doubled"));
+                return told(reading.broken.unwrap_or(
+                    "the file ends in the middle of this record; \
+                    mend the file and import it again, nothing is doubled",
+                ));
             };
             if reading.is_another(byte, self.indent.as_deref()) {
                 self.begun = true;
@@ -244,13 +273,19 @@ impl<R: BufRead> Records<R> {
         if let Some(why) = shape.fault() {
             return record(Err(why));
         }
-        record(String::from_utf8(bytes).map(String::into_bytes).map_err(|e| not_utf8(e.utf8_error())))
+        record(
+            String::from_utf8(bytes).map(String::into_bytes).map_err(|e| not_utf8(e.utf8_error())),
+        )
     }
 }
 
 /// What is said of a text that is no UTF-8.
 pub(super) fn not_utf8(e: std::str::Utf8Error) -> String {
-    format!("its byte {} is no UTF-8; if the file is written in another encoding, name that with --encoding", e.valid_up_to() + 1)
+    format!(
+        "its byte {} is no UTF-8; if the file is written in another encoding, name that with \
+         --encoding",
+        e.valid_up_to() + 1
+    )
 }
 
 impl<R: BufRead> Iterator for Records<R> {
@@ -263,7 +298,12 @@ impl<R: BufRead> Iterator for Records<R> {
         // What can't be read, such as a damaged gzip, ends the file, and not the import.
         let next = self.read().unwrap_or_else(|e| {
             self.ended = true;
-            Some(Record { number: self.number.max(1), line: self.line, bytes: Err(e.to_string()), lane: None })
+            Some(Record {
+                number: self.number.max(1),
+                line: self.line,
+                bytes: Err(e.to_string()),
+                lane: None,
+            })
         });
         self.ended |= next.is_none();
         next.map(Ok)

@@ -1,8 +1,9 @@
-//! What every importer works with: the business, the service it acts as, and a way through the desk.
+//! What every importer works with: the business, the service it acts as, and a way through the
+//! desk.
 //!
-//! No text of a source is in an id or a key: those are made of HMACs under the business's import secret,
-//! so that nobody can find out by guessing who is in the record. What an earlier version imported keeps
-//! the ids that it has, and is recognised by them.
+//! No text of a source is in an id or a key: those are made of HMACs under the business's import
+//! secret, so that nobody can find out by guessing who is in the record. What an earlier version
+//! imported keeps the ids that it has, and is recognised by them.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,14 +51,21 @@ impl Session {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn open(app: &App, format: &'static str, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+    pub async fn open(
+        app: &App,
+        format: &'static str,
+        settings: &Settings,
+        caller: PrincipalId,
+    ) -> Result<Self, AppError> {
         let directory = app.desk.directory();
         let business = match directory.slug(&settings.business).await? {
             Some(business) => business,
             None => {
                 let data = json!({"slug": settings.business, "currency": settings.currency});
                 let key = format!("import:{}:register", settings.business);
-                app.as_operator(&key, "businesses.register", None, &data, INSTALLATION).await?.business
+                app.as_operator(&key, "businesses.register", None, &data, INSTALLATION)
+                    .await?
+                    .business
             }
         };
         let name = format!("importer:{format}");
@@ -66,18 +74,46 @@ impl Session {
         if actor.as_ref().is_none_or(|a| a.roles.is_empty()) {
             let add = json!({"kind": "service", "display_name": name});
             let key = |part: &str| format!("import:{business}:{format}:{part}");
-            app.as_operator(&key("add"), "access.add_principal", Some(importer.0), &add, INSTALLATION).await?;
+            app.as_operator(
+                &key("add"),
+                "access.add_principal",
+                Some(importer.0),
+                &add,
+                INSTALLATION,
+            )
+            .await?;
             let grant = json!({"business": business, "role": "service"});
-            app.as_operator(&key("grant"), "access.grant_role", Some(importer.0), &grant, INSTALLATION).await?;
+            app.as_operator(
+                &key("grant"),
+                "access.grant_role",
+                Some(importer.0),
+                &grant,
+                INSTALLATION,
+            )
+            .await?;
             actor = directory.actor(importer, business).await?;
         }
-        let actor = actor.ok_or_else(|| AppError::other("the importer's principal could not be added"))?;
-        // What comes in happened: no approval undoes it. No door says this of an actor, only this code.
+        let actor =
+            actor.ok_or_else(|| AppError::other("the importer's principal could not be added"))?;
+        // What comes in happened: no approval undoes it. No door says this of an actor, only this
+        // code.
         let actor = Actor { historic: true, rate_profile: RateProfile::Bulk, ..actor };
         let operator = app.operator_in(INSTALLATION).await?;
         let secret = app.keyring.secret(business, domain::privacy::import_secret(business)).await?;
-        let (desk, settings, principals, agents) = (Arc::clone(&app.desk), settings.clone(), known(), known());
-        Ok(Self { desk, business, settings, format, actor, operator, on_behalf_of: caller, secret, principals, agents })
+        let (desk, settings, principals, agents) =
+            (Arc::clone(&app.desk), settings.clone(), known(), known());
+        Ok(Self {
+            desk,
+            business,
+            settings,
+            format,
+            actor,
+            operator,
+            on_behalf_of: caller,
+            secret,
+            principals,
+            agents,
+        })
     }
 
     /// What stands for a text of the source in ids and keys: hexadecimal HMAC-SHA-256 of it.
@@ -87,7 +123,13 @@ impl Session {
     }
 
     async fn is_there(&self, aggregate: AggregateRef) -> Result<bool, CommandError> {
-        Ok(self.desk.log().versions(self.business, &[aggregate]).await?.first().is_some_and(|version| *version > 0))
+        Ok(self
+            .desk
+            .log()
+            .versions(self.business, &[aggregate])
+            .await?
+            .first()
+            .is_some_and(|version| *version > 0))
     }
 
     /// Whether a command was carried out under that key.
@@ -125,33 +167,52 @@ impl Session {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn enrol(&self, name: &str, role: &str, model: &str, connector: &str) -> Result<AgentId, CommandError> {
+    pub async fn enrol(
+        &self,
+        name: &str,
+        role: &str,
+        model: &str,
+        connector: &str,
+    ) -> Result<AgentId, CommandError> {
         let earlier = AgentId(self.business.name(&format!("{}:agent:{name}", self.format)));
         let id = self.agent(name).await?;
         let hashed = if id == earlier { name.to_owned() } else { self.hashed(name) };
-        let principal = PrincipalId(self.business.name(&format!("{}:principal:{hashed}", self.format)));
+        let principal =
+            PrincipalId(self.business.name(&format!("{}:principal:{hashed}", self.format)));
         // The credentials it would act with have no key and no role: it never acts here.
         self.add_principal(principal, "agent", name).await?;
         let data = json!({
-            "name": name, "team": "operations", "role": role, "runtime": {"model": model}, "principal": principal,
-            "permissions": {"tools": [], "connectors": [connector], "data_classes": []}, "concurrency": 100,
+            "name": name, "team": "operations", "role": role, "runtime": {"model": model},
+            "principal": principal,
+            "permissions": {"tools": [], "connectors": [connector], "data_classes": []},
+            "concurrency": 100,
         });
         // Without `on_behalf_of`: whoever imports next must get the same receipt. What the first
         // import said of the agent's model stays; each decision says which model it was made by.
         let key = format!("{}:agent:{hashed}", self.format);
-        let submission = Submission::new(self.business, self.actor.clone(), key, "agents.enrol", Some(id.0), &data);
+        let submission = Submission::new(
+            self.business,
+            self.actor.clone(),
+            key,
+            "agents.enrol",
+            Some(id.0),
+            &data,
+        );
         match self.desk.submit(submission).await {
             Ok(_) | Err(CommandError::KeyReused(_)) => Ok(id),
             Err(e) => Err(e),
         }
     }
 
-    /// The principal of somebody named in a source: v5 of an HMAC of the name, which is kept sealed.
+    /// The principal of somebody named in a source: v5 of an HMAC of the name, which is kept
+    /// sealed.
     ///
     /// # Errors
     /// What the desk says.
     pub async fn principal(&self, name: &str) -> Result<PrincipalId, CommandError> {
-        if let Some(known) = self.principals.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+        if let Some(known) =
+            self.principals.lock().unwrap_or_else(PoisonError::into_inner).get(name)
+        {
             return Ok(*known);
         }
         let earlier = PrincipalId(self.business.name(name));
@@ -162,10 +223,22 @@ impl Session {
         Ok(id)
     }
 
-    async fn add_principal(&self, id: PrincipalId, kind: &str, name: &str) -> Result<(), CommandError> {
+    async fn add_principal(
+        &self,
+        id: PrincipalId,
+        kind: &str,
+        name: &str,
+    ) -> Result<(), CommandError> {
         let data = json!({"kind": kind, "display_name": name});
         let key = format!("import:{}:resource:{id}", self.business);
-        let add = Submission::new(INSTALLATION, self.operator.clone(), key, "access.add_principal", Some(id.0), &data);
+        let add = Submission::new(
+            INSTALLATION,
+            self.operator.clone(),
+            key,
+            "access.add_principal",
+            Some(id.0),
+            &data,
+        );
         self.desk.submit(add).await.map(|_| ())
     }
 
@@ -174,8 +247,12 @@ impl Session {
     /// # Errors
     /// When it can't be read.
     pub async fn stored(&self, receipt: &Receipt) -> Result<Value, CommandError> {
-        let unreadable = |why: String| CommandError::Unavailable(format!("an event just stored can't be read: {why}"));
-        let Some(event) = receipt.events.first() else { return Err(unreadable("there is none".to_owned())) };
+        let unreadable = |why: String| {
+            CommandError::Unavailable(format!("an event just stored can't be read: {why}"))
+        };
+        let Some(event) = receipt.events.first() else {
+            return Err(unreadable("there is none".to_owned()));
+        };
         let recorded = self.desk.log().find(self.business, event.event_id).await?;
         let recorded = recorded.ok_or_else(|| unreadable(event.event_id.to_string()))?;
         serde_json::from_slice(&recorded.bytes).map_err(|e| unreadable(e.to_string()))
@@ -190,7 +267,8 @@ impl Session {
         self.run_of(record, task.into()).await
     }
 
-    /// The way through the desk of a record; an earlier version would have made that aggregate of it.
+    /// The way through the desk of a record; an earlier version would have made that aggregate of
+    /// it.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -264,7 +342,13 @@ impl Run<'_> {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn send(&mut self, part: &str, command: &str, id: Uuid, data: Value) -> Result<Receipt, CommandError> {
+    pub async fn send(
+        &mut self,
+        part: &str,
+        command: &str,
+        id: Uuid,
+        data: Value,
+    ) -> Result<Receipt, CommandError> {
         self.step(Step { part, command, id, data, at: None, causation: None }).await
     }
 
@@ -277,9 +361,21 @@ impl Run<'_> {
         let mut key = self.key(step.part);
         if !self.hashed && !session.was_sent(&key).await? {
             // What has grown since an earlier version imported the record has no name in the clear.
-            key = format!("{}:{}:{}", session.format, session.hashed(&self.record), session.hashed(step.part));
+            key = format!(
+                "{}:{}:{}",
+                session.format,
+                session.hashed(&self.record),
+                session.hashed(step.part)
+            );
         }
-        let mut submission = Submission::new(session.business, session.actor.clone(), key, step.command, Some(step.id), &step.data);
+        let mut submission = Submission::new(
+            session.business,
+            session.actor.clone(),
+            key,
+            step.command,
+            Some(step.id),
+            &step.data,
+        );
         submission.correlation = Some(self.task);
         submission.on_behalf_of = Some(session.on_behalf_of);
         submission.occurred_at = step.at;
@@ -296,9 +392,10 @@ impl Run<'_> {
     pub fn end(self, result: Result<(), CommandError>) -> Result<Counts, String> {
         match result {
             Ok(()) => Ok(self.counts),
-            Err(CommandError::KeyReused(key)) => {
-                Err(format!("this record was imported before with other content (at {key}); what is on record stays as it is"))
-            }
+            Err(CommandError::KeyReused(key)) => Err(format!(
+                "this record was imported before with other content (at {key}); what is on record \
+                 stays as it is"
+            )),
             Err(e) => Err(e.to_string()),
         }
     }
@@ -319,10 +416,12 @@ pub fn as_value(text: &str) -> Value {
     }
 }
 
-/// A name of at most 200 characters without control characters; what is cut stands elsewhere in full.
+/// A name of at most 200 characters without control characters; what is cut stands elsewhere in
+/// full.
 #[must_use]
 pub fn name(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
+    let clean: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
     let clean = clean.trim().to_owned();
     if clean.is_empty() { "(no name)".to_owned() } else { clean }
 }
@@ -333,7 +432,12 @@ pub fn name(text: &str) -> String {
 /// The first that is none, and how to write it.
 pub fn check_times<'a>(times: impl IntoIterator<Item = Option<&'a str>>) -> Result<(), String> {
     let wrong = times.into_iter().flatten().find(|text| time(text).is_none());
-    wrong.map_or(Ok(()), |text| Err(format!("`{text}` is no time; write it as 2026-11-22T20:00:00+01:00, or without an offset for UTC")))
+    wrong.map_or(Ok(()), |text| {
+        Err(format!(
+            "`{text}` is no time; write it as \
+        2026-11-22T20:00:00+01:00, or without an offset for UTC"
+        ))
+    })
 }
 
 /// A time of a source: RFC 3339, with a blank instead of the T, or without an offset (then UTC).

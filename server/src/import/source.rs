@@ -29,7 +29,9 @@ pub type Source = Box<dyn Iterator<Item = io::Result<Record>> + Send>;
 /// The name that a file's records go by: without its folder and its endings.
 fn stem(path: &Path) -> String {
     let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    [".gz", ".xes", ".csv", ".traj", ".json", ".jsonl", ".md"].iter().fold(name, |name, ending| name.strip_suffix(ending).map_or(name.clone(), str::to_owned))
+    [".gz", ".xes", ".csv", ".traj", ".json", ".jsonl", ".md"]
+        .iter()
+        .fold(name, |name, ending| name.strip_suffix(ending).map_or(name.clone(), str::to_owned))
 }
 
 fn one(bytes: Result<Vec<u8>, String>) -> Source {
@@ -37,11 +39,15 @@ fn one(bytes: Result<Vec<u8>, String>) -> Source {
 }
 
 /// Every record of a file, changed by its number and what is in it.
-fn each(input: Input, change: impl Fn(u64, Map<String, Value>) -> Value + Send + 'static) -> Source {
+fn each(
+    input: Input,
+    change: impl Fn(u64, Map<String, Value>) -> Value + Send + 'static,
+) -> Source {
     Box::new(Records::new(input.text).map(move |record| {
         record.map(|record| {
             let changed = record.bytes.as_deref().map_err(Clone::clone).and_then(|bytes| {
-                let object: Map<String, Value> = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+                let object: Map<String, Value> =
+                    serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
                 serde_json::to_vec(&change(record.number, object)).map_err(|e| e.to_string())
             });
             Record { bytes: changed, ..record }
@@ -55,22 +61,32 @@ fn list(input: Input, run: impl Fn(Value) -> Value) -> Source {
         Shape::check(&whole)?;
         serde_json::from_slice::<Value>(&whole).map_err(|e| format!("no JSON: {e}"))
     };
-    one(whole(input).and_then(parse).and_then(|list| serde_json::to_vec(&run(list)).map_err(|e| e.to_string())))
+    one(whole(input)
+        .and_then(parse)
+        .and_then(|list| serde_json::to_vec(&run(list)).map_err(|e| e.to_string())))
 }
 
 fn is_list(input: &mut Input) -> bool {
     input.text.fill_buf().is_ok_and(|begin| begin.trim_ascii_start().starts_with(b"["))
 }
 
-/// What an OpenHands run goes by: its instance, the issue that it resolved, else its file and its place there.
+/// What an OpenHands run goes by: its instance, the issue that it resolved, else its file and its
+/// place there.
 fn run_name(run: &mut Map<String, Value>, file: &str, number: u64) -> String {
     let instance = run.remove("instance_id").and_then(|v| v.as_str().map(str::to_owned));
     let issue = || {
         let part = |key: &str| run.get("issue")?.get(key);
-        Some(format!("{}/{}#{}", part("owner")?.as_str()?, part("repo")?.as_str()?, part("number")?.as_u64()?))
+        Some(format!(
+            "{}/{}#{}",
+            part("owner")?.as_str()?,
+            part("repo")?.as_str()?,
+            part("number")?.as_u64()?
+        ))
     };
     // The first one of a file has always gone by the file alone.
-    instance.or_else(issue).unwrap_or_else(|| if number == 1 { file.to_owned() } else { format!("{file}#{number}") })
+    instance
+        .or_else(issue)
+        .unwrap_or_else(|| if number == 1 { file.to_owned() } else { format!("{file}#{number}") })
 }
 
 fn openhands(mut input: Input, name: String) -> Source {
@@ -79,7 +95,8 @@ fn openhands(mut input: Input, name: String) -> Source {
     }
     each(input, move |number, mut run| {
         let name = run_name(&mut run, &name, number);
-        json!({"name": name, "events": run.remove("history"), "error": run.remove("error"), "metrics": run.remove("metrics")})
+        json!({"name": name, "events": run.remove("history"), "error": run.remove("error"),
+            "metrics": run.remove("metrics")})
     })
 }
 
@@ -97,7 +114,11 @@ fn swe_agent(mut input: Input, name: String) -> Source {
 /// A file that is one record.
 fn whole(input: Input) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    input.text.take(IMPORT_RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    input
+        .text
+        .take(IMPORT_RECORD_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| e.to_string())?;
     match bytes.len() {
         0 => Err("there is nothing in this file".to_owned()),
         n if n > IMPORT_RECORD_BYTES_MAX => Err(too_large()),
@@ -111,11 +132,13 @@ fn document(path: &Path, folder: &Path, encoding: Option<Encoding>) -> Result<Ve
     let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned();
     let document = if path.extension().is_some_and(|e| e == "json") {
         Shape::check(text.as_bytes())?;
-        let mut object: Map<String, Value> = serde_json::from_str(&text).map_err(|e| format!("no document {{id, title, content}}: {e}"))?;
+        let mut object: Map<String, Value> = serde_json::from_str(&text)
+            .map_err(|e| format!("no document {{id, title, content}}: {e}"))?;
         let id = object.remove("id").and_then(|v| v.as_str().map(str::to_owned)).unwrap_or(name);
         json!({"name": id, "title": object.remove("title"), "content": object.remove("content")})
     } else {
-        let heading = text.lines().find_map(|l| l.strip_prefix("# ")).map(str::trim).map(str::to_owned);
+        let heading =
+            text.lines().find_map(|l| l.strip_prefix("# ")).map(str::trim).map(str::to_owned);
         json!({"name": name, "title": heading.unwrap_or_else(|| stem(path)), "content": text})
     };
     serde_json::to_vec(&document).map_err(|e| e.to_string())
@@ -139,7 +162,8 @@ fn documents(folder: &Path, encoding: Option<Encoding>) -> io::Result<Source> {
     files.sort();
     let folder = folder.to_owned();
     Ok(Box::new((1..).zip(files).map(move |(number, path)| {
-        let bytes = document(&path, &folder, encoding).map_err(|why| format!("{}: {why}", path.display()));
+        let bytes =
+            document(&path, &folder, encoding).map_err(|why| format!("{}: {why}", path.display()));
         Ok(Record { number, line: 1, bytes, lane: None })
     })))
 }
@@ -152,7 +176,8 @@ pub fn open(format: Format, path: &Path, reading: &Reading) -> Result<Source, St
     if format == Format::Documents {
         return documents(path, reading.encoding).map_err(|e| e.to_string());
     }
-    let (name, input) = (stem(path), Input::open(path, reading.encoding).map_err(|e| e.to_string())?);
+    let (name, input) =
+        (stem(path), Input::open(path, reading.encoding).map_err(|e| e.to_string())?);
     Ok(match format {
         Format::Transcript | Format::Langfuse => Box::new(Records::new(input.text)),
         Format::Openhands => openhands(input, name),

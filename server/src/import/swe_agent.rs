@@ -1,8 +1,9 @@
-//! SWE-agent and mini-SWE-agent trajectories: a task a trajectory, a decision a step, a call an action; cost and
-//! tokens from `model_stats`, once, at the end.
+//! SWE-agent and mini-SWE-agent trajectories: a task a trajectory, a decision a step, a call an
+//! action; cost and tokens from `model_stats`, once, at the end.
 //!
-//! mini-SWE-agent keeps a conversation (`messages`): a step is a message of the assistant, its action the code block
-//! or the tool call in it, its observation what is said to it before it speaks again.
+//! mini-SWE-agent keeps a conversation (`messages`): a step is a message of the assistant, its
+//! action the code block or the tool call in it, its observation what is said to it before it
+//! speaks again.
 
 use commands::CommandError;
 use domain::PrincipalId;
@@ -83,7 +84,11 @@ impl Importer {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn prepare(app: &App, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+    pub async fn prepare(
+        app: &App,
+        settings: &Settings,
+        caller: PrincipalId,
+    ) -> Result<Self, AppError> {
         Ok(Self { session: Session::open(app, "swe-agent", settings, caller).await? })
     }
 
@@ -101,12 +106,15 @@ impl Importer {
 
 /// Reads a record whole, and changes nothing: the trajectory and its turns.
 pub(super) fn parse(bytes: &[u8]) -> Result<(Exported, Vec<Turn>), String> {
-    let mut exported: Exported = serde_json::from_slice(bytes).map_err(|e| format!("no SWE-agent trajectory: {e}"))?;
+    let mut exported: Exported =
+        serde_json::from_slice(bytes).map_err(|e| format!("no SWE-agent trajectory: {e}"))?;
     if let Some(turns) = exported.trajectory.take() {
         return Ok((exported, turns));
     }
     let Some(messages) = exported.messages.take() else {
-        return Err("not supported: a file with neither the `trajectory` of SWE-agent nor the `messages` of mini-SWE-agent; export the whole run".to_owned());
+        return Err("not supported: a file with neither the `trajectory` of SWE-agent nor the \
+            `messages` of mini-SWE-agent; export the whole run"
+            .to_owned());
     };
     let task = messages.iter().find(|m| m.role == "user").map(|m| Value::String(m.text()));
     exported.environment = exported.environment.or(task);
@@ -118,7 +126,11 @@ impl Message {
     fn text(&self) -> String {
         match &self.content {
             Value::String(text) => text.clone(),
-            Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect::<Vec<_>>().join("\n"),
+            Value::Array(parts) => parts
+                .iter()
+                .filter_map(|part| part.get("text")?.as_str())
+                .collect::<Vec<_>>()
+                .join("\n"),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
         }
     }
@@ -134,7 +146,9 @@ impl Message {
         if called.is_some() {
             return (called, text);
         }
-        let block = text.split_once("```").and_then(|(before, rest)| Some((before, rest.split_once('\n')?.1.split_once("```")?.0)));
+        let block = text.split_once("```").and_then(|(before, rest)| {
+            Some((before, rest.split_once('\n')?.1.split_once("```")?.0))
+        });
         match block {
             Some((before, code)) => (Some(code.trim_end().to_owned()), before.to_owned()),
             None => (None, text),
@@ -148,27 +162,49 @@ fn turns(messages: &[Message]) -> Vec<Turn> {
     for message in messages {
         if message.role == "assistant" {
             let (action, thought) = message.action();
-            turns.push(Turn { action, observation: None, response: Some(message.text()), thought: Some(thought) });
+            turns.push(Turn {
+                action,
+                observation: None,
+                response: Some(message.text()),
+                thought: Some(thought),
+            });
         } else if let Some(turn) = turns.last_mut() {
             let said = message.text();
-            turn.observation = Some(turn.observation.take().map_or_else(|| said.clone(), |before| format!("{before}\n{said}")));
+            turn.observation = Some(
+                turn.observation
+                    .take()
+                    .map_or_else(|| said.clone(), |before| format!("{before}\n{said}")),
+            );
         }
     }
     turns
 }
 
-async fn trajectory(run: &mut Run<'_>, exported: &Exported, turns: &[Turn]) -> Result<(), CommandError> {
+async fn trajectory(
+    run: &mut Run<'_>,
+    exported: &Exported,
+    turns: &[Turn],
+) -> Result<(), CommandError> {
     run.counts.source("trajectories", 1);
     let agent = run.session.enrol("swe-agent", "producer", "unknown", CONNECTOR).await?;
-    let instructions = exported.environment.as_ref().map(|e| e.as_str().map_or_else(|| e.to_string(), str::to_owned));
-    let plan = fields([("title", Some(name(&exported.name).into())), ("team", Some("technical".into())), ("instructions", instructions.map(Value::from))]);
+    let instructions = exported
+        .environment
+        .as_ref()
+        .map(|e| e.as_str().map_or_else(|| e.to_string(), str::to_owned));
+    let plan = fields([
+        ("title", Some(name(&exported.name).into())),
+        ("team", Some("technical".into())),
+        ("instructions", instructions.map(Value::from)),
+    ]);
     run.send("plan", "tasks.plan", run.task, plan).await?;
     for (n, turn) in turns.iter().enumerate() {
         run.counts.source("steps", 1);
         let action = turn.action.as_deref().unwrap_or_default();
         let said = |t: &Option<String>| t.clone().filter(|t| !t.trim().is_empty());
         let decision = run.id(&format!("{n}"));
-        let choice = said(&turn.action).or_else(|| said(&turn.response)).unwrap_or_else(|| "(nothing)".to_owned());
+        let choice = said(&turn.action)
+            .or_else(|| said(&turn.response))
+            .unwrap_or_else(|| "(nothing)".to_owned());
         let data = fields([
             ("task", Some(json!(run.task))),
             ("agent", Some(json!(agent))),
@@ -179,13 +215,17 @@ async fn trajectory(run: &mut Run<'_>, exported: &Exported, turns: &[Turn]) -> R
         let Some(operation) = action.split_whitespace().next() else { continue };
         let (part, id) = (format!("{n}/call"), run.id(&format!("{n}/call")));
         let intend = json!({
-            "connector": CONNECTOR, "operation": name(operation), "class": "write", "agent": agent, "task": run.task,
+            "connector": CONNECTOR, "operation": name(operation), "class": "write", "agent": agent,
+            "task": run.task,
             "decision": decision, "arguments": {"action": action},
         });
         run.send(&part, "integrations.intend_call", id, intend).await?;
         let (command, data) = match &turn.observation {
             Some(result) => ("integrations.succeed_call", json!({"result": result})),
-            None => ("integrations.mark_call_ambiguous", json!({"reason": "the trajectory has no observation"})),
+            None => (
+                "integrations.mark_call_ambiguous",
+                json!({"reason": "the trajectory has no observation"}),
+            ),
         };
         run.send(&format!("{n}/outcome"), command, id, data).await?;
     }
@@ -194,7 +234,9 @@ async fn trajectory(run: &mut Run<'_>, exported: &Exported, turns: &[Turn]) -> R
 
 async fn end(run: &mut Run<'_>, info: &Info) -> Result<(), CommandError> {
     let stats = info.model_stats.as_ref();
-    let cost = stats.and_then(|s| s.instance_cost.as_ref().or(s.total_cost.as_ref())).map(|raw| raw.get().to_owned());
+    let cost = stats
+        .and_then(|s| s.instance_cost.as_ref().or(s.total_cost.as_ref()))
+        .map(|raw| raw.get().to_owned());
     if let Some(text) = &cost {
         run.counts.spend(text);
     }
@@ -203,17 +245,31 @@ async fn end(run: &mut Run<'_>, info: &Info) -> Result<(), CommandError> {
         ("input_tokens", stats.and_then(|s| s.tokens_sent).map(Value::from)),
         ("output_tokens", stats.and_then(|s| s.tokens_received).map(Value::from)),
     ]);
-    let attributes: Vec<Value> =
-        stats.and_then(|s| s.api_calls).map(|n| json!({"key": "api_calls", "type": "int", "value": n.to_string()})).into_iter().collect();
+    let attributes: Vec<Value> = stats
+        .and_then(|s| s.api_calls)
+        .map(|n| json!({"key": "api_calls", "type": "int", "value": n.to_string()}))
+        .into_iter()
+        .collect();
     let data = fields([
         ("activity", Some("run_ended".into())),
         ("lifecycle", Some(name(status).into())),
         ("note", info.submission.clone().map(Value::from)),
         ("usage", Some(tokens)),
-        ("cost", cost.map(|text| json!({"source_text": text, "currency": run.session.settings.currency}))),
+        (
+            "cost",
+            cost.map(
+                |text| json!({"source_text": text, "currency": run.session.settings.currency}),
+            ),
+        ),
         ("attributes", Some(attributes.into())),
     ]);
     run.send("end", "tasks.record_activity", run.task, data).await?;
-    run.send("close", "tasks.close_history", run.task, json!({"completed": status.to_lowercase().starts_with("submitted")})).await?;
+    run.send(
+        "close",
+        "tasks.close_history",
+        run.task,
+        json!({"completed": status.to_lowercase().starts_with("submitted")}),
+    )
+    .await?;
     Ok(())
 }

@@ -78,7 +78,11 @@ impl Importer {
     ///
     /// # Errors
     /// What the desk says.
-    pub async fn prepare(app: &App, settings: &Settings, caller: PrincipalId) -> Result<Self, AppError> {
+    pub async fn prepare(
+        app: &App,
+        settings: &Settings,
+        caller: PrincipalId,
+    ) -> Result<Self, AppError> {
         let session = Session::open(app, "transcript", settings, caller).await?;
         session.enrol("assistant", "producer", "gpt-4o", CONNECTOR).await?;
         session.enrol("evaluator", "qa", "benchmark-evaluator", CONNECTOR).await?;
@@ -101,11 +105,14 @@ impl Importer {
 /// Reads a record whole, and changes nothing: the id of its task, and the trajectory.
 pub(super) fn parse(bytes: &[u8]) -> Result<(String, Trajectory), String> {
     proof::canonical::gate(bytes).map_err(|e| e.to_string())?;
-    let trajectory: Trajectory = serde_json::from_slice(bytes).map_err(|e| format!("no transcript: {e}"))?;
+    let trajectory: Trajectory =
+        serde_json::from_slice(bytes).map_err(|e| format!("no transcript: {e}"))?;
     let task_id = match &trajectory.task_id {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err("task_id must be a string or a number".to_owned()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            return Err("task_id must be a string or a number".to_owned());
+        }
     };
     Ok((task_id, trajectory))
 }
@@ -116,16 +123,24 @@ struct Transcript<'a, 'b> {
 }
 
 impl Transcript<'_, '_> {
-    async fn send(&mut self, part: &str, command: &str, id: Uuid, data: Value) -> Result<Receipt, CommandError> {
+    async fn send(
+        &mut self,
+        part: &str,
+        command: &str,
+        id: Uuid,
+        data: Value,
+    ) -> Result<Receipt, CommandError> {
         self.run.send(part, command, id, data).await
     }
 
     async fn trajectory(&mut self, t: &Trajectory) -> Result<(), CommandError> {
         let business = self.run.session.business;
         let assistant = self.run.session.agent("assistant").await?;
-        let customer = business.name(&format!("transcript:customer:{}", self.run.named(&t.info.task.user_id)));
+        let customer =
+            business.name(&format!("transcript:customer:{}", self.run.named(&t.info.task.user_id)));
         let title: String = t.info.task.instruction.chars().take(TITLE_CHARS).collect();
-        let plan = json!({"title": title, "instructions": t.info.task.instruction, "team": "operations", "serves": customer});
+        let plan = json!({"title": title, "instructions": t.info.task.instruction,
+            "team": "operations", "serves": customer});
         self.send("plan", "tasks.plan", self.run.task, plan).await?;
         self.send("offer", "tasks.offer", self.run.task, json!({})).await?;
         let lease = json!({"agent": assistant, "lease_seconds": 86_400});
@@ -139,14 +154,34 @@ impl Transcript<'_, '_> {
             }
         }
         self.customer_cost(t).await?;
-        let handed_over = t.traj.iter().rev().find_map(|m| m.tool_calls.as_ref()).and_then(|calls| calls.last()).is_some_and(|c| c.function.name == HANDOVER);
+        let handed_over = t
+            .traj
+            .iter()
+            .rev()
+            .find_map(|m| m.tool_calls.as_ref())
+            .and_then(|calls| calls.last())
+            .is_some_and(|c| c.function.name == HANDOVER);
         self.finish(t, assistant, handed_over).await
     }
 
-    async fn assistant(&mut self, i: usize, message: &Message, asked: Option<&str>, t: &Trajectory, assistant: AgentId) -> Result<(), CommandError> {
+    async fn assistant(
+        &mut self,
+        i: usize,
+        message: &Message,
+        asked: Option<&str>,
+        t: &Trajectory,
+        assistant: AgentId,
+    ) -> Result<(), CommandError> {
         let calls = message.tool_calls.as_deref().unwrap_or_default();
-        let named: Vec<String> = calls.iter().map(|c| format!("{}({})", c.function.name, c.function.arguments)).collect();
-        let choice = message.content.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| named.join("; "));
+        let named: Vec<String> = calls
+            .iter()
+            .map(|c| format!("{}({})", c.function.name, c.function.arguments))
+            .collect();
+        let choice = message
+            .content
+            .clone()
+            .filter(|text| !text.is_empty())
+            .unwrap_or_else(|| named.join("; "));
         let decision = self.run.id(&format!("decision/{i}"));
         let mut data = json!({"task": self.run.task, "agent": assistant, "choice": choice});
         if let (Some(asked), Some(data)) = (asked, data.as_object_mut()) {
@@ -158,17 +193,31 @@ impl Transcript<'_, '_> {
             let id = self.run.id(&part);
             // What a model wrote as arguments may be no JSON, or JSON that the gate refuses.
             let arguments = as_value(&call.function.arguments);
-            let class = if LOOKING.iter().any(|p| call.function.name.starts_with(p)) { "read" } else { "write" };
+            let class = if LOOKING.iter().any(|p| call.function.name.starts_with(p)) {
+                "read"
+            } else {
+                "write"
+            };
             let intend = json!({
                 "connector": CONNECTOR, "operation": call.function.name, "class": class,
-                "agent": assistant, "task": self.run.task, "decision": decision, "arguments": arguments,
+                "agent": assistant, "task": self.run.task, "decision": decision,
+                "arguments": arguments,
             });
             self.send(&part, "integrations.intend_call", id, intend).await?;
-            let answer = t.traj.get(i + 1 + j).filter(|m| m.role == "tool").and_then(|m| m.content.as_deref());
+            let answer = t
+                .traj
+                .get(i + 1 + j)
+                .filter(|m| m.role == "tool")
+                .and_then(|m| m.content.as_deref());
             let (command, outcome) = match answer {
-                Some(error) if error.starts_with("Error") => ("integrations.fail_call", json!({"error": error})),
+                Some(error) if error.starts_with("Error") => {
+                    ("integrations.fail_call", json!({"error": error}))
+                }
                 Some(result) => ("integrations.succeed_call", json!({"result": result})),
-                None => ("integrations.mark_call_ambiguous", json!({"reason": "the transcript has no result"})),
+                None => (
+                    "integrations.mark_call_ambiguous",
+                    json!({"reason": "the transcript has no result"}),
+                ),
             };
             self.send(&format!("{part}/outcome"), command, id, outcome).await?;
         }
@@ -180,37 +229,61 @@ impl Transcript<'_, '_> {
             self.run.counts.customer_cost_unknown += 1;
             return Ok(());
         };
-        let data = json!({"activity": "customer_simulation", "customer_cost": {"source_text": text, "currency": self.run.session.settings.currency}});
-        let receipt = self.send("customer_cost", "tasks.record_activity", self.run.task, data).await?;
+        let data = json!({"activity": "customer_simulation", "customer_cost": {"source_text": text,
+            "currency": self.run.session.settings.currency}});
+        let receipt =
+            self.send("customer_cost", "tasks.record_activity", self.run.task, data).await?;
         let stored = self.run.session.stored(&receipt).await?;
-        let amount = stored.pointer("/data/customer_cost/amount").and_then(Value::as_str).and_then(|a| a.parse().ok());
+        let amount = stored
+            .pointer("/data/customer_cost/amount")
+            .and_then(Value::as_str)
+            .and_then(|a| a.parse().ok());
         self.run.counts.customer_cost_exact = amount.unwrap_or_default();
         Ok(())
     }
 
-    async fn finish(&mut self, t: &Trajectory, assistant: AgentId, handed_over: bool) -> Result<(), CommandError> {
-        let last = t.traj.iter().rev().find(|m| m.role == "assistant" && m.content.is_some()).and_then(|m| m.content.clone());
+    async fn finish(
+        &mut self,
+        t: &Trajectory,
+        assistant: AgentId,
+        handed_over: bool,
+    ) -> Result<(), CommandError> {
+        let last = t
+            .traj
+            .iter()
+            .rev()
+            .find(|m| m.role == "assistant" && m.content.is_some())
+            .and_then(|m| m.content.clone());
         let result = last.unwrap_or_else(|| "(no words)".to_owned());
         let receipt = if handed_over {
-            let data = json!({"fencing_token": 1, "to_role": "member", "note": "transferred to a human", "result": result});
+            let data = json!({"fencing_token": 1, "to_role": "member", "note": "transferred to a \
+                human", "result": result});
             let receipt = self.send("escalate", "tasks.escalate", self.run.task, data).await?;
             self.send(
                 "resolve",
                 "tasks.resolve",
                 self.run.task,
-                json!({"resolution": "submitted", "note": "the human desk sends the result at hand to review"}),
+                json!({"resolution": "submitted", "note": "the human desk sends the result at hand \
+                    to review"}),
             )
             .await?;
             receipt
         } else {
-            self.send("submit", "tasks.submit", self.run.task, json!({"agent": assistant, "fencing_token": 1, "result": result})).await?
+            self.send(
+                "submit",
+                "tasks.submit",
+                self.run.task,
+                json!({"agent": assistant, "fencing_token": 1, "result": result}),
+            )
+            .await?
         };
         let stored = self.run.session.stored(&receipt).await?;
         let digest = stored.pointer("/data/artifact/digest").cloned().unwrap_or_default();
         let passed = t.reward >= 1.0;
         let evaluator = self.run.session.agent("evaluator").await?;
         let mut review = json!({
-            "reviewer": evaluator, "artifact_digest": digest, "verdict": if passed { "passed" } else { "changes_requested" }, "final": !passed,
+            "reviewer": evaluator, "artifact_digest": digest, "verdict":
+            if passed { "passed" } else { "changes_requested" }, "final": !passed,
         });
         if let (Some(findings), Some(review)) = (&t.info.reward_info, review.as_object_mut()) {
             review.insert("findings".to_owned(), findings.to_string().into());

@@ -70,7 +70,9 @@ fn pairs(element: &BytesStart<'_>) -> Result<Vec<(String, String)>, String> {
         let attribute = attribute.map_err(|e| e.to_string())?;
         let key = std::str::from_utf8(attribute.key.as_ref()).map_err(not_utf8)?;
         let value = attribute.normalized_value(XmlVersion::Implicit1_0);
-        let value = value.map_err(|e| std::str::from_utf8(&attribute.value).err().map_or_else(|| e.to_string(), not_utf8))?;
+        let value = value.map_err(|e| {
+            std::str::from_utf8(&attribute.value).err().map_or_else(|| e.to_string(), not_utf8)
+        })?;
         pairs.push((key.to_owned(), value.into_owned()));
     }
     Ok(pairs)
@@ -92,7 +94,10 @@ fn happened(n: u64, attributes: Vec<Attribute>) -> Happened {
     }
 }
 
-#[allow(clippy::wildcard_enum_match_arm, reason = "of the events of XML only elements say something here")]
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "of the events of XML only elements say something here"
+)]
 impl Pieces {
     /// Pieces of the log in a file.
     #[must_use]
@@ -125,9 +130,13 @@ impl Pieces {
     fn event(&mut self) -> Result<Event<'static>, String> {
         let mut buffer = Vec::new();
         self.reader.get_mut().left = IMPORT_RECORD_BYTES_MAX;
-        let event = self.reader.read_event_into(&mut buffer).map_err(|e| format!("no XML: {e}; mend the file and import it again, nothing is doubled"))?;
+        let event = self.reader.read_event_into(&mut buffer).map_err(|e| {
+            format!("no XML: {e}; mend the file and import it again, nothing is doubled")
+        })?;
         match &event {
-            Event::Start(_) if self.depth > ELEMENTS_OPEN_MAX => return Err(format!("more than {ELEMENTS_OPEN_MAX} elements lie in one another")),
+            Event::Start(_) if self.depth > ELEMENTS_OPEN_MAX => {
+                return Err(format!("more than {ELEMENTS_OPEN_MAX} elements lie in one another"));
+            }
             Event::Start(_) => self.depth += 1,
             Event::End(_) => self.depth = self.depth.saturating_sub(1),
             _ => {}
@@ -145,11 +154,20 @@ impl Pieces {
     }
 
     fn cut() -> String {
-        "the file ends in the middle of the log; mend the file and import it again, nothing is doubled".to_owned()
+        "the file ends in the middle of the log; mend the file and import it again, nothing is \
+         doubled"
+            .to_owned()
     }
 
-    /// An attribute whose start was read, so many levels within others; `empty` when it has no children.
-    fn attribute(&mut self, element: &BytesStart<'_>, of: AttributeType, empty: bool, level: usize) -> Result<Attribute, String> {
+    /// An attribute whose start was read, so many levels within others; `empty` when it has no
+    /// children.
+    fn attribute(
+        &mut self,
+        element: &BytesStart<'_>,
+        of: AttributeType,
+        empty: bool,
+        level: usize,
+    ) -> Result<Attribute, String> {
         let pairs = pairs(element)?;
         let mut children = Vec::new();
         if !empty && level > LEVELS_MAX {
@@ -195,7 +213,11 @@ impl Pieces {
     }
 
     /// Attributes up to the end of the element of that name; what is no attribute goes to `other`.
-    fn inside(&mut self, end: &str, mut other: impl FnMut(&mut Self, &BytesStart<'_>, bool) -> Result<(), String>) -> Result<Vec<Attribute>, String> {
+    fn inside(
+        &mut self,
+        end: &str,
+        mut other: impl FnMut(&mut Self, &BytesStart<'_>, bool) -> Result<(), String>,
+    ) -> Result<Vec<Attribute>, String> {
         let mut attributes = Vec::new();
         loop {
             match self.event()? {
@@ -213,14 +235,17 @@ impl Pieces {
                     }
                     None => other(self, &e, true)?,
                 },
-                Event::End(e) if e.local_name().as_ref() == end.as_bytes() => return Ok(attributes),
+                Event::End(e) if e.local_name().as_ref() == end.as_bytes() => {
+                    return Ok(attributes);
+                }
                 Event::Eof => return Err(Self::cut()),
                 _ => {}
             }
         }
     }
 
-    /// How many cases of that name there were before; all of one name share a place when there are too many.
+    /// How many cases of that name there were before; all of one name share a place when there are
+    /// too many.
     fn times(&mut self, name: &str) -> u32 {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
@@ -242,7 +267,8 @@ impl Pieces {
         } else {
             self.inside("trace", |me, element, empty| {
                 if element.local_name().as_ref() == b"event" {
-                    let attributes = if empty { Vec::new() } else { me.inside("event", |_, _, _| Ok(()))? };
+                    let attributes =
+                        if empty { Vec::new() } else { me.inside("event", |_, _, _| Ok(()))? };
                     if !me.keeps() {
                         events.clear();
                         return Ok(());
@@ -253,7 +279,10 @@ impl Pieces {
                         None => events.push(event),
                         Some(fault) => {
                             whole = false;
-                            let why = format!("event {count} of case {}: {}; its case stays open", me.place, fault.why);
+                            let why = format!(
+                                "event {count} of case {}: {}; its case stays open",
+                                me.place, fault.why
+                            );
                             me.waiting.push_back((me.line(), Err(why)));
                         }
                     }
@@ -263,12 +292,27 @@ impl Pieces {
         };
         let named = value_of(&attributes, "concept:name");
         if named.is_none() && !self.allow_missing && self.keeps() {
-            self.refused = Some("it has no concept:name; --allow-missing takes it by its place".to_owned());
+            self.refused =
+                Some("it has no concept:name; --allow-missing takes it by its place".to_owned());
         }
         let case = named.unwrap_or_else(|| format!("#{}", self.place));
         let again = self.times(&case);
-        let (began, ended) = (events.first().and_then(|e: &Happened| e.time.clone()), events.last().and_then(|e| e.time.clone()));
-        Ok(Case { log: self.log.clone(), case, again, place: self.place, first: true, events, attributes, last: whole, began, ended })
+        let (began, ended) = (
+            events.first().and_then(|e: &Happened| e.time.clone()),
+            events.last().and_then(|e| e.time.clone()),
+        );
+        Ok(Case {
+            log: self.log.clone(),
+            case,
+            again,
+            place: self.place,
+            first: true,
+            events,
+            attributes,
+            last: whole,
+            began,
+            ended,
+        })
     }
 
     /// The header is whole: it waits for the first case, unless it is too much.
@@ -276,8 +320,15 @@ impl Pieces {
         self.header_sent = true;
         let header = std::mem::take(&mut self.header);
         match self.refused.take() {
-            Some(why) => self.waiting.push_back((self.line(), Err(format!("what the log says of itself: {why}")))),
-            None => self.held = Some(Piece::Header { log: self.log.clone(), header: serde_json::to_string(&header).unwrap_or_default() }),
+            Some(why) => self
+                .waiting
+                .push_back((self.line(), Err(format!("what the log says of itself: {why}")))),
+            None => {
+                self.held = Some(Piece::Header {
+                    log: self.log.clone(),
+                    header: serde_json::to_string(&header).unwrap_or_default(),
+                })
+            }
         }
     }
 
@@ -298,11 +349,16 @@ impl Pieces {
                 Event::End(e) if e.local_name().as_ref() == b"log" => {
                     self.ended = true;
                     if self.place == 0 {
-                        self.waiting.push_back((self.line(), Err("the log has no case".to_owned())));
+                        self.waiting
+                            .push_back((self.line(), Err("the log has no case".to_owned())));
                     }
                     return self.after_log();
                 }
-                Event::Eof if !self.header_sent && self.header.log.is_empty() && self.header.attributes.is_empty() => {
+                Event::Eof
+                    if !self.header_sent
+                        && self.header.log.is_empty()
+                        && self.header.attributes.is_empty() =>
+                {
                     return Err("no XES log: there is no <log> in it".to_owned());
                 }
                 Event::Eof => return Err(Self::cut()),
@@ -310,12 +366,17 @@ impl Pieces {
             };
             let keeps = !self.header_sent && self.keeps();
             match element.local_name().as_ref() {
-                b"log" if keeps => self.header.log = std::iter::once(("#".to_owned(), "log".to_owned())).chain(pairs(&element)?).collect(),
+                b"log" if keeps => {
+                    self.header.log = std::iter::once(("#".to_owned(), "log".to_owned()))
+                        .chain(pairs(&element)?)
+                        .collect()
+                }
                 b"extension" if keeps => self.header.extensions.push(pairs(&element)?),
                 b"classifier" if keeps => self.header.classifiers.push(pairs(&element)?),
                 b"global" => {
                     let scope = get(&pairs(&element)?, "scope");
-                    let attributes = if empty { Vec::new() } else { self.inside("global", |_, _, _| Ok(()))? };
+                    let attributes =
+                        if empty { Vec::new() } else { self.inside("global", |_, _, _| Ok(()))? };
                     self.header.globals.extend(keeps.then_some((scope, attributes)));
                 }
                 b"trace" => {
@@ -348,7 +409,11 @@ impl Pieces {
                 Event::Eof => return Ok(None),
                 Event::Text(text) if text.trim_ascii().is_empty() => {}
                 Event::Comment(_) | Event::PI(_) => {}
-                _ => return Err("there is something after the end of the log, which is not read; is it two files in one?".to_owned()),
+                _ => {
+                    return Err("there is something after the end of the log, which is not read; \
+                    is it two files in one?"
+                        .to_owned());
+                }
             }
         }
     }
@@ -374,6 +439,11 @@ impl Iterator for Pieces {
             Ok(Piece::Case(case)) => Some(case.case.clone()),
             Ok(Piece::Header { .. }) | Err(_) => None,
         };
-        Some(Ok(Record { number: self.number, line, bytes: found.map(|piece| bytes(&piece)), lane }))
+        Some(Ok(Record {
+            number: self.number,
+            line,
+            bytes: found.map(|piece| bytes(&piece)),
+            lane,
+        }))
     }
 }

@@ -47,7 +47,8 @@ impl Cast {
         // A first policy, so that every later one is a change; and a budget that counts everything.
         let shipped = json!({"rules": domain::approvals::shipped_rules()});
         installation.must(business, "approvals.define_policy", None, shipped).await;
-        let limit = json!({"scope": {"business": {}}, "window": "lifetime", "limit": {"amount": "100000", "currency": "EUR"}});
+        let limit = json!({"scope": {"business": {}}, "window": "lifetime",
+            "limit": {"amount": "100000", "currency": "EUR"}});
         installation.must(business, "budgets.set", None, limit).await;
         let mut people = HashMap::new();
         for (name, kind, role) in [
@@ -66,17 +67,30 @@ impl Cast {
         let owner = installation.principal(other, PrincipalKind::Human, Some("owner")).await;
         let actor = Actor { roles: std::collections::BTreeSet::new(), ..owner };
         people.insert("elsewhere", keyed(installation, "elsewhere", actor, None).await);
-        for (name, role, team) in [("agent", "producer", "sales"), ("qa", "qa", "sales"), ("teammate", "producer", "sales"), ("stranger", "producer", "hr")] {
+        for (name, role, team) in [
+            ("agent", "producer", "sales"),
+            ("qa", "qa", "sales"),
+            ("teammate", "producer", "sales"),
+            ("stranger", "producer", "hr"),
+        ] {
             people.insert(name, agent(installation, business, name, role, team).await);
         }
         let operator = Uuid::now_v7();
         let add = json!({"kind": "human", "display_name": "second operator", "operator": true});
         installation.must(INSTALLATION, "access.add_principal", Some(operator), add).await;
-        let operator = installation.app.desk.directory().actor(domain::PrincipalId(operator), business).await.unwrap().unwrap();
+        let operator = installation
+            .app
+            .desk
+            .directory()
+            .actor(domain::PrincipalId(operator), business)
+            .await
+            .unwrap()
+            .unwrap();
         people.insert("operator", keyed(installation, "operator", operator, None).await);
         let root = installation.app.operator_in(business).await.unwrap();
         people.insert("root", Person { name: "root", actor: root, agent: None, key: None });
-        let importer = installation.principal(business, PrincipalKind::Service, Some("service")).await;
+        let importer =
+            installation.principal(business, PrincipalKind::Service, Some("service")).await;
         let actor = Actor { historic: true, ..importer };
         people.insert("importer", Person { name: "importer", actor, agent: None, key: None });
         Self { door, business, people }
@@ -94,21 +108,36 @@ impl Cast {
 
     pub(crate) async fn importer_with_a_key(&self) -> Person {
         let importer = self.person("importer", "");
-        keyed(self.installation(), "importer", Actor { historic: false, ..importer.actor.clone() }, None).await
+        keyed(
+            self.installation(),
+            "importer",
+            Actor { historic: false, ..importer.actor.clone() },
+            None,
+        )
+        .await
     }
 
     /// Sends a command to where it belongs; the answer's status and body.
     pub(crate) async fn send(&self, person: &Person, command: &str, body: &Value) -> String {
-        let installation = commands::AnyCommand::type_named(command).is_some_and(|t| t.stream == commands::Stream::Installation);
-        let path =
-            if installation || command == "businesses.register" { "/v1/commands".to_owned() } else { format!("/v1/businesses/{}/commands", self.business) };
+        let installation = commands::AnyCommand::type_named(command)
+            .is_some_and(|t| t.stream == commands::Stream::Installation);
+        let path = if installation || command == "businesses.register" {
+            "/v1/commands".to_owned()
+        } else {
+            format!("/v1/businesses/{}/commands", self.business)
+        };
         self.send_to(person, &path, body).await
     }
 
     pub(crate) async fn send_to(&self, person: &Person, path: &str, body: &Value) -> String {
-        let Some(key) = &person.key else { return self.submit_inside(person, path == "/v1/commands", body).await };
+        let Some(key) = &person.key else {
+            return self.submit_inside(person, path == "/v1/commands", body).await;
+        };
         let idempotency = self.installation().key();
-        let answer = self.door.send("POST", path, Some(key), &[("Idempotency-Key", &idempotency)], &body.to_string()).await;
+        let answer = self
+            .door
+            .send("POST", path, Some(key), &[("Idempotency-Key", &idempotency)], &body.to_string())
+            .await;
         format!("{} {}", answer.status, answer.body)
     }
 
@@ -116,8 +145,16 @@ impl Cast {
     async fn submit_inside(&self, person: &Person, above: bool, body: &Value) -> String {
         let business = if above { INSTALLATION } else { self.business };
         let id = body["id"].as_str().map(|id| id.parse().unwrap());
-        let mut submission = Submission::new(business, person.actor.clone(), self.installation().key(), body["type"].as_str().unwrap(), id, &body["data"]);
-        submission.approval_id = body["approval_id"].as_str().map(|id| ApprovalId(id.parse().unwrap()));
+        let mut submission = Submission::new(
+            business,
+            person.actor.clone(),
+            self.installation().key(),
+            body["type"].as_str().unwrap(),
+            id,
+            &body["data"],
+        );
+        submission.approval_id =
+            body["approval_id"].as_str().map(|id| ApprovalId(id.parse().unwrap()));
         match self.installation().app.desk.submit(submission).await {
             Ok(_) => "200".to_owned(),
             Err(e @ commands::CommandError::NotFound(_)) => format!("404 {e}"),
@@ -127,25 +164,46 @@ impl Cast {
     }
 
     /// Sends as somebody, who must get through; the id of the first event's aggregate.
-    pub(crate) async fn must_by(&self, person: &Person, command: &str, id: Option<Uuid>, data: Value) -> Uuid {
-        let receipt = self.installation().submit(&person.actor, self.business, command, id, data).await;
+    pub(crate) async fn must_by(
+        &self,
+        person: &Person,
+        command: &str,
+        id: Option<Uuid>,
+        data: Value,
+    ) -> Uuid {
+        let receipt =
+            self.installation().submit(&person.actor, self.business, command, id, data).await;
         receipt.unwrap_or_else(|e| panic!("{command} by {}: {e}", person.name)).events[0].id
     }
 
     pub(crate) async fn fresh_agent(&self) -> Uuid {
-        self.installation().agent_named(self.business, "producer", &Uuid::now_v7().to_string()).await
+        self.installation()
+            .agent_named(self.business, "producer", &Uuid::now_v7().to_string())
+            .await
     }
 }
 
-async fn keyed(installation: &Installation, name: &'static str, actor: Actor, agent: Option<Uuid>) -> Person {
+async fn keyed(
+    installation: &Installation,
+    name: &'static str,
+    actor: Actor,
+    agent: Option<Uuid>,
+) -> Person {
     let key = installation.app.issue_key(actor.principal).await.unwrap().1.reveal().to_owned();
     Person { name, actor, agent, key: Some(key) }
 }
 
-async fn agent(installation: &Installation, business: BusinessId, name: &'static str, role: &str, team: &str) -> Person {
+async fn agent(
+    installation: &Installation,
+    business: BusinessId,
+    name: &'static str,
+    role: &str,
+    team: &str,
+) -> Person {
     let actor = installation.principal(business, PrincipalKind::Agent, Some("agent")).await;
     let permissions: Value = serde_json::from_str(PERMISSIONS).unwrap();
-    let data = json!({"name": name, "team": team, "role": role, "runtime": {"model": "m"}, "principal": actor.principal, "permissions": permissions, "concurrency": 100});
+    let data = json!({"name": name, "team": team, "role": role, "runtime": {"model": "m"},
+        "principal": actor.principal, "permissions": permissions, "concurrency": 100});
     let id = domain::ids::AgentId::of(business, actor.principal).0;
     installation.approved(business, "agents.enrol", id, data).await;
     keyed(installation, name, actor, Some(id)).await

@@ -13,14 +13,18 @@ async fn open(place: &Path, durability: Durability) -> (Option<FolderLock>, Arc<
         return (None, Arc::new(event_log::postgres::PostgresLog::open(url).await.unwrap()));
     }
     let lock = FolderLock::take(place).unwrap();
-    (Some(lock), Arc::new(SqliteLog::open(place, &Options { durability, ..Options::default() }).unwrap()))
+    (
+        Some(lock),
+        Arc::new(SqliteLog::open(place, &Options { durability, ..Options::default() }).unwrap()),
+    )
 }
 
 fn main() {
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(place), Some(ledger)) = (args.next(), args.next()) else { return };
     let durability = if args.next().is_some() { Durability::Normal } else { Durability::Full };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     if let Ok(runtime) = runtime {
         runtime.block_on(async {
             let (_lock, log) = open(&place, durability).await;

@@ -45,7 +45,14 @@ pub(crate) fn import(binary: &str, make: Make) -> Taken {
     let (file, arguments) = make(folder.path());
     let input = std::fs::metadata(&file).unwrap().len();
     let mut command = Command::new(binary);
-    command.arg("--data").arg(folder.path().join("data")).arg("import").arg(arguments[0]).arg(&file).args(["--business", "acme"]).args(&arguments[1..]);
+    command
+        .arg("--data")
+        .arg(folder.path().join("data"))
+        .arg("import")
+        .arg(arguments[0])
+        .arg(&file)
+        .args(["--business", "acme"])
+        .args(&arguments[1..]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = child.stderr.take().unwrap();
     let said = std::thread::spawn(move || {
@@ -56,7 +63,14 @@ pub(crate) fn import(binary: &str, make: Make) -> Taken {
             let surplus = last.len().saturating_sub(4_096);
             last.drain(..surplus);
         }
-        String::from_utf8_lossy(&last).trim().lines().last().unwrap_or_default().chars().take(110).collect::<String>()
+        String::from_utf8_lossy(&last)
+            .trim()
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .chars()
+            .take(110)
+            .collect::<String>()
     });
     let mut most = 0;
     let status = loop {
@@ -66,10 +80,19 @@ pub(crate) fn import(binary: &str, make: Make) -> Taken {
         }
         std::thread::sleep(Duration::from_millis(2));
     };
-    Taken { input, anonymous: most, ended_by_itself: status.code().is_some(), said: said.join().unwrap() }
+    Taken {
+        input,
+        anonymous: most,
+        ended_by_itself: status.code().is_some(),
+        said: said.join().unwrap(),
+    }
 }
 
-fn written(folder: &Path, name: &str, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> PathBuf {
+fn written(
+    folder: &Path,
+    name: &str,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> PathBuf {
     let path = folder.join(name);
     let mut file = BufWriter::new(std::fs::File::create(&path).unwrap());
     write(&mut file).unwrap();
@@ -89,7 +112,8 @@ fn again(file: &mut dyn Write, text: &str, bytes: u64) -> std::io::Result<()> {
 const XES: &[&str] = &["xes"];
 const CSV: &[&str] = &["csv", "--case", "c", "--activity", "a", "--time", "t"];
 const JSON: &[&str] = &["langfuse"];
-const EVENT: &str = "<event><string key=\"concept:name\" value=\"a\"/><string key=\"x\" value=\"\"/></event>";
+const EVENT: &str =
+    "<event><string key=\"concept:name\" value=\"a\"/><string key=\"x\" value=\"\"/></event>";
 
 fn xes_deep(folder: &Path) -> (PathBuf, &'static [&'static str]) {
     let deep = format!("{}{}", "<list key=\"k\">".repeat(20_000), "</list>".repeat(20_000));

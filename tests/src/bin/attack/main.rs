@@ -1,11 +1,20 @@
-//! Attacks a server of its own on this machine, with real sockets and files, and says what became of it:
-//! how slow its sign of life got, how much memory it took, and whether another caller was held up.
+//! Attacks a server of its own on this machine, with real sockets and files, and says what became
+//! of it: how slow its sign of life got, how much memory it took, and whether another caller was
+//! held up.
 //!
-//! The server runs on one core and everything that attacks it on another. It ends with 1 when an answer to
-//! `/healthz` took longer than 100 ms for one in a hundred, when the server had more than 1 GiB of anonymous
-//! memory or an importer more than 256 MiB, or when another caller waited twice as long as in peace.
+//! The server runs on one core and everything that attacks it on another. It ends with 1 when an
+//! answer to `/healthz` took longer than 100 ms for one in a hundred, when the server had more than
+//! 1 GiB of anonymous memory or an importer more than 256 MiB, or when another caller waited twice
+//! as long as in peace.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, reason = "a test by hand")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test by hand"
+)]
 
 mod doors;
 mod imports;
@@ -31,9 +40,14 @@ fn mib(bytes: u64) -> u64 {
 
 /// Says what was seen; gives whether that will do.
 fn report(name: &str, said: &str, seen: &Seen) -> bool {
-    let will_do = seen.health_p99 < HEALTH_MAX && seen.anonymous < SERVER_BYTES_MAX && seen.answered;
+    let will_do =
+        seen.health_p99 < HEALTH_MAX && seen.anonymous < SERVER_BYTES_MAX && seen.answered;
     let verdict = if will_do { "held" } else { "BROKE" };
-    println!("{verdict:<6} {name:<28} healthz p99 {:>6.1} ms, {:>4} MiB | {said}", seen.health_p99.as_secs_f64() * 1e3, mib(seen.anonymous));
+    println!(
+        "{verdict:<6} {name:<28} healthz p99 {:>6.1} ms, {:>4} MiB | {said}",
+        seen.health_p99.as_secs_f64() * 1e3,
+        mib(seen.anonymous)
+    );
     will_do
 }
 
@@ -43,7 +57,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let words: Vec<String> = std::env::args().skip(2).collect();
-    let asked = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+    let asked =
+        |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     target::pin_to_other_cores();
     target::raise_open_files();
     let mut all_held = true;
@@ -61,7 +76,11 @@ fn main() -> ExitCode {
         let held = ratio < RATIO_MAX;
         all_held &= held;
         let verdict = if held { "held" } else { "BROKE" };
-        println!("{verdict:<6} {:<28} another's p99 {in_peace:.1?} in peace, {under_attack:.1?} under attack: {ratio:.2} x | {said}", "one agent floods");
+        println!(
+            "{verdict:<6} {:<28} another's p99 {in_peace:.1?} in peace, {under_attack:.1?} under \
+             attack: {ratio:.2} x | {said}",
+            "one agent floods"
+        );
     }
     drop(target);
     println!("through the importers");
@@ -71,7 +90,12 @@ fn main() -> ExitCode {
             let held = taken.anonymous < IMPORTER_BYTES_MAX && taken.ended_by_itself;
             all_held &= held;
             let verdict = if held { "held" } else { "BROKE" };
-            println!("{verdict:<6} {name:<28} {:>4} MiB of input, {:>4} MiB of memory | {}", mib(taken.input), mib(taken.anonymous), taken.said);
+            println!(
+                "{verdict:<6} {name:<28} {:>4} MiB of input, {:>4} MiB of memory | {}",
+                mib(taken.input),
+                mib(taken.anonymous),
+                taken.said
+            );
         }
     }
     ExitCode::from(u8::from(!all_held))

@@ -45,7 +45,9 @@ impl Drop for Target {
 pub(crate) fn pin_to_other_cores() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if cores > 1 {
-        let pinned = Command::new("taskset").args(["-pc", &format!("1-{}", cores - 1), &std::process::id().to_string()]).output();
+        let pinned = Command::new("taskset")
+            .args(["-pc", &format!("1-{}", cores - 1), &std::process::id().to_string()])
+            .output();
         assert!(pinned.is_ok_and(|p| p.status.success()), "taskset (util-linux) is missing");
     }
 }
@@ -58,7 +60,8 @@ pub(crate) fn raise_open_files() {
     let _ = setrlimit(Resource::Nofile, allowed);
 }
 
-/// Lets the others on this core go first: what is measured is how long the server takes, not who attacks it.
+/// Lets the others on this core go first: what is measured is how long the server takes, not who
+/// attacks it.
 pub(crate) fn give_way() {
     let _ = rustix::process::nice(19);
 }
@@ -67,7 +70,8 @@ pub(crate) fn give_way() {
 pub(crate) fn anonymous(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("RssAnon:"));
-    line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1_024
+    line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0)
+        * 1_024
 }
 
 /// The time within which 99 of 100 are.
@@ -77,7 +81,11 @@ pub(crate) fn p99(mut times: Vec<Duration>) -> Duration {
 }
 
 fn agent(timeout: Duration) -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(timeout)).build().into()
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(timeout))
+        .build()
+        .into()
 }
 
 impl Target {
@@ -97,7 +105,10 @@ impl Target {
                 break;
             }
         }
-        let operator = std::fs::read_to_string(folder.path().join("data/operator.key")).unwrap().trim().to_owned();
+        let operator = std::fs::read_to_string(folder.path().join("data/operator.key"))
+            .unwrap()
+            .trim()
+            .to_owned();
         let nobody = (String::new(), String::new());
         let mut target = Self {
             child,
@@ -114,19 +125,39 @@ impl Target {
 
     /// A business with two agents, and somebody without a role.
     fn people(&mut self) {
-        let business = self.must("", json!({"type": "businesses.register", "data": {"slug": "acme"}}))["business"].as_str().unwrap().to_owned();
+        let business = self
+            .must("", json!({"type": "businesses.register", "data": {"slug": "acme"}}))["business"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let keyed = |name: &str, kind: &str| {
-            let (id, secret) = (uuid::Uuid::now_v7(), format!("mb_{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()));
-            self.must("", json!({"type": "access.add_principal", "id": id, "data": {"kind": kind, "display_name": name}}));
+            let (id, secret) = (
+                uuid::Uuid::now_v7(),
+                format!("mb_{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()),
+            );
+            self.must(
+                "",
+                json!({"type": "access.add_principal", "id": id, "data": {"kind": kind,
+                "display_name": name}}),
+            );
             let hash = server::secret::Secret::from_text(&secret).hash();
-            self.must("", json!({"type": "access.issue_key", "id": id, "data": {"key": uuid::Uuid::now_v7(), "hash": hash}}));
+            self.must(
+                "",
+                json!({"type": "access.issue_key", "id": id,
+                "data": {"key": uuid::Uuid::now_v7(), "hash": hash}}),
+            );
             (id, secret)
         };
         let producer = |name: &str| {
             let (id, secret) = keyed(name, "agent");
-            self.must("", json!({"type": "access.grant_role", "id": id, "data": {"business": business, "role": "agent"}}));
+            self.must(
+                "",
+                json!({"type": "access.grant_role", "id": id,
+                "data": {"business": business, "role": "agent"}}),
+            );
             let runtime = json!({"model": "m"});
-            let enrol = json!({"name": name, "team": "sales", "role": "producer", "runtime": runtime, "principal": id, "concurrency": 10});
+            let enrol = json!({"name": name, "team": "sales", "role": "producer",
+                "runtime": runtime, "principal": id, "concurrency": 10});
             let receipt = self.must("acme", json!({"type": "agents.enrol", "data": enrol}));
             (receipt["events"][0]["id"].as_str().unwrap().to_owned(), secret)
         };
@@ -137,17 +168,30 @@ impl Target {
 
     /// Status and body of the answer to a request; 0 when there was none.
     pub(crate) fn send(&self, method: &str, path: &str, key: &str, body: &Value) -> (u16, Value) {
-        let request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.http));
-        let request = request.header("Authorization", format!("Bearer {key}")).header("Content-Type", "application/json");
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.http));
+        let request = request
+            .header("Authorization", format!("Bearer {key}"))
+            .header("Content-Type", "application/json");
         let request = request.header("Idempotency-Key", uuid::Uuid::now_v7().to_string());
-        let Ok(mut answer) = agent(Duration::from_secs(60)).run(request.body(body.to_string()).unwrap()) else { return (0, Value::Null) };
-        let text = answer.body_mut().with_config().limit(64 << 20).read_to_string().unwrap_or_default();
+        let Ok(mut answer) =
+            agent(Duration::from_secs(60)).run(request.body(body.to_string()).unwrap())
+        else {
+            return (0, Value::Null);
+        };
+        let text =
+            answer.body_mut().with_config().limit(64 << 20).read_to_string().unwrap_or_default();
         (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
     /// Sends a command as the operator, of a business or of the installation.
     pub(crate) fn must(&self, business: &str, command: Value) -> Value {
-        let path = if business.is_empty() { "/v1/commands".to_owned() } else { format!("/v1/businesses/{business}/commands") };
+        let path = if business.is_empty() {
+            "/v1/commands".to_owned()
+        } else {
+            format!("/v1/businesses/{business}/commands")
+        };
         let (status, body) = self.send("POST", &path, &self.operator, &command);
         assert_eq!(status, 200, "{command}: {body}");
         body
@@ -159,8 +203,10 @@ impl Target {
 
     /// A connection on which this was sent.
     pub(crate) fn opened(&self, text: &str) -> Option<TcpStream> {
-        // From another address than the sign of life is asked from: one peer has so many connections.
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).ok()?;
+        // From another address than the sign of life is asked from: one peer has so many
+        // connections.
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).ok()?;
         socket.bind(&"127.0.0.2:0".parse::<SocketAddr>().unwrap().into()).ok()?;
         socket.connect(&self.http.parse::<SocketAddr>().unwrap().into()).ok()?;
         let mut stream = TcpStream::from(socket);
@@ -193,7 +239,11 @@ impl Target {
                 while !over.load(Ordering::Relaxed) || times.len() < 100 {
                     let began = Instant::now();
                     let answer = agent.get(format!("http://{}/healthz", self.http)).call();
-                    times.push(if answer.is_ok_and(|a| a.status() == 200) { began.elapsed() } else { Duration::from_secs(20) });
+                    times.push(if answer.is_ok_and(|a| a.status() == 200) {
+                        began.elapsed()
+                    } else {
+                        Duration::from_secs(20)
+                    });
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 times
@@ -208,7 +258,10 @@ impl Target {
             (done, health.join().unwrap())
         });
         let (status, _) = self.graphql(&self.operator, "{ businesses { slug } }");
-        (done, Seen { health_p99: p99(times), anonymous: most.into_inner(), answered: status == 200 })
+        (
+            done,
+            Seen { health_p99: p99(times), anonymous: most.into_inner(), answered: status == 200 },
+        )
     }
 
     /// The server itself: `taskset` becomes it.

@@ -2,9 +2,11 @@
 //! image is copied as it is on "the disk" at that moment, mounted elsewhere, and compared with an
 //! outside ledger of what had been acknowledged. Needs root and loop devices.
 //!
-//! The same for a log in PostgreSQL whose files lie on such an image; and one round with a full disk.
+//! The same for a log in PostgreSQL whose files lie on such an image; and one round with a full
+//! disk.
 //!
-//! The same harness must catch `synchronous=NORMAL` and `fsync=off`: one that finds nothing proves nothing.
+//! The same harness must catch `synchronous=NORMAL` and `fsync=off`: one that finds nothing proves
+//! nothing.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test program may")]
 
 use std::path::{Path, PathBuf};
@@ -21,7 +23,10 @@ const ROUNDS_NORMAL: u64 = 8;
 
 fn run(program: &str, args: &[&str]) {
     let status = Command::new(program).args(args).status();
-    assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "{program} {args:?}: {status:?}");
+    assert!(
+        status.as_ref().is_ok_and(std::process::ExitStatus::success),
+        "{program} {args:?}: {status:?}"
+    );
 }
 
 /// A mounted image; unmounted when it is dropped.
@@ -82,14 +87,24 @@ mod postgres;
 /// The embedded log.
 fn sqlite() -> Result<(), String> {
     for round in 0..ROUNDS {
-        let events = power_cut(round, false).map_err(|e| format!("power cut {}: LOST: {e}", round + 1))?;
+        let events =
+            power_cut(round, false).map_err(|e| format!("power cut {}: LOST: {e}", round + 1))?;
         println!("power cut {:>2}: every acknowledged event is there, {events} in all", round + 1);
     }
-    let caught = (0..ROUNDS_NORMAL).filter_map(|round| power_cut(round, true).err()).inspect(|why| println!("synchronous=NORMAL caught: {why}")).count();
+    let caught = (0..ROUNDS_NORMAL)
+        .filter_map(|round| power_cut(round, true).err())
+        .inspect(|why| println!("synchronous=NORMAL caught: {why}"))
+        .count();
     if caught == 0 {
-        return Err(format!("synchronous=NORMAL lost nothing in {ROUNDS_NORMAL} power cuts: the harness proves nothing here"));
+        return Err(format!(
+            "synchronous=NORMAL lost nothing in {ROUNDS_NORMAL} power cuts: the harness proves \
+             nothing here"
+        ));
     }
-    println!("{ROUNDS} of {ROUNDS} power cuts survived; synchronous=NORMAL caught in {caught} of {ROUNDS_NORMAL}");
+    println!(
+        "{ROUNDS} of {ROUNDS} power cuts survived; synchronous=NORMAL caught in {caught} of \
+         {ROUNDS_NORMAL}"
+    );
     Ok(())
 }
 

@@ -52,7 +52,8 @@ async fn cut(round: u64, durable: bool) -> Result<u64, String> {
     std::thread::sleep(Duration::from_millis(300 + round * 137 % 700));
     let frozen = cluster.processes();
     signal("-STOP", &frozen);
-    // What was acknowledged before the server stopped is in the ledger soon, and the ledger is elsewhere.
+    // What was acknowledged before the server stopped is in the ledger soon, and the ledger is
+    // elsewhere.
     std::thread::sleep(Duration::from_millis(100));
     let copy = folder.path().join("copy.img");
     std::fs::copy(folder.path().join("disk.img"), &copy).unwrap();
@@ -67,7 +68,13 @@ async fn cut(round: u64, durable: bool) -> Result<u64, String> {
 }
 
 /// What recovery finds on the copy of the disk.
-async fn recovered(cluster: &Cluster, disk: &Path, after: &Path, url: &str, book: &Path) -> Result<u64, String> {
+async fn recovered(
+    cluster: &Cluster,
+    disk: &Path,
+    after: &Path,
+    url: &str,
+    book: &Path,
+) -> Result<u64, String> {
     let files = after.join(cluster.folder().strip_prefix(disk).unwrap());
     // It names a process that is only frozen.
     let _ = std::fs::remove_file(files.join("data/postmaster.pid"));
@@ -77,7 +84,9 @@ async fn recovered(cluster: &Cluster, disk: &Path, after: &Path, url: &str, book
     let log = loop {
         match PostgresLog::open(&url).await {
             Ok(log) => break log,
-            Err(e) if began.elapsed() > Duration::from_secs(30) => return Err(format!("it does not come back: {e}")),
+            Err(e) if began.elapsed() > Duration::from_secs(30) => {
+                return Err(format!("it does not come back: {e}"));
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     };
@@ -91,9 +100,13 @@ async fn full_disk() -> Result<u64, String> {
     let folder = folder();
     let disk = disk(&folder, 300);
     let cluster = own(Some(&disk.0), true).await;
-    let log: Arc<dyn EventLog> = Arc::new(PostgresLog::open(&cluster.database().await).await.map_err(|e| e.to_string())?);
+    let log: Arc<dyn EventLog> =
+        Arc::new(PostgresLog::open(&cluster.database().await).await.map_err(|e| e.to_string())?);
     let ballast = disk.0.join("ballast");
-    let _ = Command::new("dd").args(["if=/dev/zero", "bs=1M", &format!("of={}", ballast.display())]).stderr(std::process::Stdio::null()).status();
+    let _ = Command::new("dd")
+        .args(["if=/dev/zero", "bs=1M", &format!("of={}", ballast.display())])
+        .stderr(std::process::Stdio::null())
+        .status();
     let (text, mut stored) = ("x".repeat(10_000), 0);
     let refused = loop {
         match log.append(append(business(1), task(1), stored, 20, &text)).await {
@@ -117,19 +130,38 @@ async fn full_disk() -> Result<u64, String> {
     let all = log.read_business(business(1), 0, 1_000_000).await.map_err(|e| e.to_string())?;
     log.close().await;
     drop(cluster);
-    if all.len() as u64 == stored + 20 { Ok(stored + 20) } else { Err(format!("{} events are there of {}", all.len(), stored + 20)) }
+    if all.len() as u64 == stored + 20 {
+        Ok(stored + 20)
+    } else {
+        Err(format!("{} events are there of {}", all.len(), stored + 20))
+    }
 }
 
 pub(super) fn torture() -> Result<(), String> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for round in 0..ROUNDS {
-        let events = runtime.block_on(cut(round, true)).map_err(|e| format!("power cut {}: LOST: {e}", round + 1))?;
-        println!("PostgreSQL, power cut {}: every acknowledged event is there, {events} in all", round + 1);
+        let events = runtime
+            .block_on(cut(round, true))
+            .map_err(|e| format!("power cut {}: LOST: {e}", round + 1))?;
+        println!(
+            "PostgreSQL, power cut {}: every acknowledged event is there, {events} in all",
+            round + 1
+        );
     }
-    let caught = (0..ROUNDS_UNSAFE).filter_map(|round| runtime.block_on(cut(round, false)).err()).inspect(|why| println!("fsync=off caught: {why}")).count();
+    let caught = (0..ROUNDS_UNSAFE)
+        .filter_map(|round| runtime.block_on(cut(round, false)).err())
+        .inspect(|why| println!("fsync=off caught: {why}"))
+        .count();
     if caught == 0 {
-        return Err(format!("fsync=off lost nothing in {ROUNDS_UNSAFE} power cuts: the harness proves nothing here"));
+        return Err(format!(
+            "fsync=off lost nothing in {ROUNDS_UNSAFE} power cuts: the harness proves nothing here"
+        ));
     }
-    println!("PostgreSQL: {ROUNDS} of {ROUNDS} power cuts survived; fsync=off caught in {caught} of {ROUNDS_UNSAFE}");
-    runtime.block_on(full_disk()).map(|events| println!("PostgreSQL: the disk was full and is not: {events} events, none lost, none twice"))
+    println!(
+        "PostgreSQL: {ROUNDS} of {ROUNDS} power cuts survived; fsync=off caught in {caught} of \
+         {ROUNDS_UNSAFE}"
+    );
+    runtime.block_on(full_disk()).map(|events| {
+        println!("PostgreSQL: the disk was full and is not: {events} events, none lost, none twice")
+    })
 }
