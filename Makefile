@@ -21,7 +21,7 @@ services:
 test: services ## Every test: units, the one integration binary over SQLite and PostgreSQL, kills, judges of others
 	$(CARGO) test --locked --workspace --all-features
 
-quick: ## The rules alone, told as stories at a desk of their own: seconds, and no service
+quick: ## The rules alone, told as stories at a command bus of their own: seconds, and no service
 	$(CARGO) test --locked --workspace --all-features --test stories
 
 check: ## Format, lints, contracts, shape: what can be said without running much

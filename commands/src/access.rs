@@ -4,7 +4,7 @@ use domain::access::{
     KeyIssued, KeyRevoked, PrincipalAdded, PrincipalKind, RateProfile, RateProfileSet, RoleGranted,
     RoleRevoked,
 };
-use domain::approvals::Said;
+use domain::approvals::CarriedInputs;
 use domain::ids::KeyId;
 use domain::personal::Text;
 use domain::values::{Digest, Role};
@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::Refusal;
 use crate::registry::{ContextRules, Target, commands};
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 /// Working keys a principal may have: two, so that one can replace the other.
 pub const KEYS_MAX: usize = 2;
@@ -109,15 +109,15 @@ commands!("access" {
 });
 
 impl ContextRules for Command {
-    fn reads(&self, _: &Context, _: &Boundary) -> Vec<AggregateRef> {
+    fn reads(&self, _: &Context, _: &LoadedAggregates) -> Vec<AggregateRef> {
         Vec::new()
     }
 
-    fn say(&self, _: &mut Said) {}
+    fn carried_inputs(&self, _: &mut CarriedInputs) {}
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         let id = PrincipalId(ctx.target);
-        let principal = seen.get(id)?;
+        let principal = loaded.get(id)?;
         let has =
             |business, role| principal.roles.get(&business).is_some_and(|r| r.contains(&role));
         let event: Option<domain::Event> = match self {

@@ -7,7 +7,7 @@ use domain::agents::{
     Agent, AgentRole, AgentStatus, Changed, Enrolled, Permissions, Resumed, Retired, Runtime,
     Suspended,
 };
-use domain::approvals::Said;
+use domain::approvals::CarriedInputs;
 use domain::ids::{AgentId, TaskId};
 use domain::personal::Text;
 use domain::values::{Name, Role, Team};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::Refusal;
 use crate::registry::{ContextRules, Target, When, commands};
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 commands!("agents" {
     /// Takes an agent into a team.
@@ -124,11 +124,11 @@ fn standing(ctx: &Context, id: AgentId, agent: &Agent) -> Result<(), Refusal> {
 /// that was enrolled before ids followed from credentials must name itself.
 pub(crate) fn own_standing(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     names_an_agent: bool,
 ) -> Result<(), Refusal> {
     let Some(id) = ctx.own_agent() else { return Ok(()) };
-    let agent = seen.get(id)?;
+    let agent = loaded.get(id)?;
     if agent.status.is_none() {
         return if names_an_agent { Ok(()) } else { Err(Refusal::AgentUnnamed) };
     }
@@ -139,10 +139,10 @@ pub(crate) fn own_standing(
 /// stands for others openly, and stays on record as the actor.
 pub(crate) fn acting_as<'a>(
     ctx: &Context,
-    seen: &'a Boundary,
+    loaded: &'a LoadedAggregates,
     id: AgentId,
 ) -> Result<&'a Agent, Refusal> {
-    let agent = seen.get(id)?;
+    let agent = loaded.get(id)?;
     standing(ctx, id, agent)?;
     if ctx.actor.kind == PrincipalKind::Agent && ctx.actor.principal != agent.principal {
         return Err(Refusal::NotTheAgent { agent: id });
@@ -154,11 +154,11 @@ pub(crate) fn acting_as<'a>(
 /// actor is an agent.
 pub(crate) fn at_work(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     named: Option<AgentId>,
 ) -> Result<Option<AgentId>, Refusal> {
     match named {
-        Some(id) => acting_as(ctx, seen, id).map(|_| Some(id)),
+        Some(id) => acting_as(ctx, loaded, id).map(|_| Some(id)),
         None if ctx.actor.kind == PrincipalKind::Agent => Err(Refusal::AgentUnnamed),
         None => Ok(None),
     }
@@ -167,7 +167,7 @@ pub(crate) fn at_work(
 /// Refuses an agent what belongs to another team than its own; others are not held to teams.
 pub(crate) fn own_team(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     named: Option<AgentId>,
     team: Option<Team>,
 ) -> Result<(), Refusal> {
@@ -175,7 +175,7 @@ pub(crate) fn own_team(
         return Ok(());
     }
     let Some(id) = named.or(ctx.own_agent()) else { return Ok(()) };
-    if seen.get(id)?.team == team {
+    if loaded.get(id)?.team == team {
         Ok(())
     } else {
         Err(Refusal::NotYours { who: "an agent of its team" })
@@ -186,16 +186,16 @@ pub(crate) fn own_team(
 /// task serves nobody but the business. An agent's task is one of its own team.
 pub(crate) fn person_of_task(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     named: Option<AgentId>,
     task: Option<TaskId>,
 ) -> Result<Option<SubjectId>, Refusal> {
     let Some(id) = task else { return Ok(None) };
-    let task = seen.get(id)?;
+    let task = loaded.get(id)?;
     if task.status.is_none() {
         return Err(Refusal::Unknown { what: "task" });
     }
-    own_team(ctx, seen, named, task.team)?;
+    own_team(ctx, loaded, named, task.team)?;
     Ok(Some(task.subject).filter(|subject| *subject != ctx.business.as_subject()))
 }
 
@@ -203,7 +203,7 @@ pub(crate) fn person_of_task(
 /// team recorded and no human did, everybody else what is their own.
 pub(crate) fn own_record(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     recorded_by: PrincipalId,
     agent: Option<AgentId>,
 ) -> Result<(), Refusal> {
@@ -213,17 +213,17 @@ pub(crate) fn own_record(
     let by_human =
         ctx.people.principal(recorded_by).is_some_and(|p| p.kind == Some(PrincipalKind::Human));
     if let (Some(own), Some(other)) = (ctx.own_agent(), agent.filter(|_| !by_human)) {
-        let team = seen.get(other)?.team;
-        if team.is_some() && seen.get(own)?.team == team {
+        let team = loaded.get(other)?.team;
+        if team.is_some() && loaded.get(own)?.team == team {
             return Ok(());
         }
     }
     Err(Refusal::NotYours { who: "whoever recorded it, an agent of the same team, or an owner" })
 }
 
-fn enrol(c: &Enrol, ctx: &Context, seen: &Boundary) -> Result<Enrolled, Refusal> {
+fn enrol(c: &Enrol, ctx: &Context, loaded: &LoadedAggregates) -> Result<Enrolled, Refusal> {
     let concurrency = checked(c.concurrency.unwrap_or(1))?;
-    let owner = c.owner.unwrap_or(seen.get(ctx.business)?.owner);
+    let owner = c.owner.unwrap_or(loaded.get(ctx.business)?.owner);
     // Work that was done elsewhere names agents that never act here: their credentials have no key.
     let principal = ctx.people.principal(c.principal);
     if principal.is_none_or(|p| p.kind != Some(PrincipalKind::Agent)) {
@@ -283,24 +283,24 @@ fn working(agent: &Agent) -> Result<(), Refusal> {
 }
 
 impl ContextRules for Command {
-    fn reads(&self, ctx: &Context, _: &Boundary) -> Vec<AggregateRef> {
+    fn reads(&self, ctx: &Context, _: &LoadedAggregates) -> Vec<AggregateRef> {
         vec![ctx.business.into()]
     }
 
-    fn say(&self, said: &mut Said) {
+    fn carried_inputs(&self, inputs: &mut CarriedInputs) {
         match self {
-            Self::Enrol(c) => said.permissions = Some(c.permissions != Permissions::default()),
-            Self::Change(c) => said.permissions = Some(c.permissions.is_some()),
+            Self::Enrol(c) => inputs.permissions = Some(c.permissions != Permissions::default()),
+            Self::Change(c) => inputs.permissions = Some(c.permissions.is_some()),
             Self::Suspend(_) | Self::Resume(_) | Self::Retire(_) => {}
         }
     }
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         let id = AgentId(ctx.target);
-        let agent = seen.get(id)?;
+        let agent = loaded.get(id)?;
         let is = |status| agent.status == Some(status);
         let event: Option<domain::Event> = match self {
-            Self::Enrol(c) => Some(enrol(c, ctx, seen)?.into()),
+            Self::Enrol(c) => Some(enrol(c, ctx, loaded)?.into()),
             Self::Change(c) => {
                 working(agent)?;
                 c.concurrency.map_or(Ok(1), checked)?;

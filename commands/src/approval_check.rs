@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use domain::access::PrincipalKind;
 use domain::approvals::{
-    Approval, ApprovalInputs, ApprovalRule, ApprovalStatus, Consumed, Matcher, Said,
+    Approval, ApprovalInputs, ApprovalRule, ApprovalStatus, CarriedInputs, Consumed, Matcher,
 };
 use domain::businesses::Phase;
 use domain::ids::{ApprovalId, CallId, INSTALLATION};
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::registry::{AnyCommand, CommandType, Stream, When};
-use crate::root::{Boundary, Context};
+use crate::root::{Context, LoadedAggregates};
 use crate::{Refusal, approvals, businesses, integrations};
 
 /// How long a request that a built-in rule asked for stays open, in seconds.
@@ -73,13 +73,13 @@ pub(crate) fn is_never_gated(fixed: &CommandType) -> bool {
 fn built_in(
     command: &AnyCommand,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<Option<ApprovalRule>, Refusal> {
     let name = match command {
         AnyCommand::Approvals(approvals::Command::DefinePolicy(c)) => {
             // The first policy may be laid down without a second human while it is no laxer than
             // the one that is shipped.
-            let first = seen.get(ctx.business.approval_policy())?.version == 0;
+            let first = loaded.get(ctx.business.approval_policy())?.version == 0;
             if first && approvals::covers_shipped(&c.rules) && c.operation_classes.is_empty() {
                 return Ok(None);
             }
@@ -105,28 +105,31 @@ fn built_in(
 }
 
 /// What approval rules look at in a command, with the classes of a call as the tables have them.
-fn inputs<'a>(
+fn approval_inputs<'a>(
     command: &AnyCommand,
     ctx: &'a Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<ApprovalInputs<'a>, Refusal> {
-    let mut said = Said::default();
-    command.say(&mut said);
+    let mut carried = CarriedInputs::default();
+    command.carried_inputs(&mut carried);
     if let AnyCommand::Integrations(integrations::Command::IntendCall(c)) = command {
-        integrations::raise_classes(c, ctx, seen, &mut said)?;
+        integrations::raise_classes(c, ctx, loaded, &mut carried)?;
     }
     // A service speaks for agents also where it names none: on a task, or of a call, of theirs.
     if ctx.actor.kind == PrincipalKind::Service {
-        let holder =
-            command.task(ctx).and_then(|id| seen.loaded(id)).and_then(|task| task.lease).is_some();
-        let called = seen.loaded(CallId(ctx.target)).is_some_and(|call| call.agent.is_some());
-        said.in_the_name_of_an_agent |= holder || called;
+        let holder = command
+            .task(ctx)
+            .and_then(|id| loaded.if_loaded(id))
+            .and_then(|task| task.lease)
+            .is_some();
+        let called = loaded.if_loaded(CallId(ctx.target)).is_some_and(|call| call.agent.is_some());
+        carried.in_the_name_of_an_agent |= holder || called;
     }
     Ok(ApprovalInputs {
         command_type: ctx.command.name,
         carries: ctx.command.carries,
         actor_kind: ctx.actor.kind,
-        said,
+        carried,
     })
 }
 
@@ -134,18 +137,18 @@ fn inputs<'a>(
 pub(crate) fn asked(
     command: &AnyCommand,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<Option<Asked>, Refusal> {
     if is_never_gated(ctx.command) || ctx.actor.historic || ctx.actor.restores {
         return Ok(None);
     }
-    let built_in = built_in(command, ctx, seen)?;
-    let policy = seen.get(ctx.business.approval_policy())?;
+    let built_in = built_in(command, ctx, loaded)?;
+    let policy = loaded.get(ctx.business.approval_policy())?;
     // A policy must not stand in the way of its own repair: where its rule blocks that, an operator
     // is held up by the built-in rule alone.
     let mends = matches!(command, AnyCommand::Approvals(approvals::Command::DefinePolicy(_)))
         && ctx.actor.operator;
-    let inputs = inputs(command, ctx, seen)?;
+    let inputs = approval_inputs(command, ctx, loaded)?;
     let of_policy = policy.rule_for(&inputs).filter(|rule| !(mends && blocks(rule, ctx)));
     Ok(match (of_policy, built_in) {
         // Its voters are a part of those of the built-in rule.
@@ -171,9 +174,9 @@ fn blocks(rule: &ApprovalRule, ctx: &Context) -> bool {
 pub(crate) fn business_allows(
     command: &AnyCommand,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<(), Refusal> {
-    match seen.get(ctx.business)?.phase {
+    match loaded.get(ctx.business)?.phase {
         None if matches!(command, AnyCommand::Businesses(businesses::Command::Register(_))) => {
             Ok(())
         }
@@ -194,13 +197,13 @@ pub(crate) fn business_allows(
 pub(crate) fn check(
     command: &AnyCommand,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<Option<(AggregateRef, Event)>, Refusal> {
     if ctx.business == INSTALLATION {
         return Ok(None);
     }
-    business_allows(command, ctx, seen)?;
-    let asked = asked(command, ctx, seen)?;
+    business_allows(command, ctx, loaded)?;
+    let asked = asked(command, ctx, loaded)?;
     if let Some(asked) = asked.as_ref().filter(|a| a.rule.quorum == 0) {
         return Err(Refusal::Forbidden { rule: asked.rule.name.to_string() });
     }
@@ -212,12 +215,12 @@ pub(crate) fn check(
             None => Ok(None),
         };
     };
-    let approval = seen.get(id)?;
+    let approval = loaded.get(id)?;
     usable(id, approval, ctx)?;
-    let Some(presented) = ctx.presented else {
+    let Some(presented_digest) = ctx.presented_digest else {
         return Err(Refusal::ApprovalForgotten { approval: id });
     };
-    if approval.command_digest.as_ref().map(|d| d.digest) != Some(presented) {
+    if approval.command_digest.as_ref().map(|d| d.digest) != Some(presented_digest) {
         return Err(Refusal::ApprovalMismatch { approval: id });
     }
     if asked.is_some_and(|asked| !is_enough(approval, &asked)) {

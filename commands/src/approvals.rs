@@ -10,8 +10,8 @@ mod vote;
 
 pub use commands::*;
 use domain::approvals::{
-    Approval, ApprovalStatus, Commented, Delegated, DelegationRevoked, Escalated, Expired,
-    PolicyDefined, Said, Withdrawn,
+    Approval, ApprovalStatus, CarriedInputs, Commented, Delegated, DelegationRevoked, Escalated,
+    Expired, PolicyDefined, Withdrawn,
 };
 use domain::ids::{ApprovalId, EventId, TaskId};
 use domain::values::Role;
@@ -22,7 +22,7 @@ pub(crate) use self::rules::covers_shipped;
 pub use self::rules::faults;
 use crate::Refusal;
 use crate::registry::{AnyCommand, ContextRules};
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 /// Roles whose holders may send a vote, with a right of their own or a delegated one.
 const VOTERS: [Role; 3] = [Role::Owner, Role::Approver, Role::Member];
@@ -146,10 +146,14 @@ fn expire(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal> 
     }
 }
 
-fn define_policy(c: &DefinePolicy, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+fn define_policy(
+    c: &DefinePolicy,
+    ctx: &Context,
+    loaded: &LoadedAggregates,
+) -> Result<Changes, Refusal> {
     rules::check(c, ctx)?;
     let id = ctx.business.approval_policy();
-    let policy = seen.get(id)?;
+    let policy = loaded.get(id)?;
     if policy.version > 0
         && policy.rules == c.rules
         && policy.operation_classes == c.operation_classes
@@ -165,11 +169,11 @@ fn define_policy(c: &DefinePolicy, ctx: &Context, seen: &Boundary) -> Result<Cha
 }
 
 impl ContextRules for Command {
-    fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
+    fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef> {
         match self {
-            Self::Request(c) => request::reads(c, ctx, seen),
-            Self::Vote(_) => seen
-                .loaded(ApprovalId(ctx.target))
+            Self::Request(c) => request::reads(c, ctx, loaded),
+            Self::Vote(_) => loaded
+                .if_loaded(ApprovalId(ctx.target))
                 .and_then(|a| a.task)
                 .map(AggregateRef::from)
                 .into_iter()
@@ -216,15 +220,15 @@ impl ContextRules for Command {
         }
     }
 
-    fn say(&self, _: &mut Said) {}
+    fn carried_inputs(&self, _: &mut CarriedInputs) {}
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         let id = ApprovalId(ctx.target);
-        let approval = || seen.get(id);
+        let approval = || loaded.get(id);
         let event: Option<Event> = match self {
-            Self::DefinePolicy(c) => return define_policy(c, ctx, seen),
-            Self::Request(c) => Some(request::request(c, ctx, seen)?.into()),
-            Self::Vote(c) => return vote::vote(c, approval()?, ctx, seen),
+            Self::DefinePolicy(c) => return define_policy(c, ctx, loaded),
+            Self::Request(c) => Some(request::request(c, ctx, loaded)?.into()),
+            Self::Vote(c) => return vote::vote(c, approval()?, ctx, loaded),
             Self::Comment(c) => {
                 let subject = approval()?.subject;
                 Some(Commented { comment: c.comment.clone().about(subject), subject }.into())

@@ -1,7 +1,7 @@
 //! Budgets: money is set aside before it is spent, in every budget that matches, in the append of
 //! what it pays for; so two agents can't spend the same money.
 
-use domain::approvals::Said;
+use domain::approvals::CarriedInputs;
 use domain::budgets::{Budget, LimitSet, Raised, Scope, Window};
 use domain::ids::{AgentId, BudgetId, CallId, ReservationId, TaskId};
 use domain::values::{Name, Team};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::Refusal;
 use crate::agents::{acting_as, own_team};
 use crate::registry::{ContextRules, Target, commands};
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 mod spending;
 
@@ -150,20 +150,20 @@ fn raise(c: &Raise, budget: &Budget) -> Result<Option<Event>, Refusal> {
 /// anybody may free it, and still nobody else say that it was spent.
 fn own_reservation(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     reservation: ReservationId,
     frees: bool,
 ) -> Result<Vec<BudgetId>, Refusal> {
-    let budget = seen.get(BudgetId(ctx.target))?;
+    let budget = loaded.get(BudgetId(ctx.target))?;
     let Some(open) = budget.reservations.get(&reservation) else {
         return Err(Refusal::ReservationUnknown { reservation });
     };
-    if seen.get(CallId(reservation.0))?.status.is_some() {
+    if loaded.get(CallId(reservation.0))?.status.is_some() {
         return Err(Refusal::ReservationOfCall { reservation });
     }
     let actor = ctx.actor.principal;
     let agents_owner = match open.agent {
-        Some(id) => seen.get(id)?.owner == actor,
+        Some(id) => loaded.get(id)?.owner == actor,
         None => false,
     };
     let expired = frees && open.expires_at.is_some_and(|at| ctx.has_surely_come(at));
@@ -176,52 +176,57 @@ fn own_reservation(
 
 impl Reserve {
     /// Whose budgets are asked: what an agent says of itself is not believed.
-    fn spending(&self, ctx: &Context, seen: &Boundary) -> Spending {
+    fn spending(&self, ctx: &Context, loaded: &LoadedAggregates) -> Spending {
         let agent = ctx.own_agent().or(self.purpose.agent);
         let mut spending =
-            Spending::of(seen, agent, self.purpose.task, self.purpose.connector.clone())
-                .with_holder(ctx, seen);
+            Spending::of(loaded, agent, self.purpose.task, self.purpose.connector.clone())
+                .with_holder(ctx, loaded);
         spending.teams.extend(self.purpose.team);
         spending
     }
 }
 
-fn reserve_for_itself(c: &Reserve, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+fn reserve_for_itself(
+    c: &Reserve,
+    ctx: &Context,
+    loaded: &LoadedAggregates,
+) -> Result<Changes, Refusal> {
     if let Some(task) = c.purpose.task {
-        let task = seen.get(task)?;
+        let task = loaded.get(task)?;
         if task.status.is_none() {
             return Err(Refusal::Unknown { what: "task" });
         }
-        own_team(ctx, seen, None, task.team)?;
+        own_team(ctx, loaded, None, task.team)?;
     }
     if let Some(team) = c.purpose.team {
-        own_team(ctx, seen, None, Some(team))?;
+        own_team(ctx, loaded, None, Some(team))?;
     }
     if let Some(agent) = c.purpose.agent {
-        acting_as(ctx, seen, agent)?;
+        acting_as(ctx, loaded, agent)?;
     }
     let seconds = c.expires_after_seconds.unwrap_or(RESERVATION_SECONDS_DEFAULT);
     if !RESERVATION_SECONDS.contains(&seconds) {
         return Err(Refusal::OutOfRange { field: "expires_after_seconds", rule: "60 to 7776000" });
     }
-    let spending = c.spending(ctx, seen);
+    let spending = c.spending(ctx, loaded);
     let aside = Aside {
         reservation: ReservationId(ctx.target),
         agent: spending.agent,
         expires_at: Some(ctx.now.plus_seconds(u64::from(seconds))),
     };
-    let (budgets, changes) = reserve(ctx, seen, &spending, &aside, c.amount)?;
+    let (budgets, changes) = reserve(ctx, loaded, &spending, &aside, c.amount)?;
     if budgets.is_empty() { Err(Refusal::NoBudget) } else { Ok(changes) }
 }
 
 impl ContextRules for Command {
-    fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
+    fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef> {
         // A reservation of a call is settled by the call's outcome, and by nothing else.
         let closing = |reservation: ReservationId| {
-            let open =
-                seen.loaded(BudgetId(ctx.target)).and_then(|b| b.reservations.get(&reservation));
+            let open = loaded
+                .if_loaded(BudgetId(ctx.target))
+                .and_then(|b| b.reservations.get(&reservation));
             let mut reads =
-                settle_reads(ctx, seen, open.map_or(&[][..], |r| &r.budgets), reservation);
+                settle_reads(ctx, loaded, open.map_or(&[][..], |r| &r.budgets), reservation);
             reads.extend(open.and_then(|r| r.agent).map(AggregateRef::from));
             reads.push(CallId(reservation.0).into());
             reads
@@ -229,7 +234,7 @@ impl ContextRules for Command {
         match self {
             Self::Set(_) | Self::Raise(_) => Vec::new(),
             Self::Reserve(c) => {
-                let mut reads = c.spending(ctx, seen).reads(ctx);
+                let mut reads = c.spending(ctx, loaded).reads(ctx);
                 reads.extend(c.purpose.agent.map(AggregateRef::from));
                 reads.extend(c.purpose.task.map(AggregateRef::from));
                 reads
@@ -246,33 +251,33 @@ impl ContextRules for Command {
         }
     }
 
-    fn say(&self, said: &mut Said) {
+    fn carried_inputs(&self, inputs: &mut CarriedInputs) {
         match self {
-            Self::Set(c) => said.amount = Some(c.limit),
-            Self::Raise(c) => said.amount = Some(c.by),
+            Self::Set(c) => inputs.amount = Some(c.limit),
+            Self::Raise(c) => inputs.amount = Some(c.by),
             Self::Reserve(c) => {
-                said.amount = Some(c.amount);
-                said.connector.clone_from(&c.purpose.connector);
-                said.in_the_name_of_an_agent = c.purpose.agent.is_some();
+                inputs.amount = Some(c.amount);
+                inputs.connector.clone_from(&c.purpose.connector);
+                inputs.in_the_name_of_an_agent = c.purpose.agent.is_some();
             }
-            Self::Settle(c) => said.amount = Some(c.amount),
+            Self::Settle(c) => inputs.amount = Some(c.amount),
             Self::Release(_) => {}
         }
     }
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         let id = BudgetId(ctx.target);
         let event: Option<Event> = match self {
-            Self::Set(c) => set(c, seen.get(id)?)?,
-            Self::Raise(c) => raise(c, seen.get(id)?)?,
-            Self::Reserve(c) => return reserve_for_itself(c, ctx, seen),
+            Self::Set(c) => set(c, loaded.get(id)?)?,
+            Self::Raise(c) => raise(c, loaded.get(id)?)?,
+            Self::Reserve(c) => return reserve_for_itself(c, ctx, loaded),
             Self::Settle(c) => {
-                let ids = own_reservation(ctx, seen, c.reservation, false)?;
-                return settle(ctx, seen, &ids, c.reservation, c.amount);
+                let ids = own_reservation(ctx, loaded, c.reservation, false)?;
+                return settle(ctx, loaded, &ids, c.reservation, c.amount);
             }
             Self::Release(c) => {
-                let ids = own_reservation(ctx, seen, c.reservation, true)?;
-                return release(seen, &ids, c.reservation);
+                let ids = own_reservation(ctx, loaded, c.reservation, true)?;
+                return release(loaded, &ids, c.reservation);
             }
         };
         Ok(event.into_iter().map(|event| (id.into(), event)).collect())

@@ -1,7 +1,7 @@
 //! Businesses: a slug is claimed in the installation stream, then the business opens its own.
 
 use domain::access::{PrincipalKind, RoleGranted};
-use domain::approvals::Said;
+use domain::approvals::CarriedInputs;
 use domain::businesses::{Advanced, Business, Phase, Registered, SlugClaimed};
 use domain::ids::{ErasureId, INSTALLATION, SlugId};
 use domain::limits::IDEA_CHARS_MAX;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::registry::{ContextRules, Target, commands};
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 use crate::{Refusal, privacy};
 
 /// How long a claim holds a slug for a business that was not opened, in seconds.
@@ -91,11 +91,11 @@ commands!("businesses" {
 /// The id of a slug's aggregate.
 #[must_use]
 pub fn slug_id(slug: &Slug) -> Uuid {
-    INSTALLATION.name(&format!("slug:{slug}"))
+    INSTALLATION.derive_id(&format!("slug:{slug}"))
 }
 
-fn claim(c: &ClaimSlug, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
-    let (id, claimed) = (SlugId(slug_id(&c.slug)), seen.get(SlugId(slug_id(&c.slug)))?);
+fn claim(c: &ClaimSlug, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
+    let (id, claimed) = (SlugId(slug_id(&c.slug)), loaded.get(SlugId(slug_id(&c.slug)))?);
     // A claim whose business never opened holds the slug for an hour, and no longer.
     let lapsed = claimed.business.is_some()
         && claimed.business == ctx.unopened
@@ -105,7 +105,7 @@ fn claim(c: &ClaimSlug, ctx: &Context, seen: &Boundary) -> Result<Changes, Refus
         Some(_) if !lapsed => return Err(Refusal::SlugTaken { slug: c.slug.to_string() }),
         Some(_) | None => {}
     }
-    if seen.get(c.owner)?.kind != Some(PrincipalKind::Human) {
+    if loaded.get(c.owner)?.kind != Some(PrincipalKind::Human) {
         return Err(Refusal::OwnerUnknown);
     }
     Ok(vec![
@@ -148,7 +148,7 @@ fn advance(c: &Advance, business: &Business, ctx: &Context) -> Result<Option<Adv
 }
 
 impl ContextRules for Command {
-    fn reads(&self, ctx: &Context, _: &Boundary) -> Vec<AggregateRef> {
+    fn reads(&self, ctx: &Context, _: &LoadedAggregates) -> Vec<AggregateRef> {
         match self {
             Self::ClaimSlug(c) => vec![c.owner.into()],
             Self::Register(_) | Self::Advance(_) => vec![ctx.business.into()],
@@ -159,9 +159,9 @@ impl ContextRules for Command {
         }
     }
 
-    fn say(&self, said: &mut Said) {
+    fn carried_inputs(&self, inputs: &mut CarriedInputs) {
         match self {
-            Self::Advance(c) => said.phase = Some(c.to),
+            Self::Advance(c) => inputs.phase = Some(c.to),
             Self::ClaimSlug(_) | Self::Register(_) | Self::Forget(_) => {}
         }
     }
@@ -173,13 +173,13 @@ impl ContextRules for Command {
         }
     }
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         let event: Option<domain::Event> = match self {
-            Self::ClaimSlug(c) => return claim(c, ctx, seen),
+            Self::ClaimSlug(c) => return claim(c, ctx, loaded),
             Self::Register(c) => Some(register(c, ctx)?.into()),
-            Self::Advance(c) => advance(c, seen.get(ctx.business)?, ctx)?.map(Into::into),
+            Self::Advance(c) => advance(c, loaded.get(ctx.business)?, ctx)?.map(Into::into),
             Self::Forget(_) => {
-                return Ok(privacy::forgotten(ctx.business.as_subject(), None, ctx, seen)?
+                return Ok(privacy::forgotten(ctx.business.as_subject(), None, ctx, loaded)?
                     .into_iter()
                     .collect());
             }

@@ -1,4 +1,4 @@
-//! A command as it reaches the desk, and the answers it can get.
+//! A command as it reaches the command bus, and the answers it can get.
 
 use domain::ids::{ApprovalId, EventId};
 use domain::limits::COMMAND_MS_MAX;
@@ -190,7 +190,7 @@ pub enum CommandError {
         retry_after_ms: u64,
     },
     /// Too many commands wait.
-    #[error("the desk's queue is full; try again in a second")]
+    #[error("the command bus's queue is full; try again in a second")]
     Busy,
     /// Beyond a cap.
     #[error("{0}")]

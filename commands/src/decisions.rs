@@ -1,6 +1,6 @@
 //! Decisions: recorded once, later superseded, reversed, or judged by what came of them.
 
-use domain::approvals::Said;
+use domain::approvals::CarriedInputs;
 use domain::decisions::{
     Decision, DecisionStatus, OutcomeObserved, Recorded, Reversed, Superseded,
 };
@@ -16,7 +16,7 @@ use crate::agents::{at_work, own_record, person_of_task};
 use crate::budgets::{self, Spending};
 use crate::cost::CostInput;
 use crate::registry::{ContextRules, Target, commands};
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 /// Most options and pieces of evidence of one decision.
 const LIST_MAX: usize = 100;
@@ -104,7 +104,7 @@ commands!("decisions" {
     }
 });
 
-fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusal> {
+fn record(c: &Record, ctx: &Context, loaded: &LoadedAggregates) -> Result<Recorded, Refusal> {
     if c.options.len() > LIST_MAX || c.evidence.len() > LIST_MAX {
         return Err(Refusal::OutOfRange {
             field: "options and evidence",
@@ -112,9 +112,9 @@ fn record(c: &Record, ctx: &Context, seen: &Boundary) -> Result<Recorded, Refusa
         });
     }
     let business = ctx.business.as_subject();
-    let of_task = person_of_task(ctx, seen, c.agent, c.task)?;
+    let of_task = person_of_task(ctx, loaded, c.agent, c.task)?;
     let subject = of_task.or(ctx.person_behind).unwrap_or(business);
-    at_work(ctx, seen, c.agent)?;
+    at_work(ctx, loaded, c.agent)?;
     let text = |t: &Text| t.clone().about(subject);
     Ok(Recorded {
         task: c.task,
@@ -137,17 +137,17 @@ fn spent(
     c: &Record,
     recorded: &Recorded,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<Changes, Refusal> {
     match &recorded.cost {
-        Some(cost) => budgets::charge(ctx, seen, &c.spending(seen), cost.money()),
+        Some(cost) => budgets::charge(ctx, loaded, &c.spending(loaded), cost.money()),
         None => Ok(Changes::new()),
     }
 }
 
 impl Record {
-    fn spending(&self, seen: &Boundary) -> Spending {
-        Spending::of(seen, self.agent, self.task, None)
+    fn spending(&self, loaded: &LoadedAggregates) -> Spending {
+        Spending::of(loaded, self.agent, self.task, None)
     }
 }
 
@@ -166,16 +166,17 @@ fn standing(decision: &Decision) -> Result<(), Refusal> {
 }
 
 impl ContextRules for Command {
-    fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
-        let recorder =
-            || seen.loaded(DecisionId(ctx.target)).and_then(|d| d.agent).map(AggregateRef::from);
+    fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef> {
+        let recorder = || {
+            loaded.if_loaded(DecisionId(ctx.target)).and_then(|d| d.agent).map(AggregateRef::from)
+        };
         match self {
             Self::Record(c) => {
                 let mut reads: Vec<AggregateRef> =
                     c.task.map(AggregateRef::from).into_iter().collect();
                 reads.extend(c.agent.map(AggregateRef::from));
                 if c.cost.is_some() {
-                    reads.extend(c.spending(seen).charge_reads(ctx, seen));
+                    reads.extend(c.spending(loaded).charge_reads(ctx, loaded));
                 }
                 reads
             }
@@ -191,13 +192,13 @@ impl ContextRules for Command {
         }
     }
 
-    fn say(&self, said: &mut Said) {
+    fn carried_inputs(&self, inputs: &mut CarriedInputs) {
         match self {
             Self::Record(c) => {
-                said.risk = c.risk;
-                said.confidence = c.confidence;
-                said.amount = c.cost.as_ref().and_then(CostInput::money);
-                said.in_the_name_of_an_agent = c.agent.is_some();
+                inputs.risk = c.risk;
+                inputs.confidence = c.confidence;
+                inputs.amount = c.cost.as_ref().and_then(CostInput::money);
+                inputs.in_the_name_of_an_agent = c.agent.is_some();
             }
             Self::Supersede(_) | Self::Reverse(_) | Self::ObserveOutcome(_) => {}
         }
@@ -210,28 +211,28 @@ impl ContextRules for Command {
         }
     }
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         let id = DecisionId(ctx.target);
-        let decision = seen.get(id)?;
+        let decision = loaded.get(id)?;
         let (status, subject) = (decision.status, decision.subject);
         let event: Option<domain::Event> = match self {
             Self::Record(c) => {
-                let recorded = record(c, ctx, seen)?;
-                let spent = spent(c, &recorded, ctx, seen)?;
+                let recorded = record(c, ctx, loaded)?;
+                let spent = spent(c, &recorded, ctx, loaded)?;
                 return Ok(std::iter::once((id.into(), recorded.into())).chain(spent).collect());
             }
             Self::Supersede(c) if decision.superseded_by == Some(c.by) => None,
             Self::Supersede(c) => {
-                own_record(ctx, seen, decision.recorded_by, decision.agent)?;
+                own_record(ctx, loaded, decision.recorded_by, decision.agent)?;
                 standing(decision)?;
-                if c.by == id || seen.get(c.by)?.status.is_none() {
+                if c.by == id || loaded.get(c.by)?.status.is_none() {
                     return Err(Refusal::Unknown { what: "decision to take its place" });
                 }
                 Some(Superseded { by: c.by }.into())
             }
             Self::Reverse(_) if status == Some(DecisionStatus::Reversed) => None,
             Self::Reverse(c) => {
-                own_record(ctx, seen, decision.recorded_by, decision.agent)?;
+                own_record(ctx, loaded, decision.recorded_by, decision.agent)?;
                 standing(decision)?;
                 Some(Reversed { reason: c.reason.clone().about(subject), subject }.into())
             }
@@ -239,7 +240,7 @@ impl ContextRules for Command {
             // it.
             Self::ObserveOutcome(c) => {
                 if ctx.own_agent().is_some() {
-                    own_record(ctx, seen, decision.recorded_by, decision.agent)?;
+                    own_record(ctx, loaded, decision.recorded_by, decision.agent)?;
                 }
                 Some(
                     OutcomeObserved {

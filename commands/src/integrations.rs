@@ -1,7 +1,7 @@
 //! Integrations: a call is intended (and paid for) before it is made, and its outcome reported
 //! once.
 
-use domain::approvals::Said;
+use domain::approvals::CarriedInputs;
 use domain::ids::{AgentId, BudgetId, CallId, DecisionId, ReservationId, TaskId};
 use domain::integrations::{
     Call, CallAmbiguous, CallFailed, CallIntended, CallStatus, CallSucceeded, DataClass,
@@ -20,7 +20,7 @@ use crate::budgets::{self, Aside, Spending};
 use crate::cost::CostInput;
 use crate::operation_classes;
 use crate::registry::{ContextRules, Target, commands};
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 commands!("integrations" {
     /// Says that a call is about to be made.
@@ -123,35 +123,35 @@ commands!("integrations" {
 fn classes(
     c: &IntendCall,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<(OperationClass, Option<DataClass>), Refusal> {
     if ctx.actor.historic {
         return Ok((c.class, c.data_class));
     }
     let (class, data) = operation_classes::of(
-        seen.get(ctx.business.approval_policy())?,
+        loaded.get(ctx.business.approval_policy())?,
         &c.connector,
         &c.operation,
     );
-    Ok((class.max(c.class), Some(c.data_class.map_or(data, |said| data.max(said)))))
+    Ok((class.max(c.class), Some(c.data_class.map_or(data, |inputs| data.max(inputs)))))
 }
 
 /// What an approval rule looks at in a call, with its classes as the tables have them.
 pub(crate) fn raise_classes(
     c: &IntendCall,
     ctx: &Context,
-    seen: &Boundary,
-    said: &mut Said,
+    loaded: &LoadedAggregates,
+    inputs: &mut CarriedInputs,
 ) -> Result<(), Refusal> {
-    let (class, data) = classes(c, ctx, seen)?;
-    (said.class, said.data_class) = (Some(class), data);
+    let (class, data) = classes(c, ctx, loaded)?;
+    (inputs.class, inputs.data_class) = (Some(class), data);
     Ok(())
 }
 
 impl IntendCall {
-    fn spending(&self, ctx: &Context, seen: &Boundary) -> Spending {
-        Spending::of(seen, self.agent, self.task, Some(self.connector.clone()))
-            .with_holder(ctx, seen)
+    fn spending(&self, ctx: &Context, loaded: &LoadedAggregates) -> Spending {
+        Spending::of(loaded, self.agent, self.task, Some(self.connector.clone()))
+            .with_holder(ctx, loaded)
     }
 }
 
@@ -161,9 +161,9 @@ fn permitted(
     c: &IntendCall,
     id: AgentId,
     data: Option<DataClass>,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<(), Refusal> {
-    let permissions = &seen.get(id)?.permissions;
+    let permissions = &loaded.get(id)?.permissions;
     if !permissions.connectors.contains(&c.connector) {
         return Err(Refusal::ConnectorNotAllowed { agent: id, connector: c.connector.to_string() });
     }
@@ -181,9 +181,9 @@ fn permitted(
 fn set_aside(
     c: &IntendCall,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<(Vec<BudgetId>, Changes), Refusal> {
-    let spending = c.spending(ctx, seen);
+    let spending = c.spending(ctx, loaded);
     match c.cost_max {
         _ if ctx.actor.historic => Ok((Vec::new(), Changes::new())),
         Some(amount) => {
@@ -192,40 +192,43 @@ fn set_aside(
                 agent: spending.agent,
                 expires_at: None,
             };
-            budgets::reserve(ctx, seen, &spending, &aside, amount)
+            budgets::reserve(ctx, loaded, &spending, &aside, amount)
         }
-        None if spending.is_counted(ctx, seen)? => Err(Refusal::CostMaxMissing),
+        None if spending.is_counted(ctx, loaded)? => Err(Refusal::CostMaxMissing),
         None => Ok((Vec::new(), Changes::new())),
     }
 }
 
-fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+fn intend(c: &IntendCall, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
     let id = CallId(ctx.target);
-    let (class, data_class) = classes(c, ctx, seen)?;
-    let named = at_work(ctx, seen, c.agent)?;
+    let (class, data_class) = classes(c, ctx, loaded)?;
+    let named = at_work(ctx, loaded, c.agent)?;
     if !ctx.actor.historic {
         // A service that works on a task for whoever holds it is held to that agent's permissions.
         let holder = c
             .task
-            .and_then(|id| seen.loaded(id))
+            .and_then(|id| loaded.if_loaded(id))
             .and_then(|task| task.lease)
             .map(|lease| lease.agent);
         let holder = holder.filter(|_| ctx.actor.kind == domain::access::PrincipalKind::Service);
         if let Some(agent) = named.or(holder) {
-            permitted(c, agent, data_class, seen)?;
+            permitted(c, agent, data_class, loaded)?;
         }
     }
     let business = ctx.business.as_subject();
-    let of_task = person_of_task(ctx, seen, c.agent, c.task)?;
+    let of_task = person_of_task(ctx, loaded, c.agent, c.task)?;
     // What was decided about a person is carried out about that person.
-    let of_decision =
-        c.decision.and_then(|id| seen.loaded(id)).filter(|d| d.status.is_some()).map(|d| d.subject);
+    let of_decision = c
+        .decision
+        .and_then(|id| loaded.if_loaded(id))
+        .filter(|d| d.status.is_some())
+        .map(|d| d.subject);
     let subject = [of_task, of_decision]
         .into_iter()
         .flatten()
         .find(|subject| *subject != business)
         .unwrap_or(business);
-    let (budgets, mut changes) = set_aside(c, ctx, seen)?;
+    let (budgets, mut changes) = set_aside(c, ctx, loaded)?;
     let arguments = c.arguments.clear().cloned().unwrap_or_default();
     let intended = CallIntended {
         connector: c.connector.clone(),
@@ -250,29 +253,29 @@ fn intend(c: &IntendCall, ctx: &Context, seen: &Boundary) -> Result<Changes, Ref
 /// matches now.
 fn pay(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     call: &Call,
     cost: Option<Money>,
 ) -> Result<Changes, Refusal> {
     match (call.reservation, cost) {
         (Some(reservation), Some(spent)) => {
-            budgets::settle(ctx, seen, &call.budgets, reservation, spent)
+            budgets::settle(ctx, loaded, &call.budgets, reservation, spent)
         }
-        (Some(reservation), None) => budgets::release(seen, &call.budgets, reservation),
-        (None, Some(spent)) => budgets::charge(ctx, seen, &spending_of(call, seen), spent),
+        (Some(reservation), None) => budgets::release(loaded, &call.budgets, reservation),
+        (None, Some(spent)) => budgets::charge(ctx, loaded, &spending_of(call, loaded), spent),
         (None, None) => Ok(Changes::new()),
     }
 }
 
-fn spending_of(call: &Call, seen: &Boundary) -> Spending {
-    Spending::of(seen, call.agent, call.task, call.connector.clone())
+fn spending_of(call: &Call, loaded: &LoadedAggregates) -> Spending {
+    Spending::of(loaded, call.agent, call.task, call.connector.clone())
 }
 
 /// A call whose outcome the actor may report: who said that it would be made, the agent on whose
 /// work it is, or an owner.
-fn reportable(call: &Call, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
+fn reportable(call: &Call, ctx: &Context, loaded: &LoadedAggregates) -> Result<(), Refusal> {
     let agents_own = match call.agent {
-        Some(agent) => ctx.own_agent().is_some() && acting_as(ctx, seen, agent).is_ok(),
+        Some(agent) => ctx.own_agent().is_some() && acting_as(ctx, loaded, agent).is_ok(),
         None => false,
     };
     if call.intended_by != ctx.actor.principal && !agents_own && !ctx.by_owner() {
@@ -295,9 +298,9 @@ fn succeed(
     c: &SucceedCall,
     call: &Call,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<Changes, Refusal> {
-    reportable(call, ctx, seen)?;
+    reportable(call, ctx, loaded)?;
     let subject = call.subject;
     let result_digest = match c.result.as_ref().and_then(|t| t.clear()) {
         Some(text) => Some(ctx.content_digest(0, subject, text)?),
@@ -324,12 +327,17 @@ fn succeed(
         subject,
     };
     Ok(std::iter::once((CallId(ctx.target).into(), event.into()))
-        .chain(pay(ctx, seen, call, spent)?)
+        .chain(pay(ctx, loaded, call, spent)?)
         .collect())
 }
 
-fn fail(c: &FailCall, call: &Call, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
-    reportable(call, ctx, seen)?;
+fn fail(
+    c: &FailCall,
+    call: &Call,
+    ctx: &Context,
+    loaded: &LoadedAggregates,
+) -> Result<Changes, Refusal> {
+    reportable(call, ctx, loaded)?;
     let subject = call.subject;
     let error = c.error.clone().about(subject);
     let cost = c.cost.as_ref().map(CostInput::cost).transpose()?;
@@ -343,23 +351,23 @@ fn fail(c: &FailCall, call: &Call, ctx: &Context, seen: &Boundary) -> Result<Cha
         subject,
     };
     Ok(std::iter::once((CallId(ctx.target).into(), event.into()))
-        .chain(pay(ctx, seen, call, spent)?)
+        .chain(pay(ctx, loaded, call, spent)?)
         .collect())
 }
 
 impl ContextRules for Command {
-    fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
+    fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef> {
         let outcome = |costs: bool| {
-            let Some(call) = seen.loaded(CallId(ctx.target)) else { return Vec::new() };
+            let Some(call) = loaded.if_loaded(CallId(ctx.target)) else { return Vec::new() };
             let mut reads: Vec<AggregateRef> =
                 call.agent.map(AggregateRef::from).into_iter().collect();
             match call.reservation {
                 Some(reservation) => {
-                    reads.extend(budgets::settle_reads(ctx, seen, &call.budgets, reservation))
+                    reads.extend(budgets::settle_reads(ctx, loaded, &call.budgets, reservation))
                 }
                 None if costs => {
                     reads.extend(call.task.map(AggregateRef::from));
-                    reads.extend(spending_of(call, seen).charge_reads(ctx, seen));
+                    reads.extend(spending_of(call, loaded).charge_reads(ctx, loaded));
                 }
                 None => {}
             }
@@ -372,7 +380,7 @@ impl ContextRules for Command {
                 reads.extend(c.task.map(AggregateRef::from));
                 reads.extend(c.decision.map(AggregateRef::from));
                 if !ctx.actor.historic {
-                    reads.extend(c.spending(ctx, seen).reads(ctx));
+                    reads.extend(c.spending(ctx, loaded).reads(ctx));
                 }
                 reads
             }
@@ -389,33 +397,33 @@ impl ContextRules for Command {
         }
     }
 
-    fn say(&self, said: &mut Said) {
+    fn carried_inputs(&self, inputs: &mut CarriedInputs) {
         match self {
             // The classes are not the caller's to say: the approval check takes them from the
             // tables.
             Self::IntendCall(c) => {
-                said.connector = Some(c.connector.clone());
-                said.amount = c.cost_max;
-                said.in_the_name_of_an_agent = c.agent.is_some();
+                inputs.connector = Some(c.connector.clone());
+                inputs.amount = c.cost_max;
+                inputs.in_the_name_of_an_agent = c.agent.is_some();
             }
-            Self::SucceedCall(c) => said.amount = c.cost.as_ref().and_then(CostInput::money),
-            Self::FailCall(c) => said.amount = c.cost.as_ref().and_then(CostInput::money),
+            Self::SucceedCall(c) => inputs.amount = c.cost.as_ref().and_then(CostInput::money),
+            Self::FailCall(c) => inputs.amount = c.cost.as_ref().and_then(CostInput::money),
             Self::MarkCallAmbiguous(_) => {}
         }
     }
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         let id = CallId(ctx.target);
-        let call = seen.get(id)?;
+        let call = loaded.get(id)?;
         match self {
-            Self::IntendCall(c) => intend(c, ctx, seen),
-            Self::SucceedCall(c) => succeed(c, call, ctx, seen),
-            Self::FailCall(c) => fail(c, call, ctx, seen),
+            Self::IntendCall(c) => intend(c, ctx, loaded),
+            Self::SucceedCall(c) => succeed(c, call, ctx, loaded),
+            Self::FailCall(c) => fail(c, call, ctx, loaded),
             Self::MarkCallAmbiguous(_) if call.status == Some(CallStatus::Ambiguous) => {
                 Ok(Changes::new())
             }
             Self::MarkCallAmbiguous(c) => {
-                reportable(call, ctx, seen)?;
+                reportable(call, ctx, loaded)?;
                 let subject = call.subject;
                 Ok(vec![(
                     id.into(),

@@ -38,7 +38,7 @@ use crate::command::{CommandError, Receipt, ReceiptEvent, Submission};
 use crate::directory::Directory;
 use crate::leases::{Leases, OpenLeases};
 use crate::registry::AnyCommand;
-use crate::root::{Boundary, Changes, Context, Decide};
+use crate::root::{Changes, Context, Decide, LoadedAggregates};
 
 /// Appends of one lane that may be in flight.
 const IN_FLIGHT_MAX: usize = 1_024;
@@ -49,7 +49,7 @@ const REPEATS_EXPECTED: u32 = 1_000;
 const READ_ROUNDS_MAX: u32 = 8;
 
 /// What every lane works with.
-pub(crate) struct Shared {
+pub(crate) struct LaneServices {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) keyring: Arc<dyn Keyring>,
     pub(crate) clock: Arc<ClockWatch>,
@@ -78,7 +78,7 @@ pub(crate) struct Job {
     /// Whether there is reason to look if it was carried out before.
     pub(crate) look: bool,
     pub(crate) answer: oneshot::Sender<Result<Receipt, CommandError>>,
-    /// Its place in the desk's queue; free again when the job is gone.
+    /// Its place in the command bus's queue; free again when the job is gone.
     pub(crate) _place: OwnedSemaphorePermit,
 }
 
@@ -120,7 +120,7 @@ type Versions = Vec<(AggregateRef, u64)>;
 pub(crate) struct Lane {
     /// No other lane of this process has it.
     id: u64,
-    shared: Arc<Shared>,
+    shared: Arc<LaneServices>,
     jobs: mpsc::Receiver<Job>,
     cache: LruCache<(BusinessId, AggregateRef), (u64, State)>,
     /// When the newest event of each business was recorded.
@@ -138,7 +138,7 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(shared: Arc<Shared>, jobs: mpsc::Receiver<Job>) -> Self {
+    pub(crate) fn new(shared: Arc<LaneServices>, jobs: mpsc::Receiver<Job>) -> Self {
         let (cache, newest) = (LruCache::unbounded(), LruCache::unbounded());
         let (keys, again) = (HashSet::new(), VecDeque::new());
         static LANES: AtomicU64 = AtomicU64::new(1);
@@ -162,7 +162,7 @@ impl Lane {
         }
     }
 
-    /// Works until the desk is gone and everything is answered.
+    /// Works until the command bus is gone and everything is answered.
     pub(crate) async fn run(mut self) {
         loop {
             if self.in_flight.is_empty() {
@@ -212,8 +212,8 @@ impl Lane {
         let decision =
             self.decide(&mut job).await.unwrap_or_else(|e| Decision::Answer(Err(e), Vec::new()));
         match decision {
-            Decision::Answer(result, seen) => {
-                let flight = Flight { job, epoch, outcome: Outcome::Answer(result, seen) };
+            Decision::Answer(result, loaded) => {
+                let flight = Flight { job, epoch, outcome: Outcome::Answer(result, loaded) };
                 if self.in_flight.is_empty() {
                     self.finish(flight).await
                 } else {
@@ -269,7 +269,7 @@ impl Lane {
             clock: self.shared.clock.in_doubt(),
             actor: submission.actor.clone(),
             approval: submission.approval_id,
-            presented: None,
+            presented_digest: None,
             backdated: submission.occurred_at.is_some(),
             seed: [0; 32],
             people: self.shared.directory.roster().await?,
@@ -286,10 +286,10 @@ impl Lane {
             self.shared.person_behind(ctx.business, &job.command.rests_on()).await?;
         let entropy = self.shared.entropy.labelled(job.first_id.0.as_bytes());
         entropy.fill(&mut ctx.seed);
-        let mut seen = Boundary::default();
-        let decided = self.decide_on(job, &mut ctx, &mut seen).await;
-        let versions = |seen: &Boundary| {
-            seen.0.iter().map(|(aggregate, (version, _))| (*aggregate, *version)).collect()
+        let mut loaded = LoadedAggregates::default();
+        let decided = self.decide_on(job, &mut ctx, &mut loaded).await;
+        let versions = |loaded: &LoadedAggregates| {
+            loaded.0.iter().map(|(aggregate, (version, _))| (*aggregate, *version)).collect()
         };
         let decision = match decided {
             Ok(changes) if changes.is_empty() => {
@@ -299,22 +299,22 @@ impl Lane {
                     position: None,
                     repeated: false,
                 };
-                Ok(Decision::Answer(Ok(receipt), versions(&seen)))
+                Ok(Decision::Answer(Ok(receipt), versions(&loaded)))
             }
-            Ok(changes) => match self.fences(job, &mut ctx, &mut seen, changes, &entropy).await {
+            Ok(changes) => match self.fences(job, &mut ctx, &mut loaded, changes, &entropy).await {
                 Ok((ready, fences)) => {
                     self.rests_on(ctx.business, ctx.now);
-                    self.shared.to_append(&ctx, &mut seen, ready, &fences, &entropy).await
+                    self.shared.to_append(&ctx, &mut loaded, ready, &fences, &entropy).await
                 }
                 Err(CommandError::Refused(why)) => {
-                    Ok(Decision::Answer(Err(why.into()), versions(&seen)))
+                    Ok(Decision::Answer(Err(why.into()), versions(&loaded)))
                 }
                 Err(e) => Err(e),
             },
-            Err(e) => Ok(Decision::Answer(Err(e), versions(&seen))),
+            Err(e) => Ok(Decision::Answer(Err(e), versions(&loaded))),
         };
-        self.leases.note(&job.command, ctx.business, &seen);
-        for (aggregate, state) in seen.0 {
+        self.leases.note(&job.command, ctx.business, &loaded);
+        for (aggregate, state) in loaded.0 {
             self.cache.put((ctx.business, aggregate), state);
         }
         decision
@@ -324,15 +324,15 @@ impl Lane {
         &mut self,
         job: &Job,
         ctx: &mut Context,
-        seen: &mut Boundary,
+        loaded: &mut LoadedAggregates,
     ) -> Result<Changes, CommandError> {
         let mut wanted = approval_check::reads(ctx);
         if job.submission.if_match.is_some() {
             wanted.push(job.target);
         }
         for _ in 0..READ_ROUNDS_MAX {
-            wanted.extend(job.command.reads(ctx, seen));
-            wanted.retain(|aggregate| !seen.0.contains_key(aggregate));
+            wanted.extend(job.command.reads(ctx, loaded));
+            wanted.retain(|aggregate| !loaded.0.contains_key(aggregate));
             if wanted.is_empty() {
                 break;
             }
@@ -342,25 +342,25 @@ impl Lane {
                 } else {
                     self.load(ctx.business, aggregate).await?
                 };
-                seen.0.insert(aggregate, state);
+                loaded.0.insert(aggregate, state);
             }
         }
         ctx.now = self.now(ctx.business).await?.max(ctx.now);
         if let Some(expected) = job.submission.if_match {
-            let actual = seen.0.get(&job.target).map_or(0, |(version, _)| *version);
+            let actual = loaded.0.get(&job.target).map_or(0, |(version, _)| *version);
             if actual != expected {
                 return Err(CommandError::PreconditionFailed { expected, actual });
             }
         }
         if let Some(approval) = ctx.approval {
-            ctx.presented = self.shared.presented(job, approval, seen).await?;
+            ctx.presented_digest = self.shared.presented_digest(job, approval, loaded).await?;
         }
         // A rule only reads what it is given: when it panics, nothing is half done, and the lane
         // goes on.
         let rules = AssertUnwindSafe(|| -> Result<_, CommandError> {
             fail::fail_point!("decide");
-            let consumed = approval_check::check(&job.command, ctx, seen)?;
-            Ok((job.command.decide(ctx, seen)?, consumed))
+            let consumed = approval_check::check(&job.command, ctx, loaded)?;
+            Ok((job.command.decide(ctx, loaded)?, consumed))
         });
         let panicked = |_| {
             CommandError::Unavailable(
@@ -400,14 +400,15 @@ impl Lane {
     }
 }
 
-impl Shared {
+impl LaneServices {
     /// Whether another process has moved an aggregate on, or carried out this very command: what
     /// was decided may be wrong. An append finds that out by itself.
-    async fn is_old(&self, job: &Job, seen: &Versions) -> Result<bool, LogError> {
+    async fn is_old(&self, job: &Job, loaded: &Versions) -> Result<bool, LogError> {
         let business = job.submission.business;
-        let aggregates: Vec<AggregateRef> = seen.iter().map(|(aggregate, _)| *aggregate).collect();
+        let aggregates: Vec<AggregateRef> =
+            loaded.iter().map(|(aggregate, _)| *aggregate).collect();
         let now = self.log.versions(business, &aggregates).await?;
-        Ok(seen.iter().zip(now).any(|((_, seen), now)| *seen != now)
+        Ok(loaded.iter().zip(now).any(|((_, loaded), now)| *loaded != now)
             || self.log.find(business, job.first_id).await?.is_some())
     }
 }

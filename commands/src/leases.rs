@@ -8,7 +8,7 @@ use domain::{BusinessId, Kind};
 use lru::LruCache;
 
 use crate::registry::AnyCommand;
-use crate::root::Boundary;
+use crate::root::LoadedAggregates;
 
 /// Agents whose tasks one lane remembers.
 const AGENTS_MAX: usize = 10_000;
@@ -67,14 +67,19 @@ impl Leases {
 
     /// Notes who holds what after a decision. Before, it forgets what the tasks that were read say
     /// the agent does not hold any more.
-    pub(crate) fn note(&mut self, command: &AnyCommand, business: BusinessId, seen: &Boundary) {
+    pub(crate) fn note(
+        &mut self,
+        command: &AnyCommand,
+        business: BusinessId,
+        loaded: &LoadedAggregates,
+    ) {
         let AnyCommand::Tasks(crate::tasks::Command::Lease(lease)) = command else { return };
         let is_held = |task: TaskId| {
-            seen.loaded(task).map(|t| t.lease.is_some_and(|l| l.agent == lease.agent))
+            loaded.if_loaded(task).map(|t| t.lease.is_some_and(|l| l.agent == lease.agent))
         };
         let held = self.0.get_or_insert_mut((business, lease.agent), BTreeSet::new);
         held.retain(|task| is_held(*task).unwrap_or(true));
-        let read = seen
+        let read = loaded
             .0
             .keys()
             .filter(|aggregate| aggregate.kind == Kind::Task)

@@ -1,8 +1,9 @@
-//! DECISIONS: what may be asked, what is refused, what becomes fact; and the desk, the one path
-//! that every command takes.
+//! DECISIONS: what may be asked, what is refused, what becomes fact; and the command bus, the one
+//! path that every command takes.
 //!
 //! A context file reads top-down: its commands, what each reads, `decide`. `decide` is synchronous
-//! and pure: the time, the actor and randomness come in [`Context`], look-ups in [`Boundary`].
+//! and pure: the time, the actor and randomness come in [`Context`], look-ups in
+//! [`LoadedAggregates`].
 
 pub mod access;
 pub mod agents;
@@ -14,9 +15,9 @@ pub mod businesses;
 pub mod clock;
 mod clock_watch;
 mod command;
+mod command_bus;
 pub mod cost;
 pub mod decisions;
-mod desk;
 mod directory;
 pub mod integrations;
 mod lane;
@@ -38,10 +39,10 @@ pub use authorize::Actor;
 pub use clock::Clock;
 pub use clock_watch::{ClockDoubt, ClockInDoubt, ClockWatch};
 pub use command::{CommandError, Receipt, ReceiptEvent, Submission};
-pub use desk::{Desk, DeskParts};
+pub use command_bus::{CommandBus, CommandBusParts};
 pub use directory::{Directory, Roster};
 pub use leases::{NoLeases, OpenLeases};
 pub use rates::{Admitted, RateLimits};
 pub use refusal::Refusal;
 pub use registry::{AnyCommand, CommandType, Sender, Stream, Verb, When, WhenFenced};
-pub use root::{Boundary, Change, Changes, Context, Decide, Root};
+pub use root::{Change, Changes, Context, Decide, LoadedAggregates, Root};

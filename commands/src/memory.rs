@@ -3,7 +3,7 @@
 
 mod chunks;
 
-use domain::approvals::Said;
+use domain::approvals::CarriedInputs;
 use domain::ids::{AgentId, DocumentId, EventId, FactId, TaskId};
 use domain::memory::{
     Document, DocumentAdded, DocumentRetracted, Fact, FactKind, FactRecorded, FactRetracted,
@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::Refusal;
 use crate::agents::{at_work, own_record, person_of_task};
 use crate::registry::{ContextRules, Target, commands};
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 /// Most events that one fact is known from.
 const SOURCES_MAX: usize = 100;
@@ -175,11 +175,15 @@ fn as_text(value: Option<&Personal<Value>>, subject: SubjectId) -> Option<Text> 
     value.and_then(|p| p.clear()).map(|v| Text::new(subject, v.to_string()))
 }
 
-fn record(c: &RecordFact, ctx: &Context, seen: &Boundary) -> Result<FactRecorded, Refusal> {
+fn record(
+    c: &RecordFact,
+    ctx: &Context,
+    loaded: &LoadedAggregates,
+) -> Result<FactRecorded, Refusal> {
     check_validity(c.valid_from, c.valid_to, c.sources.len())?;
-    at_work(ctx, seen, c.agent)?;
+    at_work(ctx, loaded, c.agent)?;
     let business = ctx.business.as_subject();
-    let of_task = person_of_task(ctx, seen, c.agent, c.task)?;
+    let of_task = person_of_task(ctx, loaded, c.agent, c.task)?;
     let about = c.about.filter(|subject| *subject != business);
     let subject = about.or(of_task).or(ctx.person_behind).unwrap_or(business);
     Ok(FactRecorded {
@@ -237,8 +241,8 @@ fn add(c: &AddDocument, ctx: &Context) -> Result<DocumentAdded, Refusal> {
 }
 
 /// A fact that still stands and that the actor may change.
-fn own_standing_fact(ctx: &Context, seen: &Boundary, fact: &Fact) -> Result<(), Refusal> {
-    own_record(ctx, seen, fact.recorded_by, fact.agent)?;
+fn own_standing_fact(ctx: &Context, loaded: &LoadedAggregates, fact: &Fact) -> Result<(), Refusal> {
+    own_record(ctx, loaded, fact.recorded_by, fact.agent)?;
     standing("fact", fact.status)
 }
 
@@ -246,9 +250,9 @@ fn on_document(
     c: &RetractDocument,
     document: &Document,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<Option<DocumentRetracted>, Refusal> {
-    own_record(ctx, seen, document.added_by, None)?;
+    own_record(ctx, loaded, document.added_by, None)?;
     if document.status == Some(FactStatus::Retracted) {
         return Ok(None);
     }
@@ -260,9 +264,10 @@ fn on_document(
 }
 
 impl ContextRules for Command {
-    fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
-        let recorder =
-            || seen.loaded(FactId(ctx.target)).and_then(|fact| fact.agent).map(AggregateRef::from);
+    fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef> {
+        let recorder = || {
+            loaded.if_loaded(FactId(ctx.target)).and_then(|fact| fact.agent).map(AggregateRef::from)
+        };
         match self {
             Self::RecordFact(c) => c
                 .agent
@@ -276,9 +281,9 @@ impl ContextRules for Command {
         }
     }
 
-    fn say(&self, said: &mut Said) {
+    fn carried_inputs(&self, inputs: &mut CarriedInputs) {
         match self {
-            Self::RecordFact(c) => said.in_the_name_of_an_agent = c.agent.is_some(),
+            Self::RecordFact(c) => inputs.in_the_name_of_an_agent = c.agent.is_some(),
             Self::ReviseFact(_)
             | Self::RetractFact(_)
             | Self::SupersedeFact(_)
@@ -309,19 +314,19 @@ impl ContextRules for Command {
         }
     }
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         let (id, document) = (FactId(ctx.target), DocumentId(ctx.target));
         let event: Option<domain::Event> = match self {
-            Self::RecordFact(c) => Some(record(c, ctx, seen)?.into()),
+            Self::RecordFact(c) => Some(record(c, ctx, loaded)?.into()),
             Self::ReviseFact(c) => {
-                let fact = seen.get(id)?;
-                own_standing_fact(ctx, seen, fact)?;
+                let fact = loaded.get(id)?;
+                own_standing_fact(ctx, loaded, fact)?;
                 Some(revise(c, fact, ctx)?.into())
             }
-            Self::RetractFact(_) if seen.get(id)?.status == Some(FactStatus::Retracted) => None,
+            Self::RetractFact(_) if loaded.get(id)?.status == Some(FactStatus::Retracted) => None,
             Self::RetractFact(c) => {
-                let fact = seen.get(id)?;
-                own_standing_fact(ctx, seen, fact)?;
+                let fact = loaded.get(id)?;
+                own_standing_fact(ctx, loaded, fact)?;
                 Some(
                     FactRetracted {
                         reason: c.reason.clone().map(|t| t.about(fact.subject)),
@@ -330,17 +335,17 @@ impl ContextRules for Command {
                     .into(),
                 )
             }
-            Self::SupersedeFact(c) if seen.get(id)?.superseded_by == Some(c.by) => None,
+            Self::SupersedeFact(c) if loaded.get(id)?.superseded_by == Some(c.by) => None,
             Self::SupersedeFact(c) => {
-                own_standing_fact(ctx, seen, seen.get(id)?)?;
-                if c.by == id || seen.get(c.by)?.status.is_none() {
+                own_standing_fact(ctx, loaded, loaded.get(id)?)?;
+                if c.by == id || loaded.get(c.by)?.status.is_none() {
                     return Err(Refusal::Unknown { what: "fact to take its place" });
                 }
                 Some(FactSuperseded { by: c.by }.into())
             }
             Self::AddDocument(c) => return Ok(vec![(document.into(), add(c, ctx)?.into())]),
             Self::RetractDocument(c) => {
-                let event = on_document(c, seen.get(document)?, ctx, seen)?;
+                let event = on_document(c, loaded.get(document)?, ctx, loaded)?;
                 return Ok(event
                     .into_iter()
                     .map(|event| (document.into(), event.into()))

@@ -1,7 +1,7 @@
 //! Metrics: figures are reported once, a business defines KPIs over them and sets targets.
 
 use domain::AggregateRef;
-use domain::approvals::Said;
+use domain::approvals::CarriedInputs;
 use domain::ids::{KpiId, MeasureId};
 use domain::metrics::{Aggregation, Direction, Kpi, KpiDefined, Measured, TargetSet};
 use domain::values::{Amount, Name};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::Refusal;
 use crate::registry::{ContextRules, Target, commands};
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 commands!("metrics" {
     /// Reports a figure; `occurred_at` of the command says when it held.
@@ -91,10 +91,10 @@ fn define(c: &DefineKpi, kpi: &Kpi) -> Result<Option<KpiDefined>, Refusal> {
 
 /// An agent reports the figures that its permissions name, as the tool `report:<measure>`, and says
 /// nothing of another time than now.
-fn may_report(c: &Report, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
+fn may_report(c: &Report, ctx: &Context, loaded: &LoadedAggregates) -> Result<(), Refusal> {
     let Some(id) = ctx.own_agent() else { return Ok(()) };
     let tool = format!("report:{}", c.measure);
-    if !seen.get(id)?.permissions.tools.iter().any(|t| t.as_str() == tool) {
+    if !loaded.get(id)?.permissions.tools.iter().any(|t| t.as_str() == tool) {
         return Err(Refusal::MeasureNotAllowed { agent: id, measure: c.measure.to_string() });
     }
     if ctx.backdated {
@@ -104,17 +104,17 @@ fn may_report(c: &Report, ctx: &Context, seen: &Boundary) -> Result<(), Refusal>
 }
 
 impl ContextRules for Command {
-    fn reads(&self, _: &Context, _: &Boundary) -> Vec<AggregateRef> {
+    fn reads(&self, _: &Context, _: &LoadedAggregates) -> Vec<AggregateRef> {
         Vec::new()
     }
 
-    fn say(&self, _: &mut Said) {}
+    fn carried_inputs(&self, _: &mut CarriedInputs) {}
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         let id = KpiId(ctx.target);
         let event: Option<domain::Event> = match self {
             Self::Report(c) => {
-                may_report(c, ctx, seen)?;
+                may_report(c, ctx, loaded)?;
                 let event = Measured {
                     measure: c.measure.clone(),
                     value: c.value,
@@ -123,9 +123,9 @@ impl ContextRules for Command {
                 };
                 return Ok(vec![(MeasureId(ctx.target).into(), event.into())]);
             }
-            Self::DefineKpi(c) => define(c, seen.get(id)?)?.map(Into::into),
+            Self::DefineKpi(c) => define(c, loaded.get(id)?)?.map(Into::into),
             Self::SetTarget(c) => {
-                let kpi = seen.get(id)?;
+                let kpi = loaded.get(id)?;
                 if kpi.definition_version == 0
                     && !domain::metrics::BUILT_IN.contains(&c.kpi.as_str())
                 {

@@ -1,6 +1,6 @@
 //! Operations: what was exported is on record, with the digest of what left.
 
-use domain::approvals::Said;
+use domain::approvals::CarriedInputs;
 use domain::ids::{ClockId, ExportId, ProjectionId};
 use domain::operations::{ClockAccepted, ClockFault, EventSkipped, ExportFormat, Exported};
 use domain::personal::Text;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::Refusal;
 use crate::clock_watch::{ClockDoubt, ClockInDoubt};
 use crate::registry::{ContextRules, Target, commands};
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 commands!("operations" {
     /// Says that a copy of the record was taken away.
@@ -66,13 +66,13 @@ commands!("operations" {
 });
 
 impl ContextRules for Command {
-    fn reads(&self, _: &Context, _: &Boundary) -> Vec<AggregateRef> {
+    fn reads(&self, _: &Context, _: &LoadedAggregates) -> Vec<AggregateRef> {
         Vec::new()
     }
 
-    fn say(&self, _: &mut Said) {}
+    fn carried_inputs(&self, _: &mut CarriedInputs) {}
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         match self {
             Self::RecordExport(c) => {
                 let event =
@@ -81,7 +81,7 @@ impl ContextRules for Command {
             }
             Self::SkipEvent(c) => {
                 let id = ProjectionId(ctx.target);
-                if seen.get(id)?.skipped.contains(&c.seq) {
+                if loaded.get(id)?.skipped.contains(&c.seq) {
                     return Ok(Changes::new());
                 }
                 let subject = ctx.business.as_subject();

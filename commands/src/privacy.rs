@@ -1,6 +1,6 @@
 //! Privacy: a person is forgotten on record, before the keys of what is about them are destroyed.
 
-use domain::approvals::Said;
+use domain::approvals::CarriedInputs;
 use domain::ids::{ErasureId, INSTALLATION};
 use domain::privacy::{SubjectForgotten, is_secret};
 use domain::values::Role;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::Refusal;
 use crate::registry::{ContextRules, Target, commands};
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 commands!("privacy" {
     /// Forgets a person for good: destroys every key of what is about them in this business.
@@ -50,11 +50,11 @@ commands!("privacy" {
 /// already.
 pub(crate) fn forgotten(
     subject: SubjectId,
-    said: Option<u32>,
+    inputs: Option<u32>,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<Option<(AggregateRef, domain::Event)>, Refusal> {
-    if said.is_some() && !ctx.actor.restores {
+    if inputs.is_some() && !ctx.actor.restores {
         return Err(Refusal::OutOfRange { field: "generation", rule: "left out" });
     }
     let of_the_installation = ctx.business == INSTALLATION && subject == ctx.business.as_subject();
@@ -62,8 +62,8 @@ pub(crate) fn forgotten(
         return Err(Refusal::NothingToForget { subject });
     }
     let id = ErasureId::of(ctx.business, subject);
-    let fenced = seen.get(id)?.fenced;
-    let Some(generation) = ctx.newest_generation.max(said) else {
+    let fenced = loaded.get(id)?.fenced;
+    let Some(generation) = ctx.newest_generation.max(inputs) else {
         return Err(Refusal::NothingToForget { subject });
     };
     Ok((generation > fenced).then(|| (id.into(), SubjectForgotten { subject, generation }.into())))
@@ -93,11 +93,11 @@ fn may_forget_name(principal: PrincipalId, ctx: &Context) -> Result<(), Refusal>
 }
 
 impl ContextRules for Command {
-    fn reads(&self, _: &Context, _: &Boundary) -> Vec<AggregateRef> {
+    fn reads(&self, _: &Context, _: &LoadedAggregates) -> Vec<AggregateRef> {
         Vec::new()
     }
 
-    fn say(&self, _: &mut Said) {}
+    fn carried_inputs(&self, _: &mut CarriedInputs) {}
 
     fn forgets(&self, _: &Context) -> Option<SubjectId> {
         Some(match self {
@@ -106,17 +106,17 @@ impl ContextRules for Command {
         })
     }
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         let event = match self {
             Self::ForgetSubject(c) => {
                 if c.subject == ctx.business.as_subject() && !ctx.actor.restores {
                     return Err(Refusal::ForgetBusinessInstead);
                 }
-                forgotten(c.subject, c.generation, ctx, seen)?
+                forgotten(c.subject, c.generation, ctx, loaded)?
             }
             Self::ForgetName(c) => {
                 may_forget_name(c.principal, ctx)?;
-                forgotten(c.principal.as_subject(), c.generation, ctx, seen)?
+                forgotten(c.principal.as_subject(), c.generation, ctx, loaded)?
             }
         };
         Ok(event.into_iter().collect())

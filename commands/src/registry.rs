@@ -4,7 +4,7 @@
 //! Nothing has a default: a part that is left out does not compile.
 
 use domain::access::PrincipalKind;
-use domain::approvals::{Carries, Said};
+use domain::approvals::{CarriedInputs, Carries};
 use domain::ids::{EventId, TaskId};
 use domain::values::Role;
 use domain::{AggregateRef, BusinessId, Kind, SubjectId, with_contexts};
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::authorize::Actor;
-use crate::root::{Boundary, Changes, Context, Decide};
+use crate::root::{Changes, Context, Decide, LoadedAggregates};
 use crate::{Refusal, agents};
 
 /// What a command does to the aggregate that it is for.
@@ -297,10 +297,10 @@ with_contexts!(contexts);
 /// [`AnyCommand`], which asks them.
 pub(crate) trait ContextRules {
     /// Which aggregates the decision reads besides the target.
-    fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef>;
+    fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef>;
 
     /// Says what approval rules look at; what is not said counts as the highest.
-    fn say(&self, said: &mut Said);
+    fn carried_inputs(&self, inputs: &mut CarriedInputs);
 
     /// The task that the command is for, where it is for one.
     fn task(&self, _ctx: &Context) -> Option<TaskId> {
@@ -321,7 +321,7 @@ pub(crate) trait ContextRules {
     ///
     /// # Errors
     /// The [`Refusal`] of the first rule that says no.
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal>;
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal>;
 }
 
 /// The answer to a name that no command has: with the nearest one.
@@ -376,30 +376,30 @@ impl AnyCommand {
     }
 
     /// Says what approval rules look at.
-    pub(crate) fn say(&self, said: &mut Said) {
-        self.context().say(said);
+    pub(crate) fn carried_inputs(&self, inputs: &mut CarriedInputs) {
+        self.context().carried_inputs(inputs);
     }
 }
 
 impl Decide for AnyCommand {
-    fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
-        let mut reads = self.context().reads(ctx, seen);
+    fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef> {
+        let mut reads = self.context().reads(ctx, loaded);
         reads.push(self.target(ctx));
         reads.extend(ctx.own_agent().map(AggregateRef::from));
         reads
     }
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
-        let (fixed, exists) = (self.command_type(), seen.exists(self.target(ctx))?);
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
+        let (fixed, exists) = (self.command_type(), loaded.exists(self.target(ctx))?);
         match fixed.verb {
             Verb::opens if exists => return Err(Refusal::Exists { what: fixed.kind.as_str() }),
             Verb::acts if !exists => return Err(Refusal::Unknown { what: fixed.kind.as_str() }),
             Verb::opens | Verb::acts | Verb::sets => {}
         }
-        let mut said = Said::default();
-        self.say(&mut said);
-        agents::own_standing(ctx, seen, said.in_the_name_of_an_agent)?;
-        self.context().decide(ctx, seen)
+        let mut inputs = CarriedInputs::default();
+        self.carried_inputs(&mut inputs);
+        agents::own_standing(ctx, loaded, inputs.in_the_name_of_an_agent)?;
+        self.context().decide(ctx, loaded)
     }
 }
 

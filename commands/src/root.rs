@@ -2,7 +2,7 @@
 //!
 //! A decision reads one or several aggregates of its business, its *boundary*, and may write events
 //! to any of them. [`Root<D>`] is the [`cqrs_es::Aggregate`] of that boundary. It is met by the
-//! TestFramework and by any cqrs-es store; the desk folds the same boundary itself, because
+//! TestFramework and by any cqrs-es store; the command bus folds the same boundary itself, because
 //! `CqrsFramework::execute` gives nothing back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +47,7 @@ pub struct Context {
     /// The approval that the command comes with.
     pub approval: Option<ApprovalId>,
     /// Digest of the command under that approval's own key, where it can be had.
-    pub presented: Option<Digest>,
+    pub presented_digest: Option<Digest>,
     /// Whether the command says that it happened in the world at another time than now.
     pub backdated: bool,
     /// Random bytes, for digest keys.
@@ -140,27 +140,27 @@ impl Context {
 
 /// The folded aggregates that a decision reads, by reference, with their versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Boundary(pub BTreeMap<AggregateRef, (u64, State)>);
+pub struct LoadedAggregates(pub BTreeMap<AggregateRef, (u64, State)>);
 
-impl Boundary {
+impl LoadedAggregates {
     /// An aggregate that the decision declared to read.
     ///
     /// # Errors
     /// [`Refusal::Undeclared`] when it did not: what was not read may be anything.
     pub fn get<I: AggregateId>(&self, id: I) -> Result<&I::State, Refusal> {
-        self.loaded(id).ok_or(Refusal::Undeclared { aggregate: id.into() })
+        self.if_loaded(id).ok_or(Refusal::Undeclared { aggregate: id.into() })
     }
 
     /// The same while it is still being said what is read: `None` before it is loaded.
     #[must_use]
-    pub fn loaded<I: AggregateId>(&self, id: I) -> Option<&I::State> {
+    pub fn if_loaded<I: AggregateId>(&self, id: I) -> Option<&I::State> {
         self.0.get(&id.into()).and_then(|(_, state)| I::state_in(state))
     }
 
     /// Whether an aggregate has events.
     ///
     /// # Errors
-    /// [`Refusal::Undeclared`], as for [`Boundary::get`].
+    /// [`Refusal::Undeclared`], as for [`LoadedAggregates::get`].
     pub fn exists(&self, aggregate: AggregateRef) -> Result<bool, Refusal> {
         self.0
             .get(&aggregate)
@@ -195,13 +195,13 @@ impl Boundary {
 pub trait Decide: fmt::Debug + Send + Sync + Sized + 'static {
     /// Which aggregates the decision reads. It is asked again with what was loaded, until it names
     /// nothing new; so what is read may depend on what was read.
-    fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef>;
+    fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef>;
 
     /// The events that the command makes, or why not. No events: it is so already.
     ///
     /// # Errors
     /// The [`Refusal`] of the first rule that says no.
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal>;
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal>;
 }
 
 /// An event of a boundary: the domain's event and its aggregate, as cqrs-es wants to see it.
@@ -229,13 +229,13 @@ impl cqrs_es::DomainEvent for Change {
 #[derive(Debug)]
 pub struct Root<D> {
     /// What it has folded.
-    pub boundary: Boundary,
+    pub boundary: LoadedAggregates,
     decide: PhantomData<fn() -> D>,
 }
 
 impl<D> Default for Root<D> {
     fn default() -> Self {
-        Self { boundary: Boundary::default(), decide: PhantomData }
+        Self { boundary: LoadedAggregates::default(), decide: PhantomData }
     }
 }
 
@@ -248,7 +248,7 @@ impl<D> Serialize for Root<D> {
 impl<'de, D> Deserialize<'de> for Root<D> {
     fn deserialize<De: serde::Deserializer<'de>>(d: De) -> Result<Self, De::Error> {
         let entries = Vec::<(AggregateRef, (u64, State))>::deserialize(d)?;
-        Ok(Self { boundary: Boundary(entries.into_iter().collect()), decide: PhantomData })
+        Ok(Self { boundary: LoadedAggregates(entries.into_iter().collect()), decide: PhantomData })
     }
 }
 

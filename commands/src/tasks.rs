@@ -14,7 +14,7 @@ mod review;
 
 pub use commands::*;
 use domain::agents::AgentRole;
-use domain::approvals::Said;
+use domain::approvals::CarriedInputs;
 use domain::ids::{AgentId, TaskId};
 use domain::personal::{ContentDigest, Text};
 use domain::tasks::{
@@ -32,7 +32,7 @@ use crate::agents::{acting_as, own_team};
 use crate::budgets::{self, Spending};
 use crate::cost::CostInput;
 use crate::registry::ContextRules;
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 /// Lengths a lease may have, in seconds.
 pub const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 120..=86_400;
@@ -51,12 +51,12 @@ fn wrong(status: Status, wanted: &'static str) -> Refusal {
 
 fn team_member(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     id: AgentId,
     role: AgentRole,
     team: Option<Team>,
 ) -> Result<(), Refusal> {
-    let agent = acting_as(ctx, seen, id)?;
+    let agent = acting_as(ctx, loaded, id)?;
     if agent.role == Some(role) && agent.team == team {
         Ok(())
     } else {
@@ -64,7 +64,7 @@ fn team_member(
     }
 }
 
-fn plan(c: &Plan, ctx: &Context, seen: &Boundary) -> Decided {
+fn plan(c: &Plan, ctx: &Context, loaded: &LoadedAggregates) -> Decided {
     if c.priority.is_some_and(|p| p > 9) {
         return Err(Refusal::OutOfRange { field: "priority", rule: "0 to 9" });
     }
@@ -73,7 +73,7 @@ fn plan(c: &Plan, ctx: &Context, seen: &Boundary) -> Decided {
     }
     // Only what exists can be waited for, and this task does not yet: so there is never a circle.
     for id in &c.depends_on {
-        if seen.get(*id)?.status.is_none() {
+        if loaded.get(*id)?.status.is_none() {
             return Err(Refusal::Unknown { what: "task to wait for" });
         }
     }
@@ -101,8 +101,8 @@ fn plan(c: &Plan, ctx: &Context, seen: &Boundary) -> Decided {
     ])
 }
 
-fn offer(task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided {
-    own_team(ctx, seen, None, task.team)?;
+fn offer(task: &Task, status: Status, ctx: &Context, loaded: &LoadedAggregates) -> Decided {
+    own_team(ctx, loaded, None, task.team)?;
     match status {
         Status::Offered => return Ok(Vec::new()),
         Status::Planned => {}
@@ -117,7 +117,7 @@ fn offer(task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided
         }
     }
     for id in &task.depends_on {
-        if seen.get(*id)?.status != Some(Status::Completed) {
+        if loaded.get(*id)?.status != Some(Status::Completed) {
             return Err(Refusal::Waiting { task: *id });
         }
     }
@@ -138,8 +138,8 @@ fn artifact_digest(
     )
 }
 
-fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
-    acting_as(ctx, seen, c.agent)?;
+fn submit(c: &Submit, task: &Task, ctx: &Context, loaded: &LoadedAggregates) -> Decided {
+    acting_as(ctx, loaded, c.agent)?;
     let cost = c.cost.as_ref().map(CostInput::cost).transpose()?;
     let result = c.result.clone().map(|t| t.about(task.subject));
     let current = task.fencing_token;
@@ -181,8 +181,8 @@ fn submit(c: &Submit, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
     ])
 }
 
-fn fail(c: &Fail, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
-    holds(task, c.fencing_token, ctx, seen)?;
+fn fail(c: &Fail, task: &Task, ctx: &Context, loaded: &LoadedAggregates) -> Decided {
+    holds(task, c.fencing_token, ctx, loaded)?;
     let error = c.error.clone().map(|t| t.about(task.subject));
     let mut events = vec![
         AttemptFailed {
@@ -201,13 +201,19 @@ fn fail(c: &Fail, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
     Ok(events)
 }
 
-fn escalate(c: &Escalate, task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided {
+fn escalate(
+    c: &Escalate,
+    task: &Task,
+    status: Status,
+    ctx: &Context,
+    loaded: &LoadedAggregates,
+) -> Decided {
     let mut left = None;
     match status {
         Status::Escalated => return Ok(Vec::new()),
-        Status::Offered | Status::Submitted => own_team(ctx, seen, None, task.team)?,
+        Status::Offered | Status::Submitted => own_team(ctx, loaded, None, task.team)?,
         Status::Leased => {
-            let lease = holds(task, c.fencing_token.unwrap_or(0), ctx, seen)?;
+            let lease = holds(task, c.fencing_token.unwrap_or(0), ctx, loaded)?;
             if c.result.is_some() {
                 let result = c.result.clone().map(|t| t.about(task.subject));
                 left =
@@ -318,13 +324,13 @@ fn spent(
     cost: Option<&CostInput>,
     agent: Option<AgentId>,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<Changes, Refusal> {
     match cost {
         Some(cost) => budgets::charge(
             ctx,
-            seen,
-            &Spending::of(seen, ctx.own_agent().or(agent), Some(TaskId(ctx.target)), None),
+            loaded,
+            &Spending::of(loaded, ctx.own_agent().or(agent), Some(TaskId(ctx.target)), None),
             cost.cost()?.money(),
         ),
         None => Ok(Changes::new()),
@@ -354,25 +360,31 @@ impl Command {
         }
     }
 
-    fn on_task(&self, task: &Task, status: Status, ctx: &Context, seen: &Boundary) -> Decided {
+    fn on_task(
+        &self,
+        task: &Task,
+        status: Status,
+        ctx: &Context,
+        loaded: &LoadedAggregates,
+    ) -> Decided {
         let subject = task.subject;
         match self {
-            Self::Plan(c) => plan(c, ctx, seen),
-            Self::Offer(_) => offer(task, status, ctx, seen),
-            Self::Lease(c) => lease::lease(c, task, status, ctx, seen),
-            Self::Heartbeat(c) => lease::heartbeat(c, task, ctx, seen),
+            Self::Plan(c) => plan(c, ctx, loaded),
+            Self::Offer(_) => offer(task, status, ctx, loaded),
+            Self::Lease(c) => lease::lease(c, task, status, ctx, loaded),
+            Self::Heartbeat(c) => lease::heartbeat(c, task, ctx, loaded),
             Self::Release(c) => {
-                holds(task, c.fencing_token, ctx, seen)?;
+                holds(task, c.fencing_token, ctx, loaded)?;
                 let reason = c.reason.clone().map(|t| t.about(subject));
                 Ok(vec![Released { fencing_token: c.fencing_token, reason, subject }.into()])
             }
-            Self::Submit(c) => submit(c, task, ctx, seen),
-            Self::Review(c) => review::review(c, task, status, ctx, seen),
-            Self::Escalate(c) => escalate(c, task, status, ctx, seen),
+            Self::Submit(c) => submit(c, task, ctx, loaded),
+            Self::Review(c) => review::review(c, task, status, ctx, loaded),
+            Self::Escalate(c) => escalate(c, task, status, ctx, loaded),
             Self::Resolve(c) => resolve(c, task, status, ctx),
-            Self::Fail(c) => fail(c, task, ctx, seen),
+            Self::Fail(c) => fail(c, task, ctx, loaded),
             Self::Quarantine(c) => {
-                holds(task, c.fencing_token, ctx, seen)?;
+                holds(task, c.fencing_token, ctx, loaded)?;
                 Ok(vec![
                     Quarantined {
                         fencing_token: c.fencing_token,
@@ -385,7 +397,7 @@ impl Command {
             Self::Cancel(c) => cancel(c, task, status, ctx),
             Self::Expire(_) => lease::expire(task, status, ctx),
             Self::RecordActivity(c) => {
-                own_team(ctx, seen, None, task.team)?;
+                own_team(ctx, loaded, None, task.team)?;
                 history::record_activity(c, task)
             }
             Self::CloseHistory(c) => history::close(c, task, status),
@@ -395,9 +407,9 @@ impl Command {
 }
 
 impl ContextRules for Command {
-    fn reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
+    fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef> {
         let id = TaskId(ctx.target);
-        let task = || seen.loaded(id);
+        let task = || loaded.if_loaded(id);
         let waits_for =
             |ids: &[TaskId]| ids.iter().map(|id| AggregateRef::from(*id)).collect::<Vec<_>>();
         let mut reads = match self {
@@ -405,7 +417,7 @@ impl ContextRules for Command {
             Self::Offer(_) => task().map_or_else(Vec::new, |t| waits_for(&t.depends_on)),
             Self::Lease(c) => {
                 let mut reads = waits_for(&ctx.leases.iter().copied().collect::<Vec<_>>());
-                reads.extend(c.spending(id, seen).reads(ctx));
+                reads.extend(c.spending(id, loaded).reads(ctx));
                 reads
             }
             Self::Submit(c) => vec![c.agent.into()],
@@ -432,8 +444,8 @@ impl ContextRules for Command {
         };
         if let (Some(_), agent) = self.cost() {
             reads.extend(
-                Spending::of(seen, ctx.own_agent().or(agent), Some(id), None)
-                    .charge_reads(ctx, seen),
+                Spending::of(loaded, ctx.own_agent().or(agent), Some(id), None)
+                    .charge_reads(ctx, loaded),
             );
         }
         reads
@@ -460,9 +472,9 @@ impl ContextRules for Command {
         }
     }
 
-    fn say(&self, said: &mut Said) {
-        said.amount = self.cost().0.and_then(CostInput::money);
-        said.in_the_name_of_an_agent = match self {
+    fn carried_inputs(&self, inputs: &mut CarriedInputs) {
+        inputs.amount = self.cost().0.and_then(CostInput::money);
+        inputs.in_the_name_of_an_agent = match self {
             Self::Lease(_)
             | Self::Heartbeat(_)
             | Self::Release(_)
@@ -482,21 +494,21 @@ impl ContextRules for Command {
         };
     }
 
-    fn decide(&self, ctx: &Context, seen: &Boundary) -> Result<Changes, Refusal> {
+    fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         if let Self::OpenHistory(c) = self {
             return Ok(history::open(c, ctx));
         }
         let id = TaskId(ctx.target);
-        let task = seen.get(id)?;
+        let task = loaded.get(id)?;
         let status = task.status.unwrap_or(Status::Planned);
-        let events = self.on_task(task, status, ctx, seen)?;
+        let events = self.on_task(task, status, ctx, loaded)?;
         let (cost, agent) = self.cost();
         // A late result changes nothing of the task, and so spends nothing for it.
         let late = matches!(
             events.first(),
             Some(Event::Tasks(domain::tasks::Event::LateResultRecorded(_)))
         );
-        let spent = if late { Changes::new() } else { spent(cost, agent, ctx, seen)? };
+        let spent = if late { Changes::new() } else { spent(cost, agent, ctx, loaded)? };
         Ok(events.into_iter().map(|e| (id.into(), e)).chain(spent).collect())
     }
 }

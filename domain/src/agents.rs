@@ -148,7 +148,7 @@ impl AgentId {
     /// in with other people's records, have ids of their own.
     #[must_use]
     pub fn of(business: BusinessId, principal: PrincipalId) -> Self {
-        Self(business.name(&format!("agent:{principal}")))
+        Self(business.derive_id(&format!("agent:{principal}")))
     }
 }
 

@@ -7,7 +7,7 @@ mod state;
 
 pub use events::*;
 pub use policy::{
-    ApprovalInputs, ApprovalPolicy, ApprovalRule, Carries, Matcher, OperationRule, Said,
+    ApprovalInputs, ApprovalPolicy, ApprovalRule, CarriedInputs, Carries, Matcher, OperationRule,
     shipped_rules,
 };
 pub use state::{Approval, Vote};

@@ -73,7 +73,7 @@ impl BudgetId {
     /// The one budget of a scope and window.
     #[must_use]
     pub fn of(business: BusinessId, scope: &Scope, window: Window) -> Self {
-        Self(business.name(&format!("budget:{scope}:{window}")))
+        Self(business.derive_id(&format!("budget:{scope}:{window}")))
     }
 }
 

@@ -199,9 +199,9 @@ impl Event {
         let failed = |source| DecodeError::Data { name: name.to_owned(), schema, source };
         let unknown = || DecodeError::UnknownType { name: name.to_owned(), schema };
         let decoded = match upcast::to_current(name, schema, json) {
-            upcast::Step::Current => Self::decode_current(name, json),
-            upcast::Step::Upcast(result) => Self::decode_current(name, &result.map_err(failed)?),
-            upcast::Step::Unknown => None,
+            upcast::Upcast::Current => Self::decode_current(name, json),
+            upcast::Upcast::Upcast(result) => Self::decode_current(name, &result.map_err(failed)?),
+            upcast::Upcast::Unknown => None,
         };
         decoded.ok_or_else(unknown)?.map_err(failed)
     }

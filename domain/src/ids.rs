@@ -70,7 +70,7 @@ pub const INSTALLATION: BusinessId = BusinessId(Uuid::nil());
 impl BusinessId {
     /// The id that the same name gives again in this business (UUID v5).
     #[must_use]
-    pub fn name(self, name: &str) -> Uuid {
+    pub fn derive_id(self, name: &str) -> Uuid {
         Uuid::new_v5(&self.0, name.as_bytes())
     }
 

@@ -111,7 +111,7 @@ pub const CLOCK_BEHIND_MS_MAX: u64 = 2_000;
 pub const CLOCK_DIFFERS_MS_MAX: u64 = 250;
 /// How far the clock may jump against the time that goes by, in milliseconds.
 pub const CLOCK_JUMP_MS_MAX: u64 = 2_000;
-/// Commands that wait in the desk's lanes, and appends that wait for the writer.
+/// Commands that wait in the command bus's lanes, and appends that wait for the writer.
 pub const QUEUE_MAX: usize = 10_000;
 /// Tries at a command whose reads another process changed.
 pub const CONFLICT_TRIES_MAX: u32 = 3;

@@ -204,6 +204,6 @@ impl DocumentId {
     /// The id that the same source gives again in this business.
     #[must_use]
     pub fn of(business: crate::BusinessId, source: &str) -> Self {
-        Self(business.name(&format!("document:{source}")))
+        Self(business.derive_id(&format!("document:{source}")))
     }
 }

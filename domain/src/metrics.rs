@@ -152,6 +152,6 @@ impl KpiId {
     /// The id of a KPI of that name in a business.
     #[must_use]
     pub fn of(business: crate::BusinessId, kpi: &str) -> Self {
-        Self(business.name(&format!("kpi:{kpi}")))
+        Self(business.derive_id(&format!("kpi:{kpi}")))
     }
 }

@@ -134,7 +134,7 @@ impl ClockId {
     /// The id of the installation's.
     #[must_use]
     pub fn only() -> Self {
-        Self(INSTALLATION.name("clock"))
+        Self(INSTALLATION.derive_id("clock"))
     }
 }
 
@@ -142,6 +142,6 @@ impl ProjectionId {
     /// The id of a projection of one business.
     #[must_use]
     pub fn of(business: BusinessId, projection: &str) -> Self {
-        Self(business.name(&format!("projection:{projection}")))
+        Self(business.derive_id(&format!("projection:{projection}")))
     }
 }

@@ -22,21 +22,21 @@ events!("privacy" {
 /// The name of the key that signs the checkpoints of an installation, among its keys.
 #[must_use]
 pub fn signing_key() -> SubjectId {
-    SubjectId(INSTALLATION.name("secret:signing"))
+    SubjectId(INSTALLATION.derive_id("secret:signing"))
 }
 
 /// The name of the secret that ids of what a business imports are made with, among its keys. It is
 /// destroyed with the business's own.
 #[must_use]
 pub fn import_secret(business: BusinessId) -> SubjectId {
-    SubjectId(business.name("secret:import"))
+    SubjectId(business.derive_id("secret:import"))
 }
 
 /// The name of the secret that attempts and log lines show idempotency keys under, among the keys
 /// of an installation.
 #[must_use]
 pub fn attempts_secret() -> SubjectId {
-    SubjectId(INSTALLATION.name("secret:attempts"))
+    SubjectId(INSTALLATION.derive_id("secret:attempts"))
 }
 
 /// Whether keys of that name are of no person, and never forgotten as one.
@@ -66,6 +66,6 @@ impl ErasureId {
     /// The id of the erasure of a subject in a stream.
     #[must_use]
     pub fn of(business: BusinessId, subject: SubjectId) -> Self {
-        Self(business.name(&format!("erasure:{subject}")))
+        Self(business.derive_id(&format!("erasure:{subject}")))
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::Event;
 
 /// What is to be done with stored data.
-pub enum Step {
+pub enum Upcast {
     /// It is of today's version.
     Current,
     /// It was older; here it is as today's.
@@ -56,15 +56,15 @@ fn agents_enrolled_v1(data: &mut Map<String, Value>) {
 
 /// Finds the way from a stored version to today's.
 #[must_use]
-pub fn to_current(name: &str, schema: u16, json: &str) -> Step {
-    let Some(current) = Event::types().find(|t| t.name == name) else { return Step::Unknown };
+pub fn to_current(name: &str, schema: u16, json: &str) -> Upcast {
+    let Some(current) = Event::types().find(|t| t.name == name) else { return Upcast::Unknown };
     if schema == current.schema {
-        return Step::Current;
+        return Upcast::Current;
     }
     if schema == 0 || schema > current.schema {
-        return Step::Unknown;
+        return Upcast::Unknown;
     }
-    Step::Upcast(run(name, schema, current.schema, json))
+    Upcast::Upcast(run(name, schema, current.schema, json))
 }
 
 fn run(name: &str, from: u16, to: u16, json: &str) -> Result<String, serde_json::Error> {

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::sealing::{Entropy, Place, StoredSealed, SubjectKeys, places, seal};
+use crate::sealing::{Entropy, SealedFieldContext, StoredSealed, SubjectKeys, places, seal};
 
 /// The version of the envelope itself.
 pub const ENVELOPE_VERSION: u8 = 1;
@@ -53,7 +53,7 @@ pub struct Draft {
     pub access_policy: Option<u32>,
     /// The caller's idempotency key.
     pub command_id: String,
-    /// Place among the command's events.
+    /// SealedFieldContext among the command's events.
     pub index: u32,
     /// The event that led to it.
     pub causation: Option<EventId>,
@@ -171,7 +171,7 @@ impl Prepared {
             return Ok(Vec::new());
         }
         let draft = &self.draft;
-        let place = Place {
+        let place = SealedFieldContext {
             business: draft.business,
             kind: draft.aggregate.kind.as_str(),
             id: draft.aggregate.id,
@@ -274,7 +274,7 @@ pub struct Stored<'a> {
     /// On index 0: digest of the command.
     #[serde(borrow)]
     pub request: Option<&'a RawValue>,
-    /// Place among the command's events.
+    /// SealedFieldContext among the command's events.
     pub index: u32,
     /// The event that led to it.
     pub causation: Option<EventId>,
@@ -360,7 +360,7 @@ impl<'a> Stored<'a> {
         if self.sealed.is_empty() {
             return Vec::new();
         }
-        let place = Place {
+        let place = SealedFieldContext {
             business: self.business,
             kind: self.kind.as_str(),
             id: self.id,
@@ -390,11 +390,11 @@ impl<'a> Stored<'a> {
 /// An event in the log, with what the store gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// Place in the whole installation's log: 1, 2, 3 …, gaps possible.
+    /// SealedFieldContext in the whole installation's log: 1, 2, 3 …, gaps possible.
     pub position: u64,
     /// The stream it lies in.
     pub business: BusinessId,
-    /// Place in its business: 1, 2, 3 …, dense.
+    /// SealedFieldContext in its business: 1, 2, 3 …, dense.
     pub seq: u64,
     /// The stored bytes.
     pub bytes: Vec<u8>,

@@ -6,7 +6,7 @@
 
 pub mod local;
 mod to_come;
-pub(crate) mod wrapping;
+pub mod wrapping;
 
 use std::sync::Arc;
 
@@ -135,7 +135,7 @@ pub trait Keyring: Send + Sync {
     ) -> Result<(), KeyringError>;
 
     /// Nothing is taken from memory that was known before now.
-    async fn ask_anew(&self) {}
+    async fn invalidate_cache(&self) {}
 
     /// The key of that generation; `None` once it is destroyed.
     async fn opening_key(

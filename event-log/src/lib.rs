@@ -2,35 +2,30 @@
 //!
 //! - [`envelope`]: the stored event, its bytes and how they are read.
 //! - [`sealing`], [`keyring`]: personal fields become ciphertext before they are hashed.
-//! - [`log`]: the trait that a store fulfils, with its laws.
+//! - [`append`]: what is stored together. [`log`]: the traits of a store, with their laws.
 //! - [`sqlite`]: the embedded store; `postgres`: the one for several processes; `kurrent`: the one
 //!   in a KurrentDB cluster.
 //! - [`subscription`]: catching up and going live on any store.
 //! - [`prove`]: proofs of what is in the log. [`attempts`]: who tried what, beside the log.
 //! - [`consumers`]: places of those who act on it.
 
+pub mod append;
 pub mod attempts;
 pub mod consumers;
 pub mod envelope;
 pub mod keyring;
-#[cfg(feature = "kurrentdb")]
-pub mod kurrent;
 mod loaded;
 pub mod log;
-#[cfg(feature = "postgres")]
-pub mod postgres;
 pub mod prove;
 pub mod sealing;
 pub mod sqlite;
 pub mod subscription;
 pub mod vital;
 
+pub use append::{Append, AppendError, Chain, Committed, NewEvent, Pending};
 pub use envelope::{Draft, Prepared, Recorded, RequestDigest, SealError, Stored};
 pub use keyring::{Keyring, KeyringError, SubjectKey};
 pub use loaded::{Loaded, typed};
-pub use log::{
-    Append, AppendError, Chain, Committed, EventLog, Head, LogError, NewEvent, Pending, RawRow,
-    is_last,
-};
+pub use log::{Capabilities, EventLog, Head, Inspect, Log, LogError, RawRow, is_last};
 pub use sealing::{Entropy, Seed, Unsealed, unseal};
 pub use subscription::{Subscription, Update};

@@ -130,14 +130,14 @@ pub struct StoredSealed {
 
 /// The place of an aggregate's event, without the pointer into it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct SealedFieldContext<'a> {
     pub(crate) business: BusinessId,
     pub(crate) kind: &'a str,
     pub(crate) id: uuid::Uuid,
     pub(crate) version: u64,
 }
 
-impl Place<'_> {
+impl SealedFieldContext<'_> {
     pub(crate) fn aad(&self, pointer: &str, generation: u32) -> String {
         format!(
             "{}|{}|{}|{}|{pointer}|{generation}",
@@ -157,7 +157,7 @@ pub type SubjectKeys = HashMap<SubjectId, Arc<SubjectKey>>;
 
 /// Seals one plaintext at its place; `None` when its subject has no key here.
 pub(crate) fn seal(
-    place: &Place<'_>,
+    place: &SealedFieldContext<'_>,
     pointer: &str,
     plain: Plaintext,
     keys: &SubjectKeys,

@@ -5,7 +5,7 @@
 //! SQLite 3.46 has the WAL-reset bug that needs two writing connections on one file: there is only
 //! ever one here, and a lock on the folder keeps other processes out.
 
-mod known;
+mod bloom_filter;
 mod reader;
 mod writer;
 
@@ -20,9 +20,10 @@ use domain::limits::QUEUE_MAX;
 use domain::{AggregateRef, BusinessId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::append::{Append, AppendError, Pending};
 use crate::envelope::Recorded;
-use crate::log::{Append, AppendError, EventLog, Head, LogError, Pending, RawRow};
-use known::Known;
+use crate::log::{Capabilities, Head, Inspect, Log, LogError, RawRow};
+use bloom_filter::BloomFilter;
 use reader::Readers;
 
 /// How hard the store waits for the disk. Only [`Durability::Full`] keeps law 5; the other exists
@@ -147,36 +148,37 @@ fn own(_: &Path, _: bool) -> std::io::Result<()> {
     Ok(())
 }
 
-enum Job {
-    Append(Queued),
+enum AppenderWork {
+    Append(QueuedAppend),
     Stop,
 }
 
 /// An append that waits for the writer.
-struct Queued {
+struct QueuedAppend {
     append: Append,
     /// Whether neither its events nor the aggregates that it opens can be in the log.
     new: bool,
     /// Where it goes, when that was said elsewhere.
-    placed: Option<Placed>,
+    placed: Option<AssignedPositions>,
     answer: oneshot::Sender<Result<crate::Committed, AppendError>>,
 }
 
 /// The places that another store gave to the events of an append that is copied here.
-pub(crate) struct Placed {
+#[derive(Debug)]
+pub struct AssignedPositions {
     /// `seq` of the first.
-    pub(crate) first_seq: u64,
+    pub first_seq: u64,
     /// Position of each.
-    pub(crate) positions: Vec<u64>,
+    pub positions: Vec<u64>,
     /// Which came together: once one can't be written, those of its batch after it are not either.
-    pub(crate) batch: u64,
+    pub batch: u64,
 }
 
 /// The store in `FOLDER/log.db`.
 pub struct SqliteLog {
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::Sender<AppenderWork>,
     readers: Readers,
-    known: Arc<Known>,
+    known: Arc<BloomFilter>,
     position: watch::Receiver<u64>,
     trouble: watch::Receiver<Option<String>>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -207,13 +209,13 @@ impl SqliteLog {
     pub fn open(folder: &Path, options: &Options) -> Result<Self, LogError> {
         let path = Self::file(folder);
         is_a_log(&path)?;
-        let writer = writer::Writer::open(&path, options)?;
+        let writer = writer::LogWriter::open(&path, options)?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let (moved, position) = watch::channel(writer.last_position());
-        let (count, trouble) = (writer.count()?, writer.trouble());
+        let (count, trouble) = (writer.count()?, writer.unavailable_reason());
         let thread = crate::vital::thread("log-writer", move || writer.run(jobs, &moved))
             .map_err(|e| LogError::Storage(e.to_string()))?;
-        let known = Arc::new(Known::with_room_for(count));
+        let known = Arc::new(BloomFilter::with_room_for(count));
         let (readers, filling) = (Readers::new(path), Arc::clone(&known));
         let file = readers.clone();
         // Until it is done, and if it fails, the filter only says "maybe".
@@ -225,47 +227,44 @@ impl SqliteLog {
     }
 
     /// Takes in what another store has, at the places it has there: for a mirror of it.
-    #[cfg(feature = "kurrentdb")]
-    pub(crate) async fn mirror(
+    pub async fn mirror(
         &self,
         append: Append,
-        placed: Placed,
+        placed: AssignedPositions,
     ) -> Result<Pending, AppendError> {
         let new = self.known.add_append(&append);
         let (answer, pending) = oneshot::channel();
         let closed = |_| AppendError::Closed("the store is shutting down".to_owned());
         self.queue
-            .send(Job::Append(Queued { append, new, placed: Some(placed), answer }))
+            .send(AppenderWork::Append(QueuedAppend { append, new, placed: Some(placed), answer }))
             .await
             .map_err(closed)?;
-        Ok(Pending(pending))
+        Ok(Pending::new(pending))
     }
 
     /// How many events lie after a position.
-    #[cfg(feature = "kurrentdb")]
-    pub(crate) fn count_after(&self, position: u64) -> Result<u64, LogError> {
+    pub fn count_after(&self, position: u64) -> Result<u64, LogError> {
         self.readers.count_after(position)
     }
 
     /// Whether an event has that position.
-    #[cfg(feature = "kurrentdb")]
-    pub(crate) fn has(&self, position: u64) -> Result<bool, LogError> {
+    pub fn has(&self, position: u64) -> Result<bool, LogError> {
         self.readers.has(position)
     }
 }
 
 #[async_trait]
-impl EventLog for SqliteLog {
+impl Log for SqliteLog {
     async fn enqueue(&self, append: Append) -> Result<Pending, AppendError> {
         append.check_caps()?;
         let new = self.known.add_append(&append);
         let (answer, pending) = oneshot::channel();
         let closed = |_| AppendError::Closed("the store is shutting down".to_owned());
         self.queue
-            .send(Job::Append(Queued { append, new, placed: None, answer }))
+            .send(AppenderWork::Append(QueuedAppend { append, new, placed: None, answer }))
             .await
             .map_err(closed)?;
-        Ok(Pending(pending))
+        Ok(Pending::new(pending))
     }
 
     // Point reads take microseconds and run where they are called; scans leave the runtime alone.
@@ -304,31 +303,12 @@ impl EventLog for SqliteLog {
         blocking(move || readers.all(after, limit)).await
     }
 
-    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let readers = self.readers.clone();
-        blocking(move || readers.erasures(after, limit)).await
-    }
-
-    async fn read_back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let readers = self.readers.clone();
-        blocking(move || readers.back(before, limit)).await
-    }
-
     async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
         self.readers.head(business)
     }
 
-    async fn heads(&self) -> Result<Vec<Head>, LogError> {
-        let readers = self.readers.clone();
-        blocking(move || readers.heads()).await
-    }
-
     fn position(&self) -> watch::Receiver<u64> {
         self.position.clone()
-    }
-
-    fn trouble(&self) -> Option<String> {
-        self.trouble.borrow().clone()
     }
 
     async fn versions(
@@ -339,27 +319,52 @@ impl EventLog for SqliteLog {
         aggregates.iter().map(|a| self.readers.version(business, *a)).collect()
     }
 
+    async fn close(&self) {
+        let _ = self.queue.send(AppenderWork::Stop).await;
+        let thread = self.writer.lock().ok().and_then(|mut t| t.take());
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Inspect for SqliteLog {
+    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let readers = self.readers.clone();
+        blocking(move || readers.erasures(after, limit)).await
+    }
+
+    async fn read_back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let readers = self.readers.clone();
+        blocking(move || readers.back(before, limit)).await
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, LogError> {
+        let readers = self.readers.clone();
+        blocking(move || readers.heads()).await
+    }
+
     async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.raw_rows(after, limit)).await
     }
 
-    async fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+    async fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
         let readers = self.readers.clone();
-        blocking(move || readers.ends()).await
+        blocking(move || readers.consistent_heads()).await
     }
 
     async fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.check_indexes()).await
     }
+}
 
-    async fn close(&self) {
-        let _ = self.queue.send(Job::Stop).await;
-        let thread = self.writer.lock().ok().and_then(|mut t| t.take());
-        if let Some(thread) = thread {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
+#[async_trait]
+impl Capabilities for SqliteLog {
+    fn unavailable_reason(&self) -> Option<String> {
+        self.trouble.borrow().clone()
     }
 }
 

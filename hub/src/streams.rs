@@ -25,7 +25,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use reader::Readers;
-use writer::{Job, Writer};
+use writer::{StreamWork, StreamWriter};
 
 /// Jobs that wait for the writer.
 const QUEUE_MAX: usize = 4_096;
@@ -37,7 +37,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(10);
 
 /// A store of streams in a file.
 pub struct Streams {
-    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    queue: Mutex<Option<mpsc::Sender<StreamWork>>>,
     room: Arc<Semaphore>,
     readers: Readers,
     moved: watch::Receiver<u64>,
@@ -114,7 +114,7 @@ impl Streams {
         connection.pragma_update(None, "application_id", APPLICATION).map_err(|e| file(&e))?;
         connection.execute_batch(SCHEMA).map_err(|e| file(&e))?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let (writer, moved) = Writer::new(connection).map_err(|e| file(&e))?;
+        let (writer, moved) = StreamWriter::new(connection).map_err(|e| file(&e))?;
         let thread = std::thread::Builder::new()
             .name("streams".to_owned())
             .spawn(move || writer.run(jobs))
@@ -144,7 +144,7 @@ impl Streams {
 
     async fn ask<T>(
         &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Job,
+        job: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> StreamWork,
     ) -> Result<T, Refusal> {
         let closed = || Refusal::Unavailable("the store is closed".to_owned());
         let queue =
@@ -217,7 +217,8 @@ impl Store for Streams {
             .acquire_many_owned(u32::try_from(kib.min(QUEUE_KIB_MAX)).unwrap_or(u32::MAX))
             .await;
         let place = place.map_err(|e| Refusal::Unavailable(e.to_string()))?;
-        self.ask(|answer| Job::Append { name, expected, events, answer, _place: place }).await
+        self.ask(|answer| StreamWork::Append { name, expected, events, answer, _place: place })
+            .await
     }
 
     async fn delete(
@@ -228,6 +229,6 @@ impl Store for Streams {
         forever: bool,
     ) -> Result<Option<u64>, Refusal> {
         let name: Arc<str> = name.into();
-        self.ask(|answer| Job::Delete { name, expected, forever, answer }).await
+        self.ask(|answer| StreamWork::Delete { name, expected, forever, answer }).await
     }
 }

@@ -29,9 +29,9 @@ const PAGE: usize = 250;
 /// The first page of a read is small: many ask for one event.
 const FIRST_PAGE: usize = 32;
 
-/// Of what is read: a stream, or everything.
+/// ReadSource what is read: a stream, or everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Of {
+enum ReadSource {
     Stream(String),
     All,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Reading<S: Store> {
     store: Arc<S>,
     credentials: Option<Credentials>,
     caller: S::Caller,
-    of: Of,
+    of: ReadSource,
     from: Cursor,
     direction: Direction,
     filter: Option<Arc<Filter>>,
@@ -94,7 +94,7 @@ impl<S: Store> Reading<S> {
                     Some(R::End(_)) => Cursor::End,
                     Some(R::Start(_)) | None => Cursor::Start,
                 };
-                (Of::Stream(stream_name(s.stream_identifier)?), from)
+                (ReadSource::Stream(stream_name(s.stream_identifier)?), from)
             }
             StreamOption::All(a) => {
                 use all_options::AllOption as A;
@@ -107,11 +107,11 @@ impl<S: Store> Reading<S> {
                     Some(A::End(_)) => Cursor::End,
                     Some(A::Start(_)) | None => Cursor::Start,
                 };
-                (Of::All, from)
+                (ReadSource::All, from)
             }
         };
         let filter = match wire.filter_option {
-            Some(FilterOption::Filter(f)) if of == Of::All => Some(Filter::new(f)?),
+            Some(FilterOption::Filter(f)) if of == ReadSource::All => Some(Filter::new(f)?),
             Some(FilterOption::Filter(_)) => {
                 return Err(Refusal::BadRequest("only $all can be filtered".to_owned()));
             }
@@ -142,8 +142,10 @@ impl<S: Store> Reading<S> {
             (Arc::clone(&self.store), self.caller.clone(), self.of.clone(), self.direction);
         tokio::spawn(async move {
             match of {
-                Of::Stream(name) => store.stream(&caller, &name, from, direction, limit).await,
-                Of::All => store.all(&caller, from, direction, limit).await.map(Some),
+                ReadSource::Stream(name) => {
+                    store.stream(&caller, &name, from, direction, limit).await
+                }
+                ReadSource::All => store.all(&caller, from, direction, limit).await.map(Some),
             }
         })
     }
@@ -154,8 +156,8 @@ impl<S: Store> Reading<S> {
 
     async fn check_place(&self) -> Result<(), Refusal> {
         match (&self.of, self.from) {
-            (Of::All, Cursor::At(place)) => self.store.check_place(place).await,
-            (Of::All, Cursor::Start | Cursor::End) | (Of::Stream(_), _) => Ok(()),
+            (ReadSource::All, Cursor::At(place)) => self.store.check_place(place).await,
+            (ReadSource::All, Cursor::Start | Cursor::End) | (ReadSource::Stream(_), _) => Ok(()),
         }
     }
 
@@ -183,14 +185,14 @@ impl<S: Store> Reading<S> {
         async_stream::try_stream! {
             let (mut left, mut now) = (count, first);
             match (&now, &self.of) {
-                (None, Of::Stream(name)) => {
+                (None, ReadSource::Stream(name)) => {
                     yield said(Content::StreamNotFound(StreamNotFound { stream_identifier: Some(stream_identifier(name)) }));
                 }
                 (Some(page), _) if self.compatibility > 0
                     && let Some(first) = self.begins_later(page) => {
                     yield said(Content::FirstStreamPosition(first));
                 }
-                (None, Of::All) | (Some(_), Of::Stream(_) | Of::All) => {}
+                (None, ReadSource::All) | (Some(_), ReadSource::Stream(_) | ReadSource::All) => {}
             }
             while let Some(page) = now.take().filter(|_| left > 0) {
                 let enough = self.filter.is_none() && page.events.len() as u64 >= left;
@@ -234,8 +236,8 @@ impl<S: Store> Reading<S> {
             Cursor::Start => Ok(0),
             Cursor::At(n) => Ok(n.saturating_add(1)),
             Cursor::End => match &self.of {
-                Of::All => Ok(self.store.moved().borrow().saturating_add(1)),
-                Of::Stream(name) => {
+                ReadSource::All => Ok(self.store.moved().borrow().saturating_add(1)),
+                ReadSource::Stream(name) => {
                     let page = self
                         .store
                         .stream(&self.caller, name, Cursor::End, Direction::Backwards, 1)
@@ -249,8 +251,10 @@ impl<S: Store> Reading<S> {
     fn place(&self, resume: u64) -> (Option<i64>, Option<Position>) {
         let before = resume.checked_sub(1);
         match self.of {
-            Of::Stream(_) => (before.and_then(|n| i64::try_from(n).ok()), None),
-            Of::All => (None, before.map(|n| Position { commit_position: n, prepare_position: n })),
+            ReadSource::Stream(_) => (before.and_then(|n| i64::try_from(n).ok()), None),
+            ReadSource::All => {
+                (None, before.map(|n| Position { commit_position: n, prepare_position: n }))
+            }
         }
     }
 

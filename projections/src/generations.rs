@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 /// The files of one folder.
 pub(crate) struct Generations {
     folder: PathBuf,
-    named: Named,
+    named: Manifest,
 }
 
 #[derive(Default, Clone, Copy, Serialize, Deserialize)]
-struct Named {
+struct Manifest {
     current: Option<u64>,
     previous: Option<u64>,
     building: Option<u64>,
@@ -28,7 +28,7 @@ impl Generations {
         fs::create_dir_all(folder)?;
         let named = match fs::read(folder.join("generations.json")) {
             Ok(bytes) => serde_json::from_slice(&bytes)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Named::default(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Manifest::default(),
             Err(e) => return Err(e),
         };
         let this = Self { folder: folder.to_owned(), named };
@@ -79,13 +79,13 @@ impl Generations {
 
     /// Remembers that a generation is being made, so that a next process goes on with it.
     pub(crate) fn begin(&mut self, generation: u64) -> io::Result<()> {
-        self.write(Named { building: Some(generation), ..self.named })
+        self.write(Manifest { building: Some(generation), ..self.named })
     }
 
     /// Gives up one that was being made; the one before the current is no such.
     pub(crate) fn give_up(&mut self, generation: u64) -> io::Result<()> {
         if self.named.building == Some(generation) {
-            self.write(Named { building: None, ..self.named })?;
+            self.write(Manifest { building: None, ..self.named })?;
         }
         if self.named.previous == Some(generation) { Ok(()) } else { self.remove(generation) }
     }
@@ -94,7 +94,7 @@ impl Generations {
     /// deleted.
     pub(crate) fn flip(&mut self, generation: u64) -> io::Result<()> {
         let dropped = self.named.previous.filter(|n| *n != generation);
-        self.write(Named {
+        self.write(Manifest {
             current: Some(generation),
             previous: self.named.current,
             building: None,
@@ -107,7 +107,7 @@ impl Generations {
     /// Keeps the one before no longer.
     pub(crate) fn forget_previous(&mut self) -> io::Result<()> {
         let Some(previous) = self.named.previous else { return Ok(()) };
-        self.write(Named { previous: None, ..self.named })?;
+        self.write(Manifest { previous: None, ..self.named })?;
         self.remove(previous)
     }
 
@@ -124,7 +124,7 @@ impl Generations {
         Ok(())
     }
 
-    fn write(&mut self, named: Named) -> io::Result<()> {
+    fn write(&mut self, named: Manifest) -> io::Result<()> {
         let (path, fresh) =
             (self.folder.join("generations.json"), self.folder.join("generations.json.new"));
         let mut file = fs::File::create(&fresh)?;

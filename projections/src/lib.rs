@@ -13,7 +13,6 @@ pub mod budgets;
 pub mod businesses;
 pub mod decisions;
 mod digest;
-mod fold;
 mod generations;
 pub mod integrations;
 pub mod memory;
@@ -25,6 +24,7 @@ pub mod search;
 mod snapshots;
 mod tables;
 pub mod tasks;
+mod view_file;
 mod views;
 
 use std::sync::Arc;
@@ -36,7 +36,7 @@ use rusqlite::{Connection, ToSql};
 pub use digest::digest;
 pub use runner::Runner;
 pub use snapshots::SharedFolder;
-pub use views::{Building, Checked, Failure, Outcome, Purpose, Status, Views, ViewsError};
+pub use views::{Building, Failure, Outcome, Purpose, Status, Views, ViewsError, ViewsHealth};
 
 /// An event on its way into the tables.
 pub struct Applied<'a> {

@@ -20,7 +20,7 @@ pub const PROJECTION: Projection = Projection {
 };
 
 /// What a version of a fact says.
-struct Said<'a> {
+struct FactVersion<'a> {
     kind: Option<FactKind>,
     statement: &'a Text,
     value: Option<&'a Text>,
@@ -32,7 +32,7 @@ struct Said<'a> {
     revision: u32,
 }
 
-fn fact(tx: &Connection, a: &Applied<'_>, said: &Said<'_>) -> Result<(), ApplyError> {
+fn fact(tx: &Connection, a: &Applied<'_>, said: &FactVersion<'_>) -> Result<(), ApplyError> {
     run(
         tx,
         "INSERT INTO memory(business, seq, n, pointer, item, id, kind, text, value, topic, agent, \
@@ -61,8 +61,8 @@ fn fact(tx: &Connection, a: &Applied<'_>, said: &Said<'_>) -> Result<(), ApplyEr
     )
 }
 
-fn recorded<'a>(e: &'a FactRecorded) -> Said<'a> {
-    Said {
+fn recorded<'a>(e: &'a FactRecorded) -> FactVersion<'a> {
+    FactVersion {
         kind: Some(e.fact_kind),
         statement: &e.statement,
         value: e.value.as_ref(),
@@ -75,8 +75,8 @@ fn recorded<'a>(e: &'a FactRecorded) -> Said<'a> {
     }
 }
 
-fn revised<'a>(e: &'a FactRevised) -> Said<'a> {
-    Said {
+fn revised<'a>(e: &'a FactRevised) -> FactVersion<'a> {
+    FactVersion {
         kind: None,
         statement: &e.statement,
         value: e.value.as_ref(),

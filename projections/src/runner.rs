@@ -5,7 +5,7 @@
 //! turns. When it has come as far, both are compared, and it takes the other's place between two
 //! reads; the other is kept for a rollback. The auditor is such a build that is thrown away.
 
-mod beside;
+mod shadow_build;
 
 use std::io;
 use std::path::Path;
@@ -18,12 +18,12 @@ use event_log::{EventLog, Keyring};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::fold::{Fold, Sources};
 use crate::generations::Generations;
 use crate::snapshots::{SharedFolder, Snapshots};
-use crate::views::{Building, Purpose, Request, Told, Views, ViewsError, digests};
+use crate::view_file::{Sources, ViewFile};
+use crate::views::{Building, PublishedState, Purpose, Request, Views, ViewsError, digests};
 use crate::{ALL, Unsealer};
-use beside::Build;
+use shadow_build::Build;
 
 /// How often a thread that pauses looks whether there is something to do.
 const GLANCE_EVERY: Duration = Duration::from_millis(2);
@@ -44,10 +44,10 @@ impl From<io::Error> for ViewsError {
 pub struct Runner {
     sources: Sources,
     generations: Generations,
-    live: Fold,
+    live: ViewFile,
     snapshots: Option<Snapshots>,
     build: Option<Build>,
-    told: Told,
+    published: PublishedState,
     moved: watch::Sender<u64>,
     building: watch::Sender<Option<Building>>,
     /// Why the last step failed; `None` when it did not.
@@ -130,7 +130,7 @@ impl Runner {
             ),
         );
         let views = Views {
-            told: runner.told.clone(),
+            published: runner.published.clone(),
             position: runner.moved.subscribe(),
             building: runner.building.subscribe(),
             trouble: runner.trouble.subscribe(),
@@ -162,7 +162,7 @@ impl Runner {
             unsealer: Unsealer { keyring, runtime: Handle::current() },
             pages_max: 0,
         };
-        let mut fold = Fold::open(Path::new(""), &sources)?;
+        let mut fold = ViewFile::open(Path::new(""), &sources)?;
         while fold.step(up_to)? > 0 {}
         digests(&fold.connection)
     }
@@ -183,7 +183,7 @@ impl Runner {
                 "the views begin with a snapshot; what is searchable is filled from the log"
             );
         }
-        let mut live = Fold::open(&generations.path(current), &sources)?;
+        let mut live = ViewFile::open(&generations.path(current), &sources)?;
         if generations.current().is_none() {
             generations.flip(current)?;
         }
@@ -191,21 +191,21 @@ impl Runner {
             && let Some(previous) = generations.previous()
         {
             // An earlier program is back: it goes on with what it made.
-            if let Ok(earlier) = Fold::open(&generations.path(previous), &sources)
+            if let Ok(earlier) = ViewFile::open(&generations.path(previous), &sources)
                 && earlier.stale.is_empty()
             {
                 generations.flip(previous)?;
                 (live, current) = (earlier, previous);
             }
         }
-        let (told, position) = (Told::default(), live.position());
+        let (published, position) = (PublishedState::default(), live.position());
         if !sources.unsealer.runtime.block_on(sources.log.is_place(position))? {
             return Err(ViewsError::Storage(format!(
                 "they are of position {position}, at which this log has no event: it was put back \
                  to an earlier day"
             )));
         }
-        told.serve(generations.path(current));
+        published.serve(generations.path(current));
         let (moved, building, trouble) =
             (watch::channel(position).0, watch::channel(None).0, watch::channel(None).0);
         let mut this = Self {
@@ -214,7 +214,7 @@ impl Runner {
             live,
             snapshots,
             build: None,
-            told,
+            published,
             moved,
             building,
             trouble,
@@ -227,7 +227,7 @@ impl Runner {
     /// What was being built goes on; what another version made is built anew.
     fn go_on_building(&mut self) -> Result<(), ViewsError> {
         if let Some(number) = self.generations.building() {
-            match Fold::open(&self.generations.path(number), &self.sources) {
+            match ViewFile::open(&self.generations.path(number), &self.sources) {
                 Ok(fold) if fold.stale.is_empty() => {
                     self.build = Some(Build::new(number, fold, Purpose::Rebuild))
                 }
@@ -264,7 +264,7 @@ impl Runner {
                     self.moved.send_if_modified(|at| {
                         std::mem::replace(at, self.live.position()) != self.live.position()
                     });
-                    (applied > 0, self.beside())
+                    (applied > 0, self.advance_build())
                 }
                 Err(e) => {
                     tracing::error!(error = %e, "projections could not go on; trying again in a \
@@ -324,7 +324,7 @@ impl Runner {
                 let _ = answer.send(self.rollback());
             }
             Request::Audit(answer) => {
-                let _ = answer.send(self.free().and_then(|()| self.begin_audit()));
+                let _ = answer.send(self.cancel_audit_or_busy().and_then(|()| self.begin_audit()));
             }
             Request::Retry(answer) => {
                 let retried = self.live.retry();
@@ -347,7 +347,7 @@ impl Runner {
                     .ok_or_else(|| ViewsError::Unknown(name.to_owned()))?,
             ],
         };
-        self.free()?;
+        self.cancel_audit_or_busy()?;
         self.begin_rebuild(&which)
     }
 }

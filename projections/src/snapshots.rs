@@ -15,8 +15,8 @@ use domain::values::Digest;
 use rusqlite::{Connection, InterruptHandle};
 use sha2::Digest as _;
 
-use crate::fold::{META, Sources};
 use crate::tables::made_by;
+use crate::view_file::{META, Sources};
 use crate::views::ViewsError;
 use crate::{ALL, search};
 

@@ -6,7 +6,7 @@ use crate::views::ViewsError;
 use crate::{Projection, search};
 
 /// The version of searchable tables that nothing was put into yet.
-pub(crate) const UNFILLED: u32 = 0;
+pub(crate) const VERSION_NOT_BUILT: u32 = 0;
 
 /// A file that began as a snapshot has no searchable tables: makes them, to be filled.
 pub(crate) fn fill_in(connection: &Connection) -> Result<(), ViewsError> {
@@ -16,7 +16,7 @@ pub(crate) fn fill_in(connection: &Connection) -> Result<(), ViewsError> {
         |r| Ok((r.get(0)?, r.get(1)?)),
     )?;
     if names == (true, true) {
-        make_anew(connection, &Projection { version: UNFILLED, ..search::PROJECTION })?;
+        make_anew(connection, &Projection { version: VERSION_NOT_BUILT, ..search::PROJECTION })?;
     }
     Ok(())
 }

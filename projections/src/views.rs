@@ -133,7 +133,7 @@ pub struct Outcome {
 
 /// What is known of the views as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Checked {
+pub struct ViewsHealth {
     /// The position up to which the rows that are read are known to be those that the log gives.
     pub verified: Option<u64>,
     /// How the last build beside them ended.
@@ -141,7 +141,7 @@ pub struct Checked {
     /// Whether the ones before them are kept, for a rollback.
     pub previous: bool,
     /// Whether they began as a snapshot, and what is searchable is still being filled.
-    pub unfilled: bool,
+    pub search_pending: bool,
 }
 
 /// How far a projection is.
@@ -170,13 +170,13 @@ pub(crate) enum Request {
 
 /// What the runner tells those who read.
 #[derive(Clone, Default)]
-pub(crate) struct Told {
+pub(crate) struct PublishedState {
     served: Arc<Mutex<Served>>,
     reads: Arc<AtomicU64>,
-    checked: Arc<Mutex<Checked>>,
+    health: Arc<Mutex<ViewsHealth>>,
 }
 
-impl Told {
+impl PublishedState {
     /// From now on this file is read; who reads another finishes there.
     pub(crate) fn serve(&self, path: PathBuf) {
         *self.served.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -184,8 +184,8 @@ impl Told {
     }
 
     /// Changes what is known.
-    pub(crate) fn note(&self, change: impl FnOnce(&mut Checked)) {
-        change(&mut self.checked.lock().unwrap_or_else(PoisonError::into_inner));
+    pub(crate) fn note(&self, change: impl FnOnce(&mut ViewsHealth)) {
+        change(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -196,7 +196,7 @@ const TEXT_AGE_MAX: Duration = Duration::from_secs(30);
 /// The views of this process.
 #[derive(Clone)]
 pub struct Views {
-    pub(crate) told: Told,
+    pub(crate) published: PublishedState,
     pub(crate) position: watch::Receiver<u64>,
     pub(crate) building: watch::Receiver<Option<Building>>,
     /// Why what is in the log can't be written to the views.
@@ -222,7 +222,7 @@ impl Views {
 
     /// Why the views can't follow the log at the moment; `None` when they can.
     #[must_use]
-    pub fn trouble(&self) -> Option<String> {
+    pub fn unavailable_reason(&self) -> Option<String> {
         self.trouble.borrow().as_ref().map(|why| format!("the views can't follow the log: {why}"))
     }
 
@@ -263,8 +263,8 @@ impl Views {
 
     /// What is known of the views as a whole.
     #[must_use]
-    pub fn checked(&self) -> Checked {
-        self.told.checked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn health(&self) -> ViewsHealth {
+        self.published.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until nothing is being built; says how the last build ended.
@@ -279,7 +279,7 @@ impl Views {
             Ok(Err(_)) => return Err(ViewsError::Stopped),
             Err(_) => return Err(self.building().map_or(ViewsError::Stopped, ViewsError::Busy)),
         }
-        let last = self.checked().last;
+        let last = self.health().last;
         match last.as_ref().and_then(|l| l.failed.clone()) {
             Some(why) => Err(ViewsError::Storage(why)),
             None => Ok(last),

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Row};
 use tokio::sync::Semaphore;
 
 use crate::Sources;
-use crate::page::{bad, failed};
+use crate::page::{client_error, failed};
 
 /// What a question has used, and whether anybody still waits for its answer.
 #[derive(Debug, Clone)]
@@ -97,11 +97,15 @@ pub(crate) fn row_bytes(row: &Row<'_>) -> rusqlite::Result<usize> {
 }
 
 fn too_large(message: &str) -> async_graphql::Error {
-    bad("ANSWER_TOO_LARGE", message, "ask for fewer rows at once, or leave out the long texts")
+    client_error(
+        "ANSWER_TOO_LARGE",
+        message,
+        "ask for fewer rows at once, or leave out the long texts",
+    )
 }
 
 fn over() -> async_graphql::Error {
-    bad(
+    client_error(
         "TOO_SLOW",
         "the read took too long and was ended",
         "ask for fewer rows or fewer search words at once",

@@ -10,7 +10,7 @@ use rusqlite::OptionalExtension as _;
 use crate::allowance::read;
 use crate::children;
 use crate::node::{JsonValue, Node as _, node};
-use crate::page::{List, Page, bad, cost};
+use crate::page::{List, Page, client_error, cost};
 use crate::privacy::is_withheld;
 use crate::sight::Sight;
 use crate::store::of_store;
@@ -63,10 +63,10 @@ impl Event {
         let business: BusinessId = self
             .business
             .parse()
-            .map_err(|_| bad("NOT_FOUND", "no such business", "check the id"))?;
+            .map_err(|_| client_error("NOT_FOUND", "no such business", "check the id"))?;
         let found = children::recorded(ctx, business, u64::try_from(self.seq).unwrap_or(0)).await?;
         found.ok_or_else(|| {
-            bad("NOT_FOUND", "the log does not have this event", "run `minutebook verify`")
+            client_error("NOT_FOUND", "the log does not have this event", "run `minutebook verify`")
         })
     }
 }
@@ -213,7 +213,7 @@ pub(crate) async fn attempts(
     before: Option<u64>,
 ) -> Result<AttemptPage> {
     if !ctx.data::<Viewer>()?.reads_attempts(business) {
-        return Err(bad(
+        return Err(client_error(
             "FORBIDDEN",
             "only owners, auditors and operators may see who tried what",
             "ask the owner",

@@ -17,7 +17,7 @@ use crate::node::node;
 use crate::operations::{
     Export, InclusionProof, SignedCheckpoint, inclusion_proof, signed_checkpoint,
 };
-use crate::page::{Filter, List, Page, bad, cost, first_rows, list, time, words};
+use crate::page::{Filter, List, Page, client_error, cost, first_rows, list, time, words};
 use crate::personal::BusinessText;
 use crate::privacy::{DataSubject, data_subjects};
 use crate::sight::Sight;
@@ -72,7 +72,7 @@ struct SearchHit {
 }
 
 fn may_not_search() -> async_graphql::Error {
-    bad(
+    client_error(
         "FORBIDDEN",
         "only who has a role in the business may search its text",
         "ask its owner for a role",
@@ -82,7 +82,7 @@ fn may_not_search() -> async_graphql::Error {
 impl Business {
     fn id(&self) -> Result<BusinessId> {
         self.business.parse().map_err(|_| {
-            bad(
+            client_error(
                 "VIEWS_FAILED",
                 "a business has a broken id",
                 "run `minutebook projections rebuild`",
@@ -114,7 +114,7 @@ impl Business {
     #[graphql(complexity = "1 + 20 * child_complexity")]
     async fn members(&self, ctx: &Context<'_>) -> Result<Vec<Member>> {
         if !ctx.data::<Viewer>()?.reads_members(self.id()?) {
-            return Err(bad(
+            return Err(client_error(
                 "FORBIDDEN",
                 "agents and services do not see who works here",
                 "ask with a human's key",
@@ -126,7 +126,7 @@ impl Business {
     /// The approval policy in force, with what is wrong with it.
     async fn approval_policy(&self, ctx: &Context<'_>) -> Result<ApprovalPolicy> {
         if !ctx.data::<Viewer>()?.reads_all(self.id()?) {
-            return Err(bad(
+            return Err(client_error(
                 "FORBIDDEN",
                 "agents do not see the approval policy; a refusal names the rule",
                 "ask with a human's key",

@@ -24,16 +24,16 @@ use crate::sight::Sight;
 use crate::store::of_store;
 
 /// What reads for many at once.
-pub(crate) struct Together(Sources);
+pub(crate) struct BatchLoader(Sources);
 
 /// The loader of a question: no cache, because the views move.
-pub(crate) fn loader(sources: &Sources) -> DataLoader<Together> {
-    DataLoader::new(Together(sources.clone()), tokio::spawn).delay(Duration::ZERO)
+pub(crate) fn loader(sources: &Sources) -> DataLoader<BatchLoader> {
+    DataLoader::new(BatchLoader(sources.clone()), tokio::spawn).delay(Duration::ZERO)
 }
 
 /// Rows of a business whose `column` has a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Of {
+pub(crate) struct RowKey {
     business: String,
     column: &'static str,
     value: String,
@@ -41,7 +41,7 @@ pub(crate) struct Of {
     seen: String,
 }
 
-impl Of {
+impl RowKey {
     fn new<N: Node>(
         ctx: &Context<'_>,
         business: &str,
@@ -56,7 +56,7 @@ impl Of {
 /// A slice of the rows of `N`.
 #[derive(Debug)]
 struct Rows<N> {
-    of: Of,
+    of: RowKey,
     slice: Slice,
     node: PhantomData<fn() -> N>,
 }
@@ -82,19 +82,19 @@ impl<N> Hash for Rows<N> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Count {
     table: &'static str,
-    of: Of,
+    of: RowKey,
 }
 
 /// The id of an event by its place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Id {
+struct EventIdKey {
     business: String,
     seq: i64,
 }
 
 /// An event as the log has it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct InLog {
+struct RecordedKey {
     business: BusinessId,
     seq: u64,
 }
@@ -113,7 +113,7 @@ fn json<'a>(values: impl Iterator<Item = &'a String>) -> String {
     serde_json::Value::from(values.cloned().collect::<Vec<_>>()).to_string()
 }
 
-impl<N: Node> Loader<Rows<N>> for Together {
+impl<N: Node> Loader<Rows<N>> for BatchLoader {
     type Value = Arc<Vec<(i64, N)>>;
     type Error = async_graphql::Error;
     async fn load(&self, keys: &[Rows<N>]) -> Result<HashMap<Rows<N>, Self::Value>> {
@@ -161,7 +161,7 @@ impl<N: Node> Loader<Rows<N>> for Together {
     }
 }
 
-impl Loader<Count> for Together {
+impl Loader<Count> for BatchLoader {
     type Value = i64;
     type Error = async_graphql::Error;
     async fn load(&self, keys: &[Count]) -> Result<HashMap<Count, i64>> {
@@ -192,21 +192,21 @@ impl Loader<Count> for Together {
     }
 }
 
-impl Loader<Id> for Together {
+impl Loader<EventIdKey> for BatchLoader {
     type Value = String;
     type Error = async_graphql::Error;
-    async fn load(&self, keys: &[Id]) -> Result<HashMap<Id, String>> {
+    async fn load(&self, keys: &[EventIdKey]) -> Result<HashMap<EventIdKey, String>> {
         let mut found = HashMap::new();
         for group in grouped(keys, |k| k.business.clone()) {
             let Some(first) = group.first().cloned() else { continue };
             let seqs = serde_json::Value::from(group.iter().map(|k| k.seq).collect::<Vec<_>>())
                 .to_string();
             let sources = self.0.clone();
-            let rows: Vec<(Id, String)> = read(&sources, move |c| {
+            let rows: Vec<(EventIdKey, String)> = read(&sources, move |c| {
                 let sql = "SELECT seq, event_id FROM events WHERE business = ? AND seq IN (SELECT \
                     value FROM json_each(?))";
                 let row = |r: &rusqlite::Row<'_>| {
-                    Ok((Id { business: first.business.clone(), seq: r.get(0)? }, r.get(1)?))
+                    Ok((EventIdKey { business: first.business.clone(), seq: r.get(0)? }, r.get(1)?))
                 };
                 c.prepare_cached(sql)?.query_map([&first.business, &seqs], row)?.collect()
             })
@@ -217,10 +217,10 @@ impl Loader<Id> for Together {
     }
 }
 
-impl Loader<InLog> for Together {
+impl Loader<RecordedKey> for BatchLoader {
     type Value = Arc<Recorded>;
     type Error = async_graphql::Error;
-    async fn load(&self, keys: &[InLog]) -> Result<HashMap<InLog, Self::Value>> {
+    async fn load(&self, keys: &[RecordedKey]) -> Result<HashMap<RecordedKey, Self::Value>> {
         let mut found = HashMap::new();
         for mut group in grouped(keys, |k| k.business) {
             group.sort_by_key(|k| k.seq);
@@ -237,8 +237,9 @@ impl Loader<InLog> for Together {
                     run = run.get(page.len().max(1)..).unwrap_or_default();
                     self.0.allowance.spend(page.iter().map(|r| r.bytes.len()).sum())?;
                     found.extend(
-                        page.into_iter()
-                            .map(|r| (InLog { business: r.business, seq: r.seq }, Arc::new(r))),
+                        page.into_iter().map(|r| {
+                            (RecordedKey { business: r.business, seq: r.seq }, Arc::new(r))
+                        }),
                     );
                 }
             }
@@ -247,8 +248,8 @@ impl Loader<InLog> for Together {
     }
 }
 
-fn together<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<Together>> {
-    ctx.data::<DataLoader<Together>>()
+fn batches<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<BatchLoader>> {
+    ctx.data::<DataLoader<BatchLoader>>()
 }
 
 /// A page of the rows of `N` whose `column` has that value.
@@ -260,8 +261,8 @@ pub(crate) async fn list<N: Node + OutputType>(
     page: Page,
 ) -> Result<List<N>> {
     let slice = Slice::of(&page, N::TABLE)?;
-    let of = Of::new::<N>(ctx, business, column, value)?;
-    let rows = together(ctx)?
+    let of = RowKey::new::<N>(ctx, business, column, value)?;
+    let rows = batches(ctx)?
         .load_one(Rows { of: of.clone(), slice, node: PhantomData::<fn() -> N> })
         .await?
         .unwrap_or_default();
@@ -282,8 +283,8 @@ pub(crate) async fn all<N: Node>(
     column: &'static str,
     value: &str,
 ) -> Result<Vec<N>> {
-    let of = Of::new::<N>(ctx, business, column, value)?;
-    let rows = together(ctx)?
+    let of = RowKey::new::<N>(ctx, business, column, value)?;
+    let rows = batches(ctx)?
         .load_one(Rows { of, slice: Slice::whole(), node: PhantomData::<fn() -> N> })
         .await?
         .unwrap_or_default();
@@ -292,7 +293,7 @@ pub(crate) async fn all<N: Node>(
 
 /// How many there are.
 pub(crate) async fn count(ctx: &Context<'_>, count: Count) -> Result<i64> {
-    Ok(together(ctx)?.load_one(count).await?.unwrap_or(0))
+    Ok(batches(ctx)?.load_one(count).await?.unwrap_or(0))
 }
 
 /// The id of the event at that place of a business.
@@ -301,7 +302,7 @@ pub(crate) async fn event_id(
     business: &str,
     seq: i64,
 ) -> Result<Option<String>> {
-    together(ctx)?.load_one(Id { business: business.to_owned(), seq }).await
+    batches(ctx)?.load_one(EventIdKey { business: business.to_owned(), seq }).await
 }
 
 /// The event at that place of a business, as the log has it.
@@ -310,5 +311,5 @@ pub(crate) async fn recorded(
     business: BusinessId,
     seq: u64,
 ) -> Result<Option<Arc<Recorded>>> {
-    together(ctx)?.load_one(InLog { business, seq }).await
+    batches(ctx)?.load_one(RecordedKey { business, seq }).await
 }

@@ -1,4 +1,4 @@
-//! QUESTIONS: GraphQL over the views. It reads; it can't write, and does not know the desk.
+//! QUESTIONS: GraphQL over the views. It reads; it can't write, and does not know the command bus.
 //!
 //! Every list is a connection in the order of the business's stream, with cursors that stay valid
 //! while the stream grows. Who may not see a business gets `null`, as if it did not exist.

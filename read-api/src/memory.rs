@@ -6,7 +6,7 @@ use async_graphql::{ComplexObject, Context, Result};
 use crate::allowance::read;
 use crate::children;
 use crate::node::{JsonValue, Node as _, node};
-use crate::page::{Filter, List, Page, Total, bad, first_rows, list, time, words};
+use crate::page::{Filter, List, Page, Total, client_error, first_rows, list, time, words};
 use crate::personal::PersonalText;
 use crate::row::Row;
 use crate::{Sources, Viewer};
@@ -126,17 +126,17 @@ pub(crate) async fn memory(
 
 /// Whether what is searchable is there, and may be shown.
 pub(crate) fn searchable(views: &projections::Views) -> Result<()> {
-    if views.checked().unfilled {
+    if views.health().search_pending {
         let how_far =
             views.building().map_or(String::new(), |b| format!(" (at {} of {})", b.position, b.of));
-        return Err(bad(
+        return Err(client_error(
             "NOT_FILLED",
             &format!("this server is new: what is searchable is still being filled{how_far}"),
             "try again in a moment, or ask another server",
         ));
     }
     if !views.may_show_text() {
-        return Err(bad(
+        return Err(client_error(
             "UNAVAILABLE",
             "the keyring can't be asked whether keys were destroyed elsewhere, so no text is shown",
             "try again in a moment",
@@ -155,14 +155,14 @@ async fn search(
 ) -> Result<List<Memory>> {
     let id: domain::BusinessId = business.parse()?;
     if !ctx.data::<Viewer>()?.may_open(id) {
-        return Err(bad(
+        return Err(client_error(
             "FORBIDDEN",
             "only who has a role in the business may search its memory",
             "ask its owner for a role",
         ));
     }
     if page.last.is_some() || page.before.is_some() {
-        return Err(bad("BAD_PAGE", "a ranking is paged forwards", "use first and after"));
+        return Err(client_error("BAD_PAGE", "a ranking is paged forwards", "use first and after"));
     }
     let first = first_rows(page.first)?;
     let after = match &page.after {

@@ -2,13 +2,13 @@
 
 use async_graphql::{Context, Enum, InputObject, Object, Result, SimpleObject};
 use domain::metrics::Direction;
-use projections::metrics::evaluate::{Kpi as Counted, Scope, Step};
+use projections::metrics::evaluate::{Interval, Scope, ScopedKpi as Counted};
 use rust_decimal::prelude::ToPrimitive as _;
 
 use crate::Sources;
 use crate::allowance::read;
 use crate::audit::Event;
-use crate::page::{Filter, List, Page, bad, cost, list, time};
+use crate::page::{Filter, List, Page, client_error, cost, list, time};
 
 /// Which figures.
 #[derive(InputObject, Default, Clone)]
@@ -110,7 +110,7 @@ pub(crate) struct Kpi {
 
 impl Kpi {
     /// Name and value, to see whether it changed.
-    pub(crate) fn told(&self) -> (String, String) {
+    pub(crate) fn change_key(&self) -> (String, String) {
         (self.counted.id.clone(), format!("{:?}", self.value))
     }
 }
@@ -174,7 +174,7 @@ pub(crate) async fn kpis_of(
     .await?;
     match found {
         (kpis, None) => Ok(kpis),
-        (_, Some(id)) => Err(bad(
+        (_, Some(id)) => Err(client_error(
             "UNKNOWN_KPI",
             &format!("there is no KPI `{id}`"),
             "ask for kpis { id } to see them all",
@@ -234,10 +234,10 @@ impl Kpi {
     #[graphql(complexity = "50 * child_complexity")]
     async fn series(&self, ctx: &Context<'_>, by: SeriesStep) -> Result<Vec<KpiPoint>> {
         let step = match by {
-            SeriesStep::Hour => Step::Hour,
-            SeriesStep::Day => Step::Day,
-            SeriesStep::Week => Step::Week,
-            SeriesStep::Month => Step::Month,
+            SeriesStep::Hour => Interval::Hour,
+            SeriesStep::Day => Interval::Day,
+            SeriesStep::Week => Interval::Week,
+            SeriesStep::Month => Interval::Month,
         };
         let (sources, counted, scope) =
             (ctx.data::<Sources>()?.clone(), self.counted.clone(), self.scope.clone());
@@ -272,7 +272,7 @@ impl Kpi {
         before: Option<String>,
     ) -> Result<List<Event>> {
         let [business] = self.scope.businesses.as_slice() else {
-            return Err(bad(
+            return Err(client_error(
                 "BAD_ARGUMENT",
                 "events are those of one business",
                 "ask business(slug: …) { kpis { events { … } } }",

@@ -11,7 +11,7 @@ use crate::Sources;
 use crate::allowance::read_here;
 use crate::audit::Event;
 use crate::node::node;
-use crate::page::bad;
+use crate::page::client_error;
 use crate::sight::Sight;
 use crate::store::of_store;
 
@@ -95,7 +95,7 @@ pub(crate) async fn inclusion_proof(
 ) -> Result<Option<InclusionProof>> {
     let sources = ctx.data::<Sources>()?;
     let id = event.parse().map_err(|_| {
-        bad(
+        client_error(
             "BAD_ARGUMENT",
             &format!("`{event}` is no event id"),
             "take it from events { nodes { eventId } }",
@@ -116,7 +116,7 @@ pub(crate) async fn inclusion_proof(
     };
     let made = tokio::time::timeout(Duration::from_millis(PROOF_MS_MAX), in_time).await;
     let too_slow = |_| {
-        bad(
+        client_error(
             "TOO_SLOW",
             &format!("the proof took longer than {PROOF_MS_MAX} ms"),
             "ask again when fewer proofs are being made, or export the business",

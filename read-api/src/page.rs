@@ -94,7 +94,11 @@ pub(crate) fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize
 }
 
 /// An error of the caller, with a code and what to do.
-pub(crate) fn bad(code: &'static str, message: &str, hint: &'static str) -> async_graphql::Error {
+pub(crate) fn client_error(
+    code: &'static str,
+    message: &str,
+    hint: &'static str,
+) -> async_graphql::Error {
     async_graphql::Error::new(message).extend_with(|_, e| {
         e.set("code", code);
         e.set("hint", hint);
@@ -109,7 +113,7 @@ pub(crate) fn decode(table: &str, cursor: &str) -> Result<i64> {
     let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|b| String::from_utf8(b).ok());
     let key = text.as_deref().and_then(|t| t.strip_prefix(table)?.strip_prefix(':')?.parse().ok());
     key.ok_or_else(|| {
-        bad(
+        client_error(
             "BAD_CURSOR",
             "that cursor is not of this list",
             "use endCursor or startCursor of the same list",
@@ -121,7 +125,7 @@ pub(crate) fn decode(table: &str, cursor: &str) -> Result<i64> {
 pub(crate) fn time(text: Option<&String>) -> Result<Option<String>> {
     let parsed = text.map(|t| t.parse::<domain::Timestamp>()).transpose();
     Ok(parsed
-        .map_err(|e| bad("BAD_TIME", &e.to_string(), "write it as 2026-11-22T20:00:00Z"))?
+        .map_err(|e| client_error("BAD_TIME", &e.to_string(), "write it as 2026-11-22T20:00:00Z"))?
         .map(|t| t.to_string()))
 }
 
@@ -139,7 +143,7 @@ pub(crate) fn business_by(
         (Some(slug), None) => Ok(("slug", slug)),
         (None, Some(id)) => Ok(("business", id)),
         (Some(_), Some(_)) | (None, None) => {
-            Err(bad("BAD_ARGUMENT", "give either slug or id", "business(slug: \"acme\")"))
+            Err(client_error("BAD_ARGUMENT", "give either slug or id", "business(slug: \"acme\")"))
         }
     }
 }
@@ -205,7 +209,7 @@ impl Slice {
 }
 
 fn size(page: &Page) -> Result<(usize, bool)> {
-    let wrong = |m: &str| bad("BAD_PAGE", m, "ask for first or last between 1 and 200");
+    let wrong = |m: &str| client_error("BAD_PAGE", m, "ask for first or last between 1 and 200");
     let (asked, backwards) = match (page.first, page.last) {
         (Some(_), Some(_)) => return Err(wrong("first and last can't be combined")),
         (None, Some(last)) => (last, true),
@@ -228,7 +232,7 @@ pub(crate) fn words(text: &str) -> Result<String> {
         .map(|w| format!("\"{}\"", w.replace('"', "\"\"")))
         .collect();
     if words.next().is_some() {
-        return Err(bad(
+        return Err(client_error(
             "TOO_MANY_WORDS",
             &format!("a search has at most {SEARCH_WORDS_MAX} words"),
             "search for fewer words",
@@ -266,7 +270,7 @@ impl Total {
 }
 
 pub(crate) fn failed(e: &dyn std::fmt::Display) -> async_graphql::Error {
-    bad(
+    client_error(
         "VIEWS_FAILED",
         &format!("the views could not be read: {e}"),
         "try again; if it stays, run `minutebook projections rebuild`",

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::allowance::read_here;
 use crate::node::node;
-use crate::page::{Filter, List, Page, bad, list};
+use crate::page::{Filter, List, Page, client_error, list};
 use crate::{Sources, Viewer};
 
 node! {
@@ -50,7 +50,7 @@ pub(crate) async fn data_subjects(
     page: Page,
 ) -> Result<List<DataSubject>> {
     if !ctx.data::<Viewer>()?.reads_attempts(business) {
-        return Err(bad(
+        return Err(client_error(
             "FORBIDDEN",
             "only owners, auditors and operators may see who is named in a business",
             "ask the owner",

@@ -11,7 +11,7 @@ use crate::businesses::Business;
 use crate::limits::{self, Limit, RateLimits};
 use crate::metrics::Portfolio;
 use crate::node::{AnyNode, Node as _, NodeId};
-use crate::page::{bad, business_by};
+use crate::page::{business_by, client_error};
 use crate::sight::Sight;
 use crate::{Sources, Viewer};
 
@@ -83,7 +83,11 @@ fn only_operators(ctx: &Context<'_>) -> Result<()> {
     if ctx.data::<Viewer>()?.operator() {
         return Ok(());
     }
-    Err(bad("FORBIDDEN", "only operators may see the projections", "ask with an operator's key"))
+    Err(client_error(
+        "FORBIDDEN",
+        "only operators may see the projections",
+        "ask with an operator's key",
+    ))
 }
 
 async fn wait_for(ctx: &Context<'_>, position: Option<u64>) -> Result<()> {
@@ -94,7 +98,11 @@ async fn wait_for(ctx: &Context<'_>, position: Option<u64>) -> Result<()> {
         .wait_for(position, Duration::from_millis(MIN_POSITION_WAIT_MS_MAX))
         .await;
     waited.map_err(|e| {
-        bad("BEHIND", &e.to_string(), "the views catch up in the background; ask again in a second")
+        client_error(
+            "BEHIND",
+            &e.to_string(),
+            "the views catch up in the background; ask again in a second",
+        )
     })
 }
 
@@ -155,7 +163,7 @@ impl Query {
         #[graphql(desc = "A `nodeId`.")] id: ID,
     ) -> Result<Option<AnyNode>> {
         let parts = NodeId::decode(&id).ok_or_else(|| {
-            bad(
+            client_error(
                 "BAD_ARGUMENT",
                 "that is no nodeId",
                 "take it from the field `nodeId` of any object",
@@ -232,7 +240,7 @@ impl Query {
     async fn views(&self, ctx: &Context<'_>) -> Result<ViewsStatus> {
         only_operators(ctx)?;
         let views = &ctx.data::<Sources>()?.views;
-        let checked = views.checked();
+        let health = views.health();
         let outcome = |l: projections::Outcome| ViewsOutcome {
             purpose: l.purpose.word(),
             position: l.position,
@@ -240,14 +248,14 @@ impl Query {
             failed: l.failed,
         };
         Ok(ViewsStatus {
-            verified_position: checked.verified,
+            verified_position: health.verified,
             building: views.building().map(|b| ViewsBuilding {
                 purpose: b.purpose.word(),
                 position: b.position,
                 of: b.of,
             }),
-            last: checked.last.map(outcome),
-            previous_kept: checked.previous,
+            last: health.last.map(outcome),
+            previous_kept: health.previous,
         })
     }
 }

@@ -101,9 +101,14 @@ fn clearance(permissions: &str) -> Option<DataClass> {
     serde_json::from_str::<Permissions>(permissions).ok()?.clearance()
 }
 
-type Of = Option<(AgentId, Team, Option<DataClass>)>;
+type AgentScope = Option<(AgentId, Team, Option<DataClass>)>;
 
-fn of_agent(seen: Seen, business: BusinessId, principal: domain::PrincipalId, agent: Of) -> String {
+fn of_agent(
+    seen: Seen,
+    business: BusinessId,
+    principal: domain::PrincipalId,
+    agent: AgentScope,
+) -> String {
     let within = |table: &str, condition: String| {
         format!("(SELECT id FROM {table} WHERE business = '{business}' AND {condition})")
     };

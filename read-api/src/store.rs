@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_graphql::Result;
 use domain::limits::STORE_ANSWER_MS_MAX;
 
-use crate::page::bad;
+use crate::page::client_error;
 
 /// The store's answer.
 ///
@@ -17,7 +17,11 @@ pub(crate) async fn of_store<T, E: Display>(
     answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T> {
     let unavailable = |why: &str| {
-        bad("UNAVAILABLE", why, "try again in a moment; what is in the views can be read meanwhile")
+        client_error(
+            "UNAVAILABLE",
+            why,
+            "try again in a moment; what is in the views can be read meanwhile",
+        )
     };
     match tokio::time::timeout(Duration::from_millis(STORE_ANSWER_MS_MAX), answer).await {
         Ok(answer) => answer.map_err(|e| unavailable(&e.to_string())),

@@ -18,7 +18,7 @@ use crate::approvals::Approval;
 use crate::audit::Event;
 use crate::metrics::{Kpi, KpiFilter, kpis_of};
 use crate::node::Node;
-use crate::page::{bad, business_by};
+use crate::page::{business_by, client_error};
 use crate::sight::Sight;
 use crate::tasks::Task;
 use crate::{Sources, Viewer};
@@ -57,7 +57,7 @@ struct KpiChange {
 const READ_BYTES_MAX: usize = 1 << 20;
 
 /// A reader's place in a business.
-struct Place {
+struct SubscriptionCursor {
     sources: Sources,
     business: String,
     currency: String,
@@ -66,7 +66,7 @@ struct Place {
     moved: watch::Receiver<u64>,
 }
 
-impl Place {
+impl SubscriptionCursor {
     /// Where a subscription begins: after `after`, or now.
     fn open(
         ctx: &Context<'_>,
@@ -87,7 +87,7 @@ impl Place {
         let viewer = ctx.data::<Viewer>()?;
         let visible = found.filter(|(b, _)| b.parse().is_ok_and(|id| viewer.may_see(id)));
         let (business, currency) = visible.ok_or_else(|| {
-            bad(
+            client_error(
                 "NOT_FOUND",
                 "there is no business of that name that you could see",
                 "businesses { slug } lists yours",
@@ -116,7 +116,7 @@ impl Place {
                 return Ok(found);
             }
             self.moved.changed().await.map_err(|_| {
-                bad(
+                client_error(
                     "CLOSING",
                     "the server is stopping",
                     "connect again, and go on after the last seq",
@@ -126,7 +126,10 @@ impl Place {
     }
 }
 
-fn page<N: Node>(c: &rusqlite::Connection, place: &Place) -> rusqlite::Result<Vec<(i64, N)>> {
+fn page<N: Node>(
+    c: &rusqlite::Connection,
+    place: &SubscriptionCursor,
+) -> rusqlite::Result<Vec<(i64, N)>> {
     let (table, key, seen) = (N::TABLE, N::KEY, place.sight.and::<N>());
     let sql = format!(
         "SELECT {key}, {} FROM {table} WHERE business = ? AND {key} > ?{seen} ORDER BY {key} LIMIT \
@@ -150,7 +153,7 @@ fn page<N: Node>(c: &rusqlite::Connection, place: &Place) -> rusqlite::Result<Ve
 fn changed<N: Node>(
     c: &rusqlite::Connection,
     kind: &str,
-    place: &Place,
+    place: &SubscriptionCursor,
 ) -> rusqlite::Result<Vec<(i64, N)>> {
     let seen = place.sight.condition::<N>();
     let seen = seen.map_or_else(String::new, |s| {
@@ -182,12 +185,12 @@ fn changed<N: Node>(
     Ok(found)
 }
 
-type Follow<T> = (Place, std::vec::IntoIter<(i64, T)>);
+type Follow<T> = (SubscriptionCursor, std::vec::IntoIter<(i64, T)>);
 
 /// One change after another; the place moves with what was given.
 fn follow<T: Send + 'static>(
-    place: Place,
-    read: impl Fn(&rusqlite::Connection, &Place) -> rusqlite::Result<Vec<(i64, T)>>
+    place: SubscriptionCursor,
+    read: impl Fn(&rusqlite::Connection, &SubscriptionCursor) -> rusqlite::Result<Vec<(i64, T)>>
     + Clone
     + Send
     + Sync
@@ -226,7 +229,7 @@ impl Subscription {
         id: Option<String>,
         after: Option<u64>,
     ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
-        let place = Place::open(ctx, slug, id, after)?;
+        let place = SubscriptionCursor::open(ctx, slug, id, after)?;
         Ok(futures_util::StreamExt::map(follow(place, page::<Event>), |r| {
             r.map(|(_, event)| event)
         }))
@@ -240,8 +243,8 @@ impl Subscription {
         id: Option<String>,
         after: Option<u64>,
     ) -> Result<impl Stream<Item = Result<TaskChange>> + use<>> {
-        let place = Place::open(ctx, slug, id, after)?;
-        let changes = follow(place, |c: &rusqlite::Connection, place: &Place| {
+        let place = SubscriptionCursor::open(ctx, slug, id, after)?;
+        let changes = follow(place, |c: &rusqlite::Connection, place: &SubscriptionCursor| {
             changed::<Task>(c, "task", place)
         });
         Ok(futures_util::StreamExt::map(changes, |r| r.map(|(seq, task)| TaskChange { seq, task })))
@@ -255,8 +258,8 @@ impl Subscription {
         id: Option<String>,
         after: Option<u64>,
     ) -> Result<impl Stream<Item = Result<ApprovalChange>> + use<>> {
-        let place = Place::open(ctx, slug, id, after)?;
-        let changes = follow(place, |c: &rusqlite::Connection, place: &Place| {
+        let place = SubscriptionCursor::open(ctx, slug, id, after)?;
+        let changes = follow(place, |c: &rusqlite::Connection, place: &SubscriptionCursor| {
             changed::<Approval>(c, "approval", place)
         });
         Ok(futures_util::StreamExt::map(changes, |r| {
@@ -272,7 +275,7 @@ impl Subscription {
         id: Option<String>,
         ids: Option<Vec<String>>,
     ) -> Result<impl Stream<Item = Result<KpiChange>> + use<>> {
-        let mut place = Place::open(ctx, slug, id, None)?;
+        let mut place = SubscriptionCursor::open(ctx, slug, id, None)?;
         let scope =
             KpiFilter::default().scope(vec![place.business.clone()], place.currency.clone())?;
         // Where it stands is said at once.
@@ -284,7 +287,7 @@ impl Subscription {
                 let (mut place, mut known) = state?;
                 loop {
                     let end = |c: &rusqlite::Connection,
-                               place: &Place|
+                               place: &SubscriptionCursor|
                      -> rusqlite::Result<Vec<i64>> {
                         let sql = "SELECT coalesce(max(seq), 0) FROM events WHERE business = ?";
                         let end: i64 =
@@ -300,7 +303,7 @@ impl Subscription {
                         Err(e) => return Some((Err(e), None)),
                     };
                     kpis.retain(|kpi| {
-                        let (id, value) = kpi.told();
+                        let (id, value) = kpi.change_key();
                         known.insert(id, value.clone()) != Some(value)
                     });
                     if !kpis.is_empty() {

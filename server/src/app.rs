@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use commands::{Actor, Admitted, Clock, CommandError, Desk, DeskParts, Submission};
+use commands::{Actor, Admitted, Clock, CommandBus, CommandBusParts, CommandError, Submission};
 use domain::ids::{ErasureId, INSTALLATION, KeyId};
 use domain::{BusinessId, PrincipalId, SubjectId};
 use event_log::attempts::Attempts;
@@ -77,7 +77,7 @@ pub struct Handles {
     /// Pages that a file of the views may have; 0 = no limit. For tests of a full disk.
     pub views_pages_max: u32,
     /// How long a reader of a feed may leave what it was sent; 30 s when nothing is said.
-    pub patience: Option<Duration>,
+    pub slow_reader_timeout: Option<Duration>,
     /// What happens where there is no installation.
     pub if_none: IfNone,
 }
@@ -98,7 +98,7 @@ pub struct App {
     /// The keys of data subjects.
     pub keyring: Arc<dyn Keyring>,
     /// The path of commands.
-    pub desk: Arc<Desk>,
+    pub bus: Arc<CommandBus>,
     /// The views.
     pub views: Views,
     /// What answers questions.
@@ -106,7 +106,7 @@ pub struct App {
     /// Where randomness comes from.
     pub entropy: Entropy,
     /// How long a reader of a feed may leave what it was sent.
-    pub(crate) patience: Duration,
+    pub(crate) slow_reader_timeout: Duration,
     /// Says true when the process is told to stop.
     pub(crate) stopping: tokio::sync::watch::Sender<bool>,
     /// Room for proofs and verifications, which read a whole stream each.
@@ -132,7 +132,7 @@ pub(crate) fn key_id(principal: PrincipalId, secret: &Secret) -> KeyId {
 /// The operator that every installation begins with: whoever can open the data folder.
 #[must_use]
 pub fn operator() -> PrincipalId {
-    PrincipalId(INSTALLATION.name("operator"))
+    PrincipalId(INSTALLATION.derive_id("operator"))
 }
 
 impl App {
@@ -142,12 +142,19 @@ impl App {
     /// Says what could not be opened and what to do.
     pub async fn open(config: &Config, handles: Handles) -> Result<Self, AppError> {
         config.check().map_err(AppError::Other)?;
-        let Handles { clock, entropy, log: options, snapshots, views_pages_max, patience, if_none } =
-            handles;
+        let Handles {
+            clock,
+            entropy,
+            log: options,
+            snapshots,
+            views_pages_max,
+            slow_reader_timeout,
+            if_none,
+        } = handles;
         presence::look(config, if_none)?;
         let lock = FolderLock::take(&config.data)?;
         let snapshots = SharedFolder { folder: config.snapshots.clone(), ..snapshots };
-        let patience = patience.unwrap_or(Duration::from_secs(30));
+        let slow_reader_timeout = slow_reader_timeout.unwrap_or(Duration::from_secs(30));
         let path = |name: &str| config.data.join(name);
         let Stores { log, keyring, attempts, consumers } =
             stores::open(config, &options, &KeySource::Settings(config, if_none), entropy.clone())
@@ -162,7 +169,7 @@ impl App {
         apply_before_serving(&forgettings).await?;
         let (views, runner) =
             start_views(&path("views"), &log, &keyring, snapshots, views_pages_max).await?;
-        let parts = DeskParts {
+        let parts = CommandBusParts {
             log: Arc::clone(&log),
             keyring: Arc::clone(&keyring),
             attempts: Arc::clone(&attempts),
@@ -174,9 +181,9 @@ impl App {
                 .await?,
             registrations_per_day: config.registrations_per_day,
         };
-        let desk = Arc::new(Desk::new(parts));
+        let bus = Arc::new(CommandBus::new(parts));
         let health =
-            Arc::new(Health::new(Arc::clone(&log), Arc::clone(&keyring), Arc::clone(&desk)).await?);
+            Arc::new(Health::new(Arc::clone(&log), Arc::clone(&keyring), Arc::clone(&bus)).await?);
         let signer = Arc::new(signing::signer(config, &*keyring).await?);
         let proofs = Arc::new(Semaphore::new(domain::limits::PROOFS_MAX));
         let sources = Sources {
@@ -192,11 +199,11 @@ impl App {
         let app = Self {
             log,
             keyring,
-            desk,
+            bus,
             views,
             api: Api::new(&sources, config.introspection),
             entropy,
-            patience,
+            slow_reader_timeout,
             stopping: tokio::sync::watch::Sender::new(false),
             proofs,
             feeds: Arc::new(Semaphore::new(domain::limits::FEEDS_MAX)),
@@ -210,7 +217,7 @@ impl App {
         };
         app.ensure_operator().await?;
         presence::remember(config, &*app.log).await?;
-        app.forgettings.append_listed(&app.desk).await?;
+        app.forgettings.append_listed(&app.bus).await?;
         event_log::vital::task(
             "forgettings",
             Arc::clone(&app.forgettings).run(app.views.clone(), app.stopping.subscribe()),
@@ -221,7 +228,7 @@ impl App {
 
     /// Adds the first principal, when there is none.
     async fn ensure_operator(&self) -> Result<(), AppError> {
-        if self.desk.directory().principal(operator()).await?.is_some() {
+        if self.bus.directory().principal(operator()).await?.is_some() {
             return Ok(());
         }
         let data = json!({"kind": "human", "display_name": "operator", "operator": true});
@@ -241,7 +248,7 @@ impl App {
     /// # Errors
     /// When the log can't be read.
     pub async fn operator_in(&self, business: BusinessId) -> Result<Actor, AppError> {
-        let known = self.desk.directory().actor(operator(), business).await?;
+        let known = self.bus.directory().actor(operator(), business).await?;
         Ok(known.unwrap_or(Actor {
             principal: operator(),
             kind: domain::access::PrincipalKind::Human,
@@ -256,7 +263,7 @@ impl App {
     /// Submits a command as the operator.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn as_operator(
         &self,
         key: &str,
@@ -266,15 +273,15 @@ impl App {
         business: BusinessId,
     ) -> Result<commands::Receipt, AppError> {
         let actor = self.operator_in(business).await?;
-        Ok(self.desk.submit(Submission::new(business, actor, key, command, id, data)).await?)
+        Ok(self.bus.submit(Submission::new(business, actor, key, command, id, data)).await?)
     }
 
     /// Takes a command to its receipt, and does what the command asks for beyond the log.
     ///
     /// # Errors
-    /// What the desk says; that a key could not be destroyed is said with what to do.
+    /// What the command bus says; that a key could not be destroyed is said with what to do.
     pub async fn submit(&self, submission: Submission) -> Result<commands::Receipt, CommandError> {
-        let admitted = self.desk.rates().admit(&submission.actor, submission.business)?;
+        let admitted = self.bus.rates().admit(&submission.actor, submission.business)?;
         self.submit_admitted(admitted, submission).await
     }
 
@@ -292,7 +299,7 @@ impl App {
         if forgets && let Some(why) = self.log.keys_elsewhere() {
             return Err(CommandError::Unavailable(why));
         }
-        let receipt = self.desk.submit_admitted(admitted, submission).await?;
+        let receipt = self.bus.submit_admitted(admitted, submission).await?;
         if forgets {
             // It is on record by then; the same command under the same key goes on from here, and
             // so does this process by itself.
@@ -309,7 +316,7 @@ impl App {
     /// Makes a key for a principal; it is shown this once.
     ///
     /// # Errors
-    /// What the desk says, such as that there are two already.
+    /// What the command bus says, such as that there are two already.
     pub async fn issue_key(&self, principal: PrincipalId) -> Result<(KeyId, Secret), AppError> {
         let secret = Secret::generate(&self.entropy);
         Ok((self.issue(principal, &secret).await?, secret))
@@ -318,7 +325,7 @@ impl App {
     /// Lets a principal in with a key that was made before.
     ///
     /// # Errors
-    /// What the desk says, such as that there are two already.
+    /// What the command bus says, such as that there are two already.
     pub async fn issue(&self, principal: PrincipalId, secret: &Secret) -> Result<KeyId, AppError> {
         let key = key_id(principal, secret);
         let data = json!({"key": key, "hash": secret.hash()});
@@ -340,7 +347,7 @@ impl App {
     pub async fn viewer(&self, principal: PrincipalId) -> Result<Viewer, AppError> {
         Ok(Viewer {
             principal,
-            known: self.desk.directory().principal(principal).await?.unwrap_or_default(),
+            known: self.bus.directory().principal(principal).await?.unwrap_or_default(),
         })
     }
 
@@ -352,7 +359,7 @@ impl App {
         if let Ok(id) = name.parse() {
             return Ok(Some(id));
         }
-        Ok(self.desk.directory().slug(name).await?)
+        Ok(self.bus.directory().slug(name).await?)
     }
 
     /// Whether somebody is forgotten on record whose key's bytes could not be overwritten yet.
@@ -374,7 +381,7 @@ impl App {
     /// id.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn forget_subject(
         &self,
         business: BusinessId,

@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::config::{Config, Overrides};
-use crate::copy::{self, House};
+use crate::copy::{self, Installation};
 use crate::presence::IfNone;
 use crate::{output, stores};
 use target::Target;
@@ -262,7 +262,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
         Verb::Copy { from, to } => {
             let folder_named =
                 global.data.is_some() || std::env::var_os("MINUTEBOOK_DATA").is_some();
-            move_house(&config, folder_named, &from, &to).await
+            copy_installation(&config, folder_named, &from, &to).await
         }
         Verb::Consumers { verb } => done(consumers::consumers(target().await?, verb).await),
         Verb::Migrate { print: true } => {
@@ -323,14 +323,16 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
     }
 }
 
-async fn move_house(
+async fn copy_installation(
     config: &Config,
     folder_named: bool,
     from: &str,
     to: &str,
 ) -> Result<ExitCode, AppError> {
-    let (from, to) = (House::named(from, config)?, House::named(to, config)?);
-    if !folder_named && [&from, &to].iter().any(|house| matches!(house, House::Kurrent { .. })) {
+    let (from, to) = (Installation::named(from, config)?, Installation::named(to, config)?);
+    if !folder_named
+        && [&from, &to].iter().any(|house| matches!(house, Installation::Kurrent { .. }))
+    {
         return Err(AppError::other(
             "name the folder of the cluster's mirror, attempts and keys: --data DIR",
         ));

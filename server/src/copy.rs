@@ -31,7 +31,7 @@ const EVENTS_MAX: usize = 200;
 
 /// One side of a move: a data folder, a database or a cluster.
 #[derive(Clone, PartialEq, Eq)]
-pub enum House {
+pub enum Installation {
     /// A data folder that no server holds.
     Folder(PathBuf),
     /// An address of PostgreSQL.
@@ -47,7 +47,7 @@ pub enum House {
     },
 }
 
-impl House {
+impl Installation {
     /// What a command line names.
     ///
     /// # Errors
@@ -162,7 +162,11 @@ pub struct Moved {
 ///
 /// # Errors
 /// When there is none to be found, or nothing to be moved.
-pub fn wrapping(from: &House, to: &House, key_file: &Path) -> Result<Wrapping, AppError> {
+pub fn wrapping(
+    from: &Installation,
+    to: &Installation,
+    key_file: &Path,
+) -> Result<Wrapping, AppError> {
     if from == to {
         return Err(AppError::other("source and target are the same"));
     }
@@ -172,7 +176,7 @@ pub fn wrapping(from: &House, to: &House, key_file: &Path) -> Result<Wrapping, A
              --data",
         ));
     }
-    if let House::Folder(folder) = from
+    if let Installation::Folder(folder) = from
         && !SqliteLog::file(folder).exists()
     {
         return Err(AppError::other(format!("there is no log in {}", folder.display())));
@@ -180,7 +184,7 @@ pub fn wrapping(from: &House, to: &House, key_file: &Path) -> Result<Wrapping, A
     if let Ok(passphrase) = std::env::var("MINUTEBOOK_KEYRING_PASSPHRASE") {
         return Ok(Wrapping::Passphrase(passphrase.into()));
     }
-    let own = |house: &House| house.folder().map(|folder| folder.join("keyring.key"));
+    let own = |house: &Installation| house.folder().map(|folder| folder.join("keyring.key"));
     let named = (!key_file.as_os_str().is_empty()).then(|| key_file.to_owned());
     let found = [named, own(from), own(to)].into_iter().flatten().find(|file| file.exists());
     let found = found.ok_or_else(|| {
@@ -197,8 +201,8 @@ pub fn wrapping(from: &House, to: &House, key_file: &Path) -> Result<Wrapping, A
 /// # Errors
 /// A sentence that says what is wrong; what was copied until then stays, and the next run goes on.
 pub async fn copy(
-    from: &House,
-    to: &House,
+    from: &Installation,
+    to: &Installation,
     wrapping: &Wrapping,
     progress: impl Fn(u64, u64),
 ) -> Result<Moved, AppError> {
@@ -228,8 +232,8 @@ pub async fn copy(
 
 /// What the source's list of forgettings says, which goes into the target's own where that has a
 /// folder.
-fn forgotten(from: &House, to: &House) -> Result<Vec<Line>, AppError> {
-    let list = |house: &House| {
+fn forgotten(from: &Installation, to: &Installation) -> Result<Vec<Line>, AppError> {
+    let list = |house: &Installation| {
         house.folder().map(|folder| ForgottenList::open(folder.join("forgotten"))).transpose()
     };
     let lines = list(from)?.map(|list| list.all().to_vec()).unwrap_or_default();
@@ -245,8 +249,8 @@ async fn between(
     keys: usize,
     progress: impl Fn(u64, u64),
 ) -> Result<Moved, AppError> {
-    let (_, end, astray) = source.log.ends().await?;
-    if astray > 0 {
+    let (_, end, unreadable_rows) = source.log.consistent_heads().await?;
+    if unreadable_rows > 0 {
         return Err(AppError::other(
             "the source has events before its first position; run `minutebook verify`",
         ));
@@ -332,7 +336,7 @@ async fn events(
         ));
     }
     // A store of many streams keeps the order between them only if each waits for the one before.
-    let in_flight_max = if target.sparse() { 1 } else { IN_FLIGHT_MAX };
+    let in_flight_max = if target.positions_have_gaps() { 1 } else { IN_FLIGHT_MAX };
     let (mut streams, mut after, mut seen, mut copied) = (Streams::default(), 0, 0, 0);
     let mut in_flight: std::collections::VecDeque<Pending> = std::collections::VecDeque::new();
     while after < end {
@@ -346,7 +350,7 @@ async fn events(
         // The part that is there already ends within a page.
         let cut = usize::try_from(at.saturating_sub(seen)).unwrap_or(page.len()).min(page.len());
         for row in &page {
-            if row.position != after + 1 && !source.sparse() {
+            if row.position != after + 1 && !source.positions_have_gaps() {
                 return Err(AppError::other(format!(
                     "the source has no event at position {}",
                     after + 1

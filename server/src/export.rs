@@ -57,7 +57,7 @@ pub fn manifest_path(file: &Path) -> PathBuf {
 }
 
 /// A file that is being written.
-pub struct Writer {
+pub struct ExportWriter {
     format: ExportFormat,
     out: BufWriter<std::fs::File>,
     file: PathBuf,
@@ -141,7 +141,7 @@ fn row(seq: u64, stored: &Stored<'_>) -> String {
     cells.iter().map(|c| cell(c)).collect::<Vec<_>>().join(",")
 }
 
-impl Writer {
+impl ExportWriter {
     /// Begins a file; what is there under that name stays until the new one is whole.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use commands::{Actor, Desk, Submission};
+use commands::{Actor, CommandBus, Submission};
 use domain::ids::{ErasureId, INSTALLATION};
 use domain::{AggregateRef, BusinessId, Event, SubjectId, privacy};
 use event_log::{EventLog, Keyring, KeyringError};
@@ -199,7 +199,7 @@ impl Forgettings {
     ///
     /// # Errors
     /// When the log can't be used.
-    pub(crate) async fn append_listed(&self, desk: &Desk) -> Result<(), AppError> {
+    pub(crate) async fn append_listed(&self, bus: &CommandBus) -> Result<(), AppError> {
         let Some(log) = self.log.identity().await? else { return Ok(()) };
         let lines = self.state.lock().await.list.of(log);
         for Line { business, subject, generation, .. } in lines {
@@ -209,7 +209,7 @@ impl Forgettings {
             if fenced || self.log.head(business).await?.is_none() {
                 continue;
             }
-            desk.submit(again(business, subject, generation)).await?;
+            bus.submit(again(business, subject, generation)).await?;
             tracing::warn!(business.id = %business, subject.id = %subject, "the log did not know \
                 that this subject is forgotten; it says so again");
         }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use commands::{Clock, Desk};
+use commands::{Clock, CommandBus};
 use domain::State;
 use domain::ids::{ClockId, INSTALLATION};
 use domain::limits::{STORE_ANSWER_MS_MAX, STORE_SILENT_MS_MAX};
@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Health {
     log: Arc<dyn EventLog>,
     keyring: Arc<dyn Keyring>,
-    desk: Arc<Desk>,
+    bus: Arc<CommandBus>,
     /// When the store of the keys last answered that all is well.
     keys_well: Mutex<Instant>,
     /// What it said else.
@@ -33,22 +33,22 @@ impl Health {
     pub(crate) async fn new(
         log: Arc<dyn EventLog>,
         keyring: Arc<dyn Keyring>,
-        desk: Arc<Desk>,
+        bus: Arc<CommandBus>,
     ) -> Result<Self, LogError> {
         if let State::Clock(known) = log.load(INSTALLATION, ClockId::only().into()).await?.state {
-            desk.clock().was_accepted(known.accepted_newest);
+            bus.clock().was_accepted(known.accepted_newest);
         }
         Ok(Self {
             log,
             keyring,
-            desk,
+            bus,
             keys_well: Mutex::new(Instant::now()),
             keys_trouble: Mutex::default(),
         })
     }
 
     /// Why the process can't do its work at the moment; `None` when it can.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    pub(crate) fn unavailable_reason(&self) -> Option<String> {
         let silent = self.keys_well.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
         let keys = || self.keys_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let keys_silent = || {
@@ -57,10 +57,10 @@ impl Health {
             })
         };
         self.log
-            .trouble()
+            .unavailable_reason()
             .or_else(keys)
             .or_else(keys_silent)
-            .or_else(|| self.desk.clock().doubt().map(|doubt| doubt.to_string()))
+            .or_else(|| self.bus.clock().doubt().map(|doubt| doubt.to_string()))
     }
 
     /// Looks until it is told to stop.
@@ -98,7 +98,7 @@ impl Health {
     }
 
     async fn look_at_clock(&self, seen: &mut u64) {
-        let (clock, answer) = (self.desk.clock(), Duration::from_millis(STORE_ANSWER_MS_MAX));
+        let (clock, answer) = (self.bus.clock(), Duration::from_millis(STORE_ANSWER_MS_MAX));
         let end = self.log.end();
         if end > *seen
             && let Ok(Ok(newest)) =
@@ -123,6 +123,6 @@ impl Health {
     /// Keeps what is known of keys and roles young, also where nobody but readers ask.
     async fn look_at_principals(&self) {
         // What it says else is said to the next who asks.
-        let _ = self.desk.directory().fresh().await;
+        let _ = self.bus.directory().fresh().await;
     }
 }

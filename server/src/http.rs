@@ -325,7 +325,9 @@ async fn ready(state: Shared) -> HttpResponse {
     let Ok(lag) = state.app.log.lag(state.app.views.position()).await else {
         return HttpResponse::ServiceUnavailable().json(serde_json::json!({"ready": false}));
     };
-    if let Some(why) = state.app.health.trouble().or_else(|| state.app.views.trouble()) {
+    if let Some(why) =
+        state.app.health.unavailable_reason().or_else(|| state.app.views.unavailable_reason())
+    {
         return HttpResponse::ServiceUnavailable()
             .json(serde_json::json!({"ready": false, "why": why}));
     }
@@ -379,7 +381,7 @@ async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpRespons
         state.peers.refused()
     ) + &format!(
         "# TYPE minutebook_rate_limited_total counter\nminutebook_rate_limited_total {}\n",
-        state.app.desk.rates().refused()
+        state.app.bus.rates().refused()
     ) + "# HELP minutebook_forgetting_pending 1 while a key that is forgotten on record is not yet \
         destroyed.\n"
         + &format!(
@@ -415,7 +417,7 @@ pub(crate) async fn principal(
     let secret = bearer(request).ok_or_else(unauthenticated)?;
     let found = state
         .app
-        .desk
+        .bus
         .directory()
         .principal_of(secret)
         .await
@@ -427,7 +429,7 @@ pub(crate) async fn principal(
 pub(crate) async fn reader(request: &HttpRequest, state: &State) -> Result<Viewer, Problem> {
     let secret = bearer(request).ok_or_else(unauthenticated)?;
     let found =
-        state.app.desk.directory().reader_of(secret).await.map_err(|e| Problem::unavailable(&e))?;
+        state.app.bus.directory().reader_of(secret).await.map_err(|e| Problem::unavailable(&e))?;
     found.map(|(principal, known)| Viewer { principal, known }).ok_or_else(unauthenticated)
 }
 
@@ -440,7 +442,7 @@ pub(crate) async fn actor(
     let principal = principal(request, state).await?;
     let found = state
         .app
-        .desk
+        .bus
         .directory()
         .actor(principal, business)
         .await

@@ -1,5 +1,6 @@
-//! Importers: real work done elsewhere comes in through the desk, command by command, with keys of
-//! its own; so a second run changes nothing, and an interrupted one goes on where it stopped.
+//! Importers: real work done elsewhere comes in through the command bus, command by command, with
+//! keys of its own; so a second run changes nothing, and an interrupted one goes on where it
+//! stopped.
 
 pub mod cases;
 pub mod csv;
@@ -96,7 +97,7 @@ impl Importer {
     /// Registers the business when it is missing, and makes sure of whom the importer needs.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn prepare(
         app: &App,
         format: Format,
@@ -283,7 +284,7 @@ impl Counts {
         }
     }
 
-    /// Adds a cost in the source's notation; what is no number is refused by the desk.
+    /// Adds a cost in the source's notation; what is no number is refused by the command bus.
     pub fn spend(&mut self, text: &str) {
         let amount = commands::cost::source_amount(text).unwrap_or_default();
         self.cost_exact = self.cost_exact.plus(amount).unwrap_or(self.cost_exact);

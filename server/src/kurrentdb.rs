@@ -159,7 +159,7 @@ impl Store for BusinessDoor {
         let key = &credentials.ok_or_else(|| denied("no password came"))?.password;
         let busy = |e: &dyn std::fmt::Display| Refusal::Unavailable(e.to_string());
         let principal: Option<PrincipalId> =
-            self.0.desk.directory().principal_of(key.trim()).await.map_err(|e| busy(&e))?;
+            self.0.bus.directory().principal_of(key.trim()).await.map_err(|e| busy(&e))?;
         let viewer = self
             .0
             .viewer(principal.ok_or_else(|| denied("this key is not known, or was revoked"))?)

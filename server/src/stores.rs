@@ -135,13 +135,13 @@ async fn closing<T>(log: &dyn EventLog, opened: Result<T, AppError>) -> Result<T
 /// The keyring of a database, as it is kept.
 #[cfg(feature = "postgres")]
 pub(crate) async fn postgres_chest(url: &str) -> Result<Chest, AppError> {
-    Ok(event_log::postgres::chest(url).await?)
+    Ok(log_postgres::chest(url).await?)
 }
 
 /// Puts a keyring into a database.
 #[cfg(feature = "postgres")]
 pub(crate) async fn put_postgres_chest(url: &str, chest: &Chest) -> Result<(), AppError> {
-    Ok(event_log::postgres::put_chest(url, chest).await?)
+    Ok(log_postgres::put_chest(url, chest).await?)
 }
 
 #[cfg(not(feature = "postgres"))]
@@ -169,7 +169,7 @@ pub(crate) async fn in_postgres(
     keys: &KeySource<'_>,
     entropy: Entropy,
 ) -> Result<Stores, AppError> {
-    use event_log::postgres::{PostgresConsumers, PostgresKeyring, PostgresLog};
+    use log_postgres::{PostgresConsumers, PostgresKeyring, PostgresLog};
     let log = PostgresLog::open(url).await?;
     let keyring = match keys.of(&log, &entropy).await {
         Ok((wrapping, if_missing)) => {
@@ -178,7 +178,7 @@ pub(crate) async fn in_postgres(
         Err(e) => Err(e),
     };
     let keyring = Arc::new(closing(&log, keyring).await?);
-    let attempts = Arc::new(Attempts::in_postgres(&log));
+    let attempts = Arc::new(log_postgres::attempts(&log));
     let consumers = Arc::new(PostgresConsumers::of(&log));
     Ok(Stores { log: Arc::new(log), keyring, attempts, consumers })
 }
@@ -202,8 +202,9 @@ pub(crate) async fn in_kurrent(
     source: &KeySource<'_>,
     entropy: Entropy,
 ) -> Result<Stores, AppError> {
+    use event_log::Log as _;
     use event_log::keyring::KeyringToCome;
-    use event_log::kurrent::{KurrentConsumers, KurrentLog};
+    use log_kurrentdb::{KurrentConsumers, KurrentLog};
     // First: its client is the one that puts the process's TLS provider there.
     let connecting = KurrentLog::prepare(url)?;
     let later = Arc::new(KeyringToCome::default());
@@ -251,9 +252,7 @@ async fn postgres_keyring(
     entropy: Entropy,
     if_missing: IfMissing,
 ) -> Result<Arc<dyn Keyring>, AppError> {
-    Ok(Arc::new(
-        event_log::postgres::PostgresKeyring::open(url, wrapping, entropy, if_missing).await?,
-    ))
+    Ok(Arc::new(log_postgres::PostgresKeyring::open(url, wrapping, entropy, if_missing).await?))
 }
 
 #[cfg(all(feature = "kurrentdb", not(feature = "postgres")))]
@@ -276,7 +275,7 @@ pub(crate) async fn print_migration(config: &Config) -> Result<String, AppError>
         ));
     }
     #[cfg(feature = "postgres")]
-    return Ok(event_log::postgres::print(url).await?);
+    return Ok(log_postgres::print(url).await?);
     #[cfg(not(feature = "postgres"))]
     Err(without_postgres())
 }
@@ -291,7 +290,7 @@ pub(crate) async fn migrate(config: &Config) -> Result<usize, AppError> {
         ));
     }
     #[cfg(feature = "postgres")]
-    return Ok(event_log::postgres::migrate(url).await?);
+    return Ok(log_postgres::migrate(url).await?);
     #[cfg(not(feature = "postgres"))]
     Err(without_postgres())
 }

@@ -346,13 +346,13 @@ pub async fn verify_open(log: &Arc<dyn EventLog>) -> Result<Report, LogError> {
             Fault { business: String::new(), seq: 0, event_id: String::new(), position: 0, why };
         Ok(Report { events: 0, businesses: Vec::new(), fault: Some(fault) })
     };
-    let (heads, end, astray) = match log.ends().await {
+    let (heads, end, unreadable_rows) = match log.consistent_heads().await {
         Ok(ends) => ends,
         Err(LogError::Corrupt(why)) => return nowhere(why),
         Err(e) => return Err(e),
     };
-    if astray > 0 {
-        return nowhere(format!("{astray} events lie before the first position"));
+    if unreadable_rows > 0 {
+        return nowhere(format!("{unreadable_rows} events lie before the first position"));
     }
     let log = Rows { log: Arc::clone(log), runtime: Handle::current() };
     tokio::task::spawn_blocking(move || verify(&log, &heads, end))

@@ -111,7 +111,7 @@ impl Bench {
                         &data,
                     );
                     let one = Instant::now();
-                    app.desk.submit(submission).await.unwrap();
+                    app.bus.submit(submission).await.unwrap();
                     took.push(one.elapsed());
                 }
                 took
@@ -183,7 +183,7 @@ fn usage() -> (f64, u64) {
 
 async fn spread(bench: &Bench) -> f64 {
     println!(
-        "\ncommands, one event each, over {BUSINESSES} businesses (desk, sealing, canonical bytes, \
+        "\ncommands, one event each, over {BUSINESSES} businesses (bus, sealing, canonical bytes, \
          Merkle, durable) beside raw group commit"
     );
     println!(
@@ -238,7 +238,7 @@ async fn one_aggregate(bench: &Bench, spread: f64) {
         None,
         &json!({"title": "t", "team": "hr"}),
     );
-    let task = bench.app.desk.submit(plan).await.unwrap().events[0].id;
+    let task = bench.app.bus.submit(plan).await.unwrap().events[0].id;
     let activity = move |_: usize| {
         (
             0,

@@ -169,11 +169,11 @@ async fn seen(app: &Arc<App>) {
         subscriber
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
-    app.desk.submit(plan(business, &actor)).await.unwrap();
+    app.bus.submit(plan(business, &actor)).await.unwrap();
     let mut subscriber = begun.await.unwrap();
     let (mut visible, mut given) = (Vec::new(), Vec::new());
     for _ in 0..1_000 {
-        let receipt = app.desk.submit(plan(business, &actor)).await.unwrap();
+        let receipt = app.bus.submit(plan(business, &actor)).await.unwrap();
         let durable = Instant::now();
         app.views.wait_for(receipt.position.unwrap(), Duration::from_secs(10)).await.unwrap();
         visible.push(durable.elapsed());
@@ -204,7 +204,7 @@ async fn many(app: &Arc<App>) {
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     for _ in 0..500 {
         tick.tick().await;
-        app.desk.submit(plan(business, &actor)).await.unwrap();
+        app.bus.submit(plan(business, &actor)).await.unwrap();
     }
     let appended = began.elapsed();
     while got.load(Ordering::Relaxed) < 500 * SUBSCRIBERS as u64
@@ -258,7 +258,7 @@ pub(crate) async fn dashboards() {
     let rate = per_second(usize::try_from(small + big).unwrap(), began.elapsed());
     app.caught_up(Duration::from_secs(600)).await.unwrap();
     println!(
-        "\nthe help desk's log, once ({small} events) and {TIMES} times ({big}): imported at \
+        "\nthe help bus's log, once ({small} events) and {TIMES} times ({big}): imported at \
          {rate:.0} events/s, views caught up at {:.0}/s",
         per_second(usize::try_from(small + big).unwrap(), began.elapsed())
     );

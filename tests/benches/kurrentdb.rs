@@ -1,6 +1,7 @@
 //! KurrentDB's protocol: how fast the stock Rust client reads a business door and writes generic
 //! streams, the whole command path with the log in a cluster, and 200 who follow.
 
+use event_log::Log as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

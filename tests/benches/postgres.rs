@@ -302,7 +302,7 @@ async fn one_aggregate(ours: &Bench, pool: &PgPool, payload: &Value) {
         None,
         &json!({"title": "t", "team": "hr"}),
     );
-    let task = ours.app.desk.submit(plan).await.unwrap().events[0].id;
+    let task = ours.app.bus.submit(plan).await.unwrap().events[0].id;
     let activity = move |_: usize| {
         (
             0,

@@ -133,7 +133,7 @@ pub(crate) async fn plain_handler(
 ) -> HttpResponse {
     let bearer = request.headers().get("authorization").unwrap().to_str().unwrap();
     let principal = app
-        .desk
+        .bus
         .directory()
         .principal_of(bearer.trim_start_matches("Bearer "))
         .await

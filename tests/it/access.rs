@@ -65,7 +65,7 @@ async fn two_keys_work_at_once_so_that_one_can_replace_the_other() {
     let (_, second) = installation.app.issue_key(actor.principal).await.unwrap();
     let third = installation.app.issue_key(actor.principal).await;
     assert!(third.unwrap_err().to_string().contains("at most two keys"));
-    let directory = installation.app.desk.directory();
+    let directory = installation.app.bus.directory();
     assert_eq!(directory.principal_of(first.reveal()).await.unwrap(), Some(actor.principal));
     assert_eq!(directory.principal_of(second.reveal()).await.unwrap(), Some(actor.principal));
     installation
@@ -129,11 +129,11 @@ async fn only_who_may_speak_for_others_does() {
     );
     plan.on_behalf_of = Some(server::app::operator());
     assert!(matches!(
-        installation.app.desk.submit(plan.clone()).await,
+        installation.app.bus.submit(plan.clone()).await,
         Err(CommandError::Forbidden { .. })
     ));
     plan.on_behalf_of = Some(member.principal);
-    installation.app.desk.submit(plan.clone()).await.unwrap();
+    installation.app.bus.submit(plan.clone()).await.unwrap();
     // A service speaks for those who belong to the business: an operator from above does not.
     let service = installation.principal(business, PrincipalKind::Service, Some("service")).await;
     let outside = uuid::Uuid::now_v7();
@@ -142,9 +142,9 @@ async fn only_who_may_speak_for_others_does() {
     (plan.actor, plan.key) = (service, "k2".to_owned());
     plan.on_behalf_of = Some(domain::PrincipalId(outside));
     assert_eq!(
-        installation.app.desk.submit(plan.clone()).await.unwrap_err().name(),
+        installation.app.bus.submit(plan.clone()).await.unwrap_err().name(),
         "principal_unknown"
     );
     plan.on_behalf_of = Some(member.principal);
-    installation.app.desk.submit(plan).await.unwrap();
+    installation.app.bus.submit(plan).await.unwrap();
 }

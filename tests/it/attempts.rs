@@ -77,14 +77,14 @@ async fn refused_attempts_push_out_no_evidence_and_nobody_elses() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_in_postgresql() {
     let url = tests::postgres::database().await;
-    let log = event_log::postgres::PostgresLog::open(&url).await.unwrap();
+    let log = log_postgres::PostgresLog::open(&url).await.unwrap();
     let mut owner = tests::postgres::connect(&url).await;
     let caps = format!(
         "UPDATE minutebook.attempt_caps SET per_business = {}, per_principal = {}",
         CAPS.per_business, CAPS.per_principal
     );
     sqlx::Executor::execute(&mut owner, caps.as_str()).await.unwrap();
-    let attempts = Attempts::in_postgres_with(&log, CAPS);
+    let attempts = log_postgres::attempts_with(&log, CAPS);
     caps_hold(&attempts, CAPS).await;
     attempts.close().await;
 }
@@ -111,7 +111,7 @@ async fn a_stranger_writes_into_no_business_list() {
             .await
             .unwrap_err();
     }
-    let attempts = installation.app.desk.attempts();
+    let attempts = installation.app.bus.attempts();
     attempts.flush().await;
     let by_stranger = |list: Vec<(u64, Attempt)>| {
         list.into_iter().filter(|(_, a)| a.actor == stranger.principal).count()

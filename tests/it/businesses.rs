@@ -171,7 +171,7 @@ async fn claimed_and_never_opened(installation: &Installation, slug: &str) {
         })
         .await
         .unwrap();
-    installation.app.desk.directory().refresh().await.unwrap();
+    installation.app.bus.directory().refresh().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,15 @@
 //! Those who act on events: one at a time, from a durable place, handed over when a process dies;
 //! and the relay to RabbitMQ.
 
+use event_log::Log as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use event_log::consumers::{Consumers, LocalConsumers};
-use event_log::postgres::{PostgresConsumers, PostgresLog};
 use event_log::{EventLog, Recorded};
 use hub::consumer::{Effect, Runner};
+use log_postgres::{PostgresConsumers, PostgresLog};
 use serde_json::json;
 use tests::installation::Installation;
 use tests::postgres::database;

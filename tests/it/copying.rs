@@ -1,20 +1,21 @@
 //! Moving house: the same bytes, places, roots, keys and views on the other side.
 
+use event_log::Inspect as _;
 use serde_json::json;
 use server::app::{App, Handles};
-use server::copy::{House, Moved, copy, wrapping};
+use server::copy::{self, Moved, copy, wrapping};
 use server::import::Format;
 use tempfile::TempDir;
 use tests::installation::{Installation, config};
 use tests::postgres::database;
 
-async fn moved(from: &House, to: &House) -> Result<Moved, String> {
+async fn moved(from: &copy::Installation, to: &copy::Installation) -> Result<Moved, String> {
     let wrapping = wrapping(from, to, std::path::Path::new("")).map_err(|e| e.to_string())?;
     copy(from, to, &wrapping, |_, _| {}).await.map_err(|e| e.to_string())
 }
 
-fn folder(folder: &TempDir) -> House {
-    House::Folder(folder.path().to_owned())
+fn folder(folder: &TempDir) -> copy::Installation {
+    copy::Installation::Folder(folder.path().to_owned())
 }
 
 /// A folder that has the key of all these tests and nothing else.
@@ -41,7 +42,7 @@ async fn business() -> Installation {
 async fn a_business_moves_to_postgres_and_back_with_the_same_roots_and_views() {
     let installation = business().await;
     let business = installation.app.business("acme").await.unwrap().unwrap();
-    let (ada, bob) = (business.name("ada"), business.name("bob"));
+    let (ada, bob) = (business.derive_id("ada"), business.derive_id("bob"));
     for who in [ada, bob] {
         installation
             .must(
@@ -55,10 +56,10 @@ async fn a_business_moves_to_postgres_and_back_with_the_same_roots_and_views() {
     installation.forgets(business, ada).await;
     let heads = installation.app.log.heads().await.unwrap();
     let rows = installation.app.log.raw_rows(0, 10_000).await.unwrap();
-    installation.app.desk.attempts().flush().await;
-    let attempts = installation.app.desk.attempts().count().await.unwrap();
+    installation.app.bus.attempts().flush().await;
+    let attempts = installation.app.bus.attempts().count().await.unwrap();
     let home = installation.close().await;
-    let postgres = House::Postgres(database().await);
+    let postgres = copy::Installation::Postgres(database().await);
     let first = moved(&folder(&home), &postgres).await.unwrap();
     assert!(
         first.same && first.copied == rows.len() as u64 && first.attempts == attempts,
@@ -156,7 +157,7 @@ async fn a_copy_that_is_killed_again_and_again_goes_on_and_ends_with_the_same_ro
     let heads = installation.app.log.heads().await.unwrap();
     let home = installation.close().await;
     let url = database().await;
-    let target = event_log::postgres::PostgresLog::open(&url).await.unwrap();
+    let target = log_postgres::PostgresLog::open(&url).await.unwrap();
     let (mut at, mut kills) = (0, 0);
     let done = loop {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_minutebook-for-tests"));
@@ -169,7 +170,7 @@ async fn a_copy_that_is_killed_again_and_again_goes_on_and_ends_with_the_same_ro
         // Once it has written something more it is killed; a few times, and then it may end.
         let before = at;
         let status = loop {
-            at = target.ends().await.unwrap().1;
+            at = target.consistent_heads().await.unwrap().1;
             if kills < 3 && at > before {
                 copying.kill().unwrap();
             }
@@ -185,7 +186,7 @@ async fn a_copy_that_is_killed_again_and_again_goes_on_and_ends_with_the_same_ro
     };
     assert!(done.success() && kills >= 1, "{done}, after {kills} kills");
     assert_eq!(target.heads().await.unwrap(), heads);
-    let last = moved(&folder(&home), &House::Postgres(url)).await.unwrap();
+    let last = moved(&folder(&home), &copy::Installation::Postgres(url)).await.unwrap();
     assert!(last.same && last.copied == 0, "{last:?}");
 }
 
@@ -201,10 +202,10 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
             business,
             "tasks.plan",
             None,
-            json!({"title": "canary", "team": "hr", "serves": business.name("ada")}),
+            json!({"title": "canary", "team": "hr", "serves": business.derive_id("ada")}),
         )
         .await;
-    installation.forgets(business, business.name("ada")).await;
+    installation.forgets(business, business.derive_id("ada")).await;
     let (heads, rows) = (
         installation.app.log.heads().await.unwrap(),
         installation.app.log.raw_rows(0, 10_000).await.unwrap(),
@@ -216,12 +217,12 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
     assert!(local.advance("amqp", claim.epoch, stands.position).await.unwrap());
     drop(local);
     let (cluster, beside, back) = (tests::streams::Cluster::start().await, empty(), empty());
-    let kurrent = House::Kurrent {
+    let kurrent = copy::Installation::Kurrent {
         url: cluster.address(),
         folder: beside.path().to_owned(),
         keys: String::new(),
     };
-    let postgres = House::Postgres(database().await);
+    let postgres = copy::Installation::Postgres(database().await);
     let way = [folder(&home), kurrent.clone(), postgres, folder(&back)];
     for (n, two) in way.windows(2).enumerate() {
         let there = moved(&two[0], &two[1]).await.unwrap();
@@ -244,7 +245,7 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
     );
     let same = wrapping(
         &folder(&home),
-        &House::Kurrent {
+        &copy::Installation::Kurrent {
             url: cluster.address(),
             folder: home.path().to_owned(),
             keys: String::new(),
@@ -265,7 +266,7 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
         ("amqp", stands.bytes.clone(), consumer.position),
         "it stands at the same event"
     );
-    assert!(consumer.position > stands.position && app.log.sparse());
+    assert!(consumer.position > stands.position && app.log.positions_have_gaps());
     let (_, secret) = app.issue_key(server::app::operator()).await.unwrap();
     let door = server::http::listen(
         std::sync::Arc::clone(&app),

@@ -85,7 +85,7 @@ async fn the_official_sdk_finds_every_exported_cloud_event_valid() {
     let business = installation.app.business("acme").await.unwrap().unwrap();
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("events");
-    let mut writer = server::export::Writer::begin(&file, ExportFormat::Cloudevents).unwrap();
+    let mut writer = server::export::ExportWriter::begin(&file, ExportFormat::Cloudevents).unwrap();
     let events = installation.app.log.read_business(business, 0, 1_000).await.unwrap();
     for recorded in &events {
         writer.event(std::str::from_utf8(&recorded.bytes).unwrap()).unwrap();

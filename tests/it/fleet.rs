@@ -2,6 +2,7 @@
 //! them and the network between failing. Afterwards everything acknowledged is there once, the laws
 //! hold, and live views are those rebuilt.
 
+use event_log::Log as _;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -201,7 +202,7 @@ async fn readers_that_were_all_cut_off_in_the_middle_of_a_question_read_again() 
     use event_log::EventLog as _;
     let url = database().await;
     let (proxy, through) = Proxy::of(&url).await;
-    let log = Arc::new(event_log::postgres::PostgresLog::open(&through).await.unwrap());
+    let log = Arc::new(log_postgres::PostgresLog::open(&through).await.unwrap());
     let business = tests::samples::business(1);
     log.append(tests::samples::append(business, tests::samples::task(1), 0, 5, "x")).await.unwrap();
     let readers = (0..24).map(|_| {
@@ -313,7 +314,7 @@ async fn collect(channel: &lapin::Channel) -> (Came, tokio::task::JoinHandle<()>
 
 /// Every public event of the log came, each for the first time in the order of the log.
 #[cfg(feature = "amqp")]
-async fn everything_came_in_order(seen: &event_log::postgres::PostgresLog, came: &Came) {
+async fn everything_came_in_order(seen: &log_postgres::PostgresLog, came: &Came) {
     use event_log::EventLog as _;
     let end = *seen.position().borrow();
     let mut wanted = Vec::new();
@@ -376,8 +377,8 @@ async fn the_relay_goes_over_from_a_killed_server_and_from_a_stopped_one() {
     let mut broker = tests::rabbitmq::Broker::start();
     let channel = crate::consumers::relay::bind(&broker).await;
     let log = database().await;
-    let seen = event_log::postgres::PostgresLog::open(&log).await.unwrap();
-    let consumers = event_log::postgres::PostgresConsumers::of(&seen);
+    let seen = log_postgres::PostgresLog::open(&log).await.unwrap();
+    let consumers = log_postgres::PostgresConsumers::of(&seen);
     let (came, reader) = collect(&channel).await;
     let amqp: &'static [&'static str] = vec!["--amqp", &*broker.url.clone().leak()].leak();
     let (mut relaying, key, business) = first(&log, amqp).await;

@@ -124,11 +124,11 @@ async fn what_an_earlier_version_imported_is_recognised_and_what_is_new_has_no_n
         "{grown}"
     );
     assert!(
-        new.contains(&bank.name("Ana").to_string()),
+        new.contains(&bank.derive_id("Ana").to_string()),
         "whom an earlier version knows keeps the id"
     );
     assert!(
-        !new.contains(&bank.name("Zacharias").to_string()),
+        !new.contains(&bank.derive_id("Zacharias").to_string()),
         "whom it does not can't be guessed"
     );
     installation.verifies().await;
@@ -221,12 +221,12 @@ async fn attempts_show_keys_and_types_that_somebody_made_up_to_nobody() {
         let plan = json!({"title": "x", "team": "hr"});
         let sent =
             commands::Submission::new(business, actor.clone(), key, "tasks.plan", None, &plan);
-        installation.app.desk.submit(sent).await.unwrap();
+        installation.app.bus.submit(sent).await.unwrap();
     }
     let odd = commands::Submission::new(business, actor, "k", "canary.type", None, &json!({}));
-    installation.app.desk.submit(odd).await.unwrap_err();
-    installation.app.desk.attempts().flush().await;
-    let (rows, _) = installation.app.desk.attempts().list(business, None, 100).await.unwrap();
+    installation.app.bus.submit(odd).await.unwrap_err();
+    installation.app.bus.attempts().flush().await;
+    let (rows, _) = installation.app.bus.attempts().list(business, None, 100).await.unwrap();
     let shown: Vec<(String, String)> =
         rows.into_iter().map(|(_, a)| (a.command_type, a.key)).collect();
     assert!(
@@ -280,7 +280,7 @@ async fn attempts_of_an_earlier_version_lose_their_keys() {
     drop(attempts);
     let installation = Installation::open(folder).await;
     let (rows, _) =
-        installation.app.desk.attempts().list(domain::ids::INSTALLATION, None, 10).await.unwrap();
+        installation.app.bus.attempts().list(domain::ids::INSTALLATION, None, 10).await.unwrap();
     assert!(!rows.is_empty() && rows.iter().all(|(_, a)| a.key.is_empty()));
     let folder = installation.close().await;
     let raw = std::fs::read(folder.path().join("attempts.db")).unwrap();

@@ -1,17 +1,18 @@
 //! The store in KurrentDB: the laws through its adapter over generic streams, and what can happen
 //! to the cluster, to the way there and to the mirror.
 
+use event_log::{Capabilities as _, Inspect as _, Log as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use event_log::kurrent::{KurrentConsumers, KurrentLog};
 use event_log::sqlite::{Options, SqliteLog};
 use event_log::{AppendError, EventLog};
 use futures_util::future::join_all;
 use kurrent_protocol::{
     Appended, Credentials, Cursor, Direction, Expected, Page, Proposed, Refusal, Store as Protocol,
 };
+use log_kurrentdb::{KurrentConsumers, KurrentLog};
 use tempfile::TempDir;
 use tests::laws::{self, Store};
 use tests::proxy::{Proxy, Weather};
@@ -479,7 +480,7 @@ async fn who_lost_the_lease_of_the_keyring_appends_nothing_any_more() {
     };
     assert!(refused.contains("can't say that it alone serves"), "{refused}");
     assert!(
-        log.keys_elsewhere().is_some() && log.trouble().is_some(),
+        log.keys_elsewhere().is_some() && log.unavailable_reason().is_some(),
         "nor does it destroy keys, and it is not ready"
     );
 }

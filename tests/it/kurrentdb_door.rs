@@ -342,8 +342,8 @@ async fn what_the_door_refuses_it_refuses_with_what_to_do() {
         SubscriptionEvent::CaughtUp(_)
     ) {}
     let principal =
-        door.installation.app.desk.directory().principal_of(&door.member).await.unwrap().unwrap();
-    let known = door.installation.app.desk.directory().principal(principal).await.unwrap().unwrap();
+        door.installation.app.bus.directory().principal_of(&door.member).await.unwrap().unwrap();
+    let known = door.installation.app.bus.directory().principal(principal).await.unwrap().unwrap();
     let revoke = json!({"key": known.keys[0].0});
     door.installation
         .must(domain::ids::INSTALLATION, "access.revoke_key", Some(principal.0), revoke)

@@ -1,5 +1,6 @@
 //! The laws, on the embedded store.
 
+use event_log::Log as _;
 use std::sync::Arc;
 
 use event_log::EventLog;

@@ -68,7 +68,7 @@ async fn every_example_is_taken_by_the_desk_or_refused_by_a_rule() {
         let id = example["id"].as_str().map(|id| id.parse().unwrap());
         let submission =
             Submission::new(stream, sender, installation.key(), command.name, id, &example["data"]);
-        if let Err(e) = installation.app.desk.submit(submission).await
+        if let Err(e) = installation.app.bus.submit(submission).await
             && e.name() == "malformed"
         {
             malformed.push(format!("{}: {e}: {example}", command.name));

@@ -40,7 +40,7 @@ fn log_lines_name_command_business_and_correlation_and_hold_no_canary() {
         let installation = Installation::new().await;
         let business = installation.business("acme").await;
         let plan = json!({"title": "canary-title", "instructions": "canary-instructions",
-            "team": "hr", "serves": business.name("canary-person")});
+            "team": "hr", "serves": business.derive_id("canary-person")});
         installation.must(business, "tasks.plan", None, plan).await;
         let actor = installation.app.operator_in(business).await.unwrap();
         let _ = installation

@@ -16,6 +16,7 @@ mod bad_input;
 mod budgets;
 mod businesses;
 mod clock;
+mod command_bus;
 #[cfg(feature = "postgres")]
 mod consumers;
 mod contracts;
@@ -24,7 +25,6 @@ mod copying;
 mod crash;
 mod damaged_imports;
 mod dependencies;
-mod desk;
 mod door;
 mod drivers;
 mod entrance;

@@ -438,7 +438,7 @@ async fn a_limit_that_is_raised_counts_with_what_it_was_raised_by() {
         &json!({"by": eur("100")}),
     );
     raise.approval_id = Some(domain::ids::ApprovalId(approval));
-    installation.app.desk.submit(raise).await.unwrap();
+    installation.app.bus.submit(raise).await.unwrap();
     assert_eq!(kpis(&installation, "acme").await["budget_burn"].0.unwrap().to_string(), "0.25");
     installation.views_are_rebuilt_alike().await;
 }

@@ -274,7 +274,7 @@ async fn the_first_event_that_is_changed_missing_doubled_or_swapped_is_named() {
 fn a_cell_is_never_a_formula() {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("x.csv");
-    let mut writer = server::export::Writer::begin(&file, ExportFormat::Csv).unwrap();
+    let mut writer = server::export::ExportWriter::begin(&file, ExportFormat::Csv).unwrap();
     let golden: Value =
         serde_json::from_str(include_str!("../../proof/golden/ten-events.json")).unwrap();
     let event = golden["events"][0]["bytes"].as_str().unwrap();

@@ -18,7 +18,7 @@ use crate::door::{Answer, Door};
 
 /// Another operator with a key of its own.
 async fn operator(door: &Door, n: usize) -> String {
-    let id = INSTALLATION.name(&format!("operator {n} of tests"));
+    let id = INSTALLATION.derive_id(&format!("operator {n} of tests"));
     let data = json!({"kind": "human", "display_name": "canary-operator", "operator": true});
     door.installation.must(INSTALLATION, "access.add_principal", Some(id), data).await;
     door.installation.app.issue_key(PrincipalId(id)).await.unwrap().1.reveal().to_owned()

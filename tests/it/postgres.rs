@@ -7,8 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::ids::EventId;
 use domain::{AggregateRef, BusinessId};
-use event_log::postgres::{PostgresLog, migrate};
-use event_log::{Append, AppendError, EventLog, Head, LogError, Pending, RawRow, Recorded};
+use event_log::{
+    Append, AppendError, Capabilities, EventLog, Head, Inspect, Log, LogError, Pending, RawRow,
+    Recorded,
+};
+use log_postgres::{PostgresLog, migrate};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tests::laws::{self, Store};
 use tests::postgres::{database, empty_database};
@@ -45,15 +48,17 @@ impl Several {
 }
 
 #[async_trait]
-impl EventLog for Several {
+impl Log for Several {
     async fn enqueue(&self, append: Append) -> Result<Pending, AppendError> {
         // A lane lives in one process, and so do its chains.
         let store = if append.chain.is_some() { &self.0[0] } else { self.next() };
         store.enqueue(append).await
     }
+
     async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
         self.next().find(business, id).await
     }
+
     async fn read_aggregate(
         &self,
         business: BusinessId,
@@ -63,6 +68,7 @@ impl EventLog for Several {
     ) -> Result<Vec<Recorded>, LogError> {
         self.next().read_aggregate(business, aggregate, after, limit).await
     }
+
     async fn read_business(
         &self,
         business: BusinessId,
@@ -71,21 +77,19 @@ impl EventLog for Several {
     ) -> Result<Vec<Recorded>, LogError> {
         self.next().read_business(business, after, limit).await
     }
+
     async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         self.next().read_all(after, limit).await
     }
-    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        self.next().read_erasures(after, limit).await
-    }
+
     async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
         self.next().head(business).await
     }
-    async fn heads(&self) -> Result<Vec<Head>, LogError> {
-        self.next().heads().await
-    }
+
     fn position(&self) -> tokio::sync::watch::Receiver<u64> {
         self.0[0].position()
     }
+
     async fn versions(
         &self,
         business: BusinessId,
@@ -93,18 +97,35 @@ impl EventLog for Several {
     ) -> Result<Vec<u64>, LogError> {
         self.next().versions(business, aggregates).await
     }
-    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
-        self.next().raw_rows(after, limit).await
-    }
-    async fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
-        self.next().ends().await
-    }
+
     async fn close(&self) {
         for log in &self.0 {
             log.close().await;
         }
     }
 }
+
+#[async_trait]
+impl Inspect for Several {
+    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.next().read_erasures(after, limit).await
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, LogError> {
+        self.next().heads().await
+    }
+
+    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+        self.next().raw_rows(after, limit).await
+    }
+
+    async fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+        self.next().consistent_heads().await
+    }
+}
+
+#[async_trait]
+impl Capabilities for Several {}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_at_once_keep_the_laws_and_the_order() {

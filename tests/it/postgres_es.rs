@@ -1,6 +1,7 @@
 //! The stock crate postgres-es beside us: it reads our log through the view `es_events`, and shows
 //! why replay and appending are our own.
 
+use event_log::{Inspect as _, Log as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::{PersistedEventRepository as _, PersistedEventStore, ReplayStream};
 use cqrs_es::{Aggregate, AggregateContext as _, DomainEvent, EventStore as _};
 use domain::{AggregateRef, Kind};
-use event_log::postgres::PostgresLog;
 use event_log::{EventLog, Loaded, Subscription, Update};
+use log_postgres::PostgresLog;
 use postgres_es::PostgresEventRepository;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -308,7 +308,7 @@ async fn keys_are_rotated_listed_and_revoked_where_the_server_runs() {
     let now = said(&run(&second, &["keys", "list"]).await);
     assert!(now.lines().count() == 1 && now != listed, "{now}");
     let business = door.business;
-    let ada = business.name("ada");
+    let ada = business.derive_id("ada");
     door.installation
         .must(business, "tasks.plan", None, json!({"title": "x", "team": "hr", "serves": ada}))
         .await;

@@ -94,7 +94,7 @@ async fn a_key_is_not_destroyed_while_a_reader_keeps_its_bytes_in_the_wal() {
 async fn a_forgetting_that_is_held_up_is_answered_503_and_goes_on_by_itself() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    let ada = business.name("ada");
+    let ada = business.derive_id("ada");
     serves(&installation, business, ada).await;
     let keys = installation.folder.path().join("keys.db");
     let reader = rusqlite::Connection::open(&keys).unwrap();
@@ -140,7 +140,7 @@ async fn a_forgetting_that_is_held_up_is_answered_503_and_goes_on_by_itself() {
 async fn what_opens_something_about_the_forgotten_is_refused_and_what_closes_is_taken_withheld() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    let ada = business.name("ada");
+    let ada = business.derive_id("ada");
     let task = serves(&installation, business, ada).await;
     let agent = installation.agent(business, "producer").await;
     installation.must(business, "tasks.offer", Some(task), json!({})).await;
@@ -257,11 +257,11 @@ fn back_up(from: &Path, to: &Path, names: &[&str]) {
 async fn keys_of_the_day_before_open_nothing_that_the_log_says_is_forgotten() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    serves(&installation, business, business.name("ada")).await;
+    serves(&installation, business, business.derive_id("ada")).await;
     let backup = TempDir::new().unwrap();
     let installation = installation.reopen().await;
     back_up(installation.folder.path(), backup.path(), &["keys.db"]);
-    installation.forgets(business, business.name("ada")).await;
+    installation.forgets(business, business.derive_id("ada")).await;
     let folder = installation.close().await;
     back_up(backup.path(), folder.path(), &["keys.db"]);
     let restored = Installation::open(folder).await;
@@ -273,7 +273,7 @@ async fn keys_of_the_day_before_open_nothing_that_the_log_says_is_forgotten() {
 async fn log_and_keys_of_the_day_before_are_restored_and_the_person_stays_forgotten() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    let (ada, bob) = (business.name("ada"), business.name("bob"));
+    let (ada, bob) = (business.derive_id("ada"), business.derive_id("bob"));
     serves(&installation, business, ada).await;
     installation
         .must(
@@ -336,7 +336,7 @@ async fn log_and_keys_of_the_day_before_are_restored_and_the_person_stays_forgot
 async fn a_list_that_is_put_back_late_is_applied_whatever_was_forgotten_meanwhile() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    let (ada, bob) = (business.name("ada"), business.name("bob"));
+    let (ada, bob) = (business.derive_id("ada"), business.derive_id("bob"));
     serves(&installation, business, ada).await;
     installation
         .must(
@@ -375,8 +375,8 @@ async fn a_list_that_is_put_back_late_is_applied_whatever_was_forgotten_meanwhil
 async fn a_torn_line_of_the_list_is_overwritten_and_a_broken_one_is_named() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    serves(&installation, business, business.name("ada")).await;
-    installation.forgets(business, business.name("ada")).await;
+    serves(&installation, business, business.derive_id("ada")).await;
+    installation.forgets(business, business.derive_id("ada")).await;
     let folder = installation.close().await;
     let list = folder.path().join("forgotten");
     let whole = std::fs::read_to_string(&list).unwrap();
@@ -422,11 +422,11 @@ async fn a_torn_line_of_the_list_is_overwritten_and_a_broken_one_is_named() {
 async fn an_erasure_is_found_through_an_index() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    serves(&installation, business, business.name("ada")).await;
-    installation.forgets(business, business.name("ada")).await;
+    serves(&installation, business, business.derive_id("ada")).await;
+    installation.forgets(business, business.derive_id("ada")).await;
     let aggregate = AggregateRef::new(
         Kind::Erasure,
-        ErasureId::of(business, SubjectId(business.name("ada"))).0,
+        ErasureId::of(business, SubjectId(business.derive_id("ada"))).0,
     );
     assert_eq!(
         installation.app.log.read_aggregate(business, aggregate, 0, 10).await.unwrap().len(),

@@ -1,7 +1,8 @@
 //! Who may do what in PostgreSQL.
 
 use event_log::EventLog as _;
-use event_log::postgres::{PostgresLog, migrate, role_name};
+use event_log::Log as _;
+use log_postgres::{PostgresLog, migrate, role_name};
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tests::installation::Installation;
@@ -157,7 +158,7 @@ async fn what_a_restore_left_without_owners_and_grants_is_not_ready_until_migrat
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dba_runs_the_printed_sql_and_migrate_has_nothing_left_to_do() {
     let url = tests::postgres::empty_database().await;
-    let sql = event_log::postgres::print(&url).await.unwrap();
+    let sql = log_postgres::print(&url).await.unwrap();
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("migrate.sql");
     std::fs::write(&file, sql).unwrap();
@@ -173,10 +174,7 @@ async fn a_dba_runs_the_printed_sql_and_migrate_has_nothing_left_to_do() {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert_eq!(migrate(&url).await.unwrap(), 0);
     Installation::at(&url).await.business("acme").await;
-    assert!(
-        !event_log::postgres::print(&url).await.unwrap().contains("-- step"),
-        "only what is missing"
-    );
+    assert!(!log_postgres::print(&url).await.unwrap().contains("-- step"), "only what is missing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -36,7 +36,7 @@ pub(crate) async fn knows(
     let began = std::time::Instant::now();
     while one
         .app
-        .desk
+        .bus
         .directory()
         .actor(principal, business)
         .await
@@ -76,7 +76,7 @@ async fn two_servers_serve_each_others_writes() {
             );
         }
         for one in [&a, &b] {
-            one.app.desk.attempts().flush().await;
+            one.app.bus.attempts().flush().await;
         }
         for one in [&a, &b] {
             one.views_are_rebuilt_alike().await;
@@ -87,7 +87,7 @@ async fn two_servers_serve_each_others_writes() {
                 } } }",
                 )
                 .await;
-            let seen = if a.app.log.sparse() { 5 } else { 10 };
+            let seen = if a.app.log.positions_have_gaps() { 5 } else { 10 };
             assert_eq!(
                 attempts["business"]["attempts"]["totalCount"],
                 json!(seen),
@@ -150,7 +150,7 @@ async fn the_same_key_at_two_servers_is_one_command() {
             let submit = async |one: &Installation| {
                 let actor = one.app.operator_in(business).await.unwrap();
                 one.app
-                    .desk
+                    .bus
                     .submit(commands::Submission::new(
                         business,
                         actor,
@@ -192,7 +192,7 @@ async fn a_key_that_one_server_destroys_is_gone_at_the_next_use_at_the_other() {
     with_two(async |a, b| {
         let business = a.business("acme").await;
         knows(&b, server::app::operator(), business).await;
-        let ada = business.name("ada");
+        let ada = business.derive_id("ada");
         for one in [&a, &b] {
             let planned = one
                 .must(
@@ -354,7 +354,7 @@ async fn an_id_that_somebody_else_took_is_refused_as_taken_and_not_as_changing()
     let data = json!({"title": "x", "team": "hr"});
     let refused = a
         .app
-        .desk
+        .bus
         .submit(commands::Submission::new(
             business,
             actor,

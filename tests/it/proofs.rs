@@ -144,7 +144,7 @@ async fn enrolled_as_then(
 ) -> uuid::Uuid {
     let operator = installation.app.operator_in(business).await.unwrap();
     let above = installation.app.operator_in(domain::ids::INSTALLATION).await.unwrap();
-    let (drawn, principal) = (seed.drawn(), business.name(name));
+    let (drawn, principal) = (seed.drawn(), business.derive_id(name));
     let add = json!({"kind": "agent", "display_name": name});
     let add = commands::Submission::new(
         domain::ids::INSTALLATION,
@@ -154,7 +154,7 @@ async fn enrolled_as_then(
         Some(principal),
         &add,
     );
-    installation.app.desk.submit(add).await.unwrap();
+    installation.app.bus.submit(add).await.unwrap();
     seed.back_to(drawn);
     let key = installation.key();
     let id = event_log::envelope::event_id(business, operator.principal, &key, u32::MAX).0;
@@ -169,7 +169,7 @@ async fn enrolled_as_then(
         id: None,
         ..commands::Submission::new(business, actor, key, "agents.enrol", Some(id), &data)
     };
-    installation.app.desk.submit(enrol).await.unwrap().events[0].id
+    installation.app.bus.submit(enrol).await.unwrap().events[0].id
 }
 
 /// Ten events of one business, made with a fixed clock and fixed randomness: once committed, their
@@ -182,7 +182,7 @@ async fn the_golden_vector_stays_what_it_is() {
     let producer = enrolled_as_then(&installation, &seed, business, "producer", "p").await;
     let qa = enrolled_as_then(&installation, &seed, business, "qa", "q").await;
     let plan = json!({"title": "Write the offer — für \
-        Zoë", "team": "sales", "serves": business.name("customer")});
+        Zoë", "team": "sales", "serves": business.derive_id("customer")});
     let task = installation.must(business, "tasks.plan", None, plan).await.events[0].id;
     installation.must(business, "tasks.offer", Some(task), json!({})).await;
     installation.must(business, "tasks.lease", Some(task), json!({"agent": producer})).await;

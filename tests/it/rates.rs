@@ -22,9 +22,8 @@ async fn one_agent_that_asks_for_a_minute_without_a_pause_is_let_in_6600_times_a
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
     let enrolled = installation.agent_named(business, "producer", "a busy one").await;
-    let principal = domain::PrincipalId(business.name("a busy one"));
-    let agent =
-        installation.app.desk.directory().actor(principal, business).await.unwrap().unwrap();
+    let principal = domain::PrincipalId(business.derive_id("a busy one"));
+    let agent = installation.app.bus.directory().actor(principal, business).await.unwrap().unwrap();
     let (mut accepted, mut refused) = (0, 0);
     let fact = json!({"fact_kind": "process_memory", "statement": "x", "agent": enrolled});
     for _ in 0..60 {

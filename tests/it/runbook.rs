@@ -62,7 +62,7 @@ async fn work(installation: &Installation) -> BusinessId {
     let business = installation.business("acme").await;
     for who in ["ada", "bob"] {
         let plan = json!({"title": format!("canary of {who}"), "team": "sales",
-            "serves": business.name(who)});
+            "serves": business.derive_id(who)});
         installation.must(business, "tasks.plan", None, plan).await;
     }
     business
@@ -107,7 +107,7 @@ async fn a_data_folder_is_backed_up_while_it_is_served_and_restored() {
     )
     .unwrap();
     run("folder backup", root.path(), &[]).await;
-    installation.forgets(business, business.name("ada")).await;
+    installation.forgets(business, business.derive_id("ada")).await;
     run("folder secrets", root.path(), &[]).await;
     let signed = vkey(&installation).await;
     installation.close().await;
@@ -127,7 +127,7 @@ async fn a_data_folder_is_backed_up_while_it_is_served_and_restored() {
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_in_postgresql_is_backed_up_and_restored_without_a_superuser() {
-    use event_log::postgres::{migrate, role_name};
+    use log_postgres::{migrate, role_name};
     use sqlx::Executor as _;
     let cluster = tests::postgres::own(None, false).await;
     let mut superuser = tests::postgres::connect(&format!("{}/postgres", cluster.url)).await;
@@ -158,7 +158,7 @@ async fn a_log_in_postgresql_is_backed_up_and_restored_without_a_superuser() {
         ("postgres://minutebook@db/restored", at("minutebook", "restored")),
     ];
     run("postgres backup", root.path(), &addresses).await;
-    installation.forgets(business, business.name("ada")).await;
+    installation.forgets(business, business.derive_id("ada")).await;
     std::os::unix::fs::symlink(installation.folder.path(), root.path().join("srv/minutebook"))
         .unwrap();
     run("folder secrets", root.path(), &addresses).await;

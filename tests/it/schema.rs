@@ -1,11 +1,12 @@
 //! The schema in PostgreSQL: brought up to date with what is in it, and older programs on a newer
 //! one; what followers are told, and what they find by themselves.
 
+use event_log::{Inspect as _, Log as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use event_log::EventLog as _;
-use event_log::postgres::{PostgresLog, migrate};
+use log_postgres::{PostgresLog, migrate};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tests::postgres::{database, empty_database};
@@ -18,8 +19,8 @@ async fn connect(url: &str) -> PgConnection {
 /// Takes the first steps only, as an older program would.
 async fn migrate_as_before(url: &str) {
     let steps = [
-        (1, "log", include_str!("../../event-log/src/postgres/migrations/1_log.sql")),
-        (2, "roles", include_str!("../../event-log/src/postgres/migrations/2_roles.sql")),
+        (1, "log", include_str!("../../log-postgres/migrations/1_log.sql")),
+        (2, "roles", include_str!("../../log-postgres/migrations/2_roles.sql")),
     ];
     let one = |(version, name, sql): (i64, &'static str, &'static str)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into(), false)

@@ -41,7 +41,7 @@ async fn no_file_but_the_searchable_tables_holds_personal_text() {
 async fn shredding_a_subject_makes_every_answer_say_forgotten_and_the_proof_stands() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    let (ada, bob) = (business.name("ada"), business.name("bob"));
+    let (ada, bob) = (business.derive_id("ada"), business.derive_id("bob"));
     for who in [ada, bob] {
         let plan = json!({"title": format!("canary for {who}"), "team": "sales", "serves": who});
         installation.must(business, "tasks.plan", None, plan).await;
@@ -57,7 +57,7 @@ async fn shredding_a_subject_makes_every_answer_say_forgotten_and_the_proof_stan
     installation.app.views.rebuild(None).await.unwrap();
     installation.app.views.settled(std::time::Duration::from_secs(60)).await.unwrap();
     assert!(
-        installation.app.views.checked().previous,
+        installation.app.views.health().previous,
         "what was read before the rebuild is kept, and holds the text too"
     );
     let stored = async || installation.app.log.read_business(business, 0, 100).await.unwrap();

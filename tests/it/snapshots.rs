@@ -18,7 +18,7 @@ async fn a_new_server_begins_with_the_snapshot_of_another_and_fills_what_is_sear
     crate::metrics::import(&first, Format::Transcript, "tau-bench/airline-slice.json", "acme")
         .await;
     let business = first.app.business("acme").await.unwrap().unwrap();
-    let ada = business.name("ada");
+    let ada = business.derive_id("ada");
     for (title, subject) in [("canary-of-ada stays", business.0), ("canary-of-ada goes", ada)] {
         first
             .must(
@@ -57,12 +57,12 @@ async fn a_new_server_begins_with_the_snapshot_of_another_and_fills_what_is_sear
     );
     let reads = second.app.views.building();
     assert!(
-        reads.is_some() || !second.app.views.checked().unfilled,
+        reads.is_some() || !second.app.views.health().search_pending,
         "what is searchable is filled beside"
     );
     second.app.views.settled(Duration::from_secs(60)).await.unwrap();
     second.app.caught_up(Duration::from_secs(60)).await.unwrap();
-    assert!(!second.app.views.checked().unfilled);
+    assert!(!second.app.views.health().search_pending);
     let found =
         second.query("{ business(slug: \"acme\") { search(text: \"canary\") { snippet } } }").await;
     let found = found["business"]["search"].to_string();

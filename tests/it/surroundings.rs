@@ -57,7 +57,7 @@ impl Surroundings {
 }
 
 /// What the caller was told, by idempotency key: status and body.
-type Told = BTreeMap<String, (u16, Value)>;
+type PublishedState = BTreeMap<String, (u16, Value)>;
 
 fn plan(server: &Server, key: &str) -> (u16, Value) {
     let command = json!({"type": "tasks.plan", "data": {"title": key, "team": "hr"}});
@@ -91,8 +91,8 @@ fn asked(server: &Server, query: &str) -> Value {
 }
 
 /// A caller that never stops sending, whatever it is told.
-fn calls(server: &Server, over: &AtomicBool, name: &str) -> Told {
-    let mut told = Told::new();
+fn calls(server: &Server, over: &AtomicBool, name: &str) -> PublishedState {
+    let mut told = PublishedState::new();
     while !over.load(Ordering::Relaxed) {
         let key = format!("{name} {}", told.len());
         let (status, body) = plan(server, &key);
@@ -147,7 +147,7 @@ fn one_after_another(
 
 /// Everything that was accepted is there, everything else may be sent again, and nothing is there
 /// twice.
-fn nothing_is_lost(server: &Server, told: &Told) {
+fn nothing_is_lost(server: &Server, told: &PublishedState) {
     assert!(told.values().any(|(status, _)| *status == 200), "nothing was accepted");
     for (key, (status, body)) in told {
         let (now, again) = plan(server, key);
@@ -189,7 +189,8 @@ fn survives(log: Option<&str>, database: Option<&(dyn Fn(bool) + Sync)>) {
             one_after_another(&server, lines, &around, database)
         }));
         over.store(true, Ordering::Relaxed);
-        let told = callers.into_iter().flat_map(|calls| calls.join().unwrap()).collect::<Told>();
+        let told =
+            callers.into_iter().flat_map(|calls| calls.join().unwrap()).collect::<PublishedState>();
         failed.unwrap();
         told
     });

@@ -203,7 +203,7 @@ fn nothing_left(folder: &Path, c: &Canaries) {
 async fn whoever_is_named_in_a_whole_life_of_work_is_forgotten_in_every_door_and_file() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    let (ada, canaries) = (business.name("ada"), Canaries::default());
+    let (ada, canaries) = (business.derive_id("ada"), Canaries::default());
     whole_life(&installation, business, ada, &canaries).await;
     let count = canaries.0.lock().unwrap().len();
     assert!(count >= 100, "{count} canaries");

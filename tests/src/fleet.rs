@@ -97,11 +97,11 @@ pub fn post(
     key: &str,
     idempotency: Option<&str>,
     body: &Value,
-    patience: Duration,
+    slow_reader_timeout: Duration,
 ) -> Answer {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
-        .timeout_global(Some(patience))
+        .timeout_global(Some(slow_reader_timeout))
         .build()
         .into();
     let mut request = agent

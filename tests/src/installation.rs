@@ -66,7 +66,7 @@ impl std::ops::Deref for Installation {
 }
 
 fn asking(app: &App, keys: u64) -> Asking {
-    Asking::new(Arc::clone(&app.desk), operator(), keys)
+    Asking::new(Arc::clone(&app.bus), operator(), keys)
 }
 
 impl Installation {
@@ -125,8 +125,10 @@ impl Installation {
     pub async fn impatient() -> Self {
         let (folder, clock) =
             (TempDir::new().unwrap(), Clock::manual(BEGIN.parse::<Timestamp>().unwrap()));
-        let handles =
-            Handles { patience: Some(std::time::Duration::from_millis(100)), ..handles(&clock) };
+        let handles = Handles {
+            slow_reader_timeout: Some(std::time::Duration::from_millis(100)),
+            ..handles(&clock)
+        };
         let app = Arc::new(App::open(&config(folder.path()), handles).await.unwrap());
         Self { asking: asking(&app, 0), app, clock, folder }
     }
@@ -272,7 +274,7 @@ impl Installation {
 
     /// Enrols an agent whose credentials follow from a name, and gives its id.
     pub async fn agent_named(&self, business: BusinessId, role: &str, name: &str) -> Uuid {
-        let principal = business.name(name);
+        let principal = business.derive_id(name);
         self.must(
             INSTALLATION,
             "access.add_principal",
@@ -349,7 +351,7 @@ impl Installation {
         self.app.caught_up(Duration::from_secs(60)).await.unwrap();
         let live = self.app.views.digests().unwrap();
         let (log, keyring, end) =
-            (self.app.desk.log().clone(), self.app.keyring.clone(), self.app.views.position());
+            (self.app.bus.log().clone(), self.app.keyring.clone(), self.app.views.position());
         let rebuilt = tokio::task::spawn_blocking(move || {
             projections::Runner::rebuilt_digests(log, keyring, end).unwrap()
         })

@@ -3,6 +3,7 @@
 //! The ledger lies outside the folder under test. A line is written after the store acknowledged;
 //! so whatever stands in the ledger must be in the log, whatever happened to the writer.
 
+use event_log::Log as _;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;

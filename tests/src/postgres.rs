@@ -64,7 +64,7 @@ impl Cluster {
     /// When it does not answer.
     pub async fn database(&self) -> String {
         let url = empty_in(self).await;
-        event_log::postgres::migrate(&url).await.unwrap();
+        log_postgres::migrate(&url).await.unwrap();
         url
     }
 }
@@ -195,7 +195,7 @@ pub async fn database() -> String {
     // Roles are the cluster's: two databases can't make them at the same moment.
     static ROLES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _one = ROLES.lock().await;
-    event_log::postgres::migrate(&url).await.unwrap();
+    log_postgres::migrate(&url).await.unwrap();
     url
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use event_log::Entropy;
 use event_log::keyring::{LocalKeyring, Wrapping};
-use event_log::kurrent::KurrentLog;
 use hub::streams::Streams;
 use kurrent_protocol::Listening;
+use log_kurrentdb::KurrentLog;
 use tempfile::TempDir;
 use tokio::sync::watch;
 

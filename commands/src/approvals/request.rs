@@ -1,7 +1,7 @@
 //! Requests for approval: of one exact command, which is tried first. What would be refused when it
 //! is sent is refused before anybody is asked to approve it.
 
-use domain::approvals::{Requested, Said};
+use domain::approvals::{CarriedInputs, Requested};
 use domain::ids::EventId;
 use domain::personal::{Text, collect};
 use domain::values::Name;
@@ -12,7 +12,7 @@ use super::{IntendedCommand, Request};
 use crate::Refusal;
 use crate::approval_check::{self, Asked, intended};
 use crate::registry::{AnyCommand, Stream};
-use crate::root::{Boundary, Changes, Context, Decide as _};
+use crate::root::{Changes, Context, Decide as _, LoadedAggregates};
 
 fn parse(command: &IntendedCommand) -> Result<AnyCommand, Refusal> {
     let data = command.data.clear().cloned().unwrap_or_default();
@@ -28,16 +28,16 @@ fn sent(command: &AnyCommand, intended: &IntendedCommand, ctx: &Context) -> Cont
         target: intended.id,
         command: command.command_type(),
         approval: None,
-        presented: None,
+        presented_digest: None,
         ..ctx.clone()
     }
 }
 
 /// What the request reads: the approval policy, and what its command would read.
-pub(super) fn reads(c: &Request, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
+pub(super) fn reads(c: &Request, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef> {
     let mut reads = vec![ctx.business.approval_policy().into(), ctx.business.into()];
     if let Ok(command) = parse(&c.command) {
-        reads.extend(command.reads(&sent(&command, &c.command, ctx), seen));
+        reads.extend(command.reads(&sent(&command, &c.command, ctx), loaded));
     }
     reads
 }
@@ -54,7 +54,11 @@ pub(super) fn forgets(c: &Request, ctx: &Context) -> Option<SubjectId> {
     command.forgets(&sent(&command, &c.command, ctx))
 }
 
-pub(super) fn request(c: &Request, ctx: &Context, seen: &Boundary) -> Result<Requested, Refusal> {
+pub(super) fn request(
+    c: &Request,
+    ctx: &Context,
+    loaded: &LoadedAggregates,
+) -> Result<Requested, Refusal> {
     let command = parse(&c.command)?;
     let ctx_sent = sent(&command, &c.command, ctx);
     let fixed = command.command_type();
@@ -64,10 +68,10 @@ pub(super) fn request(c: &Request, ctx: &Context, seen: &Boundary) -> Result<Req
     if let Some(expected) = command.fixed_target(ctx.business).filter(|id| *id != c.command.id) {
         return Err(Refusal::WrongId { what: fixed.kind.as_str(), expected });
     }
-    approval_check::business_allows(&command, &ctx_sent, seen)?;
+    approval_check::business_allows(&command, &ctx_sent, loaded)?;
     let asked =
-        approval_check::asked(&command, &ctx_sent, seen)?.ok_or(Refusal::NoApprovalNeeded)?;
-    let changes = command.decide(&ctx_sent, seen)?;
+        approval_check::asked(&command, &ctx_sent, loaded)?.ok_or(Refusal::NoApprovalNeeded)?;
+    let changes = command.decide(&ctx_sent, loaded)?;
     if changes.is_empty() {
         return Err(Refusal::NothingToApprove);
     }
@@ -76,33 +80,39 @@ pub(super) fn request(c: &Request, ctx: &Context, seen: &Boundary) -> Result<Req
     // caller says comes after that: a preview must not outlive the person that it is about.
     let business = ctx.business.as_subject();
     let of_task =
-        task.and_then(|id| seen.loaded(id)).filter(|t| t.status.is_some()).map(|t| t.subject);
+        task.and_then(|id| loaded.if_loaded(id)).filter(|t| t.status.is_some()).map(|t| t.subject);
     let subject = subject_of(&changes, ctx)
         .or(of_task.filter(|s| *s != business))
         .or(ctx.person_behind)
         .or(c.serves)
         .unwrap_or(business);
-    let mut said = Said::default();
-    command.say(&mut said);
-    let opened = Opened { asked, said, subject, effects: effects(&changes) };
-    let requested = open(ctx, seen, 0, &c.command, opened)?;
+    let mut inputs = CarriedInputs::default();
+    command.carried_inputs(&mut inputs);
+    let opened = Opened { asked, inputs, subject, effects: effects(&changes) };
+    let requested = open(ctx, loaded, 0, &c.command, opened)?;
     Ok(Requested { evidence: c.evidence.clone(), task, ..requested })
 }
 
 /// The event that opens a request which a rule makes by itself, in the append of what it is about.
 pub(crate) fn request_of_a_rule(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     n: u8,
     command: &IntendedCommand,
 ) -> Result<Requested, Refusal> {
     let parsed = parse(command)?;
-    let asked = approval_check::asked(&parsed, &sent(&parsed, command, ctx), seen)?
+    let asked = approval_check::asked(&parsed, &sent(&parsed, command, ctx), loaded)?
         .ok_or(Refusal::NoApprovalNeeded)?;
-    let mut said = Said::default();
-    parsed.say(&mut said);
+    let mut inputs = CarriedInputs::default();
+    parsed.carried_inputs(&mut inputs);
     let effects = "budgets.raised".parse().into_iter().collect();
-    open(ctx, seen, n, command, Opened { asked, said, subject: ctx.business.as_subject(), effects })
+    open(
+        ctx,
+        loaded,
+        n,
+        command,
+        Opened { asked, inputs, subject: ctx.business.as_subject(), effects },
+    )
 }
 
 /// The person that the text of these events is about; `None` when they are about nobody but the
@@ -121,23 +131,23 @@ fn effects(changes: &Changes) -> Vec<Name> {
 /// What is known of a request before it is put on record.
 struct Opened {
     asked: Asked,
-    said: Said,
+    inputs: CarriedInputs,
     subject: SubjectId,
     effects: Vec<Name>,
 }
 
 fn open(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     n: u8,
     command: &IntendedCommand,
     opened: Opened,
 ) -> Result<Requested, Refusal> {
-    let Opened { asked: Asked { rule, built_in }, said, subject, effects } = opened;
+    let Opened { asked: Asked { rule, built_in }, inputs, subject, effects } = opened;
     if rule.quorum == 0 {
         return Err(Refusal::Forbidden { rule: rule.name.to_string() });
     }
-    let version = seen.get(ctx.business.approval_policy())?.version;
+    let version = loaded.get(ctx.business.approval_policy())?.version;
     let data: Value = command.data.clear().cloned().unwrap_or_default();
     let expires_at = ctx.now.plus_seconds(u64::from(rule.expires_after_seconds));
     let intended =
@@ -153,8 +163,8 @@ fn open(
         roles: rule.roles.clone(),
         separation_of_duties: rule.separation_of_duties,
         escalate_to: rule.escalate_to.clone(),
-        amount: said.amount,
-        risk: said.risk,
+        amount: inputs.amount,
+        risk: inputs.risk,
         evidence: Vec::new(),
         requested_by: ctx.actor.principal,
         expires_at,

@@ -8,7 +8,7 @@ use domain::{AggregateRef, Event, PrincipalId};
 
 use super::{Vote, in_time, is_approver, not_an_approver};
 use crate::Refusal;
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 /// After this time the only human there may do alone what should take two.
 const ALONE_AFTER_SECONDS: u64 = 3_600;
@@ -59,7 +59,7 @@ pub(super) fn vote(
     c: &Vote,
     approval: &Approval,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<Changes, Refusal> {
     let (id, voter) = (ApprovalId(ctx.target), ctx.actor.principal);
     let right = c.delegated_by.unwrap_or(voter);
@@ -97,7 +97,7 @@ pub(super) fn vote(
     let mut changes: Changes =
         events.into_iter().map(|event| (AggregateRef::from(id), event)).collect();
     if let Some(task) = approval.task {
-        let state = seen.get(task)?;
+        let state = loaded.get(task)?;
         if !state.human_involved && state.status.is_some_and(domain::tasks::Status::is_open) {
             changes.push((
                 task.into(),

@@ -11,7 +11,7 @@ use domain::{AggregateRef, BusinessId, Money, Timestamp};
 
 use crate::Refusal;
 use crate::approvals;
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 /// Expired reservations of one budget that one new reservation clears away.
 const EXPIRED_MAX: usize = 100;
@@ -32,29 +32,30 @@ impl Spending {
     /// The teams follow from the agent and the task, as far as these are loaded; who holds the task
     /// is the agent where none is named.
     pub(crate) fn of(
-        seen: &Boundary,
+        loaded: &LoadedAggregates,
         agent: Option<AgentId>,
         task: Option<TaskId>,
         connector: Option<Name>,
     ) -> Self {
-        let at_task = task.and_then(|id| seen.loaded(id));
+        let at_task = task.and_then(|id| loaded.if_loaded(id));
         let agent = agent.or(at_task.and_then(|t| t.lease).map(|lease| lease.agent));
-        let of_agent = agent.and_then(|id| seen.loaded(id)).and_then(|a| a.team);
+        let of_agent = agent.and_then(|id| loaded.if_loaded(id)).and_then(|a| a.team);
         let teams = of_agent.into_iter().chain(at_task.and_then(|t| t.team)).collect();
         Self { teams, agent, holder: None, task, connector }
     }
 
     /// The budgets of whoever holds the task are asked too, unless the actor is an agent, whose own
     /// credentials say whose spending it is: naming another agent spares nobody's budget.
-    pub(crate) fn with_holder(mut self, ctx: &Context, seen: &Boundary) -> Self {
+    pub(crate) fn with_holder(mut self, ctx: &Context, loaded: &LoadedAggregates) -> Self {
         let held = self
             .task
-            .and_then(|id| seen.loaded(id))
+            .and_then(|id| loaded.if_loaded(id))
             .and_then(|task| task.lease)
             .map(|lease| lease.agent);
         self.holder =
             held.filter(|holder| ctx.own_agent().is_none() && Some(*holder) != self.agent);
-        self.teams.extend(self.holder.and_then(|id| seen.loaded(id)).and_then(|agent| agent.team));
+        self.teams
+            .extend(self.holder.and_then(|id| loaded.if_loaded(id)).and_then(|agent| agent.team));
         self
     }
 
@@ -78,9 +79,13 @@ impl Spending {
     }
 
     /// What must be read to spend money for it that was not set aside.
-    pub(crate) fn charge_reads(&self, ctx: &Context, seen: &Boundary) -> Vec<AggregateRef> {
+    pub(crate) fn charge_reads(
+        &self,
+        ctx: &Context,
+        loaded: &LoadedAggregates,
+    ) -> Vec<AggregateRef> {
         let reservation = ReservationId(ctx.target);
-        let mut reads = settle_reads(ctx, seen, &self.budgets(ctx.business), reservation);
+        let mut reads = settle_reads(ctx, loaded, &self.budgets(ctx.business), reservation);
         reads.extend(self.agent.map(AggregateRef::from));
         reads
     }
@@ -89,11 +94,11 @@ impl Spending {
     fn set<'a>(
         &self,
         ctx: &Context,
-        seen: &'a Boundary,
+        loaded: &'a LoadedAggregates,
     ) -> Result<Vec<(BudgetId, &'a Budget, Money, Window)>, Refusal> {
         let mut set = Vec::new();
         for id in self.budgets(ctx.business) {
-            let budget = seen.get(id)?;
+            let budget = loaded.get(id)?;
             if let (Some(limit), Some(window)) = (budget.limit, budget.window) {
                 set.push((id, budget, limit, window));
             }
@@ -102,8 +107,12 @@ impl Spending {
     }
 
     /// Whether any budget counts it.
-    pub(crate) fn is_counted(&self, ctx: &Context, seen: &Boundary) -> Result<bool, Refusal> {
-        self.set(ctx, seen).map(|set| !set.is_empty())
+    pub(crate) fn is_counted(
+        &self,
+        ctx: &Context,
+        loaded: &LoadedAggregates,
+    ) -> Result<bool, Refusal> {
+        self.set(ctx, loaded).map(|set| !set.is_empty())
     }
 }
 
@@ -135,23 +144,27 @@ fn overrun_approval(reservation: ReservationId, id: BudgetId, budget: &Budget) -
 /// policy.
 pub(crate) fn settle_reads(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     ids: &[BudgetId],
     reservation: ReservationId,
 ) -> Vec<AggregateRef> {
     let approval = |id: &BudgetId| {
-        seen.loaded(*id).map(|budget| overrun_approval(reservation, *id, budget).into())
+        loaded.if_loaded(*id).map(|budget| overrun_approval(reservation, *id, budget).into())
     };
     let asked = |id: &BudgetId| {
-        seen.loaded(*id).and_then(|budget| budget.raise_asked).map(AggregateRef::from)
+        loaded.if_loaded(*id).and_then(|budget| budget.raise_asked).map(AggregateRef::from)
     };
     let each = ids.iter().flat_map(|id| [Some(AggregateRef::from(*id)), approval(id), asked(id)]);
     each.flatten().chain([ctx.business.approval_policy().into()]).collect()
 }
 
 /// Refuses new work of a scope whose budget is used up: spent and set aside reach the limit.
-pub(crate) fn used_up(ctx: &Context, seen: &Boundary, spending: &Spending) -> Result<(), Refusal> {
-    for (id, budget, limit, window) in spending.set(ctx, seen)? {
+pub(crate) fn used_up(
+    ctx: &Context,
+    loaded: &LoadedAggregates,
+    spending: &Spending,
+) -> Result<(), Refusal> {
+    for (id, budget, limit, window) in spending.set(ctx, loaded)? {
         let period = window.period(ctx.now);
         let lapsed = budget.reservations.values().filter(|r| {
             r.period == period && r.expires_at.is_some_and(|at| ctx.has_surely_come(at))
@@ -169,13 +182,13 @@ pub(crate) fn used_up(ctx: &Context, seen: &Boundary, spending: &Spending) -> Re
 /// expired there is freed first.
 pub(crate) fn reserve(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     spending: &Spending,
     aside: &Aside,
     amount: Money,
 ) -> Result<(Vec<BudgetId>, Changes), Refusal> {
     positive("amount", amount)?;
-    let set = spending.set(ctx, seen)?;
+    let set = spending.set(ctx, loaded)?;
     let budgets: Vec<BudgetId> = set.iter().map(|(id, ..)| *id).collect();
     let mut changes = Changes::new();
     for (id, budget, limit, window) in set {
@@ -223,7 +236,7 @@ pub(crate) fn reserve(
 /// and, where the approval policy wants it, approval of a raise is asked for.
 pub(crate) fn settle(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     ids: &[BudgetId],
     reservation: ReservationId,
     spent: Money,
@@ -233,7 +246,7 @@ pub(crate) fn settle(
     }
     let mut changes = Changes::new();
     for (n, id) in (1..).zip(ids) {
-        let budget = seen.get(*id)?;
+        let budget = loaded.get(*id)?;
         // A reservation that expired may be freed in one of its budgets and still stand in another.
         let (Some(open), Some(limit)) = (budget.reservations.get(&reservation), budget.limit)
         else {
@@ -247,7 +260,7 @@ pub(crate) fn settle(
             let reserved = Money { amount: open.amount, ..limit };
             changes.extend(overrun(
                 ctx,
-                seen,
+                loaded,
                 n,
                 *id,
                 Overran { reservation, reserved, spent, over },
@@ -261,7 +274,7 @@ pub(crate) fn settle(
 /// what fits is as if it had been set aside, what does not is an overrun.
 pub(crate) fn charge(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     spending: &Spending,
     spent: Money,
 ) -> Result<Changes, Refusal> {
@@ -269,7 +282,7 @@ pub(crate) fn charge(
         return Ok(Changes::new());
     }
     let reservation = ReservationId(ctx.target);
-    let set = spending.set(ctx, seen)?;
+    let set = spending.set(ctx, loaded)?;
     let budgets: Vec<BudgetId> = set.iter().map(|(id, ..)| *id).collect();
     let mut changes = Changes::new();
     for (n, (id, budget, limit, window)) in (1..).zip(set) {
@@ -299,7 +312,7 @@ pub(crate) fn charge(
         if let Some(over) = spent.amount.minus(amount.amount).filter(|over| *over > Amount::ZERO) {
             changes.extend(overrun(
                 ctx,
-                seen,
+                loaded,
                 n,
                 id,
                 Overran { reservation, reserved: amount, spent, over },
@@ -319,7 +332,7 @@ struct Overran {
 
 fn overrun(
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     n: u8,
     id: BudgetId,
     overran: Overran,
@@ -331,10 +344,10 @@ fn overrun(
         id: id.0,
         data: serde_json::json!({"by": by}).into(),
     };
-    let budget = seen.get(id)?;
+    let budget = loaded.get(id)?;
     // One request at a time: who overruns again and again does not flood the approvers.
     if let Some(open) = budget.raise_asked {
-        let asked = seen.get(open)?;
+        let asked = loaded.get(open)?;
         if asked.status == Some(ApprovalStatus::Requested) && ctx.now < asked.expires_at {
             return Ok(vec![(
                 id.into(),
@@ -343,7 +356,7 @@ fn overrun(
         }
     }
     let approval = overrun_approval(reservation, id, budget);
-    let request: Option<Requested> = match approvals::request_of_a_rule(ctx, seen, n, &raise) {
+    let request: Option<Requested> = match approvals::request_of_a_rule(ctx, loaded, n, &raise) {
         Ok(event) => Some(event),
         Err(Refusal::NoApprovalNeeded | Refusal::Forbidden { .. }) => None,
         Err(other) => return Err(other),
@@ -357,13 +370,13 @@ fn overrun(
 
 /// Frees what is set aside; what is not there any more is passed over.
 pub(crate) fn release(
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     ids: &[BudgetId],
     reservation: ReservationId,
 ) -> Result<Changes, Refusal> {
     let mut changes = Changes::new();
     for id in ids {
-        if seen.get(*id)?.reservations.contains_key(&reservation) {
+        if loaded.get(*id)?.reservations.contains_key(&reservation) {
             changes.push(((*id).into(), Released { reservation }.into()));
         }
     }

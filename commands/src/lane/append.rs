@@ -11,9 +11,9 @@ use event_log::{Append, Draft, Entropy, NewEvent, Prepared, SealError, typed};
 use domain::ids::{ApprovalId, CallId, EventId};
 use uuid::Uuid;
 
-use super::{Decision, Job, Shared};
+use super::{Decision, Job, LaneServices};
 use crate::command::{CommandError, ReceiptEvent};
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 /// The subjects of an append that are forgotten, with the last generation of their keys.
 pub(super) type Fences = BTreeMap<SubjectId, u32>;
@@ -38,14 +38,17 @@ struct Thread {
 }
 
 impl Thread {
-    fn of(job: &Job, ctx: &Context, seen: &Boundary) -> Self {
-        let approval = ctx.approval.and_then(|id| seen.loaded(id)).filter(|a| a.status.is_some());
-        let asked = seen
-            .loaded(ApprovalId(ctx.target))
+    fn of(job: &Job, ctx: &Context, loaded: &LoadedAggregates) -> Self {
+        let approval =
+            ctx.approval.and_then(|id| loaded.if_loaded(id)).filter(|a| a.status.is_some());
+        let asked = loaded
+            .if_loaded(ApprovalId(ctx.target))
             .filter(|a| a.status.is_some())
             .map(|a| a.correlation);
-        let called =
-            seen.loaded(CallId(ctx.target)).filter(|c| c.status.is_some()).map(|c| c.correlation);
+        let called = loaded
+            .if_loaded(CallId(ctx.target))
+            .filter(|c| c.status.is_some())
+            .map(|c| c.correlation);
         let submission = &job.submission;
         Self {
             causation: approval.and_then(|a| a.granted).or(submission.causation),
@@ -63,14 +66,14 @@ impl Thread {
 fn envelopes(
     job: &Job,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     changes: Changes,
 ) -> Result<Vec<Ready>, CommandError> {
     let submission = &job.submission;
     let mut ready: Vec<Ready> = Vec::with_capacity(changes.len());
-    let thread = Thread::of(job, ctx, seen);
+    let thread = Thread::of(job, ctx, loaded);
     for (index, (aggregate, event)) in (0..).zip(changes) {
-        let Some((read, _)) = seen.0.get(&aggregate) else {
+        let Some((read, _)) = loaded.0.get(&aggregate) else {
             return Err(CommandError::Unavailable(format!(
                 "{} decided on {aggregate} without reading it",
                 submission.r#type
@@ -112,11 +115,11 @@ fn envelopes(
 pub(super) fn ready(
     job: &Job,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
     changes: Changes,
     entropy: &Entropy,
 ) -> Result<Vec<Ready>, CommandError> {
-    let mut ready = envelopes(job, ctx, seen, changes)?;
+    let mut ready = envelopes(job, ctx, loaded, changes)?;
     if let Some(first) = ready.first_mut() {
         let mut key = [0; 32];
         entropy.fill(&mut key);
@@ -136,12 +139,12 @@ pub(super) fn subjects(ready: &[Ready]) -> BTreeSet<SubjectId> {
     ready.iter().flat_map(|r| r.prepared.subjects()).collect()
 }
 
-impl Shared {
+impl LaneServices {
     /// Seals the events, folds them in as they are stored, and makes the append.
     pub(super) async fn to_append(
         &self,
         ctx: &Context,
-        seen: &mut Boundary,
+        loaded: &mut LoadedAggregates,
         ready: Vec<Ready>,
         fences: &Fences,
         entropy: &Entropy,
@@ -164,7 +167,7 @@ impl Shared {
         }
         let read_only =
             |aggregate: &AggregateRef| !folded.iter().any(|(written, ..)| written == aggregate);
-        let reads = seen
+        let reads = loaded
             .0
             .iter()
             .filter(|(a, _)| read_only(a))
@@ -173,7 +176,7 @@ impl Shared {
         let append = Append { business: ctx.business, reads, events, chain: None, keys: epoch };
         append.check_caps()?;
         for (aggregate, meta, event) in &folded {
-            seen.evolve(*aggregate, meta, event);
+            loaded.evolve(*aggregate, meta, event);
         }
         Ok(Decision::Append(receipts, append))
     }

@@ -20,13 +20,13 @@ impl Lane {
             Outcome::Again => self.again.push_back(job),
             // Nobody waits for it: it is not worth a question to another program.
             Outcome::Answer(..) if job.answer.is_closed() => {}
-            Outcome::Answer(result, seen) if current => {
-                if !self.shared.log.shared() || seen.is_empty() {
+            Outcome::Answer(result, loaded) if current => {
+                if !self.shared.log.shared() || loaded.is_empty() {
                     return job.answer(result);
                 }
                 let shared = Arc::clone(&self.shared);
                 self.checks.push(Box::pin(async move {
-                    let old = shared.is_old(&job, &seen).await;
+                    let old = shared.is_old(&job, &loaded).await;
                     Checked { job, result, old }
                 }));
             }
@@ -54,7 +54,7 @@ impl Lane {
                     }
                     Err(AppendError::KeysDestroyed) if job.old < OLD_TRIES_MAX => {
                         job.old += 1;
-                        self.shared.keyring.ask_anew().await;
+                        self.shared.keyring.invalidate_cache().await;
                         self.drop_state();
                         self.again.push_back(job);
                     }

@@ -8,20 +8,20 @@ use event_log::envelope::event_id;
 use event_log::sealing::content_digest;
 use event_log::{Recorded, Unsealed, unseal};
 
-use super::{Job, Shared};
+use super::{Job, LaneServices};
 use crate::approval_check;
 use crate::command::{CommandError, Receipt, ReceiptEvent};
-use crate::root::Boundary;
+use crate::root::LoadedAggregates;
 
-impl Shared {
+impl LaneServices {
     /// The digest of this command as the approval would have it; `None` when its key is destroyed.
-    pub(super) async fn presented(
+    pub(super) async fn presented_digest(
         &self,
         job: &Job,
         id: ApprovalId,
-        seen: &Boundary,
+        loaded: &LoadedAggregates,
     ) -> Result<Option<Digest>, CommandError> {
-        let approval = seen.get(id)?;
+        let approval = loaded.get(id)?;
         let Some(stored) = &approval.command_digest else { return Ok(None) };
         let Some(key) = self.digest_key(stored).await? else { return Ok(None) };
         let malformed = |e: serde_json::Error| CommandError::Malformed(e.to_string());

@@ -5,11 +5,11 @@ use domain::{BusinessId, SubjectId};
 use event_log::Entropy;
 
 use super::append::{self, Fences, Ready};
-use super::{Job, Lane, Shared};
+use super::{Job, Lane, LaneServices};
 use crate::command::CommandError;
 use crate::refusal::Refusal;
 use crate::registry::WhenFenced;
-use crate::root::{Boundary, Changes, Context};
+use crate::root::{Changes, Context, LoadedAggregates};
 
 /// Events that a command may say it rests on.
 const RESTS_ON_MAX: usize = 100;
@@ -21,22 +21,22 @@ impl Lane {
         &mut self,
         job: &Job,
         ctx: &mut Context,
-        seen: &mut Boundary,
+        loaded: &mut LoadedAggregates,
         changes: Changes,
         entropy: &Entropy,
     ) -> Result<(Vec<Ready>, Fences), CommandError> {
         let (mut ready, mut fences) =
-            (append::ready(job, ctx, seen, changes, entropy)?, Fences::new());
+            (append::ready(job, ctx, loaded, changes, entropy)?, Fences::new());
         for subject in append::subjects(&ready)
             .into_iter()
             .filter(|subject| *subject != ctx.business.as_subject())
         {
             let id = ErasureId::of(ctx.business, subject);
-            if seen.loaded(id).is_none() {
+            if loaded.if_loaded(id).is_none() {
                 let state = self.load(ctx.business, id.into()).await?;
-                seen.0.insert(id.into(), state);
+                loaded.0.insert(id.into(), state);
             }
-            match seen.get(id)?.fenced {
+            match loaded.get(id)?.fenced {
                 0 => {}
                 _ if ctx.command.when_fenced == WhenFenced::Refused => {
                     return Err(Refusal::SubjectFenced { subject }.into());
@@ -56,7 +56,7 @@ impl Lane {
     }
 }
 
-impl Shared {
+impl LaneServices {
     /// The person that one of these events is about: what is known from them is about that person
     /// too.
     pub(super) async fn person_behind(

@@ -8,7 +8,7 @@ use super::{Decided, Heartbeat, LEASE_SECONDS, LEASE_SECONDS_DEFAULT, Lease, tea
 use crate::Refusal;
 use crate::agents::acting_as;
 use crate::budgets::{self, Spending};
-use crate::root::{Boundary, Context};
+use crate::root::{Context, LoadedAggregates};
 
 /// The holder's token, or `lease_lost`. A token is a small number that anybody can guess: the actor
 /// must be the holder, or stand for it openly.
@@ -16,11 +16,11 @@ pub(super) fn holds(
     task: &Task,
     token: u32,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Result<HeldLease, Refusal> {
     match task.lease {
         Some(lease) if task.fencing_token == token => {
-            acting_as(ctx, seen, lease.agent)?;
+            acting_as(ctx, loaded, lease.agent)?;
             Ok(lease)
         }
         Some(_) | None => Err(Refusal::LeaseLost { token, current: task.fencing_token }),
@@ -32,16 +32,16 @@ pub(super) fn lease(
     task: &Task,
     status: Status,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Decided {
     let lease_seconds = c.lease_seconds.unwrap_or(LEASE_SECONDS_DEFAULT);
     if !LEASE_SECONDS.contains(&lease_seconds) {
         return Err(Refusal::OutOfRange { field: "lease_seconds", rule: "120 to 86400" });
     }
-    team_member(ctx, seen, c.agent, AgentRole::Producer, task.team)?;
+    team_member(ctx, loaded, c.agent, AgentRole::Producer, task.team)?;
     if !ctx.actor.historic {
-        budgets::used_up(ctx, seen, &c.spending(TaskId(ctx.target), seen))?;
-        leases_left(c.agent, ctx, seen)?;
+        budgets::used_up(ctx, loaded, &c.spending(TaskId(ctx.target), loaded))?;
+        leases_left(c.agent, ctx, loaded)?;
     }
     let mut events = Vec::new();
     match (status, task.lease) {
@@ -78,8 +78,13 @@ pub(super) fn lease(
     Ok(events)
 }
 
-pub(super) fn heartbeat(c: &Heartbeat, task: &Task, ctx: &Context, seen: &Boundary) -> Decided {
-    let lease = holds(task, c.fencing_token, ctx, seen)?;
+pub(super) fn heartbeat(
+    c: &Heartbeat,
+    task: &Task,
+    ctx: &Context,
+    loaded: &LoadedAggregates,
+) -> Decided {
+    let lease = holds(task, c.fencing_token, ctx, loaded)?;
     // It counts for nothing any more, and so nothing may bring it back to life: who wants the task
     // leases it, within their concurrency and budgets.
     if ctx.has_come(lease.expires_at)? {
@@ -104,16 +109,17 @@ pub(super) fn expire(task: &Task, status: Status, ctx: &Context) -> Decided {
 }
 
 /// An agent holds no more tasks at once than it was enrolled for.
-fn leases_left(id: AgentId, ctx: &Context, seen: &Boundary) -> Result<(), Refusal> {
+fn leases_left(id: AgentId, ctx: &Context, loaded: &LoadedAggregates) -> Result<(), Refusal> {
     let mut still = 0;
     for task in ctx.leases.iter().filter(|task| **task != TaskId(ctx.target)) {
         still += usize::from(
-            seen.get(*task)?
+            loaded
+                .get(*task)?
                 .lease
                 .is_some_and(|l| l.agent == id && !ctx.has_surely_come(l.expires_at)),
         );
     }
-    if still >= usize::from(seen.get(id)?.concurrency) {
+    if still >= usize::from(loaded.get(id)?.concurrency) {
         Err(Refusal::TooManyLeases { agent: id, held: still })
     } else {
         Ok(())
@@ -121,7 +127,7 @@ fn leases_left(id: AgentId, ctx: &Context, seen: &Boundary) -> Result<(), Refusa
 }
 
 impl Lease {
-    pub(super) fn spending(&self, task: TaskId, seen: &Boundary) -> Spending {
-        Spending::of(seen, Some(self.agent), Some(task), None)
+    pub(super) fn spending(&self, task: TaskId, loaded: &LoadedAggregates) -> Spending {
+        Spending::of(loaded, Some(self.agent), Some(task), None)
     }
 }

@@ -11,23 +11,23 @@ use domain::values::{Role, Team};
 use super::commands::Review;
 use super::{Decided, team_member, wrong};
 use crate::Refusal;
-use crate::root::{Boundary, Context};
+use crate::root::{Context, LoadedAggregates};
 
 pub(super) fn review(
     c: &Review,
     task: &Task,
     status: Status,
     ctx: &Context,
-    seen: &Boundary,
+    loaded: &LoadedAggregates,
 ) -> Decided {
     let Some(submission) = task.submission.filter(|_| status == Status::Submitted) else {
         return Err(wrong(status, "submitted"));
     };
-    team_member(ctx, seen, c.reviewer, AgentRole::Qa, task.team)?;
+    team_member(ctx, loaded, c.reviewer, AgentRole::Qa, task.team)?;
     if c.reviewer == submission.producer {
         return Err(Refusal::SelfReview { why: "it is the same agent" });
     }
-    if seen.get(c.reviewer)?.principal == seen.get(submission.producer)?.principal {
+    if loaded.get(c.reviewer)?.principal == loaded.get(submission.producer)?.principal {
         return Err(Refusal::SelfReview { why: "both agents use the same credentials" });
     }
     // A service or an agent that hands in one result and reviews it is one reviewer, whatever

@@ -251,33 +251,34 @@ fn a_delegation_dies_with_the_right_that_was_delegated() {
 
 #[test]
 fn what_could_be_said_and_is_not_counts_as_the_highest_and_what_is_never_carried_matches_nothing() {
-    use domain::approvals::{ApprovalInputs, Carries, Matcher, Said};
+    use domain::approvals::{ApprovalInputs, Carries, Matcher};
     let million = serde_json::from_value(json!({"amount": "1000000", "currency": "EUR"})).unwrap();
     let large = Matcher { amount_at_least: Some(million), ..Matcher::default() };
     let risky =
         Matcher { risk_at_least: Some(domain::values::RiskTier::Critical), ..Matcher::default() };
-    let inputs = |carries: &'static [Carries], said: Said| ApprovalInputs {
+    let inputs = |carries: &'static [Carries], inputs: ApprovalInputs| ApprovalInputs {
         command_type: "x.y",
         carries,
         actor_kind: PrincipalKind::Human,
-        said,
+        inputs,
     };
-    assert!(large.matches(&inputs(&[Carries::Amount], Said::default())));
-    assert!(risky.matches(&inputs(&[Carries::Risk], Said::default())));
-    assert!(!large.matches(&inputs(&[Carries::Risk], Said::default())));
-    assert!(!risky.matches(&inputs(&[Carries::Amount], Said::default())));
+    assert!(large.matches(&inputs(&[Carries::Amount], ApprovalInputs::default())));
+    assert!(risky.matches(&inputs(&[Carries::Risk], ApprovalInputs::default())));
+    assert!(!large.matches(&inputs(&[Carries::Risk], ApprovalInputs::default())));
+    assert!(!risky.matches(&inputs(&[Carries::Amount], ApprovalInputs::default())));
     let agents = Matcher {
         command_types: vec!["x.y".parse().unwrap()],
         actor_kinds: vec![PrincipalKind::Agent],
         ..Matcher::default()
     };
-    let said = Said { in_the_name_of_an_agent: true, ..Said::default() };
-    let service = |said| ApprovalInputs { actor_kind: PrincipalKind::Service, ..inputs(&[], said) };
+    let inputs = ApprovalInputs { in_the_name_of_an_agent: true, ..ApprovalInputs::default() };
+    let service =
+        |inputs| ApprovalInputs { actor_kind: PrincipalKind::Service, ..inputs(&[], inputs) };
     assert!(
-        agents.matches(&service(said)),
+        agents.matches(&service(inputs)),
         "a service that stands for an agent is no way around a rule for agents"
     );
-    assert!(!agents.matches(&service(Said::default())));
+    assert!(!agents.matches(&service(ApprovalInputs::default())));
 }
 
 #[test]

@@ -1,27 +1,27 @@
-//! Somebody who asks a desk: an operator, and whom it makes.
+//! Somebody who asks a command bus: an operator, and whom it makes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use commands::{Actor, CommandError, Desk, Receipt, Submission};
+use commands::{Actor, CommandBus, CommandError, Receipt, Submission};
 use domain::access::PrincipalKind;
 use domain::ids::{ApprovalId, INSTALLATION};
 use domain::{BusinessId, PrincipalId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// An operator at a desk.
+/// An operator at a command bus.
 pub struct Asking {
-    desk: Arc<Desk>,
+    bus: Arc<CommandBus>,
     operator: PrincipalId,
     keys: AtomicU64,
 }
 
 impl Asking {
-    /// At that desk, with idempotency keys that are numbered from there.
+    /// On that command bus, with idempotency keys that are numbered from there.
     #[must_use]
-    pub fn new(desk: Arc<Desk>, operator: PrincipalId, keys: u64) -> Self {
-        Self { desk, operator, keys: AtomicU64::new(keys) }
+    pub fn new(bus: Arc<CommandBus>, operator: PrincipalId, keys: u64) -> Self {
+        Self { bus, operator, keys: AtomicU64::new(keys) }
     }
 
     /// A key that was not used before.
@@ -35,13 +35,13 @@ impl Asking {
     /// # Panics
     /// When it was never added.
     pub async fn operator_in(&self, business: BusinessId) -> Actor {
-        self.desk.directory().actor(self.operator, business).await.unwrap().unwrap()
+        self.bus.directory().actor(self.operator, business).await.unwrap().unwrap()
     }
 
     /// Submits under a fresh key.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn submit(
         &self,
         actor: &Actor,
@@ -50,7 +50,7 @@ impl Asking {
         id: Option<Uuid>,
         data: Value,
     ) -> Result<Receipt, CommandError> {
-        self.desk
+        self.bus
             .submit(Submission::new(business, actor.clone(), self.key(), command, id, &data))
             .await
     }
@@ -58,7 +58,7 @@ impl Asking {
     /// Submits under a fresh key, with an approval.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn present(
         &self,
         actor: &Actor,
@@ -71,13 +71,13 @@ impl Asking {
         let mut submission =
             Submission::new(business, actor.clone(), self.key(), command, Some(id), data);
         submission.approval_id = approval.map(ApprovalId);
-        self.desk.submit(submission).await
+        self.bus.submit(submission).await
     }
 
     /// Submits as the operator, who must get through.
     ///
     /// # Panics
-    /// When the desk refuses.
+    /// When the command bus refuses.
     pub async fn must(
         &self,
         business: BusinessId,
@@ -119,7 +119,7 @@ impl Asking {
             )
             .await;
         }
-        self.desk.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
+        self.bus.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
     }
 
     /// A second human who may approve in a business: the same one every time, made an approver by
@@ -128,19 +128,19 @@ impl Asking {
     /// # Panics
     /// When it can't be added.
     pub async fn approver(&self, business: BusinessId) -> Actor {
-        let id = business.name("approver of tests");
-        let known = self.desk.directory().actor(PrincipalId(id), business).await.unwrap();
+        let id = business.derive_id("approver of tests");
+        let known = self.bus.directory().actor(PrincipalId(id), business).await.unwrap();
         if let Some(known) = known.filter(|a| !a.roles.is_empty()) {
             return known;
         }
         let add = json!({"kind": "human", "display_name": "canary-approver"});
         self.must(INSTALLATION, "access.add_principal", Some(id), add).await;
-        let other = INSTALLATION.name("second operator of tests");
+        let other = INSTALLATION.derive_id("second operator of tests");
         let operator =
             json!({"kind": "human", "display_name": "canary-operator", "operator": true});
         self.must(INSTALLATION, "access.add_principal", Some(other), operator).await;
         let other =
-            self.desk.directory().actor(PrincipalId(other), INSTALLATION).await.unwrap().unwrap();
+            self.bus.directory().actor(PrincipalId(other), INSTALLATION).await.unwrap().unwrap();
         self.submit(
             &other,
             INSTALLATION,
@@ -150,7 +150,7 @@ impl Asking {
         )
         .await
         .unwrap();
-        self.desk.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
+        self.bus.directory().actor(PrincipalId(id), business).await.unwrap().unwrap()
     }
 
     /// Asks for approval of a command as the operator and has it granted; the approval's id.

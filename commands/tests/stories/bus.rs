@@ -1,8 +1,8 @@
-//! A desk on a log of its own: what a command goes through without server, views and doors.
+//! A command bus on a log of its own: what a command goes through without server, views and doors.
 
 use std::sync::Arc;
 
-use commands::{Clock, Desk, DeskParts, NoLeases, OpenLeases};
+use commands::{Clock, CommandBus, CommandBusParts, NoLeases, OpenLeases};
 
 use domain::PrincipalId;
 use domain::ids::INSTALLATION;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::asking::Asking;
 
-/// The desk with what it stands on, and its operator.
+/// The command bus with what it stands on, and its operator.
 pub(crate) struct Bus {
     asking: Asking,
     pub(crate) log: Arc<dyn EventLog>,
@@ -37,7 +37,7 @@ impl Bus {
         Self::with(Arc::new(NoLeases)).await
     }
 
-    /// One whose desk asks there which tasks an agent holds.
+    /// One whose command bus asks there which tasks an agent holds.
     pub(crate) async fn with(leases: Arc<dyn OpenLeases>) -> Self {
         let folder = TempDir::new().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -49,7 +49,7 @@ impl Bus {
             LocalKeyring::open(&path("keys.db"), &wrapping, Entropy::System, IfMissing::Make)
                 .unwrap(),
         );
-        let desk = Arc::new(Desk::new(DeskParts {
+        let bus = Arc::new(CommandBus::new(CommandBusParts {
             log: Arc::clone(&log),
             keyring: Arc::clone(&keyring),
             attempts: Arc::new(Attempts::open(&path("attempts.db")).unwrap()),
@@ -59,13 +59,13 @@ impl Bus {
             attempts_secret: [7; 32].into(),
             registrations_per_day: 5,
         }));
-        let operator = PrincipalId(INSTALLATION.name("operator"));
+        let operator = PrincipalId(INSTALLATION.derive_id("operator"));
         let founder = commands::Actor {
             operator: true,
             ..crate::story::actor(0, domain::access::PrincipalKind::Human, &[])
         };
         let founder = commands::Actor { principal: operator, ..founder };
-        let asking = Asking::new(desk, operator, 0);
+        let asking = Asking::new(bus, operator, 0);
         let data = json!({"kind": "human", "display_name": "operator", "operator": true});
         asking
             .submit(&founder, INSTALLATION, "access.add_principal", Some(operator.0), data)

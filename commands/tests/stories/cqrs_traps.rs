@@ -156,7 +156,7 @@ async fn raised(
             clock: None,
             actor: actor.clone(),
             approval: None,
-            presented: None,
+            presented_digest: None,
             backdated: false,
             seed: [0; 32],
             command: parsed.command_type(),

@@ -1,5 +1,5 @@
 //! What stands before every command of a business: is it still taken, and does a rule ask for
-//! approval? Told at the desk, which asks before it decides.
+//! approval? Told at the command bus, which asks before it decides.
 
 use commands::{Actor, CommandError, Receipt};
 use domain::BusinessId;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::bus::Bus;
 
-fn said(outcome: Result<Receipt, CommandError>) -> String {
+fn inputs(outcome: Result<Receipt, CommandError>) -> String {
     outcome.map_or_else(|e| e.name().to_owned(), |_| "taken".to_owned())
 }
 
@@ -51,10 +51,10 @@ async fn a_business_that_is_wound_up_takes_what_ends_something_and_nothing_else(
         .await;
     let owner = bus.operator_in(business).await;
     bus.approved(business, "businesses.advance", business.0, json!({"to": "wound_up"})).await;
-    assert_eq!(said(bus.submit(&owner, business, "tasks.plan", None, plan()).await), "wound_up");
+    assert_eq!(inputs(bus.submit(&owner, business, "tasks.plan", None, plan()).await), "wound_up");
     let release = json!({"reservation": reserved.events[0].id});
     let released =
-        said(bus.submit(&owner, business, "budgets.release", Some(budget), release).await);
+        inputs(bus.submit(&owner, business, "budgets.release", Some(budget), release).await);
     assert_ne!(released, "wound_up", "what is set aside is given back");
     let comment = bus
         .submit(
@@ -65,7 +65,7 @@ async fn a_business_that_is_wound_up_takes_what_ends_something_and_nothing_else(
             json!({"command": {"type": "tasks.plan", "id": Uuid::nil(), "data": plan()}}),
         )
         .await;
-    assert_eq!(said(comment), "wound_up", "no approval is asked for what is not taken any more");
+    assert_eq!(inputs(comment), "wound_up", "no approval is asked for what is not taken any more");
 }
 
 #[tokio::test]
@@ -75,11 +75,11 @@ async fn a_stream_that_no_business_opened_takes_nothing_but_a_registration() {
     let nowhere = BusinessId(Uuid::from_u128(77));
     let owner = Actor { roles: [domain::values::Role::Owner].into(), ..operator.clone() };
     assert_eq!(
-        said(bus.submit(&owner, nowhere, "tasks.plan", None, plan()).await),
+        inputs(bus.submit(&owner, nowhere, "tasks.plan", None, plan()).await),
         "not_registered"
     );
     assert_eq!(
-        said(
+        inputs(
             bus.submit(
                 &operator,
                 nowhere,
@@ -97,14 +97,14 @@ async fn a_stream_that_no_business_opened_takes_nothing_but_a_registration() {
 async fn destroying_the_key_of_the_business_takes_a_second_human_whatever_the_policy_says() {
     let (bus, business, owner) = ruled(&[]).await;
     assert_eq!(
-        said(bus.submit(&owner, business, "businesses.forget", None, json!({})).await),
+        inputs(bus.submit(&owner, business, "businesses.forget", None, json!({})).await),
         "approval_required"
     );
     let approval = bus.approval_of(business, "businesses.forget", business.0, &json!({})).await;
     let forget = bus
         .present(&owner, business, "businesses.forget", business.0, &json!({}), Some(approval))
         .await;
-    assert_eq!(said(forget), "taken");
+    assert_eq!(inputs(forget), "taken");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_request_that_a_built_in_rule_wants_stays_open_for_a_week() {
     ];
     let [first, second] = requests.map(|r| r.events[0].id);
     let vote = async |id| {
-        said(
+        inputs(
             bus.submit(
                 &approver,
                 business,
@@ -154,7 +154,7 @@ async fn a_service_that_acts_on_an_agents_task_or_call_is_held_by_the_rules_for_
         "principal": principal, "concurrency": 1});
     let agent = bus.must(business, "agents.enrol", None, enrol).await.events[0].id;
     let acts = async |actor: &Actor, task| {
-        said(
+        inputs(
             bus.submit(
                 actor,
                 business,
@@ -176,7 +176,7 @@ async fn a_service_that_acts_on_an_agents_task_or_call_is_held_by_the_rules_for_
         "class": "read", "arguments": {}, "agent": agent})
     };
     let fails = async |actor: &Actor, call| {
-        said(
+        inputs(
             bus.submit(
                 actor,
                 business,
@@ -210,14 +210,14 @@ async fn a_service_that_acts_on_an_agents_task_or_call_is_held_by_the_rules_for_
 async fn no_rule_holds_up_who_records_the_past_or_puts_back_what_a_restored_log_lost() {
     let (bus, business, owner) = ruled(&[rule("all", "tasks.plan", &json!({}))]).await;
     assert_eq!(
-        said(bus.submit(&owner, business, "tasks.plan", None, plan()).await),
+        inputs(bus.submit(&owner, business, "tasks.plan", None, plan()).await),
         "approval_required"
     );
     let restores = Actor { restores: true, ..owner.clone() };
-    assert_eq!(said(bus.submit(&restores, business, "tasks.plan", None, plan()).await), "taken");
+    assert_eq!(inputs(bus.submit(&restores, business, "tasks.plan", None, plan()).await), "taken");
     let importer = bus.principal(business, PrincipalKind::Service, Some("service")).await;
     let historic = Actor { historic: true, ..importer };
-    assert_eq!(said(bus.submit(&historic, business, "tasks.plan", None, plan()).await), "taken");
+    assert_eq!(inputs(bus.submit(&historic, business, "tasks.plan", None, plan()).await), "taken");
 }
 
 #[tokio::test]
@@ -230,14 +230,14 @@ async fn a_policy_does_not_take_the_second_human_out_of_what_is_built_in() {
     let own = bus
         .submit(&owner, business, "approvals.vote", Some(approval), json!({"choice": "approve"}))
         .await;
-    assert_eq!(said(own), "own_request");
+    assert_eq!(inputs(own), "own_request");
     let planning = json!({"command": {"type": "businesses.advance", "id": business,
         "data": {"to": "planning"}}});
     let approval = bus.must(business, "approvals.request", None, planning).await.events[0].id;
     let own = bus
         .submit(&owner, business, "approvals.vote", Some(approval), json!({"choice": "approve"}))
         .await;
-    assert_eq!(said(own), "taken", "where nothing is built in, the policy's word counts");
+    assert_eq!(inputs(own), "taken", "where nothing is built in, the policy's word counts");
 }
 
 #[tokio::test]
@@ -263,14 +263,14 @@ async fn a_policy_that_too_few_could_change_is_mended_by_an_operator_under_the_b
             .id
     };
     let vote = async |actor: &Actor, id| {
-        said(
+        inputs(
             bus.submit(actor, business, "approvals.vote", Some(id), json!({"choice": "approve"}))
                 .await,
         )
     };
     let owner = bus.operator_in(business).await;
     let present =
-        async |id| said(bus.present(&owner, business, mends, business.0, &none, Some(id)).await);
+        async |id| inputs(bus.present(&owner, business, mends, business.0, &none, Some(id)).await);
     // Two are there: the policy's own rule counts, also for an operator.
     let asked = ask().await;
     assert_eq!(vote(&first, asked).await, "taken");
@@ -320,12 +320,12 @@ async fn a_rule_on_amounts_reaches_every_command_about_a_budget() {
     let set =
         |limit: &str| json!({"scope": {"business": {}}, "window": "lifetime", "limit": eur(limit)});
     assert_eq!(
-        said(bus.submit(&owner, business, "budgets.set", None, set("100")).await),
+        inputs(bus.submit(&owner, business, "budgets.set", None, set("100")).await),
         "approval_required"
     );
     let budget = bus.must(business, "budgets.set", None, set("99")).await.events[0].id;
     let acts = async |command: &str, data: Value| {
-        said(bus.submit(&owner, business, command, Some(budget), data).await)
+        inputs(bus.submit(&owner, business, command, Some(budget), data).await)
     };
     assert_eq!(acts("budgets.raise", json!({"by": eur("100")})).await, "approval_required");
     assert_eq!(acts("budgets.raise", json!({"by": eur("99")})).await, "taken");
@@ -345,7 +345,7 @@ async fn a_rule_on_amounts_reaches_every_command_about_a_budget() {
     );
     let service = bus.principal(business, PrincipalKind::Service, Some("service")).await;
     let reserve = async |purpose: Value| {
-        said(
+        inputs(
             bus.submit(
                 &service,
                 business,
@@ -404,9 +404,9 @@ async fn a_request_is_tried_as_it_would_be_sent_without_an_approval_of_its_own()
     // An approval that comes with a request is not what the request is tried with.
     let with_another =
         bus.present(&owner, business, "approvals.request", id, &request, Some(approval)).await;
-    assert_eq!(said(with_another), "approval_mismatch");
+    assert_eq!(inputs(with_another), "approval_mismatch");
     assert_eq!(
-        said(bus.submit(&owner, business, "approvals.request", Some(id), request).await),
+        inputs(bus.submit(&owner, business, "approvals.request", Some(id), request).await),
         "taken"
     );
 }

@@ -1,6 +1,6 @@
 //! The rules, told as stories: given facts, when a command, then facts or a refusal; and what the
-//! desk adds to them, on a log of its own. No server, no views, no door: the smallest loop from a
-//! rule to its test.
+//! command bus adds to them, on a log of its own. No server, no views, no door: the smallest loop
+//! from a rule to its test.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

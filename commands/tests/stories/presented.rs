@@ -1,5 +1,5 @@
-//! An approval that is presented with a command: the desk takes it once, and only where the rule of
-//! now asks for no more than was given.
+//! An approval that is presented with a command: the command bus takes it once, and only where the
+//! rule of now asks for no more than was given.
 
 use domain::access::PrincipalKind;
 use serde_json::{Value, json};

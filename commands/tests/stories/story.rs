@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use commands::{
-    Actor, AnyCommand, Boundary, Change, ClockInDoubt, CommandType, Context, Decide as _, Refusal,
-    Root, Roster,
+    Actor, AnyCommand, Change, ClockInDoubt, CommandType, Context, Decide as _, LoadedAggregates,
+    Refusal, Root, Roster,
 };
 use cqrs_es::test::TestFramework;
 use domain::access::{self, PrincipalKind};
@@ -178,7 +178,7 @@ impl Story {
             clock: self.clock,
             actor: self.actor.clone(),
             approval: None,
-            presented: None,
+            presented_digest: None,
             backdated: false,
             seed: [7; 32],
             people: Arc::new(self.people.clone()),
@@ -218,11 +218,11 @@ impl Story {
     /// A decision on what it declares to read is the same as one on everything: so the log's check
     /// of what was read is a check of all that mattered.
     fn nothing_undeclared_is_read(&self, command: &AnyCommand, ctx: &Context) {
-        let mut all = Boundary::default();
+        let mut all = LoadedAggregates::default();
         for fact in &self.facts {
             all.evolve(fact.aggregate, &fact.meta, &fact.event);
         }
-        let mut declared = Boundary::default();
+        let mut declared = LoadedAggregates::default();
         loop {
             let wanted = command.reads(ctx, &declared);
             let missing: Vec<_> =
@@ -273,7 +273,7 @@ impl Story {
 
     /// What an aggregate folds into.
     pub(crate) fn state(&self, aggregate: domain::AggregateRef) -> domain::State {
-        let mut all = Boundary::default();
+        let mut all = LoadedAggregates::default();
         self.facts.iter().for_each(|fact| all.evolve(fact.aggregate, &fact.meta, &fact.event));
         all.0
             .get(&aggregate)

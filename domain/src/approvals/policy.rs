@@ -65,7 +65,7 @@ names! {
 
 /// What a command says of what it carries; what it leaves out counts as the highest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Said {
+pub struct CarriedInputs {
     /// The phase it leads to.
     pub phase: Option<crate::businesses::Phase>,
     /// Whether it changes permissions.
@@ -96,13 +96,19 @@ pub struct ApprovalInputs<'a> {
     /// What kind of actor sends it.
     pub actor_kind: PrincipalKind,
     /// What it says of what it carries.
-    pub said: Said,
+    pub carried: CarriedInputs,
 }
 
 impl ApprovalInputs<'_> {
-    /// Whether what is carried is `such`; what could have been said and was not is taken to be.
-    fn carried<T>(&self, what: Carries, said: Option<&T>, such: impl FnOnce(&T) -> bool) -> bool {
-        self.carries.contains(&what) && said.is_none_or(such)
+    /// True if the command carries `what` and its value passes `test`. A value that the command
+    /// could have stated and left out passes every test: a sender gains nothing by its silence.
+    fn if_carried<T>(
+        &self,
+        what: Carries,
+        value: Option<&T>,
+        test: impl FnOnce(&T) -> bool,
+    ) -> bool {
+        self.carries.contains(&what) && value.is_none_or(test)
     }
 }
 
@@ -155,40 +161,39 @@ impl Matcher {
     pub fn matches(&self, inputs: &ApprovalInputs<'_>) -> bool {
         let named = self.command_types.is_empty()
             || self.command_types.iter().any(|t| t.as_str() == inputs.command_type);
-        let agents =
-            inputs.said.in_the_name_of_an_agent && self.actor_kinds.contains(&PrincipalKind::Agent);
+        let agents = inputs.carried.in_the_name_of_an_agent
+            && self.actor_kinds.contains(&PrincipalKind::Agent);
         let actor =
             self.actor_kinds.is_empty() || agents || self.actor_kinds.contains(&inputs.actor_kind);
         named && actor && self.looks_at().into_iter().all(|what| self.fits(what, inputs))
     }
 
     fn fits(&self, what: Carries, inputs: &ApprovalInputs<'_>) -> bool {
-        let said = &inputs.said;
+        let carried = &inputs.carried;
         match what {
             Carries::Phase => {
-                inputs.carried(what, said.phase.as_ref(), |p| self.phases.contains(p))
+                inputs.if_carried(what, carried.phase.as_ref(), |p| self.phases.contains(p))
             }
             Carries::Permissions => {
-                inputs.carried(what, said.permissions.as_ref(), |changes| *changes)
+                inputs.if_carried(what, carried.permissions.as_ref(), |changes| *changes)
             }
-            Carries::Class => {
-                inputs.carried(what, said.class.as_ref(), |c| self.operation_classes.contains(c))
-            }
+            Carries::Class => inputs
+                .if_carried(what, carried.class.as_ref(), |c| self.operation_classes.contains(c)),
             Carries::Connector => {
-                inputs.carried(what, said.connector.as_ref(), |c| self.connectors.contains(c))
+                inputs.if_carried(what, carried.connector.as_ref(), |c| self.connectors.contains(c))
             }
             // An amount in another currency can't be compared: approval is asked for.
-            Carries::Amount => inputs.carried(what, said.amount.as_ref(), |a| {
+            Carries::Amount => inputs.if_carried(what, carried.amount.as_ref(), |a| {
                 self.amount_at_least
                     .is_none_or(|least| a.currency != least.currency || a.amount >= least.amount)
             }),
-            Carries::Risk => inputs.carried(what, said.risk.as_ref(), |r| {
+            Carries::Risk => inputs.if_carried(what, carried.risk.as_ref(), |r| {
                 self.risk_at_least.is_none_or(|least| *r >= least)
             }),
-            Carries::Confidence => inputs.carried(what, said.confidence.as_ref(), |c| {
+            Carries::Confidence => inputs.if_carried(what, carried.confidence.as_ref(), |c| {
                 self.confidence_below.is_none_or(|below| *c < below)
             }),
-            Carries::DataClass => inputs.carried(what, said.data_class.as_ref(), |d| {
+            Carries::DataClass => inputs.if_carried(what, carried.data_class.as_ref(), |d| {
                 self.data_classes.iter().any(|name| name.as_str() == d.as_str())
             }),
         }

@@ -61,9 +61,9 @@ impl Keyring for KeyringToCome {
     ) -> Result<(), KeyringError> {
         self.get()?.adopt_secret(business, name, bytes).await
     }
-    async fn ask_anew(&self) {
+    async fn invalidate_cache(&self) {
         if let Ok(keyring) = self.get() {
-            keyring.ask_anew().await;
+            keyring.invalidate_cache().await;
         }
     }
     async fn opening_key(

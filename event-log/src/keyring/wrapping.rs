@@ -94,27 +94,27 @@ pub fn secret_file(path: &Path, entropy: &Entropy) -> Result<Zeroizing<[u8; 32]>
 
 /// What a keyring keeps of the key or passphrase that it was made with: enough to recognise it.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Proof {
-    pub(crate) salt: Vec<u8>,
-    pub(crate) nonce: [u8; 12],
-    pub(crate) proof: Vec<u8>,
+pub struct Proof {
+    pub salt: Vec<u8>,
+    pub nonce: [u8; 12],
+    pub proof: Vec<u8>,
 }
 
 /// A whole keyring as it is kept, every key wrapped: for moving house. It opens with the key or
 /// passphrase that it was made with, wherever it lies.
 pub struct Chest {
     /// `None` when the keyring was never opened.
-    pub(crate) proof: Option<Proof>,
-    pub(crate) keys: Vec<ChestKey>,
+    pub proof: Option<Proof>,
+    pub keys: Vec<ChestKey>,
 }
 
 /// One key of a [`Chest`]; nonce and wrapped key are gone once it is destroyed.
-pub(crate) struct ChestKey {
-    pub(crate) business: Uuid,
-    pub(crate) subject: Uuid,
-    pub(crate) generation: u32,
-    pub(crate) nonce: Option<Vec<u8>>,
-    pub(crate) wrapped: Option<Vec<u8>>,
+pub struct ChestKey {
+    pub business: Uuid,
+    pub subject: Uuid,
+    pub generation: u32,
+    pub nonce: Option<Vec<u8>>,
+    pub wrapped: Option<Vec<u8>>,
 }
 
 impl Chest {
@@ -131,7 +131,7 @@ impl Chest {
     }
 
     /// Whether it may go where this one is: there must be nothing, or the same keyring.
-    pub(crate) fn may_replace(&self, there: &Self) -> Result<(), KeyringError> {
+    pub fn may_replace(&self, there: &Self) -> Result<(), KeyringError> {
         if there.proof.is_none() || there.proof == self.proof || there.keys.is_empty() {
             return Ok(());
         }
@@ -140,13 +140,13 @@ impl Chest {
 }
 
 /// A key as it is kept.
-pub(crate) struct Wrapped {
-    pub(crate) nonce: [u8; 12],
-    pub(crate) wrapped: Zeroizing<Vec<u8>>,
+pub struct Wrapped {
+    pub nonce: [u8; 12],
+    pub wrapped: Zeroizing<Vec<u8>>,
 }
 
 /// Wraps and unwraps the keys of one keyring.
-pub(crate) struct Wrapper {
+pub struct Wrapper {
     key: LessSafeKey,
     entropy: Entropy,
 }
@@ -159,10 +159,7 @@ fn aad(business: Uuid, subject: Uuid, generation: u32) -> String {
 
 impl Wrapper {
     /// For a keyring that is made now; with what it must keep.
-    pub(crate) fn fresh(
-        wrapping: &Wrapping,
-        entropy: Entropy,
-    ) -> Result<(Self, Proof), KeyringError> {
+    pub fn fresh(wrapping: &Wrapping, entropy: Entropy) -> Result<(Self, Proof), KeyringError> {
         let (mut salt, mut nonce, mut proof) = (vec![0; 16], [0; 12], Vec::new());
         entropy.fill(&mut salt);
         entropy.fill(&mut nonce);
@@ -180,7 +177,7 @@ impl Wrapper {
     ///
     /// # Errors
     /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase.
-    pub(crate) fn open(
+    pub fn open(
         wrapping: &Wrapping,
         mut known: Proof,
         entropy: Entropy,
@@ -196,7 +193,7 @@ impl Wrapper {
     }
 
     /// A new key, and how it is kept.
-    pub(crate) fn make(
+    pub fn make(
         &self,
         b: Uuid,
         s: Uuid,
@@ -216,7 +213,7 @@ impl Wrapper {
     }
 
     /// A secret that was kept elsewhere, and how it is kept.
-    pub(crate) fn adopt(
+    pub fn adopt(
         &self,
         b: Uuid,
         s: Uuid,
@@ -245,7 +242,7 @@ impl Wrapper {
     }
 
     /// A key that was kept.
-    pub(crate) fn unwrap(
+    pub fn unwrap(
         &self,
         b: Uuid,
         s: Uuid,

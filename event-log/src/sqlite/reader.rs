@@ -10,7 +10,7 @@ use proof::tree::Frontier;
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Row, ToSql, params};
 use uuid::Uuid;
 
-use super::known::Known;
+use super::bloom_filter::BloomFilter;
 use super::log_error;
 use crate::envelope::Recorded;
 use crate::log::{Head, LogError, RawRow};
@@ -180,7 +180,6 @@ impl Readers {
         )
     }
 
-    #[cfg(feature = "kurrentdb")]
     pub(super) fn count_after(&self, position: u64) -> Result<u64, LogError> {
         self.with(|c| {
             c.prepare_cached("SELECT count(*) FROM events WHERE position > ?")?
@@ -188,7 +187,6 @@ impl Readers {
         })
     }
 
-    #[cfg(feature = "kurrentdb")]
     pub(super) fn has(&self, position: u64) -> Result<bool, LogError> {
         self.with(|c| {
             c.prepare_cached("SELECT 1 FROM events WHERE position = ?")?.exists([position])
@@ -213,15 +211,15 @@ impl Readers {
         rows.into_iter().map(to_head).collect()
     }
 
-    pub(super) fn fill(&self, known: &Known) {
+    pub(super) fn fill(&self, known: &BloomFilter) {
         if let Err(e) = self.with(|c| known.fill(c)) {
             tracing::warn!(error = %e, "the log's filter could not be filled; look-ups go to the \
                 file");
         }
     }
 
-    pub(super) fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
-        let (heads, end, astray) = self.with(|c| {
+    pub(super) fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+        let (heads, end, unreadable_rows) = self.with(|c| {
             let tx = c.unchecked_transaction()?;
             let heads: Vec<_> = tx
                 .prepare_cached("SELECT business, seq, frontier FROM heads ORDER BY business")?
@@ -231,11 +229,11 @@ impl Readers {
                 tx.query_row("SELECT max(position) FROM events WHERE position > 0", [], |r| {
                     r.get(0)
                 })?;
-            let astray: u64 =
+            let unreadable_rows: u64 =
                 tx.query_row("SELECT count(*) FROM events WHERE position < 1", [], |r| r.get(0))?;
-            Ok((heads, end.unwrap_or(0), astray))
+            Ok((heads, end.unwrap_or(0), unreadable_rows))
         })?;
-        Ok((heads.into_iter().map(to_head).collect::<Result<_, _>>()?, end, astray))
+        Ok((heads.into_iter().map(to_head).collect::<Result<_, _>>()?, end, unreadable_rows))
     }
 
     pub(super) fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {

@@ -9,15 +9,16 @@ use proof::tree::{Frontier, leaf_hash};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{mpsc, watch};
 
-use super::{Durability, Job, Options, Placed, Queued, log_error};
-use crate::log::{Append, AppendError, Committed, LogError};
+use super::{AppenderWork, AssignedPositions, Durability, Options, QueuedAppend, log_error};
+use crate::append::{Append, AppendError, Committed};
+use crate::log::LogError;
 
 /// A batch is committed when the queue is empty, or when it is this old …
 const BATCH_AGE_MAX: Duration = Duration::from_millis(5);
 /// … or, with the queue empty, when it is as large as the last one or this old …
-const COMPANY_WAIT_MAX: Duration = Duration::from_micros(250);
+const GROUP_COMMIT_LINGER_MAX: Duration = Duration::from_micros(250);
 /// How often the queue is looked at meanwhile.
-const COMPANY_LOOK: Duration = Duration::from_micros(20);
+const GROUP_COMMIT_LINGER_POLL: Duration = Duration::from_micros(20);
 /// … or has this many appends …
 const BATCH_APPENDS_MAX: usize = 1_000;
 /// … or this many bytes.
@@ -29,7 +30,7 @@ const GLANCE_EVERY: Duration = Duration::from_millis(5);
 /// Versions and heads that are remembered between batches.
 const REMEMBERED_MAX: usize = 200_000;
 
-pub(super) struct Writer {
+pub(super) struct LogWriter {
     connection: Connection,
     position: u64,
     versions: HashMap<(BusinessId, AggregateRef), u64>,
@@ -49,7 +50,7 @@ fn append_error(e: &rusqlite::Error) -> AppendError {
     }
 }
 
-impl Writer {
+impl LogWriter {
     pub(super) fn open(path: &Path, options: &Options) -> Result<Self, LogError> {
         let open = || -> rusqlite::Result<(Connection, u64)> {
             let connection = Connection::open(path)?;
@@ -88,7 +89,7 @@ impl Writer {
     }
 
     /// Why nothing can be written at the moment; `None` when it can.
-    pub(super) fn trouble(&self) -> watch::Receiver<Option<String>> {
+    pub(super) fn unavailable_reason(&self) -> watch::Receiver<Option<String>> {
         self.trouble.subscribe()
     }
 
@@ -99,7 +100,11 @@ impl Writer {
             .map_err(|e| log_error(&e))
     }
 
-    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>, moved: &watch::Sender<u64>) {
+    pub(super) fn run(
+        mut self,
+        mut jobs: mpsc::Receiver<AppenderWork>,
+        moved: &watch::Sender<u64>,
+    ) {
         let (mut stopping, mut expected) = (false, 1);
         while !stopping {
             let Some(first) = self.next(&mut jobs) else { return };
@@ -108,11 +113,11 @@ impl Writer {
             let mut next = Some(first);
             while let Some(job) = next.take() {
                 match job {
-                    Job::Stop => {
+                    AppenderWork::Stop => {
                         jobs.close();
                         stopping = true;
                     }
-                    Job::Append(queued) => {
+                    AppenderWork::Append(queued) => {
                         bytes += queued.append.events.iter().map(|e| e.bytes.len()).sum::<usize>();
                         batch.push(queued);
                     }
@@ -129,9 +134,9 @@ impl Writer {
                     && room
                     && !stopping
                     && batch.len() < expected
-                    && began.elapsed() < COMPANY_WAIT_MAX
+                    && began.elapsed() < GROUP_COMMIT_LINGER_MAX
                 {
-                    std::thread::sleep(COMPANY_LOOK);
+                    std::thread::sleep(GROUP_COMMIT_LINGER_POLL);
                     next = jobs.try_recv().ok();
                 }
             }
@@ -149,7 +154,7 @@ impl Writer {
 
     /// The next job. A writer that could not write tries meanwhile whether it can again: whoever is
     /// told that it can't sends it nothing more.
-    fn next(&self, jobs: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    fn next(&self, jobs: &mut mpsc::Receiver<AppenderWork>) -> Option<AppenderWork> {
         while self.trouble.borrow().is_some() {
             let tries_again = Instant::now() + TRY_AGAIN_EVERY;
             while Instant::now() < tries_again {
@@ -176,7 +181,7 @@ impl Writer {
         self.trouble.send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
     }
 
-    fn commit(&mut self, mut batch: Vec<Queued>, moved: &watch::Sender<u64>) {
+    fn commit(&mut self, mut batch: Vec<QueuedAppend>, moved: &watch::Sender<u64>) {
         fail::fail_point!("log-writer");
         let (before, broken) = (self.position, self.broken.clone());
         let mut written = self.write(&batch);
@@ -208,7 +213,7 @@ impl Writer {
                 let error = append_error(&e);
                 tracing::error!(log.appends = batch.len(), error = %error, "appends were not \
                     stored");
-                for Queued { append, answer, placed, .. } in batch {
+                for QueuedAppend { append, answer, placed, .. } in batch {
                     self.unwritten = placed.map(|p| p.batch).or(self.unwritten);
                     self.broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
                     let _ = answer.send(Err(error.clone()));
@@ -225,7 +230,10 @@ impl Writer {
         self.heads.clear();
     }
 
-    fn write(&mut self, batch: &[Queued]) -> rusqlite::Result<Vec<Result<Committed, AppendError>>> {
+    fn write(
+        &mut self,
+        batch: &[QueuedAppend],
+    ) -> rusqlite::Result<Vec<Result<Committed, AppendError>>> {
         if self.versions.len() > REMEMBERED_MAX || self.heads.len() > REMEMBERED_MAX {
             self.versions.clear();
             self.heads.clear();
@@ -233,7 +241,7 @@ impl Writer {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut touched = Vec::new();
         let mut answers = Vec::with_capacity(batch.len());
-        for Queued { append, new, placed, .. } in batch {
+        for QueuedAppend { append, new, placed, .. } in batch {
             let broken = append.chain.is_some_and(|c| self.broken.get(&c.lane) == Some(&c.epoch));
             let unwritten = placed.as_ref().is_some_and(|p| self.unwritten == Some(p.batch));
             let answer = if broken {
@@ -276,7 +284,7 @@ impl Writer {
         &mut self,
         append: &Append,
         new: bool,
-        placed: Option<&Placed>,
+        placed: Option<&AssignedPositions>,
     ) -> rusqlite::Result<Result<Committed, AppendError>> {
         if !new
             && let Some(first) = append.events.first()

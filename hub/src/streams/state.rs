@@ -94,7 +94,7 @@ impl Stream {
 }
 
 /// Where new events go, or where they were written before.
-pub(super) enum Place {
+pub(super) enum WritePosition {
     /// After the last one.
     New,
     /// Perhaps from this revision on: if they are there, this is said again, and else refused.
@@ -108,7 +108,7 @@ pub(super) fn place(
     name: &str,
     stream: Option<&Stream>,
     expected: Expected,
-) -> Result<Place, Refusal> {
+) -> Result<WritePosition, Refusal> {
     let last = stream.and_then(|s| s.last);
     let deleted = stream.is_some_and(Stream::deleted);
     let wrong = || Refusal::WrongVersion { stream: name.to_owned(), expected, actual: last };
@@ -116,16 +116,16 @@ pub(super) fn place(
         return Err(Refusal::StreamDeleted(name.to_owned()));
     }
     match (expected, last) {
-        (Expected::Any, _) => Ok(Place::Anywhere),
-        (Expected::Exists, Some(_)) if !deleted => Ok(Place::Anywhere),
+        (Expected::Any, _) => Ok(WritePosition::Anywhere),
+        (Expected::Exists, Some(_)) if !deleted => Ok(WritePosition::Anywhere),
         // Its metadata alone make it one.
-        (Expected::Exists, None) if stream.is_some() => Ok(Place::New),
+        (Expected::Exists, None) if stream.is_some() => Ok(WritePosition::New),
         (Expected::Exists, _) => Err(wrong()),
-        (Expected::NoStream, None) => Ok(Place::New),
-        (Expected::NoStream, Some(_)) if deleted => Ok(Place::New),
-        (Expected::NoStream, Some(_)) => Ok(Place::Perhaps(0)),
-        (Expected::Revision(n), Some(last)) if n == last => Ok(Place::New),
-        (Expected::Revision(n), Some(last)) if n < last => Ok(Place::Perhaps(n + 1)),
+        (Expected::NoStream, None) => Ok(WritePosition::New),
+        (Expected::NoStream, Some(_)) if deleted => Ok(WritePosition::New),
+        (Expected::NoStream, Some(_)) => Ok(WritePosition::Perhaps(0)),
+        (Expected::Revision(n), Some(last)) if n == last => Ok(WritePosition::New),
+        (Expected::Revision(n), Some(last)) if n < last => Ok(WritePosition::Perhaps(n + 1)),
         (Expected::Revision(_), _) => Err(wrong()),
     }
 }

@@ -11,20 +11,20 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use super::reader::ticks;
-use super::state::{DELETED, Place, Stream, may_delete, place};
+use super::state::{DELETED, Stream, WritePosition, may_delete, place};
 use super::storage;
 
 /// Jobs that go into one transaction.
 const BATCH_MAX: usize = 1_000;
 /// Longest that a batch waits for as many as the last one had, and how often it looks.
-const COMPANY_WAIT_MAX: Duration = Duration::from_micros(250);
-const COMPANY_LOOK: Duration = Duration::from_micros(20);
+const GROUP_COMMIT_LINGER_MAX: Duration = Duration::from_micros(250);
+const GROUP_COMMIT_LINGER_POLL: Duration = Duration::from_micros(20);
 /// Streams whose state is remembered.
 const REMEMBERED_MAX: usize = 100_000;
 /// What a record has besides its fields: so that positions look like KurrentDB's.
 const RECORD_BYTES: u64 = 100;
 
-pub(super) enum Job {
+pub(super) enum StreamWork {
     Append {
         name: Arc<str>,
         expected: Expected,
@@ -57,7 +57,7 @@ impl Answer {
     }
 }
 
-pub(super) struct Writer {
+pub(super) struct StreamWriter {
     connection: Connection,
     streams: HashMap<Arc<str>, Stream>,
     /// Where the next record goes.
@@ -66,7 +66,7 @@ pub(super) struct Writer {
     moved: watch::Sender<u64>,
 }
 
-impl Writer {
+impl StreamWriter {
     pub(super) fn new(connection: Connection) -> rusqlite::Result<(Self, watch::Receiver<u64>)> {
         let sql = "SELECT position, length(metadata) + length(data) FROM events ORDER BY position \
             DESC LIMIT 1";
@@ -99,7 +99,7 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<StreamWork>) {
         let mut expected = 1;
         while let Some(first) = jobs.blocking_recv() {
             let (mut batch, began) = (vec![first], Instant::now());
@@ -108,8 +108,8 @@ impl Writer {
             while batch.len() < BATCH_MAX && (batch.len() < expected || !jobs.is_empty()) {
                 match jobs.try_recv() {
                     Ok(job) => batch.push(job),
-                    Err(_) if began.elapsed() < COMPANY_WAIT_MAX => {
-                        std::thread::sleep(COMPANY_LOOK)
+                    Err(_) if began.elapsed() < GROUP_COMMIT_LINGER_MAX => {
+                        std::thread::sleep(GROUP_COMMIT_LINGER_POLL)
                     }
                     Err(_) => break,
                 }
@@ -119,7 +119,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, batch: Vec<Job>) {
+    fn write(&mut self, batch: Vec<StreamWork>) {
         if self.streams.len() > REMEMBERED_MAX {
             self.streams.clear();
         }
@@ -128,7 +128,7 @@ impl Writer {
         let mut written = self.connection.execute_batch("BEGIN IMMEDIATE");
         for job in batch {
             match job {
-                Job::Append { name, expected, events, answer, .. } => {
+                StreamWork::Append { name, expected, events, answer, .. } => {
                     let result = if written.is_ok() {
                         self.append(&name, expected, &events)
                     } else {
@@ -139,7 +139,7 @@ impl Writer {
                         result.unwrap_or_else(|e| failed(&mut written, e)),
                     ));
                 }
-                Job::Delete { name, expected, forever, answer } => {
+                StreamWork::Delete { name, expected, forever, answer } => {
                     let result = if written.is_ok() {
                         self.delete(&name, expected, forever)
                     } else {
@@ -211,9 +211,9 @@ impl Writer {
             return Ok(Ok(Appended { revision: last, position: None }));
         };
         let before = match (place, &stream) {
-            (Place::Perhaps(revision), _) => Some(revision),
-            (Place::Anywhere, Some(stream)) => self.revision_of(stream.n, first.id)?,
-            (Place::Anywhere | Place::New, _) => None,
+            (WritePosition::Perhaps(revision), _) => Some(revision),
+            (WritePosition::Anywhere, Some(stream)) => self.revision_of(stream.n, first.id)?,
+            (WritePosition::Anywhere | WritePosition::New, _) => None,
         };
         if let (Some(revision), Some(stream)) = (before, &stream) {
             let wrong =

@@ -31,7 +31,7 @@ pub struct Scope {
 
 /// How samples are folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fold {
+pub enum SampleFold {
     /// One that every business has.
     BuiltIn(Formula),
     /// One that a business defined over figures it reports.
@@ -40,7 +40,7 @@ pub enum Fold {
 
 /// A KPI of a scope.
 #[derive(Debug, Clone)]
-pub struct Kpi {
+pub struct ScopedKpi {
     /// Its name.
     pub id: String,
     /// Version of its definition.
@@ -54,12 +54,12 @@ pub struct Kpi {
     /// What it should reach.
     pub target: Option<Decimal>,
     /// How it is counted.
-    pub fold: Fold,
+    pub fold: SampleFold,
 }
 
 /// The unit of time of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum Interval {
     /// An hour.
     Hour,
     /// A day.
@@ -70,7 +70,7 @@ pub enum Step {
     Month,
 }
 
-impl Step {
+impl Interval {
     fn sql(self, column: &str) -> String {
         match self {
             Self::Hour => format!("substr({column}, 1, 13) || ':00'"),
@@ -229,7 +229,7 @@ fn aggregate(how: Aggregation, values: &[Decimal]) -> Option<Decimal> {
     }
 }
 
-impl Kpi {
+impl ScopedKpi {
     /// The KPIs of a scope: the built-in ones, then those that its only business defined.
     ///
     /// # Errors
@@ -242,7 +242,7 @@ impl Kpi {
             unit: d.unit.to_owned(),
             direction: d.direction,
             target: d.target.map(decimal),
-            fold: Fold::BuiltIn(d.formula),
+            fold: SampleFold::BuiltIn(d.formula),
         };
         let mut all: Vec<Self> = DEFINITIONS.iter().map(of).collect();
         let [business] = scope.businesses.as_slice() else { return Ok(all) };
@@ -258,7 +258,7 @@ impl Kpi {
                 unit: r.get(3)?,
                 direction: r.get::<_, String>(4)?.parse().unwrap_or(Direction::Up),
                 target: None,
-                fold: Fold::Own(
+                fold: SampleFold::Own(
                     r.get(5)?,
                     r.get::<_, String>(6)?.parse().unwrap_or(Aggregation::Sum),
                 ),
@@ -292,12 +292,16 @@ impl Kpi {
             Ok(sums(c, scope, sample, scope.table(), "''")?.remove(""))
         };
         match &self.fold {
-            Fold::BuiltIn(Formula::Sum(of)) => Ok(Some(sum(of)?.unwrap_or_default().normalize())),
-            Fold::BuiltIn(Formula::Ratio(of, over)) => {
+            SampleFold::BuiltIn(Formula::Sum(of)) => {
+                Ok(Some(sum(of)?.unwrap_or_default().normalize()))
+            }
+            SampleFold::BuiltIn(Formula::Ratio(of, over)) => {
                 Ok(ratio(sum(of)?.unwrap_or_default(), sum(over)?.unwrap_or_default()))
             }
-            Fold::BuiltIn(Formula::Percentile(of, per_cent)) => percentile(c, scope, of, *per_cent),
-            Fold::Own(measure, how) => {
+            SampleFold::BuiltIn(Formula::Percentile(of, per_cent)) => {
+                percentile(c, scope, of, *per_cent)
+            }
+            SampleFold::Own(measure, how) => {
                 let values: Vec<Decimal> = reported(c, scope, (measure, self.unit_of(*how)), "''")?
                     .into_iter()
                     .map(|(_, v)| v)
@@ -315,11 +319,11 @@ impl Kpi {
         key: &str,
     ) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
         let keyed: BTreeMap<String, Option<Decimal>> = match &self.fold {
-            Fold::BuiltIn(Formula::Sum(of)) => sums(c, scope, of, table, key)?
+            SampleFold::BuiltIn(Formula::Sum(of)) => sums(c, scope, of, table, key)?
                 .into_iter()
                 .map(|(k, v)| (k, Some(v.normalize())))
                 .collect(),
-            Fold::BuiltIn(Formula::Ratio(of, over)) => {
+            SampleFold::BuiltIn(Formula::Ratio(of, over)) => {
                 let (of, over) =
                     (sums(c, scope, of, table, key)?, sums(c, scope, over, table, key)?);
                 let keys: Vec<String> = of.keys().chain(over.keys()).cloned().collect();
@@ -335,7 +339,7 @@ impl Kpi {
                     })
                     .collect()
             }
-            Fold::BuiltIn(Formula::Percentile(of, per_cent)) => {
+            SampleFold::BuiltIn(Formula::Percentile(of, per_cent)) => {
                 let mut args = Args::new();
                 let conditions = scope.sql("at", of, &mut args);
                 let key =
@@ -359,7 +363,7 @@ impl Kpi {
                     })
                     .collect()
             }
-            Fold::Own(measure, how) => {
+            SampleFold::Own(measure, how) => {
                 let mut groups: BTreeMap<String, Vec<Decimal>> = BTreeMap::new();
                 for (k, v) in
                     reported(c, scope, (measure, self.unit_of(*how)), &key.replace("hour", "at"))?
@@ -380,7 +384,7 @@ impl Kpi {
         &self,
         c: &Connection,
         scope: &Scope,
-        step: Step,
+        step: Interval,
     ) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
         let table = match scope.table() {
             ("samples", ..) => ("samples", "at", "value"),
@@ -403,7 +407,7 @@ impl Kpi {
             ("samples", ..) => ("samples", "at", "value"),
             _ => ("sample_hours", "hour", "total"),
         };
-        if matches!(self.fold, Fold::Own(..)) {
+        if matches!(self.fold, SampleFold::Own(..)) {
             return self.by(c, scope, table, "coalesce(dimension, '')");
         }
         self.by(c, scope, table, column)
@@ -414,13 +418,13 @@ impl Kpi {
     pub fn events(&self, scope: &Scope) -> (String, Vec<String>) {
         let mut args = Args::new();
         let parts: Vec<String> = match &self.fold {
-            Fold::BuiltIn(formula) => {
+            SampleFold::BuiltIn(formula) => {
                 let part = |sample| {
                     format!("SELECT seq FROM samples WHERE {}", scope.sql("at", sample, &mut args))
                 };
                 formula.samples().into_iter().map(part).collect()
             }
-            Fold::Own(measure, how) => {
+            SampleFold::Own(measure, how) => {
                 let conditions = reported_sql(scope, measure, self.unit_of(*how), &mut args);
                 vec![format!("SELECT seq FROM measures WHERE {conditions}")]
             }

@@ -28,14 +28,14 @@ struct Dimensions {
 }
 
 /// Writes the samples of one event.
-struct Writer<'a> {
+struct SampleWriter<'a> {
     tx: &'a Connection,
     applied: &'a Applied<'a>,
     about: Dimensions,
     n: u32,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> SampleWriter<'a> {
     fn new(tx: &'a Connection, applied: &'a Applied<'a>, about: Dimensions) -> Self {
         Self { tx, applied, about, n: 0 }
     }
@@ -196,9 +196,8 @@ pub(super) fn decisions(
     event: &Decisions,
 ) -> Result<(), ApplyError> {
     match event {
-        Decisions::Recorded(e) => {
-            Writer::new(tx, a, of_agent(tx, a, e.agent)?).spent(e.usage.as_ref(), e.cost.as_ref())
-        }
+        Decisions::Recorded(e) => SampleWriter::new(tx, a, of_agent(tx, a, e.agent)?)
+            .spent(e.usage.as_ref(), e.cost.as_ref()),
         Decisions::Superseded(_) | Decisions::Reversed(_) | Decisions::OutcomeObserved(_) => Ok(()),
     }
 }
@@ -243,7 +242,7 @@ fn task(tx: &Connection, a: &Applied<'_>) -> Result<Task, ApplyError> {
 
 fn closed(tx: &Connection, a: &Applied<'_>, completed: Option<bool>) -> Result<(), ApplyError> {
     let task = task(tx, a)?;
-    let mut writer = Writer::new(tx, a, task.about);
+    let mut writer = SampleWriter::new(tx, a, task.about);
     writer.one("closed")?;
     // Who resolved it to completed is a human, and so is everybody who had a hand in it before.
     if task.human || completed == Some(false) {
@@ -261,7 +260,7 @@ fn closed(tx: &Connection, a: &Applied<'_>, completed: Option<bool>) -> Result<(
 
 fn reviewed(tx: &Connection, a: &Applied<'_>, passed: bool) -> Result<(), ApplyError> {
     let task = task(tx, a)?;
-    let mut writer = Writer::new(tx, a, task.about);
+    let mut writer = SampleWriter::new(tx, a, task.about);
     writer.one("review")?;
     if !passed {
         writer.one("review_failed")?;
@@ -287,7 +286,7 @@ pub(super) fn tasks(tx: &Connection, a: &Applied<'_>, event: &Tasks) -> Result<(
             &[&a.business(), &a.id(), &e.team.as_str(), &a.at(), &a.at()],
         ),
         Tasks::Submitted(e) => {
-            Writer::new(tx, a, of_agent(tx, a, Some(e.agent))?)
+            SampleWriter::new(tx, a, of_agent(tx, a, Some(e.agent))?)
                 .spent(e.usage.as_ref(), e.cost.as_ref())?;
             let args: [&dyn rusqlite::ToSql; 4] =
                 [&e.agent.to_string(), &e.by_human, &a.business(), &a.id()];
@@ -307,7 +306,7 @@ pub(super) fn tasks(tx: &Connection, a: &Applied<'_>, event: &Tasks) -> Result<(
         | Tasks::HumanIntervened(_) => set(tx, a, "human = 1"),
         Tasks::ActivityRecorded(e) => {
             let task = task(tx, a)?;
-            Writer::new(tx, a, Dimensions { model: String::new(), ..task.about })
+            SampleWriter::new(tx, a, Dimensions { model: String::new(), ..task.about })
                 .spent(e.usage.as_ref(), e.cost.as_ref())?;
             // Cases of a log may come in any order of time.
             let args: [&dyn rusqlite::ToSql; 5] =
@@ -322,7 +321,7 @@ pub(super) fn tasks(tx: &Connection, a: &Applied<'_>, event: &Tasks) -> Result<(
         }
         Tasks::HistoryClosed(e) => {
             let task = task(tx, a)?;
-            let mut writer = Writer::new(tx, a, task.about);
+            let mut writer = SampleWriter::new(tx, a, task.about);
             if !e.completed {
                 return Ok(());
             }
@@ -356,7 +355,7 @@ fn ended(tx: &Connection, a: &Applied<'_>, end: &End<'_>) -> Result<(), ApplyErr
         )?
         .query_row([a.business(), a.id()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
     let about = of_agent(tx, a, agent.parse().ok())?;
-    let mut writer = Writer::new(tx, a, Dimensions { connector, operation, ..about });
+    let mut writer = SampleWriter::new(tx, a, Dimensions { connector, operation, ..about });
     // An ambiguous call that is cleared up later was counted when it became ambiguous.
     match (ambiguous, end.failed) {
         (false, failed) => {
@@ -442,7 +441,7 @@ pub(super) fn approvals(
     a: &Applied<'_>,
     event: &Approvals,
 ) -> Result<(), ApplyError> {
-    let mut writer = Writer::new(tx, a, Dimensions::default());
+    let mut writer = SampleWriter::new(tx, a, Dimensions::default());
     match event {
         Approvals::Requested(_) => run(
             tx,
@@ -502,7 +501,11 @@ fn limit(tx: &Connection, a: &Applied<'_>, limit: Money) -> Result<(), ApplyErro
             .amount
             .minus(known)
             .ok_or_else(|| ApplyError::Value("a limit is too large".to_owned()))?;
-        Writer::new(tx, a, Dimensions::default()).value("budget_limit", difference, &currency)?;
+        SampleWriter::new(tx, a, Dimensions::default()).value(
+            "budget_limit",
+            difference,
+            &currency,
+        )?;
     }
     run(
         tx,
@@ -535,7 +538,7 @@ pub(super) fn budgets(tx: &Connection, a: &Applied<'_>, event: &Budgets) -> Resu
                 })?;
             let window: Window = window.parse().map_err(ApplyError::Value)?;
             let period = window.period(a.stored.recorded_at);
-            let mut writer = Writer::new(tx, a, Dimensions::default());
+            let mut writer = SampleWriter::new(tx, a, Dimensions::default());
             if period != known {
                 let amount = amount
                     .parse()

@@ -41,8 +41,8 @@ impl Views {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.told.reads.fetch_add(1, Ordering::Relaxed);
-        let served = || self.told.served.lock().unwrap_or_else(PoisonError::into_inner);
+        self.published.reads.fetch_add(1, Ordering::Relaxed);
+        let served = || self.published.served.lock().unwrap_or_else(PoisonError::into_inner);
         let (path, idle) = {
             let mut served = served();
             (served.path.clone(), served.idle.pop())
@@ -77,6 +77,6 @@ impl Views {
     /// How often this process has read them.
     #[must_use]
     pub fn reads(&self) -> u64 {
-        self.told.reads.load(Ordering::Relaxed)
+        self.published.reads.load(Ordering::Relaxed)
     }
 }

@@ -169,7 +169,7 @@ impl From<Import> for Work {
     }
 }
 
-/// Where records go: the desk of this process, or the door of a server.
+/// Where records go: the command bus of this process, or the door of a server.
 enum Sink<'a> {
     Local(&'a App, Settings, OnceCell<Box<Importer>>),
     Remote(Remote, Settings),

@@ -128,7 +128,7 @@ async fn issue(
     principal: PrincipalId,
     out: Option<&Path>,
 ) -> Result<Secret, AppError> {
-    // The secret is made here and shown here; only its hash goes to the desk.
+    // The secret is made here and shown here; only its hash goes to the command bus.
     let secret = Secret::generate(&Entropy::System);
     let key = key_id(principal, &secret);
     if let Some(file) = out {
@@ -192,7 +192,7 @@ async fn rotate(
 async fn list(target: &Target, principal: PrincipalId) -> Result<Vec<KeyId>, AppError> {
     match target {
         Target::Local(app) => {
-            let known = app.desk.directory().principal(principal).await?;
+            let known = app.bus.directory().principal(principal).await?;
             let known = known.ok_or_else(|| {
                 AppError::other(format!("there is no principal {principal}; check its id"))
             })?;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::target::{Target, by};
 use crate::app::AppError;
 use crate::export::{
-    MANIFEST_FORMAT, Manifest, Writer, Written, manifest_path, verify as verify_export,
+    ExportWriter, MANIFEST_FORMAT, Manifest, Written, manifest_path, verify as verify_export,
 };
 use crate::output;
 
@@ -181,7 +181,7 @@ async fn export_all(
         head.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     let end = head.pointer("/signedCheckpoint/seq").and_then(Value::as_u64).unwrap_or(0);
-    let mut writer = Writer::begin(out, format).map_err(failed)?;
+    let mut writer = ExportWriter::begin(out, format).map_err(failed)?;
     while writer.events() < end {
         for bytes in
             page(target, business, writer.events(), PAGE.min(end - writer.events())).await?

@@ -187,7 +187,7 @@ pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
     raise_open_files();
     event_log::vital::on_death(end_the_process);
     let app = Arc::new(App::open(config, Handles::default()).await?);
-    let known = app.desk.directory().principal(operator()).await?.unwrap_or_default();
+    let known = app.bus.directory().principal(operator()).await?.unwrap_or_default();
     if known.keys.is_empty() {
         operators_key(config, &app).await?;
     }

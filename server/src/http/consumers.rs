@@ -13,7 +13,7 @@ use crate::app::App;
 /// What should become of a consumer; with nothing said, it is only asked how all are.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Change {
+pub(crate) struct ConsumerChange {
     name: Option<String>,
     rewind: Option<u64>,
     paused: Option<bool>,
@@ -30,8 +30,8 @@ pub(crate) enum ChangeError {
     Store(#[from] LogError),
 }
 
-pub(crate) async fn change_consumer(app: &App, change: Change) -> Result<(), ChangeError> {
-    let Change { name, rewind, paused } = change;
+pub(crate) async fn change_consumer(app: &App, change: ConsumerChange) -> Result<(), ChangeError> {
+    let ConsumerChange { name, rewind, paused } = change;
     let Some(name) = name else {
         return if rewind.is_none() && paused.is_none() {
             Ok(())
@@ -89,7 +89,7 @@ pub(super) async fn consumers(
 ) -> Result<HttpResponse, Problem> {
     let operator = operator(&request, &state).await?;
     let body = state.bodies.read(operator, &request, body, SMALL_BODY_BYTES_MAX).await?;
-    let change: Change = serde_json::from_slice(&body)
+    let change: ConsumerChange = serde_json::from_slice(&body)
         .map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
     change_consumer(&state.app, change).await.map_err(|e| match e {
         ChangeError::Refused(why) => Problem::new(422, "no_such_place", &why),

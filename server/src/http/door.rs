@@ -87,7 +87,7 @@ async fn admit(
     business: BusinessId,
     body: &mut web::Payload,
 ) -> Result<Admitted, Problem> {
-    let admitted = let_in(state.app.desk.rates().admit(actor, business)).await;
+    let admitted = let_in(state.app.bus.rates().admit(actor, business)).await;
     if admitted.is_err() {
         body::drain(body).await;
     }

@@ -55,9 +55,9 @@ pub(super) async fn business(
     }
     let after = place(&request, &ask).await?;
     let after = match after {
-        Place::Number(seq) => seq,
-        Place::InBusiness(b, seq) if b == business => seq,
-        Place::InBusiness(..) => return Err(bad_place("that place is of another business")),
+        FeedCursor::Number(seq) => seq,
+        FeedCursor::InBusiness(b, seq) if b == business => seq,
+        FeedCursor::InBusiness(..) => return Err(bad_place("that place is of another business")),
     };
     respond(
         &request,
@@ -84,19 +84,19 @@ pub(super) async fn all(
         ));
     }
     let after = match place(&request, &ask).await? {
-        Place::Number(position)
+        FeedCursor::Number(position)
             if state.app.log.is_place(position).await.map_err(|e| Problem::unavailable(&e))? =>
         {
             position
         }
-        Place::Number(position) => {
+        FeedCursor::Number(position) => {
             return Err(bad_place(&format!(
                 "no event of this log has the position {position}; if the log was moved since, go \
                  on business by business: `after=<business id>:<seq>`"
             )));
         }
-        Place::InBusiness(_, 0) => 0,
-        Place::InBusiness(business, seq) => {
+        FeedCursor::InBusiness(_, 0) => 0,
+        FeedCursor::InBusiness(business, seq) => {
             let found = state
                 .app
                 .log
@@ -123,7 +123,7 @@ fn key(request: &HttpRequest) -> String {
     bearer(request).unwrap_or_default().to_owned()
 }
 
-enum Place {
+enum FeedCursor {
     Number(u64),
     InBusiness(BusinessId, u64),
 }
@@ -140,21 +140,21 @@ fn bad_place(why: &str) -> Problem {
 }
 
 /// Where to begin: a reader that comes back says so itself.
-async fn place(request: &HttpRequest, ask: &Ask) -> Result<Place, Problem> {
+async fn place(request: &HttpRequest, ask: &Ask) -> Result<FeedCursor, Problem> {
     let again = request
         .headers()
         .get("Last-Event-ID")
         .map(|v| v.to_str().map(str::to_owned).unwrap_or_default())
         .filter(|v| !v.is_empty());
-    let Some(text) = again.or_else(|| ask.after.clone()) else { return Ok(Place::Number(0)) };
+    let Some(text) = again.or_else(|| ask.after.clone()) else { return Ok(FeedCursor::Number(0)) };
     let malformed =
         || bad_place(&format!("`{}` is no place", text.chars().take(60).collect::<String>()));
     match text.split_once(':') {
-        Some((business, seq)) => Ok(Place::InBusiness(
+        Some((business, seq)) => Ok(FeedCursor::InBusiness(
             business.parse().map_err(|_| malformed())?,
             seq.parse().map_err(|_| malformed())?,
         )),
-        None => Ok(Place::Number(
+        None => Ok(FeedCursor::Number(
             text.parse().ok().filter(|n| i64::try_from(*n).is_ok()).ok_or_else(malformed)?,
         )),
     }
@@ -271,7 +271,7 @@ impl Feed {
             };
             silent_until = tokio::time::Instant::now() + HEARTBEAT;
             for chunk in ready {
-                match tokio::time::timeout(self.app.patience, chunks.send(chunk)).await {
+                match tokio::time::timeout(self.app.slow_reader_timeout, chunks.send(chunk)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return false,
                     Err(_) => {
@@ -288,7 +288,7 @@ impl Feed {
     /// What comes next; `None` when nothing does yet, empty when nothing of it is for this reader.
     async fn next(&mut self, events: bool) -> Result<Option<Vec<web::Bytes>>, String> {
         let known =
-            self.app.desk.directory().principal_of(&self.key).await.map_err(|e| e.to_string())?;
+            self.app.bus.directory().principal_of(&self.key).await.map_err(|e| e.to_string())?;
         if known != Some(self.caller) {
             return Err("the reader's key was revoked".to_owned());
         }

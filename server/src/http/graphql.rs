@@ -128,7 +128,7 @@ pub(super) async fn graphql(
 ) -> Result<HttpResponse, Problem> {
     let viewer = reader(&request, &state).await?;
     let ask = |queries| {
-        let_in(state.app.desk.rates().admit_queries(
+        let_in(state.app.bus.rates().admit_queries(
             viewer.principal,
             viewer.known.rate_profile(),
             queries,

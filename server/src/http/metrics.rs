@@ -38,7 +38,7 @@ impl Metrics {
 
     pub(crate) fn text(&self, log_position: u64, lag: u64, views: &Views) -> String {
         let mut out = String::new();
-        let (views_position, checked) = (views.position(), views.checked());
+        let (views_position, health) = (views.position(), views.health());
         let _ = writeln!(
             out,
             "# TYPE minutebook_log_position counter\nminutebook_log_position {log_position}"
@@ -53,8 +53,8 @@ impl Metrics {
             "# TYPE minutebook_views_reads_total counter\nminutebook_views_reads_total {}",
             views.reads()
         );
-        let verified = checked.verified.unwrap_or(0);
-        let differing = checked.last.map_or(0, |l| l.differed.len());
+        let verified = health.verified.unwrap_or(0);
+        let differing = health.last.map_or(0, |l| l.differed.len());
         let _ = writeln!(
             out,
             "# HELP minutebook_views_verified_position Up to here the views are known to be what \

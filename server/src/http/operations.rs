@@ -164,7 +164,7 @@ pub(super) async fn keys(
         operator(&request, &state).await?;
     }
     let known =
-        state.app.desk.directory().principal(whose).await.map_err(|e| Problem::unavailable(&e))?;
+        state.app.bus.directory().principal(whose).await.map_err(|e| Problem::unavailable(&e))?;
     let known =
         known.ok_or_else(|| Problem::new(404, "not_found", "there is no principal of that id"))?;
     Ok(HttpResponse::Ok()
@@ -213,7 +213,7 @@ pub(super) async fn import(
         serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
     let existing = state
         .app
-        .desk
+        .bus
         .directory()
         .slug(&settings.business)
         .await

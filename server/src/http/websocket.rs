@@ -90,7 +90,7 @@ struct Connection {
     stranger: Option<OwnedSemaphorePermit>,
     /// … and then one of the principal's.
     place: Option<OwnedSemaphorePermit>,
-    /// Told by an operation whose client does not read.
+    /// PublishedState by an operation whose client does not read.
     stuck: tokio::sync::mpsc::Sender<()>,
 }
 
@@ -189,7 +189,7 @@ impl Connection {
             close(1011, e.to_string().chars().take(100).collect::<String>())
         };
         let found =
-            self.app.desk.directory().reader_of(&self.secret).await.map_err(|e| unavailable(&e))?;
+            self.app.bus.directory().reader_of(&self.secret).await.map_err(|e| unavailable(&e))?;
         let Some((principal, known)) = found else {
             return Err(close(4403, "Forbidden: send {\"authorization\": \"Bearer <key>\"}"));
         };
@@ -232,7 +232,7 @@ impl Connection {
             ));
         }
         if let Err(e) =
-            self.app.desk.rates().admit_queries(viewer.principal, viewer.known.rate_profile(), 1)
+            self.app.bus.rates().admit_queries(viewer.principal, viewer.known.rate_profile(), 1)
         {
             let error = json!({"message": e.to_string(), "extensions": {"code": "RATE_LIMITED",
                 "hint": "ask again in a moment"}});

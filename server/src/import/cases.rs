@@ -9,7 +9,7 @@ use domain::{PrincipalId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::session::{Run, Session, Step, name, time};
+use super::session::{ImportCommand, Run, Session, name, time};
 use super::{Counts, Settings, fields};
 use crate::app::{App, AppError};
 
@@ -130,7 +130,7 @@ impl Importer {
     /// Opens the session.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn prepare(
         app: &App,
         format: &'static str,
@@ -147,8 +147,9 @@ impl Importer {
     pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
         match parse(bytes)? {
             Piece::Header { log, header } => {
-                let earlier =
-                    HistoryId(self.session.business.name(&format!("{}:log:{log}", self.format)));
+                let earlier = HistoryId(
+                    self.session.business.derive_id(&format!("{}:log:{log}", self.format)),
+                );
                 let mut run = self.session.run_of(&format!("{log}/header"), earlier.into()).await?;
                 let result = self.header(&mut run, &log, &header).await;
                 run.end(result)
@@ -237,7 +238,7 @@ async fn taken_by_number(
         if !run.was_sent(&part).await? {
             continue;
         }
-        let step = Step {
+        let step = ImportCommand {
             part: &part,
             command: "tasks.record_activity",
             id: run.task,
@@ -260,7 +261,7 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
         let plan = json!({"title": if case.case.is_empty() { "(no name)" } else { &case.case },
             "team": "operations"});
         let at = case.began.as_deref().and_then(time);
-        run.step(Step {
+        run.step(ImportCommand {
             part: "plan",
             command: "tasks.plan",
             id: run.task,
@@ -292,7 +293,7 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
                 || event.n.to_string(),
                 |row| format!("row:{}", run.session.hashed(row)),
             );
-            run.step(Step {
+            run.step(ImportCommand {
                 part: &part,
                 command: "tasks.record_activity",
                 id: run.task,
@@ -319,7 +320,7 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
         ]);
         let at = case.ended.as_deref().and_then(time);
         match run
-            .step(Step {
+            .step(ImportCommand {
                 part: "close",
                 command: "tasks.close_history",
                 id: run.task,

@@ -54,7 +54,7 @@ struct Places {
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownCase {
     place: u32,
     events: u64,
     planned: bool,
@@ -102,11 +102,11 @@ pub struct Pieces {
     width: usize,
     /// Whether rows don't say which case they belong to, or the file is damaged: any case may lack
     /// them.
-    astray: bool,
+    out_of_step: bool,
     /// Whether what names no case, activity or time is taken all the same.
     allow_missing: bool,
     places: Places,
-    cases: HashMap<String, Known>,
+    cases: HashMap<String, KnownCase>,
     /// Digests of the rows so far, to number equal ones among themselves …
     seen: HashSet<u64>,
     /// … and how often those occurred that occur more than once.
@@ -168,7 +168,7 @@ impl Pieces {
             closing: Vec::new().into_iter(),
             log: log.clone(),
             width: headers.len(),
-            astray: damaged,
+            out_of_step: damaged,
             allow_missing: reading.allow_missing,
             places,
             cases: HashMap::new(),
@@ -231,7 +231,7 @@ impl Pieces {
         if row.len() <= self.places.case
             || (get(self.places.case).is_empty() && !self.allow_missing)
         {
-            self.astray = true;
+            self.out_of_step = true;
             return self.push(
                 line,
                 Err("the row does not say which case it belongs to".to_owned()),
@@ -245,7 +245,7 @@ impl Pieces {
             match self.cases.get_mut(&name) {
                 Some(known) => (known.broken, known.events) = (true, known.events + 1),
                 // What stands in the place of the case may be none.
-                None => self.astray = true,
+                None => self.out_of_step = true,
             }
             let why = format!("the row has {} fields, the header has {}", row.len(), self.width);
             return self.push(line, Err(why), None);
@@ -275,7 +275,7 @@ impl Pieces {
         let order = &mut self.order;
         let known = self.cases.entry(name.clone()).or_insert_with(|| {
             order.push(name.clone());
-            Known { place: next, ..Known::default() }
+            KnownCase { place: next, ..KnownCase::default() }
         });
         let n = known.events;
         known.events += 1;
@@ -338,7 +338,8 @@ impl Pieces {
     fn close(&mut self) {
         for name in self.closing.by_ref() {
             // A case with a broken row stays open: the mended file closes it.
-            let Some(known) = self.cases.get(&name).filter(|k| !k.broken && !self.astray) else {
+            let Some(known) = self.cases.get(&name).filter(|k| !k.broken && !self.out_of_step)
+            else {
                 continue;
             };
             let ended = known.ended.as_ref().map(|(_, text)| text.clone());
@@ -378,7 +379,7 @@ impl Iterator for Pieces {
                 }
                 Some(Err(e)) => {
                     let line = e.position().map_or(0, csv::Position::line);
-                    self.astray = true;
+                    self.out_of_step = true;
                     if e.is_io_error() {
                         self.ended = true;
                     }

@@ -11,7 +11,7 @@ use super::{Counts, Settings};
 use crate::app::{App, AppError};
 
 #[derive(Deserialize)]
-pub(super) struct Exported {
+pub(super) struct ExportedDocument {
     /// Its id, or its file below the folder.
     name: String,
     title: String,
@@ -27,7 +27,7 @@ impl Importer {
     /// Opens the session.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn prepare(
         app: &App,
         settings: &Settings,
@@ -52,8 +52,8 @@ impl Importer {
 }
 
 /// Reads a record whole, and changes nothing.
-pub(super) fn parse(bytes: &[u8]) -> Result<Exported, String> {
-    let document: Exported =
+pub(super) fn parse(bytes: &[u8]) -> Result<ExportedDocument, String> {
+    let document: ExportedDocument =
         serde_json::from_slice(bytes).map_err(|e| format!("no document: {e}"))?;
     if document.content.trim().is_empty() {
         Err("the document is empty".to_owned())
@@ -62,7 +62,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Exported, String> {
     }
 }
 
-async fn add(run: &mut Run<'_>, document: &Exported) -> Result<(), CommandError> {
+async fn add(run: &mut Run<'_>, document: &ExportedDocument) -> Result<(), CommandError> {
     let id = DocumentId::of(run.session.business, &run.named(&document.name));
     let data = json!({"fact_kind": "domain_expertise", "title": document.title,
         "text": document.content, "source": document.name});

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::session::{Run, Session, Step, as_value, check_times, first_event, name, time};
+use super::session::{ImportCommand, Run, Session, as_value, check_times, first_event, name, time};
 use super::{Counts, Settings, fields};
 use crate::app::{App, AppError};
 
@@ -22,7 +22,7 @@ const CONNECTOR: &str = "tools";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Exported {
+pub(super) struct ExportedTrace {
     trace: Trace,
     observations: Vec<Observation>,
 }
@@ -122,7 +122,7 @@ impl Importer {
     /// Opens the session.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn prepare(
         app: &App,
         settings: &Settings,
@@ -144,8 +144,8 @@ impl Importer {
 }
 
 /// Reads a record whole, and changes nothing.
-pub(super) fn parse(bytes: &[u8]) -> Result<Exported, String> {
-    let exported: Exported =
+pub(super) fn parse(bytes: &[u8]) -> Result<ExportedTrace, String> {
+    let exported: ExportedTrace =
         serde_json::from_slice(bytes).map_err(|e| format!("no Langfuse trace: {e}"))?;
     let ids: HashSet<&str> = exported.observations.iter().map(|o| o.id.as_str()).collect();
     if ids.len() != exported.observations.len() {
@@ -183,7 +183,7 @@ fn ordered(observations: &[Observation]) -> Vec<&Observation> {
     order
 }
 
-async fn trace(run: &mut Run<'_>, exported: &Exported) -> Result<(), CommandError> {
+async fn trace(run: &mut Run<'_>, exported: &ExportedTrace) -> Result<(), CommandError> {
     let title = name(exported.trace.name.as_deref().unwrap_or("trace"));
     let model = exported
         .observations
@@ -194,7 +194,7 @@ async fn trace(run: &mut Run<'_>, exported: &Exported) -> Result<(), CommandErro
     let began = exported.trace.timestamp.as_deref().and_then(time);
     let plan = json!({"title": title, "team": "operations"});
     let planned = run
-        .step(Step {
+        .step(ImportCommand {
             part: "plan",
             command: "tasks.plan",
             id: run.task,
@@ -206,7 +206,7 @@ async fn trace(run: &mut Run<'_>, exported: &Exported) -> Result<(), CommandErro
     let about = json!({"activity": "trace",
         "source_time": exported.trace.timestamp.as_deref().map(name),
         "note": Value::Object(exported.trace.rest.clone()).to_string()});
-    run.step(Step {
+    run.step(ImportCommand {
         part: "trace",
         command: "tasks.record_activity",
         id: run.task,
@@ -229,7 +229,7 @@ async fn trace(run: &mut Run<'_>, exported: &Exported) -> Result<(), CommandErro
             run.counts.source("orphans", 1);
             let flag = json!({"activity": "parent_not_in_trace", "note": format!("observation {} \
                 has the parent {parent}, which this trace does not hold", o.id)});
-            let step = Step {
+            let step = ImportCommand {
                 part: &format!("{}/orphan", run.named(&o.id)),
                 command: "tasks.record_activity",
                 id: run.task,
@@ -248,7 +248,7 @@ async fn trace(run: &mut Run<'_>, exported: &Exported) -> Result<(), CommandErro
         .filter_map(|o| o.end_time.as_deref().and_then(time))
         .max()
         .or(began);
-    run.step(Step {
+    run.step(ImportCommand {
         part: "close",
         command: "tasks.close_history",
         id: run.task,
@@ -291,7 +291,14 @@ async fn observation(
                 ("cost", cost),
             ]);
             let receipt = run
-                .step(Step { part: &part, command: "decisions.record", id, data, at, causation })
+                .step(ImportCommand {
+                    part: &part,
+                    command: "decisions.record",
+                    id,
+                    data,
+                    at,
+                    causation,
+                })
                 .await?;
             Ok(first_event(&receipt))
         }
@@ -300,7 +307,7 @@ async fn observation(
             let intend = json!({"connector": CONNECTOR, "operation": o.title(), "class": "write",
                 "agent": agent, "task": run.task, "arguments": arguments});
             let receipt = run
-                .step(Step {
+                .step(ImportCommand {
                     part: &part,
                     command: "integrations.intend_call",
                     id,
@@ -323,7 +330,7 @@ async fn observation(
                 ("cost", cost),
             ]);
             let ended = o.end_time.as_deref().and_then(time);
-            run.step(Step {
+            run.step(ImportCommand {
                 part: &format!("{part}/outcome"),
                 command,
                 id,
@@ -356,7 +363,7 @@ async fn observation(
                 ("cost", cost),
             ]);
             let receipt = run
-                .step(Step {
+                .step(ImportCommand {
                     part: &part,
                     command: "tasks.record_activity",
                     id: run.task,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::session::{Run, Session, Step, check_times, first_event, name, time};
+use super::session::{ImportCommand, Run, Session, check_times, first_event, name, time};
 use super::{Counts, Settings, fields};
 use crate::app::{App, AppError};
 
@@ -23,7 +23,7 @@ const SPOKEN: &[&str] = &["message", "finish", "think", "reject", "delegate"];
 const ABOUT: &[&str] = &["system", "recall", "change_agent_state", "null"];
 
 #[derive(Deserialize)]
-pub(super) struct Exported {
+pub(super) struct ExportedRun {
     /// The run's name: its instance, or its file.
     name: String,
     events: Vec<Entry>,
@@ -62,7 +62,7 @@ impl Importer {
     /// Opens the session.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn prepare(
         app: &App,
         settings: &Settings,
@@ -87,8 +87,8 @@ impl Importer {
 
 /// Reads a record whole, and changes nothing. Entries without an id are numbered by their place,
 /// below zero: the source counts from there.
-pub(super) fn parse(bytes: &[u8]) -> Result<Exported, String> {
-    let mut exported: Exported =
+pub(super) fn parse(bytes: &[u8]) -> Result<ExportedRun, String> {
+    let mut exported: ExportedRun =
         serde_json::from_slice(bytes).map_err(|e| format!("no OpenHands run: {e}"))?;
     for (entry, place) in exported.events.iter_mut().zip(1_i64..) {
         entry.number = entry.id.unwrap_or(-place);
@@ -109,7 +109,7 @@ struct Stream<'a, 'b> {
     calls: HashMap<i64, Uuid>,
 }
 
-fn model(exported: &Exported) -> Option<&str> {
+fn model(exported: &ExportedRun) -> Option<&str> {
     exported
         .events
         .iter()
@@ -117,7 +117,7 @@ fn model(exported: &Exported) -> Option<&str> {
 }
 
 impl Stream<'_, '_> {
-    async fn all(&mut self, exported: &Exported) -> Result<(), CommandError> {
+    async fn all(&mut self, exported: &ExportedRun) -> Result<(), CommandError> {
         self.run.counts.source("runs", 1);
         let agent = self
             .run
@@ -127,7 +127,7 @@ impl Stream<'_, '_> {
         let began = exported.events.first().and_then(|e| time(e.timestamp.as_deref()?));
         let plan = json!({"title": name(&exported.name), "team": "technical"});
         self.run
-            .step(Step {
+            .step(ImportCommand {
                 part: "plan",
                 command: "tasks.plan",
                 id: self.run.task,
@@ -170,7 +170,7 @@ impl Stream<'_, '_> {
             ("cost", cost),
         ]);
         self.run
-            .step(Step {
+            .step(ImportCommand {
                 part: "end",
                 command: "tasks.record_activity",
                 id: self.run.task,
@@ -182,7 +182,7 @@ impl Stream<'_, '_> {
         let completed = matches!(exported.error, None | Some(Value::Null));
         let close = json!({"completed": completed});
         self.run
-            .step(Step {
+            .step(ImportCommand {
                 part: "close",
                 command: "tasks.close_history",
                 id: self.run.task,
@@ -260,7 +260,14 @@ impl Stream<'_, '_> {
         let id = self.run.id(&part);
         let receipt = self
             .run
-            .step(Step { part: &part, command: "decisions.record", id, data, at, causation })
+            .step(ImportCommand {
+                part: &part,
+                command: "decisions.record",
+                id,
+                data,
+                at,
+                causation,
+            })
             .await?;
         Ok(first_event(&receipt))
     }
@@ -286,7 +293,7 @@ impl Stream<'_, '_> {
         });
         let at = e.timestamp.as_deref().and_then(time);
         self.run
-            .step(Step {
+            .step(ImportCommand {
                 part: &part,
                 command: "integrations.intend_call",
                 id,
@@ -322,7 +329,7 @@ impl Stream<'_, '_> {
         let at = e.timestamp.as_deref().and_then(time);
         let receipt = self
             .run
-            .step(Step {
+            .step(ImportCommand {
                 part: &format!("{cause}/outcome"),
                 command,
                 id: call,
@@ -368,7 +375,7 @@ impl Stream<'_, '_> {
         let (part, at) = (e.number.to_string(), e.timestamp.as_deref().and_then(time));
         let receipt = self
             .run
-            .step(Step {
+            .step(ImportCommand {
                 part: &part,
                 command: "tasks.record_activity",
                 id: self.run.task,

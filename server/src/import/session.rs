@@ -1,5 +1,5 @@
 //! What every importer works with: the business, the service it acts as, and a way through the
-//! desk.
+//! command bus.
 //!
 //! No text of a source is in an id or a key: those are made of HMACs under the business's import
 //! secret, so that nobody can find out by guessing who is in the record. What an earlier version
@@ -8,7 +8,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use commands::{Actor, CommandError, Desk, Receipt, Submission};
+use commands::{Actor, CommandBus, CommandError, Receipt, Submission};
 use domain::access::RateProfile;
 use domain::ids::{AgentId, EventId, HistoryId, INSTALLATION, TaskId};
 use domain::{AggregateRef, BusinessId, PrincipalId, Timestamp};
@@ -24,7 +24,7 @@ use crate::app::{App, AppError};
 
 /// One import into one business.
 pub struct Session {
-    desk: Arc<Desk>,
+    bus: Arc<CommandBus>,
     /// The business.
     pub business: BusinessId,
     /// What the import was started with.
@@ -50,14 +50,14 @@ impl Session {
     /// Registers the business when it is missing, and makes sure of the importer's service.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn open(
         app: &App,
         format: &'static str,
         settings: &Settings,
         caller: PrincipalId,
     ) -> Result<Self, AppError> {
-        let directory = app.desk.directory();
+        let directory = app.bus.directory();
         let business = match directory.slug(&settings.business).await? {
             Some(business) => business,
             None => {
@@ -69,7 +69,7 @@ impl Session {
             }
         };
         let name = format!("importer:{format}");
-        let importer = PrincipalId(business.name(&name));
+        let importer = PrincipalId(business.derive_id(&name));
         let mut actor = directory.actor(importer, business).await?;
         if actor.as_ref().is_none_or(|a| a.roles.is_empty()) {
             let add = json!({"kind": "service", "display_name": name});
@@ -100,10 +100,10 @@ impl Session {
         let actor = Actor { historic: true, rate_profile: RateProfile::Bulk, ..actor };
         let operator = app.operator_in(INSTALLATION).await?;
         let secret = app.keyring.secret(business, domain::privacy::import_secret(business)).await?;
-        let (desk, settings, principals, agents) =
-            (Arc::clone(&app.desk), settings.clone(), known(), known());
+        let (bus, settings, principals, agents) =
+            (Arc::clone(&app.bus), settings.clone(), known(), known());
         Ok(Self {
-            desk,
+            bus,
             business,
             settings,
             format,
@@ -124,7 +124,7 @@ impl Session {
 
     async fn is_there(&self, aggregate: AggregateRef) -> Result<bool, CommandError> {
         Ok(self
-            .desk
+            .bus
             .log()
             .versions(self.business, &[aggregate])
             .await?
@@ -135,7 +135,7 @@ impl Session {
     /// Whether a command was carried out under that key.
     async fn was_sent(&self, key: &str) -> Result<bool, CommandError> {
         let first = event_id(self.business, self.actor.principal, key, 0);
-        Ok(self.desk.log().find(self.business, first).await?.is_some())
+        Ok(self.bus.log().find(self.business, first).await?.is_some())
     }
 
     /// An agent of that name, for all imports of this format.
@@ -146,7 +146,8 @@ impl Session {
         if let Some(known) = self.agents.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(*known);
         }
-        let of = |name: &str| AgentId(self.business.name(&format!("{}:agent:{name}", self.format)));
+        let of =
+            |name: &str| AgentId(self.business.derive_id(&format!("{}:agent:{name}", self.format)));
         let (earlier, hashed) = (of(name), of(&self.hashed(name)));
         let id = if self.is_there(earlier.into()).await? { earlier } else { hashed };
         self.agents.lock().unwrap_or_else(PoisonError::into_inner).put(name.to_owned(), id);
@@ -158,7 +159,8 @@ impl Session {
     /// # Errors
     /// When the log can't be read.
     pub async fn history(&self, log: &str) -> Result<HistoryId, CommandError> {
-        let of = |log: &str| HistoryId(self.business.name(&format!("{}:log:{log}", self.format)));
+        let of =
+            |log: &str| HistoryId(self.business.derive_id(&format!("{}:log:{log}", self.format)));
         let earlier = of(log);
         Ok(if self.is_there(earlier.into()).await? { earlier } else { of(&self.hashed(log)) })
     }
@@ -166,7 +168,7 @@ impl Session {
     /// Enrols an agent; the same again changes nothing.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn enrol(
         &self,
         name: &str,
@@ -174,11 +176,11 @@ impl Session {
         model: &str,
         connector: &str,
     ) -> Result<AgentId, CommandError> {
-        let earlier = AgentId(self.business.name(&format!("{}:agent:{name}", self.format)));
+        let earlier = AgentId(self.business.derive_id(&format!("{}:agent:{name}", self.format)));
         let id = self.agent(name).await?;
         let hashed = if id == earlier { name.to_owned() } else { self.hashed(name) };
         let principal =
-            PrincipalId(self.business.name(&format!("{}:principal:{hashed}", self.format)));
+            PrincipalId(self.business.derive_id(&format!("{}:principal:{hashed}", self.format)));
         // The credentials it would act with have no key and no role: it never acts here.
         self.add_principal(principal, "agent", name).await?;
         let data = json!({
@@ -198,7 +200,7 @@ impl Session {
             Some(id.0),
             &data,
         );
-        match self.desk.submit(submission).await {
+        match self.bus.submit(submission).await {
             Ok(_) | Err(CommandError::KeyReused(_)) => Ok(id),
             Err(e) => Err(e),
         }
@@ -208,16 +210,17 @@ impl Session {
     /// sealed.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn principal(&self, name: &str) -> Result<PrincipalId, CommandError> {
         if let Some(known) =
             self.principals.lock().unwrap_or_else(PoisonError::into_inner).get(name)
         {
             return Ok(*known);
         }
-        let earlier = PrincipalId(self.business.name(name));
-        let known = self.desk.directory().principal(earlier).await?.is_some();
-        let id = if known { earlier } else { PrincipalId(self.business.name(&self.hashed(name))) };
+        let earlier = PrincipalId(self.business.derive_id(name));
+        let known = self.bus.directory().principal(earlier).await?.is_some();
+        let id =
+            if known { earlier } else { PrincipalId(self.business.derive_id(&self.hashed(name))) };
         self.add_principal(id, "human", name).await?;
         self.principals.lock().unwrap_or_else(PoisonError::into_inner).put(name.to_owned(), id);
         Ok(id)
@@ -239,7 +242,7 @@ impl Session {
             Some(id.0),
             &data,
         );
-        self.desk.submit(add).await.map(|_| ())
+        self.bus.submit(add).await.map(|_| ())
     }
 
     /// The first event of a receipt, as it is stored.
@@ -253,22 +256,22 @@ impl Session {
         let Some(event) = receipt.events.first() else {
             return Err(unreadable("there is none".to_owned()));
         };
-        let recorded = self.desk.log().find(self.business, event.event_id).await?;
+        let recorded = self.bus.log().find(self.business, event.event_id).await?;
         let recorded = recorded.ok_or_else(|| unreadable(event.event_id.to_string()))?;
         serde_json::from_slice(&recorded.bytes).map_err(|e| unreadable(e.to_string()))
     }
 
-    /// The way through the desk of a record that becomes a task.
+    /// The way through the command bus of a record that becomes a task.
     ///
     /// # Errors
     /// When the log can't be read.
     pub async fn run(&self, record: &str) -> Result<Run<'_>, String> {
-        let task = TaskId(self.business.name(&format!("{}:{record}", self.format)));
+        let task = TaskId(self.business.derive_id(&format!("{}:{record}", self.format)));
         self.run_of(record, task.into()).await
     }
 
-    /// The way through the desk of a record; an earlier version would have made that aggregate of
-    /// it.
+    /// The way through the command bus of a record; an earlier version would have made that
+    /// aggregate of it.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -276,13 +279,13 @@ impl Session {
         let hashed = !self.is_there(earlier).await.map_err(|e| e.to_string())?;
         let record = if hashed { self.hashed(record) } else { record.to_owned() };
         let counts = Counts { currency: self.settings.currency.to_string(), ..Counts::default() };
-        let task = self.business.name(&format!("{}:{record}", self.format));
+        let task = self.business.derive_id(&format!("{}:{record}", self.format));
         Ok(Run { session: self, record, hashed, task, counts })
     }
 }
 
 /// One command of a record.
-pub struct Step<'a> {
+pub struct ImportCommand<'a> {
     /// Its part of the record: its key is `<format>:<record>:<part>`.
     pub part: &'a str,
     /// `context.imperative`.
@@ -297,7 +300,7 @@ pub struct Step<'a> {
     pub causation: Option<EventId>,
 }
 
-/// One record on its way through the desk.
+/// One record on its way through the command bus.
 pub struct Run<'a> {
     /// The import it belongs to.
     pub session: &'a Session,
@@ -335,13 +338,13 @@ impl Run<'_> {
     /// The id of something in the record.
     #[must_use]
     pub fn id(&self, part: &str) -> Uuid {
-        self.session.business.name(&self.key(part))
+        self.session.business.derive_id(&self.key(part))
     }
 
     /// Sends a command that happened when it is recorded.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn send(
         &mut self,
         part: &str,
@@ -349,14 +352,14 @@ impl Run<'_> {
         id: Uuid,
         data: Value,
     ) -> Result<Receipt, CommandError> {
-        self.step(Step { part, command, id, data, at: None, causation: None }).await
+        self.step(ImportCommand { part, command, id, data, at: None, causation: None }).await
     }
 
     /// Sends a command.
     ///
     /// # Errors
-    /// What the desk says.
-    pub async fn step(&mut self, step: Step<'_>) -> Result<Receipt, CommandError> {
+    /// What the command bus says.
+    pub async fn step(&mut self, step: ImportCommand<'_>) -> Result<Receipt, CommandError> {
         let session = self.session;
         let mut key = self.key(step.part);
         if !self.hashed && !session.was_sent(&key).await? {
@@ -380,7 +383,7 @@ impl Run<'_> {
         submission.on_behalf_of = Some(session.on_behalf_of);
         submission.occurred_at = step.at;
         submission.causation = step.causation;
-        let receipt = session.desk.submit(submission).await?;
+        let receipt = session.bus.submit(submission).await?;
         self.counts.count(&receipt);
         Ok(receipt)
     }

@@ -19,7 +19,7 @@ use crate::app::{App, AppError};
 const CONNECTOR: &str = "shell";
 
 #[derive(Deserialize)]
-pub(super) struct Exported {
+pub(super) struct ExportedTrajectory {
     /// The trajectory's file.
     name: String,
     trajectory: Option<Vec<Turn>>,
@@ -83,7 +83,7 @@ impl Importer {
     /// Opens the session.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn prepare(
         app: &App,
         settings: &Settings,
@@ -105,8 +105,8 @@ impl Importer {
 }
 
 /// Reads a record whole, and changes nothing: the trajectory and its turns.
-pub(super) fn parse(bytes: &[u8]) -> Result<(Exported, Vec<Turn>), String> {
-    let mut exported: Exported =
+pub(super) fn parse(bytes: &[u8]) -> Result<(ExportedTrajectory, Vec<Turn>), String> {
+    let mut exported: ExportedTrajectory =
         serde_json::from_slice(bytes).map_err(|e| format!("no SWE-agent trajectory: {e}"))?;
     if let Some(turns) = exported.trajectory.take() {
         return Ok((exported, turns));
@@ -182,7 +182,7 @@ fn turns(messages: &[Message]) -> Vec<Turn> {
 
 async fn trajectory(
     run: &mut Run<'_>,
-    exported: &Exported,
+    exported: &ExportedTrajectory,
     turns: &[Turn],
 ) -> Result<(), CommandError> {
     run.counts.source("trajectories", 1);

@@ -77,7 +77,7 @@ impl Importer {
     /// Makes sure of the two agents of every transcript.
     ///
     /// # Errors
-    /// What the desk says.
+    /// What the command bus says.
     pub async fn prepare(
         app: &App,
         settings: &Settings,
@@ -117,7 +117,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(String, Trajectory), String> {
     Ok((task_id, trajectory))
 }
 
-/// A trajectory on its way through the desk.
+/// A trajectory on its way through the command bus.
 struct Transcript<'a, 'b> {
     run: &'a mut Run<'b>,
 }
@@ -136,8 +136,8 @@ impl Transcript<'_, '_> {
     async fn trajectory(&mut self, t: &Trajectory) -> Result<(), CommandError> {
         let business = self.run.session.business;
         let assistant = self.run.session.agent("assistant").await?;
-        let customer =
-            business.name(&format!("transcript:customer:{}", self.run.named(&t.info.task.user_id)));
+        let customer = business
+            .derive_id(&format!("transcript:customer:{}", self.run.named(&t.info.task.user_id)));
         let title: String = t.info.task.instruction.chars().take(TITLE_CHARS).collect();
         let plan = json!({"title": title, "instructions": t.info.task.instruction,
             "team": "operations", "serves": customer});
@@ -263,7 +263,7 @@ impl Transcript<'_, '_> {
                 "resolve",
                 "tasks.resolve",
                 self.run.task,
-                json!({"resolution": "submitted", "note": "the human desk sends the result at hand \
+                json!({"resolution": "submitted", "note": "the human bus sends the result at hand \
                     to review"}),
             )
             .await?;

@@ -80,7 +80,7 @@ impl Cast {
         installation.must(INSTALLATION, "access.add_principal", Some(operator), add).await;
         let operator = installation
             .app
-            .desk
+            .bus
             .directory()
             .actor(domain::PrincipalId(operator), business)
             .await
@@ -155,7 +155,7 @@ impl Cast {
         );
         submission.approval_id =
             body["approval_id"].as_str().map(|id| ApprovalId(id.parse().unwrap()));
-        match self.installation().app.desk.submit(submission).await {
+        match self.installation().app.bus.submit(submission).await {
             Ok(_) => "200".to_owned(),
             Err(e @ commands::CommandError::NotFound(_)) => format!("404 {e}"),
             Err(e @ commands::CommandError::Forbidden { .. }) => format!("403 {e}"),

@@ -10,7 +10,7 @@ use event_log::sqlite::{Durability, FolderLock, Options, SqliteLog};
 async fn open(place: &Path, durability: Durability) -> (Option<FolderLock>, Arc<dyn EventLog>) {
     #[cfg(feature = "postgres")]
     if let Some(url) = place.to_str().filter(|p| p.starts_with("postgres://")) {
-        return (None, Arc::new(event_log::postgres::PostgresLog::open(url).await.unwrap()));
+        return (None, Arc::new(log_postgres::PostgresLog::open(url).await.unwrap()));
     }
     let lock = FolderLock::take(place).unwrap();
     (

@@ -1,12 +1,13 @@
 //! A log in PostgreSQL whose disk loses its power, or is full.
 
+use event_log::Log as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_log::postgres::PostgresLog;
 use event_log::{AppendError, EventLog};
+use log_postgres::PostgresLog;
 use tempfile::TempDir;
 use tests::ledger;
 use tests::postgres::{Cluster, over, own};

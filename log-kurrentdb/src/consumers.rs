@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use super::KurrentLog;
 use super::cluster::{Cluster, ClusterError, Given};
-use crate::consumers::{Claim, Consumer, Consumers, LEASE};
-use crate::log::LogError;
+use event_log::consumers::{Claim, Consumer, Consumers, LEASE};
+use event_log::log::LogError;
 
 /// How often a change is decided again when somebody else came first.
 const TRIES_MAX: u32 = 20;
@@ -31,7 +31,7 @@ const EVENT: &str = "minutebook.consumer.v1";
 
 /// What an event of a consumer says.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Said {
+struct ConsumerRecord {
     position: u64,
     epoch: u64,
     owner: Option<Uuid>,
@@ -40,10 +40,10 @@ struct Said {
 
 /// A consumer's newest event.
 #[derive(Debug, Clone, Default)]
-struct Known {
+struct ConsumerHead {
     /// `None` when there is none yet.
     revision: Option<u64>,
-    said: Said,
+    said: ConsumerRecord,
 }
 
 /// The consumers of a log in a cluster.
@@ -69,9 +69,9 @@ impl KurrentConsumers {
         format!("{}{name}", self.prefix)
     }
 
-    async fn known(&self, name: &str) -> Result<Known, LogError> {
+    async fn known(&self, name: &str) -> Result<ConsumerHead, LogError> {
         let Some(last) = self.cluster.last(&self.stream(name)).await? else {
-            return Ok(Known::default());
+            return Ok(ConsumerHead::default());
         };
         let said = serde_json::from_slice(&last.data).map_err(|e| {
             LogError::Corrupt(format!(
@@ -79,11 +79,16 @@ impl KurrentConsumers {
                 self.stream(name)
             ))
         })?;
-        Ok(Known { revision: Some(last.revision), said })
+        Ok(ConsumerHead { revision: Some(last.revision), said })
     }
 
     /// Says something new of a consumer that was so; false when it is not so any more.
-    async fn say(&self, name: &str, known: &Known, said: &Said) -> Result<bool, LogError> {
+    async fn say(
+        &self,
+        name: &str,
+        known: &ConsumerHead,
+        said: &ConsumerRecord,
+    ) -> Result<bool, LogError> {
         if known.revision.is_none() {
             self.introduce(name).await?;
         }
@@ -132,8 +137,8 @@ impl KurrentConsumers {
     async fn change(
         &self,
         name: &str,
-        change: impl Fn(&Known) -> Option<Said>,
-    ) -> Result<Option<Said>, LogError> {
+        change: impl Fn(&ConsumerHead) -> Option<ConsumerRecord>,
+    ) -> Result<Option<ConsumerRecord>, LogError> {
         for _ in 0..TRIES_MAX {
             let known = self.known(name).await?;
             let Some(said) = change(&known) else { return Ok(None) };
@@ -161,9 +166,9 @@ impl KurrentConsumers {
         &self,
         name: &str,
         epoch: u64,
-        said: impl Fn(&Said) -> Said,
+        said: impl Fn(&ConsumerRecord) -> ConsumerRecord,
     ) -> Result<bool, LogError> {
-        let change = |known: &Known| {
+        let change = |known: &ConsumerHead| {
             Some(&known.said).filter(|s| s.epoch == epoch && s.owner.is_some()).map(&said)
         };
         Ok(self.change(name, change).await?.is_some())
@@ -184,7 +189,7 @@ impl Consumers for KurrentConsumers {
         if !free {
             return Ok(None);
         }
-        let said = Said { epoch: known.said.epoch + 1, owner: Some(owner), ..known.said };
+        let said = ConsumerRecord { epoch: known.said.epoch + 1, owner: Some(owner), ..known.said };
         let taken = self.say(name, &known, &said).await?;
         Ok(taken.then_some(Claim { epoch: said.epoch, position: said.position }))
     }
@@ -199,35 +204,40 @@ impl Consumers for KurrentConsumers {
     }
 
     async fn advance(&self, name: &str, epoch: u64, position: u64) -> Result<bool, LogError> {
-        self.held(name, epoch, |s| Said { position, ..s.clone() }).await
+        self.held(name, epoch, |s| ConsumerRecord { position, ..s.clone() }).await
     }
 
     async fn release(&self, name: &str, epoch: u64) -> Result<(), LogError> {
-        self.held(name, epoch, |s| Said { owner: None, ..s.clone() }).await.map(drop)
+        self.held(name, epoch, |s| ConsumerRecord { owner: None, ..s.clone() }).await.map(drop)
     }
 
     async fn rewind(&self, name: &str, position: u64) -> Result<bool, LogError> {
-        let change = |k: &Known| {
-            k.revision.map(|_| Said { position, epoch: k.said.epoch + 1, owner: None, ..k.said })
+        let change = |k: &ConsumerHead| {
+            k.revision.map(|_| ConsumerRecord {
+                position,
+                epoch: k.said.epoch + 1,
+                owner: None,
+                ..k.said
+            })
         };
         Ok(self.change(name, change).await?.is_some())
     }
 
     async fn pause(&self, name: &str, paused: bool) -> Result<bool, LogError> {
         Ok(self
-            .change(name, |k| k.revision.map(|_| Said { paused, ..k.said.clone() }))
+            .change(name, |k| k.revision.map(|_| ConsumerRecord { paused, ..k.said.clone() }))
             .await?
             .is_some())
     }
 
     async fn list(&self) -> Result<Vec<Consumer>, LogError> {
         #[derive(Deserialize)]
-        struct Named {
+        struct NamedConsumer {
             name: String,
         }
         let mut all = Vec::new();
         for event in self.cluster.whole(NAMES).await? {
-            let Ok(Named { name }) = serde_json::from_slice(&event.data) else { continue };
+            let Ok(NamedConsumer { name }) = serde_json::from_slice(&event.data) else { continue };
             let known = self.known(&name).await?;
             if known.revision.is_none() {
                 continue;
@@ -248,9 +258,9 @@ impl Consumers for KurrentConsumers {
     }
 
     async fn put(&self, c: &Consumer) -> Result<(), LogError> {
-        let change = |k: &Known| {
+        let change = |k: &ConsumerHead| {
             let epoch = if k.revision.is_some() { k.said.epoch.max(c.epoch) + 1 } else { c.epoch };
-            Some(Said { position: c.position, epoch, owner: None, paused: c.paused })
+            Some(ConsumerRecord { position: c.position, epoch, owner: None, paused: c.paused })
         };
         self.change(&c.name, change).await.map(drop)
     }

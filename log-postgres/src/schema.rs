@@ -9,20 +9,20 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use super::{ANSWER_MAX, log_error, options, read, role_name, within};
-use crate::attempts::{AGE_MICROS_MAX, Caps};
-use crate::log::LogError;
+use event_log::attempts::{AGE_MICROS_MAX, Caps};
+use event_log::log::LogError;
 
 /// Longest that connecting may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 fn migrations() -> Migrator {
     let all = [
-        (1, "log", include_str!("migrations/1_log.sql")),
-        (2, "roles", include_str!("migrations/2_roles.sql")),
-        (3, "move", include_str!("migrations/3_move.sql")),
-        (4, "works with", include_str!("migrations/4_works_with.sql")),
-        (5, "forgettings", include_str!("migrations/5_forgettings.sql")),
-        (6, "least", include_str!("migrations/6_least.sql")),
+        (1, "log", include_str!("../migrations/1_log.sql")),
+        (2, "roles", include_str!("../migrations/2_roles.sql")),
+        (3, "move", include_str!("../migrations/3_move.sql")),
+        (4, "works with", include_str!("../migrations/4_works_with.sql")),
+        (5, "forgettings", include_str!("../migrations/5_forgettings.sql")),
+        (6, "least", include_str!("../migrations/6_least.sql")),
     ];
     let one = |(version, name, sql): (i64, &'static str, &'static str)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into(), false)
@@ -86,7 +86,7 @@ fn grants(options: &PgConnectOptions) -> Result<String, LogError> {
         ("{per_principal}", caps.per_principal as u64),
         ("{age_micros}", AGE_MICROS_MAX),
     ];
-    let mut sql = include_str!("migrations/grants.sql")
+    let mut sql = include_str!("../migrations/grants.sql")
         .replace("{app}", &role("app"))
         .replace("{keys}", &role("keys"))
         .replace("{auditor}", &role("auditor"));

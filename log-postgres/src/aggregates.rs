@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
 use super::ANSWER_MAX;
-use crate::loaded::Loaded;
-use crate::log::LogError;
+use event_log::Loaded;
+use event_log::log::LogError;
 
 /// Events that are read at once.
 const PAGE: u64 = 250;

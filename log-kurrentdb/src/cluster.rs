@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::log::LogError;
+use event_log::log::LogError;
 
 /// Longest that a call may take.
 const CALL_MAX: Duration = Duration::from_secs(10);

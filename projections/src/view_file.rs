@@ -19,7 +19,7 @@ use domain::{BusinessId, Event, SubjectId};
 use event_log::{EventLog, Recorded};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::tables::{UNFILLED, fill_in, make_anew};
+use crate::tables::{VERSION_NOT_BUILT, fill_in, make_anew};
 use crate::views::{ViewsError, failures};
 use crate::{ALL, Applied, Apply, ApplyError, Projection, Unsealer, search};
 
@@ -56,7 +56,7 @@ pub(crate) struct Sources {
 }
 
 /// One file of tables.
-pub(crate) struct Fold {
+pub(crate) struct ViewFile {
     pub(crate) connection: Connection,
     sources: Sources,
     /// Last applied position, in the order of [`ALL`].
@@ -65,12 +65,12 @@ pub(crate) struct Fold {
     /// Projections whose rows another version made: they stand still.
     pub(crate) stale: Vec<usize>,
     /// Whether deleted text may still be in the WAL.
-    unemptied: Cell<bool>,
+    wal_dirty: Cell<bool>,
     /// Whether the searchable tables are empty because the file began as a snapshot.
-    pub(crate) unfilled: bool,
+    pub(crate) search_pending: bool,
 }
 
-impl Fold {
+impl ViewFile {
     /// Opens a file, and makes in it what is not there at all.
     pub(crate) fn open(path: &Path, sources: &Sources) -> Result<Self, ViewsError> {
         // Whoever wrote to it last did not close it: what was deleted may still be in the WAL.
@@ -86,7 +86,7 @@ impl Fold {
         let fresh: bool =
             connection
                 .query_row("SELECT NOT EXISTS (SELECT 1 FROM projections)", [], |r| r.get(0))?;
-        let (mut positions, mut stale, mut unfilled) = (Vec::new(), Vec::new(), false);
+        let (mut positions, mut stale, mut search_pending) = (Vec::new(), Vec::new(), false);
         for (i, projection) in ALL.iter().enumerate() {
             if fresh {
                 make_anew(&connection, projection)?;
@@ -101,8 +101,8 @@ impl Fold {
             if known.is_none_or(|(version, _)| version != projection.version) {
                 stale.push(i);
             }
-            unfilled |= projection.name == search::PROJECTION.name
-                && known.is_some_and(|(version, _)| version == UNFILLED);
+            search_pending |= projection.name == search::PROJECTION.name
+                && known.is_some_and(|(version, _)| version == VERSION_NOT_BUILT);
             positions.push(known.map_or(0, |(_, position)| position));
         }
         let mut fold = Self {
@@ -111,8 +111,8 @@ impl Fold {
             positions,
             stopped: HashSet::new(),
             stale,
-            unemptied: Cell::new(unclean),
-            unfilled,
+            wal_dirty: Cell::new(unclean),
+            search_pending,
         };
         if fold.purges() {
             fold.purge_forgotten()?;
@@ -135,7 +135,7 @@ impl Fold {
     }
 
     fn is_unfilled(&self, i: usize) -> bool {
-        self.unfilled && ALL.get(i).is_some_and(|p| p.name == search::PROJECTION.name)
+        self.search_pending && ALL.get(i).is_some_and(|p| p.name == search::PROJECTION.name)
     }
 
     /// Whether nothing stands still but what is to be filled.
@@ -156,7 +156,7 @@ impl Fold {
 
     /// Whether its searchable text is of the form that this program can purge.
     pub(crate) fn purges(&self) -> bool {
-        self.unfilled
+        self.search_pending
             || !self
                 .stale
                 .iter()
@@ -199,7 +199,7 @@ impl Fold {
             self.stopped.retain(|(n, _)| n != i);
         }
         self.stale.retain(|i| !which.contains(i));
-        self.unfilled &= self.stale.iter().any(|i| self.is_unfilled(*i));
+        self.search_pending &= self.stale.iter().any(|i| self.is_unfilled(*i));
         Ok(())
     }
 
@@ -208,7 +208,7 @@ impl Fold {
         let tx = self.connection.unchecked_transaction()?;
         let gone = search::purge_forgotten(&tx, &self.sources.unsealer)?;
         tx.commit()?;
-        if gone || self.unemptied.get() { self.empty_wal() } else { Ok(()) }
+        if gone || self.wal_dirty.get() { self.empty_wal() } else { Ok(()) }
     }
 
     /// Deletes a subject's text, from the WAL too.
@@ -233,12 +233,12 @@ impl Fold {
 
     /// What was deleted must not live on in the WAL; readers of older pages are waited for.
     pub(crate) fn empty_wal(&self) -> Result<(), ViewsError> {
-        self.unemptied.set(true);
+        self.wal_dirty.set(true);
         for _ in 0..WAL_TRIES_MAX {
             let busy: i64 =
                 self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
             if busy == 0 {
-                self.unemptied.set(false);
+                self.wal_dirty.set(false);
                 return Ok(());
             }
             std::thread::sleep(std::time::Duration::from_millis(100));

@@ -5,8 +5,8 @@ use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 use super::{ANSWER_MAX, PostgresLog, count, log_error, number, read, within};
-use crate::consumers::{Claim, Consumer, Consumers, LEASE};
-use crate::log::LogError;
+use event_log::consumers::{Claim, Consumer, Consumers, LEASE};
+use event_log::log::LogError;
 
 /// The consumers of a database.
 pub struct PostgresConsumers(PgPool);

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::watch;
 
 use super::{ANSWER_MAX, count, read, within};
-use crate::log::{AppendError, LogError};
+use event_log::{AppendError, LogError};
 
 /// How often the end of the log is asked for, should a notification get lost.
 const POLL_EVERY: Duration = Duration::from_millis(500);
@@ -49,7 +49,7 @@ impl Heard {
     }
 
     /// Why it can't be worked with at the moment.
-    pub(super) fn trouble(&self) -> Option<String> {
+    pub(super) fn unavailable_reason(&self) -> Option<String> {
         let last = self.last();
         let silent = last.answer.elapsed();
         if silent > Duration::from_millis(STORE_SILENT_MS_MAX) {

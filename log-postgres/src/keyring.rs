@@ -17,9 +17,9 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{ANSWER_MAX, within};
-use crate::keyring::wrapping::{Chest, ChestKey, Proof, Wrapped, Wrapper, Wrapping};
-use crate::keyring::{IfMissing, Keyring, KeyringError, SubjectKey};
-use crate::sealing::Entropy;
+use event_log::keyring::wrapping::{Chest, ChestKey, Proof, Wrapped, Wrapper, Wrapping};
+use event_log::keyring::{IfMissing, Keyring, KeyringError, SubjectKey};
+use event_log::sealing::Entropy;
 
 /// Keys that stay unwrapped in memory.
 const UNWRAPPED_MAX: usize = 100_000;
@@ -58,7 +58,7 @@ fn storage(e: sqlx::Error) -> KeyringError {
 }
 
 /// Nonce and wrapped key; neither once it is destroyed.
-type Kept = (Option<Vec<u8>>, Option<Vec<u8>>);
+type WrappedKey = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 fn nonce(bytes: &[u8]) -> Result<[u8; 12], KeyringError> {
     bytes.try_into().map_err(|_| KeyringError::Broken("a nonce has the wrong length".to_owned()))
@@ -213,7 +213,7 @@ impl PostgresKeyring {
         }
         let sql = "SELECT nonce, wrapped FROM minutebook_keys.keys WHERE business = $1 AND subject \
             = $2 AND generation = $3";
-        let row: Option<Kept> = asked(
+        let row: Option<WrappedKey> = asked(
             sqlx::query_as(sql).bind(b).bind(s).bind(stored(generation)).fetch_optional(&self.pool),
         )
         .await?;
@@ -375,7 +375,7 @@ impl Keyring for PostgresKeyring {
         self.make(business.0, subject.0, generation).await?;
         // What the others seal under the generation before is not appended any more.
         asked(self.pool.execute("SELECT minutebook_keys.next_epoch()")).await?;
-        self.ask_anew().await;
+        self.invalidate_cache().await;
         let mut remembered = self.current().await?;
         let epoch = super::count(remembered.epoch);
         let key = self.unwrapped(&mut remembered, business.0, subject.0, generation).await?;
@@ -389,7 +389,7 @@ impl Keyring for PostgresKeyring {
         ))
     }
 
-    async fn ask_anew(&self) {
+    async fn invalidate_cache(&self) {
         *self.sealing() = Sealing::default();
     }
 
@@ -434,7 +434,7 @@ impl Keyring for PostgresKeyring {
                 PostgreSQL's autovacuum will take it");
         }
         *self.remembered.lock().await = Remembered::default();
-        self.ask_anew().await;
+        self.invalidate_cache().await;
         Ok(u32::try_from(destroyed).unwrap_or(u32::MAX))
     }
 

@@ -10,9 +10,10 @@
 
 mod aggregates;
 mod appender;
-pub(crate) mod attempts;
+mod attempts;
 mod consumers;
 mod follower;
+mod inspect;
 mod keyring;
 mod plan;
 mod schema;
@@ -24,19 +25,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::ids::EventId;
 use domain::limits::{PAGE_BYTES_MAX, QUEUE_MAX};
-use domain::{AggregateRef, BusinessId, Timestamp};
+use domain::{AggregateRef, BusinessId};
 use proof::tree::Frontier;
 use sha2::Digest as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::envelope::Recorded;
-use crate::loaded::Loaded;
-use crate::log::{Append, AppendError, Committed, EventLog, Head, LogError, Pending, RawRow};
+pub use attempts::{attempts, attempts_with};
 pub use consumers::PostgresConsumers;
+use event_log::Loaded;
+use event_log::envelope::Recorded;
+use event_log::{Append, AppendError, Committed, Head, Log, LogError, Pending};
 use follower::Heard;
 pub use keyring::{PostgresKeyring, chest, put_chest};
 pub use schema::{migrate, print};
@@ -72,22 +74,23 @@ macro_rules! page {
         )
     };
 }
+use page;
 const _: () = assert!(PAGE_BYTES_MAX == 16_777_216, "the number in the statement is the limit");
 
 /// An append that waits for the appender.
-struct Queued {
+struct QueuedAppend {
     append: Append,
     answer: oneshot::Sender<Result<Committed, AppendError>>,
 }
 
-enum Job {
-    Append(Queued),
+enum AppenderWork {
+    Append(QueuedAppend),
     Stop,
 }
 
 /// The store.
 pub struct PostgresLog {
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::Sender<AppenderWork>,
     readers: PgPool,
     position: watch::Receiver<u64>,
     /// When the database last answered the follower.
@@ -225,11 +228,11 @@ impl PostgresLog {
         let (moved, position) = watch::channel(follower::last_position(&readers).await?);
         let heard = Heard::default();
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let appender = crate::vital::task(
+        let appender = event_log::vital::task(
             "log-appender",
             appender::run(options, jobs, moved.clone(), heard.clone()),
         );
-        let follower = crate::vital::task(
+        let follower = event_log::vital::task(
             "log-follower",
             follower::follow(readers.clone(), moved, heard.clone()),
         );
@@ -280,13 +283,16 @@ fn head((business, seq, frontier): (Uuid, i64, Vec<u8>)) -> Result<Head, LogErro
 }
 
 #[async_trait]
-impl EventLog for PostgresLog {
+impl Log for PostgresLog {
     async fn enqueue(&self, append: Append) -> Result<Pending, AppendError> {
         append.check_caps()?;
         let (answer, pending) = oneshot::channel();
         let closed = |_| AppendError::Closed("the store is shutting down".to_owned());
-        self.queue.send(Job::Append(Queued { append, answer })).await.map_err(closed)?;
-        Ok(Pending(pending))
+        self.queue
+            .send(AppenderWork::Append(QueuedAppend { append, answer }))
+            .await
+            .map_err(closed)?;
+        Ok(Pending::new(pending))
     }
 
     async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
@@ -354,24 +360,6 @@ impl EventLog for PostgresLog {
         rows?.iter().map(recorded).collect()
     }
 
-    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        // The kind stands in the text, as the partial index has it.
-        let sql = page!(
-            "position, business, seq, bytes",
-            "kind = 'erasure' AND position > $1",
-            "position",
-            "$2"
-        );
-        let rows = read(
-            sqlx::query(sql)
-                .bind(number(after))
-                .bind(number(limit as u64))
-                .fetch_all(&self.readers),
-        )
-        .await;
-        rows?.iter().map(recorded).collect()
-    }
-
     async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
         let row = read(
             sqlx::query_as("SELECT business, seq, frontier FROM heads WHERE business = $1")
@@ -380,15 +368,6 @@ impl EventLog for PostgresLog {
         )
         .await?;
         row.map(head).transpose()
-    }
-
-    async fn heads(&self) -> Result<Vec<Head>, LogError> {
-        let rows = read(
-            sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business")
-                .fetch_all(&self.readers),
-        )
-        .await;
-        rows?.into_iter().map(head).collect()
     }
 
     async fn versions(
@@ -410,76 +389,12 @@ impl EventLog for PostgresLog {
         Ok(found.into_iter().map(count).collect())
     }
 
-    fn shared(&self) -> bool {
-        true
-    }
-
-    fn trouble(&self) -> Option<String> {
-        self.heard.trouble()
-    }
-
-    async fn store_time(&self) -> Result<Option<Timestamp>, LogError> {
-        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-        let micros: i64 = read(sqlx::query_scalar(sql).fetch_one(&self.readers)).await?;
-        Ok(Some(Timestamp::from_micros(micros)))
-    }
-
     fn position(&self) -> watch::Receiver<u64> {
         self.position.clone()
     }
 
-    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
-        let sql = page!(
-            "position, business, seq, kind, id, version, event_id, leaf, bytes",
-            "position > $1",
-            "position",
-            "$2"
-        );
-        let rows = read(
-            sqlx::query(sql)
-                .bind(number(after))
-                .bind(number(limit as u64))
-                .fetch_all(&self.readers),
-        )
-        .await?;
-        let raw = |r: &PgRow| -> Result<RawRow, sqlx::Error> {
-            Ok(RawRow {
-                position: count(r.try_get(0)?),
-                business: r.try_get(1)?,
-                seq: count(r.try_get(2)?),
-                kind: r.try_get(3)?,
-                id: r.try_get(4)?,
-                version: count(r.try_get(5)?),
-                event_id: r.try_get(6)?,
-                leaf: r.try_get(7)?,
-                bytes: r.try_get(8)?,
-            })
-        };
-        rows.iter().map(|r| raw(r).map_err(|e| log_error(&e))).collect()
-    }
-
-    async fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
-        let asked = async {
-            let mut tx = self.readers.begin().await?;
-            tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-            let heads =
-                sqlx::query_as("SELECT business, seq, frontier FROM heads ORDER BY business")
-                    .fetch_all(&mut *tx)
-                    .await?;
-            let ends = "SELECT (SELECT max(position) FROM events WHERE position > 0), (SELECT \
-                count(*) FROM events WHERE position < 1)";
-            Ok((heads, sqlx::query_as(ends).fetch_one(&mut *tx).await?))
-        };
-        let (heads, ends): (Vec<_>, (Option<i64>, i64)) = read(asked).await?;
-        Ok((
-            heads.into_iter().map(head).collect::<Result<_, _>>()?,
-            count(ends.0.unwrap_or(0)),
-            count(ends.1),
-        ))
-    }
-
     async fn close(&self) {
-        let _ = self.queue.send(Job::Stop).await;
+        let _ = self.queue.send(AppenderWork::Stop).await;
         let tasks = self.tasks.lock().map(|mut t| std::mem::take(&mut *t)).unwrap_or_default();
         let mut tasks = tasks.into_iter();
         if let Some(appender) = tasks.next() {

@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use super::cluster::{Cluster, ClusterError, Found, Heard};
 use super::form::{business, taken};
-use crate::log::{Append, AppendError, EventLog, LogError};
-use crate::sqlite::{Durability, Options, Placed, SqliteLog};
+use event_log::sqlite::{AssignedPositions, Durability, Options, SqliteLog};
+use event_log::{Append, AppendError, Capabilities, Inspect, Log, LogError};
 
 /// The streams that are mirrored: those of businesses, and that of the installation.
 const PREFIXES: [&str; 2] = ["business-", "installation"];
@@ -159,21 +159,24 @@ impl Mirror {
     }
 
     /// Why the cluster can't be heard at the moment.
-    pub(super) fn trouble(&self) -> Option<String> {
+    pub(super) fn unavailable_reason(&self) -> Option<String> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         self.other
             .get()
             .cloned()
             .or_else(|| (!trouble.is_empty()).then(|| trouble.clone()))
-            .or_else(|| self.log.trouble())
+            .or_else(|| self.log.unavailable_reason())
     }
 
     /// Begins to follow, and waits until everything is there; gives up when for `patience` nothing
     /// comes.
-    pub(super) async fn caught_up(self: &Arc<Self>, patience: Duration) -> Result<(), LogError> {
+    pub(super) async fn caught_up(
+        self: &Arc<Self>,
+        slow_reader_timeout: Duration,
+    ) -> Result<(), LogError> {
         let mut caught_up = self.caught_up.subscribe();
         let (mut position, mut signs) = (self.position(), self.signs.subscribe());
-        let following = crate::vital::task("kurrent-mirror", Arc::clone(self).follow());
+        let following = event_log::vital::task("kurrent-mirror", Arc::clone(self).follow());
         *self.following.lock().unwrap_or_else(PoisonError::into_inner) = Some(following);
         while *caught_up.borrow_and_update() == 0 {
             tokio::select! {
@@ -181,7 +184,7 @@ impl Mirror {
                 _ = signs.changed() => {}
                 moved = position.changed() => moved.map_err(|_| LogError::Storage("the mirror is \
                     closed".to_owned()))?,
-                () = tokio::time::sleep(patience) => {
+                () = tokio::time::sleep(slow_reader_timeout) => {
                     let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     return Err(LogError::Storage(format!(
                         "KurrentDB can't be followed: {trouble}; is the address right (without TLS \
@@ -198,7 +201,7 @@ impl Mirror {
         &self,
         business: BusinessId,
         seq: u64,
-        patience: Duration,
+        slow_reader_timeout: Duration,
     ) -> Result<(), LogError> {
         let mut position = self.position();
         let (begun, at, signs) =
@@ -218,7 +221,7 @@ impl Mirror {
                 }
             }
         };
-        match tokio::time::timeout(patience, wait).await {
+        match tokio::time::timeout(slow_reader_timeout, wait).await {
             Ok(result) => result,
             Err(_) => {
                 // A subscription that gives no sign is as good as none; one that is only behind
@@ -229,7 +232,7 @@ impl Mirror {
                 }
                 Err(LogError::Storage(format!(
                     "the mirror did not hear of an event in {} s",
-                    patience.as_secs()
+                    slow_reader_timeout.as_secs()
                 )))
             }
         }
@@ -360,8 +363,13 @@ impl Mirror {
     }
 
     /// Append by append, as they were made.
-    fn appends(&self, events: Vec<Found>, after: u64, batch: u64) -> Vec<(Append, Placed)> {
-        let mut all: Vec<(Append, Placed)> = Vec::new();
+    fn appends(
+        &self,
+        events: Vec<Found>,
+        after: u64,
+        batch: u64,
+    ) -> Vec<(Append, AssignedPositions)> {
+        let mut all: Vec<(Append, AssignedPositions)> = Vec::new();
         let mut open = false;
         for found in events.into_iter().filter(|f| f.position > after) {
             let Some(business) = business(&found.stream).filter(|b| self.broken(*b).is_none())
@@ -395,7 +403,7 @@ impl Mirror {
                     };
                     all.push((
                         append,
-                        Placed {
+                        AssignedPositions {
                             first_seq: found.revision + 1,
                             positions: vec![found.position],
                             batch,

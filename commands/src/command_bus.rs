@@ -1,4 +1,4 @@
-//! The desk: the one path that a command takes, whichever door it came through.
+//! The command bus: the one path that a command takes, whichever door it came through.
 //!
 //! parse and bound → authorise → the business's lane (decide, seal, append) → receipt; and every
 //! attempt is kept, whatever came of it.
@@ -23,12 +23,12 @@ use crate::clock::Clock;
 use crate::clock_watch::ClockWatch;
 use crate::command::{CommandError, Receipt, Submission};
 use crate::directory::Directory;
-use crate::lane::{Job, Lane, Shared, opened_id};
+use crate::lane::{Job, Lane, LaneServices, opened_id};
 use crate::leases::OpenLeases;
 use crate::rates::{Admitted, RateLimits};
 use crate::registrations::Registrations;
 use crate::registry::{AnyCommand, Verb};
-use crate::root::{Boundary, Context, Decide as _};
+use crate::root::{Context, Decide as _, LoadedAggregates};
 use crate::{Refusal, businesses, operations};
 
 /// Commands that may wait in one lane.
@@ -36,8 +36,8 @@ const LANE_QUEUE_MAX: usize = 1_024;
 /// Lanes that share all businesses: enough for the cores that decide, few enough to stay awake.
 const LANES: usize = 4;
 
-/// What a desk stands on.
-pub struct DeskParts {
+/// What a command bus stands on.
+pub struct CommandBusParts {
     /// Where events go.
     pub log: Arc<dyn EventLog>,
     /// The keys of data subjects.
@@ -58,8 +58,8 @@ pub struct DeskParts {
 }
 
 /// The one path of all commands.
-pub struct Desk {
-    shared: Arc<Shared>,
+pub struct CommandBus {
+    shared: Arc<LaneServices>,
     attempts: Arc<Attempts>,
     attempts_secret: Zeroizing<[u8; 32]>,
     directory: Arc<Directory>,
@@ -69,12 +69,12 @@ pub struct Desk {
     registrations: Registrations,
 }
 
-impl Desk {
-    /// A desk whose lanes run on the runtime it is made on.
+impl CommandBus {
+    /// A command bus whose lanes run on the runtime it is made on.
     #[must_use]
-    pub fn new(parts: DeskParts) -> Self {
+    pub fn new(parts: CommandBusParts) -> Self {
         let directory = Arc::new(Directory::new(Arc::clone(&parts.log)));
-        let DeskParts {
+        let CommandBusParts {
             log,
             keyring,
             attempts,
@@ -86,7 +86,7 @@ impl Desk {
         } = parts;
         let rates = Arc::new(RateLimits::new(&clock));
         let clock = Arc::new(ClockWatch::new(clock));
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(LaneServices {
             log,
             keyring,
             clock,
@@ -147,7 +147,7 @@ impl Desk {
     /// nobody's list of attempts.
     ///
     /// # Errors
-    /// As for [`Desk::submit`].
+    /// As for [`CommandBus::submit`].
     pub async fn submit_admitted(
         &self,
         admitted: Admitted,
@@ -283,7 +283,7 @@ impl Desk {
             .await?;
         // What the business would refuse is refused before its slug is claimed.
         let ctx = self.opening(submission, command).await?;
-        let mut nothing = Boundary::default();
+        let mut nothing = LoadedAggregates::default();
         for aggregate in command.reads(&ctx, &nothing) {
             nothing.0.insert(aggregate, (0, State::empty(aggregate.kind)));
         }
@@ -304,7 +304,7 @@ impl Desk {
             clock: self.shared.clock.in_doubt(),
             actor: submission.actor.clone(),
             approval: None,
-            presented: None,
+            presented_digest: None,
             backdated: submission.occurred_at.is_some(),
             seed: [0; 32],
             people: self.directory.roster().await?,
@@ -390,7 +390,7 @@ impl Desk {
             _place: place,
         };
         let closing =
-            || CommandError::Unavailable("the desk is shutting down; try again".to_owned());
+            || CommandError::Unavailable("the command bus is shutting down; try again".to_owned());
         self.lane(business).send(job).await.map_err(|_| closing())?;
         wait.await.unwrap_or_else(|_| Err(closing()))
     }

@@ -8,10 +8,10 @@ use domain::{AggregateRef, BusinessId};
 use proof::tree::{Frontier, leaf_hash};
 use uuid::Uuid;
 
-use super::{Queued, number};
-use crate::log::{Append, AppendError};
+use super::{QueuedAppend, number};
+use event_log::append::{Append, AppendError};
 
-type Place = (BusinessId, AggregateRef);
+type VersionKey = (BusinessId, AggregateRef);
 
 /// What is known of the database, until it says otherwise.
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub(super) struct Believed {
     /// The epoch of the keys that the database named when it refused the last batch.
     pub(super) keys: Option<u64>,
     /// Versions that the database named when it refused the last batch …
-    pub(super) versions: HashMap<Place, u64>,
+    pub(super) versions: HashMap<VersionKey, u64>,
     /// … which held appends with these first events, none of them stored: an append that was not in
     /// it may be a repeat, and is no conflict before that is known.
     pub(super) asked: HashSet<EventId>,
@@ -50,7 +50,7 @@ impl Believed {
 }
 
 /// An append that has its place in the batch.
-pub(super) struct Placed {
+pub(super) struct PlannedAppend {
     /// Which of the queue.
     pub(super) queued: usize,
     /// The `seq` of its first event.
@@ -62,7 +62,7 @@ pub(super) struct Placed {
 /// The columns of a batch.
 #[derive(Default)]
 pub(super) struct Plan {
-    pub(super) placed: Vec<Placed>,
+    pub(super) placed: Vec<PlannedAppend>,
     pub(super) answered: Vec<(usize, AppendError)>,
     /// The epoch of the keys that all of it was sealed in.
     pub(super) keys: Option<u64>,
@@ -86,7 +86,7 @@ pub(super) struct Heads {
 
 #[derive(Default)]
 pub(super) struct Guards {
-    pub(super) place: Vec<Place>,
+    pub(super) place: Vec<VersionKey>,
     pub(super) business: Vec<Uuid>,
     pub(super) kind: Vec<String>,
     pub(super) id: Vec<Uuid>,
@@ -108,7 +108,7 @@ pub(super) struct Events {
 
 enum Admitted {
     /// With the guards it needs, and the versions after it.
-    Yes(Vec<(Place, u64)>, HashMap<Place, u64>),
+    Yes(Vec<(VersionKey, u64)>, HashMap<VersionKey, u64>),
     No(AppendError),
     /// It depends on whether what stands before it in the batch is stored.
     Later,
@@ -116,12 +116,12 @@ enum Admitted {
 
 /// Plans as much of a queue as can go in one call, in its order. The ends of all its streams must
 /// be believed.
-pub(super) fn plan(queue: &[Queued], believed: &Believed) -> Plan {
+pub(super) fn plan(queue: &[QueuedAppend], believed: &Believed) -> Plan {
     let mut plan = Plan::default();
     let (mut now, mut ids) = (HashMap::new(), HashSet::new());
     // Breaks of this plan alone: only an answer that leaves breaks a chain for good.
     let mut broken: HashSet<(u64, u64)> = HashSet::new();
-    for (queued, Queued { append, .. }) in queue.iter().enumerate() {
+    for (queued, QueuedAppend { append, .. }) in queue.iter().enumerate() {
         if believed.is_broken(append)
             || append.chain.is_some_and(|c| broken.contains(&(c.lane, c.epoch)))
         {
@@ -183,8 +183,8 @@ pub(super) fn plan(queue: &[Queued], believed: &Believed) -> Plan {
     plan
 }
 
-fn admit(append: &Append, now: &HashMap<Place, u64>, believed: &Believed) -> Admitted {
-    let (mut guards, mut after): (Vec<(Place, u64)>, HashMap<Place, u64>) =
+fn admit(append: &Append, now: &HashMap<VersionKey, u64>, believed: &Believed) -> Admitted {
+    let (mut guards, mut after): (Vec<(VersionKey, u64)>, HashMap<VersionKey, u64>) =
         (Vec::new(), HashMap::new());
     let reads = append.reads.iter().map(|&(aggregate, version)| (aggregate, version, version));
     // Version 0 is no version of an event: it is refused as one that is not there.
@@ -214,7 +214,7 @@ impl Plan {
         &mut self,
         queued: usize,
         append: &Append,
-        guards: Vec<(Place, u64)>,
+        guards: Vec<(VersionKey, u64)>,
         believed: &Believed,
     ) {
         for (place, version) in guards {
@@ -233,7 +233,7 @@ impl Plan {
             .next
             .entry(append.business)
             .or_insert_with(|| believed.heads.get(&append.business).cloned().unwrap_or_default());
-        self.placed.push(Placed {
+        self.placed.push(PlannedAppend {
             queued,
             first_seq: head.size() + 1,
             events_before: self.events.event_id.len(),

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::cluster::Found;
-use crate::envelope::Stored;
-use crate::log::NewEvent;
+use event_log::NewEvent;
+use event_log::envelope::Stored;
 
 /// What an event's metadata says of its place among ours.
 #[derive(Deserialize)]

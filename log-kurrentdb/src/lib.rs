@@ -29,11 +29,11 @@ use domain::{AggregateRef, BusinessId};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::Keyring;
-use crate::envelope::Recorded;
-use crate::log::{Append, AppendError, EventLog, Head, LogError, Pending, RawRow};
 use cluster::Cluster;
-use commit::{Committer, Queued};
+use commit::{Committer, QueuedAppend};
+use event_log::Keyring;
+use event_log::envelope::Recorded;
+use event_log::{Append, AppendError, Capabilities, Head, Inspect, Log, LogError, Pending, RawRow};
 use lease::{KeyringLease, Serving};
 use mirror::Mirror;
 
@@ -50,7 +50,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(40);
 
 /// The store in a cluster.
 pub struct KurrentLog {
-    queue: Mutex<Option<mpsc::Sender<Queued>>>,
+    queue: Mutex<Option<mpsc::Sender<QueuedAppend>>>,
     room: Arc<Semaphore>,
     cluster: Arc<Cluster>,
     mirror: Arc<Mirror>,
@@ -88,7 +88,7 @@ impl Connecting {
             keyring,
             Arc::clone(&serving),
         );
-        let committing = crate::vital::task("kurrent-committer", committer.run(queued));
+        let committing = event_log::vital::task("kurrent-committer", committer.run(queued));
         let (queue, committing) = (Mutex::new(Some(queue)), Mutex::new(Some(committing)));
         Ok(KurrentLog {
             queue,
@@ -117,7 +117,7 @@ impl KurrentLog {
     /// # Errors A sentence that says what to do when they are in a file, or when the cluster can't
     /// be reached.
     pub async fn serve_together(&self) -> Result<(), LogError> {
-        lease::keep(&self.cluster, lease::Kept::Shared).await
+        lease::keep(&self.cluster, lease::KeysLocation::Shared).await
     }
 
     /// Sees to it that no other process serves this log, whose keys are in a file for good. When
@@ -126,7 +126,7 @@ impl KurrentLog {
     /// # Errors A sentence that says what to do when another process serves, when the keys are in a
     /// shared keyring, or when the cluster can't be reached.
     pub async fn serve_alone(&self) -> Result<(), LogError> {
-        lease::keep(&self.cluster, lease::Kept::File).await?;
+        lease::keep(&self.cluster, lease::KeysLocation::File).await?;
         let lease =
             KeyringLease::take(Arc::clone(&self.cluster), Arc::clone(&self.serving)).await?;
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
@@ -135,7 +135,7 @@ impl KurrentLog {
 }
 
 #[async_trait]
-impl EventLog for KurrentLog {
+impl Log for KurrentLog {
     async fn enqueue(&self, append: Append) -> Result<Pending, AppendError> {
         append.check_caps()?;
         let closed = || AppendError::Closed("the store is shutting down".to_owned());
@@ -144,10 +144,10 @@ impl EventLog for KurrentLog {
         let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
         let (answer, pending) = oneshot::channel();
         queue
-            .send(Queued { append, answer, sent: false, _place: place })
+            .send(QueuedAppend { append, answer, sent: false, _place: place })
             .await
             .map_err(|_| closed())?;
-        Ok(Pending(pending))
+        Ok(Pending::new(pending))
     }
 
     async fn find(&self, business: BusinessId, id: EventId) -> Result<Option<Recorded>, LogError> {
@@ -177,6 +177,56 @@ impl EventLog for KurrentLog {
         self.mirror.log().read_all(after, limit).await
     }
 
+    async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
+        self.mirror.log().head(business).await
+    }
+
+    fn position(&self) -> watch::Receiver<u64> {
+        self.mirror.position()
+    }
+
+    async fn catch_up(&self, business: BusinessId) -> Result<(), LogError> {
+        let cant_say = |why| LogError::Storage(format!("what others did can't be heard of: {why}"));
+        // Nobody waits for what is known not to answer.
+        if let Some(why) = self.mirror.unavailable_reason() {
+            return Err(cant_say(why));
+        }
+        // What another process appended may not have been heard of here.
+        let last = self.cluster.last(&business.stream_name()).await?;
+        self.mirror.reach(business, last.map_or(0, |e| e.revision + 1), commit::HEAR_MAX).await?;
+        self.mirror.broken(business).map_or(Ok(()), |why| Err(cant_say(why)))
+    }
+
+    async fn versions(
+        &self,
+        business: BusinessId,
+        aggregates: &[AggregateRef],
+    ) -> Result<Vec<u64>, LogError> {
+        self.catch_up(business).await?;
+        self.mirror.log().versions(business, aggregates).await
+    }
+
+    async fn close(&self) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(committing) = committing
+            && tokio::time::timeout(CLOSE_MAX, committing).await.is_err()
+        {
+            tracing::error!(
+                "what was queued could not be appended in time; whoever sent it has no answer and \
+                 may send it again"
+            );
+        }
+        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(lease) = lease {
+            lease.give_back().await;
+        }
+        self.mirror.close().await;
+    }
+}
+
+#[async_trait]
+impl Inspect for KurrentLog {
     async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         self.mirror.log().read_erasures(after, limit).await
     }
@@ -196,61 +246,16 @@ impl EventLog for KurrentLog {
         self.mirror.log().count_after(position)
     }
 
-    fn sparse(&self) -> bool {
-        true
-    }
-
-    async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
-        self.mirror.log().head(business).await
-    }
-
     async fn heads(&self) -> Result<Vec<Head>, LogError> {
         self.mirror.log().heads().await
-    }
-
-    fn position(&self) -> watch::Receiver<u64> {
-        self.mirror.position()
-    }
-
-    fn keys_elsewhere(&self) -> Option<String> {
-        self.serving.check().err()
-    }
-
-    fn trouble(&self) -> Option<String> {
-        self.serving.check().err().or_else(|| self.mirror.trouble())
-    }
-
-    fn shared(&self) -> bool {
-        true
-    }
-
-    async fn catch_up(&self, business: BusinessId) -> Result<(), LogError> {
-        let cant_say = |why| LogError::Storage(format!("what others did can't be heard of: {why}"));
-        // Nobody waits for what is known not to answer.
-        if let Some(why) = self.mirror.trouble() {
-            return Err(cant_say(why));
-        }
-        // What another process appended may not have been heard of here.
-        let last = self.cluster.last(&business.stream_name()).await?;
-        self.mirror.reach(business, last.map_or(0, |e| e.revision + 1), commit::HEAR_MAX).await?;
-        self.mirror.broken(business).map_or(Ok(()), |why| Err(cant_say(why)))
-    }
-
-    async fn versions(
-        &self,
-        business: BusinessId,
-        aggregates: &[AggregateRef],
-    ) -> Result<Vec<u64>, LogError> {
-        self.catch_up(business).await?;
-        self.mirror.log().versions(business, aggregates).await
     }
 
     async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
         self.mirror.log().raw_rows(after, limit).await
     }
 
-    async fn ends(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
-        self.mirror.log().ends().await
+    async fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+        self.mirror.log().consistent_heads().await
     }
 
     async fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
@@ -259,22 +264,23 @@ impl EventLog for KurrentLog {
         }
         self.mirror.log().check_indexes().await
     }
+}
 
-    async fn close(&self) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(committing) = committing
-            && tokio::time::timeout(CLOSE_MAX, committing).await.is_err()
-        {
-            tracing::error!(
-                "what was queued could not be appended in time; whoever sent it has no answer and \
-                 may send it again"
-            );
-        }
-        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(lease) = lease {
-            lease.give_back().await;
-        }
-        self.mirror.close().await;
+#[async_trait]
+impl Capabilities for KurrentLog {
+    fn positions_have_gaps(&self) -> bool {
+        true
+    }
+
+    fn keys_elsewhere(&self) -> Option<String> {
+        self.serving.check().err()
+    }
+
+    fn unavailable_reason(&self) -> Option<String> {
+        self.serving.check().err().or_else(|| self.mirror.unavailable_reason())
+    }
+
+    fn shared(&self) -> bool {
+        true
     }
 }

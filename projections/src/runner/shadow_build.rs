@@ -7,8 +7,8 @@ use domain::{BusinessId, SubjectId};
 use rusqlite::InterruptHandle;
 
 use super::Runner;
-use crate::fold::Fold;
 use crate::snapshots::Snapshots;
+use crate::view_file::ViewFile;
 use crate::views::{Building, Outcome, Purpose, ViewsError, read_only};
 use crate::{ALL, digest};
 
@@ -22,7 +22,7 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(200);
 /// Views in the making.
 pub(super) struct Build {
     number: u64,
-    pub(super) fold: Fold,
+    pub(super) fold: ViewFile,
     purpose: Purpose,
     /// Whether every projection is built from the log.
     whole: bool,
@@ -44,7 +44,7 @@ struct Comparison {
 }
 
 impl Build {
-    pub(super) fn new(number: u64, fold: Fold, purpose: Purpose) -> Self {
+    pub(super) fn new(number: u64, fold: ViewFile, purpose: Purpose) -> Self {
         Self {
             number,
             fold,
@@ -66,7 +66,7 @@ impl Build {
 
 impl Runner {
     /// Nothing but an audit, which can be had again, is in the making.
-    pub(super) fn free(&mut self) -> Result<(), ViewsError> {
+    pub(super) fn cancel_audit_or_busy(&mut self) -> Result<(), ViewsError> {
         match &self.build {
             None => Ok(()),
             Some(build) if build.purpose == Purpose::Audit => {
@@ -91,7 +91,7 @@ impl Runner {
             if !whole {
                 self.live.copy_to(&path)?;
             }
-            let mut fold = Fold::open(&path, &self.sources)?;
+            let mut fold = ViewFile::open(&path, &self.sources)?;
             if !whole {
                 fold.remake(&anew)?;
             }
@@ -114,13 +114,14 @@ impl Runner {
     pub(super) fn begin_audit(&mut self) -> Result<(), ViewsError> {
         let number = self.generations.next();
         self.generations.give_up(number)?;
-        let opened = Fold::open(&self.generations.path(number), &self.sources).and_then(|fold| {
-            if fold.stale.is_empty() {
-                Ok(fold)
-            } else {
-                Err(ViewsError::Storage("a new file of views is not empty".to_owned()))
-            }
-        });
+        let opened =
+            ViewFile::open(&self.generations.path(number), &self.sources).and_then(|fold| {
+                if fold.stale.is_empty() {
+                    Ok(fold)
+                } else {
+                    Err(ViewsError::Storage("a new file of views is not empty".to_owned()))
+                }
+            });
         let fold = match opened {
             Ok(fold) => fold,
             Err(e) => {
@@ -135,12 +136,12 @@ impl Runner {
 
     /// Has the views before these catch up, to be read again.
     pub(super) fn rollback(&mut self) -> Result<(), ViewsError> {
-        self.free()?;
+        self.cancel_audit_or_busy()?;
         let none = |why: &str| ViewsError::NoRollback(why.to_owned());
         let previous = self.generations.previous().ok_or_else(|| {
             none("there are no earlier views: they are kept from a rebuild to the next")
         })?;
-        let fold = Fold::open(&self.generations.path(previous), &self.sources)?;
+        let fold = ViewFile::open(&self.generations.path(previous), &self.sources)?;
         if let Some(projection) = fold.stale.first().and_then(|i| ALL.get(*i)) {
             return Err(none(&format!(
                 "the earlier views were made by a program with another version of the projection \
@@ -166,7 +167,7 @@ impl Runner {
     }
 
     /// Does a piece of what is built; says how long to wait before the next, if there is one.
-    pub(super) fn beside(&mut self) -> Option<Duration> {
+    pub(super) fn advance_build(&mut self) -> Option<Duration> {
         self.build.as_ref()?;
         let advanced = self.advance();
         self.publish();
@@ -257,7 +258,7 @@ impl Runner {
         self.ended(None);
         match purpose {
             Purpose::Audit => {
-                self.told.note(|c| {
+                self.published.note(|c| {
                     c.verified = if differed.is_empty() { Some(position) } else { c.verified }
                 });
                 self.drop_build();
@@ -265,7 +266,7 @@ impl Runner {
             Purpose::Rebuild | Purpose::Rollback => {
                 let verified = Some(position).filter(|_| build.whole);
                 self.flip()?;
-                self.told.note(|c| c.verified = verified);
+                self.published.note(|c| c.verified = verified);
             }
         }
         Ok(())
@@ -277,11 +278,11 @@ impl Runner {
         self.generations.flip(build.number)?;
         let Some(build) = self.build.take() else { return Ok(()) };
         let before = std::mem::replace(&mut self.live, build.fold);
-        if before.unfilled {
+        if before.search_pending {
             drop(before);
             self.generations.forget_previous()?;
         }
-        self.told.serve(self.generations.path(build.number));
+        self.published.serve(self.generations.path(build.number));
         self.moved.send_replace(self.live.position());
         Ok(())
     }
@@ -294,7 +295,7 @@ impl Runner {
             differed: build.differed.clone(),
             failed,
         };
-        self.told.note(|c| c.last = Some(outcome));
+        self.published.note(|c| c.last = Some(outcome));
     }
 
     fn drop_build(&mut self) {
@@ -310,8 +311,8 @@ impl Runner {
     /// Tells those outside.
     pub(super) fn publish(&self) {
         let previous = self.generations.previous().is_some();
-        let unfilled = self.live.unfilled;
-        self.told.note(|c| (c.previous, c.unfilled) = (previous, unfilled));
+        let search_pending = self.live.search_pending;
+        self.published.note(|c| (c.previous, c.search_pending) = (previous, search_pending));
         let of = self.live.position();
         let now = self.build.as_ref().map(|b| Building {
             purpose: b.purpose,
@@ -364,9 +365,10 @@ impl Runner {
         else {
             return;
         };
-        let purged = Fold::open(&self.generations.path(previous), &self.sources).and_then(|fold| {
-            if fold.purges() { fold.empty_wal() } else { Err(ViewsError::Stopped) }
-        });
+        let purged =
+            ViewFile::open(&self.generations.path(previous), &self.sources).and_then(|fold| {
+                if fold.purges() { fold.empty_wal() } else { Err(ViewsError::Stopped) }
+            });
         if purged.is_err()
             && let Err(e) = self.generations.forget_previous()
         {
@@ -376,7 +378,7 @@ impl Runner {
     }
 }
 
-impl Fold {
+impl ViewFile {
     /// Compares the rows of some projections, as both files stand now.
     fn compare(&self, other: &Self, which: Vec<usize>) -> Result<Comparison, ViewsError> {
         let snapshot = |fold: &Self| -> Result<rusqlite::Connection, ViewsError> {

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::cluster::{Cluster, ClusterError, Given};
 use super::consumers::KurrentConsumers;
-use crate::consumers::{Consumers as _, LEASE};
-use crate::log::LogError;
+use event_log::consumers::{Consumers as _, LEASE};
+use event_log::log::LogError;
 
 /// The lease's name; its stream is `lease-keyring`.
 const NAME: &str = "keyring";
@@ -37,7 +37,7 @@ const KEPT_TOGETHER: &str = "the keys of this log are in a shared keyring: give 
 /// Where the keys of a log are kept, from its first server on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kept {
+pub(super) enum KeysLocation {
     /// In a file beside the one server.
     File,
     /// In a keyring that all servers share.
@@ -45,13 +45,14 @@ pub(super) enum Kept {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Said {
-    keys: Kept,
+struct LeaseRecord {
+    keys: KeysLocation,
 }
 
 /// Says where the keys are kept, if nobody has; refuses if they are kept elsewhere.
-pub(super) async fn keep(cluster: &Cluster, keys: Kept) -> Result<(), LogError> {
-    let data = serde_json::to_vec(&Said { keys }).map_err(|e| LogError::Storage(e.to_string()))?;
+pub(super) async fn keep(cluster: &Cluster, keys: KeysLocation) -> Result<(), LogError> {
+    let data =
+        serde_json::to_vec(&LeaseRecord { keys }).map_err(|e| LogError::Storage(e.to_string()))?;
     let said = Given {
         id: Uuid::now_v7(),
         event_type: "minutebook.keyring.v1".to_owned(),
@@ -66,7 +67,7 @@ pub(super) async fn keep(cluster: &Cluster, keys: Kept) -> Result<(), LogError> 
                 .last(KEPT)
                 .await?
                 .ok_or_else(|| LogError::Corrupt(format!("the stream {KEPT} is gone")))?;
-            serde_json::from_slice::<Said>(&last.data)
+            serde_json::from_slice::<LeaseRecord>(&last.data)
                 .map_err(|e| {
                     LogError::Corrupt(format!(
                         "the stream {KEPT} has an event that is not ours: {e}"
@@ -78,8 +79,8 @@ pub(super) async fn keep(cluster: &Cluster, keys: Kept) -> Result<(), LogError> 
     };
     match kept {
         _ if kept == keys => Ok(()),
-        Kept::File => Err(LogError::Locked(KEPT_IN_A_FILE.to_owned())),
-        Kept::Shared => Err(LogError::Locked(KEPT_TOGETHER.to_owned())),
+        KeysLocation::File => Err(LogError::Locked(KEPT_IN_A_FILE.to_owned())),
+        KeysLocation::Shared => Err(LogError::Locked(KEPT_TOGETHER.to_owned())),
     }
 }
 
@@ -130,7 +131,7 @@ impl KeyringLease {
         };
         serving.until(asked + LEASE - MARGIN);
         let (renewed, epoch) = (Arc::clone(&leases), claim.epoch);
-        let renewing = crate::vital::task("keyring-lease", async move {
+        let renewing = event_log::vital::task("keyring-lease", async move {
             loop {
                 tokio::time::sleep(RENEW_EVERY).await;
                 fail::fail_point!("keyring-lease");

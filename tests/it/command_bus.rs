@@ -1,4 +1,4 @@
-//! The desk: repeats, versions, lanes, and live state that is what a replay gives.
+//! The command bus: repeats, versions, lanes, and live state that is what a replay gives.
 
 use std::sync::Arc;
 
@@ -47,15 +47,15 @@ impl Script<'_> {
             &data,
         );
         submission.approval_id = approval.map(domain::ids::ApprovalId);
-        let desk = &self.installation.app.desk;
-        let mut receipt = desk.submit(submission.clone()).await;
+        let bus = &self.installation.app.bus;
+        let mut receipt = bus.submit(submission.clone()).await;
         if let Err(CommandError::Refused(Refusal::ApprovalRequired { id, .. })) = receipt {
             submission.key = self.installation.key();
             submission.id = Some(id);
             submission.approval_id = Some(domain::ids::ApprovalId(
                 self.installation.approval_of(self.business, command, id, &data).await,
             ));
-            receipt = desk.submit(submission.clone()).await;
+            receipt = bus.submit(submission.clone()).await;
         }
         let receipt = receipt.unwrap_or_else(|e| panic!("{command}: {e}"));
         assert!(!receipt.events.is_empty(), "{command}");
@@ -334,7 +334,7 @@ fn id(n: u128) -> Uuid {
 }
 
 fn principal(business: domain::BusinessId, name: &str) -> Uuid {
-    business.name(name)
+    business.derive_id(name)
 }
 
 fn agent_of(business: domain::BusinessId, name: &str) -> Uuid {
@@ -368,7 +368,7 @@ async fn a_command_submitted_twice_has_one_receipt_and_no_new_event() {
         // The aggregate has moved on since, and the caller's If-Match is long stale: still the
         // first receipt.
         submission.if_match = Some(999);
-        let again = installation.app.desk.submit(submission.clone()).await.unwrap();
+        let again = installation.app.bus.submit(submission.clone()).await.unwrap();
         assert!(again.repeated && !first.repeated);
         assert_eq!(
             (&again.events, again.position),
@@ -379,7 +379,7 @@ async fn a_command_submitted_twice_has_one_receipt_and_no_new_event() {
         let mut other = submission;
         other.causation = Some(first.events[0].event_id);
         assert!(matches!(
-            installation.app.desk.submit(other).await,
+            installation.app.bus.submit(other).await,
             Err(CommandError::KeyReused(_))
         ));
     }
@@ -394,7 +394,7 @@ async fn after_a_restart_the_same_commands_are_decided_the_same_way() {
     let business = installation.business("acme").await;
     let done = every_command(&installation, business).await;
     let refusals = |installation: &Installation| {
-        let desk = Arc::clone(&installation.app.desk);
+        let bus = Arc::clone(&installation.app.bus);
         // The approver is another person in each of the two installations.
         let asks: Vec<Submission> = done
             .iter()
@@ -404,9 +404,8 @@ async fn after_a_restart_the_same_commands_are_decided_the_same_way() {
         async move {
             let mut outcomes = Vec::new();
             for ask in asks {
-                outcomes.push(
-                    desk.submit(ask).await.map(|r| r.events.len()).map_err(|e| e.to_string()),
-                );
+                outcomes
+                    .push(bus.submit(ask).await.map(|r| r.events.len()).map_err(|e| e.to_string()));
             }
             outcomes
         }
@@ -439,13 +438,13 @@ async fn if_match_holds_the_caller_to_the_version_it_saw() {
     let mut offer =
         Submission::new(business, actor, "offer", "tasks.offer", Some(task), &json!({}));
     offer.if_match = Some(7);
-    let error = installation.app.desk.submit(offer.clone()).await.unwrap_err();
+    let error = installation.app.bus.submit(offer.clone()).await.unwrap_err();
     assert!(
         matches!(error, CommandError::PreconditionFailed { expected: 7, actual: 1 }),
         "{error}"
     );
     offer.if_match = Some(1);
-    installation.app.desk.submit(offer).await.unwrap();
+    installation.app.bus.submit(offer).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -461,13 +460,13 @@ async fn a_key_in_flight_is_waited_for() {
         None,
         &json!({"title": "x", "team": "hr"}),
     );
-    let all = join_all((0..50).map(|_| installation.app.desk.submit(plan.clone()))).await;
+    let all = join_all((0..50).map(|_| installation.app.bus.submit(plan.clone()))).await;
     let first = all.iter().filter(|r| !r.as_ref().unwrap().repeated).count();
     assert_eq!(first, 1);
     assert!(all.windows(2).all(|w| w[0].as_ref().unwrap().events == w[1].as_ref().unwrap().events));
 }
 
-/// Writes to the log past the desk, as another process would.
+/// Writes to the log past the command bus, as another process would.
 async fn another_process_writes(
     installation: &Installation,
     business: domain::BusinessId,

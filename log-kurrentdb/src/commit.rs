@@ -12,8 +12,8 @@ use super::cluster::{Cluster, ClusterError, Given};
 use super::form::metadata;
 use super::lease::Serving;
 use super::mirror::Mirror;
-use crate::Keyring;
-use crate::log::{Append, AppendError, Committed, EventLog, LogError};
+use event_log::Keyring;
+use event_log::{Append, AppendError, Committed, Log, LogError};
 
 /// Bytes of one call, unless one append alone has more.
 const CALL_BYTES_MAX: usize = 900_000;
@@ -31,7 +31,7 @@ const CONFLICTS_MAX: u32 = 20;
 const AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// An append that waits.
-pub(super) struct Queued {
+pub(super) struct QueuedAppend {
     pub(super) append: Append,
     pub(super) answer: oneshot::Sender<Result<Committed, AppendError>>,
     /// Whether the cluster was asked already: what is found then is no repeat but this one.
@@ -41,9 +41,9 @@ pub(super) struct Queued {
 }
 
 /// Hands appends to one task a business.
-pub(super) struct Committer(Arc<Shared>);
+pub(super) struct Committer(Arc<CommitterState>);
 
-struct Shared {
+struct CommitterState {
     cluster: Arc<Cluster>,
     mirror: Arc<Mirror>,
     keyring: Arc<dyn Keyring>,
@@ -60,12 +60,12 @@ impl Committer {
         keyring: Arc<dyn Keyring>,
         serving: Arc<Serving>,
     ) -> Self {
-        Self(Arc::new(Shared { cluster, mirror, keyring, serving }))
+        Self(Arc::new(CommitterState { cluster, mirror, keyring, serving }))
     }
 
     /// Until the queue is closed and everything in it is answered.
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Queued>) {
-        let mut waiting: HashMap<BusinessId, VecDeque<Queued>> = HashMap::new();
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<QueuedAppend>) {
+        let mut waiting: HashMap<BusinessId, VecDeque<QueuedAppend>> = HashMap::new();
         let mut broken: HashMap<BusinessId, Broken> = HashMap::new();
         let mut busy: HashSet<BusinessId> = HashSet::new();
         let (done, mut finished) = mpsc::unbounded_channel::<(BusinessId, Broken)>();
@@ -116,7 +116,7 @@ fn bytes(append: &Append) -> usize {
     append.events.iter().map(|e| e.bytes.len() + AROUND_BYTES).sum()
 }
 
-fn take_batch(queue: &mut VecDeque<Queued>) -> Vec<Queued> {
+fn take_batch(queue: &mut VecDeque<QueuedAppend>) -> Vec<QueuedAppend> {
     let (mut batch, mut total) = (Vec::new(), 0);
     while let Some(next) = queue.front() {
         total += bytes(&next.append);
@@ -130,9 +130,9 @@ fn take_batch(queue: &mut VecDeque<Queued>) -> Vec<Queued> {
 
 /// Appends of one business on their way.
 struct Batch {
-    shared: Arc<Shared>,
+    shared: Arc<CommitterState>,
     business: BusinessId,
-    left: Vec<Queued>,
+    left: Vec<QueuedAppend>,
     lanes: Broken,
     /// One call for each append: of several together the cluster refused one.
     alone: bool,
@@ -203,7 +203,7 @@ impl Batch {
                     mirror yet");
             }
         };
-        for Queued { append, answer, .. } in std::mem::take(&mut self.left) {
+        for QueuedAppend { append, answer, .. } in std::mem::take(&mut self.left) {
             self.lanes.extend(append.chain.map(|c| (c.lane, c.epoch)));
             let _ = answer.send(Err(std::mem::replace(&mut failed, AppendError::ChainBroken)));
             failed = AppendError::Storage("an append before this one failed; try again".to_owned());
@@ -265,7 +265,7 @@ impl Batch {
     /// Whether an append is there (and where), can't be (and why), or is to be sent.
     async fn verdict(
         &self,
-        queued: &Queued,
+        queued: &QueuedAppend,
         epoch: u64,
         versions: &mut HashMap<AggregateRef, u64>,
     ) -> Result<Result<Option<Committed>, AppendError>, AppendError> {

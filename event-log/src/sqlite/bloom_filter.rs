@@ -13,7 +13,7 @@ use domain::{AggregateRef, BusinessId};
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::log::Append;
+use crate::append::Append;
 
 /// Bits for each entry there is room for: with [`PROBES`] about one "maybe" in 2,000 is wrong.
 const BITS_PER_ENTRY: u64 = 16;
@@ -22,7 +22,7 @@ const PROBES: u64 = 6;
 /// Entries there is room for at least, and beyond those in the file when it is opened.
 const ROOM: u64 = 1 << 20;
 
-pub(super) struct Known {
+pub(super) struct BloomFilter {
     words: Vec<AtomicU64>,
     filled: AtomicBool,
 }
@@ -39,7 +39,7 @@ fn halves(parts: [Uuid; 2], salt: u64) -> (u64, u64) {
     (first, mix(first ^ 0x9e37_79b9_7f4a_7c15) | 1)
 }
 
-impl Known {
+impl BloomFilter {
     /// A filter with room for what is in the file and more.
     pub(super) fn with_room_for(entries: u64) -> Self {
         let bits = ((entries * 2 + ROOM) * BITS_PER_ENTRY).next_power_of_two();
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_was_put_in_is_never_denied_and_little_else_is_affirmed() {
-        let known = Known::with_room_for(0);
+        let known = BloomFilter::with_room_for(0);
         let business = BusinessId(Uuid::from_u128(1));
         let id = |n: u128| EventId(Uuid::new_v5(&business.0, &n.to_be_bytes()));
         assert!(known.maybe_event(business, id(0)), "before it is filled it denies nothing");

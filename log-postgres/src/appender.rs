@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::follower::{Heard, advance};
 use super::plan::{Believed, Plan, plan};
-use super::{Job, Queued, count, within};
-use crate::log::{AppendError, Committed};
+use super::{AppenderWork, QueuedAppend, count, within};
+use event_log::{AppendError, Committed};
 
 /// Appends of one call …
 const BATCH_APPENDS_MAX: usize = 500;
@@ -72,7 +72,7 @@ struct Appender {
 /// Appends what is queued until it is told to stop.
 pub(super) async fn run(
     options: PgConnectOptions,
-    mut jobs: mpsc::Receiver<Job>,
+    mut jobs: mpsc::Receiver<AppenderWork>,
     moved: watch::Sender<u64>,
     heard: Heard,
 ) {
@@ -91,11 +91,11 @@ pub(super) async fn run(
         let (mut queue, mut bytes, mut next) = (Vec::new(), 0, Some(first));
         while let Some(job) = next.take() {
             match job {
-                Job::Stop => {
+                AppenderWork::Stop => {
                     jobs.close();
                     stopping = true;
                 }
-                Job::Append(queued) => {
+                AppenderWork::Append(queued) => {
                     bytes += queued.append.events.iter().map(|e| e.bytes.len()).sum::<usize>();
                     queue.push(queued);
                 }
@@ -110,7 +110,7 @@ pub(super) async fn run(
     while let Some(job) = jobs.recv().await {
         let mut queue = Vec::new();
         let mut next = Some(job);
-        while let Some(Job::Append(queued)) = next.take() {
+        while let Some(AppenderWork::Append(queued)) = next.take() {
             queue.push(queued);
             if queue.len() < BATCH_APPENDS_MAX / 10 {
                 next = jobs.try_recv().ok();
@@ -121,7 +121,7 @@ pub(super) async fn run(
 }
 
 impl Appender {
-    async fn store(&mut self, mut queue: Vec<Queued>) {
+    async fn store(&mut self, mut queue: Vec<QueuedAppend>) {
         let began = Instant::now();
         while !queue.is_empty() {
             let Err(e) = self.round(&mut queue).await else { continue };
@@ -163,7 +163,7 @@ impl Appender {
         self.doubtful.clear();
     }
 
-    fn answer(&mut self, queued: Queued, result: Result<Committed, AppendError>) {
+    fn answer(&mut self, queued: QueuedAppend, result: Result<Committed, AppendError>) {
         if result.is_err() {
             self.believed.refused(&queued.append);
         }
@@ -171,7 +171,7 @@ impl Appender {
     }
 
     /// One call; what was answered leaves the queue.
-    async fn round(&mut self, queue: &mut Vec<Queued>) -> Result<(), sqlx::Error> {
+    async fn round(&mut self, queue: &mut Vec<QueuedAppend>) -> Result<(), sqlx::Error> {
         self.learn_heads(queue).await?;
         let plan = plan(queue, &self.believed);
         let mut answers: HashMap<usize, Result<Committed, AppendError>> =
@@ -198,7 +198,7 @@ impl Appender {
         Ok(self.connection.insert(connection))
     }
 
-    async fn learn_heads(&mut self, queue: &[Queued]) -> Result<(), sqlx::Error> {
+    async fn learn_heads(&mut self, queue: &[QueuedAppend]) -> Result<(), sqlx::Error> {
         if self.believed.heads.len() > HEADS_MAX {
             self.believed.heads.clear();
         }
@@ -264,7 +264,7 @@ impl Appender {
     fn understand(
         &mut self,
         plan: &Plan,
-        queue: &[Queued],
+        queue: &[QueuedAppend],
         rows: &[PgRow],
     ) -> Result<HashMap<usize, Result<Committed, AppendError>>, sqlx::Error> {
         self.believed.forget_refusal();
@@ -296,7 +296,7 @@ impl Appender {
         }
         let mut answers = HashMap::new();
         for placed in &plan.placed {
-            let Some(Queued { append, .. }) = queue.get(placed.queued) else { continue };
+            let Some(QueuedAppend { append, .. }) = queue.get(placed.queued) else { continue };
             let found: Vec<_> =
                 (0..append.events.len()).map(|k| stored.get(&(placed.events_before + k))).collect();
             if found.iter().all(Option::is_none) {
@@ -333,7 +333,7 @@ impl Appender {
     fn done(
         &mut self,
         plan: &Plan,
-        queue: &[Queued],
+        queue: &[QueuedAppend],
         last: u64,
         ends: &HashMap<BusinessId, u64>,
     ) -> HashMap<usize, Result<Committed, AppendError>> {
@@ -344,7 +344,7 @@ impl Appender {
         let before = last - plan.events.event_id.len() as u64;
         let mut answers = HashMap::new();
         for placed in &plan.placed {
-            let Some(Queued { append, .. }) = queue.get(placed.queued) else { continue };
+            let Some(QueuedAppend { append, .. }) = queue.get(placed.queued) else { continue };
             let position = before + (placed.events_before + append.events.len()) as u64;
             let planned = plan.next.get(&append.business).map_or(0, Frontier::size);
             let end = ends.get(&append.business).copied().unwrap_or(planned);

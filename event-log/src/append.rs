@@ -1,0 +1,160 @@
+//! An append: events of one business that are stored together or not at all.
+
+use domain::ids::EventId;
+use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX};
+use domain::{AggregateRef, BusinessId};
+use tokio::sync::oneshot;
+
+/// An event to be appended, its bytes final.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Its aggregate.
+    pub aggregate: AggregateRef,
+    /// The aggregate's version with it.
+    pub version: u64,
+    /// Its id.
+    pub event_id: EventId,
+    /// The stored bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Events of one business that are stored together or not at all.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The stream.
+    pub business: BusinessId,
+    /// Aggregates that must still have that version; those written to need not be named.
+    pub reads: Vec<(AggregateRef, u64)>,
+    /// The events, at least one.
+    pub events: Vec<NewEvent>,
+    /// What it was decided on besides what is durable; `None` when on nothing.
+    pub chain: Option<Chain>,
+    /// The keyring's epoch in which its fields were sealed; `None` when none is.
+    pub keys: Option<u64>,
+}
+
+/// Appends that were decided one on another: when one of them is refused, those behind it are too,
+/// because a version number alone does not say *whose* event was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    /// Who decided.
+    pub lane: u64,
+    /// Its state; it begins a new one after a refusal.
+    pub epoch: u64,
+}
+
+impl Append {
+    /// Law 8.
+    ///
+    /// # Errors
+    /// [`AppendError::TooLarge`] or [`AppendError::Empty`].
+    pub fn check_caps(&self) -> Result<(), AppendError> {
+        if self.events.is_empty() {
+            return Err(AppendError::Empty);
+        }
+        let mut total = 0;
+        for event in &self.events {
+            if event.bytes.len() > EVENT_BYTES_MAX {
+                return Err(AppendError::TooLarge {
+                    what: "an event",
+                    bytes: event.bytes.len(),
+                    max: EVENT_BYTES_MAX,
+                });
+            }
+            total += event.bytes.len();
+        }
+        if total > APPEND_BYTES_MAX {
+            return Err(AppendError::TooLarge {
+                what: "an append",
+                bytes: total,
+                max: APPEND_BYTES_MAX,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Where an append went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// `seq` of its first event; the others follow without a gap.
+    pub first_seq: u64,
+    /// Position of its last event.
+    pub position: u64,
+    /// True when it had been stored before.
+    pub repeated: bool,
+}
+
+/// Why an append was not stored. In every case nothing of it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// An aggregate has another version than the decision saw.
+    #[error("{aggregate} is at version {actual}, the decision was made at version {expected}")]
+    Conflict {
+        /// Which one.
+        aggregate: AggregateRef,
+        /// What the decision saw.
+        expected: u64,
+        /// What it is.
+        actual: u64,
+    },
+    /// An event with this id is stored already, with other bytes.
+    #[error("event {0} is stored already, with other content")]
+    IdTaken(EventId),
+    /// An append that this one was decided on was refused.
+    #[error("an append before this one was refused; decide again")]
+    ChainBroken,
+    /// Keys were destroyed after it was sealed, perhaps its own.
+    #[error("keys were destroyed since this was sealed; seal again")]
+    KeysDestroyed,
+    /// What is copied from another store does not follow on what is there.
+    #[error("an event has the seq {seq}, and {next} comes next")]
+    OutOfPlace {
+        /// Where it is elsewhere.
+        seq: u64,
+        /// Where the stream ends here.
+        next: u64,
+    },
+    /// Beyond a cap.
+    #[error("{what} of {bytes} bytes is beyond the limit of {max}; send less at once")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// How large it is.
+        bytes: usize,
+        /// How large it may be.
+        max: usize,
+    },
+    /// No events in it.
+    #[error("an append needs at least one event")]
+    Empty,
+    /// The disk is full.
+    #[error("the disk is full: nothing was written; free some space and send it again")]
+    DiskFull,
+    /// The store is shutting down or gone.
+    #[error("the log is closed: {0}")]
+    Closed(String),
+    /// The store failed.
+    #[error("the log could not be written: {0}")]
+    Storage(String),
+}
+
+/// The answer to an append that waits for the disk.
+#[derive(Debug)]
+pub struct Pending(oneshot::Receiver<Result<Committed, AppendError>>);
+
+impl Pending {
+    /// The answer that a store sends over `answer` once the append is durable or refused.
+    #[must_use]
+    pub fn new(answer: oneshot::Receiver<Result<Committed, AppendError>>) -> Self {
+        Self(answer)
+    }
+
+    /// Waits until the append is durable or refused.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing was stored then.
+    pub async fn done(self) -> Result<Committed, AppendError> {
+        self.0.await.unwrap_or_else(|_| Err(AppendError::Closed("its writer stopped".to_owned())))
+    }
+}
