@@ -153,7 +153,8 @@ pub trait Keyring: Send + Sync {
     /// Destroys the keys that the subject has in that business, up to a generation; says how many
     /// there were.
     ///
-    /// # Errors [`KeyringError::NotYetDestroyed`] when the keys open nothing any more and their
+    /// # Errors
+    /// [`KeyringError::NotYetDestroyed`] when the keys open nothing any more and their
     /// bytes could not be overwritten yet: the same call tries that again.
     async fn destroy(
         &self,

@@ -114,7 +114,8 @@ impl KurrentLog {
 
     /// Says that the keys of this log are in a keyring that several processes share, for good.
     ///
-    /// # Errors A sentence that says what to do when they are in a file, or when the cluster can't
+    /// # Errors
+    /// A sentence that says what to do when they are in a file, or when the cluster can't
     /// be reached.
     pub async fn serve_together(&self) -> Result<(), LogError> {
         lease::keep(&self.cluster, lease::KeysLocation::Shared).await
@@ -123,7 +124,8 @@ impl KurrentLog {
     /// Sees to it that no other process serves this log, whose keys are in a file for good. When
     /// that can't be kept up, nothing is appended any more.
     ///
-    /// # Errors A sentence that says what to do when another process serves, when the keys are in a
+    /// # Errors
+    /// A sentence that says what to do when another process serves, when the keys are in a
     /// shared keyring, or when the cluster can't be reached.
     pub async fn serve_alone(&self) -> Result<(), LogError> {
         lease::keep(&self.cluster, lease::KeysLocation::File).await?;

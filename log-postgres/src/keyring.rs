@@ -76,7 +76,8 @@ async fn asked<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result
 impl PostgresKeyring {
     /// Opens the keyring of a database, or makes it.
     ///
-    /// # Errors [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase:
+    /// # Errors
+    /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase:
     /// all processes of one log need the same. [`KeyringError::Missing`] when there is none and
     /// none may be made.
     pub async fn open(

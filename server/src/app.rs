@@ -260,6 +260,19 @@ impl App {
         }))
     }
 
+    /// What importers work with.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn import_host(&self) -> Result<importers::Host, AppError> {
+        let operator = self.operator_in(INSTALLATION).await?;
+        Ok(importers::Host {
+            bus: Arc::clone(&self.bus),
+            keyring: Arc::clone(&self.keyring),
+            operator,
+        })
+    }
+
     /// Submits a command as the operator.
     ///
     /// # Errors

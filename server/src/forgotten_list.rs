@@ -97,7 +97,8 @@ impl ForgottenList {
 
     /// Whether its last line has an end.
     ///
-    /// # Errors When it has none, and nothing that the log says is the rest of it: somebody is
+    /// # Errors
+    /// When it has none, and nothing that the log says is the rest of it: somebody is
     /// forgotten who would come back without that line.
     pub(crate) fn is_whole(&self) -> Result<(), AppError> {
         if self.torn.is_none() {

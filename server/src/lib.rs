@@ -12,7 +12,6 @@ mod forgettings;
 mod forgotten_list;
 mod health;
 pub mod http;
-pub mod import;
 #[cfg(feature = "kurrentdb")]
 pub mod kurrentdb;
 mod logging;

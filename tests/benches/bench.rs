@@ -382,8 +382,8 @@ async fn asked(address: std::net::SocketAddr, request: &str, callers: usize) -> 
 }
 
 async fn import() {
-    use server::import::records::Records;
-    use server::import::{Counts, Settings, transcript::Importer};
+    use importers::records::Records;
+    use importers::{Counts, Import, Settings, Transcripts};
     let slice =
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/tau-bench/airline-slice.json"))
             .unwrap();
@@ -396,7 +396,10 @@ async fn import() {
             currency: domain::values::Currency::USD,
             clear: Vec::new(),
         };
-        let importer = Importer::prepare(&app, &settings, operator()).await.unwrap();
+        let importer =
+            Import::begin(&app.import_host().await.unwrap(), &Transcripts, &settings, operator())
+                .await
+                .unwrap();
         let records = Records::new(slice.as_slice()).map(|r| r.unwrap().bytes.unwrap());
         for taken in join_all(records.map(|bytes| {
             let importer = &importer;

@@ -1,15 +1,16 @@
 //! Views at 300,000 events: how fast they are built, whether a page depends on how much happened,
 //! and how soon an event is seen by those who wait for it.
 
+use importers::Importer as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use importers::{Import, Settings};
 use serde_json::json;
 use server::app::{App, Handles, graphql_request, operator};
-use server::import::{Format, Importer, Settings, source};
 use tests::installation::config;
 
 use super::{folder, per_second, usage};
@@ -37,9 +38,12 @@ async fn import(app: &Arc<App>, log: &std::path::Path, business: &str, name: &st
         currency: domain::values::Currency::USD,
         clear: Vec::new(),
     };
-    let importer = Importer::prepare(app, Format::Xes, &settings, operator()).await.unwrap();
-    let records = source::open(Format::Xes, &copy, &Default::default()).unwrap();
-    let take = async |record: std::io::Result<server::import::records::Record>| {
+    let importer =
+        Import::begin(&app.import_host().await.unwrap(), &importers::Xes, &settings, operator())
+            .await
+            .unwrap();
+    let records = importers::Xes.open(&copy, &Default::default()).unwrap();
+    let take = async |record: std::io::Result<importers::records::Record>| {
         importer.record(&record.unwrap().bytes.unwrap()).await.unwrap().events_written
     };
     let mut under_way = futures_util::stream::iter(records).map(take).buffered(64);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use event_log::EventLog as _;
 use event_log::sqlite::{Options, SqliteLog};
 use futures_util::future::join_all;
 use kurrentdb::{

@@ -4,7 +4,6 @@ use event_log::Inspect as _;
 use serde_json::json;
 use server::app::{App, Handles};
 use server::copy::{self, Moved, copy, wrapping};
-use server::import::Format;
 use tempfile::TempDir;
 use tests::installation::{Installation, config};
 use tests::postgres::database;
@@ -29,7 +28,7 @@ async fn business() -> Installation {
     let installation = Installation::at("").await;
     crate::metrics::import(
         &installation,
-        Format::Langfuse,
+        &importers::Langfuse,
         "langfuse/microsoft-agent-2025-12-17.trace.json",
         "acme",
     )
@@ -141,7 +140,6 @@ async fn copying_goes_on_where_it_was_and_refuses_what_is_no_copy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_killed_again_and_again_goes_on_and_ends_with_the_same_roots() {
-    use event_log::EventLog as _;
     let installation = business().await;
     let business = installation.app.business("acme").await.unwrap().unwrap();
     let plans = (0..2_000).map(|n| {

@@ -6,7 +6,6 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use domain::operations::ExportFormat;
-use server::import::Format;
 use tests::installation::Installation;
 
 use crate::door::Door;
@@ -77,7 +76,7 @@ async fn the_official_sdk_finds_every_exported_cloud_event_valid() {
     let installation = Installation::new().await;
     crate::metrics::import(
         &installation,
-        Format::Langfuse,
+        &importers::Langfuse,
         "langfuse/langgraph-python-2025-08-22.trace.json",
         "acme",
     )
@@ -124,9 +123,9 @@ pub(crate) fn python() -> &'static Path {
 async fn every_query_of_the_readme_is_answered() {
     let door = Door::open().await;
     for (format, file, business) in [
-        (Format::Transcript, "tau-bench/airline-slice.json", "airline"),
-        (Format::Langfuse, "langfuse/langgraph-python-2025-08-22.trace.json", "studio"),
-        (Format::Documents, "documents", "bank"),
+        (&importers::Transcripts as importers::Format, "tau-bench/airline-slice.json", "airline"),
+        (&importers::Langfuse, "langfuse/langgraph-python-2025-08-22.trace.json", "studio"),
+        (&importers::Documents, "documents", "bank"),
     ] {
         crate::metrics::import(&door.installation, format, file, business).await;
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use domain::Event;
 use serde_json::{Value, json};
-use server::import::Format;
 use tests::installation::Installation;
 
 use crate::door::Door;
@@ -15,7 +14,7 @@ async fn door() -> Door {
     let installation = Installation::new().await;
     crate::metrics::import(
         &installation,
-        Format::Langfuse,
+        &importers::Langfuse,
         "langfuse/microsoft-agent-2025-12-17.trace.json",
         "acme",
     )

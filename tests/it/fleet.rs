@@ -199,7 +199,6 @@ async fn a_network_that_is_slow_resets_and_swallows_loses_and_doubles_nothing() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_were_all_cut_off_in_the_middle_of_a_question_read_again() {
-    use event_log::EventLog as _;
     let url = database().await;
     let (proxy, through) = Proxy::of(&url).await;
     let log = Arc::new(log_postgres::PostgresLog::open(&through).await.unwrap());
@@ -235,7 +234,7 @@ async fn three_processes_that_import_the_same_file_at_once_import_it_once() {
     let alone = Installation::new().await;
     let counted = crate::metrics::import(
         &alone,
-        server::import::Format::Transcript,
+        &importers::Transcripts,
         "tau-bench/airline-slice.json",
         "acme",
     )
@@ -315,7 +314,6 @@ async fn collect(channel: &lapin::Channel) -> (Came, tokio::task::JoinHandle<()>
 /// Every public event of the log came, each for the first time in the order of the log.
 #[cfg(feature = "amqp")]
 async fn everything_came_in_order(seen: &log_postgres::PostgresLog, came: &Came) {
-    use event_log::EventLog as _;
     let end = *seen.position().borrow();
     let mut wanted = Vec::new();
     for recorded in seen.read_all(0, 100_000).await.unwrap() {

@@ -7,27 +7,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use event_log::Seed;
+use importers::Format;
 use serde_json::{Value, json};
-use server::import::Format;
 use tests::installation::Installation;
 
 use crate::metrics::import_at_once;
 
 /// Every committed source with its format.
 const SOURCES: &[(Format, &str)] = &[
-    (Format::Transcript, "tau-bench/airline-slice.json"),
-    (Format::Langfuse, "langfuse/crewai-2025-07-11.trace.json"),
-    (Format::Langfuse, "langfuse/langgraph-python-2025-08-22.trace.json"),
-    (Format::Langfuse, "langfuse/llamaindex-2025-06-05.trace.json"),
-    (Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json"),
-    (Format::Langfuse, "langfuse/pydantic-ai-tools-2025-06-06.trace.json"),
-    (Format::Langfuse, "langfuse/vercel-aisdk-2025-11-17.trace.json"),
-    (Format::Langfuse, "langfuse/vertex-ai-2025-08-01.trace.json"),
-    (Format::Openhands, "openhands/basic_gui_mode.json"),
-    (Format::SweAgent, "swe-agent/flash.traj"),
-    (Format::Xes, "process-logs/orders.xes"),
-    (Format::Csv, "process-logs/tickets.csv"),
-    (Format::Documents, "documents"),
+    (&importers::Transcripts as importers::Format, "tau-bench/airline-slice.json"),
+    (&importers::Langfuse, "langfuse/crewai-2025-07-11.trace.json"),
+    (&importers::Langfuse, "langfuse/langgraph-python-2025-08-22.trace.json"),
+    (&importers::Langfuse, "langfuse/llamaindex-2025-06-05.trace.json"),
+    (&importers::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json"),
+    (&importers::Langfuse, "langfuse/pydantic-ai-tools-2025-06-06.trace.json"),
+    (&importers::Langfuse, "langfuse/vercel-aisdk-2025-11-17.trace.json"),
+    (&importers::Langfuse, "langfuse/vertex-ai-2025-08-01.trace.json"),
+    (&importers::Openhands, "openhands/basic_gui_mode.json"),
+    (&importers::SweAgent, "swe-agent/flash.traj"),
+    (&importers::Xes, "process-logs/orders.xes"),
+    (&importers::Csv, "process-logs/tickets.csv"),
+    (&importers::Documents, "documents"),
 ];
 
 fn committed() -> PathBuf {

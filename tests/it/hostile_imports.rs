@@ -1,12 +1,13 @@
 //! Files that are made to stop an importer: what is too much is refused with its line and why,
 //! before it is taken apart, and the records behind it come in.
 
+use importers::Importer as _;
 use std::path::PathBuf;
 
 use domain::limits::{DEPTH_MAX, IMPORT_RECORD_BYTES_MAX, IMPORT_RECORD_VALUES_MAX};
-use server::import::Format;
-use server::import::csv::Columns;
-use server::import::source::{self, Reading};
+use importers::Format;
+use importers::csv::Columns;
+use importers::source::Reading;
 use tempfile::TempDir;
 
 /// Line and fault of every record of a file; `None` = it can be taken.
@@ -14,19 +15,16 @@ fn read(format: Format, name: &str, content: &[u8]) -> Vec<(u64, Option<String>)
     let folder = TempDir::new().unwrap();
     let file: PathBuf = folder.path().join(name);
     std::fs::write(&file, content).unwrap();
-    let path = if format == Format::Documents { folder.path().to_owned() } else { file };
+    let path = if format.name() == "documents" { folder.path().to_owned() } else { file };
     let columns = Columns {
         case: "c".to_owned(),
         activity: "a".to_owned(),
         time: "t".to_owned(),
         ..Columns::default()
     };
-    let records = source::open(
-        format,
-        &path,
-        &Reading { columns, allow_missing: true, ..Reading::default() },
-    )
-    .unwrap();
+    let records = format
+        .open(&path, &Reading { columns, allow_missing: true, ..Reading::default() })
+        .unwrap();
     records.map(|record| record.unwrap()).map(|record| (record.line, record.bytes.err())).collect()
 }
 
@@ -47,7 +45,7 @@ fn json_that_is_too_deep_or_too_large_is_passed_over_and_the_next_record_comes_i
     ];
     for (bad, why) in cases {
         let records =
-            read(Format::Langfuse, "x.json", format!("[{bad},\n{{\"ok\":1}}]").as_bytes());
+            read(&importers::Langfuse, "x.json", format!("[{bad},\n{{\"ok\":1}}]").as_bytes());
         assert_eq!(records.len(), 2, "{why}");
         assert!(said(&records, 0).contains(why), "{}", said(&records, 0));
         assert_eq!(records[1], (2, None), "{why}");
@@ -55,26 +53,28 @@ fn json_that_is_too_deep_or_too_large_is_passed_over_and_the_next_record_comes_i
     for good in
         [deep(DEPTH_MAX - 1), large(IMPORT_RECORD_BYTES_MAX), values(IMPORT_RECORD_VALUES_MAX - 2)]
     {
-        assert_eq!(read(Format::Langfuse, "x.json", good.as_bytes()), [(1, None)]);
+        assert_eq!(read(&importers::Langfuse, "x.json", good.as_bytes()), [(1, None)]);
     }
     // A file that is one record.
     let list = format!("[{}]", deep(20_000));
-    assert!(said(&read(Format::Openhands, "x.json", list.as_bytes()), 0).contains("deeper than"));
+    assert!(
+        said(&read(&importers::Openhands, "x.json", list.as_bytes()), 0).contains("deeper than")
+    );
     let big = " ".repeat(IMPORT_RECORD_BYTES_MAX + 1);
     assert!(
-        said(&read(Format::Openhands, "x.json", format!("[{big}]").as_bytes()), 0)
+        said(&read(&importers::Openhands, "x.json", format!("[{big}]").as_bytes()), 0)
             .contains("more than 16777216 bytes")
     );
     assert!(
-        said(&read(Format::Documents, "x.md", big.as_bytes()), 0)
+        said(&read(&importers::Documents, "x.md", big.as_bytes()), 0)
             .contains("more than 16777216 bytes")
     );
     assert!(
-        said(&read(Format::Documents, "x.json", deep(20_000).as_bytes()), 0)
+        said(&read(&importers::Documents, "x.json", deep(20_000).as_bytes()), 0)
             .contains("deeper than")
     );
     assert_eq!(
-        read(Format::Documents, "x.md", "[".repeat(20_000).as_bytes()),
+        read(&importers::Documents, "x.md", "[".repeat(20_000).as_bytes()),
         [(1, None)],
         "text is not nested"
     );
@@ -94,7 +94,7 @@ fn a_case_that_is_too_deep_or_too_large_is_passed_over_and_the_next_one_comes_in
         (attribute(29), "deeper than 28 levels"),
         (event.repeat(17), "more than 16777216 bytes"),
     ] {
-        let records = read(Format::Xes, "x.xes", log(&bad).as_bytes());
+        let records = read(&importers::Xes, "x.xes", log(&bad).as_bytes());
         assert_eq!(
             records.len(),
             3,
@@ -109,7 +109,7 @@ fn a_case_that_is_too_deep_or_too_large_is_passed_over_and_the_next_one_comes_in
         assert_eq!(records[1..], [(3, None), (3, None)]);
     }
     assert!(
-        read(Format::Xes, "x.xes", log(&attribute(28)).as_bytes())
+        read(&importers::Xes, "x.xes", log(&attribute(28)).as_bytes())
             .iter()
             .all(|(_, fault)| fault.is_none())
     );
@@ -118,13 +118,13 @@ fn a_case_that_is_too_deep_or_too_large_is_passed_over_and_the_next_one_comes_in
         "<string key=\"x\" value=\"{}\"/>",
         "y".repeat(IMPORT_RECORD_BYTES_MAX + (1 << 20))
     ));
-    let records = read(Format::Xes, "x.xes", endless.as_bytes());
+    let records = read(&importers::Xes, "x.xes", endless.as_bytes());
     assert!(
         records.last().unwrap().1.as_ref().unwrap().contains("more than 16777216 bytes"),
         "{:?}",
         records.last()
     );
-    let records = read(Format::Xes, "x.xes", log(&"<x>".repeat(100_002)).as_bytes());
+    let records = read(&importers::Xes, "x.xes", log(&"<x>".repeat(100_002)).as_bytes());
     assert!(
         records.last().unwrap().1.as_ref().unwrap().contains("lie in one another"),
         "{:?}",
@@ -135,7 +135,7 @@ fn a_case_that_is_too_deep_or_too_large_is_passed_over_and_the_next_one_comes_in
         format!("<extension name=\"{}\"/>", "y".repeat(1 << 20)).repeat(17)
     );
     assert!(
-        said(&read(Format::Xes, "x.xes", header.as_bytes()), 0)
+        said(&read(&importers::Xes, "x.xes", header.as_bytes()), 0)
             .contains("more than 16777216 bytes")
     );
 }
@@ -144,7 +144,7 @@ fn a_case_that_is_too_deep_or_too_large_is_passed_over_and_the_next_one_comes_in
 fn a_row_whose_quote_is_not_closed_is_not_read_to_the_end_of_the_file() {
     let row = "1,a,2026-11-22T20:00:00Z\n";
     let endless = format!("c,a,t\n{row}1,\"{}", "y".repeat(IMPORT_RECORD_BYTES_MAX + (1 << 20)));
-    let records = read(Format::Csv, "x.csv", endless.as_bytes());
+    let records = read(&importers::Csv, "x.csv", endless.as_bytes());
     let fault = records
         .iter()
         .find_map(|(line, fault)| fault.as_ref().map(|f| (*line, f.clone())))
@@ -152,7 +152,9 @@ fn a_row_whose_quote_is_not_closed_is_not_read_to_the_end_of_the_file() {
     assert!(fault.1.contains("more than 16777216 bytes") && fault.1.contains("quote"), "{fault:?}");
     let large =
         format!("c,a,t\n1,{},2026-11-22T20:00:00Z\n{row}", "y".repeat(IMPORT_RECORD_BYTES_MAX / 2));
-    assert!(read(Format::Csv, "x.csv", large.as_bytes()).iter().all(|(_, fault)| fault.is_none()));
+    assert!(
+        read(&importers::Csv, "x.csv", large.as_bytes()).iter().all(|(_, fault)| fault.is_none())
+    );
 }
 
 #[test]
@@ -161,7 +163,7 @@ fn a_file_has_so_many_cases() {
     for case in 0..=domain::limits::IMPORT_CASES_MAX {
         content += &format!("{case},a,2026-11-22T20:00:00Z\n");
     }
-    let faults: Vec<_> = read(Format::Csv, "x.csv", content.as_bytes())
+    let faults: Vec<_> = read(&importers::Csv, "x.csv", content.as_bytes())
         .into_iter()
         .filter_map(|(line, fault)| Some((line, fault?)))
         .collect();

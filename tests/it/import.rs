@@ -4,11 +4,11 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use domain::values::Currency;
+use importers::records::Records;
+use importers::{Counts, Settings};
+use importers::{Import, Transcripts};
 use serde_json::{Value, json};
 use server::app::operator;
-use server::import::records::Records;
-use server::import::transcript::Importer;
-use server::import::{Counts, Settings};
 use tests::installation::Installation;
 
 fn slice() -> PathBuf {
@@ -18,7 +18,14 @@ fn slice() -> PathBuf {
 async fn import(installation: &Installation, input: &[u8]) -> (Counts, Vec<(u64, u64, String)>) {
     let settings =
         Settings { business: "airline".to_owned(), currency: Currency::USD, clear: Vec::new() };
-    let importer = Importer::prepare(&installation.app, &settings, operator()).await.unwrap();
+    let importer = Import::begin(
+        &installation.app.import_host().await.unwrap(),
+        &Transcripts,
+        &settings,
+        operator(),
+    )
+    .await
+    .unwrap();
     let (mut total, mut broken) = (Counts::default(), Vec::new());
     for record in Records::new(BufReader::new(input)) {
         let record = record.unwrap();

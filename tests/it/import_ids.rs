@@ -1,10 +1,10 @@
 //! Ids and keys of imports: no text of a source is in them, and what an earlier version imported
 //! stays what it is.
 
+use importers::Importer as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use server::import::Format;
 use tempfile::TempDir;
 use tests::installation::Installation;
 
@@ -50,9 +50,9 @@ async fn what_an_earlier_version_imported_is_recognised_and_what_is_new_has_no_n
         "the earlier version had it in the clear"
     );
     for (format, file, slug) in [
-        (Format::Csv, "process-logs/tickets.csv", "bank"),
-        (Format::Documents, "documents", "bank"),
-        (Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json", "studio"),
+        (&importers::Csv as importers::Format, "process-logs/tickets.csv", "bank"),
+        (&importers::Documents, "documents", "bank"),
+        (&importers::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json", "studio"),
     ] {
         let counts = import_at_once(&installation, format, file, slug, 1).await;
         assert_eq!(
@@ -78,34 +78,34 @@ async fn what_an_earlier_version_imported_is_recognised_and_what_is_new_has_no_n
         std::fs::read_to_string(data().join("process-logs/tickets.csv")).unwrap() + added,
     )
     .unwrap();
-    import_at_once(&installation, Format::Csv, file.to_str().unwrap(), "bank", 1).await;
+    import_at_once(&installation, &importers::Csv, file.to_str().unwrap(), "bank", 1).await;
     let new = in_the_clear(&installation, bank, before).await;
     assert!(new.contains("tasks.planned") && new.contains("tasks.history_closed"), "{new}");
     for name in ["T-77", "T-1", "Ana", "Zacharias", "tickets.csv"] {
         assert!(!new.contains(name), "{name}: {new}");
     }
     let now = seq(bank).await;
-    import_at_once(&installation, Format::Csv, file.to_str().unwrap(), "bank", 1).await;
+    import_at_once(&installation, &importers::Csv, file.to_str().unwrap(), "bank", 1).await;
     assert_eq!(seq(bank).await, now, "and the same again is nothing new");
     // An earlier case goes on: its end is on record already, and that it is said otherwise is
     // reported.
     let more =
         std::fs::read_to_string(&file).unwrap() + "T-1,reopen,2026-05-02 08:00:00+02:00,Ana,mail\n";
     std::fs::write(&file, more).unwrap();
-    let settings = server::import::Settings {
+    let settings = importers::Settings {
         business: "bank".to_owned(),
         currency: domain::values::Currency::USD,
         clear: Vec::new(),
     };
-    let importer = server::import::Importer::prepare(
-        &installation.app,
-        Format::Csv,
+    let importer = importers::Import::begin(
+        &installation.app.import_host().await.unwrap(),
+        &importers::Csv,
         &settings,
         server::app::operator(),
     )
     .await
     .unwrap();
-    let columns = server::import::csv::Columns {
+    let columns = importers::csv::Columns {
         case: "ticket".to_owned(),
         activity: "step".to_owned(),
         time: "when".to_owned(),
@@ -113,8 +113,8 @@ async fn what_an_earlier_version_imported_is_recognised_and_what_is_new_has_no_n
         ..Default::default()
     };
     let mut reported = Vec::new();
-    let reading = server::import::source::Reading { columns, ..Default::default() };
-    for record in server::import::source::open(Format::Csv, &file, &reading).unwrap() {
+    let reading = importers::source::Reading { columns, ..Default::default() };
+    for record in importers::Csv.open(&file, &reading).unwrap() {
         reported.extend(importer.record(&record.unwrap().bytes.unwrap()).await.err());
     }
     assert!(reported.is_empty(), "a case that has grown is not broken: {reported:?}");
@@ -163,7 +163,8 @@ async fn two_businesses_and_two_installations_share_no_id_of_the_same_record() {
         let installation = Installation::open(TempDir::new().unwrap()).await;
         for slug in ["acme", "other"] {
             let business = installation.business(slug).await;
-            import_at_once(&installation, Format::Csv, "process-logs/tickets.csv", slug, 1).await;
+            import_at_once(&installation, &importers::Csv, "process-logs/tickets.csv", slug, 1)
+                .await;
             let clear = in_the_clear(&installation, business, 0).await;
             for name in ["T-1", "Ana", "tickets.csv"] {
                 assert!(!clear.contains(name), "{name}");
@@ -201,7 +202,7 @@ async fn two_businesses_and_two_installations_share_no_id_of_the_same_record() {
 async fn the_secret_of_imports_goes_with_the_businesss_own_key_and_is_forgotten_by_nobody_alone() {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    import_at_once(&installation, Format::Csv, "process-logs/tickets.csv", "acme", 1).await;
+    import_at_once(&installation, &importers::Csv, "process-logs/tickets.csv", "acme", 1).await;
     let name = domain::privacy::import_secret(business);
     let operator = installation.app.operator_in(business).await.unwrap();
     let refused =
@@ -248,7 +249,7 @@ async fn an_old_forgetting_that_is_applied_again_leaves_what_was_made_since_alon
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
     installation.forgets(business, business.0).await;
-    import_at_once(&installation, Format::Csv, "process-logs/tickets.csv", "acme", 1).await;
+    import_at_once(&installation, &importers::Csv, "process-logs/tickets.csv", "acme", 1).await;
     let folder = installation.close().await;
     std::fs::remove_file(folder.path().join("forgotten")).unwrap();
     let installation = Installation::open(folder).await;
@@ -261,7 +262,7 @@ async fn an_old_forgetting_that_is_applied_again_leaves_what_was_made_since_alon
         "the list is made anew"
     );
     let counts =
-        import_at_once(&installation, Format::Csv, "process-logs/tickets.csv", "acme", 1).await;
+        import_at_once(&installation, &importers::Csv, "process-logs/tickets.csv", "acme", 1).await;
     assert_eq!(
         serde_json::to_value(&counts).unwrap()["events_written"],
         json!(0),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use event_log::AppendError;
 use event_log::sqlite::{Options, SqliteLog};
-use event_log::{AppendError, EventLog};
 use futures_util::future::join_all;
 use kurrent_protocol::{
     Appended, Credentials, Cursor, Direction, Expected, Page, Proposed, Refusal, Store as Protocol,

@@ -15,7 +15,6 @@ use kurrentdb::{
     SubscriptionFilter, TombstoneStreamOptions,
 };
 use serde_json::{Value, json};
-use server::import::Format;
 use tests::installation::{Installation, config};
 use tests::streams::Cluster;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -40,7 +39,7 @@ impl BusinessDoor {
         let installation = Installation::new().await;
         crate::metrics::import(
             &installation,
-            Format::Transcript,
+            &importers::Transcripts,
             "tau-bench/airline-slice.json",
             "airline",
         )
@@ -467,7 +466,7 @@ async fn what_the_readme_follows_comes_as_the_readme_says() {
     let installation = Installation::new().await;
     crate::metrics::import(
         &installation,
-        Format::Transcript,
+        &importers::Transcripts,
         "tau-bench/airline-slice.json",
         "airline",
     )

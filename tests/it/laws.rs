@@ -3,7 +3,6 @@
 use event_log::Log as _;
 use std::sync::Arc;
 
-use event_log::EventLog;
 use event_log::sqlite::{FolderLock, Options, SqliteLog};
 use tempfile::TempDir;
 use tests::laws::{self, Store};

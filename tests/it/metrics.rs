@@ -1,14 +1,15 @@
 //! KPIs: each against an independent slow computation straight from the stored events.
 
+use importers::Importer as _;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::BusinessId;
 use futures_util::StreamExt as _;
+use importers::source::Reading;
+use importers::{Format, Import, Settings};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use server::app::operator;
-use server::import::source::{self, Reading};
-use server::import::{Format, Importer, Settings};
 use tests::installation::Installation;
 use uuid::Uuid;
 
@@ -18,10 +19,16 @@ pub(crate) async fn import(
     format: Format,
     file: &str,
     business: &str,
-) -> server::import::Counts {
+) -> importers::Counts {
     // Cases of XES are whole: they may come in side by side.
-    import_at_once(installation, format, file, business, if format == Format::Xes { 16 } else { 1 })
-        .await
+    import_at_once(
+        installation,
+        format,
+        file,
+        business,
+        if format.name() == "xes" { 16 } else { 1 },
+    )
+    .await
 }
 
 pub(crate) async fn import_at_once(
@@ -30,20 +37,26 @@ pub(crate) async fn import_at_once(
     file: &str,
     business: &str,
     records: usize,
-) -> server::import::Counts {
+) -> importers::Counts {
     let settings = Settings {
         business: business.to_owned(),
         currency: domain::values::Currency::USD,
         clear: Vec::new(),
     };
-    let importer =
-        Importer::prepare(&installation.app, format, &settings, operator()).await.unwrap();
+    let importer = Import::begin(
+        &installation.app.import_host().await.unwrap(),
+        format,
+        &settings,
+        operator(),
+    )
+    .await
+    .unwrap();
     let [case, activity, time, resource] = if file.ends_with("receipt.csv") {
         ["case:concept:name", "concept:name", "time:timestamp", "org:resource"]
     } else {
         ["ticket", "step", "when", "who"]
     };
-    let columns = server::import::csv::Columns {
+    let columns = importers::csv::Columns {
         case: case.to_owned(),
         activity: activity.to_owned(),
         time: time.to_owned(),
@@ -51,17 +64,14 @@ pub(crate) async fn import_at_once(
         ..Default::default()
     };
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file);
-    let mut total = server::import::Counts::default();
-    let take = async |record: std::io::Result<server::import::records::Record>| {
+    let mut total = importers::Counts::default();
+    let take = async |record: std::io::Result<importers::records::Record>| {
         importer.record(&record.unwrap().bytes.unwrap()).await.unwrap()
     };
     let mut under_way = futures_util::stream::iter(
-        source::open(
-            format,
-            &path,
-            &Reading { columns, allow_missing: true, ..Reading::default() },
-        )
-        .unwrap(),
+        format
+            .open(&path, &Reading { columns, allow_missing: true, ..Reading::default() })
+            .unwrap(),
     )
     .map(take)
     .buffered(records);
@@ -178,12 +188,17 @@ async fn kpis(
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kpi_is_what_a_slow_count_says() {
     let installation = Installation::new().await;
-    import(&installation, Format::Transcript, "tau-bench/airline-slice.json", "airline").await;
+    import(&installation, &importers::Transcripts, "tau-bench/airline-slice.json", "airline").await;
     for file in ["langgraph-python-2025-08-22", "microsoft-agent-2025-12-17"] {
-        import(&installation, Format::Langfuse, &format!("langfuse/{file}.trace.json"), "airline")
-            .await;
+        import(
+            &installation,
+            &importers::Langfuse,
+            &format!("langfuse/{file}.trace.json"),
+            "airline",
+        )
+        .await;
     }
-    import(&installation, Format::Xes, "process-logs/orders.xes", "airline").await;
+    import(&installation, &importers::Xes, "process-logs/orders.xes", "airline").await;
     let business = installation.app.business("airline").await.unwrap().unwrap();
     let (slow, fast) =
         (slowly(&events(&installation, business).await), kpis(&installation, "airline").await);
@@ -200,7 +215,7 @@ async fn a_number_opens_to_the_events_it_was_counted_from() {
     let installation = Installation::new().await;
     import(
         &installation,
-        Format::Langfuse,
+        &importers::Langfuse,
         "langfuse/langgraph-python-2025-08-22.trace.json",
         "traces",
     )

@@ -8,7 +8,6 @@ use domain::operations::ExportFormat;
 use proof::checkpoint::{EventProof, Verifier};
 use serde_json::{Value, json};
 use server::export::{manifest_path, verify};
-use server::import::Format;
 use tests::installation::Installation;
 use uuid::Uuid;
 
@@ -17,7 +16,7 @@ async fn an_events_proof_checks_with_the_proof_crate_alone() {
     let installation = Installation::new().await;
     crate::metrics::import(
         &installation,
-        Format::Langfuse,
+        &importers::Langfuse,
         "langfuse/langgraph-python-2025-08-22.trace.json",
         "acme",
     )
@@ -75,7 +74,7 @@ async fn an_export_is_verified_offline_and_a_changed_or_cut_one_is_not() {
     let installation = Installation::new().await;
     crate::metrics::import(
         &installation,
-        Format::Transcript,
+        &importers::Transcripts,
         "tau-bench/airline-slice.json",
         "acme",
     )
@@ -179,7 +178,7 @@ async fn the_first_event_that_is_changed_missing_doubled_or_swapped_is_named() {
     let installation = Installation::new().await;
     crate::metrics::import(
         &installation,
-        Format::Transcript,
+        &importers::Transcripts,
         "tau-bench/airline-slice.json",
         "acme",
     )

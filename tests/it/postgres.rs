@@ -8,8 +8,7 @@ use async_trait::async_trait;
 use domain::ids::EventId;
 use domain::{AggregateRef, BusinessId};
 use event_log::{
-    Append, AppendError, Capabilities, EventLog, Head, Inspect, Log, LogError, Pending, RawRow,
-    Recorded,
+    Append, AppendError, Capabilities, Head, Inspect, Log, LogError, Pending, RawRow, Recorded,
 };
 use log_postgres::{PostgresLog, migrate};
 use sqlx::{Connection as _, Executor as _, PgConnection};

@@ -74,25 +74,14 @@ async fn the_stock_crate_reads_our_log_and_every_kind_loads_through_it() {
     let installation = Installation::at(&url).await;
     crate::metrics::import(
         &installation,
-        server::import::Format::Transcript,
+        &importers::Transcripts,
         "tau-bench/airline-slice.json",
         "acme",
     )
     .await;
-    crate::metrics::import(
-        &installation,
-        server::import::Format::Csv,
-        "process-logs/tickets.csv",
-        "desk",
-    )
-    .await;
-    crate::metrics::import(
-        &installation,
-        server::import::Format::Documents,
-        "documents",
-        "library",
-    )
-    .await;
+    crate::metrics::import(&installation, &importers::Csv, "process-logs/tickets.csv", "desk")
+        .await;
+    crate::metrics::import(&installation, &importers::Documents, "documents", "library").await;
     let business =
         installation.query("{ business(slug: \"acme\") { id } }").await["business"]["id"]
             .as_str()

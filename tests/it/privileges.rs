@@ -1,6 +1,5 @@
 //! Who may do what in PostgreSQL.
 
-use event_log::EventLog as _;
 use event_log::Log as _;
 use log_postgres::{PostgresLog, migrate, role_name};
 use serde_json::json;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use domain::access::PrincipalKind;
 use serde_json::json;
-use server::import::Format;
 use tests::installation::Installation;
 use tests::postgres::database;
 
@@ -269,13 +268,13 @@ async fn a_principal_of_one_server_is_known_to_the_other_within_a_second() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_source_gives_the_same_counts_and_roots_in_every_store() {
     for (format, file) in [
-        (Format::Transcript, "tau-bench/airline-slice.json"),
-        (Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json"),
-        (Format::Openhands, "openhands/basic_gui_mode.json"),
-        (Format::SweAgent, "swe-agent/flash.traj"),
-        (Format::Csv, "process-logs/tickets.csv"),
-        (Format::Xes, "process-logs/orders.xes"),
-        (Format::Documents, "documents"),
+        (&importers::Transcripts as importers::Format, "tau-bench/airline-slice.json"),
+        (&importers::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json"),
+        (&importers::Openhands, "openhands/basic_gui_mode.json"),
+        (&importers::SweAgent, "swe-agent/flash.traj"),
+        (&importers::Csv, "process-logs/tickets.csv"),
+        (&importers::Xes, "process-logs/orders.xes"),
+        (&importers::Documents, "documents"),
     ] {
         let sqlite = Installation::at("").await;
         let in_sqlite = crate::metrics::import_at_once(&sqlite, format, file, "acme", 1).await;

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 use server::app::operator;
-use server::import::Format;
 use tests::installation::Installation;
 
 use crate::door::Door;
@@ -16,12 +15,12 @@ async fn traces() -> Installation {
     let installation = Installation::new().await;
     crate::metrics::import(
         &installation,
-        Format::Langfuse,
+        &importers::Langfuse,
         "langfuse/microsoft-agent-2025-12-17.trace.json",
         "acme",
     )
     .await;
-    crate::metrics::import(&installation, Format::Xes, "process-logs/orders.xes", "acme").await;
+    crate::metrics::import(&installation, &importers::Xes, "process-logs/orders.xes", "acme").await;
     let business = installation.app.business("acme").await.unwrap().unwrap();
     for n in 0..30 {
         let task = installation

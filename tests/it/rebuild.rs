@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use projections::{Outcome, Purpose};
 use serde_json::json;
-use server::import::Format;
 use tests::installation::Installation;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -16,7 +15,8 @@ const LONG: Duration = Duration::from_secs(60);
 async fn busy() -> Installation {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
-    crate::metrics::import(&installation, Format::Xes, "process-logs/orders.xes", "example").await;
+    crate::metrics::import(&installation, &importers::Xes, "process-logs/orders.xes", "example")
+        .await;
     for n in 0..50 {
         installation
             .must(business, "tasks.plan", None, json!({"title": format!("t{n}"), "team": "hr"}))

@@ -5,7 +5,6 @@ use event_log::{Inspect as _, Log as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use event_log::EventLog as _;
 use log_postgres::{PostgresLog, migrate};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Connection as _, Executor as _, PgConnection};

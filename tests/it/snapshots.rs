@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use projections::SharedFolder;
 use serde_json::json;
-use server::import::Format;
 use tempfile::TempDir;
 use tests::installation::Installation;
 
@@ -15,7 +14,7 @@ async fn a_new_server_begins_with_the_snapshot_of_another_and_fills_what_is_sear
     let url = tests::postgres::database().await;
     let often = SharedFolder { every: 200, look_every: Duration::ZERO, ..SharedFolder::default() };
     let first = Installation::sharing(&url, shared.path(), often.clone()).await;
-    crate::metrics::import(&first, Format::Transcript, "tau-bench/airline-slice.json", "acme")
+    crate::metrics::import(&first, &importers::Transcripts, "tau-bench/airline-slice.json", "acme")
         .await;
     let business = first.app.business("acme").await.unwrap().unwrap();
     let ada = business.derive_id("ada");

@@ -1,10 +1,11 @@
 //! Every source comes in whole, twice: the same counts, no new event, digests as rebuilt; and a
 //! broken file says where and why.
 
+use importers::Importer as _;
+use importers::csv::Columns;
+use importers::source::Reading;
+use importers::{Counts, Format};
 use serde_json::{Value, json};
-use server::import::csv::Columns;
-use server::import::source::{Reading, open};
-use server::import::{Counts, Format};
 use tests::installation::Installation;
 
 use crate::metrics::import;
@@ -29,7 +30,7 @@ async fn twice(format: Format, file: &str) -> (Installation, Counts) {
 #[tokio::test(flavor = "multi_thread")]
 async fn langfuse_traces_keep_kind_parent_and_cost() {
     let (installation, counts) =
-        twice(Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json").await;
+        twice(&importers::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json").await;
     assert_eq!(
         of(&counts, &["observations", "agent", "generation", "tool", "orphans"]),
         [4, 1, 2, 1, 0]
@@ -53,7 +54,7 @@ async fn all_committed_traces_give_their_numbers() {
     for file in std::fs::read_dir(folder).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
         total.add(
-            &import(&installation, Format::Langfuse, &format!("langfuse/{name}"), "acme").await,
+            &import(&installation, &importers::Langfuse, &format!("langfuse/{name}"), "acme").await,
         );
     }
     assert_eq!(
@@ -72,7 +73,7 @@ async fn a_parent_outside_the_trace_is_kept_and_flagged() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), trace.to_string()).unwrap();
     let counts =
-        import(&installation, Format::Langfuse, file.path().to_str().unwrap(), "acme").await;
+        import(&installation, &importers::Langfuse, file.path().to_str().unwrap(), "acme").await;
     assert_eq!(of(&counts, &["observations", "orphans"]), [2, 1]);
     let query = "{ business(slug: \"acme\") { tasks(first: 3) { nodes { recordedActivities(first: \
         9) { nodes { activity note { text } } } } } } }";
@@ -89,7 +90,7 @@ async fn a_parent_outside_the_trace_is_kept_and_flagged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn openhands_runs_keep_order_and_cause() {
-    let (_, counts) = twice(Format::Openhands, "openhands/basic_gui_mode.json").await;
+    let (_, counts) = twice(&importers::Openhands, "openhands/basic_gui_mode.json").await;
     assert_eq!(
         of(&counts, &["runs", "events", "with_cause", "results", "human_inputs"]),
         [1, 18, 7, 4, 1]
@@ -99,7 +100,7 @@ async fn openhands_runs_keep_order_and_cause() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn swe_agent_trajectories_are_decisions_and_calls() {
-    let (_, counts) = twice(Format::SweAgent, "swe-agent/flash.traj").await;
+    let (_, counts) = twice(&importers::SweAgent, "swe-agent/flash.traj").await;
     assert_eq!(
         (of(&counts, &["trajectories", "steps"]), counts.decisions, counts.calls),
         (vec![1, 4], 4, 4)
@@ -108,7 +109,7 @@ async fn swe_agent_trajectories_are_decisions_and_calls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_come_in_as_domain_expertise() {
-    let (installation, counts) = twice(Format::Documents, "documents").await;
+    let (installation, counts) = twice(&importers::Documents, "documents").await;
     assert_eq!(of(&counts, &["documents"]), [6]);
     let found = installation
         .query(
@@ -121,7 +122,7 @@ async fn documents_come_in_as_domain_expertise() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_log_comes_in_without_loss() {
-    let (installation, counts) = twice(Format::Xes, "process-logs/orders.xes").await;
+    let (installation, counts) = twice(&importers::Xes, "process-logs/orders.xes").await;
     assert_eq!(of(&counts, &["cases", "events", "activities"]), [3, 4, 2]);
     let query = "{ business(slug: \"acme\") { tasks(first: 5) { nodes { title { text } status \
         historyPlace attributes { text }
@@ -180,7 +181,7 @@ async fn a_process_log_comes_in_without_loss() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_a_csv_are_cases_and_activities() {
-    let (_, counts) = twice(Format::Csv, "process-logs/tickets.csv").await;
+    let (_, counts) = twice(&importers::Csv, "process-logs/tickets.csv").await;
     assert_eq!(of(&counts, &["cases", "events", "activities"]), [2, 6, 4]);
 }
 
@@ -202,10 +203,10 @@ fn a_missing_column_is_named_and_a_mad_date_costs_one_row() {
         "c,a,t\n1,x,2026-01-01\n1,y,2026-01-01T00:00:00Z\n1,z\n2,x,2026-01-02 10:00:00\n",
     )
     .unwrap();
-    let Err(missing) = open(Format::Csv, file.path(), &columns("case")) else { panic!() };
+    let Err(missing) = importers::Csv.open(file.path(), &columns("case")) else { panic!() };
     assert!(missing.contains("no column `case`") && missing.contains("c, a, t"), "{missing}");
     let records: Vec<_> =
-        open(Format::Csv, file.path(), &columns("c")).unwrap().map(Result::unwrap).collect();
+        importers::Csv.open(file.path(), &columns("c")).unwrap().map(Result::unwrap).collect();
     let broken: Vec<(u64, &str)> =
         records.iter().filter_map(|r| Some((r.line, r.bytes.as_ref().err()?.as_str()))).collect();
     assert_eq!(broken.iter().map(|b| b.0).collect::<Vec<_>>(), [2, 4]);
@@ -217,7 +218,8 @@ fn a_log_that_is_cut_or_has_only_headers_is_told_apart() {
     let read = |text: &str| {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        open(Format::Xes, file.path(), &columns("c"))
+        importers::Xes
+            .open(file.path(), &columns("c"))
             .unwrap()
             .map(|r| r.unwrap().bytes.map(|b| b.len()))
             .collect::<Vec<_>>()
@@ -254,27 +256,27 @@ async fn whole_logs_and_libraries_come_in_twice_with_the_same_numbers() {
     type Wanted = &'static [(&'static str, u64)];
     let cases: [(Format, String, Wanted); 5] = [
         (
-            Format::Openhands,
+            &importers::Openhands,
             at("1-agent-traces/openhands/multi_swe_output.jsonl"),
             &[("runs", 3), ("events", 49 + 70 + 103)],
         ),
         (
-            Format::Xes,
+            &importers::Xes,
             at("2-process-logs/pm4py/running-example.xes"),
             &[("events", 42), ("cases", 6)],
         ),
         (
-            Format::Documents,
+            &importers::Documents,
             at("1-agent-traces/tau2-bench/banking_knowledge/documents"),
             &[("documents", 358)],
         ),
         (
-            Format::Csv,
+            &importers::Csv,
             at("2-process-logs/pm4py/receipt.csv"),
             &[("events", 8_577), ("cases", 1_434), ("activities", 27)],
         ),
         (
-            Format::Xes,
+            &importers::Xes,
             at("2-process-logs/pm4py/helpdesk.xes.gz"),
             &[("events", 21_348), ("cases", 4_580)],
         ),
@@ -299,14 +301,14 @@ async fn a_mended_csv_brings_what_was_broken_and_closes_its_case() {
     };
     let take = async || {
         let path = file.to_str().unwrap().to_owned();
-        let settings = server::import::Settings {
+        let settings = importers::Settings {
             business: "acme".to_owned(),
             currency: domain::values::Currency::USD,
             clear: Vec::new(),
         };
-        let importer = server::import::Importer::prepare(
-            &installation.app,
-            Format::Csv,
+        let importer = importers::Import::begin(
+            &installation.app.import_host().await.unwrap(),
+            &importers::Csv,
             &settings,
             server::app::operator(),
         )
@@ -320,7 +322,7 @@ async fn a_mended_csv_brings_what_was_broken_and_closes_its_case() {
         };
         let reading = Reading { columns, ..Reading::default() };
         let mut broken = 0;
-        for record in open(Format::Csv, std::path::Path::new(&path), &reading).unwrap() {
+        for record in importers::Csv.open(std::path::Path::new(&path), &reading).unwrap() {
             match record.unwrap().bytes {
                 Ok(bytes) => drop(importer.record(&bytes).await.unwrap()),
                 Err(_) => broken += 1,
@@ -366,13 +368,13 @@ async fn take_what_can_be_read(
     format: Format,
     path: &std::path::Path,
 ) -> usize {
-    let settings = server::import::Settings {
+    let settings = importers::Settings {
         business: "acme".to_owned(),
         currency: domain::values::Currency::USD,
         clear: Vec::new(),
     };
-    let importer = server::import::Importer::prepare(
-        &installation.app,
+    let importer = importers::Import::begin(
+        &installation.app.import_host().await.unwrap(),
         format,
         &settings,
         server::app::operator(),
@@ -380,7 +382,7 @@ async fn take_what_can_be_read(
     .await
     .unwrap();
     let mut broken = 0;
-    let Ok(records) = open(format, path, &Default::default()) else { return 1 };
+    let Ok(records) = format.open(path, &Default::default()) else { return 1 };
     for record in records {
         let taken = match record.map(|r| r.bytes) {
             Ok(Ok(bytes)) => importer.record(&bytes).await.map(|_| ()),
@@ -398,10 +400,10 @@ async fn take_what_can_be_read(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_was_cut_anywhere_says_so_and_the_whole_one_then_brings_the_same() {
     for (format, file) in [
-        (Format::Transcript, "tau-bench/airline-slice.json"),
-        (Format::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json"),
-        (Format::Openhands, "openhands/basic_gui_mode.json"),
-        (Format::SweAgent, "swe-agent/flash.traj"),
+        (&importers::Transcripts as importers::Format, "tau-bench/airline-slice.json"),
+        (&importers::Langfuse, "langfuse/microsoft-agent-2025-12-17.trace.json"),
+        (&importers::Openhands, "openhands/basic_gui_mode.json"),
+        (&importers::SweAgent, "swe-agent/flash.traj"),
     ] {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file);
         let clean = Installation::new().await;
@@ -440,11 +442,11 @@ async fn a_trace_that_is_nested_too_deeply_costs_only_itself() {
         );
         std::fs::write(file.path(), deep).unwrap();
         assert_eq!(
-            take_what_can_be_read(&installation, Format::Langfuse, file.path()).await,
+            take_what_can_be_read(&installation, &importers::Langfuse, file.path()).await,
             1,
             "{depth}"
         );
     }
     std::fs::write(file.path(), good).unwrap();
-    assert_eq!(take_what_can_be_read(&installation, Format::Langfuse, file.path()).await, 0);
+    assert_eq!(take_what_can_be_read(&installation, &importers::Langfuse, file.path()).await, 0);
 }

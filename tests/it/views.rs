@@ -272,7 +272,7 @@ async fn an_event_shows_what_led_to_it_what_it_led_to_and_what_belongs_to_it() {
     let installation = Installation::new().await;
     crate::metrics::import(
         &installation,
-        server::import::Format::Langfuse,
+        &importers::Langfuse,
         "langfuse/microsoft-agent-2025-12-17.trace.json",
         "acme",
     )

@@ -8,17 +8,20 @@ use clap::{Args, Subcommand};
 use domain::limits::{IMPORT_RECORDS_MAX, IMPORT_WAVE_BYTES_MAX};
 use domain::values::{Currency, Slug};
 use futures_util::future::join_all;
+use importers::csv::Columns;
+use importers::input::Encoding;
+use importers::records::Record;
+use importers::source::{Reading, Source};
+use importers::{
+    Broken, Counts, Csv, Documents, Format, Import as Importing, Langfuse, Openhands, Settings,
+    SweAgent, Transcripts, Xes,
+};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::target::{Target, blocking};
 use crate::app::{App, AppError, operator};
 use crate::client::Remote;
-use crate::import::csv::Columns;
-use crate::import::input::Encoding;
-use crate::import::records::Record;
-use crate::import::source::Reading;
-use crate::import::{Broken, Counts, Format, Importer, Settings, source};
 use crate::output;
 
 #[derive(Args)]
@@ -134,17 +137,17 @@ struct Work {
 
 impl From<Import> for Work {
     fn from(import: Import) -> Self {
-        let work = |format, files, common: Common| {
+        let work = |format: Format, files, common: Common| {
             let reading = Reading { encoding: common.encoding, ..Reading::default() };
             Self { format, files, reading, clear: Vec::new(), common }
         };
         match import {
-            Import::Transcript { file, common } => work(Format::Transcript, vec![file], common),
-            Import::Langfuse { files, common } => work(Format::Langfuse, files, common),
-            Import::Openhands { file, common } => work(Format::Openhands, vec![file], common),
-            Import::SweAgent { files, common } => work(Format::SweAgent, files, common),
+            Import::Transcript { file, common } => work(&Transcripts, vec![file], common),
+            Import::Langfuse { files, common } => work(&Langfuse, files, common),
+            Import::Openhands { file, common } => work(&Openhands, vec![file], common),
+            Import::SweAgent { files, common } => work(&SweAgent, files, common),
             Import::Xes { file, clear, allow_missing, common } => {
-                let work = work(Format::Xes, vec![file], common);
+                let work = work(&Xes, vec![file], common);
                 Self { clear, reading: Reading { allow_missing, ..work.reading }, ..work }
             }
             Import::Csv {
@@ -161,24 +164,41 @@ impl From<Import> for Work {
             } => {
                 let columns =
                     Columns { case, activity, time, resource, lifecycle, attributes: attr };
-                let work = work(Format::Csv, vec![file], common);
+                let work = work(&Csv, vec![file], common);
                 Self { clear, reading: Reading { columns, allow_missing, ..work.reading }, ..work }
             }
-            Import::Documents { folder, common } => work(Format::Documents, vec![folder], common),
+            Import::Documents { folder, common } => work(&Documents, vec![folder], common),
+        }
+    }
+}
+
+impl Work {
+    /// Says of files of which nothing could be taken which format they look like.
+    fn name_another_format(&self) {
+        for file in &self.files {
+            if let Some(likely) = importers::detect(file)
+                && likely.name() != self.format.name()
+            {
+                let (file, name) = (file.display(), likely.name());
+                output::note(format!(
+                    "{file} looks like {name}: `minutebook import {name} --help`"
+                ));
+            }
         }
     }
 }
 
 /// Where records go: the command bus of this process, or the door of a server.
 enum Sink<'a> {
-    Local(&'a App, Settings, OnceCell<Box<Importer>>),
+    Local(&'a App, Settings, OnceCell<Box<Importing>>),
     Remote(Remote, Settings),
 }
 
 impl Sink<'_> {
     /// Takes a record; what is wrong with the record is in the counts.
     ///
-    /// # Errors When the import can't go on: the business can't be opened, the server can't be
+    /// # Errors
+    /// When the import can't go on: the business can't be opened, the server can't be
     /// reached or says no.
     async fn take(&self, format: Format, file: &Path, record: Record) -> Result<Counts, AppError> {
         let Record { number, line, bytes, .. } = record;
@@ -188,9 +208,11 @@ impl Sink<'_> {
                 // The first record that can be read makes what the import needs: the business, when
                 // it is missing.
                 let known =
-                    if importer.initialized() { Ok(()) } else { Importer::check(format, &bytes) };
+                    if importer.initialized() { Ok(()) } else { Importing::check(format, &bytes) };
                 let prepare = || async {
-                    Importer::prepare(app, format, settings, operator()).await.map(Box::new)
+                    let host = app.import_host().await?;
+                    let begun = Importing::begin(&host, format, settings, operator()).await?;
+                    Ok::<_, AppError>(Box::new(begun))
                 };
                 match known {
                     Ok(()) => importer.get_or_try_init(prepare).await?.record(&bytes).await,
@@ -249,6 +271,9 @@ pub(crate) async fn import(target: Target, import: Import) -> Result<ExitCode, A
     if counts.broken_untold > 0 {
         output::note(format!("and {} more records that could not be taken", counts.broken_untold));
     }
+    if counts.commands_repeated + counts.events_written == 0 && !counts.broken.is_empty() {
+        work.name_another_format();
+    }
     if work.common.json {
         output::json(&counts);
     } else {
@@ -268,7 +293,8 @@ async fn run(target: &Target, work: &Work) -> Result<Counts, AppError> {
     // Every file is looked at before the first is taken: a wrong name or column leaves nothing
     // behind.
     let open = |file: &PathBuf| {
-        source::open(work.format, file, &work.reading)
+        work.format
+            .open(file, &work.reading)
             .map_err(|e| AppError::other(format!("{}: {e}", file.display())))
     };
     let mut first = None;
@@ -302,7 +328,7 @@ struct Progress {
 async fn records_of(
     (sink, format): (&Sink<'_>, Format),
     file: &Path,
-    records: source::Source,
+    records: Source,
     total: &mut Counts,
     progress: &mut Progress,
 ) -> Result<(), AppError> {

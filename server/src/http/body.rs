@@ -79,7 +79,8 @@ impl Bodies {
     /// Reads a body of at most `max` bytes from somebody who is authenticated, when there is room
     /// for it.
     ///
-    /// # Errors 413 as soon as the length, announced or come so far, is above the limit; 408 after
+    /// # Errors
+    /// 413 as soon as the length, announced or come so far, is above the limit; 408 after
     /// the deadline; 400 when the connection breaks.
     pub(super) async fn read(
         &self,

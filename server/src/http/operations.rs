@@ -5,12 +5,12 @@ use commands::{CommandError, Refusal};
 use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX, PROOFS_MAX, SMALL_BODY_BYTES_MAX};
 use domain::values::Role;
 use domain::{PrincipalId, SubjectId};
+use importers::{Import, Settings};
 use projections::ViewsError;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Problem, Shared, State, actor, principal};
-use crate::import::{Format, Importer, Settings};
 
 pub(super) async fn operator(request: &HttpRequest, state: &State) -> Result<PrincipalId, Problem> {
     let actor = actor(request, state, domain::ids::INSTALLATION).await?;
@@ -191,8 +191,8 @@ pub(super) async fn import(
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let caller = principal(&request, &state).await?;
-    let Some((_, format)) = Format::ALL.iter().find(|(name, _)| *name == path.as_str()) else {
-        let names: Vec<&str> = Format::ALL.iter().map(|(name, _)| *name).collect();
+    let Some(format) = importers::format_named(&path) else {
+        let names: Vec<&str> = importers::FORMATS.iter().map(|format| format.name()).collect();
         return Err(Problem::new(
             404,
             "not_found",
@@ -224,10 +224,11 @@ pub(super) async fn import(
         return Err(not_an_importer());
     }
     if existing.is_none() {
-        Importer::check(*format, record.as_bytes())
+        Import::check(format, record.as_bytes())
             .map_err(|e| Problem::new(422, "broken_record", &e))?;
     }
-    let importer = Importer::prepare(&state.app, *format, &settings, caller)
+    let host = state.app.import_host().await.map_err(|e| Problem::unavailable(&e))?;
+    let importer = Import::begin(&host, format, &settings, caller)
         .await
         .map_err(|e| Problem::new(422, "import_failed", &e.to_string()))?;
     let counts = importer

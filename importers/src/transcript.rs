@@ -5,8 +5,10 @@
 //! is named by its message and its place there. Cost of the simulated customer is kept apart from
 //! ours; where the source has `null` it is unknown, not zero.
 
+use std::path::Path;
+
+use async_trait::async_trait;
 use commands::{CommandError, Receipt};
-use domain::PrincipalId;
 use domain::ids::AgentId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,8 +16,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::session::{Run, Session, as_value};
-use super::{Counts, Settings};
-use crate::app::{App, AppError};
+use super::{Counts, Importer};
+use crate::input::Input;
+use crate::records::Records;
+use crate::source::{Reading, Source};
 
 /// The connector that tool calls go to.
 const CONNECTOR: &str = "tools";
@@ -68,35 +72,37 @@ struct Function {
     arguments: String,
 }
 
-/// Takes records into one business.
-pub struct Importer {
-    session: Session,
-}
+#[derive(Debug)]
+pub struct Transcripts;
 
-impl Importer {
-    /// Makes sure of the two agents of every transcript.
-    ///
-    /// # Errors
-    /// What the command bus says.
-    pub async fn prepare(
-        app: &App,
-        settings: &Settings,
-        caller: PrincipalId,
-    ) -> Result<Self, AppError> {
-        let session = Session::open(app, "transcript", settings, caller).await?;
-        session.enrol("assistant", "producer", "gpt-4o", CONNECTOR).await?;
-        session.enrol("evaluator", "qa", "benchmark-evaluator", CONNECTOR).await?;
-        Ok(Self { session })
+#[async_trait]
+impl Importer for Transcripts {
+    fn name(&self) -> &'static str {
+        "transcript"
     }
 
-    /// Takes one trajectory; the same one again changes nothing.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with the record. It is read whole before its first
-    /// command, so a record that does not read leaves nothing behind.
-    pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
+    fn detect(&self, _path: &Path, beginning: &str) -> bool {
+        beginning.contains("\"traj\"")
+    }
+
+    fn open(&self, path: &Path, reading: &Reading) -> Result<Source, String> {
+        Ok(Box::new(Records::new(Input::of(path, reading)?.text)))
+    }
+
+    fn check(&self, bytes: &[u8]) -> Result<(), String> {
+        parse(bytes).map(|_| ())
+    }
+
+    /// Makes sure of the two agents of every transcript.
+    async fn prepare(&self, session: &Session) -> Result<(), CommandError> {
+        session.enrol("assistant", "producer", "gpt-4o", CONNECTOR).await?;
+        session.enrol("evaluator", "qa", "benchmark-evaluator", CONNECTOR).await?;
+        Ok(())
+    }
+
+    async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String> {
         let (task_id, trajectory) = parse(bytes)?;
-        let mut run = self.session.run(&format!("{task_id}/{}", trajectory.trial)).await?;
+        let mut run = session.run(&format!("{task_id}/{}", trajectory.trial)).await?;
         let result = Transcript { run: &mut run }.trajectory(&trajectory).await;
         run.end(result)
     }

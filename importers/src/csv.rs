@@ -3,9 +3,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, BufRead, Read};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
 use domain::Timestamp;
 use domain::limits::{IMPORT_CASES_MAX, IMPORT_RECORD_BYTES_MAX, IMPORT_ROWS_MAX};
 use domain::tasks::{Attribute, AttributeType};
@@ -14,11 +16,41 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::cases;
 use super::cases::{Case, Happened, Piece, bytes, fault_of};
 use super::input::Input;
 use super::records::{Record, too_large};
 use super::session::time;
-use super::source::Reading;
+use crate::session::Session;
+use crate::source::{self, Reading, Source};
+use crate::{Counts, Importer};
+
+/// CSV process logs: every row an activity.
+#[derive(Debug)]
+pub struct Csv;
+
+#[async_trait]
+impl Importer for Csv {
+    fn name(&self) -> &'static str {
+        "csv"
+    }
+
+    fn detect(&self, path: &Path, _beginning: &str) -> bool {
+        source::endings(path).contains(".csv")
+    }
+
+    fn open(&self, path: &Path, reading: &Reading) -> Result<Source, String> {
+        Ok(Box::new(Pieces::new(Input::of(path, reading)?, source::stem(path), reading)?))
+    }
+
+    fn check(&self, bytes: &[u8]) -> Result<(), String> {
+        cases::parse(bytes).map(|_| ())
+    }
+
+    async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String> {
+        cases::record(session, bytes).await
+    }
+}
 
 /// Events of one case that go together.
 const EVENTS_MAX: usize = 500;

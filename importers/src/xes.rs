@@ -6,17 +6,54 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufRead};
+use std::path::Path;
 
+use async_trait::async_trait;
 use domain::limits::{IMPORT_CASES_MAX, IMPORT_RECORD_BYTES_MAX};
 use domain::tasks::{Attribute, AttributeType};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use serde::Serialize;
 
+use super::cases;
 use super::cases::{Case, Happened, Piece, bytes, fault_of, value_of};
 use super::input::Input;
 use super::lines::Lines;
 use super::records::{Record, not_utf8, too_large};
+use crate::session::Session;
+use crate::source::{self, Reading, Source};
+use crate::{Counts, Importer};
+
+/// XES process logs, plain or gzipped: every trace a task, every event an activity.
+#[derive(Debug)]
+pub struct Xes;
+
+#[async_trait]
+impl Importer for Xes {
+    fn name(&self) -> &'static str {
+        "xes"
+    }
+
+    fn detect(&self, _path: &Path, beginning: &str) -> bool {
+        beginning.contains("<log")
+    }
+
+    fn open(&self, path: &Path, reading: &Reading) -> Result<Source, String> {
+        Ok(Box::new(Pieces::new(
+            Input::of(path, reading)?,
+            source::stem(path),
+            reading.allow_missing,
+        )))
+    }
+
+    fn check(&self, bytes: &[u8]) -> Result<(), String> {
+        cases::parse(bytes).map(|_| ())
+    }
+
+    async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String> {
+        cases::record(session, bytes).await
+    }
+}
 
 /// Attributes that may lie in one another.
 const LEVELS_MAX: usize = 28;

@@ -3,17 +3,19 @@
 //! is human input. Order and `cause` are kept.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
+use async_trait::async_trait;
 use commands::CommandError;
-use domain::PrincipalId;
 use domain::ids::{AgentId, EventId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::session::{ImportCommand, Run, Session, check_times, first_event, name, time};
-use super::{Counts, Settings, fields};
-use crate::app::{App, AppError};
+use super::{Counts, Importer, fields};
+use crate::input::Input;
+use crate::source::{self, Reading, Source};
 
 /// The connector that the agent's tools are called through.
 const CONNECTOR: &str = "openhands";
@@ -53,31 +55,31 @@ struct Entry {
     llm_metrics: Option<Value>,
 }
 
-/// Takes runs into one business.
-pub struct Importer {
-    session: Session,
-}
+#[derive(Debug)]
+pub struct Openhands;
 
-impl Importer {
-    /// Opens the session.
-    ///
-    /// # Errors
-    /// What the command bus says.
-    pub async fn prepare(
-        app: &App,
-        settings: &Settings,
-        caller: PrincipalId,
-    ) -> Result<Self, AppError> {
-        Ok(Self { session: Session::open(app, "openhands", settings, caller).await? })
+#[async_trait]
+impl Importer for Openhands {
+    fn name(&self) -> &'static str {
+        "openhands"
     }
 
-    /// Takes one run: `{name, events}`.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with the record.
-    pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
+    fn detect(&self, _path: &Path, beginning: &str) -> bool {
+        beginning.contains("\"history\"")
+            || (beginning.contains("\"source\"") && beginning.contains("\"action\""))
+    }
+
+    fn open(&self, path: &Path, reading: &Reading) -> Result<Source, String> {
+        Ok(source::openhands(Input::of(path, reading)?, source::stem(path)))
+    }
+
+    fn check(&self, bytes: &[u8]) -> Result<(), String> {
+        parse(bytes).map(|_| ())
+    }
+
+    async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String> {
         let exported = parse(bytes)?;
-        let mut run = self.session.run(&exported.name).await?;
+        let mut run = session.run(&exported.name).await?;
         let result = Stream { run: &mut run, events: HashMap::new(), calls: HashMap::new() }
             .all(&exported)
             .await;

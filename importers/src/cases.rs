@@ -3,15 +3,14 @@
 //! says of itself is on record once.
 
 use commands::{CommandError, Receipt};
+use domain::Timestamp;
 use domain::ids::HistoryId;
 use domain::tasks::Attribute;
-use domain::{PrincipalId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::session::{ImportCommand, Run, Session, name, time};
-use super::{Counts, Settings, fields};
-use crate::app::{App, AppError};
+use super::{Counts, fields};
 
 /// A piece of a process log, as it goes to whoever takes it in.
 #[derive(Debug, Serialize, Deserialize)]
@@ -120,80 +119,58 @@ fn parts(mut text: &str, most: usize) -> Vec<&str> {
     parts
 }
 
-/// Takes process logs into one business.
-pub struct Importer {
-    session: Session,
-    format: &'static str,
+/// Takes one piece.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub(crate) async fn record(session: &Session, bytes: &[u8]) -> Result<Counts, String> {
+    match parse(bytes)? {
+        Piece::Header { log, header } => {
+            let earlier =
+                HistoryId(session.business.derive_id(&format!("{}:log:{log}", session.format)));
+            let mut run = session.run_of(&format!("{log}/header"), earlier.into()).await?;
+            let result = put_header(session, &mut run, &log, &header).await;
+            run.end(result)
+        }
+        Piece::Case(case) => {
+            let again = if case.again == 0 { String::new() } else { format!("\n{}", case.again) };
+            let mut run = session.run(&format!("{}/{}{again}", case.log, case.case)).await?;
+            let history = session.history(&case.log).await.map_err(|e| e.to_string())?;
+            let result = events(&mut run, &case, history).await;
+            run.end(result)
+        }
+    }
 }
 
-impl Importer {
-    /// Opens the session.
-    ///
-    /// # Errors
-    /// What the command bus says.
-    pub async fn prepare(
-        app: &App,
-        format: &'static str,
-        settings: &Settings,
-        caller: PrincipalId,
-    ) -> Result<Self, AppError> {
-        Ok(Self { session: Session::open(app, format, settings, caller).await?, format })
+/// Puts on record what the log says of itself: in parts, each a history of its own, where that
+/// is more than one event holds.
+async fn put_header(
+    session: &Session,
+    run: &mut Run<'_>,
+    log: &str,
+    header: &str,
+) -> Result<(), CommandError> {
+    let history = session.history(log).await?;
+    let data = json!({"format": session.format, "header": header});
+    match run.send("open", "tasks.open_history", history.0, data).await {
+        Err(CommandError::TooLarge(_)) => {}
+        Ok(_) => return Ok(()),
+        Err(e) => return Err(e),
     }
-
-    /// Takes one piece.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with it.
-    pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
-        match parse(bytes)? {
-            Piece::Header { log, header } => {
-                let earlier = HistoryId(
-                    self.session.business.derive_id(&format!("{}:log:{log}", self.format)),
-                );
-                let mut run = self.session.run_of(&format!("{log}/header"), earlier.into()).await?;
-                let result = self.header(&mut run, &log, &header).await;
-                run.end(result)
-            }
-            Piece::Case(case) => {
-                let again =
-                    if case.again == 0 { String::new() } else { format!("\n{}", case.again) };
-                let mut run =
-                    self.session.run(&format!("{}/{}{again}", case.log, case.case)).await?;
-                let history = self.session.history(&case.log).await.map_err(|e| e.to_string())?;
-                let result = events(&mut run, &case, history).await;
-                run.end(result)
-            }
-        }
+    for (n, part) in parts(header, HEADER_PART_BYTES).into_iter().enumerate() {
+        let (key, history) = match n {
+            0 => ("open".to_owned(), history),
+            n => (format!("open/{n}"), session.history(&format!("{log}\nheader {n}")).await?),
+        };
+        run.send(
+            &key,
+            "tasks.open_history",
+            history.0,
+            json!({"format": session.format, "header": part}),
+        )
+        .await?;
     }
-
-    /// Puts on record what the log says of itself: in parts, each a history of its own, where that
-    /// is more than one event holds.
-    async fn header(&self, run: &mut Run<'_>, log: &str, header: &str) -> Result<(), CommandError> {
-        let history = self.session.history(log).await?;
-        let data = json!({"format": self.format, "header": header});
-        match run.send("open", "tasks.open_history", history.0, data).await {
-            Err(CommandError::TooLarge(_)) => {}
-            Ok(_) => return Ok(()),
-            Err(e) => return Err(e),
-        }
-        for (n, part) in parts(header, HEADER_PART_BYTES).into_iter().enumerate() {
-            let (key, history) = match n {
-                0 => ("open".to_owned(), history),
-                n => (
-                    format!("open/{n}"),
-                    self.session.history(&format!("{log}\nheader {n}")).await?,
-                ),
-            };
-            run.send(
-                &key,
-                "tasks.open_history",
-                history.0,
-                json!({"format": self.format, "header": part}),
-            )
-            .await?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Reads a record whole, and changes nothing.

@@ -12,6 +12,7 @@ use commands::{Actor, CommandBus, CommandError, Receipt, Submission};
 use domain::access::RateProfile;
 use domain::ids::{AgentId, EventId, HistoryId, INSTALLATION, TaskId};
 use domain::{AggregateRef, BusinessId, PrincipalId, Timestamp};
+use event_log::Keyring;
 use event_log::envelope::event_id;
 use event_log::sealing::content_digest;
 use lru::LruCache;
@@ -20,7 +21,6 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{Counts, Settings};
-use crate::app::{App, AppError};
 
 /// One import into one business.
 pub struct Session {
@@ -29,7 +29,8 @@ pub struct Session {
     pub business: BusinessId,
     /// What the import was started with.
     pub settings: Settings,
-    format: &'static str,
+    /// Name of the format.
+    pub format: &'static str,
     actor: Actor,
     operator: Actor,
     on_behalf_of: PrincipalId,
@@ -37,6 +38,52 @@ pub struct Session {
     secret: Zeroizing<[u8; 32]>,
     principals: Mutex<LruCache<String, PrincipalId>>,
     agents: Mutex<LruCache<String, AgentId>>,
+}
+
+/// The installation that records come into.
+#[derive(Clone)]
+pub struct Host {
+    /// Every command goes through it.
+    pub bus: Arc<CommandBus>,
+    /// Holds the import secrets.
+    pub keyring: Arc<dyn Keyring>,
+    /// Registers the business and adds principals.
+    pub operator: Actor,
+}
+
+impl Host {
+    async fn submit(
+        &self,
+        key: String,
+        command: &str,
+        id: Option<Uuid>,
+        data: &Value,
+    ) -> Result<Receipt, CommandError> {
+        let actor = self.operator.clone();
+        self.bus.submit(Submission::new(INSTALLATION, actor, key, command, id, data)).await
+    }
+
+    /// The service `importer:<format>` of a business, added when it is missing.
+    async fn service(&self, business: BusinessId, format: &str) -> Result<Actor, CommandError> {
+        let directory = self.bus.directory();
+        let name = format!("importer:{format}");
+        let service = PrincipalId(business.derive_id(&name));
+        let mut actor = directory.actor(service, business).await?;
+        if actor.as_ref().is_none_or(|a| a.roles.is_empty()) {
+            let key = |part: &str| format!("import:{business}:{format}:{part}");
+            let add = json!({"kind": "service", "display_name": name});
+            self.submit(key("add"), "access.add_principal", Some(service.0), &add).await?;
+            let grant = json!({"business": business, "role": "service"});
+            self.submit(key("grant"), "access.grant_role", Some(service.0), &grant).await?;
+            actor = directory.actor(service, business).await?;
+        }
+        let actor = actor.ok_or_else(|| {
+            CommandError::Unavailable("the importer's principal could not be added".to_owned())
+        })?;
+        // What comes in happened: no approval undoes it. No door says this of an actor, only this
+        // code.
+        Ok(Actor { historic: true, rate_profile: RateProfile::Bulk, ..actor })
+    }
 }
 
 /// Names of a source whose ids are remembered; the others are asked for again.
@@ -52,67 +99,34 @@ impl Session {
     /// # Errors
     /// What the command bus says.
     pub async fn open(
-        app: &App,
+        host: &Host,
         format: &'static str,
         settings: &Settings,
         caller: PrincipalId,
-    ) -> Result<Self, AppError> {
-        let directory = app.bus.directory();
+    ) -> Result<Self, CommandError> {
+        let directory = host.bus.directory();
         let business = match directory.slug(&settings.business).await? {
             Some(business) => business,
             None => {
                 let data = json!({"slug": settings.business, "currency": settings.currency});
                 let key = format!("import:{}:register", settings.business);
-                app.as_operator(&key, "businesses.register", None, &data, INSTALLATION)
-                    .await?
-                    .business
+                host.submit(key, "businesses.register", None, &data).await?.business
             }
         };
-        let name = format!("importer:{format}");
-        let importer = PrincipalId(business.derive_id(&name));
-        let mut actor = directory.actor(importer, business).await?;
-        if actor.as_ref().is_none_or(|a| a.roles.is_empty()) {
-            let add = json!({"kind": "service", "display_name": name});
-            let key = |part: &str| format!("import:{business}:{format}:{part}");
-            app.as_operator(
-                &key("add"),
-                "access.add_principal",
-                Some(importer.0),
-                &add,
-                INSTALLATION,
-            )
-            .await?;
-            let grant = json!({"business": business, "role": "service"});
-            app.as_operator(
-                &key("grant"),
-                "access.grant_role",
-                Some(importer.0),
-                &grant,
-                INSTALLATION,
-            )
-            .await?;
-            actor = directory.actor(importer, business).await?;
-        }
-        let actor =
-            actor.ok_or_else(|| AppError::other("the importer's principal could not be added"))?;
-        // What comes in happened: no approval undoes it. No door says this of an actor, only this
-        // code.
-        let actor = Actor { historic: true, rate_profile: RateProfile::Bulk, ..actor };
-        let operator = app.operator_in(INSTALLATION).await?;
-        let secret = app.keyring.secret(business, domain::privacy::import_secret(business)).await?;
-        let (bus, settings, principals, agents) =
-            (Arc::clone(&app.bus), settings.clone(), known(), known());
+        let actor = host.service(business, format).await?;
+        let secret =
+            host.keyring.secret(business, domain::privacy::import_secret(business)).await?;
         Ok(Self {
-            bus,
+            bus: Arc::clone(&host.bus),
             business,
-            settings,
+            settings: settings.clone(),
             format,
             actor,
-            operator,
+            operator: host.operator.clone(),
             on_behalf_of: caller,
             secret,
-            principals,
-            agents,
+            principals: known(),
+            agents: known(),
         })
     }
 

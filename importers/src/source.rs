@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 use domain::limits::IMPORT_RECORD_BYTES_MAX;
 use serde_json::{Map, Value, json};
 
-use super::Format;
-use super::csv::Columns;
-use super::input::{Encoding, Input};
-use super::records::{Record, Records, Shape, not_utf8, too_large};
-use super::{csv, xes};
+use crate::csv::Columns;
+use crate::input::{Encoding, Input};
+use crate::records::{Record, Records, Shape, not_utf8, too_large};
 
 /// How files are read.
 #[derive(Debug, Clone, Default)]
@@ -26,8 +24,14 @@ pub struct Reading {
 /// Records of a file, or of all files of a folder.
 pub type Source = Box<dyn Iterator<Item = io::Result<Record>> + Send>;
 
+/// What stands after the first dot of a file's name, in lower case.
+pub(crate) fn endings(path: &Path) -> String {
+    let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().to_lowercase());
+    name.find('.').map_or_else(String::new, |dot| name[dot..].to_owned())
+}
+
 /// The name that a file's records go by: without its folder and its endings.
-fn stem(path: &Path) -> String {
+pub(crate) fn stem(path: &Path) -> String {
     let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     [".gz", ".xes", ".csv", ".traj", ".json", ".jsonl", ".md"]
         .iter()
@@ -89,7 +93,7 @@ fn run_name(run: &mut Map<String, Value>, file: &str, number: u64) -> String {
         .unwrap_or_else(|| if number == 1 { file.to_owned() } else { format!("{file}#{number}") })
 }
 
-fn openhands(mut input: Input, name: String) -> Source {
+pub(crate) fn openhands(mut input: Input, name: String) -> Source {
     if is_list(&mut input) {
         return list(input, |events| json!({"name": name, "events": events}));
     }
@@ -100,7 +104,7 @@ fn openhands(mut input: Input, name: String) -> Source {
     })
 }
 
-fn swe_agent(mut input: Input, name: String) -> Source {
+pub(crate) fn swe_agent(mut input: Input, name: String) -> Source {
     if is_list(&mut input) {
         return list(input, |messages| json!({"name": name, "messages": messages}));
     }
@@ -144,7 +148,7 @@ fn document(path: &Path, folder: &Path, encoding: Option<Encoding>) -> Result<Ve
     serde_json::to_vec(&document).map_err(|e| e.to_string())
 }
 
-fn documents(folder: &Path, encoding: Option<Encoding>) -> io::Result<Source> {
+pub(crate) fn documents(folder: &Path, encoding: Option<Encoding>) -> io::Result<Source> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -166,24 +170,4 @@ fn documents(folder: &Path, encoding: Option<Encoding>) -> io::Result<Source> {
             document(&path, &folder, encoding).map_err(|why| format!("{}: {why}", path.display()));
         Ok(Record { number, line: 1, bytes, lane: None })
     })))
-}
-
-/// Opens a file of a format.
-///
-/// # Errors
-/// A sentence that says what is wrong with the file as a whole.
-pub fn open(format: Format, path: &Path, reading: &Reading) -> Result<Source, String> {
-    if format == Format::Documents {
-        return documents(path, reading.encoding).map_err(|e| e.to_string());
-    }
-    let (name, input) =
-        (stem(path), Input::open(path, reading.encoding).map_err(|e| e.to_string())?);
-    Ok(match format {
-        Format::Transcript | Format::Langfuse => Box::new(Records::new(input.text)),
-        Format::Openhands => openhands(input, name),
-        Format::SweAgent => swe_agent(input, name),
-        Format::Xes => Box::new(xes::Pieces::new(input, name, reading.allow_missing)),
-        Format::Csv => Box::new(csv::Pieces::new(input, name, reading)?),
-        Format::Documents => one(Err("a folder is wanted".to_owned())),
-    })
 }

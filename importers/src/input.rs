@@ -12,6 +12,8 @@ use std::str::FromStr;
 use flate2::bufread::GzDecoder;
 use serde::{Deserialize, Serialize};
 
+use crate::source::Reading;
+
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 1 << 16;
 /// Bytes in which an XML declaration says its encoding.
@@ -59,6 +61,14 @@ pub struct Input {
 }
 
 impl Input {
+    /// Opens a file as a caller wants it read.
+    ///
+    /// # Errors
+    /// A sentence that says why it can't be read.
+    pub fn of(path: &Path, reading: &Reading) -> Result<Self, String> {
+        Self::open(path, reading.encoding).map_err(|e| e.to_string())
+    }
+
     /// Opens a file; `named` is the encoding that the caller says it has.
     ///
     /// # Errors

@@ -5,17 +5,20 @@
 //! is kept on an activity of its own, caused by the observation, and counted as an orphan.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::Path;
 
+use async_trait::async_trait;
 use commands::CommandError;
-use domain::PrincipalId;
 use domain::ids::EventId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::session::{ImportCommand, Run, Session, as_value, check_times, first_event, name, time};
-use super::{Counts, Settings, fields};
-use crate::app::{App, AppError};
+use super::{Counts, Importer, fields};
+use crate::input::Input;
+use crate::records::Records;
+use crate::source::{Reading, Source};
 
 /// The connector that tools are called through.
 const CONNECTOR: &str = "tools";
@@ -57,11 +60,6 @@ struct Observation {
     total_cost: Option<Box<RawValue>>,
     metadata: Option<Value>,
     model_parameters: Option<Value>,
-}
-
-/// Takes traces into one business.
-pub struct Importer {
-    session: Session,
 }
 
 fn text(value: Option<&Value>) -> Option<String> {
@@ -118,26 +116,30 @@ impl Observation {
     }
 }
 
-impl Importer {
-    /// Opens the session.
-    ///
-    /// # Errors
-    /// What the command bus says.
-    pub async fn prepare(
-        app: &App,
-        settings: &Settings,
-        caller: PrincipalId,
-    ) -> Result<Self, AppError> {
-        Ok(Self { session: Session::open(app, "langfuse", settings, caller).await? })
+#[derive(Debug)]
+pub struct Langfuse;
+
+#[async_trait]
+impl Importer for Langfuse {
+    fn name(&self) -> &'static str {
+        "langfuse"
     }
 
-    /// Takes one trace with its observations.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with the record.
-    pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
+    fn detect(&self, _path: &Path, beginning: &str) -> bool {
+        beginning.contains("\"observations\"") || beginning.contains("\"trace\"")
+    }
+
+    fn open(&self, path: &Path, reading: &Reading) -> Result<Source, String> {
+        Ok(Box::new(Records::new(Input::of(path, reading)?.text)))
+    }
+
+    fn check(&self, bytes: &[u8]) -> Result<(), String> {
+        parse(bytes).map(|_| ())
+    }
+
+    async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String> {
         let exported = parse(bytes)?;
-        let mut run = self.session.run(&exported.trace.id).await?;
+        let mut run = session.run(&exported.trace.id).await?;
         let result = trace(&mut run, &exported).await;
         run.end(result)
     }

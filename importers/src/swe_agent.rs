@@ -5,15 +5,18 @@
 //! action the code block or the tool call in it, its observation what is said to it before it
 //! speaks again.
 
+use std::path::Path;
+
+use async_trait::async_trait;
 use commands::CommandError;
-use domain::PrincipalId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::session::{Run, Session, name};
-use super::{Counts, Settings, fields};
-use crate::app::{App, AppError};
+use super::{Counts, Importer, fields};
+use crate::input::Input;
+use crate::source::{self, Reading, Source};
 
 /// The connector that actions are carried out through.
 const CONNECTOR: &str = "shell";
@@ -74,31 +77,30 @@ struct Stats {
     api_calls: Option<u64>,
 }
 
-/// Takes trajectories into one business.
-pub struct Importer {
-    session: Session,
-}
+#[derive(Debug)]
+pub struct SweAgent;
 
-impl Importer {
-    /// Opens the session.
-    ///
-    /// # Errors
-    /// What the command bus says.
-    pub async fn prepare(
-        app: &App,
-        settings: &Settings,
-        caller: PrincipalId,
-    ) -> Result<Self, AppError> {
-        Ok(Self { session: Session::open(app, "swe-agent", settings, caller).await? })
+#[async_trait]
+impl Importer for SweAgent {
+    fn name(&self) -> &'static str {
+        "swe-agent"
     }
 
-    /// Takes one trajectory: the file's object with its `name`.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with the record.
-    pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
+    fn detect(&self, path: &Path, beginning: &str) -> bool {
+        path.extension().is_some_and(|e| e == "traj") || beginning.contains("\"trajectory\"")
+    }
+
+    fn open(&self, path: &Path, reading: &Reading) -> Result<Source, String> {
+        Ok(source::swe_agent(Input::of(path, reading)?, source::stem(path)))
+    }
+
+    fn check(&self, bytes: &[u8]) -> Result<(), String> {
+        parse(bytes).map(|_| ())
+    }
+
+    async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String> {
         let (exported, turns) = parse(bytes)?;
-        let mut run = self.session.run(&exported.name).await?;
+        let mut run = session.run(&exported.name).await?;
         let result = trajectory(&mut run, &exported, &turns).await;
         run.end(result)
     }

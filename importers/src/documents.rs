@@ -1,14 +1,16 @@
 //! Documents: markdown files, or JSON files `{id, title, content}`, as domain expertise.
 
+use std::path::Path;
+
+use async_trait::async_trait;
 use commands::CommandError;
-use domain::PrincipalId;
 use domain::ids::DocumentId;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::session::{Run, Session};
-use super::{Counts, Settings};
-use crate::app::{App, AppError};
+use super::{Counts, Importer};
+use crate::source::{self, Reading, Source};
 
 #[derive(Deserialize)]
 pub(super) struct ExportedDocument {
@@ -18,33 +20,31 @@ pub(super) struct ExportedDocument {
     content: String,
 }
 
-/// Takes documents into one business.
-pub struct Importer {
-    session: Session,
-}
+#[derive(Debug)]
+pub struct Documents;
 
-impl Importer {
-    /// Opens the session.
-    ///
-    /// # Errors
-    /// What the command bus says.
-    pub async fn prepare(
-        app: &App,
-        settings: &Settings,
-        caller: PrincipalId,
-    ) -> Result<Self, AppError> {
-        Ok(Self { session: Session::open(app, "documents", settings, caller).await? })
+#[async_trait]
+impl Importer for Documents {
+    fn name(&self) -> &'static str {
+        "documents"
     }
 
-    /// Takes one document: `{name, title, content}`.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with the record.
-    pub async fn record(&self, bytes: &[u8]) -> Result<Counts, String> {
+    fn detect(&self, path: &Path, _beginning: &str) -> bool {
+        path.is_dir()
+    }
+
+    fn open(&self, path: &Path, reading: &Reading) -> Result<Source, String> {
+        source::documents(path, reading.encoding).map_err(|e| e.to_string())
+    }
+
+    fn check(&self, bytes: &[u8]) -> Result<(), String> {
+        parse(bytes).map(|_| ())
+    }
+
+    async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String> {
         let document = parse(bytes)?;
-        let mut run = self
-            .session
-            .run_of(&document.name, DocumentId::of(self.session.business, &document.name).into())
+        let mut run = session
+            .run_of(&document.name, DocumentId::of(session.business, &document.name).into())
             .await?;
         let result = add(&mut run, &document).await;
         run.end(result)
