@@ -64,7 +64,7 @@ pub struct CommandBus {
     attempts_secret: Zeroizing<[u8; 32]>,
     directory: Arc<Directory>,
     lanes: [mpsc::Sender<Job>; LANES],
-    places: Arc<Semaphore>,
+    room: Arc<Semaphore>,
     rates: Arc<RateLimits>,
     registrations: Registrations,
 }
@@ -99,9 +99,9 @@ impl CommandBus {
             event_log::vital::task("lane", Lane::new(Arc::clone(&shared), jobs).run());
             sender
         });
-        let (places, registrations) =
+        let (room, registrations) =
             (Arc::new(Semaphore::new(QUEUE_MAX)), Registrations::new(registrations_per_day));
-        Self { shared, attempts, attempts_secret, directory, lanes, places, rates, registrations }
+        Self { shared, attempts, attempts_secret, directory, lanes, room, rates, registrations }
     }
 
     /// Who may come in.
@@ -367,27 +367,27 @@ impl CommandBus {
         command: AnyCommand,
         unopened: Option<BusinessId>,
     ) -> Result<Receipt, CommandError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| CommandError::Busy)?;
+        let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| CommandError::Busy)?;
         let target = target(&submission, &command)?;
         let content = submission.content().map_err(|e| CommandError::Malformed(e.to_string()))?;
         let (answer, wait) = oneshot::channel();
         let business = submission.business;
         let first_id =
             event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
-        let fresh = submission.id.is_none() && target.id == opened_id(&submission);
+        let target_is_new = submission.id.is_none() && target.id == opened_id(&submission);
         let job = Job {
             submission,
             command,
             target,
             unopened,
-            fresh,
+            target_is_new,
             first_id,
             content,
-            tries: 0,
-            old: 0,
-            look: false,
+            conflicts: 0,
+            stale_retries: 0,
+            check_duplicate: false,
             answer,
-            _place: place,
+            _room: room,
         };
         let closing =
             || CommandError::Unavailable("the command bus is shutting down; try again".to_owned());

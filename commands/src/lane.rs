@@ -1,30 +1,42 @@
-//! A lane: the commands of a business, decided one after another on state that already includes
-//! the appends in flight. A few lanes share all businesses (each business is always in the same
-//! one): a lane that has work does not have to be woken for every command.
+//! A lane decides the commands of its businesses one after another, on state that already includes
+//! the appends in flight. A few lanes share all businesses; each business is always in the same
+//! one. Callers of one process therefore never conflict with each other: a conflict comes from
+//! another process.
 //!
-//! An answer never leaves before what it was decided on is durable. Appends finish in order; a
-//! refusal (or a decision that changes nothing) that saw appends in flight stands in the same
-//! queue behind them. When an append fails, the lane drops its state, lets the queue run out and
-//! decides again everything that was decided after it. So callers of one process never conflict;
-//! a conflict comes from another process, and is decided again a few times.
+//! A job goes through three steps, each a file:
+//!
+//! 1. [`decide`]: load what the command reads, ask the rules, make a [`Plan`]: an append, or an
+//!    answer that writes nothing.
+//! 2. [`queue`]: both kinds of plan wait in one queue, in the order they were decided. An answer
+//!    never leaves before the appends that it was decided on are durable.
+//! 3. [`retry`]: an append that failed, and everything decided after it, is decided again.
+//!
+//! # States of a lane
+//!
+//! | phase | takes jobs | becomes |
+//! |---|---|---|
+//! | [`Phase::Deciding`] | yes | `Draining`, when an append fails or an answer is stale |
+//! | [`Phase::Draining`] | no: it lets the queue run out, and keeps what was decided on lost state | `Deciding`, when nothing is in flight |
+//!
+//! Each failure also begins the next [`LaneEpoch`]: a flight of an earlier epoch was decided on
+//! state that is dropped. [`retry`] has the table of what each failure means.
 
 mod append;
-mod finish;
+mod decide;
+mod queue;
 mod repeat;
+mod retry;
 mod subjects;
 mod time;
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::ids::{EventId, TaskId};
+use domain::ids::EventId;
 use domain::{AggregateRef, BusinessId, State, Timestamp};
 use event_log::envelope::event_id;
-use event_log::{
-    Append, AppendError, Chain, Committed, Entropy, EventLog, Keyring, LogError, Pending,
-};
+use event_log::{Append, Entropy, EventLog, Keyring, LaneEpoch};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
@@ -32,23 +44,18 @@ use lru::LruCache;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::approval_check;
 use crate::clock_watch::ClockWatch;
 use crate::command::{CommandError, Receipt, ReceiptEvent, Submission};
 use crate::directory::Directory;
 use crate::leases::{Leases, OpenLeases};
 use crate::registry::AnyCommand;
-use crate::root::{Changes, Context, Decide, LoadedAggregates};
 
-/// Appends of one lane that may be in flight.
+use queue::{Flight, Staleness};
+
+/// Flights of one lane that may be under way.
 const IN_FLIGHT_MAX: usize = 1_024;
-/// After a command that had been carried out before, so many are looked for before they are
-/// decided.
-const REPEATS_EXPECTED: u32 = 1_000;
-/// Rounds in which a decision may name more that it reads.
-const READ_ROUNDS_MAX: u32 = 8;
 
-/// What every lane works with.
+/// The services that every lane works with.
 pub(crate) struct LaneServices {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) keyring: Arc<dyn Keyring>,
@@ -65,21 +72,23 @@ pub(crate) struct Job {
     pub(crate) target: AggregateRef,
     /// For `businesses.claim_slug`: a business that claimed the slug and was never opened.
     pub(crate) unopened: Option<BusinessId>,
-    /// Whether the target's id is the command's own: it is there only if the command was carried
-    /// out.
-    pub(crate) fresh: bool,
-    /// The id of the first event it can make: the same for every repeat.
+    /// True if the target's id was derived from this command's own key: the target can only be
+    /// there when the command was carried out before, so it need not be loaded.
+    pub(crate) target_is_new: bool,
+    /// The id of the first event that the command can make: the same for every repeat.
     pub(crate) first_id: EventId,
     /// RFC 8785 bytes of what was sent.
     pub(crate) content: Vec<u8>,
-    pub(crate) tries: u32,
-    /// How often its answer rested on what another process had changed.
-    pub(crate) old: u32,
-    /// Whether there is reason to look if it was carried out before.
-    pub(crate) look: bool,
+    /// Conflicts so far, at most [`domain::limits::CONFLICT_TRIES_MAX`].
+    pub(crate) conflicts: u32,
+    /// How often another process changed what the answer, or the append's keys, rested on.
+    pub(crate) stale_retries: u32,
+    /// If true, the lane looks for an earlier command of this key before it decides. On a shared
+    /// log it starts false: the append finds a duplicate anyway, by its event ids.
+    pub(crate) check_duplicate: bool,
     pub(crate) answer: oneshot::Sender<Result<Receipt, CommandError>>,
-    /// Its place in the command bus's queue; free again when the job is gone.
-    pub(crate) _place: OwnedSemaphorePermit,
+    /// Its room in the command bus's queue, given back when the job is dropped.
+    pub(crate) _room: OwnedSemaphorePermit,
 }
 
 impl Job {
@@ -88,328 +97,105 @@ impl Job {
     }
 }
 
-enum Outcome {
-    Appended(Vec<ReceiptEvent>, Result<Committed, AppendError>),
-    /// With the versions it was decided on.
-    Answer(Result<Receipt, CommandError>, Versions),
-    /// The same key was in flight: ask again now that it is not.
-    Again,
-}
-
-/// An answer whose turn has come, and whether what it rests on was changed by another process.
-struct Checked {
-    job: Job,
-    result: Result<Receipt, CommandError>,
-    old: Result<bool, LogError>,
-}
-
-struct Flight {
-    job: Job,
-    epoch: u64,
-    outcome: Outcome,
-}
-
-enum Decision {
+/// What the rules decided about a job.
+enum Plan {
+    /// Events to append; their receipts lack only `seq`.
     Append(Vec<ReceiptEvent>, Append),
+    /// An answer that writes nothing, with the versions that it rests on.
     Answer(Result<Receipt, CommandError>, Versions),
 }
 
-/// Aggregates with the versions that a decision saw.
+/// Aggregates with the versions that a decision loaded.
 type Versions = Vec<(AggregateRef, u64)>;
 
+/// Whether a lane takes jobs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It decides every job that comes.
+    Deciding,
+    /// It waits until nothing is in flight.
+    Draining,
+}
+
 pub(crate) struct Lane {
-    /// No other lane of this process has it.
+    /// Unique in this process: stores tell chains of appends apart by it.
     id: u64,
-    shared: Arc<LaneServices>,
+    services: Arc<LaneServices>,
     jobs: mpsc::Receiver<Job>,
+    phase: Phase,
+    /// Counts the times that state was dropped.
+    epoch: LaneEpoch,
+    /// Folded aggregates with their versions, appends in flight included.
     cache: LruCache<(BusinessId, AggregateRef), (u64, State)>,
     /// When the newest event of each business was recorded.
     newest: LruCache<BusinessId, Timestamp>,
+    /// Appends and answers, in the order they were decided.
     in_flight: FuturesOrdered<BoxFuture<'static, Flight>>,
-    /// Questions to another program about answers: nobody else waits for them.
-    checks: FuturesUnordered<BoxFuture<'static, Checked>>,
-    keys: HashSet<EventId>,
+    /// Answers that a shared log is asked about: nothing else waits for them.
+    stale_checks: FuturesUnordered<BoxFuture<'static, Staleness>>,
+    /// First event ids of the appends in flight.
+    ids_in_flight: HashSet<EventId>,
     leases: Leases,
-    again: VecDeque<Job>,
-    epoch: u64,
-    draining: bool,
-    /// Commands to come that may well have been carried out before.
-    repeats: u32,
+    /// Jobs that are decided again once the lane is [`Phase::Deciding`].
+    retries: VecDeque<Job>,
+    /// After a duplicate, this many jobs are checked for duplicates before they are decided.
+    duplicates_expected: u32,
 }
 
 impl Lane {
-    pub(crate) fn new(shared: Arc<LaneServices>, jobs: mpsc::Receiver<Job>) -> Self {
-        let (cache, newest) = (LruCache::unbounded(), LruCache::unbounded());
-        let (keys, again) = (HashSet::new(), VecDeque::new());
+    pub(crate) fn new(services: Arc<LaneServices>, jobs: mpsc::Receiver<Job>) -> Self {
         static LANES: AtomicU64 = AtomicU64::new(1);
-        let id = LANES.fetch_add(1, Ordering::Relaxed);
-        let (in_flight, checks) = (FuturesOrdered::new(), FuturesUnordered::new());
-        let leases = Leases::new();
         Self {
-            id,
-            shared,
+            id: LANES.fetch_add(1, Ordering::Relaxed),
+            services,
             jobs,
-            cache,
-            newest,
-            in_flight,
-            checks,
-            keys,
-            leases,
-            again,
-            epoch: 0,
-            draining: false,
-            repeats: 0,
+            phase: Phase::Deciding,
+            epoch: LaneEpoch::default(),
+            cache: LruCache::unbounded(),
+            newest: LruCache::unbounded(),
+            in_flight: FuturesOrdered::new(),
+            stale_checks: FuturesUnordered::new(),
+            ids_in_flight: HashSet::new(),
+            leases: Leases::new(),
+            retries: VecDeque::new(),
+            duplicates_expected: 0,
         }
     }
 
-    /// Works until the command bus is gone and everything is answered.
+    /// Works until the command bus is gone and every job is answered.
     pub(crate) async fn run(mut self) {
         loop {
             if self.in_flight.is_empty() {
-                self.draining = false;
+                self.phase = Phase::Deciding;
                 self.trim();
             }
-            if !self.draining
-                && let Some(job) = self.again.pop_front()
+            if self.phase == Phase::Deciding
+                && let Some(job) = self.retries.pop_front()
             {
                 self.process(job).await;
                 continue;
             }
-            let room = !self.draining && self.in_flight.len() < IN_FLIGHT_MAX;
+            let room = self.phase == Phase::Deciding && self.in_flight.len() < IN_FLIGHT_MAX;
             tokio::select! {
                 biased;
                 Some(flight) = self.in_flight.next(), if !self.in_flight.is_empty() =>
-                    self.finish(flight).await,
-                Some(checked) = self.checks.next(), if !self.checks.is_empty() =>
-                    self.checked(checked),
+                    self.land(flight).await,
+                Some(staleness) = self.stale_checks.next(), if !self.stale_checks.is_empty() =>
+                    self.answer_unless_stale(staleness),
                 job = self.jobs.recv(), if room => match job {
                     Some(job) => self.process(job).await,
-                    None if self.in_flight.is_empty() && self.checks.is_empty() => return,
-                    None => {
-                        while let Some(flight) = self.in_flight.next().await {
-                            self.finish(flight).await;
-                        }
-                        while let Some(checked) = self.checks.next().await {
-                            self.checked(checked);
-                        }
-                    }
+                    None if self.in_flight.is_empty() && self.stale_checks.is_empty() => return,
+                    None => self.finish_all().await,
                 },
             }
         }
     }
 
-    async fn process(&mut self, mut job: Job) {
-        fail::fail_point!("lane");
-        // Its caller was told that the outcome is unknown, or is gone: this one is that it was not
-        // carried out.
-        if job.answer.is_closed() {
-            return;
-        }
-        let epoch = self.epoch;
-        if self.keys.contains(&job.first_id) {
-            return self.queue(Flight { job, epoch, outcome: Outcome::Again });
-        }
-        let decision =
-            self.decide(&mut job).await.unwrap_or_else(|e| Decision::Answer(Err(e), Vec::new()));
-        match decision {
-            Decision::Answer(result, loaded) => {
-                let flight = Flight { job, epoch, outcome: Outcome::Answer(result, loaded) };
-                if self.in_flight.is_empty() {
-                    self.finish(flight).await
-                } else {
-                    self.queue(flight)
-                }
-            }
-            Decision::Append(events, append) => {
-                self.keys.insert(job.first_id);
-                let append = Append { chain: Some(Chain { lane: self.id, epoch }), ..append };
-                let pending: Result<Pending, AppendError> = self.shared.log.enqueue(append).await;
-                self.in_flight.push_back(Box::pin(async move {
-                    let result = match pending {
-                        Ok(pending) => pending.done().await,
-                        Err(e) => Err(e),
-                    };
-                    Flight { job, epoch, outcome: Outcome::Appended(events, result) }
-                }));
-            }
-        }
-    }
-
-    fn queue(&mut self, flight: Flight) {
-        self.in_flight.push_back(Box::pin(std::future::ready(flight)));
-    }
-
+    /// Drops what was loaded, and begins the next epoch: everything in flight was decided on it.
     fn drop_state(&mut self) {
         self.cache.clear();
-        self.epoch += 1;
-        self.draining = true;
-    }
-
-    async fn decide(&mut self, job: &mut Job) -> Result<Decision, CommandError> {
-        // On a shared log it costs a question to another program. The append asks it anyway.
-        job.look |= !self.shared.log.shared() || self.repeats > 0;
-        self.repeats = self.repeats.saturating_sub(1);
-        if job.look
-            && let Some(first) = self.shared.log.find(job.submission.business, job.first_id).await?
-        {
-            self.repeats = REPEATS_EXPECTED;
-            return self
-                .shared
-                .repeat(job, &first)
-                .await
-                .map(|r| Decision::Answer(Ok(r), Vec::new()));
-        }
-        let now = self.now(job.submission.business).await?;
-        let submission = &job.submission;
-        let mut ctx = Context {
-            business: job.submission.business,
-            target: job.target.id,
-            command: job.command.command_type(),
-            now,
-            clock: self.shared.clock.in_doubt(),
-            actor: submission.actor.clone(),
-            approval: submission.approval_id,
-            presented_digest: None,
-            backdated: submission.occurred_at.is_some(),
-            seed: [0; 32],
-            people: self.shared.directory.roster().await?,
-            leases: self.leases_for(job).await?,
-            newest_generation: None,
-            person_behind: None,
-            unopened: job.unopened,
-        };
-        if let Some(subject) = job.command.forgets(&ctx) {
-            ctx.newest_generation =
-                self.shared.keyring.newest_generation(ctx.business, subject).await?;
-        }
-        ctx.person_behind =
-            self.shared.person_behind(ctx.business, &job.command.rests_on()).await?;
-        let entropy = self.shared.entropy.labelled(job.first_id.0.as_bytes());
-        entropy.fill(&mut ctx.seed);
-        let mut loaded = LoadedAggregates::default();
-        let decided = self.decide_on(job, &mut ctx, &mut loaded).await;
-        let versions = |loaded: &LoadedAggregates| {
-            loaded.0.iter().map(|(aggregate, (version, _))| (*aggregate, *version)).collect()
-        };
-        let decision = match decided {
-            Ok(changes) if changes.is_empty() => {
-                let receipt = Receipt {
-                    business: job.submission.business,
-                    events: Vec::new(),
-                    position: None,
-                    repeated: false,
-                };
-                Ok(Decision::Answer(Ok(receipt), versions(&loaded)))
-            }
-            Ok(changes) => match self.fences(job, &mut ctx, &mut loaded, changes, &entropy).await {
-                Ok((ready, fences)) => {
-                    self.rests_on(ctx.business, ctx.now);
-                    self.shared.to_append(&ctx, &mut loaded, ready, &fences, &entropy).await
-                }
-                Err(CommandError::Refused(why)) => {
-                    Ok(Decision::Answer(Err(why.into()), versions(&loaded)))
-                }
-                Err(e) => Err(e),
-            },
-            Err(e) => Ok(Decision::Answer(Err(e), versions(&loaded))),
-        };
-        self.leases.note(&job.command, ctx.business, &loaded);
-        for (aggregate, state) in loaded.0 {
-            self.cache.put((ctx.business, aggregate), state);
-        }
-        decision
-    }
-
-    async fn decide_on(
-        &mut self,
-        job: &Job,
-        ctx: &mut Context,
-        loaded: &mut LoadedAggregates,
-    ) -> Result<Changes, CommandError> {
-        let mut wanted = approval_check::reads(ctx);
-        if job.submission.if_match.is_some() {
-            wanted.push(job.target);
-        }
-        for _ in 0..READ_ROUNDS_MAX {
-            wanted.extend(job.command.reads(ctx, loaded));
-            wanted.retain(|aggregate| !loaded.0.contains_key(aggregate));
-            if wanted.is_empty() {
-                break;
-            }
-            for aggregate in std::mem::take(&mut wanted) {
-                let state = if job.fresh && !job.look && aggregate == job.target {
-                    (0, State::empty(aggregate.kind))
-                } else {
-                    self.load(ctx.business, aggregate).await?
-                };
-                loaded.0.insert(aggregate, state);
-            }
-        }
-        ctx.now = self.now(ctx.business).await?.max(ctx.now);
-        if let Some(expected) = job.submission.if_match {
-            let actual = loaded.0.get(&job.target).map_or(0, |(version, _)| *version);
-            if actual != expected {
-                return Err(CommandError::PreconditionFailed { expected, actual });
-            }
-        }
-        if let Some(approval) = ctx.approval {
-            ctx.presented_digest = self.shared.presented_digest(job, approval, loaded).await?;
-        }
-        // A rule only reads what it is given: when it panics, nothing is half done, and the lane
-        // goes on.
-        let rules = AssertUnwindSafe(|| -> Result<_, CommandError> {
-            fail::fail_point!("decide");
-            let consumed = approval_check::check(&job.command, ctx, loaded)?;
-            Ok((job.command.decide(ctx, loaded)?, consumed))
-        });
-        let panicked = |_| {
-            CommandError::Unavailable(
-                "a rule panicked over this command; nothing was recorded; \
-                tell who runs this server"
-                    .to_owned(),
-            )
-        };
-        let (mut changes, consumed) = catch_unwind(rules).map_err(panicked)??;
-        // An approval that comes with a command is used, also where nothing was left to do.
-        changes.extend(consumed);
-        Ok(changes)
-    }
-
-    async fn leases_for(&mut self, job: &Job) -> Result<BTreeSet<TaskId>, CommandError> {
-        let business = job.submission.business;
-        let found = self
-            .leases
-            .of(&job.command, business, &*self.shared.leases, self.shared.log.shared())
-            .await;
-        found.map_err(|why| {
-            CommandError::Unavailable(format!("nobody can tell which tasks the agent holds: {why}"))
-        })
-    }
-
-    async fn load(
-        &mut self,
-        business: BusinessId,
-        aggregate: AggregateRef,
-    ) -> Result<(u64, State), CommandError> {
-        if let Some(state) = self.cache.pop(&(business, aggregate)) {
-            return Ok(state);
-        }
-        let loaded = self.shared.log.load(business, aggregate).await?;
-        self.rests_on(business, loaded.recorded_at);
-        Ok((loaded.version, loaded.state))
-    }
-}
-
-impl LaneServices {
-    /// Whether another process has moved an aggregate on, or carried out this very command: what
-    /// was decided may be wrong. An append finds that out by itself.
-    async fn is_old(&self, job: &Job, loaded: &Versions) -> Result<bool, LogError> {
-        let business = job.submission.business;
-        let aggregates: Vec<AggregateRef> =
-            loaded.iter().map(|(aggregate, _)| *aggregate).collect();
-        let now = self.log.versions(business, &aggregates).await?;
-        Ok(loaded.iter().zip(now).any(|((_, loaded), now)| *loaded != now)
-            || self.log.find(business, job.first_id).await?.is_some())
+        self.epoch = self.epoch.next();
+        self.phase = Phase::Draining;
     }
 }
 

@@ -38,7 +38,7 @@ refusals! {
     OutOfRange { field: &'static str, rule: &'static str } = "out_of_range",
     #[error("the id of this {what} is {expected}; leave `id` out or send that one")]
     WrongId { what: &'static str, expected: uuid::Uuid } = "wrong_id",
-    #[error("the decision did not approval_inputs that it reads {aggregate}; this is a fault of the program, \
+    #[error("the decision did not say that it reads {aggregate}; this is a fault of the program, \
         please report it")]
     Undeclared { aggregate: domain::AggregateRef } = "undeclared",
     #[error("there is no principal {principal} in this business; the operator adds it with \
@@ -75,7 +75,7 @@ refusals! {
     #[error("the owner must be a known human principal; add them with access.add_principal first")]
     OwnerUnknown = "owner_unknown",
     // access
-    #[error("that is the last key of the last operator; issue another first, or approval_inputs that it is \
+    #[error("that is the last key of the last operator; issue another first, or say that it is \
         meant (`last`, --yes)")]
     LastKey = "last_key",
     #[error("a principal has at most two keys; revoke one first")]

@@ -5,6 +5,8 @@ use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX};
 use domain::{AggregateRef, BusinessId};
 use tokio::sync::oneshot;
 
+use crate::keyring::KeyEpoch;
+
 /// An event to be appended, its bytes final.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
@@ -30,17 +32,30 @@ pub struct Append {
     /// What it was decided on besides what is durable; `None` when on nothing.
     pub chain: Option<Chain>,
     /// The keyring's epoch in which its fields were sealed; `None` when none is.
-    pub keys: Option<u64>,
+    pub keys: Option<KeyEpoch>,
 }
 
 /// Appends that were decided one on another: when one of them is refused, those behind it are too,
 /// because a version number alone does not say *whose* event was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chain {
-    /// Who decided.
+    /// The lane that decided, unique in its process.
     pub lane: u64,
-    /// Its state; it begins a new one after a refusal.
-    pub epoch: u64,
+    /// The lane's state that it decided on.
+    pub epoch: LaneEpoch,
+}
+
+/// Counts how often a lane dropped its state. Appends of one lane and epoch were decided on each
+/// other: when one is refused, the store refuses those after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct LaneEpoch(pub u64);
+
+impl LaneEpoch {
+    /// The epoch after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }
 
 impl Append {

@@ -21,6 +21,11 @@ use crate::sealing::Entropy;
 pub use local::LocalKeyring;
 pub use wrapping::{Chest, Wrapping, secret_file};
 
+/// Counts how often keys were destroyed in a keyring that several processes share. Events sealed in
+/// an earlier epoch are not appended: their key may be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct KeyEpoch(pub u64);
+
 /// A subject's key of one generation.
 pub struct SubjectKey {
     /// 1, 2, 3 …
@@ -97,7 +102,7 @@ pub trait Keyring: Send + Sync {
         &self,
         business: BusinessId,
         subject: SubjectId,
-    ) -> Result<(Arc<SubjectKey>, u64), KeyringError>;
+    ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError>;
 
     /// The newest generation that the subject ever had a key of; `None` when it never had one.
     async fn newest_generation(
@@ -113,7 +118,7 @@ pub trait Keyring: Send + Sync {
         business: BusinessId,
         subject: SubjectId,
         generation: u32,
-    ) -> Result<(Arc<SubjectKey>, u64), KeyringError>;
+    ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError>;
 
     /// 32 random bytes of one name in a business, made at the first call: a secret that goes
     /// wherever the keys go.
@@ -146,8 +151,8 @@ pub trait Keyring: Send + Sync {
     ) -> Result<Option<Arc<SubjectKey>>, KeyringError>;
 
     /// Goes up whenever any process destroys keys; always the same where there is one process.
-    async fn epoch(&self) -> Result<u64, KeyringError> {
-        Ok(0)
+    async fn epoch(&self) -> Result<KeyEpoch, KeyringError> {
+        Ok(KeyEpoch::default())
     }
 
     /// Destroys the keys that the subject has in that business, up to a generation; says how many

@@ -22,9 +22,9 @@ pub mod sqlite;
 pub mod subscription;
 pub mod vital;
 
-pub use append::{Append, AppendError, Chain, Committed, NewEvent, Pending};
+pub use append::{Append, AppendError, Chain, Committed, LaneEpoch, NewEvent, Pending};
 pub use envelope::{Draft, Prepared, Recorded, RequestDigest, SealError, Stored};
-pub use keyring::{Keyring, KeyringError, SubjectKey};
+pub use keyring::{KeyEpoch, Keyring, KeyringError, SubjectKey};
 pub use loaded::{Loaded, typed};
 pub use log::{Capabilities, EventLog, Head, Inspect, Log, LogError, RawRow, is_last};
 pub use sealing::{Entropy, Seed, Unsealed, unseal};

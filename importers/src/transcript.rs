@@ -269,7 +269,7 @@ impl Transcript<'_, '_> {
                 "resolve",
                 "tasks.resolve",
                 self.run.task,
-                json!({"resolution": "submitted", "note": "the human bus sends the result at hand \
+                json!({"resolution": "submitted", "note": "the human desk sends the result at hand \
                     to review"}),
             )
             .await?;

@@ -13,7 +13,7 @@ use super::form::metadata;
 use super::lease::Serving;
 use super::mirror::Mirror;
 use event_log::Keyring;
-use event_log::{Append, AppendError, Committed, Log, LogError};
+use event_log::{Append, AppendError, Committed, LaneEpoch, Log, LogError};
 
 /// Bytes of one call, unless one append alone has more.
 const CALL_BYTES_MAX: usize = 900_000;
@@ -51,7 +51,7 @@ struct CommitterState {
 }
 
 /// The last broken epoch of each lane, of one business.
-type Broken = HashMap<u64, u64>;
+type Broken = HashMap<u64, LaneEpoch>;
 
 impl Committer {
     pub(super) fn new(
@@ -266,7 +266,7 @@ impl Batch {
     async fn verdict(
         &self,
         queued: &QueuedAppend,
-        epoch: u64,
+        epoch: event_log::KeyEpoch,
         versions: &mut HashMap<AggregateRef, u64>,
     ) -> Result<Result<Option<Committed>, AppendError>, AppendError> {
         let append = &queued.append;

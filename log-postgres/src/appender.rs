@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::follower::{Heard, advance};
 use super::plan::{Believed, Plan, plan};
 use super::{AppenderWork, QueuedAppend, count, within};
-use event_log::{AppendError, Committed};
+use event_log::{AppendError, Committed, KeyEpoch};
 
 /// Appends of one call …
 const BATCH_APPENDS_MAX: usize = 500;
@@ -240,7 +240,7 @@ impl Appender {
             $11, $12, $13, $14, $15, $16, $17, $18)";
         let (heads, guards, events) = (&plan.heads, &plan.guards, &plan.events);
         let query = sqlx::query(sql)
-            .bind(plan.keys.map(super::number))
+            .bind(plan.keys.map(|epoch| super::number(epoch.0)))
             .bind(&heads.business)
             .bind(&heads.seq)
             .bind(&heads.next_seq)
@@ -279,7 +279,7 @@ impl Appender {
                 "id" => {
                     stored.insert(at, (count(n), count(row.try_get("m")?), row.try_get("b")?));
                 }
-                "keys" => self.believed.keys = Some(count(n)),
+                "keys" => self.believed.keys = Some(KeyEpoch(count(n))),
                 "version" => {
                     if let Some(place) = plan.guards.place.get(at) {
                         self.believed.versions.insert(*place, count(n));

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::{ANSWER_MAX, within};
 use event_log::keyring::wrapping::{Chest, ChestKey, Proof, Wrapped, Wrapper, Wrapping};
-use event_log::keyring::{IfMissing, Keyring, KeyringError, SubjectKey};
+use event_log::keyring::{IfMissing, KeyEpoch, Keyring, KeyringError, SubjectKey};
 use event_log::sealing::Entropy;
 
 /// Keys that stay unwrapped in memory.
@@ -41,7 +41,7 @@ struct Remembered {
 /// Keys to seal with, of one epoch.
 #[derive(Default)]
 struct Sealing {
-    epoch: u64,
+    epoch: KeyEpoch,
     keys: HashMap<(Uuid, Uuid), Arc<SubjectKey>>,
 }
 
@@ -150,9 +150,13 @@ impl PostgresKeyring {
     }
 
     /// The key to seal with, as it is now, and the epoch.
-    async fn asked_for(&self, b: Uuid, s: Uuid) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+    async fn asked_for(
+        &self,
+        b: Uuid,
+        s: Uuid,
+    ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError> {
         let mut remembered = self.current().await?;
-        let epoch = super::count(remembered.epoch);
+        let epoch = KeyEpoch(super::count(remembered.epoch));
         if let Some(&generation) = remembered.current.get(&(b, s))
             && let Some(key) = self.unwrapped(&mut remembered, b, s, generation).await?
         {
@@ -329,7 +333,7 @@ impl Keyring for PostgresKeyring {
         &self,
         business: BusinessId,
         subject: SubjectId,
-    ) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+    ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError> {
         let place = (business.0, subject.0);
         {
             let sealing = self.sealing();
@@ -372,13 +376,13 @@ impl Keyring for PostgresKeyring {
         business: BusinessId,
         subject: SubjectId,
         generation: u32,
-    ) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+    ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError> {
         self.make(business.0, subject.0, generation).await?;
         // What the others seal under the generation before is not appended any more.
         asked(self.pool.execute("SELECT minutebook_keys.next_epoch()")).await?;
         self.invalidate_cache().await;
         let mut remembered = self.current().await?;
-        let epoch = super::count(remembered.epoch);
+        let epoch = KeyEpoch(super::count(remembered.epoch));
         let key = self.unwrapped(&mut remembered, business.0, subject.0, generation).await?;
         Ok((
             key.ok_or_else(|| {
@@ -404,11 +408,11 @@ impl Keyring for PostgresKeyring {
         self.unwrapped(&mut remembered, business.0, subject.0, generation).await
     }
 
-    async fn epoch(&self) -> Result<u64, KeyringError> {
+    async fn epoch(&self) -> Result<KeyEpoch, KeyringError> {
         let epoch: i64 =
             asked(sqlx::query_scalar("SELECT n FROM minutebook_keys.epoch").fetch_one(&self.pool))
                 .await?;
-        let epoch = super::count(epoch);
+        let epoch = KeyEpoch(super::count(epoch));
         if self.sealing().epoch != epoch {
             *self.sealing() = Sealing::default();
         }

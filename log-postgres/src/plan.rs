@@ -9,7 +9,8 @@ use proof::tree::{Frontier, leaf_hash};
 use uuid::Uuid;
 
 use super::{QueuedAppend, number};
-use event_log::append::{Append, AppendError};
+use event_log::append::{Append, AppendError, LaneEpoch};
+use event_log::keyring::KeyEpoch;
 
 type VersionKey = (BusinessId, AggregateRef);
 
@@ -21,14 +22,14 @@ pub(super) struct Believed {
     /// Streams whose end is none of a tree.
     pub(super) damaged: HashSet<BusinessId>,
     /// The epoch of the keys that the database named when it refused the last batch.
-    pub(super) keys: Option<u64>,
+    pub(super) keys: Option<KeyEpoch>,
     /// Versions that the database named when it refused the last batch …
     pub(super) versions: HashMap<VersionKey, u64>,
     /// … which held appends with these first events, none of them stored: an append that was not in
     /// it may be a repeat, and is no conflict before that is known.
     pub(super) asked: HashSet<EventId>,
     /// The last broken epoch of each lane.
-    broken: HashMap<u64, u64>,
+    broken: HashMap<u64, LaneEpoch>,
 }
 
 impl Believed {
@@ -65,7 +66,7 @@ pub(super) struct Plan {
     pub(super) placed: Vec<PlannedAppend>,
     pub(super) answered: Vec<(usize, AppendError)>,
     /// The epoch of the keys that all of it was sealed in.
-    pub(super) keys: Option<u64>,
+    pub(super) keys: Option<KeyEpoch>,
     pub(super) heads: Heads,
     pub(super) guards: Guards,
     pub(super) events: Events,
@@ -120,7 +121,7 @@ pub(super) fn plan(queue: &[QueuedAppend], believed: &Believed) -> Plan {
     let mut plan = Plan::default();
     let (mut now, mut ids) = (HashMap::new(), HashSet::new());
     // Breaks of this plan alone: only an answer that leaves breaks a chain for good.
-    let mut broken: HashSet<(u64, u64)> = HashSet::new();
+    let mut broken: HashSet<(u64, LaneEpoch)> = HashSet::new();
     for (queued, QueuedAppend { append, .. }) in queue.iter().enumerate() {
         if believed.is_broken(append)
             || append.chain.is_some_and(|c| broken.contains(&(c.lane, c.epoch)))

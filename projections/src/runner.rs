@@ -73,7 +73,7 @@ async fn remind(requests: mpsc::WeakSender<Request>) {
 async fn watch_keys(
     requests: mpsc::WeakSender<Request>,
     keyring: Arc<dyn Keyring>,
-    mut known: Option<u64>,
+    mut known: Option<event_log::KeyEpoch>,
     purged: watch::Sender<Instant>,
 ) {
     loop {

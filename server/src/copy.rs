@@ -13,7 +13,7 @@ use domain::{AggregateRef, BusinessId};
 use event_log::attempts::Attempts;
 use event_log::keyring::{Chest, Wrapping, local};
 use event_log::sqlite::{FolderLock, Options, SqliteLog};
-use event_log::{Append, Chain, Entropy, EventLog, Keyring, NewEvent, Pending, RawRow};
+use event_log::{Append, Chain, Entropy, EventLog, Keyring, LaneEpoch, NewEvent, Pending, RawRow};
 use serde::Serialize;
 
 use crate::app::AppError;
@@ -445,7 +445,7 @@ fn appends(rows: &[RawRow]) -> Vec<Append> {
                     business: BusinessId(row.business),
                     reads: Vec::new(),
                     events: vec![new],
-                    chain: Some(Chain { lane: 0, epoch: 0 }),
+                    chain: Some(Chain { lane: 0, epoch: LaneEpoch::default() }),
                     keys: None,
                 });
             }

@@ -262,7 +262,7 @@ pub(crate) async fn dashboards() {
     let rate = per_second(usize::try_from(small + big).unwrap(), began.elapsed());
     app.caught_up(Duration::from_secs(600)).await.unwrap();
     println!(
-        "\nthe help bus's log, once ({small} events) and {TIMES} times ({big}): imported at \
+        "\nthe help desk's log, once ({small} events) and {TIMES} times ({big}): imported at \
          {rate:.0} events/s, views caught up at {:.0}/s",
         per_second(usize::try_from(small + big).unwrap(), began.elapsed())
     );

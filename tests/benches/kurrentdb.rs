@@ -134,11 +134,9 @@ async fn followers(bench: &Bench, key: &str) {
             loop {
                 match following.next_subscription_event().await {
                     Ok(SubscriptionEvent::EventAppeared(_)) => {
-                        drop(seen.fetch_add(1, Ordering::Relaxed))
+                        _ = seen.fetch_add(1, Ordering::Relaxed)
                     }
-                    Ok(SubscriptionEvent::CaughtUp(_)) => {
-                        drop(ready.fetch_add(1, Ordering::Relaxed))
-                    }
+                    Ok(SubscriptionEvent::CaughtUp(_)) => _ = ready.fetch_add(1, Ordering::Relaxed),
                     Ok(_) => {}
                     Err(_) => return,
                 }

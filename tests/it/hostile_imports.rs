@@ -1,7 +1,6 @@
 //! Files that are made to stop an importer: what is too much is refused with its line and why,
 //! before it is taken apart, and the records behind it come in.
 
-use importers::Importer as _;
 use std::path::PathBuf;
 
 use domain::limits::{DEPTH_MAX, IMPORT_RECORD_BYTES_MAX, IMPORT_RECORD_VALUES_MAX};

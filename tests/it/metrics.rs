@@ -1,6 +1,5 @@
 //! KPIs: each against an independent slow computation straight from the stored events.
 
-use importers::Importer as _;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::BusinessId;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX};
-use event_log::{Append, AppendError, Chain, EventLog, Recorded, Subscription, Update};
+use event_log::{Append, AppendError, Chain, EventLog, LaneEpoch, Recorded, Subscription, Update};
 use futures_util::future::join_all;
 use proof::tree::{Frontier, leaf_hash};
 
@@ -317,11 +317,11 @@ pub async fn chains(log: Store) {
         chain: Some(Chain { lane: 7_001, epoch }),
         ..append(b, aggregate, after, 1, salt)
     };
-    let stale = log.enqueue(chained(task(1), 0, 1, "stale")).await.unwrap();
-    let behind = log.enqueue(chained(task(2), 0, 1, "behind")).await.unwrap();
+    let stale = log.enqueue(chained(task(1), 0, LaneEpoch(1), "stale")).await.unwrap();
+    let behind = log.enqueue(chained(task(2), 0, LaneEpoch(1), "behind")).await.unwrap();
     let other = log
         .enqueue(Append {
-            chain: Some(Chain { lane: 7_002, epoch: 1 }),
+            chain: Some(Chain { lane: 7_002, epoch: LaneEpoch(1) }),
             ..append(b, task(3), 0, 1, "other")
         })
         .await
@@ -336,13 +336,13 @@ pub async fn chains(log: Store) {
         "what it was decided on was refused"
     );
     other.done().await.unwrap();
-    let late = log.enqueue(chained(task(4), 0, 1, "late")).await.unwrap();
+    let late = log.enqueue(chained(task(4), 0, LaneEpoch(1), "late")).await.unwrap();
     assert_eq!(
         late.done().await,
         Err(AppendError::ChainBroken),
         "the chain stays broken for what was decided before that was known"
     );
-    let anew = log.enqueue(chained(task(2), 0, 2, "anew")).await.unwrap();
+    let anew = log.enqueue(chained(task(2), 0, LaneEpoch(2), "anew")).await.unwrap();
     anew.done().await.unwrap();
     let seqs: Vec<_> = log.read_business(b, 0, 10).await.unwrap().iter().map(|r| r.seq).collect();
     assert_eq!(seqs, [1, 2, 3], "nothing of the refused ones is there");

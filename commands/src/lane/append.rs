@@ -6,12 +6,12 @@ use std::sync::Arc;
 use domain::{AggregateRef, BusinessId, Event, Meta, SubjectId, Timestamp};
 use event_log::keyring::SubjectKey;
 use event_log::sealing::{SubjectKeys, content_digest};
-use event_log::{Append, Draft, Entropy, NewEvent, Prepared, SealError, typed};
+use event_log::{Append, Draft, Entropy, KeyEpoch, NewEvent, Prepared, SealError, typed};
 
 use domain::ids::{ApprovalId, CallId, EventId};
 use uuid::Uuid;
 
-use super::{Decision, Job, LaneServices};
+use super::{Job, LaneServices, Plan};
 use crate::command::{CommandError, ReceiptEvent};
 use crate::root::{Changes, Context, LoadedAggregates};
 
@@ -148,7 +148,7 @@ impl LaneServices {
         ready: Vec<Ready>,
         fences: &Fences,
         entropy: &Entropy,
-    ) -> Result<Decision, CommandError> {
+    ) -> Result<Plan, CommandError> {
         let (keys, epoch) = self.keys(ctx.business, &ready, fences, entropy).await?;
         let (mut events, mut receipts, mut folded) =
             (Vec::new(), Vec::new(), Vec::<(AggregateRef, Meta, Event)>::new());
@@ -178,7 +178,7 @@ impl LaneServices {
         for (aggregate, meta, event) in &folded {
             loaded.evolve(*aggregate, meta, event);
         }
-        Ok(Decision::Append(receipts, append))
+        Ok(Plan::Append(receipts, append))
     }
 
     /// A key for every subject in the events, in a fixed order, so that the same run makes the
@@ -191,8 +191,8 @@ impl LaneServices {
         ready: &[Ready],
         fences: &Fences,
         entropy: &Entropy,
-    ) -> Result<(SubjectKeys, Option<u64>), CommandError> {
-        let (mut keys, mut oldest) = (SubjectKeys::new(), None::<u64>);
+    ) -> Result<(SubjectKeys, Option<KeyEpoch>), CommandError> {
+        let (mut keys, mut oldest) = (SubjectKeys::new(), None::<KeyEpoch>);
         let forgotten = ready
             .iter()
             .find_map(|r| r.prepared.forgets())

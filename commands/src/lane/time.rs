@@ -12,10 +12,10 @@ impl Lane {
     pub(super) async fn now(&mut self, business: BusinessId) -> Result<Timestamp, CommandError> {
         let newest = match self.newest.get(&business) {
             Some(newest) => *newest,
-            None => self.shared.log.newest(business).await?,
+            None => self.services.log.newest(business).await?,
         };
         self.rests_on(business, newest);
-        Ok(self.shared.clock.now().max(newest))
+        Ok(self.services.clock.now().max(newest))
     }
 
     /// Remembers that a decision of a business rests on an event recorded then.

@@ -251,34 +251,34 @@ fn a_delegation_dies_with_the_right_that_was_delegated() {
 
 #[test]
 fn what_could_be_said_and_is_not_counts_as_the_highest_and_what_is_never_carried_matches_nothing() {
-    use domain::approvals::{ApprovalInputs, Carries, Matcher};
+    use domain::approvals::{ApprovalInputs, CarriedInputs, Carries, Matcher};
     let million = serde_json::from_value(json!({"amount": "1000000", "currency": "EUR"})).unwrap();
     let large = Matcher { amount_at_least: Some(million), ..Matcher::default() };
     let risky =
         Matcher { risk_at_least: Some(domain::values::RiskTier::Critical), ..Matcher::default() };
-    let inputs = |carries: &'static [Carries], inputs: ApprovalInputs| ApprovalInputs {
+    let inputs = |carries: &'static [Carries], carried: CarriedInputs| ApprovalInputs {
         command_type: "x.y",
         carries,
         actor_kind: PrincipalKind::Human,
-        inputs,
+        carried,
     };
-    assert!(large.matches(&inputs(&[Carries::Amount], ApprovalInputs::default())));
-    assert!(risky.matches(&inputs(&[Carries::Risk], ApprovalInputs::default())));
-    assert!(!large.matches(&inputs(&[Carries::Risk], ApprovalInputs::default())));
-    assert!(!risky.matches(&inputs(&[Carries::Amount], ApprovalInputs::default())));
+    assert!(large.matches(&inputs(&[Carries::Amount], CarriedInputs::default())));
+    assert!(risky.matches(&inputs(&[Carries::Risk], CarriedInputs::default())));
+    assert!(!large.matches(&inputs(&[Carries::Risk], CarriedInputs::default())));
+    assert!(!risky.matches(&inputs(&[Carries::Amount], CarriedInputs::default())));
     let agents = Matcher {
         command_types: vec!["x.y".parse().unwrap()],
         actor_kinds: vec![PrincipalKind::Agent],
         ..Matcher::default()
     };
-    let inputs = ApprovalInputs { in_the_name_of_an_agent: true, ..ApprovalInputs::default() };
+    let stated = CarriedInputs { in_the_name_of_an_agent: true, ..CarriedInputs::default() };
     let service =
-        |inputs| ApprovalInputs { actor_kind: PrincipalKind::Service, ..inputs(&[], inputs) };
+        |carried| ApprovalInputs { actor_kind: PrincipalKind::Service, ..inputs(&[], carried) };
     assert!(
-        agents.matches(&service(inputs)),
+        agents.matches(&service(stated)),
         "a service that stands for an agent is no way around a rule for agents"
     );
-    assert!(!agents.matches(&service(ApprovalInputs::default())));
+    assert!(!agents.matches(&service(CarriedInputs::default())));
 }
 
 #[test]

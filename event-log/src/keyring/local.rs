@@ -15,7 +15,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::wrapping::{Chest, ChestKey, Proof, Wrapped, Wrapper, Wrapping};
-use super::{IfMissing, Keyring, KeyringError, SubjectKey};
+use super::{IfMissing, KeyEpoch, Keyring, KeyringError, SubjectKey};
 use crate::sealing::Entropy;
 
 const SCHEMA: &str = "
@@ -344,8 +344,8 @@ impl Keyring for LocalKeyring {
         &self,
         business: BusinessId,
         subject: SubjectId,
-    ) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
-        Ok((self.sealing_key_now(business.0, subject.0)?, 0))
+    ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError> {
+        Ok((self.sealing_key_now(business.0, subject.0)?, KeyEpoch::default()))
     }
 
     async fn newest_generation(
@@ -379,7 +379,7 @@ impl Keyring for LocalKeyring {
         business: BusinessId,
         subject: SubjectId,
         generation: u32,
-    ) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+    ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError> {
         let (b, s) = (business.0, subject.0);
         let mut inner = self.inner();
         let key = match self.unwrap_key(&mut inner, b, s, generation)? {
@@ -387,7 +387,7 @@ impl Keyring for LocalKeyring {
             None => self.make_key(&mut inner, b, s, generation)?,
         };
         inner.current.insert((b, s), generation);
-        Ok((key, 0))
+        Ok((key, KeyEpoch::default()))
     }
 
     async fn opening_key(

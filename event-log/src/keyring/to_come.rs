@@ -9,7 +9,7 @@ use domain::{BusinessId, SubjectId};
 
 use zeroize::Zeroizing;
 
-use super::{Keyring, KeyringError, SubjectKey};
+use super::{KeyEpoch, Keyring, KeyringError, SubjectKey};
 
 /// A keyring to come: it is asked only once it is there.
 #[derive(Default)]
@@ -35,7 +35,7 @@ impl Keyring for KeyringToCome {
         &self,
         business: BusinessId,
         subject: SubjectId,
-    ) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+    ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError> {
         self.get()?.sealing_key(business, subject).await
     }
     async fn newest_generation(
@@ -50,7 +50,7 @@ impl Keyring for KeyringToCome {
         business: BusinessId,
         subject: SubjectId,
         generation: u32,
-    ) -> Result<(Arc<SubjectKey>, u64), KeyringError> {
+    ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError> {
         self.get()?.open_generation(business, subject, generation).await
     }
     async fn adopt_secret(
@@ -74,7 +74,7 @@ impl Keyring for KeyringToCome {
     ) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
         self.get()?.opening_key(business, subject, generation).await
     }
-    async fn epoch(&self) -> Result<u64, KeyringError> {
+    async fn epoch(&self) -> Result<KeyEpoch, KeyringError> {
         self.get()?.epoch().await
     }
     async fn destroy(

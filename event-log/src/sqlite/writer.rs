@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{mpsc, watch};
 
 use super::{AppenderWork, AssignedPositions, Durability, Options, QueuedAppend, log_error};
-use crate::append::{Append, AppendError, Committed};
+use crate::append::{Append, AppendError, Committed, LaneEpoch};
 use crate::log::LogError;
 
 /// A batch is committed when the queue is empty, or when it is this old …
@@ -36,7 +36,7 @@ pub(super) struct LogWriter {
     versions: HashMap<(BusinessId, AggregateRef), u64>,
     heads: HashMap<BusinessId, Frontier>,
     /// The last broken epoch of each lane.
-    broken: HashMap<u64, u64>,
+    broken: HashMap<u64, LaneEpoch>,
     /// The batch of copied events of which one could not be written.
     unwritten: Option<u64>,
     /// Why the last transaction was not stored; `None` when it was.

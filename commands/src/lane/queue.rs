@@ -1,0 +1,139 @@
+//! The queue of a lane: appends and answers in the order they were decided.
+
+use std::sync::Arc;
+
+use event_log::{Append, AppendError, Chain, Committed, LaneEpoch, LogError, Pending};
+use futures_util::StreamExt as _;
+
+use super::{Job, Lane, LaneServices, Plan, Versions};
+use crate::command::{CommandError, Receipt, ReceiptEvent};
+
+/// A decided job in the queue.
+pub(super) struct Flight {
+    pub(super) job: Job,
+    /// The lane's epoch when the job was decided.
+    pub(super) epoch: LaneEpoch,
+    pub(super) outcome: Outcome,
+}
+
+/// What a flight brings when its turn has come.
+pub(super) enum Outcome {
+    /// The append is durable, or failed.
+    Appended(Vec<ReceiptEvent>, Result<Committed, AppendError>),
+    /// An answer that writes nothing, with the versions that it was decided on.
+    Answer(Result<Receipt, CommandError>, Versions),
+    /// An append of the same key was in flight when the job came; it has ended by now.
+    DuplicateInFlight,
+}
+
+/// An answer whose turn has come, and what a shared log said about it.
+pub(super) struct Staleness {
+    pub(super) job: Job,
+    pub(super) result: Result<Receipt, CommandError>,
+    /// True if another process has changed what the answer rests on.
+    pub(super) is_stale: Result<bool, LogError>,
+}
+
+impl Lane {
+    /// Decides a job and queues what comes of it.
+    pub(super) async fn process(&mut self, mut job: Job) {
+        fail::fail_point!("lane");
+        // Its caller was told that the outcome is unknown, or is gone. Now it is known: the command
+        // is not carried out.
+        if job.answer.is_closed() {
+            return;
+        }
+        let epoch = self.epoch;
+        if self.ids_in_flight.contains(&job.first_id) {
+            return self.queue(Flight { job, epoch, outcome: Outcome::DuplicateInFlight });
+        }
+        match self.decide(&mut job).await.unwrap_or_else(|e| Plan::Answer(Err(e), Vec::new())) {
+            Plan::Answer(result, versions) => {
+                let flight = Flight { job, epoch, outcome: Outcome::Answer(result, versions) };
+                if self.in_flight.is_empty() { self.land(flight).await } else { self.queue(flight) }
+            }
+            Plan::Append(events, append) => {
+                self.ids_in_flight.insert(job.first_id);
+                let append = Append { chain: Some(Chain { lane: self.id, epoch }), ..append };
+                let pending: Result<Pending, AppendError> = self.services.log.enqueue(append).await;
+                self.in_flight.push_back(Box::pin(async move {
+                    let result = match pending {
+                        Ok(pending) => pending.done().await,
+                        Err(e) => Err(e),
+                    };
+                    Flight { job, epoch, outcome: Outcome::Appended(events, result) }
+                }));
+            }
+        }
+    }
+
+    fn queue(&mut self, flight: Flight) {
+        self.in_flight.push_back(Box::pin(std::future::ready(flight)));
+    }
+
+    /// Gives a flight whose turn has come its answer, or keeps its job to be decided again.
+    pub(super) async fn land(&mut self, flight: Flight) {
+        let Flight { job, epoch, outcome } = flight;
+        let is_current = epoch == self.epoch;
+        match outcome {
+            Outcome::DuplicateInFlight => self.retries.push_back(job),
+            // Nobody waits for the answer: it is not worth a question to the log.
+            Outcome::Answer(..) if job.answer.is_closed() => {}
+            Outcome::Answer(..) if !is_current => self.retries.push_back(job),
+            Outcome::Answer(result, versions) => {
+                if versions.is_empty() || !self.services.log.shared() {
+                    return job.answer(result);
+                }
+                let services = Arc::clone(&self.services);
+                self.stale_checks.push(Box::pin(async move {
+                    let is_stale = services.is_stale(&job, &versions).await;
+                    Staleness { job, result, is_stale }
+                }));
+            }
+            Outcome::Appended(events, result) => {
+                self.ids_in_flight.remove(&job.first_id);
+                match result {
+                    Ok(committed) => {
+                        let receipt = receipt(&job, events, committed);
+                        job.answer(Ok(receipt));
+                    }
+                    Err(e) => self.append_failed(job, e, is_current).await,
+                }
+            }
+        }
+    }
+
+    /// Answers everything under way; no new job can come.
+    pub(super) async fn finish_all(&mut self) {
+        while let Some(flight) = self.in_flight.next().await {
+            self.land(flight).await;
+        }
+        while let Some(staleness) = self.stale_checks.next().await {
+            self.answer_unless_stale(staleness);
+        }
+    }
+}
+
+impl LaneServices {
+    /// True if another process has moved an aggregate on, or carried out this very command. Only
+    /// answers are asked about: an append finds that out by itself.
+    async fn is_stale(&self, job: &Job, versions: &Versions) -> Result<bool, LogError> {
+        let business = job.submission.business;
+        let aggregates: Vec<_> = versions.iter().map(|(aggregate, _)| *aggregate).collect();
+        let now = self.log.versions(business, &aggregates).await?;
+        Ok(versions.iter().zip(now).any(|((_, decided_on), now)| *decided_on != now)
+            || self.log.find(business, job.first_id).await?.is_some())
+    }
+}
+
+fn receipt(job: &Job, mut events: Vec<ReceiptEvent>, committed: Committed) -> Receipt {
+    for (seq, event) in (committed.first_seq..).zip(&mut events) {
+        event.seq = seq;
+    }
+    Receipt {
+        business: job.submission.business,
+        events,
+        position: Some(committed.position),
+        repeated: committed.repeated,
+    }
+}

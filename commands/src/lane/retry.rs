@@ -1,0 +1,91 @@
+//! What a lane decides again, and when it gives up.
+//!
+//! Whatever the error, the lane drops its state and drains, except for `ChainBroken` of an earlier
+//! epoch (the state was dropped already): everything decided after the failed append is decided
+//! again, in its order.
+//!
+//! | the append's error | what it means | this job |
+//! |---|---|---|
+//! | `ChainBroken` | an append that this one was decided on failed | decided again |
+//! | `IdTaken`, no duplicate was looked for | the command was carried out before, by any process | decided again, with a look |
+//! | `KeysDestroyed` | keys were destroyed after the events were sealed | sealed anew, at most [`STALE_RETRIES_MAX`] times |
+//! | `Conflict`, `IdTaken` after a look | another process changed what was read | decided again, at most [`CONFLICT_TRIES_MAX`] decisions |
+//! | any other | the store refused or failed; a batch on a full disk fails as a whole | gets the error |
+
+use domain::limits::CONFLICT_TRIES_MAX;
+use event_log::AppendError;
+
+use super::queue::Staleness;
+use super::{Job, Lane, Phase};
+use crate::command::CommandError;
+
+/// How often a job is decided again because another process changed what it rested on.
+const STALE_RETRIES_MAX: u32 = 20;
+/// After a duplicate, this many jobs are looked up before they are decided: whoever sends one
+/// again after a lost connection sends many.
+pub(super) const DUPLICATES_EXPECTED: u32 = 1_000;
+
+impl Lane {
+    /// Decides a job again whose append failed, or gives it the error.
+    pub(super) async fn append_failed(&mut self, mut job: Job, e: AppendError, is_current: bool) {
+        match e {
+            AppendError::ChainBroken => {
+                if is_current {
+                    self.drop_state();
+                }
+                self.phase = Phase::Draining;
+                self.retries.push_back(job);
+            }
+            AppendError::IdTaken(_) if !job.check_duplicate => {
+                job.check_duplicate = true;
+                self.duplicates_expected = DUPLICATES_EXPECTED;
+                self.decide_again(job);
+            }
+            AppendError::KeysDestroyed if job.stale_retries < STALE_RETRIES_MAX => {
+                job.stale_retries += 1;
+                self.services.keyring.invalidate_cache().await;
+                self.decide_again(job);
+            }
+            AppendError::Conflict { .. } | AppendError::IdTaken(_) => {
+                // Only the first failure of an epoch is known to come from another process; those
+                // after it may follow from the first.
+                job.conflicts += u32::from(is_current);
+                // Another process may have taken the very ids of this command.
+                job.check_duplicate = true;
+                if job.conflicts >= CONFLICT_TRIES_MAX {
+                    self.drop_state();
+                    job.answer(Err(e.into()));
+                } else {
+                    self.decide_again(job);
+                }
+            }
+            e => {
+                self.drop_state();
+                job.answer(Err(e.into()));
+            }
+        }
+    }
+
+    fn decide_again(&mut self, job: Job) {
+        self.drop_state();
+        self.retries.push_back(job);
+    }
+
+    /// Gives an answer that still stands; one that rests on what another process has changed is
+    /// decided again.
+    pub(super) fn answer_unless_stale(&mut self, staleness: Staleness) {
+        let Staleness { mut job, result, is_stale } = staleness;
+        match is_stale {
+            Ok(false) => job.answer(result),
+            Ok(true) if job.stale_retries < STALE_RETRIES_MAX => {
+                job.stale_retries += 1;
+                job.check_duplicate = true;
+                self.decide_again(job);
+            }
+            Ok(true) => job.answer(Err(CommandError::Unavailable(
+                "other processes keep changing what this command reads; send it again".to_owned(),
+            ))),
+            Err(e) => job.answer(Err(e.into())),
+        }
+    }
+}
