@@ -1,21 +1,23 @@
 //! Integrations: a call is intended (and paid for) before it is made, and its outcome reported
 //! once.
 
+mod outcomes;
+
 use domain::approvals::CarriedInputs;
 use domain::ids::{AgentId, BudgetId, CallId, DecisionId, ReservationId, TaskId};
 use domain::integrations::{
-    Call, CallAmbiguous, CallFailed, CallIntended, CallStatus, CallSucceeded, DataClass,
-    OperationClass,
+    Call, CallAmbiguous, CallIntended, CallStatus, DataClass, OperationClass,
 };
 use domain::personal::Text;
 use domain::values::Name;
-use domain::{AggregateRef, Cost, Money, Personal, Usage};
+use domain::{AggregateRef, Money, Personal, Usage};
+use outcomes::{fail, reportable, spending_of, succeed};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Refusal;
-use crate::agents::{acting_as, at_work, person_of_task};
+use crate::agents::{at_work, person_of_task};
 use crate::budgets::{self, Aside, Spending};
 use crate::cost::CostInput;
 use crate::operation_classes;
@@ -265,94 +267,6 @@ fn pay(
         (None, Some(spent)) => budgets::charge(ctx, loaded, &spending_of(call, loaded), spent),
         (None, None) => Ok(Changes::new()),
     }
-}
-
-fn spending_of(call: &Call, loaded: &LoadedAggregates) -> Spending {
-    Spending::of(loaded, call.agent, call.task, call.connector.clone())
-}
-
-/// A call whose outcome the actor may report: who said that it would be made, the agent on whose
-/// work it is, or an owner.
-fn reportable(call: &Call, ctx: &Context, loaded: &LoadedAggregates) -> Result<(), Refusal> {
-    let agents_own = match call.agent {
-        Some(agent) => ctx.own_agent().is_some() && acting_as(ctx, loaded, agent).is_ok(),
-        None => false,
-    };
-    if call.intended_by != ctx.actor.principal && !agents_own && !ctx.by_owner() {
-        return Err(Refusal::NotYours {
-            who: "who said that the call would be made, its agent, or an owner",
-        });
-    }
-    match call.status {
-        Some(CallStatus::Intended | CallStatus::Ambiguous) => Ok(()),
-        Some(status @ (CallStatus::Succeeded | CallStatus::Failed)) => Err(Refusal::WrongStatus {
-            what: "call",
-            status: status.as_str(),
-            wanted: "intended or ambiguous",
-        }),
-        None => Err(Refusal::Unknown { what: "call" }),
-    }
-}
-
-fn succeed(
-    c: &SucceedCall,
-    call: &Call,
-    ctx: &Context,
-    loaded: &LoadedAggregates,
-) -> Result<Changes, Refusal> {
-    reportable(call, ctx, loaded)?;
-    let subject = call.subject;
-    let result_digest = match c.result.as_ref().and_then(|t| t.clear()) {
-        Some(text) => Some(ctx.content_digest(0, subject, text)?),
-        None => None,
-    };
-    let result = c.result.clone().map(|t| t.about(subject));
-    // What was set aside counts where nothing is said: in the budgets and in the figures alike.
-    let set_aside = || {
-        call.reservation.and(call.cost_max).map(|m| Cost {
-            amount: m.amount,
-            currency: m.currency,
-            source_text: None,
-        })
-    };
-    let cost = c.cost.as_ref().map(CostInput::cost).transpose()?.or_else(set_aside);
-    let spent = cost.as_ref().map(Cost::money);
-    let event = CallSucceeded {
-        status: c.status,
-        latency_ms: c.latency_ms,
-        result,
-        result_digest,
-        usage: c.usage.clone(),
-        cost,
-        subject,
-    };
-    Ok(std::iter::once((CallId(ctx.target).into(), event.into()))
-        .chain(pay(ctx, loaded, call, spent)?)
-        .collect())
-}
-
-fn fail(
-    c: &FailCall,
-    call: &Call,
-    ctx: &Context,
-    loaded: &LoadedAggregates,
-) -> Result<Changes, Refusal> {
-    reportable(call, ctx, loaded)?;
-    let subject = call.subject;
-    let error = c.error.clone().about(subject);
-    let cost = c.cost.as_ref().map(CostInput::cost).transpose()?;
-    let spent = cost.as_ref().map(Cost::money);
-    let event = CallFailed {
-        status: c.status,
-        latency_ms: c.latency_ms,
-        error,
-        usage: c.usage.clone(),
-        cost,
-        subject,
-    };
-    Ok(std::iter::once((CallId(ctx.target).into(), event.into()))
-        .chain(pay(ctx, loaded, call, spent)?)
-        .collect())
 }
 
 impl ContextRules for Command {

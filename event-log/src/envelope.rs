@@ -5,23 +5,21 @@
 //! version}`. Nothing that a store assigns is in the bytes, so they can be sent again unchanged and
 //! give the same Merkle root on every store.
 
-use std::borrow::Cow;
+mod stored;
+
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use domain::ids::EventId;
-use domain::personal::{ContentDigest, Plaintext, SealedField, collect, resolve};
+use domain::personal::{ContentDigest, Plaintext, collect};
 use domain::privacy::{self, SubjectForgotten};
 use domain::values::Digest;
-use domain::{
-    AggregateRef, BusinessId, DecodeError, Event, Kind, Meta, PrincipalId, SubjectId, Timestamp,
-};
+use domain::{AggregateRef, BusinessId, Event, PrincipalId, SubjectId, Timestamp};
 use proof::canonical;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::sealing::{Entropy, SealedFieldContext, StoredSealed, SubjectKeys, places, seal};
+
+pub use stored::{Recorded, Stored};
 
 /// The version of the envelope itself.
 pub const ENVELOPE_VERSION: u8 = 1;
@@ -235,177 +233,5 @@ impl Prepared {
             kind.name, draft.version
         );
         Ok(())
-    }
-}
-
-/// A stored event, read: everything but its typed data.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stored<'a> {
-    /// Version of the envelope.
-    pub v: u8,
-    /// The event's id.
-    pub event_id: EventId,
-    /// The stream.
-    pub business: BusinessId,
-    /// The aggregate's kind.
-    pub kind: Kind,
-    /// The aggregate's id.
-    pub id: Uuid,
-    /// The aggregate's version with this event.
-    pub version: u64,
-    /// `context.past_tense`.
-    #[serde(borrow)]
-    pub r#type: Cow<'a, str>,
-    /// Version of the data's schema.
-    pub schema: u16,
-    /// Our clock.
-    pub recorded_at: Timestamp,
-    /// The world's clock, where it differs.
-    pub occurred_at: Option<Timestamp>,
-    /// Who authenticated.
-    pub actor: PrincipalId,
-    /// For whom.
-    pub on_behalf_of: Option<PrincipalId>,
-    /// Version of the access policies that allowed it.
-    pub access_policy: Option<u32>,
-    /// The caller's idempotency key.
-    pub command_id: Cow<'a, str>,
-    /// On index 0: digest of the command.
-    #[serde(borrow)]
-    pub request: Option<&'a RawValue>,
-    /// SealedFieldContext among the command's events.
-    pub index: u32,
-    /// The event that led to it.
-    pub causation: Option<EventId>,
-    /// What else belongs to it.
-    pub correlation: Uuid,
-    /// What happened, not yet decoded.
-    #[serde(borrow)]
-    pub data: &'a RawValue,
-    /// Ciphertexts of the personal fields.
-    #[serde(default)]
-    pub sealed: Vec<StoredSealed>,
-}
-
-impl<'a> Stored<'a> {
-    /// Reads an event from its bytes.
-    ///
-    /// # Errors
-    /// When they are no stored event.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
-    }
-
-    /// The aggregate.
-    #[must_use]
-    pub fn aggregate(&self) -> AggregateRef {
-        AggregateRef { kind: self.kind, id: self.id }
-    }
-
-    /// What rules compare of the envelope.
-    #[must_use]
-    pub fn meta(&self) -> Meta {
-        Meta {
-            event_id: self.event_id,
-            correlation: self.correlation,
-            actor: self.actor,
-            on_behalf_of: self.on_behalf_of,
-            recorded_at: self.recorded_at,
-        }
-    }
-
-    /// When it happened: the world's clock where it is known, else ours.
-    #[must_use]
-    pub fn happened_at(&self) -> Timestamp {
-        self.occurred_at.unwrap_or(self.recorded_at)
-    }
-
-    /// The typed event; personal fields stay sealed but carry what is needed to open them.
-    ///
-    /// # Errors
-    /// [`DecodeError`], for a type or data that this program does not know.
-    pub fn event(&self) -> Result<Event, DecodeError> {
-        resolve(self.sealed_fields(self.data, "/data"), || {
-            Event::decode(&self.r#type, self.schema, self.data.get())
-        })
-    }
-
-    /// The digest of the command that made it; on index 0 only.
-    ///
-    /// # Errors
-    /// When it does not have that form.
-    pub fn request_digest(&self) -> Result<Option<RequestDigest>, serde_json::Error> {
-        let Some(raw) = self.request else { return Ok(None) };
-        resolve(self.sealed_fields(raw, "/request"), || serde_json::from_str(raw.get()).map(Some))
-    }
-
-    /// Whom its personal fields are about, the digest of the command among them.
-    pub fn subjects(&self) -> impl Iterator<Item = SubjectId> {
-        self.sealed.iter().map(|field| field.subject)
-    }
-
-    /// The personal fields of its data, each with its JSON pointer.
-    #[must_use]
-    pub fn personal_fields(&self) -> Vec<(String, Arc<SealedField>)> {
-        let fields = self.sealed_fields(self.data, "/data");
-        let found = places(self.data.get(), "/data").unwrap_or_default();
-        found
-            .into_iter()
-            .filter_map(|(n, pointer)| Some((pointer, Arc::clone(fields.get(n)?))))
-            .collect()
-    }
-
-    fn sealed_fields(&self, raw: &RawValue, prefix: &str) -> Vec<Arc<SealedField>> {
-        if self.sealed.is_empty() {
-            return Vec::new();
-        }
-        let place = SealedFieldContext {
-            business: self.business,
-            kind: self.kind.as_str(),
-            id: self.id,
-            version: self.version,
-        };
-        let mut pointers = vec![String::new(); self.sealed.len()];
-        for (n, pointer) in places(raw.get(), prefix).unwrap_or_default() {
-            if let Some(slot) = pointers.get_mut(n) {
-                *slot = pointer;
-            }
-        }
-        let field = |(s, pointer): (&StoredSealed, String)| {
-            Arc::new(SealedField {
-                business: self.business,
-                subject: s.subject,
-                generation: s.generation,
-                nonce: s.nonce.clone(),
-                ct: s.ct.clone(),
-                commit: s.commit.clone(),
-                aad: place.aad(&pointer, s.generation),
-            })
-        };
-        self.sealed.iter().zip(pointers).map(field).collect()
-    }
-}
-
-/// An event in the log, with what the store gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
-    /// SealedFieldContext in the whole installation's log: 1, 2, 3 …, gaps possible.
-    pub position: u64,
-    /// The stream it lies in.
-    pub business: BusinessId,
-    /// SealedFieldContext in its business: 1, 2, 3 …, dense.
-    pub seq: u64,
-    /// The stored bytes.
-    pub bytes: Vec<u8>,
-}
-
-impl Recorded {
-    /// The event in the bytes.
-    ///
-    /// # Errors
-    /// When they are no stored event.
-    pub fn stored(&self) -> Result<Stored<'_>, serde_json::Error> {
-        Stored::parse(&self.bytes)
     }
 }

@@ -6,10 +6,10 @@
 //! ever one here, and a lock on the folder keeps other processes out.
 
 mod bloom_filter;
+mod folder;
 mod reader;
 mod writer;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -25,6 +25,8 @@ use crate::envelope::Recorded;
 use crate::log::{Capabilities, Head, Inspect, Log, LogError, RawRow};
 use bloom_filter::BloomFilter;
 use reader::Readers;
+
+pub use folder::FolderLock;
 
 /// How hard the store waits for the disk. Only [`Durability::Full`] keeps law 5; the other exists
 /// so that the power-cut test can show that it would be caught.
@@ -48,40 +50,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { durability: Durability::Full, pages_max: 0 }
-    }
-}
-
-/// An exclusive lock on a data folder; held until it is dropped.
-#[derive(Debug)]
-pub struct FolderLock(#[allow(dead_code, reason = "held, not read")] File);
-
-impl FolderLock {
-    /// Takes the folder for this process; makes it when it is not there. Nobody but its owner may
-    /// look into it: keys, log and views lie there.
-    ///
-    /// # Errors
-    /// [`LogError::Locked`] says what to do when another process has it.
-    pub fn take(folder: &Path) -> Result<Self, LogError> {
-        let storage = |e: std::io::Error| LogError::Storage(format!("{}: {e}", folder.display()));
-        std::fs::create_dir_all(folder).map_err(storage)?;
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(folder.join("lock"))
-            .map_err(storage)?;
-        match file.try_lock() {
-            Ok(()) => {
-                own(folder, false).map_err(storage)?;
-                Ok(Self(file))
-            }
-            Err(std::fs::TryLockError::WouldBlock) => Err(LogError::Locked(format!(
-                "the data folder {} is in use by another minutebook process; talk to that one with \
-                 --server URL, or stop it first",
-                folder.display()
-            ))),
-            Err(std::fs::TryLockError::Error(e)) => Err(storage(e)),
-        }
     }
 }
 

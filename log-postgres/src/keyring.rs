@@ -4,6 +4,9 @@
 //! the epoch; what it seals is appended with the epoch, and the append is refused in a later one.
 //! So a key that another process destroyed is gone at its next use here.
 
+mod chest;
+
+use chest::pool;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -17,9 +20,11 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{ANSWER_MAX, within};
-use event_log::keyring::wrapping::{Chest, ChestKey, Proof, Wrapped, Wrapper, Wrapping};
+use event_log::keyring::wrapping::{Proof, Wrapped, Wrapper, Wrapping};
 use event_log::keyring::{IfMissing, KeyEpoch, Keyring, KeyringError, SubjectKey};
 use event_log::sealing::Entropy;
+
+pub use chest::{chest, put_chest};
 
 /// Keys that stay unwrapped in memory.
 const UNWRAPPED_MAX: usize = 100_000;
@@ -232,99 +237,6 @@ impl PostgresKeyring {
         remembered.unwrapped.insert((b, s, generation), Arc::clone(&key));
         Ok(Some(key))
     }
-}
-
-async fn pool(url: &str) -> Result<PgPool, KeyringError> {
-    let options =
-        super::options(url, Some("keys")).map_err(|e| KeyringError::Storage(e.to_string()))?;
-    asked(super::pool_of(4).connect_with(options)).await
-}
-
-/// Everything in the keyring of a database.
-///
-/// # Errors
-/// When it can't be read.
-pub async fn chest(url: &str) -> Result<Chest, KeyringError> {
-    let pool = pool(url).await?;
-    let proof: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = asked(
-        sqlx::query_as("SELECT salt, nonce, proof FROM minutebook_keys.wrapping")
-            .fetch_optional(&pool),
-    )
-    .await?;
-    let proof = proof
-        .map(|(salt, n, proof)| Ok::<_, KeyringError>(Proof { salt, nonce: nonce(&n)?, proof }))
-        .transpose()?;
-    type Row = (Uuid, Uuid, i32, Option<Vec<u8>>, Option<Vec<u8>>);
-    let rows: Vec<Row> = asked(
-        sqlx::query_as(
-            "SELECT business, subject, generation, nonce, wrapped FROM minutebook_keys.keys",
-        )
-        .fetch_all(&pool),
-    )
-    .await?;
-    pool.close().await;
-    let key = |(business, subject, generation, nonce, wrapped): Row| ChestKey {
-        business,
-        subject,
-        generation: u32::try_from(generation).unwrap_or(0),
-        nonce,
-        wrapped,
-    };
-    Ok(Chest { proof, keys: rows.into_iter().map(key).collect() })
-}
-
-/// Puts a whole keyring into a database; a key that is destroyed on either side stays so.
-///
-/// # Errors
-/// When another keyring is there, or it can't be written.
-pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
-    moved.may_replace(&chest(url).await?)?;
-    let pool = pool(url).await?;
-    let mut tx = asked(pool.begin()).await?;
-    if let Some(proof) = &moved.proof {
-        let sql = "SELECT minutebook_keys.put_wrapping($1, $2, $3)";
-        asked(
-            sqlx::query(sql)
-                .bind(&proof.salt)
-                .bind(proof.nonce.to_vec())
-                .bind(&proof.proof)
-                .execute(&mut *tx),
-        )
-        .await?;
-    }
-    let sql = "INSERT INTO minutebook_keys.keys SELECT * FROM unnest($1::uuid[], $2::uuid[], \
-        $3::int[], $4::bytea[], $5::bytea[])
-               ON CONFLICT DO NOTHING";
-    for part in moved.keys.chunks(1_000) {
-        let query = sqlx::query(sql)
-            .bind(part.iter().map(|k| k.business).collect::<Vec<_>>())
-            .bind(part.iter().map(|k| k.subject).collect::<Vec<_>>())
-            .bind(
-                part.iter()
-                    .map(|k| i32::try_from(k.generation).unwrap_or(i32::MAX))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(part.iter().map(|k| k.nonce.clone()).collect::<Vec<_>>())
-            .bind(part.iter().map(|k| k.wrapped.clone()).collect::<Vec<_>>());
-        asked(query.execute(&mut *tx)).await?;
-    }
-    // What is destroyed at the source is destroyed here too.
-    for key in moved.keys.iter().filter(|key| key.wrapped.is_none()) {
-        let query = sqlx::query(DESTROY);
-        asked(
-            query
-                .bind(key.business)
-                .bind(key.subject)
-                .bind(stored(key.generation))
-                .execute(&mut *tx),
-        )
-        .await?;
-    }
-    asked(tx.execute("SELECT minutebook_keys.next_epoch()")).await?;
-    asked(tx.commit()).await?;
-    asked(pool.execute("VACUUM minutebook_keys.keys")).await?;
-    pool.close().await;
-    Ok(())
 }
 
 #[async_trait]

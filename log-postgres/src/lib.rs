@@ -11,6 +11,7 @@
 mod aggregates;
 mod appender;
 mod attempts;
+mod connect;
 mod consumers;
 mod follower;
 mod inspect;
@@ -18,7 +19,7 @@ mod keyring;
 mod plan;
 mod schema;
 
-use std::str::FromStr as _;
+use connect::options;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -28,8 +29,8 @@ use domain::limits::{PAGE_BYTES_MAX, QUEUE_MAX};
 use domain::{AggregateRef, BusinessId};
 use proof::tree::Frontier;
 use sha2::Digest as _;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _};
+use sqlx::postgres::{PgPool, PgRow};
+use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -75,6 +76,9 @@ macro_rules! page {
     };
 }
 use page;
+
+pub(crate) use connect::pool_of;
+pub use connect::role_name;
 const _: () = assert!(PAGE_BYTES_MAX == 16_777_216, "the number in the statement is the limit");
 
 /// An append that waits for the appender.
@@ -150,69 +154,6 @@ pub(crate) async fn within<T>(
 /// Asks for something that is read.
 async fn read<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, LogError> {
     within(ANSWER_MAX, asked).await.map_err(|e| log_error(&e))
-}
-
-/// The name of a role of one database: `minutebook_app_acme`. A long name of a database is cut, and
-/// told apart from others by its digest.
-#[must_use]
-pub fn role_name(of: &str, database: &str) -> String {
-    /// Longest name that PostgreSQL keeps, in bytes.
-    const NAME_MAX: usize = 63;
-    let name = format!("minutebook_{of}_{database}");
-    if name.len() <= NAME_MAX {
-        return name;
-    }
-    let digest =
-        domain::values::Digest(sha2::Sha256::digest(database.as_bytes()).into()).to_string();
-    let cut: String = name
-        .chars()
-        .take_while({
-            let mut bytes = 0;
-            move |c| {
-                bytes += c.len_utf8();
-                bytes <= NAME_MAX - 17
-            }
-        })
-        .collect();
-    format!("{cut}_{}", digest.get(..16).unwrap_or(&digest))
-}
-
-/// Options of a connection that works in a role of its database: `app` or `keys`.
-fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|e| LogError::Storage(format!("--log is no address of PostgreSQL: {e}")))?;
-    let settings = [
-        ("statement_timeout", STATEMENT_TIMEOUT),
-        ("lock_timeout", LOCK_TIMEOUT),
-        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MAX),
-        ("search_path", "minutebook"),
-        ("timezone", "UTC"),
-        ("synchronous_commit", "on"),
-        // A plan that was made while the tables were empty must not stay when they are not.
-        ("enable_seqscan", "off"),
-        // What is off counts as very dear, and what is dear would be compiled, for 40 ms.
-        ("jit", "off"),
-    ];
-    let options =
-        options.options(settings).application_name("minutebook").disable_statement_logging();
-    Ok(match role {
-        Some(role) => {
-            let database =
-                options.get_database().unwrap_or_else(|| options.get_username()).to_owned();
-            options.options([("role", role_name(role, &database))])
-        }
-        None => options,
-    })
-}
-
-/// Connections at once. One that went silent in the middle of a question is not waited for when it
-/// comes back: the pool itself would, for as long as the kernel does.
-pub(crate) fn pool_of(connections: u32) -> PgPoolOptions {
-    let pool =
-        PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(10));
-    pool.after_release(|connection, _| {
-        Box::pin(async move { within(PING_MAX, connection.ping()).await.map(|()| true) })
-    })
 }
 
 impl PostgresLog {

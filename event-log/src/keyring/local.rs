@@ -2,6 +2,8 @@
 //! (AES-256-GCM) by a key file or a passphrase. A key is destroyed when its row is overwritten
 //! (`secure_delete`) *and* the WAL, which has older pages, is truncated: not before.
 
+mod chest;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,9 +16,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::wrapping::{Chest, ChestKey, Proof, Wrapped, Wrapper, Wrapping};
+use super::wrapping::{Proof, Wrapped, Wrapper, Wrapping};
 use super::{IfMissing, KeyEpoch, Keyring, KeyringError, SubjectKey};
 use crate::sealing::Entropy;
+
+pub use chest::{chest, put_chest};
 
 const SCHEMA: &str = "
 PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
@@ -257,75 +261,6 @@ fn truncate_wal(connection: &Connection) -> Result<bool, KeyringError> {
         Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(false),
         Err(e) => Err(storage(e)),
     }
-}
-
-/// Everything in the keyring of that file.
-///
-/// # Errors
-/// When it can't be read.
-pub fn chest(path: &Path) -> Result<Chest, KeyringError> {
-    if !path.exists() {
-        return Ok(Chest { proof: None, keys: Vec::new() });
-    }
-    let connection = Connection::open(path).map_err(storage)?;
-    connection.execute_batch(SCHEMA).map_err(storage)?;
-    let proof = connection.query_row("SELECT salt, nonce, proof FROM wrapping", [], |r| {
-        Ok(Proof { salt: r.get(0)?, nonce: r.get(1)?, proof: r.get(2)? })
-    });
-    let mut query = connection
-        .prepare("SELECT business, subject, generation, nonce, wrapped FROM keys")
-        .map_err(storage)?;
-    let key = |r: &rusqlite::Row<'_>| {
-        Ok(ChestKey {
-            business: r.get(0)?,
-            subject: r.get(1)?,
-            generation: r.get(2)?,
-            nonce: r.get(3)?,
-            wrapped: r.get(4)?,
-        })
-    };
-    let keys = query.query_map([], key).and_then(Iterator::collect).map_err(storage)?;
-    Ok(Chest { proof: proof.optional().map_err(storage)?, keys })
-}
-
-/// Puts a whole keyring into that file; a key that is destroyed on either side stays so.
-///
-/// # Errors
-/// When another keyring is there, or it can't be written.
-pub fn put_chest(path: &Path, moved: &Chest) -> Result<(), KeyringError> {
-    moved.may_replace(&chest(path)?)?;
-    let mut connection = Connection::open(path).map_err(storage)?;
-    connection.execute_batch(SCHEMA).map_err(storage)?;
-    let tx = connection.transaction().map_err(storage)?;
-    let write = || -> rusqlite::Result<()> {
-        if let Some(proof) = &moved.proof {
-            tx.execute(
-                "INSERT OR REPLACE INTO wrapping VALUES (1, ?, ?, ?)",
-                params![proof.salt, proof.nonce, proof.proof],
-            )?;
-        }
-        for k in &moved.keys {
-            let sql = "INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET \
-                nonce = ?4, wrapped = ?5 WHERE ?5 IS NULL";
-            tx.prepare_cached(sql)?.execute(params![
-                k.business,
-                k.subject,
-                k.generation,
-                k.nonce,
-                k.wrapped
-            ])?;
-        }
-        Ok(())
-    };
-    write().map_err(storage)?;
-    tx.commit().map_err(storage)?;
-    for _ in 0..TRUNCATE_TRIES_MAX {
-        if truncate_wal(&connection)? {
-            return Ok(());
-        }
-        std::thread::sleep(TRUNCATE_EVERY);
-    }
-    Err(KeyringError::NotYetDestroyed)
 }
 
 impl Inner {
