@@ -1,6 +1,9 @@
 //! CSV process logs: a row an event, its case, activity and time in columns of the caller's choice;
 //! read as a stream. A row that does not read is reported with its line, the others go on.
 
+mod columns;
+
+use columns::Places;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, BufRead, Read};
 use std::path::Path;
@@ -12,7 +15,6 @@ use domain::Timestamp;
 use domain::limits::{IMPORT_CASES_MAX, IMPORT_RECORD_BYTES_MAX, IMPORT_ROWS_MAX};
 use domain::tasks::{Attribute, AttributeType};
 use domain::values::Digest;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +26,8 @@ use super::session::time;
 use crate::session::Session;
 use crate::source::{self, Reading, Source};
 use crate::{Counts, Importer};
+
+pub use columns::Columns;
 
 /// CSV process logs: every row an activity.
 #[derive(Debug)]
@@ -58,32 +62,6 @@ const EVENTS_MAX: usize = 500;
 const GROUP_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the names of all cases.
 const CASE_NAMES_BYTES_MAX: usize = 32 << 20;
-
-/// Which column is what.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Columns {
-    /// The case.
-    pub case: String,
-    /// What was done.
-    pub activity: String,
-    /// When.
-    pub time: String,
-    /// Who did it.
-    pub resource: Option<String>,
-    /// Which step of doing it.
-    pub lifecycle: Option<String>,
-    /// Kept as attributes; all others when empty.
-    pub attributes: Vec<String>,
-}
-
-struct Places {
-    case: usize,
-    activity: usize,
-    time: usize,
-    resource: Option<usize>,
-    lifecycle: Option<usize>,
-    attributes: Vec<(usize, String)>,
-}
 
 #[derive(Default)]
 struct KnownCase {

@@ -5,12 +5,14 @@
 //! secret, so that nobody can find out by guessing who is in the record. What an earlier version
 //! imported keeps the ids that it has, and is recognised by them.
 
+mod run;
+
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use commands::{Actor, CommandBus, CommandError, Receipt, Submission};
 use domain::access::RateProfile;
-use domain::ids::{AgentId, EventId, HistoryId, INSTALLATION, TaskId};
+use domain::ids::{AgentId, HistoryId, INSTALLATION, TaskId};
 use domain::{AggregateRef, BusinessId, PrincipalId, Timestamp};
 use event_log::Keyring;
 use event_log::envelope::event_id;
@@ -21,6 +23,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{Counts, Settings};
+
+pub use run::{ImportCommand, Run, first_event};
 
 /// One import into one business.
 pub struct Session {
@@ -296,132 +300,6 @@ impl Session {
         let task = self.business.derive_id(&format!("{}:{record}", self.format));
         Ok(Run { session: self, record, hashed, task, counts })
     }
-}
-
-/// One command of a record.
-pub struct ImportCommand<'a> {
-    /// Its part of the record: its key is `<format>:<record>:<part>`.
-    pub part: &'a str,
-    /// `context.imperative`.
-    pub command: &'a str,
-    /// The aggregate.
-    pub id: Uuid,
-    /// The command's fields.
-    pub data: Value,
-    /// When it happened in the world.
-    pub at: Option<Timestamp>,
-    /// The event that led to it.
-    pub causation: Option<EventId>,
-}
-
-/// One record on its way through the command bus.
-pub struct Run<'a> {
-    /// The import it belongs to.
-    pub session: &'a Session,
-    /// What stands for the record in ids and keys.
-    record: String,
-    /// Whether that is an HMAC; else an earlier version imported it, by its id in the clear.
-    hashed: bool,
-    /// The task of the record; it correlates all of its events.
-    pub task: Uuid,
-    /// What came in.
-    pub counts: Counts,
-}
-
-impl Run<'_> {
-    /// The idempotency key of a part of the record.
-    #[must_use]
-    pub fn key(&self, part: &str) -> String {
-        format!("{}:{}:{part}", self.session.format, self.record)
-    }
-
-    /// Whether that part of the record was carried out before.
-    ///
-    /// # Errors
-    /// When the log can't be read.
-    pub async fn was_sent(&self, part: &str) -> Result<bool, CommandError> {
-        self.session.was_sent(&self.key(part)).await
-    }
-
-    /// What stands in ids and keys for something that the source calls by a name of its own.
-    #[must_use]
-    pub fn named(&self, name: &str) -> String {
-        if self.hashed { self.session.hashed(name) } else { name.to_owned() }
-    }
-
-    /// The id of something in the record.
-    #[must_use]
-    pub fn id(&self, part: &str) -> Uuid {
-        self.session.business.derive_id(&self.key(part))
-    }
-
-    /// Sends a command that happened when it is recorded.
-    ///
-    /// # Errors
-    /// What the command bus says.
-    pub async fn send(
-        &mut self,
-        part: &str,
-        command: &str,
-        id: Uuid,
-        data: Value,
-    ) -> Result<Receipt, CommandError> {
-        self.step(ImportCommand { part, command, id, data, at: None, causation: None }).await
-    }
-
-    /// Sends a command.
-    ///
-    /// # Errors
-    /// What the command bus says.
-    pub async fn step(&mut self, step: ImportCommand<'_>) -> Result<Receipt, CommandError> {
-        let session = self.session;
-        let mut key = self.key(step.part);
-        if !self.hashed && !session.was_sent(&key).await? {
-            // What has grown since an earlier version imported the record has no name in the clear.
-            key = format!(
-                "{}:{}:{}",
-                session.format,
-                session.hashed(&self.record),
-                session.hashed(step.part)
-            );
-        }
-        let mut submission = Submission::new(
-            session.business,
-            session.actor.clone(),
-            key,
-            step.command,
-            Some(step.id),
-            &step.data,
-        );
-        submission.correlation = Some(self.task);
-        submission.on_behalf_of = Some(session.on_behalf_of);
-        submission.occurred_at = step.at;
-        submission.causation = step.causation;
-        let receipt = session.bus.submit(submission).await?;
-        self.counts.count(&receipt);
-        Ok(receipt)
-    }
-
-    /// What came in; or a sentence that says why it did not.
-    ///
-    /// # Errors
-    /// The sentence.
-    pub fn end(self, result: Result<(), CommandError>) -> Result<Counts, String> {
-        match result {
-            Ok(()) => Ok(self.counts),
-            Err(CommandError::KeyReused(key)) => Err(format!(
-                "this record was imported before with other content (at {key}); what is on record \
-                 stays as it is"
-            )),
-            Err(e) => Err(e.to_string()),
-        }
-    }
-}
-
-/// The id of the first event of a receipt.
-#[must_use]
-pub fn first_event(receipt: &Receipt) -> Option<EventId> {
-    receipt.events.first().map(|e| e.event_id)
 }
 
 /// JSON that a model wrote, as the value of a field: as it is, or as text when the gate refuses it.

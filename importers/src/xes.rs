@@ -3,6 +3,9 @@
 //! Attributes keep their type, key, lexical value, children and order, so that the same log can be
 //! written again.
 
+mod header;
+
+use header::{Header, attribute_type, get, pairs};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufRead};
@@ -11,15 +14,14 @@ use std::path::Path;
 use async_trait::async_trait;
 use domain::limits::{IMPORT_CASES_MAX, IMPORT_RECORD_BYTES_MAX};
 use domain::tasks::{Attribute, AttributeType};
+use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use quick_xml::{Reader, XmlVersion};
-use serde::Serialize;
 
 use super::cases;
 use super::cases::{Case, Happened, Piece, bytes, fault_of, value_of};
 use super::input::Input;
 use super::lines::Lines;
-use super::records::{Record, not_utf8, too_large};
+use super::records::{Record, too_large};
 use crate::session::Session;
 use crate::source::{self, Reading, Source};
 use crate::{Counts, Importer};
@@ -60,16 +62,6 @@ const LEVELS_MAX: usize = 28;
 /// Elements that may lie in one another, of whatever sort.
 const ELEMENTS_OPEN_MAX: usize = 100_000;
 
-/// What a log says of itself besides its attributes.
-#[derive(Default, Serialize)]
-struct Header {
-    log: Vec<(String, String)>,
-    attributes: Vec<Attribute>,
-    extensions: Vec<Vec<(String, String)>>,
-    globals: Vec<(String, Vec<Attribute>)>,
-    classifiers: Vec<Vec<(String, String)>>,
-}
-
 /// Pieces of an XES file.
 pub struct Pieces {
     reader: Reader<Lines<Box<dyn BufRead + Send>>>,
@@ -95,28 +87,6 @@ pub struct Pieces {
     record_bytes: usize,
     /// Why the record can't be taken; it is passed over to its end, and nothing more of it is kept.
     refused: Option<String>,
-}
-
-fn attribute_type(name: &[u8]) -> Option<AttributeType> {
-    std::str::from_utf8(name).ok()?.parse().ok()
-}
-
-fn pairs(element: &BytesStart<'_>) -> Result<Vec<(String, String)>, String> {
-    let mut pairs = Vec::new();
-    for attribute in element.attributes() {
-        let attribute = attribute.map_err(|e| e.to_string())?;
-        let key = std::str::from_utf8(attribute.key.as_ref()).map_err(not_utf8)?;
-        let value = attribute.normalized_value(XmlVersion::Implicit1_0);
-        let value = value.map_err(|e| {
-            std::str::from_utf8(&attribute.value).err().map_or_else(|| e.to_string(), not_utf8)
-        })?;
-        pairs.push((key.to_owned(), value.into_owned()));
-    }
-    Ok(pairs)
-}
-
-fn get(pairs: &[(String, String)], key: &str) -> String {
-    pairs.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone()).unwrap_or_default()
 }
 
 fn happened(n: u64, attributes: Vec<Attribute>) -> Happened {
@@ -350,23 +320,6 @@ impl Pieces {
             began,
             ended,
         })
-    }
-
-    /// The header is whole: it waits for the first case, unless it is too much.
-    fn end_header(&mut self) {
-        self.header_sent = true;
-        let header = std::mem::take(&mut self.header);
-        match self.refused.take() {
-            Some(why) => self
-                .waiting
-                .push_back((self.line(), Err(format!("what the log says of itself: {why}")))),
-            None => {
-                self.held = Some(Piece::Header {
-                    log: self.log.clone(),
-                    header: serde_json::to_string(&header).unwrap_or_default(),
-                })
-            }
-        }
     }
 
     /// The next piece, or why it is passed over; `None` at the end.

@@ -6,6 +6,8 @@
 //! the projection is rebuilt, and when an operator says so, it is tried again. An operator can have
 //! it passed over: that is an event of the installation, so a rebuild passes over it too.
 
+mod failures;
+
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,13 +16,13 @@ use std::sync::Arc;
 
 use domain::ids::INSTALLATION;
 use domain::limits::PROJECTION_BATCH_MAX;
-use domain::operations::{self, EventSkipped};
+use domain::operations::{self};
 use domain::{BusinessId, Event, SubjectId};
 use event_log::{EventLog, Recorded};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::tables::{VERSION_NOT_BUILT, fill_in, make_anew};
-use crate::views::{ViewsError, failures};
+use crate::views::ViewsError;
 use crate::{ALL, Applied, Apply, ApplyError, Projection, Unsealer, search};
 
 /// Times that readers are waited for before the WAL is emptied.
@@ -397,110 +399,5 @@ impl ViewFile {
         // Like any event that can't be applied, it stops its business and no other.
         catch_unwind(apply)
             .unwrap_or_else(|_| Err(ApplyError::Value("applying it panicked".to_owned())))
-    }
-
-    /// Tries the businesses that were stopped once more, each from the event it was stopped at.
-    pub(crate) fn retry(&mut self) -> Result<(), ViewsError> {
-        for failure in failures(&self.connection)? {
-            let Some(i) = ALL
-                .iter()
-                .position(|p| p.name == failure.projection)
-                .filter(|i| !self.stale.contains(i))
-            else {
-                continue;
-            };
-            self.resume(i, &failure.business, failure.seq.saturating_sub(1))?;
-        }
-        Ok(())
-    }
-
-    /// Goes on without the event that a projection stopped at, when it is the one that was named.
-    fn skip(&mut self, skipped: &EventSkipped) -> Result<(), ViewsError> {
-        let business = skipped.business.to_string();
-        for failure in failures(&self.connection)? {
-            let named = failure.projection == skipped.projection.as_str()
-                && failure.business == business
-                && failure.seq == skipped.seq;
-            if let Some(i) = ALL
-                .iter()
-                .position(|p| named && p.name == failure.projection)
-                .filter(|i| !self.stale.contains(i))
-            {
-                tracing::warn!(projection.name = failure.projection, business.id = %business,
-                    event.seq = failure.seq, "an event is passed over, as an operator said");
-                self.resume(i, &business, failure.seq)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Applies what a stopped business has waited for; stops again at the first event that still
-    /// can't be applied.
-    fn resume(&mut self, i: usize, business: &str, mut after: u64) -> Result<(), ViewsError> {
-        let storage = |e: String| ViewsError::Storage(e);
-        let (Some(projection), Some(up_to)) = (ALL.get(i), self.positions.get(i)) else {
-            return Ok(());
-        };
-        let id: BusinessId =
-            business.parse().map_err(|_| storage(format!("`{business}` is no business")))?;
-        let tx = self.connection.unchecked_transaction()?;
-        let mut stuck = None;
-        'stream: loop {
-            let events = self.sources.unsealer.runtime.block_on(self.sources.log.read_business(
-                id,
-                after,
-                PROJECTION_BATCH_MAX,
-            ))?;
-            let Some(last) = events.last().map(|e| e.seq) else { break };
-            for recorded in &events {
-                if recorded.position > *up_to {
-                    break 'stream;
-                }
-                tx.execute_batch("SAVEPOINT one")?;
-                if let Err(e) = self.apply_stored(projection, recorded) {
-                    if e.is_of_the_file() {
-                        return Err(storage(e.to_string()));
-                    }
-                    tx.execute_batch("ROLLBACK TO one; RELEASE one")?;
-                    let skipped = "SELECT EXISTS (SELECT 1 FROM skips WHERE projection = ? AND \
-                        business = ? AND seq = ?)";
-                    if tx.query_row(
-                        skipped,
-                        params![projection.name, business, recorded.seq],
-                        |r| r.get(0),
-                    )? {
-                        continue;
-                    }
-                    stuck = Some((recorded.seq, recorded.position, e.to_string()));
-                    break 'stream;
-                }
-                tx.execute_batch("RELEASE one")?;
-            }
-            after = last;
-        }
-        match &stuck {
-            Some((seq, position, error)) => tx.execute(
-                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)",
-                params![projection.name, business, seq, position, error],
-            )?,
-            None => tx.execute(
-                "DELETE FROM failures WHERE projection = ? AND business = ?",
-                params![projection.name, business],
-            )?,
-        };
-        tx.commit()?;
-        let place = (i, business.to_owned());
-        if stuck.is_some() {
-            self.stopped.insert(place);
-        } else {
-            self.stopped.remove(&place);
-        }
-        Ok(())
-    }
-
-    fn apply_stored(&self, projection: &Projection, recorded: &Recorded) -> Result<(), ApplyError> {
-        let stored = recorded.stored()?;
-        let event = stored.event().map_err(|e| ApplyError::Value(e.to_string()))?;
-        self.apply(projection, &Applied { recorded, stored: &stored, event: &event })
     }
 }

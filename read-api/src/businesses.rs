@@ -1,7 +1,10 @@
 //! A business with all its lists.
 
-use async_graphql::{ComplexObject, Context, Result, SimpleObject};
+mod search;
+
+use async_graphql::{ComplexObject, Context, Result};
 use domain::BusinessId;
+use search::{SearchHit, StreamHead, may_not_search};
 
 use crate::access::{Member, members};
 use crate::agents::Agent;
@@ -45,38 +48,6 @@ node! {
         /// When it was registered.
         registered_at: String,
     } money {}
-}
-
-/// The end of a business's stream.
-#[derive(SimpleObject)]
-struct StreamHead {
-    /// Number of events.
-    seq: u64,
-    /// Root of its RFC 6962 Merkle tree, hexadecimal.
-    root: String,
-}
-
-/// A place in a text that was found.
-#[derive(SimpleObject)]
-struct SearchHit {
-    /// The event it stands in.
-    seq: i64,
-    /// The field, as a JSON pointer into the stored event.
-    pointer: String,
-    /// Kind of the aggregate.
-    kind: String,
-    /// Id of the aggregate.
-    id: String,
-    /// The text around it, what was found in [brackets].
-    snippet: String,
-}
-
-fn may_not_search() -> async_graphql::Error {
-    client_error(
-        "FORBIDDEN",
-        "only who has a role in the business may search its text",
-        "ask its owner for a role",
-    )
 }
 
 impl Business {

@@ -4,23 +4,24 @@
 //! store checks versions and builds the trees. What the target has already must be the beginning of
 //! the source: then copying goes on there, and else it is refused.
 
+mod installation;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::limits::APPEND_BYTES_MAX;
 use domain::{AggregateRef, BusinessId};
 use event_log::attempts::Attempts;
-use event_log::keyring::{Chest, Wrapping, local};
-use event_log::sqlite::{FolderLock, Options, SqliteLog};
-use event_log::{Append, Chain, Entropy, EventLog, Keyring, LaneEpoch, NewEvent, Pending, RawRow};
+use event_log::keyring::Wrapping;
+use event_log::{Append, Chain, EventLog, Keyring, LaneEpoch, NewEvent, Pending, RawRow};
 use serde::Serialize;
 
 use crate::app::AppError;
-use crate::config::Config;
 use crate::forgotten_list::{ForgottenList, Line};
-use crate::stores::{self, KeySource, Stores};
+use crate::stores::Stores;
 use crate::verify::{Streams, check};
+
+pub use installation::{Installation, Side, wrapping};
 
 /// Rows that are read at once.
 const PAGE: usize = 500;
@@ -28,116 +29,6 @@ const PAGE: usize = 500;
 const IN_FLIGHT_MAX: usize = 64;
 /// Events of one append.
 const EVENTS_MAX: usize = 200;
-
-/// One side of a move: a data folder, a database or a cluster.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Installation {
-    /// A data folder that no server holds.
-    Folder(PathBuf),
-    /// An address of PostgreSQL.
-    Postgres(String),
-    /// A KurrentDB cluster.
-    Kurrent {
-        /// Its address.
-        url: String,
-        /// Of its mirror, its attempts and perhaps its keys.
-        folder: PathBuf,
-        /// An address of PostgreSQL that has its keys; empty when the folder has them.
-        keys: String,
-    },
-}
-
-impl Installation {
-    /// What a command line names.
-    ///
-    /// # Errors
-    /// When it looks like an address, and none of those that are known.
-    pub fn named(text: &str, config: &Config) -> Result<Self, AppError> {
-        Ok(if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            Self::Postgres(text.to_owned())
-        } else if text.starts_with("esdb://") || text.starts_with("esdb+discover://") {
-            Self::Kurrent {
-                url: text.to_owned(),
-                folder: config.data.clone(),
-                keys: config.keys.clone(),
-            }
-        } else if let Some((scheme, _)) = text.split_once("://") {
-            // The rest may have a password in it.
-            return Err(AppError::other(format!(
-                "`{scheme}://…` is no side of a copy: name a folder, postgres://… or esdb://… \
-                 (that is also how KurrentDB's address is written)"
-            )));
-        } else {
-            Self::Folder(text.into())
-        })
-    }
-
-    /// The folder that it needs for itself.
-    fn folder(&self) -> Option<&Path> {
-        match self {
-            Self::Folder(folder) | Self::Kurrent { folder, .. } => Some(folder),
-            Self::Postgres(_) => None,
-        }
-    }
-
-    async fn chest(&self) -> Result<Chest, AppError> {
-        match self {
-            Self::Kurrent { folder, keys, .. } if keys.is_empty() => {
-                Ok(local::chest(&folder.join("keys.db"))?)
-            }
-            Self::Folder(folder) => Ok(local::chest(&folder.join("keys.db"))?),
-            Self::Postgres(url) | Self::Kurrent { keys: url, .. } => {
-                stores::postgres_chest(url).await
-            }
-        }
-    }
-
-    async fn put_chest(&self, chest: &Chest) -> Result<(), AppError> {
-        match self {
-            Self::Kurrent { folder, keys, .. } if keys.is_empty() => {
-                Ok(local::put_chest(&folder.join("keys.db"), chest)?)
-            }
-            Self::Folder(folder) => Ok(local::put_chest(&folder.join("keys.db"), chest)?),
-            Self::Postgres(url) | Self::Kurrent { keys: url, .. } => {
-                stores::put_postgres_chest(url, chest).await
-            }
-        }
-    }
-
-    async fn open(&self, wrapping: &Wrapping) -> Result<Stores, AppError> {
-        match self {
-            Self::Folder(folder) => {
-                stores::in_folder(
-                    folder,
-                    &Options::default(),
-                    &KeySource::Given(wrapping),
-                    Entropy::System,
-                )
-                .await
-            }
-            Self::Postgres(url) => {
-                stores::in_postgres(url, &KeySource::Given(wrapping), Entropy::System).await
-            }
-            Self::Kurrent { url, folder, keys } => {
-                stores::in_kurrent(url, folder, keys, &KeySource::Given(wrapping), Entropy::System)
-                    .await
-            }
-        }
-    }
-
-    fn lock(&self) -> Result<Option<FolderLock>, AppError> {
-        Ok(self.folder().map(FolderLock::take).transpose()?)
-    }
-}
-
-/// One stream on both sides.
-#[derive(Debug, Serialize)]
-pub struct Side {
-    /// Number of events.
-    pub events: u64,
-    /// Root of the Merkle tree.
-    pub root: String,
-}
 
 /// What was moved, side by side.
 #[derive(Debug, Serialize)]
@@ -156,44 +47,6 @@ pub struct Moved {
     pub views: BTreeMap<String, (String, String)>,
     /// Whether everything is the same on both sides.
     pub same: bool,
-}
-
-/// The key that both sides wrap their keys with.
-///
-/// # Errors
-/// When there is none to be found, or nothing to be moved.
-pub fn wrapping(
-    from: &Installation,
-    to: &Installation,
-    key_file: &Path,
-) -> Result<Wrapping, AppError> {
-    if from == to {
-        return Err(AppError::other("source and target are the same"));
-    }
-    if from.folder().is_some() && from.folder() == to.folder() {
-        return Err(AppError::other(
-            "source and target need a folder each; name that of the cluster's mirror and keys with \
-             --data",
-        ));
-    }
-    if let Installation::Folder(folder) = from
-        && !SqliteLog::file(folder).exists()
-    {
-        return Err(AppError::other(format!("there is no log in {}", folder.display())));
-    }
-    if let Ok(passphrase) = std::env::var("MINUTEBOOK_KEYRING_PASSPHRASE") {
-        return Ok(Wrapping::Passphrase(passphrase.into()));
-    }
-    let own = |house: &Installation| house.folder().map(|folder| folder.join("keyring.key"));
-    let named = (!key_file.as_os_str().is_empty()).then(|| key_file.to_owned());
-    let found = [named, own(from), own(to)].into_iter().flatten().find(|file| file.exists());
-    let found = found.ok_or_else(|| {
-        AppError::other(
-            "the key that wraps the keyring is needed: \
-        name its file in MINUTEBOOK_KEYRING_KEY_FILE",
-        )
-    })?;
-    Ok(Wrapping::from_file(&found, &Entropy::System)?)
 }
 
 /// Moves everything; `progress` is told how far it is.

@@ -16,6 +16,7 @@ mod questions;
 mod slots;
 mod tls;
 mod websocket;
+mod who;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -24,12 +25,11 @@ use std::time::{Duration, Instant};
 use actix_web::dev::Service as _;
 use actix_web::http::{ConnectionType, header};
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, guard, web};
-use commands::Actor;
+use domain::PrincipalId;
 use domain::limits::{
     FEEDS_MAX, FEEDS_PER_PRINCIPAL_MAX, HANDSHAKE_MS_MAX, HEAD_MS_MAX, IMPORTS_MAX,
     IMPORTS_PER_PRINCIPAL_MAX, PROOFS_MAX, STRANGERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX,
 };
-use domain::{BusinessId, PrincipalId};
 use futures_util::FutureExt as _;
 
 use crate::app::{App, AppError};
@@ -42,10 +42,11 @@ use peers::Peers;
 pub use peers::{Forwarders, is_loopback};
 pub use problem::Problem;
 use questions::Questions;
-use read_api::Viewer;
 use slots::Slots;
 pub use tls::Tls;
 use tokio::sync::Semaphore;
+
+pub(crate) use who::{actor, bearer, principal, reader};
 
 /// Events that the views may be behind while the process still calls itself ready.
 pub const READY_LAG_MAX: u64 = 10_000;
@@ -392,60 +393,4 @@ async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpRespons
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4"))
         .body(text))
-}
-
-/// The key in `Authorization`; the scheme is written in any case (RFC 9110, section 11.1).
-pub(crate) fn bearer(request: &HttpRequest) -> Option<&str> {
-    let (scheme, secret) =
-        request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("Bearer").then(|| secret.trim())
-}
-
-fn unauthenticated() -> Problem {
-    Problem::new(
-        401,
-        "unauthenticated",
-        "send `Authorization: Bearer <key>` with a working API key",
-    )
-}
-
-/// Who sends this: the holder of the key in `Authorization: Bearer`.
-pub(crate) async fn principal(
-    request: &HttpRequest,
-    state: &State,
-) -> Result<PrincipalId, Problem> {
-    let secret = bearer(request).ok_or_else(unauthenticated)?;
-    let found = state
-        .app
-        .bus
-        .directory()
-        .principal_of(secret)
-        .await
-        .map_err(|e| Problem::unavailable(&e))?;
-    found.ok_or_else(unauthenticated)
-}
-
-/// Who reads the views: as it was known a moment ago while the store says nothing.
-pub(crate) async fn reader(request: &HttpRequest, state: &State) -> Result<Viewer, Problem> {
-    let secret = bearer(request).ok_or_else(unauthenticated)?;
-    let found =
-        state.app.bus.directory().reader_of(secret).await.map_err(|e| Problem::unavailable(&e))?;
-    found.map(|(principal, known)| Viewer { principal, known }).ok_or_else(unauthenticated)
-}
-
-/// The sender as an actor in a business.
-pub(crate) async fn actor(
-    request: &HttpRequest,
-    state: &State,
-    business: BusinessId,
-) -> Result<Actor, Problem> {
-    let principal = principal(request, state).await?;
-    let found = state
-        .app
-        .bus
-        .directory()
-        .actor(principal, business)
-        .await
-        .map_err(|e| Problem::unavailable(&e))?;
-    found.ok_or_else(|| Problem::new(401, "unauthenticated", "the principal of this key is gone"))
 }

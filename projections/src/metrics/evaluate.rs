@@ -1,5 +1,8 @@
 //! What a KPI is, from the samples: its value, its series, and the events behind it.
 
+mod reported;
+
+use reported::{aggregate, reported, reported_sql};
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
@@ -184,49 +187,6 @@ fn percentile(
     );
     let value: String = c.prepare_cached(&sql)?.query_row(&*refs(&args), |r| r.get(0))?;
     Ok(Some(decimal(&value).normalize()))
-}
-
-/// Conditions on the reported figures of a KPI; they are about no team, agent, model, connector or
-/// operation.
-fn reported_sql(scope: &Scope, measure: &str, unit: Option<&str>, args: &mut Args) -> String {
-    let whole = Scope { about: Vec::new(), ..scope.clone() };
-    let mut sql = whole.bounds("at", args);
-    sql.push_str(" AND measure = ?");
-    args.push(measure.to_owned());
-    if let Some(unit) = unit {
-        sql.push_str(" AND unit = ?");
-        args.push(unit.to_owned());
-    }
-    if !scope.about.is_empty() {
-        sql.push_str(" AND 0");
-    }
-    sql
-}
-
-fn reported(
-    c: &Connection,
-    scope: &Scope,
-    (measure, unit): (&str, Option<&str>),
-    key: &str,
-) -> rusqlite::Result<Vec<(String, Decimal)>> {
-    let mut args = Args::new();
-    let conditions = reported_sql(scope, measure, unit, &mut args);
-    let mut query = c.prepare_cached(&format!(
-        "SELECT {key}, value FROM measures WHERE {conditions} ORDER BY at, seq"
-    ))?;
-    query.query_map(&*refs(&args), |r| Ok((r.get(0)?, decimal(&r.get::<_, String>(1)?))))?.collect()
-}
-
-fn aggregate(how: Aggregation, values: &[Decimal]) -> Option<Decimal> {
-    let sum: Decimal = values.iter().sum();
-    match how {
-        Aggregation::Sum => (!values.is_empty()).then_some(sum),
-        Aggregation::Mean => ratio(sum, Decimal::from(values.len())),
-        Aggregation::Last => values.last().copied(),
-        Aggregation::Min => values.iter().min().copied(),
-        Aggregation::Max => values.iter().max().copied(),
-        Aggregation::Count => Some(Decimal::from(values.len())),
-    }
 }
 
 impl ScopedKpi {

@@ -7,6 +7,9 @@
 //! 4408 no `connection_init` in time, 4409 an id twice, 4429 a second `connection_init`. A client
 //! that does not read is dropped with 1013 and told to go on after the last `seq` it has.
 
+mod messages;
+
+use messages::{Close, Message, Operation, close, next};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +25,6 @@ use domain::limits::{
 };
 use futures_util::StreamExt as _;
 use read_api::Viewer;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 use zeroize::Zeroizing;
@@ -41,31 +43,6 @@ const SEND_WAIT: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often an idle connection is looked at.
 const PING_EVERY: Duration = Duration::from_secs(20);
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Message {
-    ConnectionInit { payload: Option<Value> },
-    Ping { payload: Option<Value> },
-    Pong {},
-    Subscribe { id: String, payload: Operation },
-    Complete { id: String },
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Operation {
-    query: String,
-    operation_name: Option<String>,
-    variables: Option<serde_json::Map<String, Value>>,
-}
-
-/// Why a connection ends, by the protocol's codes.
-struct Close(u16, String);
-
-fn close(code: u16, reason: impl Into<String>) -> Close {
-    Close(code, reason.into())
-}
 
 /// Counts open connections.
 struct Open(Arc<AtomicUsize>);
@@ -148,10 +125,6 @@ async fn operate(
         }
     }
     let _ = send(&mut session, &json!({"id": id, "type": "complete"})).await;
-}
-
-fn next(id: &str, response: &Response) -> Value {
-    json!({"id": id, "type": "next", "payload": response})
 }
 
 impl Connection {

@@ -1,0 +1,54 @@
+//! Figures that a business reports itself, folded as its definition says.
+
+use super::{Args, Scope, decimal, ratio, refs};
+use domain::metrics::Aggregation;
+use rusqlite::Connection;
+use rust_decimal::Decimal;
+
+/// Conditions on the reported figures of a KPI; they are about no team, agent, model, connector or
+/// operation.
+pub(super) fn reported_sql(
+    scope: &Scope,
+    measure: &str,
+    unit: Option<&str>,
+    args: &mut Args,
+) -> String {
+    let whole = Scope { about: Vec::new(), ..scope.clone() };
+    let mut sql = whole.bounds("at", args);
+    sql.push_str(" AND measure = ?");
+    args.push(measure.to_owned());
+    if let Some(unit) = unit {
+        sql.push_str(" AND unit = ?");
+        args.push(unit.to_owned());
+    }
+    if !scope.about.is_empty() {
+        sql.push_str(" AND 0");
+    }
+    sql
+}
+
+pub(super) fn reported(
+    c: &Connection,
+    scope: &Scope,
+    (measure, unit): (&str, Option<&str>),
+    key: &str,
+) -> rusqlite::Result<Vec<(String, Decimal)>> {
+    let mut args = Args::new();
+    let conditions = reported_sql(scope, measure, unit, &mut args);
+    let mut query = c.prepare_cached(&format!(
+        "SELECT {key}, value FROM measures WHERE {conditions} ORDER BY at, seq"
+    ))?;
+    query.query_map(&*refs(&args), |r| Ok((r.get(0)?, decimal(&r.get::<_, String>(1)?))))?.collect()
+}
+
+pub(super) fn aggregate(how: Aggregation, values: &[Decimal]) -> Option<Decimal> {
+    let sum: Decimal = values.iter().sum();
+    match how {
+        Aggregation::Sum => (!values.is_empty()).then_some(sum),
+        Aggregation::Mean => ratio(sum, Decimal::from(values.len())),
+        Aggregation::Last => values.last().copied(),
+        Aggregation::Min => values.iter().min().copied(),
+        Aggregation::Max => values.iter().max().copied(),
+        Aggregation::Count => Some(Decimal::from(values.len())),
+    }
+}

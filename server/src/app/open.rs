@@ -1,0 +1,150 @@
+//! Opening: everything of an installation, from its data folder to its running views.
+
+use super::{App, AppError, Handles};
+use crate::config::Config;
+use crate::forgettings::{self, Forgettings};
+use crate::health::Health;
+use crate::open_leases::LeasesInViews;
+use crate::presence::{self};
+use crate::signing;
+use crate::stores::{self, KeySource, Stores};
+use commands::{CommandBus, CommandBusParts};
+use domain::ids::INSTALLATION;
+use event_log::sqlite::FolderLock;
+use event_log::{EventLog, Keyring};
+use projections::{Runner, SharedFolder, Views};
+use read_api::{Api, Sources};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// What the log and the list say of the forgotten is applied to the keys before anything is served.
+/// A key that opens nothing any more and whose bytes are held by a reader is left to those who try
+/// again.
+pub(super) async fn apply_before_serving(forgettings: &Forgettings) -> Result<(), AppError> {
+    forgettings.destroy_listed().await?;
+    match forgettings.apply(None).await {
+        Ok(_) => forgettings.is_whole().await,
+        Err(e @ AppError::Keyring(event_log::KeyringError::NotYetDestroyed)) => {
+            tracing::error!(error = %e, "a subject that is forgotten on record");
+            Ok(())
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Views are disposable: what can't be used is deleted and made anew.
+pub(super) async fn start_views(
+    folder: &Path,
+    log: &Arc<dyn EventLog>,
+    keyring: &Arc<dyn Keyring>,
+    snapshots: SharedFolder,
+    pages_max: u32,
+) -> Result<(Views, JoinHandle<()>), AppError> {
+    let start = |snapshots| {
+        Runner::start(folder, Arc::clone(log), Arc::clone(keyring), snapshots, pages_max)
+    };
+    match start(snapshots).await {
+        Ok(started) => Ok(started),
+        Err(first) => {
+            tracing::warn!(error = %first, "the views could not be opened; building them anew");
+            let _ = std::fs::remove_dir_all(folder);
+            // Without a snapshot, if it was that one's fault.
+            Ok(start(SharedFolder::default()).await?)
+        }
+    }
+}
+
+impl App {
+    /// Opens the data folder, or makes it, and starts everything but the doors.
+    ///
+    /// # Errors
+    /// Says what could not be opened and what to do.
+    pub async fn open(config: &Config, handles: Handles) -> Result<Self, AppError> {
+        config.check().map_err(AppError::Other)?;
+        let Handles {
+            clock,
+            entropy,
+            log: options,
+            snapshots,
+            views_pages_max,
+            slow_reader_timeout,
+            if_none,
+        } = handles;
+        presence::look(config, if_none)?;
+        let lock = FolderLock::take(&config.data)?;
+        let snapshots = SharedFolder { folder: config.snapshots.clone(), ..snapshots };
+        let slow_reader_timeout = slow_reader_timeout.unwrap_or(Duration::from_secs(30));
+        let path = |name: &str| config.data.join(name);
+        let Stores { log, keyring, attempts, consumers } =
+            stores::open(config, &options, &KeySource::Settings(config, if_none), entropy.clone())
+                .await?;
+        if let Err(e) = presence::has_its_keys(&*log, &*keyring).await {
+            log.close().await;
+            return Err(e);
+        }
+        let list = forgettings::list_file(&config.data, &config.keyring_key_file);
+        let forgettings =
+            Arc::new(Forgettings::open(list, Arc::clone(&log), Arc::clone(&keyring))?);
+        apply_before_serving(&forgettings).await?;
+        let (views, runner) =
+            start_views(&path("views"), &log, &keyring, snapshots, views_pages_max).await?;
+        let parts = CommandBusParts {
+            log: Arc::clone(&log),
+            keyring: Arc::clone(&keyring),
+            attempts: Arc::clone(&attempts),
+            clock,
+            entropy: entropy.clone(),
+            leases: Arc::new(LeasesInViews::new(views.clone(), log.end())),
+            attempts_secret: keyring
+                .secret(INSTALLATION, domain::privacy::attempts_secret())
+                .await?,
+            registrations_per_day: config.registrations_per_day,
+        };
+        let bus = Arc::new(CommandBus::new(parts));
+        let health =
+            Arc::new(Health::new(Arc::clone(&log), Arc::clone(&keyring), Arc::clone(&bus)).await?);
+        let signer = Arc::new(signing::signer(config, &*keyring).await?);
+        let proofs = Arc::new(Semaphore::new(domain::limits::PROOFS_MAX));
+        let sources = Sources {
+            views: views.clone(),
+            log: Arc::clone(&log),
+            keyring: Arc::clone(&keyring),
+            attempts: Arc::clone(&attempts),
+            signer,
+            rule_faults: commands::approvals::faults,
+            proofs: Arc::clone(&proofs),
+            allowance: read_api::Allowance::default(),
+        };
+        let app = Self {
+            log,
+            keyring,
+            bus,
+            views,
+            api: Api::new(&sources, config.introspection),
+            entropy,
+            slow_reader_timeout,
+            stopping: tokio::sync::watch::Sender::new(false),
+            proofs,
+            feeds: Arc::new(Semaphore::new(domain::limits::FEEDS_MAX)),
+            feeds_dropped: std::sync::atomic::AtomicU64::default(),
+            consumers,
+            health,
+            forgettings,
+            attempts,
+            runner: Some(runner),
+            _lock: lock,
+        };
+        app.ensure_operator().await?;
+        presence::remember(config, &*app.log).await?;
+        app.forgettings.append_listed(&app.bus).await?;
+        event_log::vital::task(
+            "forgettings",
+            Arc::clone(&app.forgettings).run(app.views.clone(), app.stopping.subscribe()),
+        );
+        event_log::vital::task("health", Arc::clone(&app.health).run(app.stopping.subscribe()));
+        Ok(app)
+    }
+}

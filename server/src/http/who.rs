@@ -1,0 +1,66 @@
+//! Who sends a request: the Bearer key, its principal, and what it may see or do.
+
+use super::State;
+use super::problem::Problem;
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use commands::Actor;
+use domain::{BusinessId, PrincipalId};
+use futures_util::FutureExt as _;
+use read_api::Viewer;
+
+/// The key in `Authorization`; the scheme is written in any case (RFC 9110, section 11.1).
+pub(crate) fn bearer(request: &HttpRequest) -> Option<&str> {
+    let (scheme, secret) =
+        request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| secret.trim())
+}
+
+pub(super) fn unauthenticated() -> Problem {
+    Problem::new(
+        401,
+        "unauthenticated",
+        "send `Authorization: Bearer <key>` with a working API key",
+    )
+}
+
+/// Who sends this: the holder of the key in `Authorization: Bearer`.
+pub(crate) async fn principal(
+    request: &HttpRequest,
+    state: &State,
+) -> Result<PrincipalId, Problem> {
+    let secret = bearer(request).ok_or_else(unauthenticated)?;
+    let found = state
+        .app
+        .bus
+        .directory()
+        .principal_of(secret)
+        .await
+        .map_err(|e| Problem::unavailable(&e))?;
+    found.ok_or_else(unauthenticated)
+}
+
+/// Who reads the views: as it was known a moment ago while the store says nothing.
+pub(crate) async fn reader(request: &HttpRequest, state: &State) -> Result<Viewer, Problem> {
+    let secret = bearer(request).ok_or_else(unauthenticated)?;
+    let found =
+        state.app.bus.directory().reader_of(secret).await.map_err(|e| Problem::unavailable(&e))?;
+    found.map(|(principal, known)| Viewer { principal, known }).ok_or_else(unauthenticated)
+}
+
+/// The sender as an actor in a business.
+pub(crate) async fn actor(
+    request: &HttpRequest,
+    state: &State,
+    business: BusinessId,
+) -> Result<Actor, Problem> {
+    let principal = principal(request, state).await?;
+    let found = state
+        .app
+        .bus
+        .directory()
+        .actor(principal, business)
+        .await
+        .map_err(|e| Problem::unavailable(&e))?;
+    found.ok_or_else(|| Problem::new(401, "unauthenticated", "the principal of this key is gone"))
+}
