@@ -215,14 +215,8 @@ async fn taken_by_number(
         if !run.was_sent(&part).await? {
             continue;
         }
-        let step = ImportCommand {
-            part: &part,
-            command: "tasks.record_activity",
-            id: run.task,
-            data: data.clone(),
-            at,
-            causation: None,
-        };
+        let step =
+            ImportCommand::new(&part, "tasks.record_activity", run.task, data.clone()).at(at);
         match run.step(step).await {
             Ok(receipt) => return Ok(Some(receipt)),
             // Another row had that number.
@@ -233,21 +227,43 @@ async fn taken_by_number(
     Ok(None)
 }
 
+async fn plan(run: &mut Run<'_>, case: &Case) -> Result<(), CommandError> {
+    let title = if case.case.is_empty() { "(no name)" } else { &case.case };
+    run.step(
+        ImportCommand::new(
+            "plan",
+            "tasks.plan",
+            run.task,
+            json!({"title": title, "team": "operations"}),
+        )
+        .at(case.began.as_deref().and_then(time)),
+    )
+    .await?;
+    run.counts.source("cases", 1);
+    Ok(())
+}
+
+async fn close(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<(), CommandError> {
+    let attributes = (!case.attributes.is_empty()).then(|| json!(case.attributes));
+    let data = fields([
+        ("completed", Some(true.into())),
+        ("history", Some(json!(history))),
+        ("place", Some(case.place.into())),
+        ("attributes", attributes),
+    ]);
+    let close = ImportCommand::new("close", "tasks.close_history", run.task, data)
+        .at(case.ended.as_deref().and_then(time));
+    match run.step(close).await {
+        // Its rows have grown since it was closed; what the log says of the case itself has not.
+        Err(CommandError::KeyReused(_)) if case.attributes.is_empty() => Ok(()),
+        Err(e) => Err(e),
+        Ok(_) => Ok(()),
+    }
+}
+
 async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<(), CommandError> {
     if case.first {
-        let plan = json!({"title": if case.case.is_empty() { "(no name)" } else { &case.case },
-            "team": "operations"});
-        let at = case.began.as_deref().and_then(time);
-        run.step(ImportCommand {
-            part: "plan",
-            command: "tasks.plan",
-            id: run.task,
-            data: plan,
-            at,
-            causation: None,
-        })
-        .await?;
-        run.counts.source("cases", 1);
+        plan(run, case).await?;
     }
     let by_number = is_known_by_number(run, case).await?;
     for event in &case.events {
@@ -270,49 +286,14 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
                 || event.n.to_string(),
                 |row| format!("row:{}", run.session.hashed(row)),
             );
-            run.step(ImportCommand {
-                part: &part,
-                command: "tasks.record_activity",
-                id: run.task,
-                data,
-                at,
-                causation: None,
-            })
-            .await?;
+            run.step(ImportCommand::new(&part, "tasks.record_activity", run.task, data).at(at))
+                .await?;
         }
         run.counts.source("events", 1);
         run.counts.activity_names.insert(name(&event.activity));
     }
     if case.last {
-        let data = fields([
-            ("completed", Some(true.into())),
-            ("history", Some(json!(history))),
-            ("place", Some(case.place.into())),
-            (
-                "attributes",
-                Some(&case.attributes)
-                    .filter(|a| !a.is_empty())
-                    .and_then(|a| serde_json::to_value(a).ok()),
-            ),
-        ]);
-        let at = case.ended.as_deref().and_then(time);
-        match run
-            .step(ImportCommand {
-                part: "close",
-                command: "tasks.close_history",
-                id: run.task,
-                data,
-                at,
-                causation: None,
-            })
-            .await
-        {
-            // Its rows have grown since it was closed; what the log says of the case itself has
-            // not.
-            Err(CommandError::KeyReused(_)) if case.attributes.is_empty() => {}
-            Err(e) => return Err(e),
-            Ok(_) => {}
-        }
+        close(run, case, history).await?;
     }
     Ok(())
 }

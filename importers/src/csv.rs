@@ -2,6 +2,7 @@
 //! read as a stream. A row that does not read is reported with its line, the others go on.
 
 mod columns;
+mod rows;
 
 use columns::Places;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -12,14 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use domain::Timestamp;
-use domain::limits::{IMPORT_CASES_MAX, IMPORT_RECORD_BYTES_MAX, IMPORT_ROWS_MAX};
-use domain::tasks::{Attribute, AttributeType};
-use domain::values::Digest;
+use domain::limits::IMPORT_RECORD_BYTES_MAX;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::cases;
-use super::cases::{Case, Happened, Piece, bytes, fault_of};
+use super::cases::{Case, Piece, bytes, fault_of};
 use super::input::Input;
 use super::records::{Record, too_large};
 use super::session::time;
@@ -217,69 +215,16 @@ impl Pieces {
         }
     }
 
-    /// What a row is known by: everything in it, and how many equal ones came before it.
-    fn identity(&mut self, row: &csv::StringRecord) -> String {
-        let mut digest = Sha256::new();
-        for field in row {
-            digest.update((field.len() as u64).to_be_bytes());
-            digest.update(field);
-        }
-        let digest: [u8; 32] = digest.finalize().into();
-        let short = digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
-        let before = if self.seen.insert(short) {
-            0
-        } else {
-            let times = self.repeated.entry(short).or_default();
-            *times += 1;
-            *times
-        };
-        format!("{}/{before}", Digest(digest))
-    }
-
     fn row(&mut self, line: u64, row: &csv::StringRecord) {
-        let get = |at: usize| row.get(at).unwrap_or_default().to_owned();
-        if row.len() <= self.places.case
-            || (get(self.places.case).is_empty() && !self.allow_missing)
-        {
+        let named = row.get(self.places.case).filter(|n| self.allow_missing || !n.is_empty());
+        let Some(name) = named.map(str::to_owned) else {
             self.out_of_step = true;
-            return self.push(
-                line,
-                Err("the row does not say which case it belongs to".to_owned()),
-                None,
-            );
-        }
-        let identity = self.identity(row);
-        let filled = |at: Option<usize>| at.map(get).filter(|v| !v.is_empty());
-        let (name, when) = (get(self.places.case), get(self.places.time));
-        if row.len() != self.width {
-            match self.cases.get_mut(&name) {
-                Some(known) => (known.broken, known.events) = (true, known.events + 1),
-                // What stands in the place of the case may be none.
-                None => self.out_of_step = true,
-            }
-            let why = format!("the row has {} fields, the header has {}", row.len(), self.width);
+            let why = "the row does not say which case it belongs to".to_owned();
             return self.push(line, Err(why), None);
-        }
-        if !self.cases.contains_key(&name) {
-            self.named += name.len();
-            if self.order.len() >= IMPORT_CASES_MAX || self.named > CASE_NAMES_BYTES_MAX {
-                self.ended = true;
-                let why = format!(
-                    "the file has more than {IMPORT_CASES_MAX} cases, or names of \
-                     {CASE_NAMES_BYTES_MAX} bytes; split it by its cases"
-                );
-                return self.push(line, Err(why), None);
-            }
-        }
-        if self.seen.len() >= IMPORT_ROWS_MAX {
-            self.ended = true;
-            return self.push(
-                line,
-                Err(format!(
-                    "the file has more than {IMPORT_ROWS_MAX} rows; split it by its cases"
-                )),
-                None,
-            );
+        };
+        let identity = self.identity(row);
+        if let Some(why) = self.misfit(row, &name) {
+            return self.push(line, Err(why), None);
         }
         let next = u32::try_from(self.order.len() + 1).unwrap_or(u32::MAX);
         let order = &mut self.order;
@@ -289,34 +234,15 @@ impl Pieces {
         });
         let n = known.events;
         known.events += 1;
-        let attribute = |(at, key): &(usize, String)| {
-            let value = get(*at);
-            (!value.is_empty()).then(|| Attribute {
-                key: key.clone(),
-                r#type: AttributeType::String,
-                value,
-                children: Vec::new(),
-            })
-        };
-        let event = Happened {
-            n,
-            row: Some(identity),
-            activity: get(self.places.activity),
-            lifecycle: filled(self.places.lifecycle),
-            resource: filled(self.places.resource),
-            time: Some(when.clone()).filter(|when| !when.is_empty()),
-            attributes: self.places.attributes.iter().filter_map(attribute).collect(),
-        };
-        if let Some(fault) =
-            fault_of(&event).filter(|fault| !self.allow_missing || !fault.is_missing)
-        {
+        let event = self.happened(row, identity, n);
+        let fault = fault_of(&event).filter(|fault| !self.allow_missing || !fault.is_missing);
+        let Some(known) = self.cases.get_mut(&name) else { return };
+        if let Some(fault) = fault {
             known.broken = true;
-            return self.push(
-                line,
-                Err(format!("case `{name}`: {}; its case stays open", fault.why)),
-                None,
-            );
+            let why = format!("case `{name}`: {}; its case stays open", fault.why);
+            return self.push(line, Err(why), None);
         }
+        let when = event.time.clone().unwrap_or_default();
         if let Some(at) =
             time(&when).filter(|at| known.ended.as_ref().is_none_or(|(latest, _)| *latest < *at))
         {

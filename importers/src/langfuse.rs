@@ -13,6 +13,7 @@ use domain::ids::EventId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::session::{ImportCommand, Run, Session, as_value, check_times, first_event, name, time};
 use super::{Counts, Importer, fields};
@@ -195,27 +196,16 @@ async fn trace(run: &mut Run<'_>, exported: &ExportedTrace) -> Result<(), Comman
     let agent = run.session.enrol(&title, "producer", &model, CONNECTOR).await?;
     let began = exported.trace.timestamp.as_deref().and_then(time);
     let plan = json!({"title": title, "team": "operations"});
-    let planned = run
-        .step(ImportCommand {
-            part: "plan",
-            command: "tasks.plan",
-            id: run.task,
-            data: plan,
-            at: began,
-            causation: None,
-        })
-        .await?;
+    let planned =
+        run.step(ImportCommand::new("plan", "tasks.plan", run.task, plan).at(began)).await?;
     let about = json!({"activity": "trace",
         "source_time": exported.trace.timestamp.as_deref().map(name),
         "note": Value::Object(exported.trace.rest.clone()).to_string()});
-    run.step(ImportCommand {
-        part: "trace",
-        command: "tasks.record_activity",
-        id: run.task,
-        data: about,
-        at: began,
-        causation: first_event(&planned),
-    })
+    run.step(
+        ImportCommand::new("trace", "tasks.record_activity", run.task, about)
+            .at(began)
+            .caused_by(first_event(&planned)),
+    )
     .await?;
     let mut events: HashMap<&str, EventId> = HashMap::new();
     for o in ordered(&exported.observations) {
@@ -231,14 +221,9 @@ async fn trace(run: &mut Run<'_>, exported: &ExportedTrace) -> Result<(), Comman
             run.counts.source("orphans", 1);
             let flag = json!({"activity": "parent_not_in_trace", "note": format!("observation {} \
                 has the parent {parent}, which this trace does not hold", o.id)});
-            let step = ImportCommand {
-                part: &format!("{}/orphan", run.named(&o.id)),
-                command: "tasks.record_activity",
-                id: run.task,
-                data: flag,
-                at: None,
-                causation: first,
-            };
+            let part = format!("{}/orphan", run.named(&o.id));
+            let step =
+                ImportCommand::new(&part, "tasks.record_activity", run.task, flag).caused_by(first);
             run.step(step).await?;
         }
     }
@@ -250,14 +235,15 @@ async fn trace(run: &mut Run<'_>, exported: &ExportedTrace) -> Result<(), Comman
         .filter_map(|o| o.end_time.as_deref().and_then(time))
         .max()
         .or(began);
-    run.step(ImportCommand {
-        part: "close",
-        command: "tasks.close_history",
-        id: run.task,
-        data: json!({"completed": completed}),
-        at: ended,
-        causation: None,
-    })
+    run.step(
+        ImportCommand::new(
+            "close",
+            "tasks.close_history",
+            run.task,
+            json!({"completed": completed}),
+        )
+        .at(ended),
+    )
     .await?;
     Ok(())
 }
@@ -268,7 +254,6 @@ async fn observation(
     agent: domain::ids::AgentId,
     causation: Option<EventId>,
 ) -> Result<Option<EventId>, CommandError> {
-    let at = o.start_time.as_deref().and_then(time);
     let spent = o
         .total_cost
         .as_ref()
@@ -281,100 +266,100 @@ async fn observation(
         spent.map(|text| json!({"source_text": text, "currency": run.session.settings.currency}));
     let output = text(o.output.as_ref()).or_else(|| o.status_message.clone());
     let part = run.named(&o.id);
-    let id = run.id(&part);
+    let one = Recording { o, id: run.id(&part), part, agent, causation, cost, output };
     match o.r#type.as_str() {
-        "GENERATION" => {
-            let data = fields([
-                ("task", Some(json!(run.task))),
-                ("agent", Some(json!(agent))),
-                ("question", text(o.input.as_ref()).map(Value::from)),
-                ("choice", Some(output.unwrap_or_else(|| "(no output)".to_owned()).into())),
-                ("usage", Some(o.usage())),
-                ("cost", cost),
-            ]);
-            let receipt = run
-                .step(ImportCommand {
-                    part: &part,
-                    command: "decisions.record",
-                    id,
-                    data,
-                    at,
-                    causation,
-                })
-                .await?;
-            Ok(first_event(&receipt))
-        }
-        "TOOL" => {
-            let arguments = text(o.input.as_ref()).map_or(Value::Null, |t| as_value(&t));
-            let intend = json!({"connector": CONNECTOR, "operation": o.title(), "class": "write",
-                "agent": agent, "task": run.task, "arguments": arguments});
-            let receipt = run
-                .step(ImportCommand {
-                    part: &part,
-                    command: "integrations.intend_call",
-                    id,
-                    data: intend,
-                    at,
-                    causation,
-                })
-                .await?;
-            let first = first_event(&receipt);
-            let (command, key) = if o.failed() {
-                ("integrations.fail_call", "error")
-            } else {
-                ("integrations.succeed_call", "result")
-            };
-            let said = output.or_else(|| o.failed().then(|| "(no message)".to_owned()));
-            let data = fields([
-                (key, said.map(Value::from)),
-                ("latency_ms", o.latency_ms().map(Value::from)),
-                ("usage", Some(o.usage())),
-                ("cost", cost),
-            ]);
-            let ended = o.end_time.as_deref().and_then(time);
-            run.step(ImportCommand {
-                part: &format!("{part}/outcome"),
-                command,
-                id,
-                data,
-                at: ended,
-                causation: first,
-            })
+        "GENERATION" => one.decision(run).await,
+        "TOOL" => one.call(run).await,
+        _ => one.activity(run).await,
+    }
+}
+
+/// An observation with what all three ways of recording it need. Each gives its first event.
+struct Recording<'a> {
+    o: &'a Observation,
+    part: String,
+    id: Uuid,
+    agent: domain::ids::AgentId,
+    causation: Option<EventId>,
+    cost: Option<Value>,
+    output: Option<String>,
+}
+
+impl Recording<'_> {
+    async fn send(
+        &self,
+        run: &mut Run<'_>,
+        command: &str,
+        id: Uuid,
+        data: Value,
+    ) -> Result<Option<EventId>, CommandError> {
+        let at = self.o.start_time.as_deref().and_then(time);
+        let command = ImportCommand::new(&self.part, command, id, data);
+        let receipt = run.step(command.at(at).caused_by(self.causation)).await?;
+        Ok(first_event(&receipt))
+    }
+
+    async fn decision(self, run: &mut Run<'_>) -> Result<Option<EventId>, CommandError> {
+        let choice = self.output.clone().unwrap_or_else(|| "(no output)".to_owned());
+        let data = fields([
+            ("task", Some(json!(run.task))),
+            ("agent", Some(json!(self.agent))),
+            ("question", text(self.o.input.as_ref()).map(Value::from)),
+            ("choice", Some(choice.into())),
+            ("usage", Some(self.o.usage())),
+            ("cost", self.cost.clone()),
+        ]);
+        self.send(run, "decisions.record", self.id, data).await
+    }
+
+    async fn call(self, run: &mut Run<'_>) -> Result<Option<EventId>, CommandError> {
+        let o = self.o;
+        let arguments = text(o.input.as_ref()).map_or(Value::Null, |t| as_value(&t));
+        let intend = json!({"connector": CONNECTOR, "operation": o.title(), "class": "write",
+            "agent": self.agent, "task": run.task, "arguments": arguments});
+        let first = self.send(run, "integrations.intend_call", self.id, intend).await?;
+        let (command, key) = if o.failed() {
+            ("integrations.fail_call", "error")
+        } else {
+            ("integrations.succeed_call", "result")
+        };
+        let told = self.output.or_else(|| o.failed().then(|| "(no message)".to_owned()));
+        let data = fields([
+            (key, told.map(Value::from)),
+            ("latency_ms", o.latency_ms().map(Value::from)),
+            ("usage", Some(o.usage())),
+            ("cost", self.cost),
+        ]);
+        let part = format!("{}/outcome", self.part);
+        let ended = o.end_time.as_deref().and_then(time);
+        run.step(ImportCommand::new(&part, command, self.id, data).at(ended).caused_by(first))
             .await?;
-            Ok(first)
-        }
-        _ => {
-            let attributes = [
-                ("input", text(o.input.as_ref())),
-                ("output", output),
-                ("metadata", text(o.metadata.as_ref())),
-                ("model_parameters", text(o.model_parameters.as_ref())),
-                ("level", o.level.clone()),
-                ("end_time", o.end_time.clone()),
-            ];
-            let attributes: Vec<Value> = attributes
-                .into_iter()
-                .filter_map(|(key, v)| Some(json!({"key": key, "type": "string", "value": v?})))
-                .collect();
-            let data = fields([
-                ("activity", Some(o.title().into())),
-                ("lifecycle", Some(o.r#type.to_lowercase().into())),
-                ("source_time", o.start_time.as_deref().map(|t| name(t).into())),
-                ("attributes", Some(attributes.into())),
-                ("usage", Some(o.usage()).filter(|u| u.as_object().is_some_and(|m| !m.is_empty()))),
-                ("cost", cost),
-            ]);
-            let receipt = run
-                .step(ImportCommand {
-                    part: &part,
-                    command: "tasks.record_activity",
-                    id: run.task,
-                    data,
-                    at,
-                    causation,
-                })
-                .await?;
-            Ok(first_event(&receipt))
-        }
+        Ok(first)
+    }
+
+    async fn activity(self, run: &mut Run<'_>) -> Result<Option<EventId>, CommandError> {
+        let o = self.o;
+        let attributes = [
+            ("input", text(o.input.as_ref())),
+            ("output", self.output.clone()),
+            ("metadata", text(o.metadata.as_ref())),
+            ("model_parameters", text(o.model_parameters.as_ref())),
+            ("level", o.level.clone()),
+            ("end_time", o.end_time.clone()),
+        ];
+        let attributes: Vec<Value> = attributes
+            .into_iter()
+            .filter_map(|(key, v)| Some(json!({"key": key, "type": "string", "value": v?})))
+            .collect();
+        let data = fields([
+            ("activity", Some(o.title().into())),
+            ("lifecycle", Some(o.r#type.to_lowercase().into())),
+            ("source_time", o.start_time.as_deref().map(|t| name(t).into())),
+            ("attributes", Some(attributes.into())),
+            ("usage", Some(o.usage()).filter(|u| u.as_object().is_some_and(|m| !m.is_empty()))),
+            ("cost", self.cost.clone()),
+        ]);
+        let task = run.task;
+        self.send(run, "tasks.record_activity", task, data).await
     }
 }

@@ -129,14 +129,7 @@ impl Stream<'_, '_> {
         let began = exported.events.first().and_then(|e| time(e.timestamp.as_deref()?));
         let plan = json!({"title": name(&exported.name), "team": "technical"});
         self.run
-            .step(ImportCommand {
-                part: "plan",
-                command: "tasks.plan",
-                id: self.run.task,
-                data: plan,
-                at: began,
-                causation: None,
-            })
+            .step(ImportCommand::new("plan", "tasks.plan", self.run.task, plan).at(began))
             .await?;
         for entry in &exported.events {
             self.run.counts.source("events", 1);
@@ -172,26 +165,14 @@ impl Stream<'_, '_> {
             ("cost", cost),
         ]);
         self.run
-            .step(ImportCommand {
-                part: "end",
-                command: "tasks.record_activity",
-                id: self.run.task,
-                data: end,
-                at: ended,
-                causation: None,
-            })
+            .step(ImportCommand::new("end", "tasks.record_activity", self.run.task, end).at(ended))
             .await?;
         let completed = matches!(exported.error, None | Some(Value::Null));
         let close = json!({"completed": completed});
         self.run
-            .step(ImportCommand {
-                part: "close",
-                command: "tasks.close_history",
-                id: self.run.task,
-                data: close,
-                at: ended,
-                causation: None,
-            })
+            .step(
+                ImportCommand::new("close", "tasks.close_history", self.run.task, close).at(ended),
+            )
             .await?;
         Ok(())
     }
@@ -262,14 +243,9 @@ impl Stream<'_, '_> {
         let id = self.run.id(&part);
         let receipt = self
             .run
-            .step(ImportCommand {
-                part: &part,
-                command: "decisions.record",
-                id,
-                data,
-                at,
-                causation,
-            })
+            .step(
+                ImportCommand::new(&part, "decisions.record", id, data).at(at).caused_by(causation),
+            )
             .await?;
         Ok(first_event(&receipt))
     }
@@ -295,14 +271,11 @@ impl Stream<'_, '_> {
         });
         let at = e.timestamp.as_deref().and_then(time);
         self.run
-            .step(ImportCommand {
-                part: &part,
-                command: "integrations.intend_call",
-                id,
-                data,
-                at,
-                causation: first,
-            })
+            .step(
+                ImportCommand::new(&part, "integrations.intend_call", id, data)
+                    .at(at)
+                    .caused_by(first),
+            )
             .await?;
         self.calls.insert(e.number, id);
         Ok(first)
@@ -331,14 +304,11 @@ impl Stream<'_, '_> {
         let at = e.timestamp.as_deref().and_then(time);
         let receipt = self
             .run
-            .step(ImportCommand {
-                part: &format!("{cause}/outcome"),
-                command,
-                id: call,
-                data: json!({key: said}),
-                at,
-                causation,
-            })
+            .step(
+                ImportCommand::new(&format!("{cause}/outcome"), command, call, json!({key: said}))
+                    .at(at)
+                    .caused_by(causation),
+            )
             .await?;
         self.run.counts.source("results", 1);
         Ok(first_event(&receipt))
@@ -377,14 +347,11 @@ impl Stream<'_, '_> {
         let (part, at) = (e.number.to_string(), e.timestamp.as_deref().and_then(time));
         let receipt = self
             .run
-            .step(ImportCommand {
-                part: &part,
-                command: "tasks.record_activity",
-                id: self.run.task,
-                data,
-                at,
-                causation,
-            })
+            .step(
+                ImportCommand::new(&part, "tasks.record_activity", self.run.task, data)
+                    .at(at)
+                    .caused_by(causation),
+            )
             .await?;
         Ok(first_event(&receipt))
     }

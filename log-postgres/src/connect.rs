@@ -4,7 +4,7 @@ use super::{IDLE_IN_TRANSACTION_MAX, LOCK_TIMEOUT, PING_MAX, STATEMENT_TIMEOUT, 
 use event_log::LogError;
 use sha2::Digest as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{ConnectOptions as _, Connection as _};
 use std::str::FromStr as _;
 use std::time::Duration;
 

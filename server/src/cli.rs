@@ -265,20 +265,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
             copy_installation(&config, folder_named, &from, &to).await
         }
         Verb::Consumers { verb } => done(consumers::consumers(target().await?, verb).await),
-        Verb::Migrate { print: true } => {
-            output::line(stores::print_migration(&config).await?);
-            Ok(ExitCode::SUCCESS)
-        }
-        Verb::Migrate { print: false } => {
-            let steps = stores::migrate(&config).await?;
-            output::line(match steps {
-                0 => "the schema is up to date; owners and grants were set again".to_owned(),
-                steps => format!(
-                    "the schema is up to date: {steps} steps were made, owners and grants were set"
-                ),
-            });
-            Ok(ExitCode::SUCCESS)
-        }
+        Verb::Migrate { print } => migrate(&config, print).await,
         Verb::Import { format } => import::import(open(IfNone::Make).await?, format).await,
         Verb::Query { graphql, variables } => {
             read::query(target().await?, &graphql, variables.as_deref()).await
@@ -313,13 +300,31 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
         Verb::Projections { verb } => done(read::projections(target().await?, verb).await),
         Verb::Keys { verb } => done(keys::keys(target().await?, verb).await),
         Verb::Limits => {
-            for (name, value, unit) in domain::limits::ALL {
-                output::line(format!("{name:<20} {value:>12} {unit}"));
-            }
+            show_limits();
             Ok(ExitCode::SUCCESS)
         }
         Verb::Contracts { root, write } => crate::contracts::run(&root, write)
             .map(|same| if same { ExitCode::SUCCESS } else { ExitCode::from(1) }),
+    }
+}
+
+async fn migrate(config: &Config, print: bool) -> Result<ExitCode, AppError> {
+    if print {
+        output::line(stores::print_migration(config).await?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::line(match stores::migrate(config).await? {
+        0 => "the schema is up to date; owners and grants were set again".to_owned(),
+        steps => {
+            format!("the schema is up to date: {steps} steps were made, owners and grants were set")
+        }
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_limits() {
+    for (name, value, unit) in domain::limits::ALL {
+        output::line(format!("{name:<20} {value:>12} {unit}"));
     }
 }
 

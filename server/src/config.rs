@@ -206,6 +206,20 @@ impl Config {
     /// # Errors
     /// A sentence that names the setting and says what to do.
     pub fn check(&self) -> Result<(), String> {
+        self.check_kurrentdb()?;
+        self.check_keyring()?;
+        self.check_logging()?;
+        if self.workers > WORKERS_MAX {
+            return Err(format!("settings: workers must be at most {WORKERS_MAX}; 0 = one a core"));
+        }
+        if self.data.as_os_str().is_empty() {
+            return Err("settings: data must name a folder".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Settings of the log in KurrentDB, and of the door for KurrentDB's clients.
+    fn check_kurrentdb(&self) -> Result<(), String> {
         let no_effect = |what: &str, without: &str| {
             Err(format!("settings: {what} has no effect without {without}; leave it out"))
         };
@@ -241,6 +255,11 @@ impl Config {
                 both the door makes a certificate of its own"
                 .to_owned());
         }
+        Ok(())
+    }
+
+    /// Settings of the keys that seal and sign.
+    fn check_keyring(&self) -> Result<(), String> {
         let signing = &self.signing_key_file;
         if !signing.as_os_str().is_empty() && !signing.exists() {
             return Err(format!(
@@ -248,12 +267,6 @@ impl Config {
                  in it",
                 signing.display()
             ));
-        }
-        if self.workers > WORKERS_MAX {
-            return Err(format!("settings: workers must be at most {WORKERS_MAX}; 0 = one a core"));
-        }
-        if self.data.as_os_str().is_empty() {
-            return Err("settings: data must name a folder".to_owned());
         }
         if std::env::var_os("MINUTEBOOK_KEYRING_PASSPHRASE")
             .is_some_and(|passphrase| passphrase.is_empty())
@@ -264,6 +277,17 @@ impl Config {
                     .to_owned(),
             );
         }
+        if !self.keyring_key_file.as_os_str().is_empty()
+            && std::env::var_os("MINUTEBOOK_KEYRING_PASSPHRASE").is_some()
+        {
+            return Err("settings: the keyring is wrapped by a file or by a passphrase: set \
+                 keyring_key_file or MINUTEBOOK_KEYRING_PASSPHRASE, not both"
+                .to_owned());
+        }
+        Ok(())
+    }
+
+    fn check_logging(&self) -> Result<(), String> {
         let levels = ["off", "error", "warn", "info", "debug", "trace"];
         if let Some(odd) = self.logging.split(',').map(str::trim).find(|part| {
             part.ends_with('=') || !(part.contains(['=', '[']) || levels.contains(part))
@@ -272,13 +296,6 @@ impl Config {
                 "settings: logging: `{odd}` is no level and no filter; use error, warn, info, \
                  debug or trace, or such as info,commands=debug"
             ));
-        }
-        if !self.keyring_key_file.as_os_str().is_empty()
-            && std::env::var_os("MINUTEBOOK_KEYRING_PASSPHRASE").is_some()
-        {
-            return Err("settings: the keyring is wrapped by a file or by a passphrase: set \
-                 keyring_key_file or MINUTEBOOK_KEYRING_PASSPHRASE, not both"
-                .to_owned());
         }
         Ok(())
     }

@@ -279,29 +279,35 @@ pub fn verify(file: &Path, believed: Option<&Verifier>) -> Result<Manifest, Stri
         found.push(leaf);
         line.clear();
     }
-    if tree.size() < manifest.events {
-        return Err(format!(
-            "line {}: event {} is missing, and all after it: the file holds {} of {} events",
-            tree.size() + 1,
-            tree.size() + 1,
-            tree.size(),
-            manifest.events
-        ));
-    }
-    if tree.size() > manifest.events {
-        return Err(format!(
-            "line {}: the file holds {} events more than the {} that were exported",
-            manifest.events + 1,
-            tree.size() - manifest.events,
-            manifest.events
-        ));
-    }
+    has_as_many(&tree, manifest.events)?;
     if Digest(hash.finalize().into()) != manifest.digest || tree.root() != manifest.root.0 {
         return Err(
             "an event in it was changed: the root is not the one that was signed".to_owned()
         );
     }
     Ok(manifest)
+}
+
+/// Whether a file holds as many events as were exported.
+fn has_as_many(tree: &Frontier, events: u64) -> Result<(), String> {
+    if tree.size() < events {
+        return Err(format!(
+            "line {}: event {} is missing, and all after it: the file holds {} of {} events",
+            tree.size() + 1,
+            tree.size() + 1,
+            tree.size(),
+            events
+        ));
+    }
+    if tree.size() > events {
+        return Err(format!(
+            "line {}: the file holds {} events more than the {} that were exported",
+            events + 1,
+            tree.size() - events,
+            events
+        ));
+    }
+    Ok(())
 }
 
 /// The leaf hashes of a manifest, none where an earlier version wrote it; they are believed when

@@ -22,7 +22,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::dev::Service as _;
+use actix_web::dev::{Service as _, ServiceResponse};
 use actix_web::http::{ConnectionType, header};
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, guard, web};
 use domain::PrincipalId;
@@ -153,31 +153,14 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
                         Err(request.into_response(misdirected()))
                     };
                     async move {
-                        let mut response = match response {
+                        let response = match response {
                             Ok(response) => AssertUnwindSafe(response)
                                 .catch_unwind()
                                 .await
                                 .unwrap_or_else(|_| Err(panicked()))?,
                             Err(refused) => refused,
                         };
-                        add_safe_headers(response.headers_mut());
-                        let status = response.status().as_u16();
-                        if large_body && status >= 400 {
-                            // The rest of the body is not read; whoever goes on sending it is cut
-                            // off.
-                            response
-                                .response_mut()
-                                .head_mut()
-                                .set_connection_type(ConnectionType::Close);
-                        }
-                        state.metrics.answered(&route, status, began.elapsed());
-                        // Who was not let in is in nobody's list of attempts: it is counted, and
-                        // said here.
-                        if matches!(status, 401 | 403 | 404) {
-                            tracing::info!(http.route = %route,
-                                http.status = status, "a caller was not let in");
-                        }
-                        Ok(response)
+                        Ok(finished(response, &state, &route, began, large_body))
                     }
                 }
             })
@@ -219,6 +202,28 @@ const SAFE_HEADERS: [(&str, &str); 3] = [
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ("cache-control", "no-store"),
 ];
+
+/// Makes an answer safe to send, counts it, and says who was not let in.
+fn finished<B>(
+    mut response: ServiceResponse<B>,
+    state: &State,
+    route: &str,
+    began: Instant,
+    large_body: bool,
+) -> ServiceResponse<B> {
+    add_safe_headers(response.headers_mut());
+    let status = response.status().as_u16();
+    if large_body && status >= 400 {
+        // The rest of the body is not read; whoever goes on sending it is cut off.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    state.metrics.answered(route, status, began.elapsed());
+    // Who was not let in is in nobody's list of attempts: it is counted, and said here.
+    if matches!(status, 401 | 403 | 404) {
+        tracing::info!(http.route = %route, http.status = status, "a caller was not let in");
+    }
+    response
+}
 
 fn add_safe_headers(headers: &mut header::HeaderMap) {
     for (name, value) in SAFE_HEADERS {

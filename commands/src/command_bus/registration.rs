@@ -7,7 +7,6 @@ use crate::root::{Context, Decide as _, LoadedAggregates};
 use crate::{Refusal, businesses};
 use domain::ids::INSTALLATION;
 use domain::{BusinessId, State};
-use event_log::Keyring;
 use serde_json::json;
 
 impl CommandBus {

@@ -5,7 +5,6 @@ use crate::Refusal;
 use crate::agents::acting_as;
 use crate::budgets::Spending;
 use crate::cost::CostInput;
-use crate::registry::ContextRules;
 use crate::root::{Changes, Context, LoadedAggregates};
 use domain::Cost;
 use domain::ids::CallId;

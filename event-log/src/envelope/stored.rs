@@ -10,7 +10,6 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use uuid::Uuid;
 

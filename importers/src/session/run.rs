@@ -24,6 +24,26 @@ pub struct ImportCommand<'a> {
     pub causation: Option<EventId>,
 }
 
+impl<'a> ImportCommand<'a> {
+    /// A command that happened when it is recorded, and that nothing in the source led to.
+    #[must_use]
+    pub fn new(part: &'a str, command: &'a str, id: Uuid, data: Value) -> Self {
+        Self { part, command, id, data, at: None, causation: None }
+    }
+
+    /// It happened then; `None` when the source does not say.
+    #[must_use]
+    pub fn at(self, at: Option<Timestamp>) -> Self {
+        Self { at, ..self }
+    }
+
+    /// That event led to it.
+    #[must_use]
+    pub fn caused_by(self, causation: Option<EventId>) -> Self {
+        Self { causation, ..self }
+    }
+}
+
 /// One record on its way through the command bus.
 pub struct Run<'a> {
     /// The import it belongs to.
@@ -76,7 +96,7 @@ impl Run<'_> {
         id: Uuid,
         data: Value,
     ) -> Result<Receipt, CommandError> {
-        self.step(ImportCommand { part, command, id, data, at: None, causation: None }).await
+        self.step(ImportCommand::new(part, command, id, data)).await
     }
 
     /// Sends a command.

@@ -5,7 +5,7 @@ use super::super::form::{business, taken};
 use super::Mirror;
 use domain::BusinessId;
 use event_log::sqlite::AssignedPositions;
-use event_log::{Append, AppendError, Log, LogError};
+use event_log::{Append, AppendError, LogError};
 use std::io::Write as _;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;

@@ -91,13 +91,14 @@ impl App {
         apply_before_serving(&forgettings).await?;
         let (views, runner) =
             start_views(&path("views"), &log, &keyring, snapshots, views_pages_max).await?;
+        let leases = Arc::new(LeasesInViews::new(views.clone(), log.end()));
         let parts = CommandBusParts {
             log: Arc::clone(&log),
             keyring: Arc::clone(&keyring),
             attempts: Arc::clone(&attempts),
             clock,
             entropy: entropy.clone(),
-            leases: Arc::new(LeasesInViews::new(views.clone(), log.end())),
+            leases,
             attempts_secret: keyring
                 .secret(INSTALLATION, domain::privacy::attempts_secret())
                 .await?,
@@ -137,14 +138,20 @@ impl App {
             runner: Some(runner),
             _lock: lock,
         };
-        app.ensure_operator().await?;
-        presence::remember(config, &*app.log).await?;
-        app.forgettings.append_listed(&app.bus).await?;
+        app.begin(config).await?;
+        Ok(app)
+    }
+
+    /// What an opened installation does before its doors open, and what it starts that never ends.
+    async fn begin(&self, config: &Config) -> Result<(), AppError> {
+        self.ensure_operator().await?;
+        presence::remember(config, &*self.log).await?;
+        self.forgettings.append_listed(&self.bus).await?;
         event_log::vital::task(
             "forgettings",
-            Arc::clone(&app.forgettings).run(app.views.clone(), app.stopping.subscribe()),
+            Arc::clone(&self.forgettings).run(self.views.clone(), self.stopping.subscribe()),
         );
-        event_log::vital::task("health", Arc::clone(&app.health).run(app.stopping.subscribe()));
-        Ok(app)
+        event_log::vital::task("health", Arc::clone(&self.health).run(self.stopping.subscribe()));
+        Ok(())
     }
 }

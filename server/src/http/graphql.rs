@@ -145,12 +145,8 @@ pub(super) async fn graphql(
         ));
     };
     let malformed = |message: String| {
-        media.refuse(
-            StatusCode::BAD_REQUEST,
-            "BAD_REQUEST",
-            &message,
-            "send {\"query\": \"{ businesses { slug } }\"} as application/json",
-        )
+        let hint = "send {\"query\": \"{ businesses { slug } }\"} as application/json";
+        media.refuse(StatusCode::BAD_REQUEST, "BAD_REQUEST", &message, hint)
     };
     let run =
         |params: Params| state.questions.ask(&state.app.api, viewer.clone(), params.into_request());

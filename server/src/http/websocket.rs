@@ -297,13 +297,9 @@ impl Connection {
     }
 }
 
-/// GET of `/graphql` with an upgrade to a WebSocket.
-pub(super) async fn websocket(
-    request: HttpRequest,
-    state: Shared,
-    body: web::Payload,
-) -> Result<HttpResponse, Problem> {
-    if !state.hosts.takes_origin(&request) {
+/// Room for a connection that has not said who it is, where its page may connect at all.
+fn room(request: &HttpRequest, state: &Shared) -> Result<(OwnedSemaphorePermit, Open), Problem> {
+    if !state.hosts.takes_origin(request) {
         return Err(Problem::new(
             403,
             "foreign_origin",
@@ -327,12 +323,26 @@ pub(super) async fn websocket(
             &format!("{SUBSCRIBERS_MAX} connections are open; try again later"),
         ));
     }
-    let offered = request
+    Ok((stranger, open))
+}
+
+fn offers_subprotocol(request: &HttpRequest) -> bool {
+    request
         .headers()
         .get_all("Sec-WebSocket-Protocol")
         .filter_map(|v| v.to_str().ok())
         .flat_map(|v| v.split(','))
-        .any(|p| p.trim() == SUBPROTOCOL);
+        .any(|p| p.trim() == SUBPROTOCOL)
+}
+
+/// GET of `/graphql` with an upgrade to a WebSocket.
+pub(super) async fn websocket(
+    request: HttpRequest,
+    state: Shared,
+    body: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let (stranger, open) = room(&request, &state)?;
+    let offered = offers_subprotocol(&request);
     let malformed = |e: actix_web::Error| Problem::new(400, "malformed", &e.to_string());
     let limit = MessageLimit::new(INIT_BYTES_MAX);
     let guarded: actix_web::dev::Payload =

@@ -6,7 +6,6 @@ use actix_web::HttpRequest;
 use actix_web::http::header;
 use commands::Actor;
 use domain::{BusinessId, PrincipalId};
-use futures_util::FutureExt as _;
 use read_api::Viewer;
 
 /// The key in `Authorization`; the scheme is written in any case (RFC 9110, section 11.1).
