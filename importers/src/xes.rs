@@ -8,7 +8,6 @@ mod trace;
 
 use header::{Header, attribute_type, get, pairs};
 use std::collections::{HashMap, VecDeque};
-use std::hash::Hasher as _;
 use std::io::{self, BufRead};
 use std::path::Path;
 

@@ -280,6 +280,16 @@ impl<S: Store> Reading<S> {
         Ok(self.updates(resume, first, moved, stop))
     }
 
+    fn fell_behind(&self, at: u64) -> ReadResp {
+        let (stream_revision, position) = self.place(at);
+        said(Content::FellBehind(FellBehind { timestamp: now(), stream_revision, position }))
+    }
+
+    fn caught_up(&self, at: u64) -> ReadResp {
+        let (stream_revision, position) = self.place(at);
+        said(Content::CaughtUp(CaughtUp { timestamp: now(), stream_revision, position }))
+    }
+
     fn updates(
         mut self,
         mut resume: u64,
@@ -310,9 +320,7 @@ impl<S: Store> Reading<S> {
                 if let Some(next) = page.next {
                     if live {
                         live = false;
-                        let (stream_revision, position) = self.place(resume);
-                        yield said(Content::FellBehind(FellBehind { timestamp: now(),
-                            stream_revision, position }));
+                        yield self.fell_behind(resume);
                     }
                     self.caller = self.store.admit(self.credentials.as_ref()).await.map_err(status)?;
                     ahead = Some(self.page(Cursor::At(next), PAGE));
@@ -338,9 +346,7 @@ impl<S: Store> Reading<S> {
                 if ahead.is_none() {
                     if !live {
                         live = true;
-                        let (stream_revision, position) = self.place(resume);
-                        yield said(Content::CaughtUp(CaughtUp { timestamp: now(), stream_revision,
-                            position }));
+                        yield self.caught_up(resume);
                     }
                     let open = tokio::select! {
                         changed = moved.changed() => changed.is_ok(),

@@ -7,6 +7,7 @@
 //! it passed over: that is an event of the installation, so a rebuild passes over it too.
 
 mod failures;
+mod purge;
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -14,10 +15,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use domain::Event;
 use domain::ids::INSTALLATION;
 use domain::limits::PROJECTION_BATCH_MAX;
 use domain::operations::{self};
-use domain::{BusinessId, Event, SubjectId};
 use event_log::{EventLog, Recorded};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -203,51 +204,6 @@ impl ViewFile {
         self.stale.retain(|i| !which.contains(i));
         self.search_pending &= self.stale.iter().any(|i| self.is_unfilled(*i));
         Ok(())
-    }
-
-    /// Deletes the text of subjects whose keys are gone, from the WAL too.
-    pub(crate) fn purge_forgotten(&self) -> Result<(), ViewsError> {
-        let tx = self.connection.unchecked_transaction()?;
-        let gone = search::purge_forgotten(&tx, &self.sources.unsealer)?;
-        tx.commit()?;
-        if gone || self.wal_dirty.get() { self.empty_wal() } else { Ok(()) }
-    }
-
-    /// Deletes a subject's text, from the WAL too.
-    pub(crate) fn purge(
-        &self,
-        business: BusinessId,
-        subject: SubjectId,
-        up_to: u32,
-    ) -> Result<(), ViewsError> {
-        let tx = self.connection.unchecked_transaction()?;
-        if self.purges() {
-            search::purge(&tx, business, subject, up_to)?;
-        } else {
-            tx.execute_batch(
-                "DROP TABLE IF EXISTS search_text; DROP TABLE IF EXISTS search_rows; \
-                DELETE FROM projections WHERE name = 'search'",
-            )?;
-        }
-        tx.commit()?;
-        self.empty_wal()
-    }
-
-    /// What was deleted must not live on in the WAL; readers of older pages are waited for.
-    pub(crate) fn empty_wal(&self) -> Result<(), ViewsError> {
-        self.wal_dirty.set(true);
-        for _ in 0..WAL_TRIES_MAX {
-            let busy: i64 =
-                self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
-            if busy == 0 {
-                self.wal_dirty.set(false);
-                return Ok(());
-            }
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-        Err(ViewsError::Storage(
-            "deleted text is still in the WAL, because a reader holds it; shred again".to_owned(),
-        ))
     }
 
     /// Applies the next batch; says how many events it had.

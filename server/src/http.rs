@@ -27,8 +27,8 @@ use actix_web::http::{ConnectionType, header};
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, guard, web};
 use domain::PrincipalId;
 use domain::limits::{
-    FEEDS_MAX, FEEDS_PER_PRINCIPAL_MAX, HANDSHAKE_MS_MAX, HEAD_MS_MAX, IMPORTS_MAX,
-    IMPORTS_PER_PRINCIPAL_MAX, PROOFS_MAX, STRANGERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX,
+    FEEDS_PER_PRINCIPAL_MAX, HANDSHAKE_MS_MAX, HEAD_MS_MAX, IMPORTS_MAX, IMPORTS_PER_PRINCIPAL_MAX,
+    STRANGERS_MAX, SUBSCRIBERS_PER_PRINCIPAL_MAX,
 };
 use futures_util::FutureExt as _;
 
@@ -184,11 +184,8 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
     let server = bound.map_err(|e| {
         AppError::other(format!("can't listen on {address}: {e}; choose another with --listen"))
     })?;
-    let address = server
-        .addrs()
-        .first()
-        .copied()
-        .ok_or_else(|| AppError::other("no address to listen on"))?;
+    let address = server.addrs().first().copied();
+    let address = address.ok_or_else(|| AppError::other("no address to listen on"))?;
     Ok(Listening { server: server.run(), address })
 }
 
@@ -346,23 +343,6 @@ async fn ready(state: Shared) -> HttpResponse {
     }
 }
 
-/// How many of the places are taken, of what may run so many times at once.
-fn places_taken(state: &State) -> String {
-    let taken = [
-        ("bytes of bodies", state.bodies.bytes()),
-        ("feeds", FEEDS_MAX - state.app.feeds.available_permits()),
-        ("graphql queries", state.questions.running()),
-        ("imports", IMPORTS_MAX - state.imports.available_permits()),
-        ("proofs", PROOFS_MAX - state.app.proofs.available_permits()),
-    ];
-    let lines = taken.map(|(of, n)| format!("minutebook_places_taken{{of=\"{of}\"}} {n}\n"));
-    format!(
-        "# HELP minutebook_places_taken Of what may run so many times at once, how much runs \
-         now.\n# TYPE minutebook_places_taken gauge\n{}",
-        lines.concat()
-    )
-}
-
 async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
     if !reader(&request, &state).await?.operator() {
         return Err(operations::only_operators());
@@ -393,7 +373,7 @@ async fn show_metrics(request: HttpRequest, state: Shared) -> Result<HttpRespons
         + &format!(
             "# TYPE minutebook_forgetting_pending gauge\nminutebook_forgetting_pending {pending}\n"
         )
-        + &places_taken(&state)
+        + &metrics::places_taken(&state)
         + &state.metrics.text(state.app.log.end(), lag, &state.app.views);
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4"))

@@ -1,6 +1,8 @@
 //! What stands before every command of a business: is it still taken, and does a rule ask for
 //! approval? Told at the command bus, which asks before it decides.
 
+mod requests;
+
 use commands::{Actor, CommandError, Receipt};
 use domain::BusinessId;
 use domain::access::PrincipalKind;
@@ -105,36 +107,6 @@ async fn destroying_the_key_of_the_business_takes_a_second_human_whatever_the_po
         .present(&owner, business, "businesses.forget", business.0, &json!({}), Some(approval))
         .await;
     assert_eq!(inputs(forget), "taken");
-}
-
-#[tokio::test]
-async fn a_request_that_a_built_in_rule_wants_stays_open_for_a_week() {
-    let bus = Bus::new().await;
-    let business = bus.business("acme").await;
-    let approver = bus.approver(business).await;
-    let request = json!({"command": {"type": "businesses.advance", "id": business,
-        "data": {"to": "wound_up"}}});
-    let requests = [
-        bus.must(business, "approvals.request", None, request.clone()).await,
-        bus.must(business, "approvals.request", None, request).await,
-    ];
-    let [first, second] = requests.map(|r| r.events[0].id);
-    let vote = async |id| {
-        inputs(
-            bus.submit(
-                &approver,
-                business,
-                "approvals.vote",
-                Some(id),
-                json!({"choice": "approve"}),
-            )
-            .await,
-        )
-    };
-    bus.clock.advance_seconds(7 * 86_400 - 1);
-    assert_eq!(vote(first).await, "taken");
-    bus.clock.advance_seconds(1);
-    assert_eq!(vote(second).await, "approval_expired");
 }
 
 #[tokio::test]
@@ -371,42 +343,5 @@ async fn a_rule_on_amounts_reaches_every_command_about_a_budget() {
         reserve(json!({"task": task, "connector": "bank"})).await,
         "approval_required",
         "the task is an agent's"
-    );
-}
-
-#[tokio::test]
-async fn a_forgetting_is_asked_for_as_it_would_be_sent() {
-    let (bus, business, _) = ruled(&[rule("careful", "privacy.forget_subject", &json!({}))]).await;
-    let person = Uuid::from_u128(5);
-    bus.must(
-        business,
-        "tasks.plan",
-        None,
-        json!({"title": "about somebody", "team": "sales", "serves": person}),
-    )
-    .await;
-    let id = domain::ids::ErasureId::of(business, domain::SubjectId(person)).0;
-    let forgotten =
-        bus.approved(business, "privacy.forget_subject", id, json!({"subject": person})).await;
-    assert_eq!(forgotten.events[0].r#type, "privacy.subject_forgotten");
-}
-
-#[tokio::test]
-async fn a_request_is_tried_as_it_would_be_sent_without_an_approval_of_its_own() {
-    let bus = Bus::new().await;
-    let business = bus.business("acme").await;
-    let wind_up = json!({"to": "wound_up"});
-    let approval = bus.approval_of(business, "businesses.advance", business.0, &wind_up).await;
-    let owner = bus.operator_in(business).await;
-    let request =
-        json!({"command": {"type": "businesses.advance", "id": business, "data": wind_up}});
-    let id = Uuid::from_u128(9);
-    // An approval that comes with a request is not what the request is tried with.
-    let with_another =
-        bus.present(&owner, business, "approvals.request", id, &request, Some(approval)).await;
-    assert_eq!(inputs(with_another), "approval_mismatch");
-    assert_eq!(
-        inputs(bus.submit(&owner, business, "approvals.request", Some(id), request).await),
-        "taken"
     );
 }

@@ -1,16 +1,18 @@
 //! What is built beside the views that are read: rebuilds, rollbacks and audits.
 
-use std::thread::JoinHandle;
+mod compare;
+
+use compare::Comparison;
 use std::time::{Duration, Instant};
 
 use domain::{BusinessId, SubjectId};
 use rusqlite::InterruptHandle;
 
 use super::Runner;
+use crate::ALL;
 use crate::snapshots::Snapshots;
 use crate::view_file::ViewFile;
-use crate::views::{Building, Outcome, Purpose, ViewsError, read_only};
-use crate::{ALL, digest};
+use crate::views::{Building, Outcome, Purpose, ViewsError};
 
 /// How often a comparison is asked whether it is done.
 const COMPARISON_ASKED_EVERY: Duration = Duration::from_millis(20);
@@ -34,13 +36,6 @@ pub(super) struct Build {
     differed: Vec<String>,
     /// How often in a row it could not go on.
     failed: u32,
-}
-
-/// A comparison of rows on a thread of its own: both files are read as they stood at one position,
-/// while both go on.
-struct Comparison {
-    thread: JoinHandle<Result<Vec<String>, ViewsError>>,
-    interrupts: [InterruptHandle; 2],
 }
 
 impl Build {
@@ -375,31 +370,5 @@ impl Runner {
             tracing::error!(error = %e, "earlier views could not be deleted");
         }
         self.publish();
-    }
-}
-
-impl ViewFile {
-    /// Compares the rows of some projections, as both files stand now.
-    fn compare(&self, other: &Self, which: Vec<usize>) -> Result<Comparison, ViewsError> {
-        let snapshot = |fold: &Self| -> Result<rusqlite::Connection, ViewsError> {
-            let path = fold.connection.path().unwrap_or_default();
-            let connection = read_only(path.as_ref())?;
-            connection.execute_batch("BEGIN; SELECT count(*) FROM projections")?;
-            Ok(connection)
-        };
-        let (mine, theirs) = (snapshot(self)?, snapshot(other)?);
-        let interrupts = [mine.get_interrupt_handle(), theirs.get_interrupt_handle()];
-        let compare = move || {
-            let mut differed = Vec::new();
-            for projection in which.into_iter().filter_map(|i| ALL.get(i)) {
-                if digest(&mine, projection)? != digest(&theirs, projection)? {
-                    differed.push(projection.name.to_owned());
-                }
-            }
-            Ok(differed)
-        };
-        let thread =
-            std::thread::Builder::new().name("views-compared".to_owned()).spawn(compare)?;
-        Ok(Comparison { thread, interrupts })
     }
 }

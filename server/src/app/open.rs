@@ -77,34 +77,19 @@ impl App {
         let lock = FolderLock::take(&config.data)?;
         let snapshots = SharedFolder { folder: config.snapshots.clone(), ..snapshots };
         let slow_reader_timeout = slow_reader_timeout.unwrap_or(Duration::from_secs(30));
-        let path = |name: &str| config.data.join(name);
-        let Stores { log, keyring, attempts, consumers } =
-            stores::open(config, &options, &KeySource::Settings(config, if_none), entropy.clone())
-                .await?;
-        if let Err(e) = presence::has_its_keys(&*log, &*keyring).await {
+        let keys = KeySource::Settings(config, if_none);
+        let stores = stores::open(config, &options, &keys, entropy.clone()).await?;
+        let (log, keyring) = (&stores.log, &stores.keyring);
+        if let Err(e) = presence::has_its_keys(&**log, &**keyring).await {
             log.close().await;
             return Err(e);
         }
-        let list = forgettings::list_file(&config.data, &config.keyring_key_file);
-        let forgettings =
-            Arc::new(Forgettings::open(list, Arc::clone(&log), Arc::clone(&keyring))?);
-        apply_before_serving(&forgettings).await?;
+        let forgettings = open_forgettings(config, log, keyring).await?;
         let (views, runner) =
-            start_views(&path("views"), &log, &keyring, snapshots, views_pages_max).await?;
-        let leases = Arc::new(LeasesInViews::new(views.clone(), log.end()));
-        let parts = CommandBusParts {
-            log: Arc::clone(&log),
-            keyring: Arc::clone(&keyring),
-            attempts: Arc::clone(&attempts),
-            clock,
-            entropy: entropy.clone(),
-            leases,
-            attempts_secret: keyring
-                .secret(INSTALLATION, domain::privacy::attempts_secret())
-                .await?,
-            registrations_per_day: config.registrations_per_day,
-        };
-        let bus = Arc::new(CommandBus::new(parts));
+            start_views(&config.data.join("views"), log, keyring, snapshots, views_pages_max)
+                .await?;
+        let bus = start_bus(config, &stores, clock, &entropy, &views).await?;
+        let Stores { log, keyring, attempts, consumers } = stores;
         let health =
             Arc::new(Health::new(Arc::clone(&log), Arc::clone(&keyring), Arc::clone(&bus)).await?);
         let signer = Arc::new(signing::signer(config, &*keyring).await?);
@@ -154,4 +139,37 @@ impl App {
         event_log::vital::task("health", Arc::clone(&self.health).run(self.stopping.subscribe()));
         Ok(())
     }
+}
+
+/// The list of the forgotten, with everything applied that the log says.
+async fn open_forgettings(
+    config: &Config,
+    log: &Arc<dyn EventLog>,
+    keyring: &Arc<dyn Keyring>,
+) -> Result<Arc<Forgettings>, AppError> {
+    let list = forgettings::list_file(&config.data, &config.keyring_key_file);
+    let forgettings = Arc::new(Forgettings::open(list, Arc::clone(log), Arc::clone(keyring))?);
+    apply_before_serving(&forgettings).await?;
+    Ok(forgettings)
+}
+
+/// The command bus, which learns from the views which tasks an agent holds.
+async fn start_bus(
+    config: &Config,
+    stores: &Stores,
+    clock: commands::Clock,
+    entropy: &event_log::Entropy,
+    views: &Views,
+) -> Result<Arc<CommandBus>, AppError> {
+    let attempts_secret = domain::privacy::attempts_secret();
+    Ok(Arc::new(CommandBus::new(CommandBusParts {
+        log: Arc::clone(&stores.log),
+        keyring: Arc::clone(&stores.keyring),
+        attempts: Arc::clone(&stores.attempts),
+        clock,
+        entropy: entropy.clone(),
+        leases: Arc::new(LeasesInViews::new(views.clone(), stores.log.end())),
+        attempts_secret: stores.keyring.secret(INSTALLATION, attempts_secret).await?,
+        registrations_per_day: config.registrations_per_day,
+    })))
 }

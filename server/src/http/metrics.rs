@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use domain::limits::{FEEDS_MAX, IMPORTS_MAX, PROOFS_MAX};
 use projections::Views;
+
+use super::State;
 
 /// Upper bounds of the time buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 1.0, 5.0];
@@ -104,4 +107,21 @@ impl Metrics {
         }
         out
     }
+}
+
+/// How many of the places are taken, of what may run so many times at once.
+pub(super) fn places_taken(state: &State) -> String {
+    let taken = [
+        ("bytes of bodies", state.bodies.bytes()),
+        ("feeds", FEEDS_MAX - state.app.feeds.available_permits()),
+        ("graphql queries", state.questions.running()),
+        ("imports", IMPORTS_MAX - state.imports.available_permits()),
+        ("proofs", PROOFS_MAX - state.app.proofs.available_permits()),
+    ];
+    let lines = taken.map(|(of, n)| format!("minutebook_places_taken{{of=\"{of}\"}} {n}\n"));
+    format!(
+        "# HELP minutebook_places_taken Of what may run so many times at once, how much runs \
+         now.\n# TYPE minutebook_places_taken gauge\n{}",
+        lines.concat()
+    )
 }
