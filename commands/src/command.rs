@@ -2,7 +2,8 @@
 
 use domain::ids::{ApprovalId, EventId};
 use domain::limits::COMMAND_MS_MAX;
-use domain::{BusinessId, PrincipalId, Timestamp};
+use domain::values::Digest;
+use domain::{BusinessId, Event, PrincipalId, Timestamp, approvals, tasks};
 use event_log::{AppendError, KeyringError, LogError};
 use serde::Serialize;
 use serde_json::Value;
@@ -128,6 +129,55 @@ pub struct Receipt {
     pub position: Option<u64>,
     /// True when the same command had been accepted before.
     pub repeated: bool,
+    /// Public fields of the events that the caller needs next; the same in a repeat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<ReceiptResult>,
+}
+
+/// What the caller of a command needs for the next one, so that it need not ask the views.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct ReceiptResult {
+    /// Of `tasks.lease` and a heartbeat that extends it: the token that everything the holder
+    /// does must carry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fencing_token: Option<u32>,
+    /// Of the same: when the lease ends unless it is extended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_expires_at: Option<Timestamp>,
+    /// Of `tasks.submit`: the digest that a review of this result names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact_digest: Option<Digest>,
+    /// Of whatever opened a request for approval: its id, for the votes and for the command itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<ApprovalId>,
+}
+
+impl ReceiptResult {
+    /// Takes from an event what the caller needs next.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "few events of all have it")]
+    pub(crate) fn take(result: &mut Option<Self>, event: &Event, id: Uuid) {
+        let before = result.unwrap_or_default();
+        let now = match event {
+            Event::Tasks(tasks::Event::Leased(e)) => Self {
+                fencing_token: Some(e.fencing_token),
+                lease_expires_at: Some(e.expires_at),
+                ..before
+            },
+            Event::Tasks(tasks::Event::LeaseExtended(e)) => Self {
+                fencing_token: Some(e.fencing_token),
+                lease_expires_at: Some(e.expires_at),
+                ..before
+            },
+            Event::Tasks(tasks::Event::Submitted(e)) => {
+                Self { artifact_digest: Some(e.artifact.digest), ..before }
+            }
+            Event::Approvals(approvals::Event::Requested(_)) => {
+                Self { approval_id: Some(ApprovalId(id)), ..before }
+            }
+            _ => return,
+        };
+        *result = Some(now);
+    }
 }
 
 /// Why a command has no receipt.

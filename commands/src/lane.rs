@@ -28,6 +28,7 @@ mod repeat;
 mod retry;
 mod subjects;
 mod time;
+mod wrong_kind;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -45,7 +46,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::clock_watch::ClockWatch;
-use crate::command::{CommandError, Receipt, ReceiptEvent, Submission};
+use crate::command::{CommandError, Receipt, Submission};
 use crate::directory::Directory;
 use crate::leases::{Leases, OpenLeases};
 use crate::registry::AnyCommand;
@@ -99,8 +100,8 @@ impl Job {
 
 /// What the rules decided about a job.
 enum Plan {
-    /// Events to append; their receipts lack only `seq`.
-    Append(Vec<ReceiptEvent>, Append),
+    /// Events to append, with the receipt that lacks only `seq` and position.
+    Append(Receipt, Append),
     /// An answer that writes nothing, with the versions that it rests on.
     Answer(Result<Receipt, CommandError>, Versions),
 }

@@ -30,6 +30,8 @@ refusals! {
     // any context
     #[error("there is no such {what}; check its id")]
     Unknown { what: &'static str } = "unknown",
+    #[error("{id} is the id of a {is}, and {wanted} is wanted; send the id of the {wanted}")]
+    WrongKind { id: uuid::Uuid, is: &'static str, wanted: &'static str } = "wrong_kind",
     #[error("this {what} exists already; leave it as it is or use another id")]
     Exists { what: &'static str } = "exists",
     #[error("this {what} is {status}; for that it would have to be {wanted}")]

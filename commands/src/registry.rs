@@ -79,9 +79,11 @@ macro_rules! commands {
                 }
             }
 
-            pub(crate) fn parse(name: &str, data: &str) -> Option<Result<Self, serde_json::Error>> {
+            pub(crate) fn parse(name: &str, data: &str) -> Option<Result<Self, String>> {
+                let data = data.as_bytes();
                 match name {
-                    $(concat!($context, ".", $name) => Some(serde_json::from_str::<$variant>(data).map(Self::$variant)),)*
+                    $(concat!($context, ".", $name) =>
+                        Some(crate::from_json::<$variant>(data).map(Self::$variant)),)*
                     _ => None,
                 }
             }

@@ -42,6 +42,17 @@ async fn whatever_is_wrong_with_a_command_it_says_so_and_leaves_no_event() {
         ),
         ("{\"type\":\"tasks.plan\",\"data\":{\"title\":7,\"team\":\"hr\"}}", 400, "wrong type"),
         (
+            r#"{"type":"tasks.plan","data":{"title":"x","team":"hr","priority":"high"}}"#,
+            400,
+            "`priority`: invalid type",
+        ),
+        (
+            r#"{"type":"decisions.record","data":{"choice":"x","usage":{"input_tokens":"9"}}}"#,
+            400,
+            "`usage.input_tokens`: invalid type",
+        ),
+        (r#"{"type":"tasks.plan","data":{},"id":"x"}"#, 400, "`id`: "),
+        (
             "{\"type\":\"tasks.plan\",\"data\":{\"title\":\"x\",\"title\":\"y\",\"team\":\"hr\"}}",
             400,
             "`title` stands twice",
@@ -186,4 +197,31 @@ async fn a_full_disk_refuses_commands_and_takes_them_again_later() {
         .await;
     assert_eq!(view["business"]["tasks"]["totalCount"], json!(accepted));
     installation.verifies().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_an_address_is_a_problem_that_names_the_part() {
+    let door = Door::open().await;
+    for (method, path, status, says) in [
+        ("GET", "/v1/events?folow=false", 400, "unknown field `folow`"),
+        ("GET", "/v1/events?follow=maybe", 400, "`follow` is true or false"),
+        ("GET", "/v1/events?after=yesterday", 400, "give `after` the id of the last event"),
+        ("GET", "/v1/businesses/nobody/events?follow=false", 404, "there is no business"),
+        ("GET", "/v1/principals/nobody/keys", 400, "`principal` in the address"),
+        ("DELETE", "/v1/businesses/acme/subjects/ada/key", 400, "`subject` in the address"),
+        ("GET", "/v1/nothing", 404, "there is nothing at this address"),
+        ("PUT", "/v1/commands", 404, "there is nothing at this address"),
+    ] {
+        let answer = door.send(method, path, Some(door.key()), &[], "").await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
+        let kind = answer.body["type"].as_str().unwrap_or_default().to_owned();
+        assert!(kind.starts_with("urn:minutebook:problem:"), "{method} {path}: {}", answer.body);
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains(says), "{method} {path}: {detail}");
+        let stranger = door.send(method, path, None, &[], "").await;
+        assert!(matches!(stranger.status, 401 | 404), "{method} {path}: {}", stranger.body);
+    }
+    let by_slug = "/v1/businesses/acme/events?follow=false";
+    let answer = door.send("GET", by_slug, Some(door.key()), &[], "").await;
+    assert_eq!(answer.status, 200, "every door takes a slug too: {}", answer.body);
 }

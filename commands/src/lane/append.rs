@@ -12,7 +12,7 @@ use domain::ids::{ApprovalId, CallId, EventId};
 use uuid::Uuid;
 
 use super::{Job, LaneServices, Plan};
-use crate::command::{CommandError, ReceiptEvent};
+use crate::command::{CommandError, Receipt, ReceiptEvent, ReceiptResult};
 use crate::root::{Changes, Context, LoadedAggregates};
 
 /// The subjects of an append that are forgotten, with the last generation of their keys.
@@ -152,10 +152,12 @@ impl LaneServices {
         let (keys, epoch) = self.keys(ctx.business, &ready, fences, entropy).await?;
         let (mut events, mut receipts, mut folded) =
             (Vec::new(), Vec::new(), Vec::<(AggregateRef, Meta, Event)>::new());
+        let mut result = None;
         for Ready { receipt, aggregate, prepared } in ready {
             let bytes = prepared.seal(&keys, entropy).map_err(broken)?;
             // Folded from the bytes: live state is what a replay would give, by construction.
             let (meta, event) = typed(&bytes)?;
+            ReceiptResult::take(&mut result, &event, aggregate.id);
             folded.push((aggregate, meta, event));
             events.push(NewEvent {
                 aggregate,
@@ -178,7 +180,14 @@ impl LaneServices {
         for (aggregate, meta, event) in &folded {
             loaded.evolve(*aggregate, meta, event);
         }
-        Ok(Plan::Append(receipts, append))
+        let receipt = Receipt {
+            business: ctx.business,
+            events: receipts,
+            position: None,
+            repeated: false,
+            result,
+        };
+        Ok(Plan::Append(receipt, append))
     }
 
     /// A key for every subject in the events, in a fixed order, so that the same run makes the

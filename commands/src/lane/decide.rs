@@ -100,10 +100,18 @@ impl Lane {
             loaded.0.iter().map(|(aggregate, (version, _))| (*aggregate, *version)).collect()
         };
         let changes = match decided {
-            Err(e) => return Ok(Plan::Answer(Err(e), versions(loaded))),
+            Err(e) => {
+                let e = self.services.or_wrong_kind(job, ctx, e).await;
+                return Ok(Plan::Answer(Err(e), versions(loaded)));
+            }
             Ok(changes) if changes.is_empty() => {
-                let (business, events) = (ctx.business, Vec::new());
-                let nothing = Receipt { business, events, position: None, repeated: false };
+                let nothing = Receipt {
+                    business: ctx.business,
+                    events: Vec::new(),
+                    position: None,
+                    repeated: false,
+                    result: None,
+                };
                 return Ok(Plan::Answer(Ok(nothing), versions(loaded)));
             }
             Ok(changes) => changes,

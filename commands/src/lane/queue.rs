@@ -6,7 +6,7 @@ use event_log::{Append, AppendError, Chain, Committed, LaneEpoch, LogError, Pend
 use futures_util::StreamExt as _;
 
 use super::{Job, Lane, LaneServices, Plan, Versions};
-use crate::command::{CommandError, Receipt, ReceiptEvent};
+use crate::command::{CommandError, Receipt};
 
 /// A decided job in the queue.
 pub(super) struct Flight {
@@ -19,7 +19,7 @@ pub(super) struct Flight {
 /// What a flight brings when its turn has come.
 pub(super) enum Outcome {
     /// The append is durable, or failed.
-    Appended(Vec<ReceiptEvent>, Result<Committed, AppendError>),
+    Appended(Receipt, Result<Committed, AppendError>),
     /// An answer that writes nothing, with the versions that it was decided on.
     Answer(Result<Receipt, CommandError>, Versions),
     /// An append of the same key was in flight when the job came; it has ended by now.
@@ -52,7 +52,7 @@ impl Lane {
                 let flight = Flight { job, epoch, outcome: Outcome::Answer(result, versions) };
                 if self.in_flight.is_empty() { self.land(flight).await } else { self.queue(flight) }
             }
-            Plan::Append(events, append) => {
+            Plan::Append(receipt, append) => {
                 self.ids_in_flight.insert(job.first_id);
                 let append = Append { chain: Some(Chain { lane: self.id, epoch }), ..append };
                 let pending: Result<Pending, AppendError> = self.services.log.enqueue(append).await;
@@ -61,7 +61,7 @@ impl Lane {
                         Ok(pending) => pending.done().await,
                         Err(e) => Err(e),
                     };
-                    Flight { job, epoch, outcome: Outcome::Appended(events, result) }
+                    Flight { job, epoch, outcome: Outcome::Appended(receipt, result) }
                 }));
             }
         }
@@ -90,13 +90,10 @@ impl Lane {
                     Staleness { job, result, is_stale }
                 }));
             }
-            Outcome::Appended(events, result) => {
+            Outcome::Appended(receipt, result) => {
                 self.ids_in_flight.remove(&job.first_id);
                 match result {
-                    Ok(committed) => {
-                        let receipt = receipt(&job, events, committed);
-                        job.answer(Ok(receipt));
-                    }
+                    Ok(committed) => job.answer(Ok(completed(receipt, committed))),
                     Err(e) => self.append_failed(job, e, is_current).await,
                 }
             }
@@ -126,14 +123,12 @@ impl LaneServices {
     }
 }
 
-fn receipt(job: &Job, mut events: Vec<ReceiptEvent>, committed: Committed) -> Receipt {
-    for (seq, event) in (committed.first_seq..).zip(&mut events) {
+/// A receipt with what the store assigned.
+fn completed(mut receipt: Receipt, committed: Committed) -> Receipt {
+    for (seq, event) in (committed.first_seq..).zip(&mut receipt.events) {
         event.seq = seq;
     }
-    Receipt {
-        business: job.submission.business,
-        events,
-        position: Some(committed.position),
-        repeated: committed.repeated,
-    }
+    receipt.position = Some(committed.position);
+    receipt.repeated = committed.repeated;
+    receipt
 }

@@ -10,7 +10,7 @@ use event_log::{Recorded, Unsealed, unseal};
 
 use super::{Job, LaneServices};
 use crate::approval_check;
-use crate::command::{CommandError, Receipt, ReceiptEvent};
+use crate::command::{CommandError, Receipt, ReceiptEvent, ReceiptResult};
 use crate::root::LoadedAggregates;
 
 impl LaneServices {
@@ -61,11 +61,15 @@ impl LaneServices {
         {
             return Err(CommandError::KeyReused(job.submission.key.clone()));
         }
-        let (mut events, mut position) = (Vec::new(), first.position);
+        let (mut events, mut position, mut result) = (Vec::new(), first.position, None);
         let mut next = Some(first.clone());
         while let Some(recorded) = next {
             let stored = recorded.stored().map_err(corrupt)?;
             position = recorded.position;
+            // An event of a later version of this program has a receipt without its result.
+            if let Ok(event) = stored.event() {
+                ReceiptResult::take(&mut result, &event, stored.id);
+            }
             events.push(ReceiptEvent {
                 event_id: stored.event_id,
                 r#type: stored.r#type.to_string(),
@@ -88,6 +92,7 @@ impl LaneServices {
             events,
             position: Some(position),
             repeated: true,
+            result,
         })
     }
 }

@@ -24,8 +24,12 @@ impl Asking {
         Self { bus, operator, keys: AtomicU64::new(keys) }
     }
 
-    /// A key that was not used before.
-    #[must_use]
+    /// The command bus itself.
+    pub fn bus(&self) -> &CommandBus {
+        &self.bus
+    }
+
+    /// An idempotency key that was not used before.
     pub fn key(&self) -> String {
         format!("test-{}", self.keys.fetch_add(1, Ordering::Relaxed))
     }

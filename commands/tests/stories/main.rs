@@ -31,6 +31,7 @@ mod metrics;
 mod operations;
 mod presented;
 mod privacy;
+mod receipts;
 #[allow(unreachable_pub, reason = "it is a module of another crate")]
 #[path = "../../../tests/src/samples.rs"]
 mod samples;

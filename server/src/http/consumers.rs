@@ -89,8 +89,8 @@ pub(super) async fn consumers(
 ) -> Result<HttpResponse, Problem> {
     let operator = operator(&request, &state).await?;
     let body = state.bodies.read(operator, &request, body, SMALL_BODY_BYTES_MAX).await?;
-    let change: ConsumerChange = serde_json::from_slice(&body)
-        .map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
+    let change: ConsumerChange =
+        commands::from_json(&body).map_err(|e| Problem::new(400, "malformed", &e))?;
     change_consumer(&state.app, change).await.map_err(|e| match e {
         ChangeError::Refused(why) => Problem::new(422, "no_such_place", &why),
         ChangeError::Store(e) => Problem::unavailable(&e),

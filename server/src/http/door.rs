@@ -31,7 +31,7 @@ impl Body {
     /// Through the I-JSON gate, then by its fields.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
         proof::canonical::gate(json).map_err(|e| e.to_string())?;
-        serde_json::from_slice(json).map_err(|e| e.to_string())
+        commands::from_json(json)
     }
 
     pub(crate) fn into_submission(

@@ -16,7 +16,7 @@ use event_log::Recorded;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::{Problem, Shared, State, bearer, principal};
+use super::{Problem, Shared, State, bearer, principal, query};
 use crate::app::App;
 
 /// Events that are read at once.
@@ -33,25 +33,42 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 pub(super) struct Ask {
     /// A place: `seq` of a business; of all a position, or `<business id>:<seq>`.
     after: Option<String>,
-    /// Whether to wait for what comes.
-    follow: Option<bool>,
+    /// `true` (as when it is left out) waits for what comes, `false` ends at the newest event.
+    follow: Option<Follow>,
 }
 
-/// Of one business.
+/// A bool whose error names its field: a query has no types of its own.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(try_from = "String")]
+struct Follow(bool);
+
+impl TryFrom<String> for Follow {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| "`follow` is true or false".to_owned())
+    }
+}
+
+/// Of one business, named by its slug or id.
 pub(super) async fn business(
     request: HttpRequest,
     state: Shared,
-    path: web::Path<BusinessId>,
-    ask: web::Query<Ask>,
+    path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let (caller, key) = (principal(&request, &state).await?, key(&request));
-    let business = path.into_inner();
-    if !may_see(&state.app, caller, business).await? {
-        return Err(Problem::new(
+    let ask: Ask = query(&request)?;
+    let found = state.app.business(&path).await.map_err(|e| Problem::unavailable(&e))?;
+    let hidden = || {
+        Problem::new(
             404,
             "not_found",
-            "there is no business of that id whose stream you could follow",
-        ));
+            "there is no business of that name whose stream you could follow",
+        )
+    };
+    let business = found.ok_or_else(hidden)?;
+    if !may_see(&state.app, caller, business).await? {
+        return Err(hidden());
     }
     let after = place(&request, &ask).await?;
     let after = match after {
@@ -68,12 +85,9 @@ pub(super) async fn business(
 }
 
 /// Of every business that the caller may see.
-pub(super) async fn all(
-    request: HttpRequest,
-    state: Shared,
-    ask: web::Query<Ask>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn all(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
     let (caller, key) = (principal(&request, &state).await?, key(&request));
+    let ask: Ask = query(&request)?;
     // Who sees no business whole learns not even which positions there are.
     if !state.app.viewer(caller).await.map_err(|e| Problem::unavailable(&e))?.reads_any() {
         return Err(Problem::new(
@@ -190,7 +204,7 @@ fn respond(
     let own = state.feeds.take(feed.caller).ok_or_else(too_many)?;
     let place = Arc::clone(&feed.app.feeds).try_acquire_owned().map_err(full)?;
     let (chunks, body) = mpsc::channel(CHUNKS_MAX);
-    let follow = ask.follow.unwrap_or(true);
+    let follow = ask.follow.is_none_or(|follow| follow.0);
     let whole = Arc::new(AtomicBool::new(false));
     actix_web::rt::spawn({
         let whole = Arc::clone(&whole);

@@ -10,7 +10,7 @@ use projections::ViewsError;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Problem, Shared, State, actor, principal};
+use super::{Problem, Shared, State, actor, in_path, principal};
 
 pub(super) async fn operator(request: &HttpRequest, state: &State) -> Result<PrincipalId, Problem> {
     let actor = actor(request, state, domain::ids::INSTALLATION).await?;
@@ -90,8 +90,8 @@ pub(super) async fn rebuild(
 ) -> Result<HttpResponse, Problem> {
     let operator = operator(&request, &state).await?;
     let body = state.bodies.read(operator, &request, body, SMALL_BODY_BYTES_MAX).await?;
-    let Rebuild { name } = serde_json::from_slice(&body)
-        .map_err(|e| Problem::new(400, "malformed", &e.to_string()))?;
+    let Rebuild { name } =
+        commands::from_json(&body).map_err(|e| Problem::new(400, "malformed", &e))?;
     state.app.views.rebuild(name).await.map_err(|e| of_views(&e))?;
     Ok(HttpResponse::Accepted().json(json!({"begun": "rebuild"})))
 }
@@ -131,10 +131,11 @@ pub(super) async fn retry(request: HttpRequest, state: Shared) -> Result<HttpRes
 pub(super) async fn forget(
     request: HttpRequest,
     state: Shared,
-    path: web::Path<(String, SubjectId)>,
+    path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     principal(&request, &state).await?;
     let (name, subject) = path.into_inner();
+    let subject: SubjectId = in_path("subject", &subject)?;
     let hidden = || Problem::from(CommandError::NotFound(domain::ids::INSTALLATION));
     let business = state
         .app
@@ -157,9 +158,10 @@ pub(super) async fn forget(
 pub(super) async fn keys(
     request: HttpRequest,
     state: Shared,
-    path: web::Path<PrincipalId>,
+    path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let (caller, whose) = (principal(&request, &state).await?, path.into_inner());
+    let caller = principal(&request, &state).await?;
+    let whose: PrincipalId = in_path("principal", &path)?;
     if caller != whose {
         operator(&request, &state).await?;
     }
@@ -208,9 +210,8 @@ pub(super) async fn import(
     let _all = state.imports.acquire().await;
     let body =
         state.bodies.read(caller, &request, body, IMPORT_RECORD_BYTES_MAX + BODY_BYTES_MAX).await?;
-    let malformed = |e: &dyn std::fmt::Display| Problem::new(400, "malformed", &e.to_string());
     let ImportRecord { settings, record } =
-        serde_json::from_slice(&body).map_err(|e| malformed(&e))?;
+        commands::from_json(&body).map_err(|e| Problem::new(400, "malformed", &e))?;
     let existing = state
         .app
         .bus

@@ -63,3 +63,19 @@ pub(crate) async fn actor(
         .map_err(|e| Problem::unavailable(&e))?;
     found.ok_or_else(|| Problem::new(401, "unauthenticated", "the principal of this key is gone"))
 }
+
+/// The query of an address, once it is known who asks.
+pub(super) fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
+    actix_web::web::Query::<T>::from_query(request.query_string())
+        .map(actix_web::web::Query::into_inner)
+        .map_err(|e| Problem::new(400, "malformed", &format!("the address's query: {e}")))
+}
+
+/// A part of an address's path, once it is known who asks.
+pub(super) fn in_path<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Problem>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse()
+        .map_err(|e| Problem::new(400, "malformed", &format!("`{field}` in the address: {e}")))
+}
