@@ -3,23 +3,24 @@
 //! one. Callers of one process therefore never conflict with each other: a conflict comes from
 //! another process.
 //!
-//! A job goes through three steps, each a file:
-//!
-//! 1. [`decide`]: load what the command reads, ask the rules, make a [`Plan`]: an append, or an
-//!    answer that writes nothing.
-//! 2. [`queue`]: both kinds of plan wait in one queue, in the order they were decided. An answer
-//!    never leaves before the appends that it was decided on are durable.
-//! 3. [`retry`]: an append that failed, and everything decided after it, is decided again.
+//! 1. [`decide`] loads what the command reads, asks the rules, and makes a [`Plan`]: an append, or
+//!    an answer that writes nothing. `append` seals events, `subjects` asks who of theirs is
+//!    forgotten, `repeat` finds earlier commands, `time` gives the time, `wrong_kind` explains ids.
+//! 2. [`queue`]: a decided job is a *flight*; it waits in one queue with those before it, and
+//!    *lands* when its turn comes. An answer never leaves before the appends that it was decided on
+//!    are durable.
+//! 3. [`retry`]: when an append fails, it and everything decided after it is decided again.
 //!
 //! # States of a lane
 //!
 //! | phase | takes jobs | becomes |
 //! |---|---|---|
-//! | [`Phase::Deciding`] | yes | `Draining`, when an append fails or an answer is stale |
-//! | [`Phase::Draining`] | no: it lets the queue run out, and keeps what was decided on lost state | `Deciding`, when nothing is in flight |
+//! | [`Phase::Deciding`] | yes, while fewer than [`IN_FLIGHT_MAX`] are in flight | `Draining`, when an append fails or an answer is stale |
+//! | [`Phase::Draining`] | no: it lets the queue run out, and puts jobs that were decided on dropped state aside | `Deciding`, when nothing is in flight |
 //!
-//! Each failure also begins the next [`LaneEpoch`]: a flight of an earlier epoch was decided on
-//! state that is dropped. [`retry`] has the table of what each failure means.
+//! A failure also begins the next [`LaneEpoch`], unless it only follows from an earlier one: a
+//! flight of an earlier epoch was decided on state that is dropped. [`retry`] has the table of what
+//! each failure means.
 
 mod append;
 mod decide;
@@ -74,18 +75,22 @@ pub(crate) struct Job {
     /// For `businesses.claim_slug`: a business that claimed the slug and was never opened.
     pub(crate) unopened: Option<BusinessId>,
     /// True if the target's id was derived from this command's own key: the target can only be
-    /// there when the command was carried out before, so it need not be loaded.
+    /// there when the command was carried out before. Unless a duplicate was looked for, it is
+    /// taken to be new without being loaded.
     pub(crate) target_is_new: bool,
     /// The id of the first event that the command can make: the same for every repeat.
     pub(crate) first_id: EventId,
     /// RFC 8785 bytes of what was sent.
     pub(crate) content: Vec<u8>,
-    /// Conflicts so far, at most [`domain::limits::CONFLICT_TRIES_MAX`].
+    /// Conflicts so far that did not follow from an earlier failure of the lane, at most
+    /// [`domain::limits::CONFLICT_TRIES_MAX`].
     pub(crate) conflicts: u32,
-    /// How often another process changed what the answer, or the append's keys, rested on.
+    /// How often the job was decided again because its answer was stale, or because encryption keys
+    /// were destroyed.
     pub(crate) stale_retries: u32,
-    /// If true, the lane looks for an earlier command of this key before it decides. On a shared
-    /// log it starts false: the append finds a duplicate anyway, by its event ids.
+    /// If true, the lane looks for an earlier command of this idempotency key before it decides.
+    /// Always so on an embedded log, where the look-up is cheap; on a shared one only once a
+    /// duplicate is likely, because the append finds it anyway, by its event ids.
     pub(crate) check_duplicate: bool,
     pub(crate) answer: oneshot::Sender<Result<Receipt, CommandError>>,
     /// Its room in the command bus's queue, given back when the job is dropped.
@@ -136,10 +141,12 @@ pub(crate) struct Lane {
     stale_checks: FuturesUnordered<BoxFuture<'static, Staleness>>,
     /// First event ids of the appends in flight.
     ids_in_flight: HashSet<EventId>,
+    /// The tasks that each agent may hold, for `tasks.lease`.
     leases: Leases,
     /// Jobs that are decided again once the lane is [`Phase::Deciding`].
     retries: VecDeque<Job>,
-    /// After a duplicate, this many jobs are checked for duplicates before they are decided.
+    /// How many more jobs are checked for duplicates before they are decided, since the last one
+    /// that was a duplicate.
     duplicates_expected: u32,
 }
 
@@ -192,7 +199,8 @@ impl Lane {
         }
     }
 
-    /// Drops what was loaded, and begins the next epoch: everything in flight was decided on it.
+    /// Clears the cache, begins the next epoch and drains: what is in flight rests on what was
+    /// cleared.
     fn drop_state(&mut self) {
         self.cache.clear();
         self.epoch = self.epoch.next();
@@ -200,7 +208,8 @@ impl Lane {
     }
 }
 
-/// The id of an aggregate whose command left it out: v5 of principal and key.
+/// The id of an aggregate whose command left it out: v5 of business, principal and idempotency key,
+/// as an event with the index `u32::MAX` would have, which no event has.
 pub(crate) fn opened_id(submission: &Submission) -> Uuid {
     event_id(submission.business, submission.actor.principal, &submission.key, u32::MAX).0
 }

@@ -47,4 +47,4 @@ pub use leases::{NoLeases, OpenLeases};
 pub use rates::{Admitted, RateLimits};
 pub use refusal::Refusal;
 pub use registry::{AnyCommand, CommandType, Sender, Stream, Verb, When, WhenFenced};
-pub use root::{Change, Changes, Context, Decide, LoadedAggregates, Root};
+pub use root::{Changes, Context, Decide, LoadedAggregates};

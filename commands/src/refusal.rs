@@ -1,9 +1,12 @@
 //! Refusals: every rule that says no, by name, with a sentence that says what to do.
 
+mod samples;
+
 use crate::clock_watch::ClockDoubt;
 use domain::ids::{AgentId, ApprovalId, BudgetId, ReservationId, TaskId};
 use domain::values::{Currency, Digest};
 use domain::{Money, PrincipalId, SubjectId, Timestamp};
+use samples::Sample;
 
 /// Gives each refusal its stored name beside its sentence.
 macro_rules! refusals {
@@ -14,6 +17,12 @@ macro_rules! refusals {
             $($(#[$meta])* $variant $({ $($field: $type),* })?,)*
         }
         impl Refusal {
+            /// Every refusal with sample arguments, in the order of the contexts.
+            #[must_use]
+            pub fn samples() -> Vec<Self> {
+                vec![$(Self::$variant $({ $($field: Sample::sample(stringify!($field))),* })?,)*]
+            }
+
             /// Every name there is.
             pub const NAMES: &'static [&'static str] = &[$($name,)*];
 

@@ -1,23 +1,19 @@
-//! `Decide`, what it reads, and the cqrs-es aggregate over it.
+//! `Decide`: what a decision reads, what else it knows, and what it makes.
 //!
-//! A decision reads one or several aggregates of its business, its *boundary*, and may write events
-//! to any of them. [`Root<D>`] is the [`cqrs_es::Aggregate`] of that boundary. It is met by the
-//! TestFramework and by any cqrs-es store; the command bus folds the same boundary itself, because
-//! `CqrsFramework::execute` gives nothing back.
+//! A decision reads one or several aggregates of its business, the loaded aggregates, and may write
+//! events to any of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
-use cqrs_es::event_sink::EventSink;
 use domain::access::PrincipalKind;
 use domain::ids::{AgentId, ApprovalId, EventId, TaskId};
 use domain::personal::{ContentDigest, Text};
 use domain::values::Digest;
 use domain::{AggregateId, AggregateRef, BusinessId, Event, Meta, State, SubjectId, Timestamp};
 use event_log::sealing::content_digest;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::authorize::Actor;
@@ -202,81 +198,4 @@ pub trait Decide: fmt::Debug + Send + Sync + Sized + 'static {
     /// # Errors
     /// The [`Refusal`] of the first rule that says no.
     fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal>;
-}
-
-/// An event of a boundary: the domain's event and its aggregate, as cqrs-es wants to see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Change {
-    /// The aggregate it belongs to.
-    pub aggregate: AggregateRef,
-    /// Who made it, and when.
-    pub meta: Meta,
-    /// What happened.
-    #[serde(flatten)]
-    pub event: Event,
-}
-
-impl cqrs_es::DomainEvent for Change {
-    fn event_type(&self) -> String {
-        self.event.name().to_owned()
-    }
-    fn event_version(&self) -> String {
-        self.event.event_type().schema.to_string()
-    }
-}
-
-/// The cqrs-es aggregate of a decision's boundary.
-#[derive(Debug)]
-pub struct Root<D> {
-    /// What it has folded.
-    pub boundary: LoadedAggregates,
-    decide: PhantomData<fn() -> D>,
-}
-
-impl<D> Default for Root<D> {
-    fn default() -> Self {
-        Self { boundary: LoadedAggregates::default(), decide: PhantomData }
-    }
-}
-
-impl<D> Serialize for Root<D> {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(&self.boundary.0)
-    }
-}
-
-impl<'de, D> Deserialize<'de> for Root<D> {
-    fn deserialize<De: serde::Deserializer<'de>>(d: De) -> Result<Self, De::Error> {
-        let entries = Vec::<(AggregateRef, (u64, State))>::deserialize(d)?;
-        Ok(Self { boundary: LoadedAggregates(entries.into_iter().collect()), decide: PhantomData })
-    }
-}
-
-impl<D: Decide> cqrs_es::Aggregate for Root<D> {
-    const TYPE: &'static str = "boundary";
-    type Command = D;
-    type Event = Change;
-    type Error = Refusal;
-    type Services = Context;
-
-    async fn handle(
-        &mut self,
-        command: D,
-        ctx: &Context,
-        sink: &EventSink<Self>,
-    ) -> Result<(), Refusal> {
-        let changes = command.decide(ctx, &self.boundary.clone().with_declared(&command, ctx))?;
-        let meta = ctx.meta();
-        // `EventSink::write` applies each event to the aggregate it is given, and the snapshot
-        // stores of cqrs-es 0.5 apply them once more at commit. A scratch clone takes the first.
-        let mut scratch = Self { boundary: self.boundary.clone(), decide: PhantomData };
-        for (aggregate, event) in changes {
-            sink.write(Change { aggregate, meta, event }, &mut scratch).await;
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, fact: Change) {
-        self.boundary.evolve(fact.aggregate, &fact.meta, &fact.event);
-    }
 }

@@ -59,7 +59,7 @@ impl LaneEpoch {
 }
 
 impl Append {
-    /// Law 8.
+    /// Law 8 of [`crate::log`]: the caps.
     ///
     /// # Errors
     /// [`AppendError::TooLarge`] or [`AppendError::Empty`].

@@ -51,7 +51,7 @@ pub struct Draft {
     pub access_policy: Option<u32>,
     /// The caller's idempotency key.
     pub command_id: String,
-    /// SealedFieldContext among the command's events.
+    /// Place among the command's events.
     pub index: u32,
     /// The event that led to it.
     pub causation: Option<EventId>,

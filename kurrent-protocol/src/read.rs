@@ -29,7 +29,7 @@ const PAGE: usize = 250;
 /// The first page of a read is small: many ask for one event.
 const FIRST_PAGE: usize = 32;
 
-/// ReadSource what is read: a stream, or everything.
+/// A stream, or everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ReadSource {
     Stream(String),

@@ -1,8 +1,9 @@
 //! The Merkle tree of one stream (RFC 6962, section 2.1; RFC 9162, section 2.1.3 and 2.1.4).
 //!
-//! Leaf = SHA-256(0x00 ‖ stored bytes), node = SHA-256(0x01 ‖ left ‖ right), leaf index = `seq` −
-//! 1. A [`Frontier`] is what an appender keeps of a tree: the roots of its full subtrees, largest
-//! first, one per set bit of the size. That is enough to append and to give the root.
+//! Leaf = SHA-256(0x00 ‖ stored bytes), node = SHA-256(0x01 ‖ left ‖ right); the index of a leaf is
+//! its `seq` less one. A [`Frontier`] is what an appender keeps of a tree: the roots of its full
+//! subtrees, largest first, one per set bit of the size. That is enough to append and to give the
+//! root.
 
 use sha2::{Digest, Sha256};
 

@@ -245,6 +245,11 @@ pub fn contracts(root: &Path) -> Vec<Contract> {
         may: May::Change,
     });
     all.push(Contract {
+        path: PathBuf::from("docs/refusals.md"),
+        text: crate::documents::refusals(),
+        may: May::Change,
+    });
+    all.push(Contract {
         path: PathBuf::from("docs/public-events.md"),
         text: crate::documents::public_events(root),
         may: May::Change,

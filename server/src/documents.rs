@@ -16,6 +16,23 @@ fn sentence(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// `docs/refusals.md`: every refusal as its caller reads it, with sample arguments.
+pub(crate) fn refusals() -> String {
+    let mut page = "# Refusals\n\n\
+        Every rule that says no, as its caller reads it (422, the name in the problem's `type`), \
+        with sample arguments.\n\
+        A refused command writes nothing, and its idempotency key may be used again: the rule is \
+        asked again.\n\n\
+        | name | sentence |\n|---|---|\n"
+        .to_owned();
+    page.insert_str(0, &format!("{GENERATED}\n\n"));
+    for refusal in commands::Refusal::samples() {
+        let sentence = refusal.to_string().replace('|', "\\|");
+        let _ = writeln!(page, "| `{}` | {sentence} |", refusal.name());
+    }
+    page
+}
+
 /// `docs/permissions.md`: who may send which command.
 pub(crate) fn permissions() -> String {
     let mut page = "# Permissions\n\n\

@@ -207,7 +207,7 @@ async fn a_command_gets_a_receipt_and_a_repeat_the_same_one() {
             &json!({"type": "tasks.submit", "id": id, "data": {"agent": id, "fencing_token": 1}}),
         )
         .await;
-    assert_eq!((refused.status, problem(&refused)), (422, "unknown"));
+    assert_eq!((refused.status, problem(&refused)), (422, "wrong_kind"), "that is a task");
     let registered = door
         .send(
             "POST",

@@ -391,7 +391,7 @@ fn the_map_names_every_folder() {
         let folder = entry.file_type().unwrap().is_dir();
         if folder && !name.starts_with('.') && name != "target" {
             let row = map.contains(&format!("{name}/"));
-            missing.extend((!row).then(|| (name, "has no row in ARCHITECTURE.md")));
+            missing.extend((!row).then_some((name, "has no row in ARCHITECTURE.md")));
         }
     }
     assert!(missing.is_empty(), "{missing:?}");

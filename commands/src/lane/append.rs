@@ -25,19 +25,19 @@ pub(super) struct Ready {
     prepared: Prepared,
 }
 
-fn broken(e: SealError) -> CommandError {
+fn unsealable(e: SealError) -> CommandError {
     CommandError::Unavailable(e.to_string())
 }
 
 /// What a command belongs to, where its sender did not say: an approved command goes on where its
 /// approval was asked for and names the grant as its cause; a vote and an outcome go on where the
 /// request and the call began. So one question shows request, votes, command and outcome.
-struct Thread {
+struct Causality {
     causation: Option<EventId>,
     correlation: Uuid,
 }
 
-impl Thread {
+impl Causality {
     fn of(job: &Job, ctx: &Context, loaded: &LoadedAggregates) -> Self {
         let approval =
             ctx.approval.and_then(|id| loaded.if_loaded(id)).filter(|a| a.status.is_some());
@@ -71,7 +71,7 @@ fn envelopes(
 ) -> Result<Vec<Ready>, CommandError> {
     let submission = &job.submission;
     let mut ready: Vec<Ready> = Vec::with_capacity(changes.len());
-    let thread = Thread::of(job, ctx, loaded);
+    let thread = Causality::of(job, ctx, loaded);
     for (index, (aggregate, event)) in (0..).zip(changes) {
         let Some((read, _)) = loaded.0.get(&aggregate) else {
             return Err(CommandError::Unavailable(format!(
@@ -97,7 +97,7 @@ fn envelopes(
             correlation: thread.correlation,
         };
         let name = draft.event.name().to_owned();
-        let prepared = draft.prepare().map_err(broken)?;
+        let prepared = draft.prepare().map_err(unsealable)?;
         let receipt = ReceiptEvent {
             event_id: prepared.event_id(),
             r#type: name,
@@ -154,7 +154,7 @@ impl LaneServices {
             (Vec::new(), Vec::new(), Vec::<(AggregateRef, Meta, Event)>::new());
         let mut result = None;
         for Ready { receipt, aggregate, prepared } in ready {
-            let bytes = prepared.seal(&keys, entropy).map_err(broken)?;
+            let bytes = prepared.seal(&keys, entropy).map_err(unsealable)?;
             // Folded from the bytes: live state is what a replay would give, by construction.
             let (meta, event) = typed(&bytes)?;
             ReceiptResult::take(&mut result, &event, aggregate.id);

@@ -13,7 +13,8 @@ use crate::approval_check;
 use crate::command::{CommandError, Receipt};
 use crate::root::{Changes, Context, Decide, LoadedAggregates};
 
-/// Rounds in which a command may name more aggregates that it reads.
+/// Rounds in which a command may name more aggregates that it reads. What it names after the last
+/// stays unloaded, and a rule that reads it is refused as `undeclared`.
 const READ_ROUNDS_MAX: u32 = 8;
 
 impl Lane {
@@ -21,8 +22,8 @@ impl Lane {
     /// decided events folded in.
     ///
     /// # Errors
-    /// When the log, the keyring or the installation can't be read. A refusal is no error: it is
-    /// a plan that answers with it.
+    /// When the log, the keyring or the installation can't be read before the rules are asked. What
+    /// goes wrong from then on, refusals too, is a plan that answers with it.
     pub(super) async fn decide(&mut self, job: &mut Job) -> Result<Plan, CommandError> {
         if let Some(first_receipt) = self.duplicate(job).await? {
             return Ok(Plan::Answer(Ok(first_receipt), Versions::new()));
@@ -118,7 +119,7 @@ impl Lane {
         };
         match self.fences(job, ctx, loaded, changes, entropy).await {
             Ok((ready, fences)) => {
-                self.rests_on(ctx.business, ctx.now);
+                self.note_recorded_at(ctx.business, ctx.now);
                 self.services.to_append(ctx, loaded, ready, &fences, entropy).await
             }
             Err(CommandError::Refused(why)) => Ok(Plan::Answer(Err(why.into()), versions(loaded))),
@@ -145,7 +146,7 @@ impl Lane {
             ctx.presented_digest = self.services.presented_digest(job, approval, loaded).await?;
         }
         // A rule only reads what it is given: when it panics, nothing is half done, and the lane
-        // goes on.
+        // goes on. Only these two calls are caught; a panic elsewhere ends the process.
         let rules = AssertUnwindSafe(|| -> Result<_, CommandError> {
             fail::fail_point!("decide");
             let consumed = approval_check::check(&job.command, ctx, loaded)?;
@@ -187,7 +188,7 @@ impl Lane {
                 let state = if is_new {
                     (0, State::empty(aggregate.kind))
                 } else {
-                    self.load(ctx.business, aggregate).await?
+                    self.take_or_load(ctx.business, aggregate).await?
                 };
                 loaded.0.insert(aggregate, state);
             }
@@ -204,8 +205,9 @@ impl Lane {
         })
     }
 
-    /// An aggregate with its version, from the cache or the log. Whoever loads puts it back.
-    pub(super) async fn load(
+    /// An aggregate with its version, taken out of the cache or read from the log: the caller puts
+    /// it back.
+    pub(super) async fn take_or_load(
         &mut self,
         business: BusinessId,
         aggregate: AggregateRef,
@@ -214,7 +216,7 @@ impl Lane {
             return Ok(state);
         }
         let loaded = self.services.log.load(business, aggregate).await?;
-        self.rests_on(business, loaded.recorded_at);
+        self.note_recorded_at(business, loaded.recorded_at);
         Ok((loaded.version, loaded.state))
     }
 }

@@ -38,8 +38,7 @@ impl Lane {
     /// Decides a job and queues what comes of it.
     pub(super) async fn process(&mut self, mut job: Job) {
         fail::fail_point!("lane");
-        // Its caller was told that the outcome is unknown, or is gone. Now it is known: the command
-        // is not carried out.
+        // Its caller was told that the outcome is unknown, or is gone: this try is not made.
         if job.answer.is_closed() {
             return;
         }
@@ -73,10 +72,13 @@ impl Lane {
 
     /// Gives a flight whose turn has come its answer, or keeps its job to be decided again.
     pub(super) async fn land(&mut self, flight: Flight) {
-        let Flight { job, epoch, outcome } = flight;
+        let Flight { mut job, epoch, outcome } = flight;
         let is_current = epoch == self.epoch;
         match outcome {
-            Outcome::DuplicateInFlight => self.retries.push_back(job),
+            Outcome::DuplicateInFlight => {
+                job.check_duplicate = true;
+                self.retries.push_back(job);
+            }
             // Nobody waits for the answer: it is not worth a question to the log.
             Outcome::Answer(..) if job.answer.is_closed() => {}
             Outcome::Answer(..) if !is_current => self.retries.push_back(job),
@@ -100,7 +102,8 @@ impl Lane {
         }
     }
 
-    /// Answers everything under way; no new job can come.
+    /// Lands everything under way, when no new job can come; what must be decided again is left in
+    /// `retries`.
     pub(super) async fn finish_all(&mut self) {
         while let Some(flight) = self.in_flight.next().await {
             self.land(flight).await;
@@ -112,7 +115,8 @@ impl Lane {
 }
 
 impl LaneServices {
-    /// True if another process has moved an aggregate on, or carried out this very command. Only
+    /// True if an aggregate was moved on since (by another process, or by a later append of this
+    /// lane), or if this very command was carried out. Only
     /// answers are asked about: an append finds that out by itself.
     async fn is_stale(&self, job: &Job, versions: &Versions) -> Result<bool, LogError> {
         let business = job.submission.business;

@@ -45,7 +45,8 @@ impl LaneServices {
         }
     }
 
-    /// The key is known: the first receipt again, when the content is the same.
+    /// The idempotency key was used: the first receipt again, when the content is the same. Once
+    /// the subject of its digest is forgotten, the content can't be compared.
     pub(super) async fn repeat(
         &self,
         job: &Job,

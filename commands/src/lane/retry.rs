@@ -1,7 +1,7 @@
 //! What a lane decides again, and when it gives up.
 //!
-//! Whatever the error, the lane drops its state and drains, except for `ChainBroken` of an earlier
-//! epoch (the state was dropped already): everything decided after the failed append is decided
+//! Whatever the error, the lane drains and drops its state, except for `ChainBroken` of an earlier
+//! epoch, whose state was dropped already. Everything decided after the failed append is decided
 //! again, in its order.
 //!
 //! | the append's error | what it means | this job |
@@ -59,7 +59,13 @@ impl Lane {
                     self.decide_again(job);
                 }
             }
-            e => {
+            e @ (AppendError::KeysDestroyed
+            | AppendError::OutOfPlace { .. }
+            | AppendError::TooLarge { .. }
+            | AppendError::Empty
+            | AppendError::DiskFull
+            | AppendError::Closed(_)
+            | AppendError::Storage(_)) => {
                 self.drop_state();
                 job.answer(Err(e.into()));
             }

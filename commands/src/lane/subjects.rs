@@ -33,7 +33,7 @@ impl Lane {
         {
             let id = ErasureId::of(ctx.business, subject);
             if loaded.if_loaded(id).is_none() {
-                let state = self.load(ctx.business, id.into()).await?;
+                let state = self.take_or_load(ctx.business, id.into()).await?;
                 loaded.0.insert(id.into(), state);
             }
             match loaded.get(id)?.fenced {

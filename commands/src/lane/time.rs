@@ -14,12 +14,12 @@ impl Lane {
             Some(newest) => *newest,
             None => self.services.log.newest(business).await?,
         };
-        self.rests_on(business, newest);
+        self.note_recorded_at(business, newest);
         Ok(self.services.clock.now().max(newest))
     }
 
     /// Remembers that a decision of a business rests on an event recorded then.
-    pub(super) fn rests_on(&mut self, business: BusinessId, recorded_at: Timestamp) {
+    pub(super) fn note_recorded_at(&mut self, business: BusinessId, recorded_at: Timestamp) {
         let newest = self.newest.get_or_insert_mut(business, Timestamp::default);
         *newest = (*newest).max(recorded_at);
     }

@@ -8,20 +8,16 @@ use crate::command::CommandError;
 use crate::refusal::Refusal;
 use crate::root::Context;
 
-/// Ids of a command's data that are looked up.
-const IDS_MAX: usize = 8;
-/// Characters of a UUID as RFC 9562 writes it.
-const UUID_CHARS: usize = 36;
-
-/// The UUIDs that stand as whole strings in a command's data, in their order.
-fn ids_in(data: &str) -> impl Iterator<Item = Uuid> {
-    data.split('"').filter(|part| part.len() == UUID_CHARS).filter_map(|part| part.parse().ok())
+/// The id in the field of a command's data that is called like the kind: `{"agent": "…"}`.
+fn id_named(data: &str, kind: &str) -> Option<Uuid> {
+    let data: serde_json::Value = serde_json::from_str(data).ok()?;
+    data.get(kind)?.as_str()?.parse().ok()
 }
 
 impl LaneServices {
-    /// Turns "there is no such agent" into "that is a principal, an agent is wanted", where an id
-    /// of the command is one of another kind in the same business. Any other error is left as it
-    /// is, and so is this one when the log can't be asked.
+    /// Turns "there is no such agent" into "that is a principal, an agent is wanted", where the
+    /// command's target, or the field of that name, is something else in the same business. Any
+    /// other error is left as it is, and so is this one when the log can't be asked.
     pub(super) async fn or_wrong_kind(
         &self,
         job: &Job,
@@ -29,20 +25,16 @@ impl LaneServices {
         error: CommandError,
     ) -> CommandError {
         let CommandError::Refused(Refusal::Unknown { what: wanted }) = error else { return error };
-        // Either the target was looked for, or something that the data names.
-        let ids: Vec<Uuid> = if wanted == ctx.command.kind.as_str() {
-            vec![ctx.target]
+        let id = if wanted == ctx.command.kind.as_str() {
+            Some(ctx.target)
         } else {
-            ids_in(job.submission.data.get()).take(IDS_MAX).collect()
+            id_named(job.submission.data.get(), wanted)
         };
-        for id in ids {
-            if let Some(is) = self.kind_of(ctx, id).await
-                && is != wanted
-            {
-                return Refusal::WrongKind { id, is, wanted }.into();
-            }
+        let Some(id) = id else { return error };
+        match self.kind_of(ctx, id).await {
+            Some(is) if is != wanted => Refusal::WrongKind { id, is, wanted }.into(),
+            Some(_) | None => error,
         }
-        error
     }
 
     /// The kind of an id that is something in the business of the command.

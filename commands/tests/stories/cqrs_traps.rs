@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use commands::{AnyCommand, Root};
+use commands::AnyCommand;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::{
     PersistedEventRepository, PersistedEventStore, PersistenceError, ReplayStream, SerializedEvent,
@@ -18,6 +18,7 @@ use domain::values::Role;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::root_aggregate::Root;
 use crate::story::{BUSINESS, actor};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -174,7 +175,7 @@ async fn raised(
     run("businesses.register", json!({"slug": "acme"})).await?;
     run("businesses.advance", json!({"to": "planning"})).await?;
     let mut context = store(m).load_aggregate("b").await?;
-    Ok(context.aggregate().boundary.0.values().next().unwrap().0)
+    Ok(context.aggregate().loaded.0.values().next().unwrap().0)
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ mod operations;
 mod presented;
 mod privacy;
 mod receipts;
+mod root_aggregate;
 #[allow(unreachable_pub, reason = "it is a module of another crate")]
 #[path = "../../../tests/src/samples.rs"]
 mod samples;

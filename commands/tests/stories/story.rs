@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use commands::{
-    Actor, AnyCommand, Change, ClockInDoubt, CommandType, Context, Decide as _, LoadedAggregates,
-    Refusal, Root, Roster,
+    Actor, AnyCommand, ClockInDoubt, CommandType, Context, Decide as _, LoadedAggregates, Refusal,
+    Roster,
 };
 use cqrs_es::test::TestFramework;
 use domain::access::{self, PrincipalKind};
@@ -15,6 +15,8 @@ use domain::values::Role;
 use domain::{BusinessId, Event, Meta, PrincipalId, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+use crate::root_aggregate::{Change, Root};
 
 /// A business with a past, and somebody who is about to ask something of it.
 #[derive(Clone)]

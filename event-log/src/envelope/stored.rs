@@ -49,7 +49,7 @@ pub struct Stored<'a> {
     /// On index 0: digest of the command.
     #[serde(borrow)]
     pub request: Option<&'a RawValue>,
-    /// SealedFieldContext among the command's events.
+    /// Place among the command's events.
     pub index: u32,
     /// The event that led to it.
     pub causation: Option<EventId>,
@@ -165,11 +165,11 @@ impl<'a> Stored<'a> {
 /// An event in the log, with what the store gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// SealedFieldContext in the whole installation's log: 1, 2, 3 …, gaps possible.
+    /// Place in the whole installation's log: 1, 2, 3 …, gaps possible.
     pub position: u64,
     /// The stream it lies in.
     pub business: BusinessId,
-    /// SealedFieldContext in its business: 1, 2, 3 …, dense.
+    /// Place in its business: 1, 2, 3 …, dense.
     pub seq: u64,
     /// The stored bytes.
     pub bytes: Vec<u8>,

@@ -67,7 +67,7 @@ struct Connection {
     stranger: Option<OwnedSemaphorePermit>,
     /// … and then one of the principal's.
     place: Option<OwnedSemaphorePermit>,
-    /// PublishedState by an operation whose client does not read.
+    /// Told by an operation whose client does not read.
     stuck: tokio::sync::mpsc::Sender<()>,
 }
 
