@@ -65,7 +65,7 @@ impl Applied<'_> {
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The tables refused it.
-    #[error("{0}")]
+    #[error(transparent)]
     Sql(#[from] rusqlite::Error),
     /// A value could not be written.
     #[error("{0}")]

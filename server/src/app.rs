@@ -27,16 +27,16 @@ use crate::secret::Secret;
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The log.
-    #[error("{0}")]
+    #[error(transparent)]
     Log(#[from] event_log::LogError),
     /// The keyring.
-    #[error("{0}")]
+    #[error(transparent)]
     Keyring(#[from] event_log::KeyringError),
     /// The views.
-    #[error("{0}")]
+    #[error(transparent)]
     Views(#[from] projections::ViewsError),
     /// A command.
-    #[error("{0}")]
+    #[error(transparent)]
     Command(#[from] CommandError),
     /// A server said no.
     #[error("{status} {name}: {detail}")]

@@ -47,7 +47,7 @@ pub use tls::Tls;
 use tokio::sync::Semaphore;
 
 pub(crate) use who::{actor, bearer, principal, reader};
-use who::{in_path, query};
+use who::{bearer_in, in_path, query};
 
 /// Events that the views may be behind while the process still calls itself ready.
 pub const READY_LAG_MAX: u64 = 10_000;

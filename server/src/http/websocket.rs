@@ -31,7 +31,7 @@ use zeroize::Zeroizing;
 
 use super::frames::{Guarded, MessageLimit};
 use super::questions::TooSlow;
-use super::{Problem, Shared};
+use super::{Problem, Shared, bearer_in};
 use crate::app::App;
 
 const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -136,11 +136,8 @@ impl Connection {
             .iter()
             .find_map(|k| payload?.get(*k)?.as_str())
             .unwrap_or_default();
-        let secret = text
-            .get(.."Bearer ".len())
-            .filter(|scheme| scheme.eq_ignore_ascii_case("Bearer "))
-            .map_or(text, |scheme| &text[scheme.len()..])
-            .trim();
+        // The member `key` holds the key alone.
+        let secret = bearer_in(text).unwrap_or(text.trim());
         self.secret = Zeroizing::new(secret.to_owned());
         let viewer = self.look().await?;
         let place = self.state.subscribers.take(viewer.principal);

@@ -10,8 +10,12 @@ use read_api::Viewer;
 
 /// The key in `Authorization`; the scheme is written in any case (RFC 9110, section 11.1).
 pub(crate) fn bearer(request: &HttpRequest) -> Option<&str> {
-    let (scheme, secret) =
-        request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    bearer_in(request.headers().get(header::AUTHORIZATION)?.to_str().ok()?)
+}
+
+/// The key in credentials of the scheme Bearer; `None` when they are of another or of none.
+pub(super) fn bearer_in(credentials: &str) -> Option<&str> {
+    let (scheme, secret) = credentials.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then(|| secret.trim())
 }
 
