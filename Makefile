@@ -24,13 +24,14 @@ test: services ## Every test: units, the one integration binary over SQLite and 
 quick: ## The rules alone, told as stories at a command bus of their own: seconds, and no service
 	$(CARGO) test --locked --workspace --all-features --test stories
 
-check: ## Format, lints, contracts, shape: what can be said without running much
-	$(CARGO) fmt --all --check
+check: ## Format, lints, contracts, shape: all that needs no server, on the build of the tests
+	$(CARGO) fmt --all --check || { echo "the format differs: run cargo fmt"; exit 1; }
 	$(CARGO) clippy --locked --workspace --all-features --all-targets -- -D warnings
-	$(CARGO) run --locked -q -p server --all-features -- contracts .
+	$(CARGO) test --locked -q --workspace --all-features --test it -- contracts shape listing
 
-contracts: ## Write event schemas, examples and the SDL from the code
-	$(CARGO) run --locked -q -p server --all-features -- contracts . --write
+contracts: ## Write event schemas, examples, the SDL and generated pages, on the build of the tests
+	MINUTEBOOK_WRITE_CONTRACTS=1 $(CARGO) test --locked -q --workspace --all-features --test it -- \
+		contracts::the_committed
 
 bench: ## Measure, side by side in one run, and print ratios (BENCH=commands, reading, import, postgres, outside, kurrentdb, views: that part)
 	$(CARGO) bench --locked -p tests --all-features --bench bench -- $(BENCH)

@@ -187,7 +187,10 @@ pub enum CommandError {
     #[error("{0}")]
     Malformed(String),
     /// The actor has no role there: as if it did not exist.
-    #[error("there is no business of that name that you could see")]
+    #[error(
+        "no business has this slug or id, or you have no role in it; check the name, or ask an \
+        operator for a role"
+    )]
     NotFound(BusinessId),
     /// The actor's roles don't allow it.
     #[error("your roles do not allow {what}; {instead}")]
@@ -230,8 +233,9 @@ pub enum CommandError {
     },
     /// Its sender asks too much in a time.
     #[error(
-        "more than {limit} are not let in; send it again in {retry_after_ms} ms, under the same \
-         key; an operator lifts it with access.set_rate_profile"
+        "the rate limit of {limit} is reached; send the request again in {retry_after_ms} ms, a \
+         command under the same key, or ask an operator to raise the limit with \
+         access.set_rate_profile"
     )]
     RateLimited {
         /// The limit that the sender reached, in words: `100 commands a second`.

@@ -60,7 +60,8 @@ impl Timestamp {
     pub fn as_micros(self) -> i64 {
         self.0
     }
-    /// This moment and so many seconds; stops at the ends of time.
+    /// This moment plus that number of seconds; a sum beyond the largest moment becomes the largest
+    /// moment.
     #[must_use]
     pub fn plus_seconds(self, seconds: u64) -> Self {
         Self(self.0.saturating_add_unsigned(seconds.saturating_mul(1_000_000)))

@@ -29,7 +29,8 @@ pub struct Append {
     pub reads: Vec<(AggregateRef, u64)>,
     /// The events, at least one.
     pub events: Vec<NewEvent>,
-    /// What it was decided on besides what is durable; `None` when on nothing.
+    /// The chain of earlier appends, not yet durable, that it was decided on; `None` when it was
+    /// decided on durable events alone.
     pub chain: Option<Chain>,
     /// The keyring's epoch in which its fields were sealed; `None` when none is.
     pub keys: Option<KeyEpoch>,
@@ -120,10 +121,16 @@ pub enum AppendError {
     #[error("an append before this one was refused; decide again")]
     ChainBroken,
     /// Keys were destroyed after it was sealed, perhaps its own.
-    #[error("keys were destroyed since this was sealed; seal again")]
+    #[error(
+        "keys were destroyed after the fields of this append were sealed; seal the fields \
+        again with the current keys"
+    )]
     KeysDestroyed,
     /// What is copied from another store does not follow on what is there.
-    #[error("an event has the seq {seq}, and {next} comes next")]
+    #[error(
+        "the event to append has seq {seq}, but the next seq of the stream is {next}; append \
+        the events in the order of their seq, without a gap"
+    )]
     OutOfPlace {
         /// Where it is elsewhere.
         seq: u64,

@@ -66,7 +66,10 @@ pub enum KeyringError {
     #[error("{0} does not open with this key file or passphrase; give the one it was made with")]
     WrongWrappingKey(String),
     /// The log has events, and its keys are not there.
-    #[error("the keys of this log are missing: {0}; restore it, nothing was made in its place")]
+    #[error(
+        "the keys of this log are missing: {0}; restore the missing part from its backup \
+        (minutebook created no new one)"
+    )]
     Missing(String),
     /// The keyring's file can't be read or written.
     #[error("the keyring could not be used: {0}")]
@@ -76,9 +79,9 @@ pub enum KeyringError {
     Broken(String),
     /// The key opens nothing any more, and its bytes are still in a file because somebody reads it.
     #[error(
-        "the key opens nothing any more, but it is not yet destroyed: another program reads the \
-         keyring's file, which keeps it from being emptied; it is tried again by itself, or send \
-         it again"
+        "the key no longer opens anything, but its bytes are not yet overwritten, because another \
+         program reads the keyring's file; close that program, then wait for the automatic retry \
+         or send the command again"
     )]
     NotYetDestroyed,
 }

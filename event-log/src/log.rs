@@ -212,7 +212,8 @@ pub trait Inspect: Log {
     /// reader looks.
     async fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError>;
 
-    /// Whether somebody can have been told that position as its place: 0, or that of an event.
+    /// Whether a consumer or reader can hold that position as its place: it is 0 or the position of
+    /// an event.
     async fn is_place(&self, position: u64) -> Result<bool, LogError> {
         // What is there may be seen before it is told.
         Ok(position <= self.end() || !self.read_all(position - 1, 1).await?.is_empty())

@@ -84,7 +84,7 @@ pub struct Handles {
 pub struct Forgot {
     /// The receipt of `privacy.forget_subject`; without events where it was so already.
     pub receipt: commands::Receipt,
-    /// What names the person still, by id, its text unreadable: at most 200 of them.
+    /// The aggregates that still name the person by id, their text unreadable; at most 200.
     pub named_in: Vec<projections::privacy::NamedIn>,
 }
 
@@ -282,7 +282,8 @@ impl App {
         Ok(self.bus.directory().slug(name).await?)
     }
 
-    /// Whether somebody is forgotten on record whose key's bytes could not be overwritten yet.
+    /// Whether the log records a forgetting that is not fully applied, because the key's bytes
+    /// could not be overwritten yet.
     #[must_use]
     pub fn forgetting_is_pending(&self) -> bool {
         self.forgettings.is_pending()

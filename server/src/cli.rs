@@ -46,7 +46,8 @@ struct Global {
     /// a password.
     #[arg(long, global = true, value_name = "URL")]
     log: Option<String>,
-    /// Keyring in PostgreSQL of a log in KurrentDB, so that several processes may serve it.
+    /// PostgreSQL database with the keyring of a log in KurrentDB; several processes can then serve
+    /// that log.
     #[arg(long, global = true, value_name = "URL")]
     keys: Option<String>,
     /// Talk to a running server instead, such as http://127.0.0.1:7117.
@@ -70,7 +71,8 @@ enum Verb {
     /// do with the businesses of a log: those are read through `serve --kurrentdb-listen`. Example:
     /// minutebook streams --data streams.db --listen 127.0.0.1:2113
     Streams(streams::Streams),
-    /// Those who act on events from a durable place, such as the relay to RabbitMQ.
+    /// Show and control consumers: programs that act on events and continue from a stored position,
+    /// for example the relay to RabbitMQ.
     Consumers {
         #[command(subcommand)]
         verb: consumers::Consumers,
@@ -78,14 +80,15 @@ enum Verb {
     /// Move house: copy a whole installation, verified on the way, and compare both sides at the
     /// end.
     ///
-    /// Each side is a data folder that no server holds, postgres://… with a schema made by
-    /// `migrate`, or esdb://… (its mirror, and its keys unless --keys says where, are in --data).
-    /// It goes on where it was interrupted, and refuses a target that has other events.
+    /// Each side is a data folder that no server is using, postgres://… with a schema made by
+    /// `migrate`, or esdb://… (its mirror is in --data, and so are its keys unless --keys names a
+    /// database). An interrupted copy continues where it stopped; a target that has other events is
+    /// refused.
     Copy {
-        /// What is copied.
+        /// Source of the copy: a data folder or a URL.
         #[arg(long, value_name = "DIR|URL")]
         from: String,
-        /// Where to.
+        /// Target of the copy: a data folder or a URL.
         #[arg(long, value_name = "DIR|URL")]
         to: String,
     },
@@ -158,8 +161,8 @@ enum Verb {
         /// The key to believe, such as minutebook.local/…+…+…; else the one in the file.
         #[arg(long, value_name = "VKEY")]
         vkey: Option<String>,
-        /// Slug or id of a business: its stream alone. Owners and auditors may ask a server for
-        /// that.
+        /// Slug or id of one business, to verify only its stream. With --server, the business's
+        /// owners and auditors may do this as well as operators.
         #[arg(long, conflicts_with_all = ["file", "proof"])]
         business: Option<String>,
         /// Print the report as JSON.

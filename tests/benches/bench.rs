@@ -184,7 +184,8 @@ fn usage() -> (f64, u64) {
 
 async fn spread(bench: &Bench) -> f64 {
     println!(
-        "\ncommands, one event each, over {BUSINESSES} businesses (command bus, sealing, canonical bytes, \
+        "\ncommands, one event each, over {BUSINESSES} businesses (command bus, sealing, canonical \
+         bytes, \
          Merkle, durable) beside raw group commit"
     );
     println!(

@@ -205,8 +205,13 @@ async fn what_is_wrong_with_an_address_is_a_problem_that_names_the_part() {
     for (method, path, status, says) in [
         ("GET", "/v1/events?folow=false", 400, "unknown field `folow`"),
         ("GET", "/v1/events?follow=maybe", 400, "`follow` is true or false"),
-        ("GET", "/v1/events?after=yesterday", 400, "give `after` the id of the last event"),
-        ("GET", "/v1/businesses/nobody/events?follow=false", 404, "there is no business"),
+        ("GET", "/v1/events?after=yesterday", 400, "set `after` to the place of the last event"),
+        (
+            "GET",
+            "/v1/businesses/nobody/events?follow=false",
+            404,
+            "no business has this slug or id",
+        ),
         ("GET", "/v1/principals/nobody/keys", 400, "`principal` in the address"),
         ("DELETE", "/v1/businesses/acme/subjects/ada/key", 400, "`subject` in the address"),
         ("GET", "/v1/nothing", 404, "there is nothing at this address"),

@@ -13,6 +13,10 @@ fn root() -> PathBuf {
 
 #[test]
 fn the_committed_contracts_are_what_the_code_says() {
+    // `make contracts` writes them with the build that the tests have anyway.
+    if std::env::var_os("MINUTEBOOK_WRITE_CONTRACTS").is_some() {
+        assert!(server::contracts::run(&root(), true).unwrap(), "a promise must not change");
+    }
     for contract in contracts(&root()) {
         let committed = std::fs::read_to_string(root().join(&contract.path)).unwrap_or_default();
         assert!(
@@ -151,5 +155,19 @@ fn the_limits_stand_in_one_place() {
     assert_eq!(proof::canonical::DEPTH_MAX, domain::limits::DEPTH_MAX);
     for (name, value, unit) in domain::limits::ALL {
         assert!(!name.is_empty() && *value > 0 && !unit.is_empty());
+    }
+}
+
+/// A refusal, and what a command or an event is, can be read at once: a sentence of some words that
+/// does not begin by asking back.
+#[test]
+fn what_a_caller_reads_is_a_sentence() {
+    let refusals = commands::Refusal::samples().into_iter().map(|r| (r.name(), r.to_string()));
+    let commands = commands::AnyCommand::types().map(|c| (c.name, c.sentence.to_owned()));
+    let events = Event::types().map(|e| (e.name, e.sentence.to_owned()));
+    for (name, sentence) in refusals.chain(commands).chain(events) {
+        let words = sentence.split_whitespace().count();
+        assert!(words >= 3, "{name}: `{sentence}` is too short to be read alone");
+        assert!(!sentence.starts_with("What is"), "{name}: name the thing: {sentence}");
     }
 }

@@ -2,6 +2,7 @@
 //! comes in, and the mended file brings the rest. Into a folder and through a server alike.
 
 mod cases;
+mod killed;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -79,7 +79,7 @@ fn log_lines_name_command_business_and_correlation_and_hold_no_canary() {
         "{planned}"
     );
     assert!(
-        lines.iter().any(|l| l["command.outcome"] == "unknown"),
+        lines.iter().any(|l| l["command.outcome"] == "wrong_kind"),
         "a refusal is logged by its name"
     );
 }

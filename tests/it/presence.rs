@@ -293,7 +293,7 @@ async fn keys_are_rotated_listed_and_revoked_where_the_server_runs() {
     assert_eq!(listed.lines().count(), 1, "{listed}");
     let alone = run(&first, &["keys", "revoke", listed.trim()]).await;
     assert!(
-        !alone.status.success() && said(&alone).contains("last key of the last operator"),
+        !alone.status.success() && said(&alone).contains("only key of the only operator"),
         "{}",
         said(&alone)
     );

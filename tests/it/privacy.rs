@@ -114,7 +114,7 @@ async fn a_forgetting_that_is_held_up_is_answered_503_and_goes_on_by_itself() {
         .await
         .unwrap_err();
     assert!(
-        held.name() == "unavailable" && held.to_string().contains("not yet destroyed"),
+        held.name() == "unavailable" && held.to_string().contains("not yet overwritten"),
         "{held}"
     );
     assert_eq!(

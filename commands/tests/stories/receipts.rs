@@ -76,12 +76,13 @@ async fn an_id_of_the_wrong_kind_is_told_by_what_it_is() {
     assert_eq!(
         told.to_string(),
         format!(
-            "{} is the id of a principal, and agent is wanted; send the id of the agent",
+            "the id {} belongs to an aggregate of kind `principal`, but this command needs kind \
+             `agent`; send the id of the agent",
             worker.principal
         )
     );
     let of_a_task = bus.submit(&owner, business, "approvals.expire", Some(task), json!({})).await;
-    assert!(of_a_task.unwrap_err().to_string().contains("is the id of a task"));
+    assert!(of_a_task.unwrap_err().to_string().contains("of kind `task`"));
     // Of a principal without a role here nothing is told.
     assert_eq!(lease(elsewhere.principal.0).await.name(), "unknown");
     assert_eq!(lease(uuid::Uuid::from_u128(7)).await.name(), "unknown");

@@ -8,7 +8,8 @@ use cqrs_es::event_sink::EventSink;
 use domain::{AggregateRef, Event, Meta, State};
 use serde::{Deserialize, Serialize};
 
-/// An event of one of the loaded aggregates: the domain's event and its aggregate, as cqrs-es wants to see it.
+/// An event of one of the loaded aggregates: the domain's event and its aggregate, as cqrs-es wants
+/// to see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Change {
     /// The aggregate it belongs to.

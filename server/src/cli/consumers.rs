@@ -11,7 +11,7 @@ use crate::output;
 pub(crate) enum Consumers {
     /// How far each consumer is, and which process acts for it.
     Status,
-    /// Put a consumer at a position: what comes after it is acted on again.
+    /// Move a consumer to a position; it then acts again on every event after that position.
     Rewind {
         /// Its name, such as amqp.
         name: String,

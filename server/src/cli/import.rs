@@ -32,7 +32,7 @@ pub(crate) struct Common {
     /// Currency of amounts that come without one.
     #[arg(long, default_value = "USD")]
     currency: Currency,
-    /// What the files are written in, where they do not say so themselves: utf-8, utf-16le,
+    /// Character encoding of the files that do not begin with a byte order mark: utf-8, utf-16le,
     /// utf-16be or iso-8859-1.
     #[arg(long, value_name = "NAME")]
     encoding: Option<Encoding>,
@@ -77,7 +77,8 @@ pub(crate) enum Import {
     Xes {
         /// The file.
         file: PathBuf,
-        /// Key of an attribute that is about nobody: kept in the clear too. Can be repeated.
+        /// Key of an attribute without personal data; the import also stores it unencrypted. Can be
+        /// repeated.
         #[arg(long)]
         clear: Vec<String>,
         /// Take cases without a name, and events without an activity or a time, too.
@@ -108,7 +109,7 @@ pub(crate) enum Import {
         /// Column to keep as an attribute; all others when none is given. Can be repeated.
         #[arg(long)]
         attr: Vec<String>,
-        /// Column that is about nobody: kept in the clear too. Can be repeated.
+        /// Column without personal data; the import also stores it unencrypted. Can be repeated.
         #[arg(long)]
         clear: Vec<String>,
         /// Take rows without a case, an activity or a time, too.

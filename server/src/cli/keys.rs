@@ -47,8 +47,8 @@ pub(crate) enum Keys {
         /// Id of the principal; the operator when left out.
         #[arg(long)]
         principal: Option<PrincipalId>,
-        /// Also the last key of the last operator: then nobody can run the installation over a
-        /// door.
+        /// Revoke the key even if it is the only key of the only operator; after that nobody can
+        /// operate the installation through a server.
         #[arg(long)]
         yes: bool,
     },

@@ -18,25 +18,28 @@ use crate::output;
 pub(crate) enum Projections {
     /// How far each projection is, and where it stopped.
     Status,
-    /// Build one projection, or all, anew from the log, beside what is read; then read that.
+    /// Rebuild one projection, or all, from the log beside the current views, then switch queries
+    /// to the rebuilt views.
     Rebuild {
         /// Its name; all when left out.
         name: Option<String>,
     },
-    /// Read the views before the last rebuild again.
+    /// Switch queries back to the views from before the last rebuild.
     Rollback,
-    /// Build all from the log, compare with what is read, and throw it away.
+    /// Rebuild all projections from the log, compare them with the current views, then discard the
+    /// rebuilt ones.
     Audit,
-    /// Try every business that a projection stopped at once more.
+    /// Retry every business in which a projection stopped.
     Retry,
-    /// Have a projection pass over the event of a business that it stopped at; that is on record.
+    /// Make a projection skip the event at which it stopped in one business; the log records who
+    /// skipped it and why.
     Skip {
         /// Name of the projection.
         name: String,
         /// Slug or id of the business.
         #[arg(long)]
         business: String,
-        /// Why.
+        /// Reason for skipping the event; the log keeps it.
         #[arg(long)]
         reason: String,
     },

@@ -21,9 +21,9 @@ pub(super) struct Flags {
     /// Key of that certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Who may forward the requests of others, such as 10.0.0.7 or 10.1.0.0/16, commas between
-    /// them. In the clear nobody but they and this machine is let in; only their X-Forwarded-Host
-    /// counts.
+    /// Proxies that may forward requests: addresses or networks, separated by commas, for example
+    /// 10.0.0.7 or 10.1.0.0/16. Without TLS the server accepts connections only from these proxies
+    /// and from this machine. It reads X-Forwarded-Host only from these proxies.
     #[arg(long, value_name = "PEERS")]
     behind_proxy: Option<String>,
     /// RabbitMQ to relay events to, such as amqp://guest:guest@127.0.0.1:5672/%2f; better in
@@ -163,7 +163,8 @@ fn raise_open_files() {
     let now = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     if now < OPEN_FILES_WANTED {
         tracing::warn!(open_files = now, wanted = OPEN_FILES_WANTED,
-            error = ?raised.err(), "the process may have few files open; raise its hard limit (ulimit -Hn)");
+            error = ?raised.err(), "the process may have few files open; raise its hard limit \
+                (ulimit -Hn)");
     }
 }
 

@@ -66,8 +66,9 @@ async fn check_place(app: &App, position: u64) -> Result<(), ChangeError> {
         format!("position {position} is beyond the end of the log, which is {end}")
     } else {
         format!(
-            "no event is at position {position}: it may be of before the log was moved; take the \
-             `mbposition` of the event after which to go on from the feed"
+            "no event has the position {position}, which may date from before the log was moved to \
+             another store; look up in the feed the last event that the consumer shall not handle \
+             again, and send its `mbposition`"
         )
     }))
 }

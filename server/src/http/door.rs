@@ -141,8 +141,8 @@ async fn submit(
         Problem::new(
             428,
             "idempotency_key_required",
-            "send an Idempotency-Key of your own with \
-            every command; the same key gets the same receipt",
+            "every command needs the header Idempotency-Key; choose a new key for each new \
+             command, and repeat a command under its first key to get the same receipt",
         )
     })?;
     fail::fail_point!("door");

@@ -63,7 +63,8 @@ pub(super) async fn business(
         Problem::new(
             404,
             "not_found",
-            "there is no business of that name whose stream you could follow",
+            "no business has this slug or id, or your roles do not let you follow its stream; \
+             check the name, or ask an operator for a role",
         )
     };
     let business = found.ok_or_else(hidden)?;
@@ -93,8 +94,8 @@ pub(super) async fn all(request: HttpRequest, state: Shared) -> Result<HttpRespo
         return Err(Problem::new(
             403,
             "forbidden",
-            "there is no business whose stream you could follow; agents follow their work over \
-             GraphQL",
+            "your roles do not let you follow the stream of any business; an agent follows its \
+             work with GraphQL subscriptions instead",
         ));
     }
     let after = match place(&request, &ask).await? {
@@ -105,8 +106,9 @@ pub(super) async fn all(request: HttpRequest, state: Shared) -> Result<HttpRespo
         }
         FeedCursor::Number(position) => {
             return Err(bad_place(&format!(
-                "no event of this log has the position {position}; if the log was moved since, go \
-                 on business by business: `after=<business id>:<seq>`"
+                "no event of this log has the position {position}; if the log was moved to another \
+                 store since you read that position, name the last event by its business instead: \
+                 `after=<business id>:<seq>`"
             )));
         }
         FeedCursor::InBusiness(_, 0) => 0,
@@ -119,9 +121,12 @@ pub(super) async fn all(request: HttpRequest, state: Shared) -> Result<HttpRespo
                 .map_err(|e| Problem::unavailable(&e))?;
             let found = found.first().filter(|_| seq > 0).map(|r| r.position);
             let visible = may_see(&state.app, caller, business).await?;
-            found
-                .filter(|_| visible)
-                .ok_or_else(|| bad_place("there is no such event that you could see"))?
+            found.filter(|_| visible).ok_or_else(|| {
+                bad_place(
+                    "no event has this business and `seq`, or you may not see \
+                    it",
+                )
+            })?
         }
     };
     respond(
@@ -147,8 +152,9 @@ fn bad_place(why: &str) -> Problem {
         400,
         "bad_place",
         &format!(
-            "{why}; give `after` the id of the last event you have, or leave it out to begin at \
-             the beginning"
+            "{why}; set `after` to the place of the last event that you received (its position, \
+             its `seq` in the feed of one business, or `<business id>:<seq>`), or leave `after` \
+             out to start at the first event"
         ),
     )
 }
@@ -291,7 +297,8 @@ impl Feed {
                     Err(_) => {
                         self.app.feeds_dropped.fetch_add(1, Ordering::Relaxed);
                         tracing::info!(feed.after = self.after,
-                            principal.id = %self.caller, "a feed's reader was too slow and is dropped");
+                            principal.id = %self.caller, "a feed's reader was too slow and is \
+                                dropped");
                         return false;
                     }
                 }

@@ -120,8 +120,8 @@ pub(super) fn places_taken(state: &State) -> String {
     ];
     let lines = taken.map(|(of, n)| format!("minutebook_places_taken{{of=\"{of}\"}} {n}\n"));
     format!(
-        "# HELP minutebook_places_taken Of what may run so many times at once, how much runs \
-         now.\n# TYPE minutebook_places_taken gauge\n{}",
+        "# HELP minutebook_places_taken Current use of each resource that has a limit on \
+         concurrent use.\n# TYPE minutebook_places_taken gauge\n{}",
         lines.concat()
     )
 }

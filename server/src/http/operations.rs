@@ -50,8 +50,14 @@ pub(super) async fn verify_business(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let caller = principal(&request, &state).await?;
-    let hidden =
-        || Problem::new(404, "not_found", "there is no business of that name that you could see");
+    let hidden = || {
+        Problem::new(
+            404,
+            "not_found",
+            "no business has this slug or id, or you have no role in \
+            it; check the name, or ask an operator for a role",
+        )
+    };
     let business = state
         .app
         .business(&path)
@@ -174,7 +180,12 @@ pub(super) async fn keys(
 }
 
 fn not_an_importer() -> Problem {
-    Problem::new(403, "forbidden", "only operators, and owners into their own business, may import")
+    Problem::new(
+        403,
+        "forbidden",
+        "only an operator may import, or an owner into a business that \
+        exists already; ask one of them to run the import",
+    )
 }
 
 /// One record of an import, with what the whole import was started with.

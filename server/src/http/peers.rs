@@ -35,8 +35,8 @@ impl Forwarders {
         let nets: Result<Vec<_>, _> = parts.map(net).collect();
         let nets = nets.map_err(|odd| {
             format!(
-                "settings: behind_proxy: `{odd}` is no address and \
-            no network; use such as 10.0.0.7 or 10.0.0.0/24"
+                "settings: behind_proxy: `{odd}` is neither an IP address nor a network; write an \
+                 address like 10.0.0.7 or a network like 10.0.0.0/24"
             )
         })?;
         Ok(Self(nets))

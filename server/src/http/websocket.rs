@@ -300,8 +300,8 @@ fn room(request: &HttpRequest, state: &Shared) -> Result<(OwnedSemaphorePermit, 
         return Err(Problem::new(
             403,
             "foreign_origin",
-            "the page that asks is none of this server's; add its host to the setting `hosts` if \
-             it is yours",
+            "a web page from a host that this server does not know opened the connection; if the \
+             page is yours, add its host to the setting `hosts`",
         ));
     }
     let full = |_| {
