@@ -120,8 +120,9 @@ fn standing(ctx: &Context, id: AgentId, agent: &Agent) -> Result<(), Refusal> {
     }
 }
 
-/// Checks the agent that the actor's own credentials stand for, whatever the command names. One
-/// that was enrolled before ids followed from credentials must name itself.
+/// If the actor is an agent, checks that this agent's state allows the command, whichever agent the
+/// command names. An agent enrolled before agent ids were derived from credentials can't be found
+/// by its credentials: it must name itself.
 pub(crate) fn own_standing(
     ctx: &Context,
     loaded: &LoadedAggregates,
@@ -182,8 +183,8 @@ pub(crate) fn own_team(
     }
 }
 
-/// The person whom the task serves that something belongs to; `None` without a task, and where the
-/// task serves nobody but the business. An agent's task is one of its own team.
+/// The person that the task serves; `None` without a task, or if the task serves only the business.
+/// An agent is refused a task of another team.
 pub(crate) fn person_of_task(
     ctx: &Context,
     loaded: &LoadedAggregates,
@@ -270,7 +271,7 @@ fn checked(concurrency: u16) -> Result<u16, Refusal> {
     }
 }
 
-/// What is done to an agent that must not be retired for it.
+/// Refuses a change to an agent that is retired.
 fn working(agent: &Agent) -> Result<(), Refusal> {
     match agent.status {
         Some(AgentStatus::Active | AgentStatus::Suspended) => Ok(()),

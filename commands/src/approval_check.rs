@@ -58,8 +58,8 @@ pub(crate) fn reads(ctx: &Context) -> Vec<AggregateRef> {
     reads
 }
 
-/// Whether no rule ever holds a command up: one of the installation, or one without which nothing
-/// could be approved.
+/// True if no rule ever asks for approval of the command: it is for the installation's stream,
+/// handles requests for approval, registers the business, or comes only from importers.
 pub(crate) fn is_never_gated(fixed: &CommandType) -> bool {
     let approves = fixed.name.starts_with("approvals.") && fixed.name != "approvals.define_policy";
     approves
@@ -162,7 +162,8 @@ pub(crate) fn asked(
     })
 }
 
-/// Whether too few are there to vote as a rule asks.
+/// True if the quorum is 0, or if fewer humans than the quorum, besides the actor, have a role that
+/// may vote.
 fn blocks(rule: &ApprovalRule, ctx: &Context) -> bool {
     let voters = rule.roles.iter().chain(&rule.escalate_to).copied().collect();
     rule.quorum == 0
@@ -252,7 +253,8 @@ fn usable(id: ApprovalId, approval: &Approval, ctx: &Context) -> Result<(), Refu
     }
 }
 
-/// Whether the rule that applies now asks for no more than was given, whoever presents it.
+/// True if the approval, as it was granted, satisfies the rule that applies now: enough votes, no
+/// voters that the rule excludes, and its separation of duties.
 fn is_enough(approval: &Approval, asked: &Asked) -> bool {
     let rule = &asked.rule;
     let voters: BTreeSet<_> = rule.roles.iter().chain(&rule.escalate_to).collect();

@@ -110,8 +110,8 @@ fn escalate(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal
     Ok(Some(Escalated { to_roles: approval.escalate_to.iter().copied().collect() }.into()))
 }
 
-/// Whether the actor may send what is to be approved. Who may not has not asked for it: a rule did,
-/// at an overrun, and that stands.
+/// True if the actor may send the command that awaits approval. A requester who may not did not
+/// ask: a rule asked after a budget overrun, and the requester can't withdraw that request.
 fn may_send_it(approval: &Approval, ctx: &Context) -> bool {
     let command =
         approval.command_type.as_ref().and_then(|name| AnyCommand::type_named(name.as_str()));

@@ -52,8 +52,7 @@ pub struct ClockInDoubt {
 /// What the clock is measured by.
 #[derive(Debug, Default)]
 struct Measures {
-    /// What the clock showed at some moment less the time that had gone by until then, in
-    /// microseconds.
+    /// The clock's offset when the clock was last believed to be right, in microseconds.
     offset: i64,
     /// When the newest event that is known was recorded.
     newest: Timestamp,
@@ -61,7 +60,7 @@ struct Measures {
     difference: Option<i64>,
     /// Up to here an operator accepted that the log is ahead of the clock …
     accepted_newest: Timestamp,
-    /// … and by so much that the clock differs from the store's.
+    /// The difference from the store's clock that an operator accepted, in microseconds.
     accepted_difference: i64,
 }
 
@@ -134,7 +133,8 @@ impl ClockWatch {
         (jumped.abs() > micros(CLOCK_JUMP_MS_MAX)).then_some(ClockDoubt::Jumped(jumped / 1_000))
     }
 
-    /// The same with what else is on record when it is accepted.
+    /// The clock's fault with the newest event's time of recording, both of which are recorded when
+    /// an operator accepts the clock.
     #[must_use]
     pub fn in_doubt(&self) -> Option<ClockInDoubt> {
         self.doubt().map(|doubt| ClockInDoubt { doubt, newest: self.measures().newest })

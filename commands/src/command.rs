@@ -30,13 +30,14 @@ pub struct Submission {
     pub data: Box<RawValue>,
     /// The approval it was given.
     pub approval_id: Option<ApprovalId>,
-    /// For whom.
+    /// The principal in whose name the actor sends the command.
     pub on_behalf_of: Option<PrincipalId>,
     /// When it happened in the world, where that is not now.
     pub occurred_at: Option<Timestamp>,
     /// The event that led to it.
     pub causation: Option<EventId>,
-    /// What else belongs to it.
+    /// The correlation id that the command's events share with related events; without one, the
+    /// lane chooses it.
     pub correlation: Option<Uuid>,
     /// The version that the target must have.
     pub if_match: Option<u64>,
@@ -183,10 +184,12 @@ impl ReceiptResult {
 /// Why a command has no receipt.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommandError {
-    /// It is not of the door's form.
+    /// The command is malformed; the text names the fault, for example an unknown type or data that
+    /// does not fit it.
     #[error("{0}")]
     Malformed(String),
-    /// The actor has no role there: as if it did not exist.
+    /// The actor has no role in the business and is no operator; the answer is the same as for a
+    /// business that does not exist.
     #[error(
         "no business has this slug or id, or you have no role in it; check the name, or ask an \
         operator for a role"

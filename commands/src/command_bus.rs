@@ -50,8 +50,8 @@ pub struct CommandBusParts {
     pub entropy: Entropy,
     /// Who can tell which tasks an agent holds.
     pub leases: Arc<dyn OpenLeases>,
-    /// What attempts and log lines show idempotency keys under: callers write what they like into
-    /// them.
+    /// The secret of the HMAC that attempts and log lines show in place of an idempotency key,
+    /// because callers may write anything into a key.
     pub attempts_secret: Zeroizing<[u8; 32]>,
     /// Businesses that somebody who does not run the installation may register in 24 hours.
     pub registrations_per_day: u32,
@@ -143,8 +143,8 @@ impl CommandBus {
         self.submit_admitted(admitted, submission).await
     }
 
-    /// The same for one that was let in before it was read. Who asks too much is counted, and is in
-    /// nobody's list of attempts.
+    /// Takes a command to its receipt that the rate limits admitted before it was read. A sender
+    /// over its limit is only counted and stands in no list of attempts.
     ///
     /// # Errors
     /// As for [`CommandBus::submit`].

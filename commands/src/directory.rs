@@ -75,8 +75,8 @@ impl Roster {
             .any(|id| self.principal(*id).is_some_and(|p| !p.keys.is_empty()))
     }
 
-    /// The humans who can say yes to what no approval policy lets go without: owners and approvers
-    /// of the business, with those who were until [`LOST_ROLE_COUNTS_SECONDS`] ago, and the
+    /// The humans who can approve a command that a built-in rule holds up: the business's owners
+    /// and approvers, those who lost that role less than [`LOST_ROLE_COUNTS_SECONDS`] ago, and the
     /// operators.
     #[must_use]
     pub fn second_humans(&self, business: BusinessId, now: Timestamp) -> BTreeSet<PrincipalId> {
@@ -99,8 +99,8 @@ impl Roster {
         candidates.filter(|id| self.principal(**id).is_some_and(there)).copied().collect()
     }
 
-    /// Whether all that lets a human vote in a business comes from one other: who was made an owner
-    /// or approver by somebody is no second human for what that one asks.
+    /// True if `other` granted every role that lets `id` vote in the business: `id` then does not
+    /// count as a second human for a request of `other`.
     #[must_use]
     pub fn is_made_by(&self, id: PrincipalId, business: BusinessId, other: PrincipalId) -> bool {
         let Some(person) = self.principal(id).filter(|p| !p.operator && id != other) else {
@@ -165,9 +165,9 @@ struct Folded {
 pub struct Directory {
     log: Arc<dyn EventLog>,
     folded: RwLock<Folded>,
-    /// One asks the store for all …
+    /// Lets one caller at a time ask the store; the others wait and use its answer.
     asking: tokio::sync::Mutex<()>,
-    /// … since then, while it has not answered.
+    /// Since when the store has been asked without an answer; `None` once it has answered.
     asked_since: Mutex<Option<Instant>>,
 }
 

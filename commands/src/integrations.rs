@@ -107,7 +107,7 @@ commands!("integrations" {
         cost: Option<CostInput>,
     }
 
-    /// Says that nobody knows.
+    /// Reports that the outcome of a call is unknown.
     MarkCallAmbiguous = "mark_call_ambiguous" acts Call {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,

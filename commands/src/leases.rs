@@ -34,8 +34,8 @@ impl OpenLeases for NoLeases {
     }
 }
 
-/// The tasks of the agents that one lane has seen take some: those that the views do not show yet,
-/// too.
+/// For each agent that leased a task through this lane, the tasks it may hold, including leases
+/// that the views do not show yet.
 pub(crate) struct Leases(LruCache<(BusinessId, AgentId), BTreeSet<TaskId>>);
 
 impl Leases {
@@ -65,8 +65,8 @@ impl Leases {
         Ok(self.0.get(&key).cloned().unwrap_or_default())
     }
 
-    /// Notes who holds what after a decision. Before, it forgets what the tasks that were read say
-    /// the agent does not hold any more.
+    /// Updates the agent's tasks after a decision: removes those that the loaded aggregates show as
+    /// no longer held, then adds those that they show as held.
     pub(crate) fn note(
         &mut self,
         command: &AnyCommand,

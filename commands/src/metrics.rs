@@ -47,7 +47,7 @@ commands!("metrics" {
         text: Name,
         /// The figures it is made of.
         measure: Name,
-        /// How.
+        /// The function that makes one number of the reported figures, such as `sum`.
         aggregation: Aggregation,
         /// Unit of the result.
         unit: Name,

@@ -23,7 +23,7 @@ commands!("operations" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// As what.
+        /// The file format in which the copy was written.
         format: ExportFormat,
         /// How many events, from the first on.
         events: u64,

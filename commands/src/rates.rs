@@ -21,7 +21,8 @@ use crate::authorize::Actor;
 use crate::clock::Clock;
 use crate::command::CommandError;
 
-/// After so many let in, those whose buckets are full again are forgotten, where there are many.
+/// How many admissions pass between two sweeps, which drop full buckets if there are more than
+/// [`REMEMBERED_MAX`].
 const FORGET_EVERY: u64 = 10_000;
 /// Those who asked that are remembered in any case.
 const REMEMBERED_MAX: usize = 10_000;
@@ -101,7 +102,7 @@ impl OfProfile {
     }
 }
 
-/// What everybody may ask in a time.
+/// The rate limits of all principals and businesses, counted in this process.
 pub struct RateLimits {
     clock: Clock,
     standard: OfProfile,

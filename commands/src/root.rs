@@ -96,7 +96,8 @@ impl Context {
         }
     }
 
-    /// The same for what is passed over until it is sure.
+    /// True if the moment has come and the clock is not in doubt, for steps that may wait until
+    /// both hold.
     #[must_use]
     pub fn has_surely_come(&self, at: Timestamp) -> bool {
         self.clock.is_none() && self.now >= at
@@ -147,7 +148,8 @@ impl LoadedAggregates {
         self.if_loaded(id).ok_or(Refusal::Undeclared { aggregate: id.into() })
     }
 
-    /// The same while it is still being said what is read: `None` before it is loaded.
+    /// An aggregate's state if it is loaded, else `None`: for [`Decide::reads`], which runs while
+    /// aggregates are still being loaded.
     #[must_use]
     pub fn if_loaded<I: AggregateId>(&self, id: I) -> Option<&I::State> {
         self.0.get(&id.into()).and_then(|(_, state)| I::state_in(state))
@@ -164,8 +166,8 @@ impl LoadedAggregates {
             .ok_or(Refusal::Undeclared { aggregate })
     }
 
-    /// The same where everything that happened is in it: what a command declares to read and is not
-    /// there has no events.
+    /// Completes loaded aggregates that hold every event there is: adds, without events, each
+    /// aggregate that the command declares to read and that is missing.
     #[must_use]
     pub fn with_declared<D: Decide>(mut self, command: &D, ctx: &Context) -> Self {
         loop {

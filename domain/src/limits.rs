@@ -74,7 +74,7 @@ pub const COMMANDS_PER_SECOND: u32 = 100;
 pub const COMMANDS_BURST: u32 = 500;
 /// Commands a second of such principals together in one business …
 pub const BUSINESS_COMMANDS_PER_SECOND: u32 = 500;
-/// … and how many may come at once, after a pause.
+/// Commands of `standard` principals together that one business takes at once, after a pause.
 pub const BUSINESS_COMMANDS_BURST: u32 = 2_500;
 /// Commands of such a principal that are under way at once.
 pub const COMMANDS_IN_FLIGHT_MAX: u32 = 64;

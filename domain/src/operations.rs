@@ -116,7 +116,8 @@ impl Projection {
 /// The servers' clocks as the rules see them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Clock {
-    /// Up to here it was accepted that the log is ahead of a clock.
+    /// The latest time of recording that an operator accepted although a server's clock is behind
+    /// it.
     pub accepted_newest: Timestamp,
 }
 

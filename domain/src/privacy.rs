@@ -39,7 +39,8 @@ pub fn attempts_secret() -> SubjectId {
     SubjectId(INSTALLATION.derive_id("secret:attempts"))
 }
 
-/// Whether keys of that name are of no person, and never forgotten as one.
+/// True if `subject` names one of the program's secrets: it is no person, and no command forgets it
+/// as one.
 #[must_use]
 pub fn is_secret(business: BusinessId, subject: SubjectId) -> bool {
     subject == import_secret(business)

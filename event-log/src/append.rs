@@ -126,15 +126,15 @@ pub enum AppendError {
         again with the current keys"
     )]
     KeysDestroyed,
-    /// What is copied from another store does not follow on what is there.
+    /// The append is a copy from another store, and its first `seq` is not the next one here.
     #[error(
         "the event to append has seq {seq}, but the next seq of the stream is {next}; append \
         the events in the order of their seq, without a gap"
     )]
     OutOfPlace {
-        /// Where it is elsewhere.
+        /// The `seq` of its first event in the other store.
         seq: u64,
-        /// Where the stream ends here.
+        /// The `seq` that comes next in this store.
         next: u64,
     },
     /// Beyond a cap.

@@ -26,11 +26,13 @@ pub const AGE_MICROS_MAX: u64 = AGE_DAYS_MAX * 86_400_000_000;
 /// How many attempts are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Caps {
-    /// Of one business: so many that were accepted, and as many that were refused.
+    /// How many attempts with the outcome `accepted` are kept for one business, and as many with
+    /// any other outcome.
     pub per_business: usize,
-    /// Refused ones of one principal in one business.
+    /// How many attempts with another outcome than `accepted` are kept for one principal in one
+    /// business.
     pub per_principal: usize,
-    /// New rows between two looks at what is too many or too old.
+    /// How many new rows the writer stores before it deletes those beyond the caps or too old.
     pub prune_every: u64,
 }
 
@@ -52,13 +54,14 @@ pub const GROUP_COMMIT_LINGER: std::time::Duration = std::time::Duration::from_m
 /// One authenticated attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// When.
+    /// When the command reached the command bus, by the server's clock.
     pub at: Timestamp,
-    /// In which business.
+    /// The business in whose list the attempt stands; a stranger's attempt stands in the
+    /// installation's.
     pub business: BusinessId,
-    /// Who.
+    /// The principal that sent the command.
     pub actor: PrincipalId,
-    /// What.
+    /// The command's type, or `(unknown)` if no command has that name.
     pub command_type: String,
     /// On which aggregate, where one was named.
     pub target: Option<Uuid>,
@@ -110,7 +113,7 @@ impl Attempts {
         Self::with(path, Caps::default())
     }
 
-    /// The same with caps of one's own, for tests at their edges.
+    /// Opens the file with other caps than the default ones, for tests.
     ///
     /// # Errors
     /// When it can't be opened.

@@ -1,9 +1,11 @@
-//! Places of those who act on events: durable, in the log's store, and fenced, so that one process
-//! at a time acts for a consumer. Whoever acts holds a lease and an epoch; who lets the lease run
-//! out is followed by another, with the next epoch, and can't move the place any more.
+//! The checkpoints of consumers: durable, in the log's store, and fenced, so that one process at a
+//! time acts for a consumer. That process holds a lease and a fencing token, the epoch. When its
+//! lease runs out, another process takes over with the next epoch, and the first one can't move the
+//! checkpoint any more.
 //!
-//! What happened between an act and the moving of the place happens again: at least once, in order.
-//! The event's id says to the other side what it has seen.
+//! Delivery is at least once and in order: if a process stops after it acted on an event and before
+//! it moved the checkpoint, the next one acts on that event again. The receiver recognises a
+//! duplicate by the event's id.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -52,7 +54,8 @@ pub trait Consumers: Send + Sync {
     /// Keeps the lease; false when it is lost.
     async fn renew(&self, name: &str, epoch: u64) -> Result<bool, LogError>;
 
-    /// Moves the place and keeps the lease; false when it is lost, and then nothing moved.
+    /// Moves the checkpoint and extends the lease; returns false, and moves nothing, if the lease
+    /// is lost.
     async fn advance(&self, name: &str, epoch: u64, position: u64) -> Result<bool, LogError>;
 
     /// Gives the lease back.
@@ -67,7 +70,8 @@ pub trait Consumers: Send + Sync {
     /// All of them, by name.
     async fn list(&self) -> Result<Vec<Consumer>, LogError>;
 
-    /// Puts a consumer there as it stood elsewhere: for moving house.
+    /// Stores a consumer with the checkpoint that it has in another store, for copying an
+    /// installation; nobody holds its lease.
     async fn put(&self, consumer: &Consumer) -> Result<(), LogError>;
 }
 

@@ -39,13 +39,13 @@ pub struct Draft {
     pub version: u64,
     /// What happened, personal fields in clear.
     pub event: Event,
-    /// Our clock.
+    /// When the event was recorded, by the server's clock.
     pub recorded_at: Timestamp,
     /// The world's clock, where it differs.
     pub occurred_at: Option<Timestamp>,
     /// Who authenticated.
     pub actor: PrincipalId,
-    /// For whom.
+    /// The principal in whose name the actor sent the command.
     pub on_behalf_of: Option<PrincipalId>,
     /// Version of the access policies that allowed it.
     pub access_policy: Option<u32>,
@@ -133,7 +133,7 @@ impl Prepared {
         }
     }
 
-    /// Says that it is recorded then.
+    /// Sets the time at which the event is recorded.
     pub fn record_at(&mut self, at: Timestamp) {
         self.draft.recorded_at = at;
     }

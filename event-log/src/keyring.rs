@@ -74,7 +74,7 @@ pub enum KeyringError {
     /// The keyring's file can't be read or written.
     #[error("the keyring could not be used: {0}")]
     Storage(String),
-    /// What is in it makes no sense.
+    /// The keyring is damaged, or a sealed field does not fit its key.
     #[error("the keyring is damaged: {0}; restore it from its backup")]
     Broken(String),
     /// The key opens nothing any more, and its bytes are still in a file because somebody reads it.
@@ -98,9 +98,9 @@ pub enum IfMissing {
 /// The keys of the data subjects of all businesses.
 #[async_trait]
 pub trait Keyring: Send + Sync {
-    /// The key under which new data about the subject is sealed; made, durably, if there is none.
-    /// And the epoch in which that is so: where several processes destroy keys, the append says it,
-    /// and is refused in a later one ([`crate::Append::keys`]).
+    /// The key that seals new data about the subject, made durably if there is none, and the
+    /// keyring's epoch. Where several processes destroy keys, the append names this epoch
+    /// ([`crate::Append::keys`]) and is refused once a later one has begun.
     async fn sealing_key(
         &self,
         business: BusinessId,
@@ -142,7 +142,7 @@ pub trait Keyring: Send + Sync {
         bytes: Zeroizing<[u8; 32]>,
     ) -> Result<(), KeyringError>;
 
-    /// Nothing is taken from memory that was known before now.
+    /// Clears the cache of sealing keys, so that the next call asks the store.
     async fn invalidate_cache(&self) {}
 
     /// The key of that generation; `None` once it is destroyed.

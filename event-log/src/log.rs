@@ -75,8 +75,8 @@ pub struct RawRow {
     pub bytes: Vec<u8>,
 }
 
-/// Whether what was read of the log, with that limit, is all there is: a page is also full when its
-/// events have [`PAGE_BYTES_MAX`] bytes together.
+/// True if `page` is the last one: it has fewer events than `limit`, and their bytes together are
+/// fewer than [`PAGE_BYTES_MAX`].
 #[must_use]
 pub fn is_last(page: &[Recorded], limit: usize) -> bool {
     page.len() < limit && page.iter().map(|r| r.bytes.len()).sum::<usize>() < PAGE_BYTES_MAX
@@ -169,8 +169,8 @@ pub trait Log: Send + Sync {
         *self.position().borrow()
     }
 
-    /// Waits until everything that any process has appended to a business before this call is what
-    /// is read here: for a store that reads from a copy.
+    /// Waits until reads of a business show every append that any process made before this call;
+    /// only a store that reads from a copy has to wait.
     async fn catch_up(&self, _business: BusinessId) -> Result<(), LogError> {
         Ok(())
     }
@@ -208,8 +208,8 @@ pub trait Inspect: Log {
     /// The ends of all streams, ordered by business.
     async fn heads(&self) -> Result<Vec<Head>, LogError>;
 
-    /// The ends of all streams and the last position, of one moment; and how many rows lie where no
-    /// reader looks.
+    /// The ends of all streams and the last position, read at one moment, and how many rows have a
+    /// position below 1, which no reader reaches.
     async fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError>;
 
     /// Whether a consumer or reader can hold that position as its place: it is 0 or the position of
@@ -224,7 +224,7 @@ pub trait Inspect: Log {
         Ok(self.end().saturating_sub(position))
     }
 
-    /// What says which log this is: the leaf hash of its first event. `None` while it has none.
+    /// Identifies the log by the leaf hash of its first event; `None` while the log is empty.
     async fn identity(&self) -> Result<Option<Digest>, LogError> {
         Ok(self.read_all(0, 1).await?.first().map(|first| Digest(leaf_hash(&first.bytes))))
     }
@@ -252,8 +252,8 @@ pub trait Capabilities: Send + Sync {
         false
     }
 
-    /// Why another process may have other keys for this log than this one: then none may be
-    /// destroyed here.
+    /// Why this process can't rule out that another process serves the log with other keys; if
+    /// there is a reason, this process must not destroy any key.
     fn keys_elsewhere(&self) -> Option<String> {
         None
     }

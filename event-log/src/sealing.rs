@@ -33,7 +33,8 @@ pub enum Entropy {
     Seeded(Arc<Seed>),
 }
 
-/// Where seeded bytes come from: a label, and how often it was drawn from.
+/// The source of seeded bytes: each block of 32 is a hash of the label and of the number of blocks
+/// drawn before.
 #[derive(Debug, Default)]
 pub struct Seed {
     label: Vec<u8>,
@@ -43,8 +44,8 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// A seed from which every command and every key draws bytes of its own: one draw more, or
-    /// another order of commands, moves nothing else.
+    /// A seed whose bytes differ for every command and every key: an additional draw, or another
+    /// order of commands, does not change the bytes of the others.
     #[must_use]
     pub fn apart() -> Self {
         Self { apart: true, ..Self::default() }
@@ -75,8 +76,8 @@ impl Entropy {
         }
     }
 
-    /// The entropy of a secret of the program's own, which is no part of what a seeded run
-    /// compares: it draws nothing from anybody else's.
+    /// The entropy of one of the program's secrets. In a seeded run it has a separate seed, so that
+    /// making the secret changes none of the bytes that the run compares.
     #[must_use]
     pub fn on_its_own(&self, label: &[u8]) -> Self {
         match self {

@@ -53,7 +53,8 @@ impl Default for Options {
     }
 }
 
-/// What of a data folder is ours: files whose names begin so, and whole folders.
+/// The beginnings of the names of the files and folders that this program writes into a data
+/// folder.
 #[cfg(unix)]
 const OURS: [&str; 14] = [
     "log.db",
@@ -72,8 +73,8 @@ const OURS: [&str; 14] = [
     "mirror",
 ];
 
-/// Gives the folder and what is ours in it to their owner alone, whatever an earlier version left.
-/// What is gone meanwhile needs nothing.
+/// Restricts the folder and the program's files in it to their owner (modes 0700 and 0600),
+/// whatever an earlier version left. A file that vanishes meanwhile is skipped.
 #[cfg(unix)]
 fn own(folder: &Path, all: bool) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -126,7 +127,7 @@ struct QueuedAppend {
     append: Append,
     /// Whether neither its events nor the aggregates that it opens can be in the log.
     new: bool,
-    /// Where it goes, when that was said elsewhere.
+    /// The `seq` and positions that another store gave the events, if the append is a copy.
     placed: Option<AssignedPositions>,
     answer: oneshot::Sender<Result<crate::Committed, AppendError>>,
 }
@@ -138,7 +139,8 @@ pub struct AssignedPositions {
     pub first_seq: u64,
     /// Position of each.
     pub positions: Vec<u64>,
-    /// Which came together: once one can't be written, those of its batch after it are not either.
+    /// The batch of copied appends that this one belongs to: once one append can't be written, the
+    /// writer refuses the later ones of its batch.
     pub batch: u64,
 }
 

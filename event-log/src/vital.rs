@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 
 /// Which one died first.
 static DEAD: Mutex<Option<&'static str>> = Mutex::new(None);
-/// What is done then; a server ends itself.
+/// The function that is called when a vital thread or task panics; a server's ends the process.
 static ON_DEATH: OnceLock<fn(&'static str)> = OnceLock::new();
 
 /// The one that died, if one did.
@@ -18,7 +18,8 @@ pub fn dead() -> Option<&'static str> {
     *DEAD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Says what is done when one dies; the first who says it is heard.
+/// Sets the function that is called when a vital thread or task panics; only the first call has an
+/// effect.
 pub fn on_death(act: fn(&'static str)) {
     let _ = ON_DEATH.set(act);
 }

@@ -77,7 +77,7 @@ pub struct Happened {
 /// Why an event can't be taken.
 pub(super) struct Fault {
     pub(super) why: String,
-    /// Whether it only does not say something, and may be taken by who wants it so.
+    /// True if the event only lacks a value, so that `--allow-missing` accepts it.
     pub(super) is_missing: bool,
 }
 

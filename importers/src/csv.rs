@@ -108,8 +108,8 @@ pub struct Pieces {
     log: String,
     /// Columns that a row must have.
     width: usize,
-    /// Whether rows don't say which case they belong to, or the file is damaged: any case may lack
-    /// them.
+    /// True if a row could not be assigned to a case, or the file is damaged: any case may be
+    /// incomplete, so none is closed.
     out_of_step: bool,
     /// Whether what names no case, activity or time is taken all the same.
     allow_missing: bool,

@@ -38,7 +38,7 @@ pub(super) struct ExportedRun {
 #[derive(Deserialize)]
 struct Entry {
     id: Option<i64>,
-    /// Its id, or one of our own.
+    /// The entry's id in the source, or the negative of its place (from 1) if it has none.
     #[serde(skip)]
     number: i64,
     timestamp: Option<String>,

@@ -116,8 +116,8 @@ struct Reading {
     broken: Option<&'static str>,
     /// The last byte that is no blank.
     last: u8,
-    /// How much of the line's beginning is like that of the record's own line; `None` when it is
-    /// not.
+    /// How many bytes from the beginning of this line equal the indent of the record's first line;
+    /// `None` once one differs.
     alike: Option<usize>,
 }
 

@@ -288,8 +288,8 @@ impl Session {
         self.run_of(record, task.into()).await
     }
 
-    /// The way through the command bus of a record; an earlier version would have made that
-    /// aggregate of it.
+    /// Begins to import a record. If the aggregate `earlier` exists, an earlier version imported
+    /// the record, which then keeps its id in the clear; otherwise its id is an HMAC.
     ///
     /// # Errors
     /// When the log can't be read.

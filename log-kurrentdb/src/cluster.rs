@@ -62,7 +62,8 @@ pub(super) enum Heard {
     Event(Found),
     /// There is nothing more at the moment.
     CaughtUp,
-    /// Still there: nothing of ours for a while.
+    /// A sign of life: the subscription is alive, and the followed streams had no event for a
+    /// while.
     Sign,
     /// The subscription ended.
     Ended(ClusterError),
@@ -73,7 +74,7 @@ type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
 pub(super) struct Cluster {
     settings: ClientSettings,
-    /// With how often it was made.
+    /// The client, with the number of times that it was replaced.
     client: Mutex<(u64, Client)>,
 }
 

@@ -34,7 +34,8 @@ const AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(20), Duration::
 pub(super) struct QueuedAppend {
     pub(super) append: Append,
     pub(super) answer: oneshot::Sender<Result<Committed, AppendError>>,
-    /// Whether the cluster was asked already: what is found then is no repeat but this one.
+    /// True once the append was sent to the cluster: if its events are found afterwards, they are
+    /// this append's own and no duplicate.
     pub(super) sent: bool,
     /// Its place among those that may wait.
     pub(super) _place: OwnedSemaphorePermit,
@@ -63,7 +64,7 @@ impl Committer {
         Self(Arc::new(CommitterState { cluster, mirror, keyring, serving }))
     }
 
-    /// Until the queue is closed and everything in it is answered.
+    /// Runs until the queue is closed and every append in it is answered.
     pub(super) async fn run(self, mut queue: mpsc::Receiver<QueuedAppend>) {
         let mut waiting: HashMap<BusinessId, VecDeque<QueuedAppend>> = HashMap::new();
         let mut broken: HashMap<BusinessId, Broken> = HashMap::new();
@@ -211,8 +212,8 @@ impl Batch {
         self.lanes
     }
 
-    /// Answers those that are there already or can't be; says where the stream ends and what is to
-    /// be appended of the rest.
+    /// Answers the appends that are duplicates or must be refused; returns the last `seq` of the
+    /// stream and the events of the others, to be appended.
     async fn check(&mut self) -> Result<(u64, Vec<Given>), AppendError> {
         if let Some(why) = self.shared.mirror.broken(self.business) {
             return Err(AppendError::Storage(why));

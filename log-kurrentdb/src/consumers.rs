@@ -1,7 +1,6 @@
-//! Places of those who act on events, as events themselves: of each consumer the stream
-//! `consumer-<name>`, of which the newest event counts and is kept. Every change expects the
-//! revision that it was decided on, so of two that change at once one is refused: that is the
-//! fence.
+//! The checkpoints of consumers, stored as events: each consumer has the stream `consumer-<name>`,
+//! of which only the newest event counts and is kept. Every change expects the revision that it was
+//! decided on, so of two concurrent changes one is refused: this fences the consumer.
 //!
 //! Clocks are not compared: whoever wants to act for a consumer waits until it has seen, by its own
 //! clock, that the one who acts said nothing for the length of a lease.
@@ -82,7 +81,8 @@ impl KurrentConsumers {
         Ok(ConsumerHead { revision: Some(last.revision), said })
     }
 
-    /// Says something new of a consumer that was so; false when it is not so any more.
+    /// Writes a consumer's new state; returns false if its stream has changed since `known` was
+    /// read.
     async fn say(
         &self,
         name: &str,
@@ -161,7 +161,8 @@ impl KurrentConsumers {
         since.elapsed() > LEASE
     }
 
-    /// As long as somebody holds that lease.
+    /// Changes a consumer if a process still holds the lease of that epoch; returns false if none
+    /// does.
     async fn held(
         &self,
         name: &str,

@@ -19,7 +19,7 @@ use event_log::log::LogError;
 const NAME: &str = "keyring";
 /// How often it is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
-/// So long before others may take it nothing is sent any more.
+/// How long before the lease's end this process stops appending.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// The stream that says where the keys of this log are kept.
@@ -112,8 +112,8 @@ pub(super) struct KeyringLease {
 }
 
 impl KeyringLease {
-    /// Takes it; of one who is gone without giving it back only after a while. `serving` says from
-    /// now on whether it is held.
+    /// Takes the lease; if a dead process did not give it back, only after it has run out. From
+    /// then on `serving` tells whether this process holds it.
     pub(super) async fn take(
         cluster: Arc<Cluster>,
         serving: Arc<Serving>,

@@ -38,7 +38,8 @@ pub(super) struct Mirror {
     /// Businesses that stopped, and why; kept in a file beside the mirror's.
     broken: Mutex<HashMap<BusinessId, String>>,
     stopped_file: PathBuf,
-    /// Why nothing can go on: the cluster is not the one that the mirror is of any more.
+    /// Why the mirror has stopped for all businesses: the cluster is no longer the one that it
+    /// copies.
     other: OnceLock<String>,
     /// How often the subscription said that there is nothing more.
     caught_up: watch::Sender<u64>,
@@ -46,7 +47,7 @@ pub(super) struct Mirror {
     signs: watch::Sender<u64>,
     /// How many subscriptions were begun.
     begun: AtomicU64,
-    /// The last of them that gave no sign, and is to be begun anew.
+    /// The number of the latest subscription that gave no sign of life and must be started again.
     silent: watch::Sender<u64>,
     /// Batches that were taken in, or tried.
     batches: AtomicU64,
@@ -169,8 +170,8 @@ impl Mirror {
             .or_else(|| self.log.unavailable_reason())
     }
 
-    /// Begins to follow, and waits until everything is there; gives up when for `patience` nothing
-    /// comes.
+    /// Starts to follow the cluster and waits until the mirror has everything; gives up when
+    /// nothing arrives for `slow_reader_timeout`.
     pub(super) async fn caught_up(
         self: &Arc<Self>,
         slow_reader_timeout: Duration,
@@ -197,7 +198,8 @@ impl Mirror {
         Ok(())
     }
 
-    /// Waits until the mirror has so much of a business, or is stopped there.
+    /// Waits until the mirror has the business's events up to `seq`, or has stopped at that
+    /// business.
     pub(super) async fn reach(
         &self,
         business: BusinessId,

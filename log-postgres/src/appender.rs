@@ -224,7 +224,8 @@ impl Appender {
         Ok(())
     }
 
-    /// A head that is no end of a tree stops its own business, and no other.
+    /// Caches the end of a stream. If it is no valid end of a Merkle tree, its business takes no
+    /// more appends, and no other business is affected.
     fn believe(&mut self, business: BusinessId, seq: i64, frontier: &[u8]) {
         if let Ok(frontier) = Frontier::from_bytes(count(seq), frontier) {
             self.believed.damaged.remove(&business);
@@ -260,7 +261,8 @@ impl Appender {
         within(CALL_MAX, query.fetch_all(connection)).await
     }
 
-    /// Turns what the function said into answers, and into what is believed from now on.
+    /// Turns the rows that `append()` returned into answers, and updates the cached versions,
+    /// stream ends and key epoch.
     fn understand(
         &mut self,
         plan: &Plan,
@@ -329,7 +331,8 @@ impl Appender {
         Ok(answers)
     }
 
-    /// The batch is stored; `ends` are those of streams that were elsewhere than thought.
+    /// Answers a batch that was stored; `ends` holds the ends of the streams that other processes
+    /// had moved on.
     fn done(
         &mut self,
         plan: &Plan,

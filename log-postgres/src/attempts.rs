@@ -27,9 +27,8 @@ pub fn attempts(log: &PostgresLog) -> Attempts {
     attempts_with(log, Caps::default())
 }
 
-/// The same with caps of one's own, for tests at their edges. What is too many stands in the
-/// database (`attempt_caps`), where this program can't change it; of `caps` only `prune_every` is
-/// used.
+/// The attempts of a log in PostgreSQL with another `prune_every`, for tests. The other caps are
+/// ignored: the database holds them (`attempt_caps`), where this program can't change them.
 #[must_use]
 pub fn attempts_with(log: &PostgresLog, caps: Caps) -> Attempts {
     let (queue, work) = mpsc::channel(QUEUE_MAX);
@@ -118,7 +117,7 @@ fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// Keeps some, and forgets the oldest beyond what is kept.
+/// Stores a group of attempts in one statement, which does not wait for the disk.
 async fn keep(pool: &PgPool, group: &[Attempt]) -> Result<(), LogError> {
     // This commit, and no other, does not wait for the disk: appends would wait behind it.
     let sql = "WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))

@@ -13,8 +13,8 @@ use event_log::{AppendError, LogError};
 /// How often the end of the log is asked for, should a notification get lost.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 
-/// How long a refused append speaks against the database when none comes after it: only another
-/// append would say whether there is room again.
+/// How long the store counts as unavailable after a refused append if no other append follows: only
+/// a further append shows whether there is room again.
 const REFUSAL_COUNTS: Duration = Duration::from_secs(10);
 
 /// What was last heard of the database.

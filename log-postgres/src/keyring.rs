@@ -29,9 +29,9 @@ pub use chest::{chest, put_chest};
 /// Keys that stay unwrapped in memory.
 const UNWRAPPED_MAX: usize = 100_000;
 
-/// Destroys the keys of a subject up to a generation. Where none is left there is no row and no new
-/// epoch: every server applies each forgetting, and each start the whole list, and nobody's keys
-/// may go stale by that.
+/// Destroys the keys of a subject up to a generation. If none is left, the statement returns no row
+/// and begins no new epoch: every server applies each forgetting, and at its start the whole list,
+/// and that must not make cached keys stale.
 const DESTROY: &str = "SELECT minutebook_keys.destroy_keys($1, $2, $3) WHERE EXISTS
   (SELECT 1 FROM minutebook_keys.keys WHERE business = $1 AND subject = $2 AND generation <= $3 \
   AND wrapped IS NOT NULL)";
@@ -137,8 +137,8 @@ impl PostgresKeyring {
         self.pool.close().await;
     }
 
-    /// What is remembered, if it still holds. Whoever waits for the lock was here before the epoch
-    /// is asked for by the one who gets it, and asks again: no answer is older than its question.
+    /// The cached keys, emptied if the epoch has changed. Each caller asks the database for the
+    /// epoch after it gets the lock, so the answer is never older than the call.
     async fn current(&self) -> Result<tokio::sync::MutexGuard<'_, Remembered>, KeyringError> {
         let mut remembered = self.remembered.lock().await;
         let epoch: i64 =

@@ -1,5 +1,5 @@
-//! What a batch of appends would write, on what is believed of the database. The database has the
-//! last word: what is believed goes along, and where it is not so nothing is stored.
+//! Plans what a batch of appends writes, from cached versions and stream ends. The call sends the
+//! cached values along, and the database decides: if a version differs, it stores nothing.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,19 +14,19 @@ use event_log::keyring::KeyEpoch;
 
 type VersionKey = (BusinessId, AggregateRef);
 
-/// What is known of the database, until it says otherwise.
+/// The appender's cache of the database's state, valid until the database contradicts it.
 #[derive(Default)]
 pub(super) struct Believed {
     /// The ends of streams.
     pub(super) heads: HashMap<BusinessId, Frontier>,
-    /// Streams whose end is none of a tree.
+    /// The businesses whose stream has no valid end of a Merkle tree: their appends are refused.
     pub(super) damaged: HashSet<BusinessId>,
     /// The epoch of the keys that the database named when it refused the last batch.
     pub(super) keys: Option<KeyEpoch>,
     /// Versions that the database named when it refused the last batch …
     pub(super) versions: HashMap<VersionKey, u64>,
-    /// … which held appends with these first events, none of them stored: an append that was not in
-    /// it may be a repeat, and is no conflict before that is known.
+    /// The first event ids of the appends in that batch, none of which is stored. Only for these
+    /// does a differing version mean a conflict: any other append may still be a duplicate.
     pub(super) asked: HashSet<EventId>,
     /// The last broken epoch of each lane.
     broken: HashMap<u64, LaneEpoch>,
@@ -37,14 +37,16 @@ impl Believed {
         append.chain.is_some_and(|c| self.broken.get(&c.lane) == Some(&c.epoch))
     }
 
-    /// What the last refusal said holds no more.
+    /// Drops the versions and key epoch that the last refusal named, and the first event ids of its
+    /// appends.
     pub(super) fn forget_refusal(&mut self) {
         self.keys = None;
         self.versions.clear();
         self.asked.clear();
     }
 
-    /// An append was refused: what was decided on it is too.
+    /// Marks the append's epoch of its lane as broken, so that appends decided on it are refused
+    /// too.
     pub(super) fn refused(&mut self, append: &Append) {
         self.broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
     }
@@ -52,7 +54,7 @@ impl Believed {
 
 /// An append that has its place in the batch.
 pub(super) struct PlannedAppend {
-    /// Which of the queue.
+    /// The append's index in the queue.
     pub(super) queued: usize,
     /// The `seq` of its first event.
     pub(super) first_seq: u64,
@@ -96,7 +98,7 @@ pub(super) struct Guards {
 
 #[derive(Default)]
 pub(super) struct Events {
-    /// Which of the streams, from 1.
+    /// The number of the event's stream in the batch, from 1.
     pub(super) head: Vec<i64>,
     pub(super) seq: Vec<i64>,
     pub(super) kind: Vec<String>,
@@ -108,10 +110,10 @@ pub(super) struct Events {
 }
 
 enum Admitted {
-    /// With the guards it needs, and the versions after it.
+    /// The append fits, with the versions that the database must check and the versions after it.
     Yes(Vec<(VersionKey, u64)>, HashMap<VersionKey, u64>),
     No(AppendError),
-    /// It depends on whether what stands before it in the batch is stored.
+    /// Its outcome depends on an earlier append of the batch, so it waits for the next call.
     Later,
 }
 

@@ -84,13 +84,13 @@ commands!("approvals" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Refused,
     } with {
-        /// Who.
+        /// The principal that may vote in the sender's place by the delegation.
         to: PrincipalId,
         /// Until when.
         until: Timestamp,
     }
 
-    /// Takes that back.
+    /// Takes back a delegation of the right to vote.
     RevokeDelegation = "revoke_delegation" acts Approval {
         from: [Owner, Approver, Member] of Business,
         target: Target::Sent,

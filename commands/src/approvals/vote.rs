@@ -13,8 +13,9 @@ use crate::root::{Changes, Context, LoadedAggregates};
 /// After this time the only human there may do alone what should take two.
 const ALONE_AFTER_SECONDS: u64 = 3_600;
 
-/// Whether whoever votes does it alone, as the only human who could say yes to what a built-in rule
-/// asks for; `None`: it is another human's request.
+/// True if the requester votes on its own request alone, as the only human who can approve what a
+/// built-in rule asks for. False if the vote is on another human's request, or if no separation of
+/// duties applies.
 fn alone(approval: &Approval, right: PrincipalId, ctx: &Context) -> Result<bool, Refusal> {
     let voter = ctx.actor.principal;
     let made = |person| ctx.people.is_made_by(person, ctx.business, approval.requested_by);

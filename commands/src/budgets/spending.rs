@@ -44,8 +44,9 @@ impl Spending {
         Self { teams, agent, holder: None, task, connector }
     }
 
-    /// The budgets of whoever holds the task are asked too, unless the actor is an agent, whose own
-    /// credentials say whose spending it is: naming another agent spares nobody's budget.
+    /// Adds the task's holder, whose budgets must have room too: a service or human that names
+    /// another agent does not spare the holder's budget. For an agent nothing is added, because its
+    /// credentials say who spends.
     pub(crate) fn with_holder(mut self, ctx: &Context, loaded: &LoadedAggregates) -> Self {
         let held = self
             .task

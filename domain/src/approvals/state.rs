@@ -46,7 +46,7 @@ pub struct Approval {
     pub requested_by: PrincipalId,
     /// In whose name, where that is another one.
     pub requested_for: Option<PrincipalId>,
-    /// When.
+    /// When the request was recorded.
     pub requested_at: Option<Timestamp>,
     /// What else belongs to the request; the approved command carries it on.
     pub correlation: Uuid,

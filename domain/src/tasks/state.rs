@@ -61,7 +61,7 @@ pub struct Task {
     pub leased_by: PrincipalId,
     /// How often it failed.
     pub attempts_failed: u16,
-    /// How often it may.
+    /// How many attempts may fail before the task is given up.
     pub attempts_max: u16,
     /// The role it is escalated to.
     pub escalated_to: Option<Role>,

@@ -34,7 +34,7 @@ pub struct Stored<'a> {
     pub r#type: Cow<'a, str>,
     /// Version of the data's schema.
     pub schema: u16,
-    /// Our clock.
+    /// When the event was recorded, by the server's clock.
     pub recorded_at: Timestamp,
     /// The world's clock, where it differs.
     pub occurred_at: Option<Timestamp>,

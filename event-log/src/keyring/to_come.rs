@@ -1,5 +1,5 @@
-//! The place of a keyring that is opened after its log: whether it may be made is known from the
-//! log.
+//! A placeholder for a keyring that is opened after its log, because the log tells whether the
+//! keyring may be created.
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -11,12 +11,12 @@ use zeroize::Zeroizing;
 
 use super::{KeyEpoch, Keyring, KeyringError, SubjectKey};
 
-/// A keyring to come: it is asked only once it is there.
+/// Passes every call on to a keyring that is set later; until then each call fails.
 #[derive(Default)]
 pub struct KeyringToCome(OnceLock<Weak<dyn Keyring>>);
 
 impl KeyringToCome {
-    /// Here it is; the first one counts.
+    /// Sets the keyring that all calls go to; only the first call has an effect.
     pub fn is(&self, keyring: &Arc<dyn Keyring>) {
         let _ = self.0.set(Arc::downgrade(keyring));
     }

@@ -15,9 +15,9 @@ use super::{AppenderWork, AssignedPositions, Durability, Options, QueuedAppend, 
 use crate::append::{Append, AppendError, Committed, LaneEpoch};
 use crate::log::LogError;
 
-/// A batch is committed when the queue is empty, or when it is this old …
+/// The age at which the writer commits a batch even if more appends are queued.
 const BATCH_AGE_MAX: Duration = Duration::from_millis(5);
-/// … or, with the queue empty, when it is as large as the last one or this old …
+/// How long the writer waits on an empty queue for a batch to become as large as the last one.
 const GROUP_COMMIT_LINGER_MAX: Duration = Duration::from_micros(250);
 /// How often the queue is looked at meanwhile.
 const GROUP_COMMIT_LINGER_POLL: Duration = Duration::from_micros(20);
@@ -27,7 +27,7 @@ const BATCH_APPENDS_MAX: usize = 1_000;
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// How often a writer that could not write tries whether it can again …
 const TRY_AGAIN_EVERY: Duration = Duration::from_secs(1);
-/// … while it looks so often whether somebody wants something written.
+/// How often the writer looks for a job between two tests of whether it can write again.
 const GLANCE_EVERY: Duration = Duration::from_millis(5);
 /// Versions and heads that are remembered between batches.
 const REMEMBERED_MAX: usize = 200_000;

@@ -31,7 +31,7 @@ impl<'a> ImportCommand<'a> {
         Self { part, command, id, data, at: None, causation: None }
     }
 
-    /// It happened then; `None` when the source does not say.
+    /// Sets when the command happened in the world; `None` if the source does not say.
     #[must_use]
     pub fn at(self, at: Option<Timestamp>) -> Self {
         Self { at, ..self }
@@ -50,7 +50,8 @@ pub struct Run<'a> {
     pub session: &'a Session,
     /// What stands for the record in ids and keys.
     pub(super) record: String,
-    /// Whether that is an HMAC; else an earlier version imported it, by its id in the clear.
+    /// True if `record` is an HMAC; false if an earlier version imported the record under its id in
+    /// the clear.
     pub(super) hashed: bool,
     /// The task of the record; it correlates all of its events.
     pub task: Uuid,
