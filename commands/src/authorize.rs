@@ -73,7 +73,7 @@ pub fn authorize(
     if !command.is_allowed_to(actor) {
         let instead = match command.stream {
             Stream::Installation => "an operator of this installation may do it",
-            Stream::Business => "ask the owner for a role that does",
+            Stream::Business => "ask an operator for a role that may send it",
         };
         return Err(CommandError::Forbidden { what: command.name.to_owned(), instead });
     }

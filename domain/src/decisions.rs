@@ -11,7 +11,7 @@ use crate::usage::{Cost, Usage};
 use crate::values::{Ratio, RiskTier};
 
 events!("decisions" {
-    /// Somebody chose.
+    /// Somebody made a choice, with what it was based on.
     Recorded = "recorded" v 2 on Decision, Public {
         /// The task it was made for.
         #[serde(skip_serializing_if = "Option::is_none")]

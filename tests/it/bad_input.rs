@@ -230,3 +230,27 @@ async fn what_is_wrong_with_an_address_is_a_problem_that_names_the_part() {
     let answer = door.send("GET", by_slug, Some(door.key()), &[], "").await;
     assert_eq!(answer.status, 200, "every door takes a slug too: {}", answer.body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_with_a_key_can_not_tell_a_taken_slug_from_a_free_one() {
+    use domain::access::PrincipalKind;
+    let door = Door::open().await;
+    let stranger = door.installation.principal(door.business, PrincipalKind::Human, None).await;
+    let (_, key) = door.installation.app.issue_key(stranger.principal).await.unwrap();
+    let register = json!({"type": "businesses.register", "data": {"slug": "x", "currency": "EUR"}});
+    let large = "x".repeat((1 << 20) + 1);
+    for (headers, body) in [
+        (&[][..], register.to_string()),
+        (&[("Idempotency-Key", "k")][..], register.to_string()),
+        (&[("Idempotency-Key", "k")][..], "nonsense".to_owned()),
+        (&[("Idempotency-Key", "k")][..], large),
+    ] {
+        let mut answers = Vec::new();
+        for slug in ["acme", "free-slug"] {
+            let path = format!("/v1/businesses/{slug}/commands");
+            let answer = door.send("POST", &path, Some(key.reveal()), headers, &body).await;
+            answers.push((answer.status, answer.body));
+        }
+        assert_eq!(answers[0], answers[1], "{headers:?} {}", &body[..20.min(body.len())]);
+    }
+}

@@ -18,7 +18,9 @@ const ALONE_AFTER_SECONDS: u64 = 3_600;
 /// duties applies.
 fn alone(approval: &Approval, right: PrincipalId, ctx: &Context) -> Result<bool, Refusal> {
     let voter = ctx.actor.principal;
-    let made = |person| ctx.people.is_made_by(person, ctx.business, approval.requested_by);
+    // Whoever asks through a service or for another is the requester too.
+    let requesters = || [Some(approval.requested_by), approval.requested_for].into_iter().flatten();
+    let made = |person| requesters().any(|r| ctx.people.is_made_by(person, ctx.business, r));
     if approval.built_in && (made(voter) || made(right)) {
         return Err(Refusal::MadeByRequester);
     }

@@ -1,6 +1,7 @@
 //! What takes a second human, whatever the approval policy says: with one, two and three of them,
 //! and with one whose role was just taken away.
 
+use commands::Submission;
 use domain::access::PrincipalKind;
 use domain::values::Role;
 use serde_json::{Value, json};
@@ -302,4 +303,28 @@ fn rules_that_block_their_own_repair_or_never_apply_are_refused() {
         define(&two, rule(json!({"data_classes": ["restricted"]}), 1, both)).is_ok(),
         "calls carry classes of data"
     );
+}
+
+#[tokio::test]
+async fn whom_the_one_that_is_asked_for_made_an_approver_is_no_second_human() {
+    let bus = crate::bus::Bus::new().await;
+    let business = bus.business("acme").await;
+    let owner = bus.operator_in(business).await;
+    let puppet = bus.principal(business, PrincipalKind::Human, Some("approver")).await;
+    let id = uuid::Uuid::now_v7();
+    let add = json!({"kind": "human", "display_name": "o", "operator": true});
+    let owns = json!({"business": business, "role": "owner"});
+    bus.must(domain::ids::INSTALLATION, "access.add_principal", Some(id), add).await;
+    bus.must(domain::ids::INSTALLATION, "access.grant_role", Some(id), owns).await;
+    let directory = bus.bus().directory();
+    let second = directory.actor(domain::PrincipalId(id), business).await.unwrap().unwrap();
+    let wind_up = json!({"command": {"type": "businesses.advance", "id": business,
+        "data": {"to": "wound_up"}}});
+    let mut request =
+        Submission::new(business, second, bus.key(), "approvals.request", None, &wind_up);
+    request.on_behalf_of = Some(owner.principal);
+    let asked = bus.bus().submit(request).await.unwrap().events[0].id;
+    let vote = json!({"choice": "approve"});
+    let refused = bus.submit(&puppet, business, "approvals.vote", Some(asked), vote).await;
+    assert_eq!(refused.unwrap_err().name(), "own_request");
 }

@@ -70,7 +70,7 @@ fn who_is_refused_is_told_whom_to_ask() {
             .unwrap_err()
             .to_string()
     };
-    assert!(refused(BUSINESS, "businesses.advance").contains("ask the owner"));
+    assert!(refused(BUSINESS, "businesses.advance").contains("ask an operator"));
     assert!(
         refused(INSTALLATION, "access.grant_role").contains("an operator of this installation")
     );

@@ -100,17 +100,21 @@ pub(super) async fn business(
     path: web::Path<String>,
     mut body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    // Who has no key learns nothing, not even whether a slug exists; who has no role there the
-    // same.
+    // Without a working API key the answer is 401 before the slug is looked up. Without a role a
+    // business that exists is answered, to the byte, as one that does not: rate limits and the
+    // body's limit come first for both.
     principal(&request, &state).await?;
     let hidden = || Problem::from(commands::CommandError::NotFound(INSTALLATION));
     let found = state.app.business(&path).await.map_err(|e| Problem::unavailable(&e))?;
-    let business = found.filter(|b| *b != INSTALLATION).ok_or_else(hidden)?;
+    let found = found.filter(|b| *b != INSTALLATION);
+    let business = found.unwrap_or(INSTALLATION);
     let actor = actor(&request, &state, business).await?;
     let admitted = admit(&state, &actor, business, &mut body).await?;
     let body = state.bodies.read(actor.principal, &request, body, BODY_BYTES_MAX).await?;
-    let registers = || Body::parse(&body).is_ok_and(|b| b.r#type == "businesses.register");
-    if !actor.may_see() && !registers() {
+    // Whoever opens a business has no role in it yet, and names it by the id that it shall have.
+    let by_id = path.parse::<BusinessId>().is_ok();
+    let registers = || by_id && Body::parse(&body).is_ok_and(|b| b.r#type == "businesses.register");
+    if found.is_none() || (!actor.may_see() && !registers()) {
         return Err(hidden());
     }
     submit(&request, &state, business, actor, admitted, &body).await
