@@ -93,7 +93,7 @@ fn faults_of(rule: &ApprovalRule) -> Vec<String> {
     faults
 }
 
-/// What is wrong with the rules of an approval policy, by rule: also those of a policy that was
+/// The faults of an approval policy's rules, by rule, those included of a policy that was
 /// stored before these checks.
 #[must_use]
 pub fn faults(rules: &[ApprovalRule]) -> Vec<(String, String)> {
@@ -135,7 +135,7 @@ pub(super) fn check(c: &DefinePolicy, ctx: &Context) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether the rules contain every shipped rule, as strict or stricter: each applies to all that
+/// True if for every shipped rule there is one as strict or stricter: it applies to all that
 /// the shipped one applies to, and no laxer one stands before it.
 pub(crate) fn covers_shipped(rules: &[ApprovalRule]) -> bool {
     shipped_rules().iter().all(|shipped| {

@@ -83,7 +83,14 @@ async fn an_id_of_the_wrong_kind_is_told_by_what_it_is() {
     );
     let of_a_task = bus.submit(&owner, business, "approvals.expire", Some(task), json!({})).await;
     assert!(of_a_task.unwrap_err().to_string().contains("of kind `task`"));
-    // Of a principal without a role here nothing is told.
+    // Of a principal without a role here nothing is told, and nothing of what an id made of a
+    // person's would give away.
+    let subject = domain::SubjectId(uuid::Uuid::from_u128(9));
+    let about = json!({"title": "t", "team": "sales", "serves": subject});
+    bus.must(business, "tasks.plan", None, about).await;
+    bus.must(business, "privacy.forget_subject", None, json!({"subject": subject})).await;
+    let erasure = domain::ids::ErasureId::of(business, subject);
+    assert_eq!(lease(erasure.0).await.name(), "unknown");
     assert_eq!(lease(elsewhere.principal.0).await.name(), "unknown");
     assert_eq!(lease(uuid::Uuid::from_u128(7)).await.name(), "unknown");
 }
