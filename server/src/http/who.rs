@@ -3,6 +3,7 @@
 use super::State;
 use super::problem::Problem;
 use actix_web::HttpRequest;
+use actix_web::error::QueryPayloadError;
 use actix_web::http::header;
 use commands::Actor;
 use domain::{BusinessId, PrincipalId};
@@ -70,16 +71,22 @@ pub(crate) async fn actor(
 
 /// The query of an address, once it is known who asks.
 pub(super) fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
-    actix_web::web::Query::<T>::from_query(request.query_string())
-        .map(actix_web::web::Query::into_inner)
-        .map_err(|e| Problem::new(400, "malformed", &format!("the address's query: {e}")))
+    let read = actix_web::web::Query::<T>::from_query(request.query_string());
+    read.map(actix_web::web::Query::into_inner).map_err(|e| {
+        let why = match e {
+            QueryPayloadError::Deserialize(e) => e.to_string(),
+            other => other.to_string(),
+        };
+        Problem::new(400, "malformed", &format!("the address's query: {why}"))
+    })
 }
 
-/// A part of an address's path, once it is known who asks.
+/// An id in an address's path, once it is known who asks.
 pub(super) fn in_path<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Problem>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse()
-        .map_err(|e| Problem::new(400, "malformed", &format!("`{field}` in the address: {e}")))
+    text.parse().map_err(|e| {
+        Problem::new(400, "malformed", &format!("`{field}` in the address must be a UUID: {e}"))
+    })
 }
