@@ -4,7 +4,7 @@ use domain::ids::{ApprovalId, EventId};
 use domain::limits::COMMAND_MS_MAX;
 use domain::values::Digest;
 use domain::{BusinessId, Event, PrincipalId, Timestamp, approvals, tasks};
-use event_log::{AppendError, KeyringError, LogError};
+use event_log::{AppendError, Cause, KeyringError, LogError};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -255,18 +255,24 @@ pub enum CommandError {
     /// The clock can't be relied on, and time alone would decide.
     #[error("{0}")]
     ClockInDoubt(Refusal),
-    /// The store did not answer in time: the command may be stored, or not.
+    /// The store did not answer in time, or ended before it could: the command may be stored, or
+    /// not.
     #[error(
-        "the store did not answer within {COMMAND_MS_MAX} ms: the outcome is unknown; send it \
+        "the store gave no answer (it has {COMMAND_MS_MAX} ms): the outcome is unknown; send it \
          again under the same key, which gives the first receipt if it was stored"
     )]
     OutcomeUnknown,
     /// The log, the keyring or the disk failed; nothing was stored.
-    #[error("{0}")]
-    Unavailable(String),
+    #[error(transparent)]
+    Unavailable(Cause),
 }
 
 impl CommandError {
+    /// The log, the keyring or the disk failed: a sentence, or their own error.
+    pub fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(Cause::of(cause))
+    }
+
     /// The name that doors and the list of attempts show.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -292,7 +298,7 @@ impl From<Refusal> for CommandError {
     fn from(refusal: Refusal) -> Self {
         if matches!(refusal, Refusal::Undeclared { .. }) {
             // A fault of ours is no rule that the caller could mind.
-            Self::Unavailable(refusal.to_string())
+            Self::unavailable(refusal)
         } else if matches!(refusal, Refusal::ClockInDoubt { .. }) {
             Self::ClockInDoubt(refusal)
         } else {
@@ -315,19 +321,20 @@ impl From<AppendError> for CommandError {
             | AppendError::DiskFull
             | AppendError::OutOfPlace { .. }
             | AppendError::Closed(_)
-            | AppendError::Storage(_) => Self::Unavailable(e.to_string()),
+            | AppendError::Storage(_) => Self::unavailable(e),
+            AppendError::OutcomeUnknown(_) => Self::OutcomeUnknown,
         }
     }
 }
 
 impl From<LogError> for CommandError {
     fn from(e: LogError) -> Self {
-        Self::Unavailable(e.to_string())
+        Self::unavailable(e)
     }
 }
 
 impl From<KeyringError> for CommandError {
     fn from(e: KeyringError) -> Self {
-        Self::Unavailable(e.to_string())
+        Self::unavailable(e)
     }
 }

@@ -14,7 +14,7 @@ use domain::limits::{BODY_BYTES_MAX, COMMAND_MS_MAX, KEY_CHARS_MAX, QUEUE_MAX};
 use domain::{AggregateRef, BusinessId};
 use event_log::attempts::{Attempt, Attempts};
 use event_log::sealing::content_digest;
-use event_log::{Entropy, EventLog, Keyring};
+use event_log::{Entropy, EventLog, Keyring, chain};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
 use zeroize::Zeroizing;
@@ -215,7 +215,7 @@ impl CommandBus {
         }
         if installation && let Err(e) = self.directory.refresh().await {
             // What was done stays done: the next who asks reads it.
-            tracing::warn!(error = %e, "what was done to the installation is not known here yet");
+            tracing::warn!(error = %chain(&e), "what was done to the installation is not known here yet");
         }
         receipt
     }
@@ -267,8 +267,7 @@ impl CommandBus {
             answer,
             _room: room,
         };
-        let closing =
-            || CommandError::Unavailable("the command bus is shutting down; try again".to_owned());
+        let closing = || CommandError::unavailable("the command bus is shutting down; try again");
         self.lane(business).send(job).await.map_err(|_| closing())?;
         wait.await.unwrap_or_else(|_| Err(closing()))
     }

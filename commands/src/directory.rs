@@ -242,9 +242,9 @@ impl Directory {
                 if recorded.seq <= folded.seq {
                     continue;
                 }
-                let stored = recorded.stored().map_err(|e| LogError::Corrupt(e.to_string()))?;
+                let stored = recorded.stored().map_err(LogError::corrupt)?;
                 // Not passed over: what can't be read may take a key or a role away.
-                let event = stored.event().map_err(|e| LogError::Corrupt(e.to_string()))?;
+                let event = stored.event().map_err(LogError::corrupt)?;
                 folded.apply(PrincipalId(stored.id), &stored.meta(), &event);
                 folded.seq = recorded.seq;
             }
@@ -272,7 +272,7 @@ impl Directory {
             return Ok(());
         }
         let silent = |_| {
-            LogError::Storage(format!(
+            LogError::storage(format!(
                 "the store did not answer within {STORE_ANSWER_MS_MAX} ms; nothing was done, try \
                  again"
             ))

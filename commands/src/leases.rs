@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use domain::ids::{AgentId, TaskId};
 use domain::{BusinessId, Kind};
+use event_log::Cause;
 use lru::LruCache;
 
 use crate::registry::AnyCommand;
@@ -20,8 +21,8 @@ pub trait OpenLeases: Send + Sync {
     /// Tasks that the agent seems to hold.
     ///
     /// # Errors
-    /// A sentence that says why nobody can tell.
-    async fn of(&self, business: BusinessId, agent: AgentId) -> Result<Vec<TaskId>, String>;
+    /// Why nobody can tell.
+    async fn of(&self, business: BusinessId, agent: AgentId) -> Result<Vec<TaskId>, Cause>;
 }
 
 /// Nobody holds anything: for programs without views.
@@ -29,7 +30,7 @@ pub struct NoLeases;
 
 #[async_trait]
 impl OpenLeases for NoLeases {
-    async fn of(&self, _: BusinessId, _: AgentId) -> Result<Vec<TaskId>, String> {
+    async fn of(&self, _: BusinessId, _: AgentId) -> Result<Vec<TaskId>, Cause> {
         Ok(Vec::new())
     }
 }
@@ -52,7 +53,7 @@ impl Leases {
         business: BusinessId,
         views: &dyn OpenLeases,
         shared: bool,
-    ) -> Result<BTreeSet<TaskId>, String> {
+    ) -> Result<BTreeSet<TaskId>, Cause> {
         let AnyCommand::Tasks(crate::tasks::Command::Lease(lease)) = command else {
             return Ok(BTreeSet::new());
         };

@@ -5,6 +5,7 @@ use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX};
 use domain::{AggregateRef, BusinessId};
 use tokio::sync::oneshot;
 
+use crate::cause::Cause;
 use crate::keyring::KeyEpoch;
 
 /// An event to be appended, its bytes final.
@@ -101,7 +102,8 @@ pub struct Committed {
     pub repeated: bool,
 }
 
-/// Why an append was not stored. In every case nothing of it was.
+/// Why an append was not stored. Nothing of it was, except that nobody knows after
+/// [`AppendError::OutcomeUnknown`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// An aggregate has another version than the decision saw.
@@ -157,8 +159,19 @@ pub enum AppendError {
     #[error("the log is closed: {0}")]
     Closed(String),
     /// The store failed.
-    #[error("the log could not be written: {0}")]
-    Storage(String),
+    #[error("the log could not be written")]
+    Storage(#[source] Cause),
+    /// The store gave no answer: the append is stored as a whole, or not at all. The same events
+    /// may be sent again.
+    #[error("whether the append was stored is not known; send it again under the same key")]
+    OutcomeUnknown(#[source] Cause),
+}
+
+impl AppendError {
+    /// The store failed: a sentence, or the store's own error.
+    pub fn storage(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Storage(Cause::of(cause))
+    }
 }
 
 /// The answer to an append that waits for the disk.
@@ -175,8 +188,9 @@ impl Pending {
     /// Waits until the append is durable or refused.
     ///
     /// # Errors
-    /// [`AppendError`]; nothing was stored then.
+    /// [`AppendError`]; `OutcomeUnknown` when the store ended without an answer.
     pub async fn done(self) -> Result<Committed, AppendError> {
-        self.0.await.unwrap_or_else(|_| Err(AppendError::Closed("its writer stopped".to_owned())))
+        let silent = |_| Err(AppendError::OutcomeUnknown(Cause::of("the log's writer stopped")));
+        self.0.await.unwrap_or_else(silent)
     }
 }

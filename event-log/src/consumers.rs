@@ -16,6 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::cause::Cause;
 use crate::log::LogError;
 
 /// How long a lease lasts: a process that is gone is followed after at most twice that.
@@ -85,7 +86,7 @@ CREATE TABLE IF NOT EXISTS consumers(
 pub struct LocalConsumers(Mutex<Connection>);
 
 fn storage(e: rusqlite::Error) -> LogError {
-    LogError::Storage(format!("consumers: {e}"))
+    LogError::Storage(Cause::new("consumers", e))
 }
 
 /// Milliseconds since 1970; the one process of a folder has one clock.

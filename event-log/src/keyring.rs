@@ -17,6 +17,7 @@ use domain::{BusinessId, SubjectId};
 use zeroize::Zeroizing;
 
 pub use self::to_come::KeyringToCome;
+use crate::cause::Cause;
 use crate::sealing::Entropy;
 pub use local::LocalKeyring;
 pub use wrapping::{Chest, Wrapping, secret_file};
@@ -37,7 +38,7 @@ pub struct SubjectKey {
 impl SubjectKey {
     pub(crate) fn new(generation: u32, bytes: Zeroizing<[u8; 32]>) -> Result<Self, KeyringError> {
         let unbound = UnboundKey::new(&AES_256_GCM, bytes.as_ref())
-            .map_err(|_| KeyringError::Broken("a key has the wrong length".to_owned()))?;
+            .map_err(|_| KeyringError::broken("a key has the wrong length"))?;
         Ok(Self { generation, bytes, aead: LessSafeKey::new(unbound) })
     }
 
@@ -60,7 +61,7 @@ impl std::fmt::Debug for SubjectKey {
 }
 
 /// Why a key could not be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum KeyringError {
     /// The key file or passphrase is not the one the keyring was made with.
     #[error("{0} does not open with this key file or passphrase; give the one it was made with")]
@@ -72,11 +73,11 @@ pub enum KeyringError {
     )]
     Missing(String),
     /// The keyring's file can't be read or written.
-    #[error("the keyring could not be used: {0}")]
-    Storage(String),
+    #[error("the keyring could not be used")]
+    Storage(#[source] Cause),
     /// The keyring is damaged, or a sealed field does not fit its key.
-    #[error("the keyring is damaged: {0}; restore it from its backup")]
-    Broken(String),
+    #[error("the keyring is damaged; restore it from its backup")]
+    Broken(#[source] Cause),
     /// The key opens nothing any more, and its bytes are still in a file because somebody reads it.
     #[error(
         "the key no longer opens anything, but its bytes are not yet overwritten, because another \
@@ -84,6 +85,18 @@ pub enum KeyringError {
          or send the command again"
     )]
     NotYetDestroyed,
+}
+
+impl KeyringError {
+    /// The keyring's file or table failed: a sentence, or the store's own error.
+    pub fn storage(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Storage(Cause::of(cause))
+    }
+
+    /// The keyring is damaged: a sentence, or the error that found it.
+    pub fn broken(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Broken(Cause::of(cause))
+    }
 }
 
 /// Whether a keyring may be made where there is none.

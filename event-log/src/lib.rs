@@ -7,10 +7,12 @@
 //!   in a KurrentDB cluster.
 //! - [`subscription`]: catching up and going live on any store.
 //! - [`prove`]: proofs of what is in the log. [`attempts`]: who tried what, beside the log.
-//! - [`consumers`]: places of those who act on it.
+//! - [`consumers`]: places of those who act on it. [`cause`]: what led to an error, and how it is
+//!   printed.
 
 pub mod append;
 pub mod attempts;
+pub mod cause;
 pub mod consumers;
 pub mod envelope;
 pub mod keyring;
@@ -23,6 +25,7 @@ pub mod subscription;
 pub mod vital;
 
 pub use append::{Append, AppendError, Chain, Committed, LaneEpoch, NewEvent, Pending};
+pub use cause::{Cause, chain};
 pub use envelope::{Draft, Prepared, Recorded, RequestDigest, SealError, Stored};
 pub use keyring::{KeyEpoch, Keyring, KeyringError, SubjectKey};
 pub use loaded::{Loaded, typed};

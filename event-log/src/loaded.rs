@@ -1,20 +1,24 @@
 //! Aggregates, folded from stored bytes.
 
+use std::error::Error;
+
 use domain::{Event, Kind, Meta, State, Timestamp};
 
+use crate::cause::Cause;
 use crate::envelope::Stored;
 use crate::log::LogError;
+
+fn unreadable(why: impl Error + Send + Sync + 'static) -> LogError {
+    LogError::Storage(Cause::new("a stored event can't be read (run `minutebook verify`)", why))
+}
 
 /// The typed event in stored bytes, with what rules compare of its envelope.
 ///
 /// # Errors
 /// [`LogError::Storage`] when they are none that this program knows; it says what to do.
 pub fn typed(bytes: &[u8]) -> Result<(Meta, Event), LogError> {
-    let unreadable = |why: String| {
-        LogError::Storage(format!("a stored event can't be read: {why}; run `minutebook verify`"))
-    };
-    let stored = Stored::parse(bytes).map_err(|e| unreadable(e.to_string()))?;
-    Ok((stored.meta(), stored.event().map_err(|e| unreadable(e.to_string()))?))
+    let stored = Stored::parse(bytes).map_err(unreadable)?;
+    Ok((stored.meta(), stored.event().map_err(unreadable)?))
 }
 
 /// An aggregate, folded from all its events.

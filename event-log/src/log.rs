@@ -21,24 +21,36 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::append::{Append, AppendError, Committed, Pending};
+use crate::cause::Cause;
 use crate::envelope::Recorded;
 use crate::loaded::{Loaded, typed};
 
 /// Why the log could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum LogError {
     /// Another process has the data folder.
     #[error("{0}")]
     Locked(String),
     /// The file is damaged.
     #[error(
-        "the log's file is damaged ({0}); run `minutebook verify`, then restore the last good \
-         backup"
+        "the log's file is damaged; run `minutebook verify`, then restore the last good backup"
     )]
-    Corrupt(String),
+    Corrupt(#[source] Cause),
     /// The store failed.
-    #[error("the log could not be read: {0}")]
-    Storage(String),
+    #[error("the log could not be read")]
+    Storage(#[source] Cause),
+}
+
+impl LogError {
+    /// The store failed: a sentence, or the store's own error.
+    pub fn storage(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Storage(Cause::of(cause))
+    }
+
+    /// The file is damaged: a sentence, or the error that found it.
+    pub fn corrupt(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Corrupt(Cause::of(cause))
+    }
 }
 
 /// The end of a business's stream.

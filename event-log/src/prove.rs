@@ -30,7 +30,7 @@ pub async fn event(
         let room = usize::try_from(head.seq - leaves.len() as u64).unwrap_or(PAGE).min(PAGE);
         let page = log.read_business(business, leaves.len() as u64, room).await?;
         if page.is_empty() {
-            return Err(LogError::Corrupt(format!(
+            return Err(LogError::corrupt(format!(
                 "the stream ends after {} of {} events",
                 leaves.len(),
                 head.seq
@@ -39,8 +39,8 @@ pub async fn event(
         leaves.extend(page.iter().map(|r| leaf_hash(&r.bytes)));
     }
     let index = usize::try_from(recorded.seq - 1).unwrap_or(usize::MAX);
-    let path = inclusion_proof(&leaves, index).map_err(|e| LogError::Corrupt(e.to_string()))?;
-    let text = String::from_utf8(recorded.bytes).map_err(|e| LogError::Corrupt(e.to_string()))?;
+    let path = inclusion_proof(&leaves, index).map_err(LogError::corrupt)?;
+    let text = String::from_utf8(recorded.bytes).map_err(LogError::corrupt)?;
     let checkpoint = signer.checkpoint(&business.stream_name(), head.seq, &head.root);
     Ok(Some(EventProof::new(text, recorded.seq, &path, checkpoint, &signer.verifier())))
 }

@@ -210,7 +210,7 @@ pub async fn unseal<T: serde::de::DeserializeOwned>(
         return Ok(Unsealed::Forgotten);
     };
     let broken = |why: &str| {
-        KeyringError::Broken(format!("a sealed field of subject {} {why}", field.subject))
+        KeyringError::broken(format!("a sealed field of subject {} {why}", field.subject))
     };
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| broken("is no base64url"));
     let nonce: [u8; 12] =

@@ -154,14 +154,14 @@ pub struct SqliteLog {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-pub(crate) fn log_error(e: &rusqlite::Error) -> LogError {
+pub(crate) fn log_error(e: rusqlite::Error) -> LogError {
     match e.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-            LogError::Corrupt(e.to_string())
+            LogError::corrupt(e)
         }
-        Some(_) => LogError::Storage(e.to_string()),
+        Some(_) => LogError::storage(e),
         // No error of SQLite's: a value in the file is not what it must be.
-        None => LogError::Corrupt(e.to_string()),
+        None => LogError::corrupt(e),
     }
 }
 
@@ -184,7 +184,7 @@ impl SqliteLog {
         let (moved, position) = watch::channel(writer.last_position());
         let (count, trouble) = (writer.count()?, writer.unavailable_reason());
         let thread = crate::vital::thread("log-writer", move || writer.run(jobs, &moved))
-            .map_err(|e| LogError::Storage(e.to_string()))?;
+            .map_err(LogError::storage)?;
         let known = Arc::new(BloomFilter::with_room_for(count));
         let (readers, filling) = (Readers::new(path), Arc::clone(&known));
         let file = readers.clone();
@@ -192,7 +192,7 @@ impl SqliteLog {
         std::thread::Builder::new()
             .name("log-filter".to_owned())
             .spawn(move || file.fill(&filling))
-            .map_err(|e| LogError::Storage(e.to_string()))?;
+            .map_err(LogError::storage)?;
         Ok(Self { queue, readers, known, position, trouble, writer: Mutex::new(Some(thread)) })
     }
 
@@ -350,10 +350,10 @@ fn is_a_log(path: &Path) -> Result<(), LogError> {
             sqlite_master WHERE name = 'events')";
         c.query_row(sql, [], |r| r.get::<_, bool>(0))
     });
-    match ours.map_err(|e| log_error(&e))? {
+    match ours.map_err(log_error)? {
         true => Ok(()),
         false => {
-            Err(LogError::Storage(format!("{} is a database of something else", path.display())))
+            Err(LogError::storage(format!("{} is a database of something else", path.display())))
         }
     }
 }
@@ -361,7 +361,5 @@ fn is_a_log(path: &Path) -> Result<(), LogError> {
 async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, LogError> + Send + 'static,
 ) -> Result<T, LogError> {
-    tokio::task::spawn_blocking(read)
-        .await
-        .unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|e| Err(LogError::storage(e)))
 }

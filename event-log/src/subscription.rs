@@ -56,16 +56,13 @@ impl Subscription {
                 self.told = true;
                 return Ok(Update::CaughtUp(known.max(self.after)));
             }
-            self.position
-                .changed()
-                .await
-                .map_err(|_| LogError::Storage("the log is closed".to_owned()))?;
+            self.position.changed().await.map_err(|_| LogError::storage("the log is closed"))?;
         }
     }
 
     async fn read(&mut self) -> Result<Vec<Recorded>, LogError> {
         let ready = match self.ahead.take() {
-            Some(ahead) => ahead.await.unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))?,
+            Some(ahead) => ahead.await.unwrap_or_else(|e| Err(LogError::storage(e)))?,
             None => Vec::new(),
         };
         // Nothing then is not nothing now.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_log::Recorded;
+use event_log::{Cause, Recorded};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
@@ -45,22 +45,22 @@ impl Relay {
         Ok((connection, channel))
     }
 
-    async fn send(&mut self, events: &[Recorded]) -> Result<(), String> {
+    async fn send(&mut self, events: &[Recorded]) -> Result<(), Cause> {
         let link = match self.link.take().filter(|(connection, _)| connection.status().connected())
         {
             Some(link) => link,
-            None => self.connect().await.map_err(|e| format!("RabbitMQ can't be reached: {e}"))?,
+            None => self.connect().await.map_err(|e| Cause::new("RabbitMQ can't be reached", e))?,
         };
         let channel = &link.1;
         let mut confirms = Vec::new();
         for recorded in events {
-            let Some(event) = public::cloud_event(recorded).map_err(|e| e.to_string())? else {
+            let Some(event) = public::cloud_event(recorded).map_err(Cause::of)? else {
                 continue;
             };
             let text = |name: &str| {
                 event.get(name).and_then(serde_json::Value::as_str).unwrap_or_default()
             };
-            let stored = recorded.stored().map_err(|e| e.to_string())?;
+            let stored = recorded.stored().map_err(Cause::of)?;
             let properties = BasicProperties::default()
                 .with_content_type("application/cloudevents+json; charset=utf-8".into())
                 .with_delivery_mode(PERSISTENT)
@@ -76,12 +76,12 @@ impl Relay {
                 body.as_bytes(),
                 properties,
             );
-            confirms.push(sent.await.map_err(|e| format!("RabbitMQ: {e}"))?);
+            confirms.push(sent.await.map_err(|e| Cause::new("RabbitMQ", e))?);
         }
         for confirm in confirms {
-            let confirmed = confirm.await.map_err(|e| format!("RabbitMQ: {e}"))?;
+            let confirmed = confirm.await.map_err(|e| Cause::new("RabbitMQ", e))?;
             if !confirmed.is_ack() {
-                return Err("RabbitMQ did not take a message".to_owned());
+                return Err(Cause::of("RabbitMQ did not take a message"));
             }
         }
         self.link = Some(link);
@@ -91,10 +91,10 @@ impl Relay {
 
 #[async_trait]
 impl Effect for Relay {
-    async fn act(&mut self, events: &[Recorded]) -> Result<(), String> {
+    async fn act(&mut self, events: &[Recorded]) -> Result<(), Cause> {
         // A link that is not given back is not used again.
         tokio::time::timeout(PATIENCE, self.send(events))
             .await
-            .unwrap_or_else(|_| Err("RabbitMQ did not answer in time".to_owned()))
+            .unwrap_or_else(|_| Err(Cause::of("RabbitMQ did not answer in time")))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event_log::consumers::{Claim, Consumers, LEASE};
-use event_log::{EventLog, Recorded};
+use event_log::{Cause, EventLog, Recorded, chain};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ pub trait Effect: Send {
     ///
     /// # Errors
     /// Why it could not; it is tried again.
-    async fn act(&mut self, events: &[Recorded]) -> Result<(), String>;
+    async fn act(&mut self, events: &[Recorded]) -> Result<(), Cause>;
 }
 
 /// A consumer and where it works.
@@ -59,7 +59,7 @@ impl Runner {
                 }
                 Ok(None) => {}
                 Err(e) => {
-                    tracing::warn!(consumer.name = self.name, error = %e, "a consumer's place \
+                    tracing::warn!(consumer.name = self.name, error = %chain(&e), "a consumer's place \
                         could not be asked for")
                 }
             }
@@ -78,7 +78,7 @@ impl Runner {
             let page = match self.log.read_all(position, PAGE).await {
                 Ok(page) => page,
                 Err(e) => {
-                    tracing::warn!(consumer.name = self.name, error = %e, "the log could not be \
+                    tracing::warn!(consumer.name = self.name, error = %chain(&e), "the log could not be \
                         read");
                     Vec::new()
                 }
@@ -112,7 +112,7 @@ impl Runner {
                         );
                     }
                     Err(e) => {
-                        tracing::warn!(consumer.name = self.name, error = %e, "a consumer's place \
+                        tracing::warn!(consumer.name = self.name, error = %chain(&e), "a consumer's place \
                             could not be moved; its events come again");
                         if !self.wait(claim.epoch, pause, std::future::pending(), stop).await {
                             return;
@@ -120,11 +120,11 @@ impl Runner {
                         pause = (pause * 2).min(PAUSE_MAX);
                     }
                 },
-                Err(why) => {
+                Err(e) => {
                     tracing::warn!(
                         consumer.name = self.name,
                         position,
-                        why,
+                        error = %chain(&e),
                         "a consumer could not act; it tries again"
                     );
                     if !self.wait(claim.epoch, pause, std::future::pending(), stop).await {

@@ -18,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use event_log::{Cause, chain};
 use kurrent_protocol::{
     Appended, Credentials, Cursor, Direction, Expected, Page, Proposed, Refusal, Store,
 };
@@ -54,8 +55,8 @@ pub enum OpenError {
     )]
     Locked(String),
     /// It can't be read or written, or is something else.
-    #[error("{0}: {1}")]
-    File(String, String),
+    #[error(transparent)]
+    File(Cause),
 }
 
 const SCHEMA: &str = "
@@ -74,14 +75,16 @@ CREATE INDEX IF NOT EXISTS events_by_id ON events(stream, id);";
 /// Says that a file is one of ours (`PRAGMA application_id`).
 const APPLICATION: i64 = 0x6d62_7374;
 
+fn file(path: &Path, e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> OpenError {
+    OpenError::File(Cause::new(path.display(), e))
+}
+
 impl Streams {
     /// Opens a file, or makes it.
     ///
     /// # Errors
     /// When it is in use, or can't be used.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let name = path.display().to_string();
-        let file = |e: &dyn std::fmt::Display| OpenError::File(name.clone(), e.to_string());
         let lock_path = path.with_extension(
             path.extension().map_or("lock".into(), |e| format!("{}.lock", e.display())),
         );
@@ -90,13 +93,15 @@ impl Streams {
             .truncate(false)
             .write(true)
             .open(lock_path)
-            .map_err(|e| file(&e))?;
+            .map_err(|e| file(path, e))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Err(OpenError::Locked(name)),
-            Err(std::fs::TryLockError::Error(e)) => return Err(file(&e)),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(OpenError::Locked(path.display().to_string()));
+            }
+            Err(std::fs::TryLockError::Error(e)) => return Err(file(path, e)),
         }
-        let connection = Connection::open(path).map_err(|e| file(&e))?;
+        let connection = Connection::open(path).map_err(|e| file(path, e))?;
         let found: (i64, i64) = connection
             .query_row(
                 "SELECT (SELECT application_id FROM pragma_application_id), (SELECT \
@@ -104,21 +109,24 @@ impl Streams {
                 [],
                 |r| Ok((r.get(0)?, r.get(1)?)),
             )
-            .map_err(|e| file(&e))?;
+            .map_err(|e| file(path, e))?;
         if found.0 != APPLICATION && found.1 > 0 {
-            return Err(file(&"this is a database of something else; name a new file with --data"));
+            return Err(file(
+                path,
+                "this is a database of something else; name a new file with --data",
+            ));
         }
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
-            .map_err(|e| file(&e))?;
-        connection.pragma_update(None, "application_id", APPLICATION).map_err(|e| file(&e))?;
-        connection.execute_batch(SCHEMA).map_err(|e| file(&e))?;
+            .map_err(|e| file(path, e))?;
+        connection.pragma_update(None, "application_id", APPLICATION).map_err(|e| file(path, e))?;
+        connection.execute_batch(SCHEMA).map_err(|e| file(path, e))?;
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let (writer, moved) = StreamWriter::new(connection).map_err(|e| file(&e))?;
+        let (writer, moved) = StreamWriter::new(connection).map_err(|e| file(path, e))?;
         let thread = std::thread::Builder::new()
             .name("streams".to_owned())
             .spawn(move || writer.run(jobs))
-            .map_err(|e| file(&e))?;
+            .map_err(|e| file(path, e))?;
         let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX));
         Ok(Self {
             queue: Mutex::new(Some(queue)),
@@ -167,8 +175,8 @@ fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn storage(e: &rusqlite::Error) -> Refusal {
-    tracing::error!(error = %e, "the file of streams failed");
-    Refusal::Unavailable(format!("the store's file failed: {e}"))
+    tracing::error!(error = %chain(e), "the file of streams failed");
+    Refusal::Unavailable(format!("the store's file failed: {}", chain(e)))
 }
 
 #[async_trait]
@@ -216,7 +224,7 @@ impl Store for Streams {
         let place = Arc::clone(&self.room)
             .acquire_many_owned(u32::try_from(kib.min(QUEUE_KIB_MAX)).unwrap_or(u32::MAX))
             .await;
-        let place = place.map_err(|e| Refusal::Unavailable(e.to_string()))?;
+        let place = place.map_err(|e| Refusal::Unavailable(chain(&e).to_string()))?;
         self.ask(|answer| StreamWork::Append { name, expected, events, answer, _place: place })
             .await
     }

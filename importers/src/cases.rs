@@ -6,6 +6,7 @@ use commands::{CommandError, Receipt};
 use domain::Timestamp;
 use domain::ids::HistoryId;
 use domain::tasks::Attribute;
+use event_log::chain;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -135,7 +136,7 @@ pub(crate) async fn record(session: &Session, bytes: &[u8]) -> Result<Counts, St
         Piece::Case(case) => {
             let again = if case.again == 0 { String::new() } else { format!("\n{}", case.again) };
             let mut run = session.run(&format!("{}/{}{again}", case.log, case.case)).await?;
-            let history = session.history(&case.log).await.map_err(|e| e.to_string())?;
+            let history = session.history(&case.log).await.map_err(|e| chain(&e).to_string())?;
             let result = events(&mut run, &case, history).await;
             run.end(result)
         }

@@ -14,9 +14,9 @@ use commands::{Actor, CommandBus, CommandError, Receipt, Submission};
 use domain::access::RateProfile;
 use domain::ids::{AgentId, HistoryId, INSTALLATION, TaskId};
 use domain::{AggregateRef, BusinessId, PrincipalId, Timestamp};
-use event_log::Keyring;
 use event_log::envelope::event_id;
 use event_log::sealing::content_digest;
+use event_log::{Cause, Keyring, chain};
 use lru::LruCache;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -82,7 +82,7 @@ impl Host {
             actor = directory.actor(service, business).await?;
         }
         let actor = actor.ok_or_else(|| {
-            CommandError::Unavailable("the importer's principal could not be added".to_owned())
+            CommandError::unavailable("the importer's principal could not be added")
         })?;
         // What comes in happened: no approval undoes it. No door says this of an actor, only this
         // code.
@@ -268,15 +268,15 @@ impl Session {
     /// # Errors
     /// When it can't be read.
     pub async fn stored(&self, receipt: &Receipt) -> Result<Value, CommandError> {
-        let unreadable = |why: String| {
-            CommandError::Unavailable(format!("an event just stored can't be read: {why}"))
-        };
+        fn unreadable(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {
+            CommandError::Unavailable(Cause::new("an event just stored can't be read", why))
+        }
         let Some(event) = receipt.events.first() else {
-            return Err(unreadable("there is none".to_owned()));
+            return Err(unreadable("there is none"));
         };
         let recorded = self.bus.log().find(self.business, event.event_id).await?;
         let recorded = recorded.ok_or_else(|| unreadable(event.event_id.to_string()))?;
-        serde_json::from_slice(&recorded.bytes).map_err(|e| unreadable(e.to_string()))
+        serde_json::from_slice(&recorded.bytes).map_err(unreadable)
     }
 
     /// The way through the command bus of a record that becomes a task.
@@ -294,7 +294,7 @@ impl Session {
     /// # Errors
     /// When the log can't be read.
     pub async fn run_of(&self, record: &str, earlier: AggregateRef) -> Result<Run<'_>, String> {
-        let hashed = !self.is_there(earlier).await.map_err(|e| e.to_string())?;
+        let hashed = !self.is_there(earlier).await.map_err(|e| chain(&e).to_string())?;
         let record = if hashed { self.hashed(record) } else { record.to_owned() };
         let counts = Counts { currency: self.settings.currency.to_string(), ..Counts::default() };
         let task = self.business.derive_id(&format!("{}:{record}", self.format));

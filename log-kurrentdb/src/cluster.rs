@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use event_log::log::LogError;
+use event_log::{Cause, chain};
 
 /// Longest that a call may take.
 const CALL_MAX: Duration = Duration::from_secs(10);
@@ -81,18 +82,18 @@ pub(super) struct Cluster {
 impl Cluster {
     pub(super) fn open(address: &str) -> Result<Self, LogError> {
         let settings: ClientSettings = address.parse().map_err(|e| {
-            LogError::Storage(format!(
-                "the address of KurrentDB is not understood \
-                ({e}); it is like esdb://user:password@host:2113"
+            LogError::Storage(Cause::new(
+                "the address of KurrentDB is not understood; it is like \
+                 esdb://user:password@host:2113",
+                e,
             ))
         })?;
         // Where there is a provider already that is not its own, the first client would panic.
         static FIRST: OnceLock<bool> = OnceLock::new();
         if !FIRST.get_or_init(|| rustls::crypto::CryptoProvider::get_default().is_none()) {
-            return Err(LogError::Storage(
+            return Err(LogError::storage(
                 "KurrentDB's client must be the first in the process to speak TLS; this is a \
-                 mistake in how the program is put together"
-                    .to_owned(),
+                 mistake in how the program is put together",
             ));
         }
         let client = Mutex::new((0, Self::connect(&settings)?));
@@ -100,7 +101,7 @@ impl Cluster {
     }
 
     fn connect(settings: &ClientSettings) -> Result<Client, LogError> {
-        Client::new(settings.clone()).map_err(|e| LogError::Storage(format!("KurrentDB: {e}")))
+        Client::new(settings.clone()).map_err(|e| LogError::Storage(Cause::new("KurrentDB", e)))
     }
 
     fn client(&self) -> (u64, Client) {
@@ -114,7 +115,9 @@ impl Cluster {
         if client.0 == made {
             match Self::connect(&self.settings) {
                 Ok(new) => *client = (made + 1, new),
-                Err(e) => tracing::error!(error = %e, "no new client of KurrentDB could be made"),
+                Err(e) => {
+                    tracing::error!(error = %chain(&e), "no new client of KurrentDB could be made")
+                }
             }
         }
     }
@@ -126,9 +129,10 @@ impl Cluster {
             let (made, client) = self.client();
             let result = match tokio::time::timeout(CALL_MAX, action(client)).await {
                 Ok(result) => result.map_err(failed),
-                Err(_) => {
-                    Err(ClusterError::Unknown(format!("no answer in {} s", CALL_MAX.as_secs())))
-                }
+                Err(_) => Err(ClusterError::Unknown(Cause::of(format!(
+                    "no answer in {} s",
+                    CALL_MAX.as_secs()
+                )))),
             };
             match result {
                 Err(ClusterError::Elsewhere) => tokio::time::sleep(REDIRECT_PAUSE).await,
@@ -139,7 +143,7 @@ impl Cluster {
                 result => return result,
             }
         }
-        Err(ClusterError::Unknown("no node of KurrentDB leads".to_owned()))
+        Err(ClusterError::Unknown(Cause::of("no node of KurrentDB leads")))
     }
 
     /// Appends after a revision, `None` when there must be no stream; says the last event's

@@ -12,8 +12,7 @@ use super::cluster::{Cluster, ClusterError, Given};
 use super::form::metadata;
 use super::lease::Serving;
 use super::mirror::Mirror;
-use event_log::Keyring;
-use event_log::{Append, AppendError, Committed, LaneEpoch, Log, LogError};
+use event_log::{Append, AppendError, Cause, Committed, Keyring, LaneEpoch, Log, chain};
 
 /// Bytes of one call, unless one append alone has more.
 const CALL_BYTES_MAX: usize = 900_000;
@@ -139,14 +138,10 @@ struct Batch {
     alone: bool,
 }
 
-fn storage(e: &LogError) -> AppendError {
-    AppendError::Storage(e.to_string())
-}
-
 impl Batch {
     async fn commit(mut self) -> Broken {
         let until = Instant::now() + TRY_MAX;
-        let (mut conflicts, mut pause) = (0, AGAIN_AFTER.0);
+        let (mut conflicts, mut pause, mut in_doubt) = (0, AGAIN_AFTER.0, false);
         let mut failed = loop {
             let (head, given) = match self.check().await {
                 Ok(checked) => checked,
@@ -156,11 +151,7 @@ impl Batch {
                 return self.lanes;
             }
             if Instant::now() > until {
-                break AppendError::Storage(
-                    "KurrentDB gave no answer in time; whether it was \
-                    stored is not known: send it again"
-                        .to_owned(),
-                );
+                break AppendError::storage("KurrentDB gave no answer in time; try again");
             }
             if let Err(why) = self.shared.serving.check() {
                 break AppendError::Closed(why);
@@ -173,7 +164,7 @@ impl Batch {
                 Err(ClusterError::WrongRevision(current)) => {
                     conflicts += 1;
                     if conflicts > CONFLICTS_MAX {
-                        break AppendError::Storage(format!(
+                        break AppendError::storage(format!(
                             "others wrote to {stream} {CONFLICTS_MAX} times in between; try again"
                         ));
                     }
@@ -183,13 +174,11 @@ impl Batch {
                     self.alone = true;
                     continue;
                 }
-                Err(ClusterError::Refused(why)) => {
-                    break AppendError::Storage(format!("KurrentDB refused: {why}"));
-                }
+                Err(e @ ClusterError::Refused(_)) => break AppendError::storage(e),
                 Err(e @ (ClusterError::Unknown(_) | ClusterError::Elsewhere)) => {
-                    let why = e.to_string();
-                    tracing::warn!(business.id = %self.business, why, "an append has no answer; \
-                        looking for it");
+                    in_doubt |= matches!(e, ClusterError::Unknown(_));
+                    tracing::warn!(business.id = %self.business, error = %chain(&e), "an append \
+                        has no answer; looking for it");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(AGAIN_AFTER.1);
                     self.shared
@@ -200,14 +189,20 @@ impl Batch {
                 }
             };
             if let Err(e) = self.shared.mirror.reach(self.business, reach, HEAR_MAX).await {
-                tracing::warn!(business.id = %self.business, error = %e, "an append is not in the \
-                    mirror yet");
+                tracing::warn!(business.id = %self.business, error = %chain(&e), "an append is \
+                    not in the mirror yet");
             }
         };
         for QueuedAppend { append, answer, .. } in std::mem::take(&mut self.left) {
             self.lanes.extend(append.chain.map(|c| (c.lane, c.epoch)));
-            let _ = answer.send(Err(std::mem::replace(&mut failed, AppendError::ChainBroken)));
-            failed = AppendError::Storage("an append before this one failed; try again".to_owned());
+            if in_doubt {
+                // They were sent together.
+                let unknown = AppendError::OutcomeUnknown(Cause::of(failed.clone()));
+                let _ = answer.send(Err(unknown));
+                continue;
+            }
+            let _ = answer.send(Err(failed));
+            failed = AppendError::storage("an append before this one failed; try again");
         }
         self.lanes
     }
@@ -216,17 +211,16 @@ impl Batch {
     /// stream and the events of the others, to be appended.
     async fn check(&mut self) -> Result<(u64, Vec<Given>), AppendError> {
         if let Some(why) = self.shared.mirror.broken(self.business) {
-            return Err(AppendError::Storage(why));
+            return Err(AppendError::storage(why));
         }
-        let epoch =
-            self.shared.keyring.epoch().await.map_err(|e| AppendError::Storage(e.to_string()))?;
+        let epoch = self.shared.keyring.epoch().await.map_err(AppendError::storage)?;
         let head = self
             .shared
             .mirror
             .log()
             .head(self.business)
             .await
-            .map_err(|e| storage(&e))?
+            .map_err(AppendError::storage)?
             .map_or(0, |h| h.seq);
         let mut versions: HashMap<AggregateRef, u64> = HashMap::new();
         let mut first_ids = HashSet::new();
@@ -292,7 +286,7 @@ impl Batch {
         let log = self.shared.mirror.log();
         let (mut first_seq, mut position) = (0, 0);
         for (n, event) in append.events.iter().enumerate() {
-            match log.find(self.business, event.event_id).await.map_err(|e| storage(&e))? {
+            match log.find(self.business, event.event_id).await.map_err(AppendError::storage)? {
                 Some(found) if found.bytes == event.bytes => {
                     first_seq = if n == 0 { found.seq } else { first_seq };
                     position = found.position;
@@ -323,7 +317,7 @@ impl Batch {
                 None => log
                     .versions(self.business, &[aggregate])
                     .await
-                    .map_err(|e| storage(&e))?
+                    .map_err(AppendError::storage)?
                     .first()
                     .copied()
                     .unwrap_or(0),

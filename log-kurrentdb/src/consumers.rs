@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::KurrentLog;
 use super::cluster::{Cluster, ClusterError, Given};
+use event_log::Cause;
 use event_log::consumers::{Claim, Consumer, Consumers, LEASE};
 use event_log::log::LogError;
 
@@ -73,9 +74,10 @@ impl KurrentConsumers {
             return Ok(ConsumerHead::default());
         };
         let said = serde_json::from_slice(&last.data).map_err(|e| {
-            LogError::Corrupt(format!(
-                "the stream {} has an event that is not ours: {e}",
-                self.stream(name)
+            let stream = self.stream(name);
+            LogError::Corrupt(Cause::new(
+                format!("the stream {stream} has an event that is not ours"),
+                e,
             ))
         })?;
         Ok(ConsumerHead { revision: Some(last.revision), said })
@@ -146,7 +148,7 @@ impl KurrentConsumers {
                 return Ok(Some(said));
             }
         }
-        Err(LogError::Storage(format!(
+        Err(LogError::storage(format!(
             "the consumer {name} was changed by others {TRIES_MAX} times in between; try again"
         )))
     }

@@ -14,6 +14,7 @@ use super::cluster::{Cluster, ClusterError, Given};
 use super::consumers::KurrentConsumers;
 use event_log::consumers::{Consumers as _, LEASE};
 use event_log::log::LogError;
+use event_log::{Cause, chain};
 
 /// The lease's name; its stream is `lease-keyring`.
 const NAME: &str = "keyring";
@@ -51,8 +52,7 @@ struct LeaseRecord {
 
 /// Says where the keys are kept, if nobody has; refuses if they are kept elsewhere.
 pub(super) async fn keep(cluster: &Cluster, keys: KeysLocation) -> Result<(), LogError> {
-    let data =
-        serde_json::to_vec(&LeaseRecord { keys }).map_err(|e| LogError::Storage(e.to_string()))?;
+    let data = serde_json::to_vec(&LeaseRecord { keys }).map_err(LogError::storage)?;
     let said = Given {
         id: Uuid::now_v7(),
         event_type: "minutebook.keyring.v1".to_owned(),
@@ -66,11 +66,12 @@ pub(super) async fn keep(cluster: &Cluster, keys: KeysLocation) -> Result<(), Lo
             let last = cluster
                 .last(KEPT)
                 .await?
-                .ok_or_else(|| LogError::Corrupt(format!("the stream {KEPT} is gone")))?;
+                .ok_or_else(|| LogError::corrupt(format!("the stream {KEPT} is gone")))?;
             serde_json::from_slice::<LeaseRecord>(&last.data)
                 .map_err(|e| {
-                    LogError::Corrupt(format!(
-                        "the stream {KEPT} has an event that is not ours: {e}"
+                    LogError::Corrupt(Cause::new(
+                        format!("the stream {KEPT} has an event that is not ours"),
+                        e,
                     ))
                 })?
                 .keys
@@ -140,7 +141,7 @@ impl KeyringLease {
                     Ok(true) => serving.until(asked + LEASE - MARGIN),
                     // Away for a while: if another took it meanwhile, the next answer says so.
                     Err(e) => {
-                        tracing::warn!(error = %e, "the keyring's lease could not be renewed")
+                        tracing::warn!(error = %chain(&e), "the keyring's lease could not be renewed")
                     }
                     Ok(false) => {
                         tracing::error!(
@@ -160,7 +161,7 @@ impl KeyringLease {
     pub(super) async fn give_back(&self) {
         self.renewing.abort();
         if let Err(e) = self.leases.release(NAME, self.epoch).await {
-            tracing::warn!(error = %e, "the keyring's lease could not be given back; it runs out \
+            tracing::warn!(error = %chain(&e), "the keyring's lease could not be given back; it runs out \
                 by itself");
         }
     }

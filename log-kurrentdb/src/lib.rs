@@ -31,9 +31,11 @@ use tokio::task::JoinHandle;
 
 use cluster::Cluster;
 use commit::{Committer, QueuedAppend};
-use event_log::Keyring;
 use event_log::envelope::Recorded;
-use event_log::{Append, AppendError, Capabilities, Head, Inspect, Log, LogError, Pending, RawRow};
+use event_log::{
+    Append, AppendError, Capabilities, Cause, Head, Inspect, Keyring, Log, LogError, Pending,
+    RawRow,
+};
 use lease::{KeyringLease, Serving};
 use mirror::Mirror;
 
@@ -188,7 +190,8 @@ impl Log for KurrentLog {
     }
 
     async fn catch_up(&self, business: BusinessId) -> Result<(), LogError> {
-        let cant_say = |why| LogError::Storage(format!("what others did can't be heard of: {why}"));
+        let cant_say =
+            |why: String| LogError::Storage(Cause::new("what others did can't be heard of", why));
         // Nobody waits for what is known not to answer.
         if let Some(why) = self.mirror.unavailable_reason() {
             return Err(cant_say(why));

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::cluster::{Cluster, ClusterError, Heard};
 use super::form::taken;
 use event_log::sqlite::{Durability, Options, SqliteLog};
-use event_log::{Capabilities, Inspect, Log, LogError};
+use event_log::{Capabilities, Cause, Inspect, Log, LogError, chain};
 
 /// The streams that are mirrored: those of businesses, and that of the installation.
 const PREFIXES: [&str; 2] = ["business-", "installation"];
@@ -83,7 +83,7 @@ impl Mirror {
 
     /// Opens the file; one that can't be read, or is of another cluster, is made anew.
     async fn file(path: &PathBuf, cluster: &Cluster) -> Result<SqliteLog, LogError> {
-        let storage = |e: std::io::Error| LogError::Storage(format!("{}: {e}", path.display()));
+        let storage = |e: std::io::Error| LogError::Storage(Cause::new(path.display(), e));
         let open = || {
             std::fs::create_dir_all(path).map_err(storage)?;
             SqliteLog::open(path, &Options { durability: Durability::Normal, ..Options::default() })
@@ -96,7 +96,7 @@ impl Mirror {
                     "it is of another cluster, or of a later day of this one".to_owned()
                 }
             },
-            Err(e) => e.to_string(),
+            Err(e) => chain(&e).to_string(),
         };
         // It may be all that is left of what the cluster lost.
         let aside = path.with_file_name(format!("mirror-put-aside-{}", Uuid::now_v7()));
@@ -182,13 +182,13 @@ impl Mirror {
         *self.following.lock().unwrap_or_else(PoisonError::into_inner) = Some(following);
         while *caught_up.borrow_and_update() == 0 {
             tokio::select! {
-                changed = caught_up.changed() => changed.map_err(|_| LogError::Storage("the mirror stopped".to_owned()))?,
+                changed = caught_up.changed() => changed.map_err(|_| LogError::storage("the mirror stopped"))?,
                 _ = signs.changed() => {}
-                moved = position.changed() => moved.map_err(|_| LogError::Storage("the mirror is \
-                    closed".to_owned()))?,
+                moved = position.changed() => moved.map_err(|_| LogError::storage("the mirror is \
+                    closed"))?,
                 () = tokio::time::sleep(slow_reader_timeout) => {
                     let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    return Err(LogError::Storage(format!(
+                    return Err(LogError::storage(format!(
                         "KurrentDB can't be followed: {trouble}; is the address right (without TLS \
                          it ends with `?tls=false`), and the server running and at least 23.10?"
                     )));
@@ -220,7 +220,7 @@ impl Mirror {
                 let moved =
                     tokio::time::timeout(Duration::from_millis(500), position.changed()).await;
                 if let Ok(Err(_)) = moved {
-                    return Err(LogError::Storage("the mirror is closed".to_owned()));
+                    return Err(LogError::storage("the mirror is closed"));
                 }
             }
         };
@@ -233,7 +233,7 @@ impl Mirror {
                     self.silent
                         .send_if_modified(|last| std::mem::replace(last, begun.max(*last)) < begun);
                 }
-                Err(LogError::Storage(format!(
+                Err(LogError::storage(format!(
                     "the mirror did not hear of an event in {} s",
                     slow_reader_timeout.as_secs()
                 )))
@@ -249,8 +249,9 @@ impl Mirror {
             let mut heard = self.cluster.follow(after, &PREFIXES);
             let (got, ended) = self.listen(&mut heard).await;
             drop(heard);
-            tracing::warn!(error = %ended, "the subscription ended; following again");
-            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = ended.to_string();
+            tracing::warn!(error = %chain(&ended), "the subscription ended; following again");
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) =
+                chain(&ended).to_string();
             if let ClusterError::Unknown(_) = ended {
                 self.cluster.start_over();
             }
@@ -258,7 +259,7 @@ impl Mirror {
             tokio::time::sleep(pause).await;
             // It may have been restored meanwhile, or be another one behind the same address.
             while let Err(e) = self.check_cluster().await {
-                tracing::warn!(error = %e, "KurrentDB can't be asked; again soon");
+                tracing::warn!(error = %chain(&e), "KurrentDB can't be asked; again soon");
                 tokio::time::sleep(AGAIN_AFTER.1).await;
             }
             if self.other.get().is_some() {
@@ -281,7 +282,7 @@ impl Mirror {
     /// Takes in what comes until the subscription ends; says whether anything came, and how it
     /// ended.
     async fn listen(&self, heard: &mut mpsc::Receiver<Heard>) -> (bool, ClusterError) {
-        let gone = || ClusterError::Unknown("the subscription is gone".to_owned());
+        let gone = || ClusterError::Unknown(Cause::of("the subscription is gone"));
         let (mut got, mut held) = (false, Vec::new());
         let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let mut silent = self.silent.subscribe();
@@ -292,7 +293,7 @@ impl Mirror {
                     None => return (got, gone()),
                 },
                 _ = silent.wait_for(|last| *last >= begun) => return (got,
-                    ClusterError::Unknown("it gave no sign".to_owned())),
+                    ClusterError::Unknown(Cause::of("it gave no sign"))),
             };
             let (mut events, mut caught_up, mut ended, mut next) =
                 (std::mem::take(&mut held), false, None, Some(first));
@@ -322,7 +323,7 @@ impl Mirror {
                 .map_or(0, |n| n + 1);
             held = events.split_off(whole);
             if let Err(e) = self.take_in(events).await {
-                return (got, ClusterError::Refused(e.to_string()));
+                return (got, ClusterError::Refused(Cause::of(e)));
             }
             if caught_up {
                 self.caught_up.send_modify(|n| *n += 1);

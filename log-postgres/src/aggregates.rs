@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
 use super::ANSWER_MAX;
-use event_log::Loaded;
 use event_log::log::LogError;
+use event_log::{Cause, Loaded};
 
 /// Events that are read at once.
 const PAGE: u64 = 250;
@@ -101,17 +101,16 @@ pub(super) async fn load(
             ANSWER_MAX,
             page(pool.clone(), business, aggregate, loaded.version),
         ));
-        let unreadable = |e: &dyn std::fmt::Display| {
-            LogError::Storage(format!(
-                "the events of {aggregate} can't be read: {e}; run `minutebook verify`"
-            ))
+        let unreadable = |e: tokio::task::JoinError| {
+            let what = format!("the events of {aggregate} can't be read (run `minutebook verify`)");
+            LogError::Storage(Cause::new(what, e))
         };
-        let late = |_| LogError::Storage("PostgreSQL did not answer in time; try again".to_owned());
+        let late = |_| LogError::storage("PostgreSQL did not answer in time; try again");
         let events = asked
             .await
-            .map_err(|e| unreadable(&e))?
+            .map_err(unreadable)?
             .map_err(late)?
-            .map_err(|e| LogError::Storage(format!("PostgreSQL: {e}")))?;
+            .map_err(|e| LogError::Storage(Cause::new("PostgreSQL", e)))?;
         let last = (events.len() as u64) < PAGE;
         for event in events {
             loaded.evolve(event.payload.to_string().as_bytes())?;

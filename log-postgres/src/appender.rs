@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::follower::{Heard, advance};
 use super::plan::{Believed, Plan, plan};
 use super::{AppenderWork, QueuedAppend, count, within};
-use event_log::{AppendError, Committed, KeyEpoch};
+use event_log::{AppendError, Cause, Committed, KeyEpoch, chain};
 
 /// Appends of one call …
 const BATCH_APPENDS_MAX: usize = 500;
@@ -35,27 +35,27 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// What becomes of a batch whose call failed.
 enum Failure {
     /// It may be stored or not: the same ids are sent again.
-    Unknown,
+    Unknown(Cause),
     /// It is not stored; the same may go well in a moment.
-    Again,
+    Again(Cause),
     /// It is not stored and will not be.
     Final(AppendError),
 }
 
-fn failure(e: &sqlx::Error) -> Failure {
+fn failure(e: sqlx::Error) -> Failure {
     let Some(code) = e.as_database_error().and_then(|d| d.code().map(std::borrow::Cow::into_owned))
     else {
-        return Failure::Unknown;
+        return Failure::Unknown(Cause::of(e));
     };
     match (code.as_str(), code.get(..2).unwrap_or_default()) {
         // Not accepted by what was asked, such as a pooler, or by a primary that is one no more.
-        ("25006", _) | (_, "08") => Failure::Unknown,
+        ("25006", _) | (_, "08") => Failure::Unknown(Cause::of(e)),
         ("53100", _) => Failure::Final(AppendError::DiskFull),
         // Shut down, crashed, or starting: the connection is gone.
-        (_, "57") if code != "57014" => Failure::Unknown,
+        (_, "57") if code != "57014" => Failure::Unknown(Cause::of(e)),
         // Waited too long for the lock or the statement, deadlock, no connection left.
-        ("57014" | "55P03", _) | (_, "40" | "53") => Failure::Again,
-        _ => Failure::Final(AppendError::Storage(super::log_error(e).to_string())),
+        ("57014" | "55P03", _) | (_, "40" | "53") => Failure::Again(Cause::of(e)),
+        _ => Failure::Final(AppendError::Storage(super::cause(e))),
     }
 }
 
@@ -125,39 +125,39 @@ impl Appender {
         let began = Instant::now();
         while !queue.is_empty() {
             let Err(e) = self.round(&mut queue).await else { continue };
-            let told = match failure(&e) {
-                Failure::Final(error) => Some(error),
-                Failure::Unknown | Failure::Again if began.elapsed() > DOUBT_MAX => {
-                    Some(AppendError::Storage(format!(
-                        "PostgreSQL did not answer in time ({e}); it may be stored or not: send it \
-                         again with the same key"
-                    )))
-                }
-                Failure::Unknown => {
-                    self.connection = None;
-                    self.doubtful.extend(
-                        queue.iter().flat_map(|q| q.append.events.iter().map(|e| e.event_id)),
-                    );
-                    None
-                }
-                Failure::Again => None,
-            };
+            let failure = failure(e);
+            if let Failure::Unknown(_) = failure {
+                self.connection = None;
+                self.doubtful
+                    .extend(queue.iter().flat_map(|q| q.append.events.iter().map(|e| e.event_id)));
+            }
             // What was believed may be of before a fail-over.
             self.believed.heads.clear();
             self.believed.forget_refusal();
-            match told {
-                None => {
-                    tracing::warn!(error = %e, log.appends = queue.len(), "appends are sent again");
+            let error = match failure {
+                Failure::Unknown(e) | Failure::Again(e) if began.elapsed() <= DOUBT_MAX => {
+                    tracing::warn!(error = %chain(&e), log.appends = queue.len(), "appends are \
+                        sent again");
                     tokio::time::sleep(PAUSE).await;
+                    continue;
                 }
-                Some(error) => {
-                    tracing::error!(error = %e, log.appends = queue.len(), "appends were not \
-                        stored");
-                    self.heard.stored(Some(&error));
-                    for queued in std::mem::take(&mut queue) {
-                        self.answer(queued, Err(error.clone()));
-                    }
-                }
+                Failure::Unknown(e) | Failure::Again(e) => AppendError::Storage(Cause::new(
+                    "PostgreSQL did not answer in time; try again",
+                    e,
+                )),
+                Failure::Final(error) => error,
+            };
+            // An earlier try had no answer: it may have been stored.
+            let error = if self.doubtful.is_empty() {
+                error
+            } else {
+                AppendError::OutcomeUnknown(Cause::of(error))
+            };
+            tracing::error!(error = %chain(&error), log.appends = queue.len(), "appends were not \
+                stored");
+            self.heard.stored(Some(&error));
+            for queued in std::mem::take(&mut queue) {
+                self.answer(queued, Err(error.clone()));
             }
         }
         self.doubtful.clear();

@@ -15,6 +15,7 @@ use super::{PostgresLog, count, number, read};
 use event_log::attempts::{
     Attempt, AttemptStore, AttemptWork, Attempts, Caps, GROUP_COMMIT_LINGER,
 };
+use event_log::chain;
 use event_log::log::LogError;
 
 /// How often, a second apart, keeping some is tried again while PostgreSQL is away. One whose
@@ -94,7 +95,7 @@ async fn write(pool: PgPool, mut jobs: mpsc::Receiver<AttemptWork>, caps: Caps) 
             if jobs.is_closed() {
                 break;
             }
-            tracing::warn!(error = %e, "attempts are kept again in a second");
+            tracing::warn!(error = %chain(e), "attempts are kept again in a second");
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             written = keep(&pool, &group).await;
         }
@@ -104,7 +105,7 @@ async fn write(pool: PgPool, mut jobs: mpsc::Receiver<AttemptWork>, caps: Caps) 
             touched.clear();
         }
         if let Err(e) = written {
-            tracing::error!(error = %e, "attempts were not kept");
+            tracing::error!(error = %chain(&e), "attempts were not kept");
         }
         for done in flushes {
             let _ = done.send(());

@@ -1,7 +1,7 @@
 //! Connecting: options of the URL, pools, roles.
 
 use super::{IDLE_IN_TRANSACTION_MAX, LOCK_TIMEOUT, PING_MAX, STATEMENT_TIMEOUT, within};
-use event_log::LogError;
+use event_log::{Cause, LogError};
 use sha2::Digest as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -36,7 +36,7 @@ pub fn role_name(of: &str, database: &str) -> String {
 /// Options of a connection that works in a role of its database: `app` or `keys`.
 pub(super) fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> {
     let options = PgConnectOptions::from_str(url)
-        .map_err(|e| LogError::Storage(format!("--log is no address of PostgreSQL: {e}")))?;
+        .map_err(|e| LogError::Storage(Cause::new("--log is no address of PostgreSQL", e)))?;
     let settings = [
         ("statement_timeout", STATEMENT_TIMEOUT),
         ("lock_timeout", LOCK_TIMEOUT),

@@ -26,7 +26,7 @@ fn lease() -> f64 {
 async fn changed(
     asked: impl Future<Output = Result<sqlx::postgres::PgQueryResult, sqlx::Error>>,
 ) -> Result<bool, LogError> {
-    within(ANSWER_MAX, asked).await.map(|r| r.rows_affected() > 0).map_err(|e| log_error(&e))
+    within(ANSWER_MAX, asked).await.map(|r| r.rows_affected() > 0).map_err(log_error)
 }
 
 #[async_trait]

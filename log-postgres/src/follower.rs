@@ -8,7 +8,7 @@ use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::watch;
 
 use super::{ANSWER_MAX, count, read, within};
-use event_log::{AppendError, LogError};
+use event_log::{AppendError, LogError, chain};
 
 /// How often the end of the log is asked for, should a notification get lost.
 const POLL_EVERY: Duration = Duration::from_millis(500);
@@ -45,7 +45,7 @@ impl Heard {
 
     /// It stored an append, or refused to.
     pub(super) fn stored(&self, refusal: Option<&AppendError>) {
-        self.last().refusal = refusal.map(|why| (Instant::now(), why.to_string()));
+        self.last().refusal = refusal.map(|why| (Instant::now(), chain(why).to_string()));
     }
 
     /// Why it can't be worked with at the moment.
@@ -94,7 +94,7 @@ pub(super) async fn follow(pool: PgPool, moved: watch::Sender<u64>, heard: Heard
             Err(_) => last_position(&pool)
                 .await
                 .inspect_err(
-                    |e| tracing::warn!(error = %e, "the end of the log could not be asked for"),
+                    |e| tracing::warn!(error = %chain(e), "the end of the log could not be asked for"),
                 )
                 .ok(),
         };

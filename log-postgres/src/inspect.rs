@@ -66,7 +66,7 @@ impl Inspect for PostgresLog {
                 bytes: r.try_get(8)?,
             })
         };
-        rows.iter().map(|r| raw(r).map_err(|e| log_error(&e))).collect()
+        rows.iter().map(|r| raw(r).map_err(log_error)).collect()
     }
 
     async fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError> {

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{ANSWER_MAX, within};
+use event_log::chain;
 use event_log::keyring::wrapping::{Proof, Wrapped, Wrapper, Wrapping};
 use event_log::keyring::{IfMissing, KeyEpoch, Keyring, KeyringError, SubjectKey};
 use event_log::sealing::Entropy;
@@ -59,14 +60,14 @@ pub struct PostgresKeyring {
 }
 
 fn storage(e: sqlx::Error) -> KeyringError {
-    KeyringError::Storage(super::log_error(&e).to_string())
+    KeyringError::Storage(super::cause(e))
 }
 
 /// Nonce and wrapped key; neither once it is destroyed.
 type WrappedKey = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 fn nonce(bytes: &[u8]) -> Result<[u8; 12], KeyringError> {
-    bytes.try_into().map_err(|_| KeyringError::Broken("a nonce has the wrong length".to_owned()))
+    bytes.try_into().map_err(|_| KeyringError::broken("a nonce has the wrong length"))
 }
 
 /// A generation as the database has it.
@@ -298,9 +299,7 @@ impl Keyring for PostgresKeyring {
         let key = self.unwrapped(&mut remembered, business.0, subject.0, generation).await?;
         Ok((
             key.ok_or_else(|| {
-                KeyringError::Broken(
-                    "the generation that was to be opened is destroyed already".to_owned(),
-                )
+                KeyringError::broken("the generation that was to be opened is destroyed already")
             })?,
             epoch,
         ))
@@ -347,7 +346,7 @@ impl Keyring for PostgresKeyring {
         // Until the table is vacuumed its old row version, wrapped, lies in the file; see
         // SECURITY.md.
         if let Err(e) = asked(self.pool.execute("VACUUM minutebook_keys.keys")).await {
-            tracing::warn!(error = %e, "a destroyed key still lies, wrapped, in its table's file; \
+            tracing::warn!(error = %chain(&e), "a destroyed key still lies, wrapped, in its table's file; \
                 PostgreSQL's autovacuum will take it");
         }
         *self.remembered.lock().await = Remembered::default();

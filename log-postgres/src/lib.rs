@@ -36,9 +36,8 @@ use uuid::Uuid;
 
 pub use attempts::{attempts, attempts_with};
 pub use consumers::PostgresConsumers;
-use event_log::Loaded;
 use event_log::envelope::Recorded;
-use event_log::{Append, AppendError, Committed, Head, Log, LogError, Pending};
+use event_log::{Append, AppendError, Cause, Committed, Head, Loaded, Log, LogError, Pending};
 use follower::Heard;
 pub use keyring::{PostgresKeyring, chest, put_chest};
 pub use schema::{migrate, print};
@@ -110,30 +109,36 @@ fn count(value: i64) -> u64 {
 }
 
 /// What a database's refusal means, and what to do.
-pub(crate) fn log_error(e: &sqlx::Error) -> LogError {
-    if matches!(e, sqlx::Error::PoolTimedOut) {
-        return LogError::Storage(
-            "all connections to PostgreSQL are busy, or it can't be reached; try again".to_owned(),
-        );
-    }
+pub(crate) fn cause(e: sqlx::Error) -> Cause {
     let code = e.as_database_error().and_then(|d| d.code().map(std::borrow::Cow::into_owned));
-    LogError::Storage(match code.as_deref() {
+    let meaning = match code.as_deref() {
+        _ if matches!(e, sqlx::Error::PoolTimedOut) => {
+            "all connections to PostgreSQL are busy, or it can't be reached; try again"
+        }
         Some("28P01" | "28000") => {
-            format!("PostgreSQL does not let us in: {e}; check user and password of --log")
+            "PostgreSQL does not let us in; check user and password of --log"
         }
-        Some("3D000") => format!("{e}; create the database, then run `minutebook migrate --log …`"),
+        Some("3D000") => {
+            "there is no such database; create the database, then run `minutebook migrate --log …`"
+        }
         Some("42501" | "42704" | "22023") => {
-            format!(
-                "{e}; run `minutebook migrate --log …` as the owner of the database, and connect \
-                 as a member of its roles minutebook_app_<database> and minutebook_keys_<database>"
-            )
+            "PostgreSQL does not allow it; run `minutebook migrate --log …` as the owner of the \
+             database, and connect as a member of its roles minutebook_app_<database> and \
+             minutebook_keys_<database>"
         }
-        Some("42883") => format!(
-            "{e}; the schema was migrated under this program: start the program that migrated it"
-        ),
-        Some("3F000" | "42P01") => format!("{e}; run `minutebook migrate --log …` first"),
-        Some(_) | None => format!("PostgreSQL: {e}"),
-    })
+        Some("42883") => {
+            "the schema was migrated under this program; start the program that migrated it"
+        }
+        Some("3F000" | "42P01") => {
+            "the schema is not there; run `minutebook migrate --log …` first"
+        }
+        Some(_) | None => "PostgreSQL",
+    };
+    Cause::new(meaning, e)
+}
+
+pub(crate) fn log_error(e: sqlx::Error) -> LogError {
+    LogError::Storage(cause(e))
 }
 
 /// Asks, for so long: a connection whose other end is gone says nothing at all.
@@ -152,7 +157,7 @@ pub(crate) async fn within<T>(
 
 /// Asks for something that is read.
 async fn read<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, LogError> {
-    within(ANSWER_MAX, asked).await.map_err(|e| log_error(&e))
+    within(ANSWER_MAX, asked).await.map_err(log_error)
 }
 
 impl PostgresLog {
@@ -164,7 +169,7 @@ impl PostgresLog {
         schema::check(url).await?;
         let options = options(url, Some("app"))?;
         let readers =
-            pool_of(READERS_MAX).connect_with(options.clone()).await.map_err(|e| log_error(&e))?;
+            pool_of(READERS_MAX).connect_with(options.clone()).await.map_err(log_error)?;
         let (moved, position) = watch::channel(follower::last_position(&readers).await?);
         let heard = Heard::default();
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
@@ -213,12 +218,12 @@ fn recorded(row: &PgRow) -> Result<Recorded, LogError> {
             bytes: row.try_get(3)?,
         })
     };
-    read().map_err(|e| log_error(&e))
+    read().map_err(log_error)
 }
 
 fn head((business, seq, frontier): (Uuid, i64, Vec<u8>)) -> Result<Head, LogError> {
     let frontier = Frontier::from_bytes(count(seq), &frontier)
-        .map_err(|e| LogError::Corrupt(format!("head of {business}: {e}")))?;
+        .map_err(|e| LogError::Corrupt(Cause::new(format!("head of {business}"), e)))?;
     Ok(Head { business: BusinessId(business), seq: count(seq), root: frontier.root() })
 }
 

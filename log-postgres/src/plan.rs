@@ -138,7 +138,7 @@ pub(super) fn plan(queue: &[QueuedAppend], believed: &Believed) -> Plan {
                 append.business
             );
             broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
-            plan.answered.push((queued, AppendError::Storage(why)));
+            plan.answered.push((queued, AppendError::storage(why)));
             continue;
         }
         if let (Some(named), Some(own)) = (believed.keys, append.keys)

@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use super::{ANSWER_MAX, log_error, options, read, role_name, within};
+use event_log::Cause;
 use event_log::attempts::{AGE_MICROS_MAX, Caps};
 use event_log::log::LogError;
 
@@ -32,7 +33,7 @@ fn migrations() -> Migrator {
 }
 
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, LogError> {
-    within(CONNECT_MAX, options.connect()).await.map_err(|e| log_error(&e))
+    within(CONNECT_MAX, options.connect()).await.map_err(log_error)
 }
 
 /// Makes or brings up to date the schema of a database; says how many steps there were.
@@ -48,7 +49,7 @@ pub async fn migrate(url: &str) -> Result<usize, LogError> {
     )
     .await?;
     if version < 150_000 {
-        return Err(LogError::Storage(format!(
+        return Err(LogError::storage(format!(
             "PostgreSQL {} is too old: 15 or later is needed",
             version / 10_000
         )));
@@ -59,12 +60,13 @@ pub async fn migrate(url: &str) -> Result<usize, LogError> {
     migrations()
         .run_direct(&mut connection)
         .await
-        .map_err(|e| LogError::Storage(format!("the schema could not be made: {e}")))?;
+        .map_err(|e| LogError::Storage(Cause::new("the schema could not be made", e)))?;
     let granted = within(CONNECT_MAX, connection.execute(granting.as_str())).await;
     granted.map_err(|e| {
-        LogError::Storage(format!(
-            "owners and grants could not be set: {e}; \
-        migrate as the owner of the schemas, who may create roles"
+        LogError::Storage(Cause::new(
+            "owners and grants could not be set; migrate as the owner of the schemas, who may \
+             create roles",
+            e,
         ))
     })?;
     let _ = connection.close().await;
@@ -77,7 +79,7 @@ fn grants(options: &PgConnectOptions) -> Result<String, LogError> {
     if !database.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
         let what = "not supported: a database whose name has other characters than letters, \
             digits, _ and -; roles are named after it";
-        return Err(LogError::Storage(what.to_owned()));
+        return Err(LogError::storage(what.to_owned()));
     }
     let role = |of: &str| role_name(of, database);
     let caps = Caps::default();
@@ -144,10 +146,10 @@ pub(super) async fn check(url: &str) -> Result<(), LogError> {
     {
         let what = "older than this program, or not there: run `minutebook migrate --log …`, and \
             grant its roles to who connects";
-        return Err(LogError::Storage(format!("the schema in PostgreSQL is {what}")));
+        return Err(LogError::storage(format!("the schema in PostgreSQL is {what}")));
     }
-    let mut connection = connecting.map_err(|e| log_error(&e))?;
-    let there = applied(&mut connection).await.map_err(|e| log_error(&e))?;
+    let mut connection = connecting.map_err(log_error)?;
+    let there = applied(&mut connection).await.map_err(log_error)?;
     let known: Vec<i64> = migrations().iter().map(|m| m.version).collect();
     let what = if known.iter().any(|step| !there.contains(step)) {
         Some("older than this program: run `minutebook migrate --log …`")
@@ -160,6 +162,6 @@ pub(super) async fn check(url: &str) -> Result<(), LogError> {
     };
     let _ = connection.close().await;
     what.map_or(Ok(()), |what| {
-        Err(LogError::Storage(format!("the schema in PostgreSQL is {what}")))
+        Err(LogError::storage(format!("the schema in PostgreSQL is {what}")))
     })
 }

@@ -23,7 +23,7 @@ pub const PROJECTION: Projection = Projection {
 
 /// An amount that stands in the tables; a sum may have more digits than one amount of an event.
 fn amount(text: &str) -> Result<Amount, ApplyError> {
-    text.parse().map(Amount::rounded).map_err(|_| ApplyError::Value(format!("`{text}` is no sum")))
+    text.parse().map(Amount::rounded).map_err(|_| ApplyError::value(format!("`{text}` is no sum")))
 }
 
 /// Adds to what is reserved and spent in a period; either may be negative.
@@ -43,7 +43,7 @@ fn add(
         .optional()?;
     let (old_reserved, old_spent) = row.unwrap_or_else(|| ("0".to_owned(), "0".to_owned()));
     let sum = |old: &str, more: Amount| {
-        amount(old)?.plus(more).ok_or_else(|| ApplyError::Value("a sum is too large".to_owned()))
+        amount(old)?.plus(more).ok_or_else(|| ApplyError::value("a sum is too large"))
     };
     let (reserved, spent) = (sum(&old_reserved, reserved)?, sum(&old_spent, spent)?);
     run(

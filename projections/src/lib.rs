@@ -30,7 +30,7 @@ mod views;
 use std::sync::Arc;
 
 use domain::Event;
-use event_log::{Keyring, Recorded, Stored, Unsealed, unseal};
+use event_log::{Cause, Keyring, KeyringError, Recorded, Stored, Unsealed, unseal};
 use rusqlite::{Connection, ToSql};
 
 pub use digest::digest;
@@ -68,20 +68,25 @@ pub enum ApplyError {
     #[error(transparent)]
     Sql(#[from] rusqlite::Error),
     /// A value could not be written.
-    #[error("{0}")]
-    Value(String),
+    #[error(transparent)]
+    Value(Cause),
     /// The keyring can't be used now.
-    #[error("{0}")]
-    Keyring(String),
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
 }
 
 impl From<serde_json::Error> for ApplyError {
     fn from(e: serde_json::Error) -> Self {
-        Self::Value(e.to_string())
+        Self::value(e)
     }
 }
 
 impl ApplyError {
+    /// A value could not be read or written: a sentence, or the error that says so.
+    pub fn value(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Value(Cause::of(cause))
+    }
+
     /// Whether the file is to blame, and not the event: the same may go well later.
     fn is_of_the_file(&self) -> bool {
         use rusqlite::ErrorCode::{
@@ -124,7 +129,7 @@ impl Unsealer {
         generation: u32,
     ) -> Result<bool, ApplyError> {
         let key = self.runtime.block_on(self.keyring.opening_key(business, subject, generation));
-        key.map(|k| k.is_some()).map_err(|e| ApplyError::Keyring(e.to_string()))
+        Ok(key?.is_some())
     }
 
     /// The text of a personal field; `None` when it is forgotten or no text.
@@ -136,7 +141,7 @@ impl Unsealer {
         field: &domain::personal::SealedField,
     ) -> Result<Option<String>, ApplyError> {
         let opened = self.runtime.block_on(unseal::<serde_json::Value>(&*self.keyring, field));
-        match opened.map_err(|e| ApplyError::Keyring(e.to_string()))? {
+        match opened? {
             Unsealed::Value(serde_json::Value::String(text)) => Ok(Some(text)),
             Unsealed::Value(_) | Unsealed::Forgotten => Ok(None),
         }

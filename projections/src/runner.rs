@@ -7,14 +7,13 @@
 
 mod shadow_build;
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use domain::values::Digest;
-use event_log::{EventLog, Keyring};
+use event_log::{EventLog, Keyring, chain};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -33,12 +32,6 @@ const FIRST_AUDIT_AFTER: Duration = Duration::from_secs(600);
 const AUDIT_EVERY: Duration = Duration::from_secs(86_400);
 /// How often a process asks whether another has destroyed keys.
 const KEYS_ASKED_EVERY: Duration = Duration::from_secs(1);
-
-impl From<io::Error> for ViewsError {
-    fn from(e: io::Error) -> Self {
-        Self::Storage(e.to_string())
-    }
-}
 
 /// The runner of one folder of views.
 pub struct Runner {
@@ -116,7 +109,7 @@ impl Runner {
         let opened =
             tokio::task::spawn_blocking(move || Self::open(&own, sources, Snapshots::new(shared)))
                 .await;
-        let mut runner = opened.map_err(|e| ViewsError::Storage(e.to_string()))??;
+        let mut runner = opened.map_err(ViewsError::storage)??;
         let (requests, inbox) = mpsc::channel(16);
         event_log::vital::task("projections-clock", remind(requests.downgrade()));
         let (purged, text) = watch::channel(Instant::now());
@@ -138,7 +131,7 @@ impl Runner {
             requests,
         };
         let thread = event_log::vital::thread("projections", move || runner.run(inbox))
-            .map_err(|e| ViewsError::Storage(e.to_string()))?;
+            .map_err(ViewsError::storage)?;
         Ok((views, thread))
     }
 
@@ -200,7 +193,7 @@ impl Runner {
         }
         let (published, position) = (PublishedState::default(), live.position());
         if !sources.unsealer.runtime.block_on(sources.log.is_place(position))? {
-            return Err(ViewsError::Storage(format!(
+            return Err(ViewsError::storage(format!(
                 "they are of position {position}, at which this log has no event: it was put back \
                  to an earlier day"
             )));
@@ -256,7 +249,7 @@ impl Runner {
             fail::fail_point!("projections");
             appended.mark_unchanged();
             let step = self.live.step(u64::MAX);
-            let trouble = step.as_ref().err().map(ToString::to_string);
+            let trouble = step.as_ref().err().map(|e| chain(e).to_string());
             self.trouble
                 .send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
             let (more, pause) = match step {
@@ -267,7 +260,7 @@ impl Runner {
                     (applied > 0, self.advance_build())
                 }
                 Err(e) => {
-                    tracing::error!(error = %e, "projections could not go on; trying again in a \
+                    tracing::error!(error = %chain(&e), "projections could not go on; trying again in a \
                         second");
                     (false, Some(Duration::from_secs(1)))
                 }

@@ -92,7 +92,7 @@ pub(crate) fn purge_forgotten(tx: &Connection, unsealer: &Unsealer) -> Result<bo
         .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (business, subject, generation) in known {
-        let bad = |e: uuid::Error| ApplyError::Value(e.to_string());
+        let bad = |e: uuid::Error| ApplyError::value(e);
         let (b, s): (BusinessId, SubjectId) =
             (business.parse().map_err(bad)?, subject.parse().map_err(bad)?);
         if !unsealer.has_key(b, s, generation)? {

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use domain::values::Digest;
+use event_log::chain;
 use rusqlite::{Connection, InterruptHandle};
 use sha2::Digest as _;
 
@@ -74,15 +75,13 @@ fn event_at(position: u64, sources: &Sources) -> Result<String, ViewsError> {
         sources.unsealer.runtime.block_on(sources.log.raw_rows(position.saturating_sub(1), 1))?;
     let row = rows.first().filter(|r| r.position == position);
     row.map(|r| sha256(&[&r.bytes]))
-        .ok_or_else(|| ViewsError::Storage(format!("the log has no event at position {position}")))
+        .ok_or_else(|| ViewsError::storage(format!("the log has no event at position {position}")))
 }
 
 /// What the names of this log's snapshots begin with: they say which its first event is.
 fn prefix(sources: &Sources) -> Result<String, ViewsError> {
     let rows = sources.unsealer.runtime.block_on(sources.log.raw_rows(0, 1))?;
-    let first = rows
-        .first()
-        .ok_or_else(|| ViewsError::Storage("an empty log has no snapshots".to_owned()))?;
+    let first = rows.first().ok_or_else(|| ViewsError::storage("an empty log has no snapshots"))?;
     Ok(format!(
         "views-{}-{}-",
         shape(),
@@ -123,7 +122,9 @@ impl Snapshots {
         // An empty log has no snapshots.
         let prefix = prefix(sources).ok()?;
         let all = list(&self.shared.folder, &prefix)
-            .inspect_err(|e| tracing::warn!(error = %e, "the folder of snapshots can't be read"))
+            .inspect_err(
+                |e| tracing::warn!(error = %chain(e), "the folder of snapshots can't be read"),
+            )
             .ok()?;
         for (position, path) in all {
             let taken = fs::copy(&path, to)
@@ -132,7 +133,7 @@ impl Snapshots {
             match taken {
                 Ok(()) => return Some(position),
                 Err(e) => {
-                    tracing::warn!(error = %e, snapshot = %path.display(), "a snapshot of the \
+                    tracing::warn!(error = %chain(&e), snapshot = %path.display(), "a snapshot of the \
                         views can't be used")
                 }
             }
@@ -151,7 +152,7 @@ impl Snapshots {
                     tracing::info!(position, "a snapshot of the views was left for others")
                 }
                 Ok(Err(e)) => {
-                    tracing::warn!(error = %e, "a snapshot of the views could not be left")
+                    tracing::warn!(error = %chain(&e), "a snapshot of the views could not be left")
                 }
                 Err(_) => tracing::error!("leaving a snapshot of the views ended early"),
             }
@@ -229,10 +230,10 @@ fn check(path: &Path, position: u64, sources: &Sources) -> Result<(), ViewsError
         connection
             .query_row("SELECT position, event FROM origin", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
     if sound != "ok" {
-        return Err(ViewsError::Storage(sound));
+        return Err(ViewsError::storage(sound));
     }
     if origin != (position, event_at(position, sources)?) {
-        return Err(ViewsError::Storage("it is of another log".to_owned()));
+        return Err(ViewsError::storage("it is of another log"));
     }
     connection.execute_batch("DROP TABLE origin")?;
     Ok(())

@@ -36,7 +36,7 @@ pub(crate) fn make_anew(
     connection: &Connection,
     projection: &Projection,
 ) -> Result<(), ViewsError> {
-    let storage = |e: serde_json::Error| ViewsError::Storage(e.to_string());
+    let storage = |e: serde_json::Error| ViewsError::storage(e);
     let tx = connection.unchecked_transaction()?;
     let before: Option<String> = tx
         .query_row("SELECT made FROM projections WHERE name = ?", [projection.name], |r| r.get(0))

@@ -171,10 +171,10 @@ fn add_customer_cost(
         .as_deref()
         .unwrap_or("0")
         .parse()
-        .map_err(|_| ApplyError::Value("a sum of costs does not read".to_owned()))?;
+        .map_err(|_| ApplyError::value("a sum of costs does not read"))?;
     let sum = known
         .checked_add(cost.amount.get())
-        .ok_or_else(|| ApplyError::Value("a sum of costs is too large".to_owned()))?;
+        .ok_or_else(|| ApplyError::value("a sum of costs is too large"))?;
     set(
         tx,
         a,

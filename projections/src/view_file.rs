@@ -19,7 +19,7 @@ use domain::Event;
 use domain::ids::INSTALLATION;
 use domain::limits::PROJECTION_BATCH_MAX;
 use domain::operations::{self};
-use event_log::{EventLog, Recorded};
+use event_log::{Cause, EventLog, Recorded, chain};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::tables::{VERSION_NOT_BUILT, fill_in, make_anew};
@@ -265,10 +265,7 @@ impl ViewFile {
     ) -> Result<HashSet<(usize, String)>, ApplyError> {
         let mut failed = HashSet::new();
         for recorded in events {
-            let stored = recorded.stored();
-            let unreadable = |why: &dyn std::fmt::Display| {
-                ApplyError::Value(format!("the event can't be read: {why}"))
-            };
+            let stored = recorded.stored().map_err(Cause::of);
             if let Ok(stored) = &stored
                 && recorded.business == INSTALLATION
                 && let Ok(Event::Operations(operations::Event::EventSkipped(skipped))) =
@@ -284,10 +281,10 @@ impl ViewFile {
                         skipped.seq
                     ])?;
             }
-            let event = stored
-                .as_ref()
-                .map_err(|e| unreadable(e))
-                .and_then(|s| Ok((s, s.event().map_err(|e| unreadable(&e))?)));
+            let event = match &stored {
+                Ok(stored) => stored.event().map(|event| (stored, event)).map_err(Cause::of),
+                Err(e) => Err(e.clone()),
+            };
             let business = recorded.business.to_string();
             for (i, projection) in ALL.iter().enumerate() {
                 let place = (i, business.clone());
@@ -303,7 +300,9 @@ impl ViewFile {
                     Ok((stored, event)) => {
                         self.apply(projection, &Applied { recorded, stored, event })
                     }
-                    Err(e) => Err(ApplyError::Value(e.to_string())),
+                    Err(e) => {
+                        Err(ApplyError::Value(Cause::new("the event can't be read", e.clone())))
+                    }
                 };
                 if !careful {
                     apply()?;
@@ -316,7 +315,7 @@ impl ViewFile {
                     }
                     self.connection.execute_batch("ROLLBACK TO one")?;
                     tracing::error!(projection.name = projection.name, business.id = %business,
-                        event.seq = recorded.seq, error = %e,
+                        event.seq = recorded.seq, error = %chain(&e),
                             "a projection stopped at an event of one business");
                     self.connection.execute(
                         "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)",
@@ -325,7 +324,7 @@ impl ViewFile {
                             business,
                             recorded.seq,
                             recorded.position,
-                            e.to_string()
+                            chain(&e).to_string()
                         ],
                     )?;
                     failed.insert(place);
@@ -353,7 +352,6 @@ impl ViewFile {
             }
         });
         // Like any event that can't be applied, it stops its business and no other.
-        catch_unwind(apply)
-            .unwrap_or_else(|_| Err(ApplyError::Value("applying it panicked".to_owned())))
+        catch_unwind(apply).unwrap_or_else(|_| Err(ApplyError::value("applying it panicked")))
     }
 }

@@ -1,5 +1,6 @@
 //! The views from the outside: read-only connections, how far they are, and requests to the runner.
 
+mod error;
 mod reading;
 
 use std::path::PathBuf;
@@ -9,66 +10,13 @@ use std::time::{Duration, Instant};
 
 use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
-use event_log::LogError;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{ALL, ApplyError};
+use crate::ALL;
+pub use error::ViewsError;
 use reading::Served;
 pub(crate) use reading::read_only;
-
-/// Why the views could not be used.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ViewsError {
-    /// The file can't be read or written.
-    #[error("the views could not be used: {0}; `minutebook projections rebuild` makes them anew")]
-    Storage(String),
-    /// What they are made from can't be read now.
-    #[error("{0}")]
-    Source(String),
-    /// They are not as far as was asked in the time there was.
-    #[error("the views are at position {at}, {wanted} was asked for; try again")]
-    Behind {
-        /// How far they are.
-        at: u64,
-        /// How far they should be.
-        wanted: u64,
-    },
-    /// No projection of that name.
-    #[error("there is no projection `{0}`; `minutebook projections status` lists them")]
-    Unknown(String),
-    /// Something is being built already.
-    #[error("the views are being built beside the present ones already ({}: {} of {}); wait until \
-        that is done", .0.purpose.word(), .0.position, .0.of)]
-    Busy(Building),
-    /// There is nothing to go back to.
-    #[error("{0}")]
-    NoRollback(String),
-    /// The runner stopped.
-    #[error("the projections are not running")]
-    Stopped,
-}
-
-impl From<ApplyError> for ViewsError {
-    fn from(e: ApplyError) -> Self {
-        match e {
-            ApplyError::Keyring(why) => Self::Source(why),
-            ApplyError::Sql(_) | ApplyError::Value(_) => Self::Storage(e.to_string()),
-        }
-    }
-}
-
-impl From<LogError> for ViewsError {
-    fn from(e: LogError) -> Self {
-        Self::Source(e.to_string())
-    }
-}
-
-impl From<rusqlite::Error> for ViewsError {
-    fn from(e: rusqlite::Error) -> Self {
-        Self::Storage(e.to_string())
-    }
-}
 
 /// A business that a projection stopped at.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -281,7 +229,7 @@ impl Views {
         }
         let last = self.health().last;
         match last.as_ref().and_then(|l| l.failed.clone()) {
-            Some(why) => Err(ViewsError::Storage(why)),
+            Some(why) => Err(ViewsError::storage(why)),
             None => Ok(last),
         }
     }

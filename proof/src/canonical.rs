@@ -52,17 +52,20 @@ pub fn gate(json: &[u8]) -> Result<(), GateError> {
     Gate { depth: 0 }
         .deserialize(&mut de)
         .and_then(|()| de.end())
-        .map_err(|e| GateError::Malformed(explain(&e.to_string())))?;
+        .map_err(|e| explain(json, &e))?;
     check_integers(json)
 }
 
 /// serde_json speaks of hex escapes where a surrogate has no partner.
-fn explain(message: &str) -> String {
-    if message.contains("hex escape") || message.contains("surrogate") {
-        format!("a lone surrogate: {message}")
-    } else {
-        message.to_owned()
-    }
+fn explain(json: &[u8], e: &serde_json::Error) -> GateError {
+    let line = json.split(|b| *b == b'\n').nth(e.line().saturating_sub(1)).unwrap_or_default();
+    let read = line.get(..e.column().min(line.len())).unwrap_or_default();
+    let escape = read.windows(2).rposition(|two| two == br"\u").and_then(|at| read.get(at + 2..));
+    // An escaped surrogate is `\uD800` to `\uDFFF`; one with a partner is no error.
+    let surrogate =
+        matches!(escape, Some([b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..]));
+    let at_escape = surrogate && escape.is_some_and(|escape| escape.len() <= 6);
+    GateError::Malformed(if at_escape { format!("a lone surrogate: {e}") } else { e.to_string() })
 }
 
 /// Walks the numbers of a text that is already known to be JSON.

@@ -10,7 +10,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::tree::{Hash, leaf_hash, verify_inclusion};
+use crate::tree::{Hash, ProofError, leaf_hash, verify_inclusion};
 
 /// The type of an Ed25519 signature in a note.
 const ED25519: u8 = 0x01;
@@ -30,8 +30,8 @@ pub enum CheckpointError {
     #[error("the signature of {0} does not fit the text")]
     BadSignature(String),
     /// The path does not lead from the event to the root.
-    #[error("the event is not in the tree at that place: {0}")]
-    NotIncluded(String),
+    #[error("the event is not in the tree at that place")]
+    NotIncluded(#[source] ProofError),
 }
 
 /// Who signs: a name and an Ed25519 key.
@@ -224,7 +224,7 @@ impl EventProof {
         let index = self.seq.checked_sub(1).ok_or(CheckpointError::Malformed("place"))?;
         let leaf = leaf_hash(self.event.as_bytes());
         verify_inclusion(index, checkpoint.size, &leaf, &path, &checkpoint.root)
-            .map_err(|e| CheckpointError::NotIncluded(e.to_string()))?;
+            .map_err(CheckpointError::NotIncluded)?;
         Ok(checkpoint)
     }
 }

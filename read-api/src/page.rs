@@ -7,6 +7,7 @@ use async_graphql::{Context, ErrorExtensions as _, InputObject, Object, OutputTy
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::limits::{PAGE_DEFAULT, PAGE_MAX, SEARCH_WORDS_MAX};
+use event_log::chain;
 use rusqlite::ToSql;
 
 use crate::Sources;
@@ -269,10 +270,10 @@ impl Total {
     }
 }
 
-pub(crate) fn failed(e: &dyn std::fmt::Display) -> async_graphql::Error {
+pub(crate) fn failed(e: &(dyn std::error::Error + 'static)) -> async_graphql::Error {
     client_error(
         "VIEWS_FAILED",
-        &format!("the views could not be read: {e}"),
+        &format!("the views could not be read: {}", chain(e)),
         "try again; if it stays, run `minutebook projections rebuild`",
     )
 }

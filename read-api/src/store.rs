@@ -1,11 +1,12 @@
 //! What is asked of the store of log and keys while a question is answered. The views go on without
 //! it.
 
-use std::fmt::Display;
+use std::error::Error;
 use std::time::Duration;
 
 use async_graphql::Result;
 use domain::limits::STORE_ANSWER_MS_MAX;
+use event_log::chain;
 
 use crate::page::client_error;
 
@@ -13,7 +14,7 @@ use crate::page::client_error;
 ///
 /// # Errors
 /// `UNAVAILABLE` when it failed, or did not come in time.
-pub(crate) async fn of_store<T, E: Display>(
+pub(crate) async fn of_store<T, E: Error + 'static>(
     answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T> {
     let unavailable = |why: &str| {
@@ -24,7 +25,7 @@ pub(crate) async fn of_store<T, E: Display>(
         )
     };
     match tokio::time::timeout(Duration::from_millis(STORE_ANSWER_MS_MAX), answer).await {
-        Ok(answer) => answer.map_err(|e| unavailable(&e.to_string())),
+        Ok(answer) => answer.map_err(|e| unavailable(&chain(&e).to_string())),
         Err(_) => {
             Err(unavailable(&format!("the store did not answer within {STORE_ANSWER_MS_MAX} ms")))
         }

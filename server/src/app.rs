@@ -12,7 +12,7 @@ use domain::{BusinessId, PrincipalId, SubjectId};
 use event_log::attempts::Attempts;
 use event_log::consumers::Consumers;
 use event_log::sqlite::{FolderLock, Options};
-use event_log::{Entropy, EventLog, Keyring};
+use event_log::{Cause, Entropy, EventLog, Keyring};
 use projections::{Runner, SharedFolder, Views};
 use read_api::{Api, Viewer};
 use serde_json::json;
@@ -49,14 +49,22 @@ pub enum AppError {
         detail: String,
     },
     /// Anything else, in a sentence.
-    #[error("{0}")]
-    Other(String),
+    #[error(transparent)]
+    Other(Cause),
 }
 
 impl AppError {
-    /// An error that is a sentence.
-    pub fn other(text: impl std::fmt::Display) -> Self {
-        Self::Other(text.to_string())
+    /// A sentence, or an error that says everything itself.
+    pub fn other(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(Cause::of(cause))
+    }
+
+    /// A sentence that says what was being done, and the error that stopped it.
+    pub fn caused(
+        text: impl std::fmt::Display,
+        reason: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Other(Cause::new(text, reason))
     }
 }
 
@@ -217,15 +225,16 @@ impl App {
         let forgets = ["businesses.forget", "privacy.forget_subject", "privacy.forget_name"]
             .contains(&&*submission.r#type);
         if forgets && let Some(why) = self.log.keys_elsewhere() {
-            return Err(CommandError::Unavailable(why));
+            return Err(CommandError::unavailable(why));
         }
         let receipt = self.bus.submit_admitted(admitted, submission).await?;
         if forgets {
             // It is on record by then; the same command under the same key goes on from here, and
             // so does this process by itself.
             let failed = |e: AppError| {
-                CommandError::Unavailable(format!(
-                    "the forgetting is on record, and not everything is forgotten yet: {e}"
+                CommandError::Unavailable(Cause::new(
+                    "the forgetting is on record, and not everything is forgotten yet",
+                    e,
                 ))
             };
             self.forgettings.apply(Some(&self.views)).await.map_err(failed)?;
@@ -322,10 +331,7 @@ impl App {
                 &json!({"subject": subject}),
             ))
             .await?;
-        let named_in = self
-            .views
-            .named_in(business, subject)
-            .map_err(|e| CommandError::Unavailable(e.to_string()))?;
+        let named_in = self.views.named_in(business, subject).map_err(CommandError::unavailable)?;
         Ok(Forgot { receipt, named_in })
     }
 

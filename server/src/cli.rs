@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use event_log::chain;
 
 use crate::app::AppError;
 use crate::config::{Config, Overrides};
@@ -230,14 +231,14 @@ pub fn run() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
-            output::note(format!("minutebook: {e}"));
+            output::note(format!("minutebook: {}", chain(&e)));
             return ExitCode::from(1);
         }
     };
     let result = runtime.block_on(carry_out(cli));
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     result.unwrap_or_else(|e| {
-        output::note(format!("minutebook: {e}"));
+        output::note(format!("minutebook: {}", chain(&e)));
         ExitCode::from(1)
     })
 }
@@ -253,7 +254,7 @@ async fn carry_out(cli: Cli) -> Result<ExitCode, AppError> {
     if let Verb::Serve(flags) = &verb {
         overrides = flags.over(overrides);
     }
-    let config = Config::load(global.config.clone(), overrides).map_err(AppError::Other)?;
+    let config = Config::load(global.config.clone(), overrides).map_err(AppError::other)?;
     let done = |result: Result<(), AppError>| result.map(|()| ExitCode::SUCCESS);
     let open = |if_none| {
         Target::open(&config, global.server.as_deref(), global.key_file.as_deref(), if_none)

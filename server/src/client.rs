@@ -75,10 +75,10 @@ impl Remote {
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<Value, AppError> {
         let mut response = answer.map_err(|e| {
-            AppError::other(format!(
-                "{} does not answer: {e}; is `minutebook serve` running there?",
-                self.url
-            ))
+            AppError::caused(
+                format!("{} does not answer; is `minutebook serve` running there?", self.url),
+                e,
+            )
         })?;
         let text = response
             .body_mut()

@@ -223,10 +223,7 @@ async fn events(
         for append in appends(&page[cut..]) {
             copied += append.events.len() as u64;
             in_flight.push_back(
-                target
-                    .enqueue(append)
-                    .await
-                    .map_err(|e| AppError::other(format!("the target: {e}")))?,
+                target.enqueue(append).await.map_err(|e| AppError::caused("the target", e))?,
             );
             while in_flight.len() >= in_flight_max
                 && let Some(first) = in_flight.pop_front()
@@ -244,9 +241,7 @@ async fn events(
 
 async fn done(pending: Pending) -> Result<(), AppError> {
     let committed = pending.done().await.map_err(|e| {
-        AppError::other(format!(
-            "the target refused an event ({e}); is somebody else writing to it?"
-        ))
+        AppError::caused("the target refused an event; is somebody else writing to it?", e)
     })?;
     if committed.repeated {
         Err(AppError::other("the target had an event that it should not have"))

@@ -15,7 +15,7 @@ use std::time::Duration;
 use commands::{Actor, CommandBus, Submission};
 use domain::ids::{ErasureId, INSTALLATION};
 use domain::{AggregateRef, BusinessId, Event, SubjectId, privacy};
-use event_log::{EventLog, Keyring, KeyringError};
+use event_log::{EventLog, Keyring, KeyringError, chain};
 use projections::Views;
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -236,7 +236,7 @@ impl Forgettings {
                 Ok(_) => (failed, told) = (false, false),
                 Err(e) => {
                     if !told {
-                        tracing::error!(error = %e, "what is forgotten on record could not be \
+                        tracing::error!(error = %chain(&e), "what is forgotten on record could not be \
                             applied; it is tried again every second");
                     }
                     (failed, told) = (true, true);

@@ -50,10 +50,10 @@ impl ForgottenList {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(e) => {
-                return Err(AppError::other(format!(
-                    "the list of forgettings {} can't be read: {e}",
-                    file.display()
-                )));
+                return Err(AppError::caused(
+                    format!("the list of forgettings {} can't be read", file.display()),
+                    e,
+                ));
             }
         };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
@@ -61,12 +61,14 @@ impl ForgottenList {
         let (mut lines, mut known) = (Vec::new(), HashSet::new());
         for (n, line) in text.get(..whole).unwrap_or_default().lines().enumerate() {
             let bad = |e: serde_json::Error| {
-                AppError::other(format!(
-                    "line {} of the list of forgettings {} is none: {e}; take the file from a \
-                     backup",
-                    n + 1,
-                    file.display()
-                ))
+                AppError::caused(
+                    format!(
+                        "line {} of the list of forgettings {} is none; take the file from a backup",
+                        n + 1,
+                        file.display()
+                    ),
+                    e,
+                )
             };
             let line: Line = serde_json::from_str(line).map_err(bad)?;
             known.insert((line.log, line.business, line.subject, line.generation));
@@ -118,10 +120,10 @@ impl ForgottenList {
             return Ok(());
         }
         let failed = |e: std::io::Error| {
-            AppError::other(format!(
-                "the list of forgettings {} can't be written: {e}",
-                self.file.display()
-            ))
+            AppError::caused(
+                format!("the list of forgettings {} can't be written", self.file.display()),
+                e,
+            )
         };
         let mut text = serde_json::to_string(line).map_err(AppError::other)?;
         if self.torn.as_ref().is_some_and(|torn| !text.starts_with(torn.as_str())) {

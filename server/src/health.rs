@@ -8,7 +8,7 @@ use commands::{Clock, CommandBus};
 use domain::State;
 use domain::ids::{ClockId, INSTALLATION};
 use domain::limits::{STORE_ANSWER_MS_MAX, STORE_SILENT_MS_MAX};
-use event_log::{EventLog, Keyring, LogError};
+use event_log::{EventLog, Keyring, LogError, chain};
 use tokio::time::timeout;
 
 /// How often it looks.
@@ -94,7 +94,7 @@ impl Health {
             *self.keys_well.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         }
         *self.keys_trouble.lock().unwrap_or_else(PoisonError::into_inner) =
-            answer.err().map(|e| e.to_string());
+            answer.err().map(|e| chain(&e).to_string());
     }
 
     async fn look_at_clock(&self, seen: &mut u64) {

@@ -183,7 +183,7 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
         Some(tls) => server.bind_rustls_0_23(&address, tls::config(tls)?),
     };
     let server = bound.map_err(|e| {
-        AppError::other(format!("can't listen on {address}: {e}; choose another with --listen"))
+        AppError::caused(format!("can't listen on {address}; choose another with --listen"), e)
     })?;
     let address = server.addrs().first().copied();
     let address = address.ok_or_else(|| AppError::other("no address to listen on"))?;

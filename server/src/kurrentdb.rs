@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::values::Role;
 use domain::{BusinessId, PrincipalId};
-use event_log::{LogError, Recorded, is_last};
+use event_log::{LogError, Recorded, chain, is_last};
 use kurrent_protocol::{
     Appended, Credentials, Cursor, Direction, Event, Expected, Listening, Page, Proposed, Refusal,
     Store, StreamName,
@@ -69,7 +69,7 @@ const READ_ONLY: &str = "this door is read-only: what happens in a business come
     commands, through the HTTP door";
 
 fn unavailable(e: &LogError) -> Refusal {
-    Refusal::Unavailable(e.to_string())
+    Refusal::Unavailable(chain(e).to_string())
 }
 
 /// The business of a stream's name.
@@ -89,7 +89,8 @@ impl Reader {
     fn event(&self, recorded: &Recorded, stream: &StreamName) -> Result<Option<Event>, Refusal> {
         let unreadable = |e: serde_json::Error| {
             Refusal::Unavailable(format!(
-                "a stored event can't be read: {e}; run `minutebook verify`"
+                "a stored event can't be read: {}; run `minutebook verify`",
+                chain(&e)
             ))
         };
         let stored = recorded.stored().map_err(unreadable)?;
@@ -157,7 +158,8 @@ impl Store for BusinessDoor {
             ))
         };
         let key = &credentials.ok_or_else(|| denied("no password came"))?.password;
-        let busy = |e: &dyn std::fmt::Display| Refusal::Unavailable(e.to_string());
+        let busy =
+            |e: &(dyn std::error::Error + 'static)| Refusal::Unavailable(chain(e).to_string());
         let principal: Option<PrincipalId> =
             self.0.bus.directory().principal_of(key.trim()).await.map_err(|e| busy(&e))?;
         let viewer = self

@@ -85,7 +85,7 @@ fn write(lines: &Receiver<Line>, mut to: impl Write) {
 /// When the filter is none.
 pub(crate) fn start(filter: &str) -> Result<Lines, AppError> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .map_err(|e| AppError::other(format!("settings: logging: {e}")))?;
+        .map_err(|e| AppError::caused("settings: logging", e))?;
     let (queue, waiting) = mpsc::sync_channel(LINES_MAX);
     let lines = Lines(queue);
     std::thread::Builder::new()

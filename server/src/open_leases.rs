@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use commands::OpenLeases;
 use domain::BusinessId;
 use domain::ids::{AgentId, TaskId};
+use event_log::Cause;
 use projections::Views;
 use tokio::sync::OnceCell;
 
@@ -28,14 +29,14 @@ impl LeasesInViews {
 
 #[async_trait]
 impl OpenLeases for LeasesInViews {
-    async fn of(&self, business: BusinessId, agent: AgentId) -> Result<Vec<TaskId>, String> {
+    async fn of(&self, business: BusinessId, agent: AgentId) -> Result<Vec<TaskId>, Cause> {
         // Work goes on while views are built anew: then an agent may for once hold more than it
         // should.
         let wait = || async { drop(self.views.wait_for(self.began_at, CAUGHT_UP_WAIT_MAX).await) };
         self.caught_up.get_or_init(wait).await;
         let views = self.views.clone();
         let read = move || projections::tasks::held_by(&views, business, agent);
-        let ids = tokio::task::spawn_blocking(read).await.map_err(|e| e.to_string())?;
-        ids.map_err(|e| e.to_string())
+        let ids = tokio::task::spawn_blocking(read).await.map_err(Cause::of)?;
+        ids.map_err(Cause::of)
     }
 }

@@ -47,13 +47,12 @@ fn store(config: &Config) -> &'static str {
 
 fn serves(folder: &Path) -> Result<Option<Serves>, AppError> {
     let file = folder.join(SERVES);
-    let broken = |e: &dyn std::fmt::Display| {
-        AppError::other(format!("{} can't be read: {e}", file.display()))
-    };
+    let broken =
+        |e: std::io::Error| AppError::caused(format!("{} can't be read", file.display()), e);
     match std::fs::read(&file) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| broken(&e)),
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| broken(e.into())),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(broken(&e)),
+        Err(e) => Err(broken(e)),
     }
 }
 
@@ -203,5 +202,5 @@ pub(crate) async fn remember(config: &Config, log: &dyn EventLog) -> Result<(), 
             .and_then(|()| std::fs::File::open(&new)?.sync_all())
             .and_then(|()| std::fs::rename(&new, &file))
     };
-    write().map_err(|e| AppError::other(format!("{} can't be written: {e}", file.display())))
+    write().map_err(|e| AppError::caused(format!("{} can't be written", file.display()), e))
 }

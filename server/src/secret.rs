@@ -47,8 +47,7 @@ impl Secret {
 /// # Errors
 /// When the file can't be read.
 pub(crate) fn read(file: &Path) -> Result<Secret, AppError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| AppError::other(format!("{}: {e}", file.display())))?;
+    let text = std::fs::read_to_string(file).map_err(|e| AppError::caused(file.display(), e))?;
     Ok(Secret::from_text(&text))
 }
 
@@ -58,10 +57,13 @@ pub(crate) fn read(file: &Path) -> Result<Secret, AppError> {
 /// When the file is there already, or can't be written.
 pub(crate) fn write(file: &Path, secret: &Secret) -> Result<(), AppError> {
     let failed = |e: std::io::Error| {
-        AppError::other(format!(
-            "the key can't be written to {}: {e}; name a file that is not there yet",
-            file.display()
-        ))
+        AppError::caused(
+            format!(
+                "the key can't be written to {}; name a file that is not there yet",
+                file.display()
+            ),
+            e,
+        )
     };
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use domain::{AggregateRef, BusinessId};
 use event_log::envelope::event_id;
-use event_log::{EventLog, LogError, RawRow, Stored};
+use event_log::{EventLog, LogError, RawRow, Stored, chain};
 use proof::tree::{Frontier, leaf_hash};
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -215,7 +215,7 @@ fn find_unreadable(
                     seq: 0,
                     event_id: String::new(),
                     position,
-                    why: format!("the page it lies on is damaged: {why}"),
+                    why: format!("the page it lies on is damaged: {}", chain(&why)),
                 });
             }
             Err(e) => return Err(e),
@@ -348,7 +348,7 @@ pub async fn verify_open(log: &Arc<dyn EventLog>) -> Result<Report, LogError> {
     };
     let (heads, end, unreadable_rows) = match log.consistent_heads().await {
         Ok(ends) => ends,
-        Err(LogError::Corrupt(why)) => return nowhere(why),
+        Err(LogError::Corrupt(why)) => return nowhere(chain(&why).to_string()),
         Err(e) => return Err(e),
     };
     if unreadable_rows > 0 {
@@ -357,5 +357,5 @@ pub async fn verify_open(log: &Arc<dyn EventLog>) -> Result<Report, LogError> {
     let log = Rows { log: Arc::clone(log), runtime: Handle::current() };
     tokio::task::spawn_blocking(move || verify(&log, &heads, end))
         .await
-        .unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
+        .unwrap_or_else(|e| Err(LogError::storage(e)))
 }

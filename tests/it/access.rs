@@ -4,6 +4,7 @@ use commands::CommandError;
 use domain::access::PrincipalKind;
 use domain::ids::INSTALLATION;
 use serde_json::json;
+use tests::Said as _;
 use tests::installation::Installation;
 use uuid::Uuid;
 
@@ -64,7 +65,7 @@ async fn two_keys_work_at_once_so_that_one_can_replace_the_other() {
     let (first_id, first) = installation.app.issue_key(actor.principal).await.unwrap();
     let (_, second) = installation.app.issue_key(actor.principal).await.unwrap();
     let third = installation.app.issue_key(actor.principal).await;
-    assert!(third.unwrap_err().to_string().contains("at most two keys"));
+    assert!(third.unwrap_err().said().contains("at most two keys"));
     let directory = installation.app.bus.directory();
     assert_eq!(directory.principal_of(first.reveal()).await.unwrap(), Some(actor.principal));
     assert_eq!(directory.principal_of(second.reveal()).await.unwrap(), Some(actor.principal));

@@ -2,6 +2,7 @@
 
 use event_log::sqlite::FolderLock;
 use serde_json::json;
+use tests::Said as _;
 use tests::installation::{Installation, config, handles};
 
 use crate::door::Door;
@@ -160,7 +161,7 @@ async fn a_second_process_is_told_what_to_do() {
     let second =
         server::app::App::open(&config(installation.folder.path()), handles(&installation.clock))
             .await;
-    let error = second.err().unwrap().to_string();
+    let error = second.err().unwrap().said();
     assert!(error.contains("--server URL"), "{error}");
     assert!(FolderLock::take(installation.folder.path()).is_err());
     let folder = installation.close().await;

@@ -69,7 +69,7 @@ struct Notes(&'static str, Arc<Mutex<Vec<(&'static str, u64)>>>);
 
 #[async_trait]
 impl Effect for Notes {
-    async fn act(&mut self, events: &[Recorded]) -> Result<(), String> {
+    async fn act(&mut self, events: &[Recorded]) -> Result<(), event_log::Cause> {
         self.1.lock().unwrap().extend(events.iter().map(|r| (self.0, r.position)));
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use domain::Event;
 use serde_json::{Value, json};
 use server::contracts::{contracts, example_of, schema_of};
+use tests::Said as _;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -88,10 +89,7 @@ fn an_upcast_event_says_what_the_old_one_said() {
     assert_eq!(event.runtime.model.as_str(), old["data"]["model"].as_str().unwrap());
     assert_eq!(event.runtime.prompt_version, None);
     assert!(
-        Event::decode("agents.enrolled", 3, "{}")
-            .unwrap_err()
-            .to_string()
-            .contains("newer program")
+        Event::decode("agents.enrolled", 3, "{}").unwrap_err().said().contains("newer program")
     );
 }
 

@@ -5,12 +5,14 @@ use serde_json::json;
 use server::app::{App, Handles};
 use server::copy::{self, Moved, copy, wrapping};
 use tempfile::TempDir;
+use tests::Said as _;
 use tests::installation::{Installation, config};
 use tests::postgres::database;
 
 async fn moved(from: &copy::Installation, to: &copy::Installation) -> Result<Moved, String> {
-    let wrapping = wrapping(from, to, std::path::Path::new("")).map_err(|e| e.to_string())?;
-    copy(from, to, &wrapping, |_, _| {}).await.map_err(|e| e.to_string())
+    let wrapping = wrapping(from, to, std::path::Path::new(""))
+        .map_err(|e| event_log::chain(&e).to_string())?;
+    copy(from, to, &wrapping, |_, _| {}).await.map_err(|e| event_log::chain(&e).to_string())
 }
 
 fn folder(folder: &TempDir) -> copy::Installation {
@@ -250,7 +252,7 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
         },
         std::path::Path::new(""),
     );
-    assert!(same.err().unwrap().to_string().contains("a folder each"));
+    assert!(same.err().unwrap().said().contains("a folder each"));
     // The cluster serves: places are its own, and a place of before is refused with the way to go
     // on.
     let mut settings = config(beside.path());

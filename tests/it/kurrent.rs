@@ -3,12 +3,12 @@
 
 mod lease;
 
-use event_log::{Inspect as _, Log as _};
+use event_log::{AppendError, Inspect as _, Log as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tests::Said as _;
 
 use async_trait::async_trait;
-use event_log::AppendError;
 use event_log::sqlite::{Options, SqliteLog};
 use futures_util::future::join_all;
 use kurrent_protocol::{
@@ -203,15 +203,11 @@ async fn an_event_that_is_not_ours_stops_its_business_and_no_other() {
         .append(&(), &business(1).stream_name(), Expected::Any, vec![foreign])
         .await
         .unwrap();
-    let error = log.append(append(business(1), task(1), 1, 1, "a")).await.unwrap_err().to_string();
+    let error = log.append(append(business(1), task(1), 1, 1, "a")).await.unwrap_err().said();
     assert!(error.contains("at revision 1 that this installation did not write"), "{error}");
     log.append(append(business(2), task(1), 0, 1, "a")).await.unwrap();
     assert!(
-        log.versions(business(1), &[task(1)])
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("at revision 1"),
+        log.versions(business(1), &[task(1)]).await.unwrap_err().said().contains("at revision 1"),
         "nothing is refused as if all were known"
     );
     assert_eq!(
@@ -222,7 +218,7 @@ async fn an_event_that_is_not_ours_stops_its_business_and_no_other() {
     log.close().await;
     let log = open(&cluster.address(), &folder).await;
     let again = log.append(append(business(1), task(1), 1, 1, "a")).await.unwrap_err();
-    assert!(again.to_string().contains("at revision 1"), "after a restart too: {again}");
+    assert!(again.said().contains("at revision 1"), "after a restart too: {again}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,8 +235,7 @@ async fn a_cluster_that_is_put_back_to_an_earlier_day_is_noticed() {
     process.again();
     let until = Instant::now() + Duration::from_secs(60);
     let error = loop {
-        let error =
-            log.append(append(business(1), task(1), 5, 1, "w")).await.unwrap_err().to_string();
+        let error = log.append(append(business(1), task(1), 5, 1, "w")).await.unwrap_err().said();
         if error.contains("not what it was") || Instant::now() > until {
             break error;
         }
@@ -337,8 +332,7 @@ async fn conflicts_without_end_are_given_up_with_a_sentence() {
     let log = open(&address(listening.address.port()), &folder).await;
     let error = log.append(append(business(1), task(1), 0, 1, "a")).await.unwrap_err();
     assert!(
-        error.to_string().contains("others wrote to business-")
-            && error.to_string().contains("try again"),
+        error.said().contains("others wrote to business-") && error.said().contains("try again"),
         "{error}"
     );
 }

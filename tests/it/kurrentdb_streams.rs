@@ -7,6 +7,7 @@ use hub::streams::Streams;
 use kurrent_protocol::{Cursor, Direction, Expected, Proposed, Refusal, Store};
 use kurrentdb::{Client, SubscribeToAllOptions, SubscriptionEvent, SubscriptionFilter};
 use tempfile::TempDir;
+use tests::Said as _;
 use tests::streams::Cluster;
 use uuid::Uuid;
 
@@ -30,7 +31,7 @@ async fn a_file_of_streams_keeps_what_was_acknowledged_and_is_one_process_own() 
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("streams.db");
     let streams = Streams::open(&file).unwrap();
-    let other = Streams::open(&file).err().unwrap().to_string();
+    let other = Streams::open(&file).err().unwrap().said();
     assert!(other.contains("in use by another process"), "{other}");
     let first = streams
         .append(&(), "s", Expected::NoStream, vec![event(1, "a", 10), event(2, "a", 10)])
@@ -67,7 +68,7 @@ async fn a_file_of_streams_keeps_what_was_acknowledged_and_is_one_process_own() 
     drop(streams);
     let foreign = folder.path().join("other.db");
     rusqlite::Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t(x)").unwrap();
-    let refused = Streams::open(&foreign).err().unwrap().to_string();
+    let refused = Streams::open(&foreign).err().unwrap().said();
     assert!(refused.contains("a database of something else"), "{refused}");
 }
 

@@ -2,6 +2,7 @@
 
 use event_log::Log as _;
 use std::sync::Arc;
+use tests::Said as _;
 
 use event_log::sqlite::{FolderLock, Options, SqliteLog};
 use tempfile::TempDir;
@@ -39,7 +40,7 @@ async fn a_reopened_log_goes_on_where_it_was() {
         log.append(append(b, task(1), 3, 1, "late"))
             .await
             .unwrap_err()
-            .to_string()
+            .said()
             .contains("shutting down")
     );
     drop((lock, log));

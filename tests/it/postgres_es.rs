@@ -1,15 +1,15 @@
 //! The stock crate postgres-es beside us: it reads our log through the view `es_events`, and shows
 //! why replay and appending are our own.
 
-use event_log::{Inspect as _, Log as _};
+use event_log::{EventLog, Inspect as _, Loaded, Log as _, Subscription, Update};
 use std::sync::Arc;
 use std::time::Duration;
+use tests::Said as _;
 
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::{PersistedEventRepository as _, PersistedEventStore, ReplayStream};
 use cqrs_es::{Aggregate, AggregateContext as _, DomainEvent, EventStore as _};
 use domain::{AggregateRef, Kind};
-use event_log::{EventLog, Loaded, Subscription, Update};
 use log_postgres::PostgresLog;
 use postgres_es::PostgresEventRepository;
 use serde::{Deserialize, Serialize};
@@ -138,8 +138,7 @@ async fn the_stock_crate_reads_our_log_and_every_kind_loads_through_it() {
     let mut owner = PgConnection::connect(&url).await.unwrap();
     let spoil = "UPDATE minutebook.events SET bytes = '{\"type\":\"x\",\"n\":1e999}' WHERE id = $1";
     sqlx::query(spoil).bind(id).execute(&mut owner).await.unwrap();
-    let refused =
-        log.load(business, AggregateRef::new(Kind::Task, id)).await.unwrap_err().to_string();
+    let refused = log.load(business, AggregateRef::new(Kind::Task, id)).await.unwrap_err().said();
     assert!(refused.contains("run `minutebook verify`"), "{refused}");
     for kind in Kind::ALL {
         let nothing = AggregateRef::new(*kind, uuid::Uuid::nil());

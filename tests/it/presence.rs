@@ -10,6 +10,7 @@ use serde_json::json;
 use server::app::{App, Handles, operator};
 use server::config::Config;
 use tempfile::TempDir;
+use tests::Said as _;
 use tests::installation::{Installation, config};
 
 use crate::door::Door;
@@ -40,7 +41,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 async fn refused(config: &Config) -> String {
-    App::open(config, Handles::default()).await.err().expect("it must not open").to_string()
+    App::open(config, Handles::default()).await.err().expect("it must not open").said()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ use event_log::keyring::{IfMissing, LocalKeyring, Wrapping};
 use event_log::{Entropy, Keyring, KeyringError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tests::Said as _;
 use tests::installation::Installation;
 use uuid::Uuid;
 
@@ -113,10 +114,7 @@ async fn a_forgetting_that_is_held_up_is_answered_503_and_goes_on_by_itself() {
         .forget_subject(business, operator.clone(), SubjectId(ada), Some("k".to_owned()))
         .await
         .unwrap_err();
-    assert!(
-        held.name() == "unavailable" && held.to_string().contains("not yet overwritten"),
-        "{held}"
-    );
+    assert!(held.name() == "unavailable" && held.said().contains("not yet overwritten"), "{held}");
     assert_eq!(
         titles(&installation).await["tasks"]["nodes"][0]["title"]["text"],
         "forgotten",

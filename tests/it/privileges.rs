@@ -4,6 +4,7 @@ use event_log::Log as _;
 use log_postgres::{PostgresLog, migrate, role_name};
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
+use tests::Said as _;
 use tests::installation::Installation;
 use tests::postgres::{database, own};
 use tests::samples::{append, business, task};
@@ -123,12 +124,12 @@ async fn a_login_of_one_installation_reads_nothing_of_another_in_the_cluster() {
         format!("{}/{database}", cluster.url.replace("postgres@", &format!("{user}@")))
     };
     Installation::at(&at("one", "one")).await.business("acme").await;
-    let refused = PostgresLog::open(&at("other", "one")).await.err().unwrap().to_string();
+    let refused = PostgresLog::open(&at("other", "one")).await.err().unwrap().said();
     assert!(refused.contains("permission denied"), "{refused}");
     let mut stranger = PgConnection::connect(&at("other", "one")).await.unwrap();
     for sql in ["SELECT * FROM minutebook.events", "SELECT * FROM minutebook_keys.keys"] {
         assert!(
-            stranger.execute(sql).await.unwrap_err().to_string().contains("permission denied"),
+            stranger.execute(sql).await.unwrap_err().said().contains("permission denied"),
             "{sql}"
         );
     }
@@ -240,7 +241,7 @@ async fn an_owner_who_is_no_superuser_migrates_and_a_login_with_two_roles_serves
     }
     let as_user =
         |user: &str| format!("{}/house", cluster.url.replace("postgres@", &format!("{user}@")));
-    let refused = migrate(&as_user("app")).await.unwrap_err().to_string();
+    let refused = migrate(&as_user("app")).await.unwrap_err().said();
     assert!(refused.contains("permission denied"), "{refused}");
     assert_eq!(migrate(&as_user("house")).await.unwrap(), 6);
     superuser

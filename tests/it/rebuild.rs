@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use projections::{Outcome, Purpose};
 use serde_json::json;
+use tests::Said as _;
 use tests::installation::Installation;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -104,7 +105,7 @@ async fn what_another_version_made_is_read_until_the_new_one_has_come_as_far_and
         "agents have the same rows in both versions"
     );
     assert_eq!(installation.app.views.digests().unwrap(), right);
-    let refused = installation.app.views.rollback().await.unwrap_err().to_string();
+    let refused = installation.app.views.rollback().await.unwrap_err().said();
     assert!(refused.contains("start that program"), "{refused}");
     // The program that made the earlier ones is back, as it were: it goes on with what it made.
     let swap = |folder: &Path| {
@@ -165,14 +166,7 @@ async fn a_rollback_reads_the_earlier_views_again_caught_up() {
     let installation = busy().await;
     let business = installation.app.business("acme").await.unwrap().unwrap();
     assert!(
-        installation
-            .app
-            .views
-            .rollback()
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("no earlier views")
+        installation.app.views.rollback().await.unwrap_err().said().contains("no earlier views")
     );
     installation.app.views.rebuild(Some("tasks".to_owned())).await.unwrap();
     settled(&installation).await;
@@ -220,7 +214,7 @@ async fn a_full_disk_ends_a_rebuild_and_leaves_what_is_read() {
     let installation = installation.reopen_after(less).await;
     let right = installation.app.views.digests().unwrap();
     installation.app.views.rebuild(None).await.unwrap();
-    let failed = installation.app.views.settled(LONG).await.unwrap_err().to_string();
+    let failed = installation.app.views.settled(LONG).await.unwrap_err().said();
     assert!(failed.contains("full") && failed.contains("stayed as it was"), "{failed}");
     assert_eq!(installation.app.views.digests().unwrap(), right);
     assert_eq!(installation.query(COUNT).await["business"]["tasks"]["totalCount"], json!(50));

@@ -4,6 +4,7 @@
 use event_log::{Inspect as _, Log as _};
 use std::sync::Arc;
 use std::time::Duration;
+use tests::Said as _;
 
 use log_postgres::{PostgresLog, migrate};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -58,7 +59,7 @@ async fn an_older_schema_is_brought_up_to_date_with_what_is_in_it() {
         );
         sqlx::query(&sql).bind(content).execute(&mut to).await.unwrap();
     }
-    let says = PostgresLog::open(&older).await.err().unwrap().to_string();
+    let says = PostgresLog::open(&older).await.err().unwrap().said();
     assert!(
         says.contains("older than this program, or not there: run `minutebook migrate"),
         "{says}"
@@ -84,7 +85,7 @@ async fn a_schema_that_only_grew_serves_this_program_and_one_that_lost_something
     log.append(append(business(1), task(1), 0, 1, "a")).await.unwrap();
     assert_eq!(migrate(&url).await.unwrap(), 0, "an older program has nothing to do here");
     connection.execute("UPDATE minutebook.works_with SET oldest = 99").await.unwrap();
-    let says = PostgresLog::open(&url).await.err().unwrap().to_string();
+    let says = PostgresLog::open(&url).await.err().unwrap().said();
     assert!(
         says.contains("newer than this program can work with: start a newer minutebook"),
         "{says}"

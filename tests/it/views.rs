@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::ids::EventId;
 use event_log::{Append, NewEvent};
 use serde_json::{Value, json};
+use tests::Said as _;
 use tests::installation::Installation;
 use uuid::Uuid;
 
@@ -142,7 +143,7 @@ async fn views_that_are_lost_or_broken_are_made_anew() {
             .rebuild(Some("nonsense".to_owned()))
             .await
             .unwrap_err()
-            .to_string()
+            .said()
             .contains("status")
     );
     let folder = installation.close().await;
@@ -182,7 +183,7 @@ async fn min_position_waits_for_what_was_just_written() {
         assert!(answer.errors.is_empty(), "{:?}", answer.errors);
     }
     let late = installation.app.views.wait_for(1_000_000, Duration::from_millis(10)).await;
-    assert!(late.unwrap_err().to_string().contains("1000000 was asked for"));
+    assert!(late.unwrap_err().said().contains("1000000 was asked for"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

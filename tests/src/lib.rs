@@ -24,3 +24,15 @@ pub mod rabbitmq;
 pub mod samples;
 #[cfg(feature = "kurrentdb")]
 pub mod streams;
+
+/// What a person reads of an error: its text and those of its causes.
+pub trait Said {
+    /// All of it, on one line.
+    fn said(&self) -> String;
+}
+
+impl<E: std::error::Error + 'static> Said for E {
+    fn said(&self) -> String {
+        event_log::chain(self).to_string()
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::{AggregateRef, BusinessId, Event, Meta, SubjectId, Timestamp};
 use event_log::keyring::SubjectKey;
 use event_log::sealing::{SubjectKeys, content_digest};
-use event_log::{Append, Draft, Entropy, KeyEpoch, NewEvent, Prepared, SealError, typed};
+use event_log::{Append, Draft, Entropy, KeyEpoch, NewEvent, Prepared, typed};
 
 use domain::ids::{ApprovalId, CallId, EventId};
 use uuid::Uuid;
@@ -23,10 +23,6 @@ pub(super) struct Ready {
     receipt: ReceiptEvent,
     aggregate: AggregateRef,
     prepared: Prepared,
-}
-
-fn unsealable(e: SealError) -> CommandError {
-    CommandError::Unavailable(e.to_string())
 }
 
 /// What a command belongs to, where its sender did not say: an approved command goes on where its
@@ -74,7 +70,7 @@ fn envelopes(
     let thread = Causality::of(job, ctx, loaded);
     for (index, (aggregate, event)) in (0..).zip(changes) {
         let Some((read, _)) = loaded.0.get(&aggregate) else {
-            return Err(CommandError::Unavailable(format!(
+            return Err(CommandError::unavailable(format!(
                 "{} decided on {aggregate} without reading it",
                 submission.r#type
             )));
@@ -97,7 +93,7 @@ fn envelopes(
             correlation: thread.correlation,
         };
         let name = draft.event.name().to_owned();
-        let prepared = draft.prepare().map_err(unsealable)?;
+        let prepared = draft.prepare().map_err(CommandError::unavailable)?;
         let receipt = ReceiptEvent {
             event_id: prepared.event_id(),
             r#type: name,
@@ -154,7 +150,7 @@ impl LaneServices {
             (Vec::new(), Vec::new(), Vec::<(AggregateRef, Meta, Event)>::new());
         let mut result = None;
         for Ready { receipt, aggregate, prepared } in ready {
-            let bytes = prepared.seal(&keys, entropy).map_err(unsealable)?;
+            let bytes = prepared.seal(&keys, entropy).map_err(CommandError::unavailable)?;
             // Folded from the bytes: live state is what a replay would give, by construction.
             let (meta, event) = typed(&bytes)?;
             ReceiptResult::take(&mut result, &event, aggregate.id);

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use domain::ids::TaskId;
 use domain::{AggregateRef, BusinessId, State};
-use event_log::Entropy;
+use event_log::{Cause, Entropy};
 
 use super::retry::DUPLICATES_EXPECTED;
 use super::{Job, Lane, Plan, Versions};
@@ -153,10 +153,8 @@ impl Lane {
             Ok((job.command.decide(ctx, loaded)?, consumed))
         });
         let panicked = |_| {
-            CommandError::Unavailable(
-                "a rule panicked over this command; nothing was recorded; \
-                tell who runs this server"
-                    .to_owned(),
+            CommandError::unavailable(
+                "a rule panicked over this command; nothing was recorded; tell who runs this server",
             )
         };
         let (mut changes, consumed) = catch_unwind(rules).map_err(panicked)??;
@@ -201,7 +199,10 @@ impl Lane {
         let (business, shared) = (job.submission.business, self.services.log.shared());
         let found = self.leases.of(&job.command, business, &*self.services.leases, shared).await;
         found.map_err(|why| {
-            CommandError::Unavailable(format!("nobody can tell which tasks the agent holds: {why}"))
+            CommandError::Unavailable(Cause::new(
+                "nobody can tell which tasks the agent holds",
+                why,
+            ))
         })
     }
 

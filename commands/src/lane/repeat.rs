@@ -6,7 +6,7 @@ use domain::personal::ContentDigest;
 use domain::values::Digest;
 use event_log::envelope::event_id;
 use event_log::sealing::content_digest;
-use event_log::{Recorded, Unsealed, unseal};
+use event_log::{Cause, Recorded, Unsealed, unseal};
 
 use super::{Job, LaneServices};
 use crate::approval_check;
@@ -53,7 +53,7 @@ impl LaneServices {
         first: &Recorded,
     ) -> Result<Receipt, CommandError> {
         let corrupt = |e: serde_json::Error| {
-            CommandError::Unavailable(format!("a stored event can't be read: {e}"))
+            CommandError::Unavailable(Cause::new("a stored event can't be read", e))
         };
         let stored = first.stored().map_err(corrupt)?;
         if let Some(request) = stored.request_digest().map_err(corrupt)?

@@ -10,6 +10,7 @@
 //! | `IdTaken`, no duplicate was looked for | the command was carried out before, by any process | decided again, with a look |
 //! | `KeysDestroyed` | keys were destroyed after the events were sealed | sealed anew, at most [`STALE_RETRIES_MAX`] times |
 //! | `Conflict`, `IdTaken` after a look | another process changed what was read | decided again, at most [`CONFLICT_TRIES_MAX`] decisions |
+//! | `OutcomeUnknown` | the store gave no answer; the append may be stored | gets `outcome_unknown` |
 //! | any other | the store refused or failed; a batch on a full disk fails as a whole | gets the error |
 
 use domain::limits::CONFLICT_TRIES_MAX;
@@ -65,7 +66,8 @@ impl Lane {
             | AppendError::Empty
             | AppendError::DiskFull
             | AppendError::Closed(_)
-            | AppendError::Storage(_)) => {
+            | AppendError::Storage(_)
+            | AppendError::OutcomeUnknown(_)) => {
                 self.drop_state();
                 job.answer(Err(e.into()));
             }
@@ -88,8 +90,8 @@ impl Lane {
                 job.check_duplicate = true;
                 self.decide_again(job);
             }
-            Ok(true) => job.answer(Err(CommandError::Unavailable(
-                "other processes keep changing what this command reads; send it again".to_owned(),
+            Ok(true) => job.answer(Err(CommandError::unavailable(
+                "other processes keep changing what this command reads; send it again",
             ))),
             Err(e) => job.answer(Err(e.into())),
         }

@@ -2,7 +2,7 @@
 
 use domain::ids::{ErasureId, EventId};
 use domain::{BusinessId, SubjectId};
-use event_log::Entropy;
+use event_log::{Cause, Entropy};
 
 use super::append::{self, Fences, Ready};
 use super::{Job, Lane, LaneServices};
@@ -68,7 +68,7 @@ impl LaneServices {
         for id in events.iter().take(RESTS_ON_MAX) {
             let Some(recorded) = self.log.find(business, *id).await? else { continue };
             let stored = recorded.stored().map_err(|e| {
-                CommandError::Unavailable(format!("a stored event can't be read: {e}"))
+                CommandError::Unavailable(Cause::new("a stored event can't be read", e))
             })?;
             let person = stored.subjects().find(|subject| *subject != business.as_subject());
             if person.is_some() {

@@ -21,7 +21,7 @@ struct Silent(AtomicBool);
 
 #[async_trait]
 impl OpenLeases for Silent {
-    async fn of(&self, _: BusinessId, _: AgentId) -> Result<Vec<TaskId>, String> {
+    async fn of(&self, _: BusinessId, _: AgentId) -> Result<Vec<TaskId>, event_log::Cause> {
         if self.0.load(Ordering::Relaxed) { std::future::pending().await } else { Ok(Vec::new()) }
     }
 }

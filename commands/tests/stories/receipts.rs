@@ -94,3 +94,13 @@ async fn an_id_of_the_wrong_kind_is_told_by_what_it_is() {
     assert_eq!(lease(elsewhere.principal.0).await.name(), "unknown");
     assert_eq!(lease(uuid::Uuid::from_u128(7)).await.name(), "unknown");
 }
+
+#[tokio::test]
+async fn an_append_whose_writer_ended_without_an_answer_has_an_unknown_outcome() {
+    let (answer, wait) = tokio::sync::oneshot::channel();
+    drop(answer);
+    let unknown = event_log::Pending::new(wait).done().await.unwrap_err();
+    let told = commands::CommandError::from(unknown);
+    assert_eq!(told.name(), "outcome_unknown");
+    assert!(told.to_string().contains("same key"), "{told}");
+}

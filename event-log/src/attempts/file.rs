@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use tokio::sync::mpsc;
 
 use super::{AGE_MICROS_MAX, Attempt, AttemptStore, AttemptWork, Caps, GROUP_COMMIT_LINGER};
+use crate::cause::{Cause, chain};
 use crate::log::LogError;
 
 /// Blanks, once, the keys that an earlier version kept as they were sent.
@@ -37,8 +38,8 @@ pub(super) struct FileStore {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-fn storage(e: &rusqlite::Error) -> LogError {
-    LogError::Storage(format!("attempts: {e}"))
+fn storage(e: rusqlite::Error) -> LogError {
+    LogError::Storage(Cause::new("attempts", e))
 }
 
 impl FileStore {
@@ -47,13 +48,13 @@ impl FileStore {
         work: mpsc::Receiver<AttemptWork>,
         caps: Caps,
     ) -> Result<Self, LogError> {
-        let writer = Connection::open(path).map_err(|e| storage(&e))?;
-        writer.execute_batch(SCHEMA).map_err(|e| storage(&e))?;
-        without_keys(&writer).map_err(|e| storage(&e))?;
-        let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-            .map_err(|e| storage(&e))?;
+        let writer = Connection::open(path).map_err(storage)?;
+        writer.execute_batch(SCHEMA).map_err(storage)?;
+        without_keys(&writer).map_err(storage)?;
+        let reader =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(storage)?;
         let thread = crate::vital::thread("attempts", move || write(writer, work, caps))
-            .map_err(|e| LogError::Storage(e.to_string()))?;
+            .map_err(LogError::storage)?;
         Ok(Self { reader: Arc::new(Mutex::new(reader)), writer: Mutex::new(Some(thread)) })
     }
 
@@ -63,12 +64,9 @@ impl FileStore {
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LogError> {
         let reader = Arc::clone(&self.reader);
-        let read = move || {
-            read(&reader.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|e| storage(&e))
-        };
-        tokio::task::spawn_blocking(read)
-            .await
-            .unwrap_or_else(|e| Err(LogError::Storage(e.to_string())))
+        let read =
+            move || read(&reader.lock().unwrap_or_else(PoisonError::into_inner)).map_err(storage);
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|e| Err(LogError::storage(e)))
     }
 }
 
@@ -215,7 +213,7 @@ fn write(connection: Connection, mut jobs: mpsc::Receiver<AttemptWork>, caps: Ca
         };
         if let Err(e) = group() {
             let _ = connection.execute_batch("ROLLBACK");
-            tracing::error!(error = %e, "attempts were not kept");
+            tracing::error!(error = %chain(&e), "attempts were not kept");
         }
         for done in flushes {
             let _ = done.send(());

@@ -64,7 +64,7 @@ pub struct LocalKeyring {
 }
 
 fn storage(e: rusqlite::Error) -> KeyringError {
-    KeyringError::Storage(e.to_string())
+    KeyringError::storage(e)
 }
 
 impl LocalKeyring {

@@ -25,7 +25,7 @@ impl KeyringToCome {
         self.0
             .get()
             .and_then(Weak::upgrade)
-            .ok_or_else(|| KeyringError::Storage("the keyring is not open".to_owned()))
+            .ok_or_else(|| KeyringError::storage("the keyring is not open"))
     }
 }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{KeyringError, SubjectKey};
+use crate::cause::Cause;
 use crate::sealing::Entropy;
 
 /// Iterations of PBKDF2-HMAC-SHA-256 for a passphrase (OWASP, 2023).
@@ -70,7 +71,7 @@ impl Wrapping {
 /// # Errors
 /// When it can't be read or made, or holds something else.
 pub fn secret_file(path: &Path, entropy: &Entropy) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
-    let storage = |e: std::io::Error| KeyringError::Storage(format!("{}: {e}", path.display()));
+    let storage = |e: std::io::Error| KeyringError::Storage(Cause::new(path.display(), e));
     if !path.exists() {
         let mut key = Zeroizing::new([0; 32]);
         entropy.fill(&mut *key);
@@ -87,7 +88,7 @@ pub fn secret_file(path: &Path, entropy: &Entropy) -> Result<Zeroizing<[u8; 32]>
     }
     let text = Zeroizing::new(std::fs::read_to_string(path).map_err(storage)?);
     let key: domain::values::Digest = text.trim().parse().map_err(|_| {
-        KeyringError::Broken(format!("{} does not hold 64 hexadecimal digits", path.display()))
+        KeyringError::broken(format!("{} does not hold 64 hexadecimal digits", path.display()))
     })?;
     Ok(Zeroizing::new(key.0))
 }
@@ -135,7 +136,7 @@ impl Chest {
         if there.proof.is_none() || there.proof == self.proof || there.keys.is_empty() {
             return Ok(());
         }
-        Err(KeyringError::Broken("the target has keys of another keyring".to_owned()))
+        Err(KeyringError::broken("the target has keys of another keyring"))
     }
 }
 
@@ -237,7 +238,7 @@ impl Wrapper {
                 Aad::from(aad(b, s, generation)),
                 &mut *wrapped,
             )
-            .map_err(|_| KeyringError::Broken("a key could not be wrapped".to_owned()))?;
+            .map_err(|_| KeyringError::broken("a key could not be wrapped"))?;
         Ok((Arc::new(SubjectKey::new(generation, bytes)?), Wrapped { nonce, wrapped }))
     }
 
@@ -256,9 +257,9 @@ impl Wrapper {
                 Aad::from(aad(b, s, generation)),
                 &mut kept.wrapped,
             )
-            .map_err(|_| KeyringError::Broken(format!("the key of subject {s} does not unwrap")))?;
+            .map_err(|_| KeyringError::broken(format!("the key of subject {s} does not unwrap")))?;
         let bytes: [u8; 32] = (&*opened).try_into().map_err(|_| {
-            KeyringError::Broken(format!("the key of subject {s} has the wrong length"))
+            KeyringError::broken(format!("the key of subject {s} has the wrong length"))
         })?;
         Ok(Arc::new(SubjectKey::new(generation, Zeroizing::new(bytes))?))
     }

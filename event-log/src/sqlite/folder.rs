@@ -1,6 +1,7 @@
 //! The data folder: one process has it.
 
 use super::own;
+use crate::cause::Cause;
 use crate::log::LogError;
 use std::fs::File;
 use std::path::Path;
@@ -16,7 +17,7 @@ impl FolderLock {
     /// # Errors
     /// [`LogError::Locked`] says what to do when another process has it.
     pub fn take(folder: &Path) -> Result<Self, LogError> {
-        let storage = |e: std::io::Error| LogError::Storage(format!("{}: {e}", folder.display()));
+        let storage = |e: std::io::Error| LogError::Storage(Cause::new(folder.display(), e));
         std::fs::create_dir_all(folder).map_err(storage)?;
         let file = File::options()
             .create(true)

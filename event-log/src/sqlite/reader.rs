@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::bloom_filter::BloomFilter;
 use super::log_error;
+use crate::cause::{Cause, chain};
 use crate::envelope::Recorded;
 use crate::log::{Head, LogError, RawRow};
 
@@ -41,7 +42,7 @@ fn head(row: &Row<'_>) -> rusqlite::Result<(Uuid, u64, Vec<u8>)> {
 
 fn to_head((business, seq, frontier): (Uuid, u64, Vec<u8>)) -> Result<Head, LogError> {
     let frontier = Frontier::from_bytes(seq, &frontier)
-        .map_err(|e| LogError::Corrupt(format!("head of {business}: {e}")))?;
+        .map_err(|e| LogError::Corrupt(Cause::new(format!("head of {business}"), e)))?;
     Ok(Head { business: BusinessId(business), seq, root: frontier.root() })
 }
 
@@ -77,14 +78,12 @@ impl Readers {
             None => {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
                 let connection =
-                    Connection::open_with_flags(&self.path, flags).map_err(|e| log_error(&e))?;
-                connection
-                    .pragma_update(None, "mmap_size", MAPPED_BYTES_MAX)
-                    .map_err(|e| log_error(&e))?;
+                    Connection::open_with_flags(&self.path, flags).map_err(log_error)?;
+                connection.pragma_update(None, "mmap_size", MAPPED_BYTES_MAX).map_err(log_error)?;
                 connection
             }
         };
-        let result = read(&connection).map_err(|e| log_error(&e));
+        let result = read(&connection).map_err(log_error);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_MAX {
             idle.push(connection);
@@ -213,7 +212,7 @@ impl Readers {
 
     pub(super) fn fill(&self, known: &BloomFilter) {
         if let Err(e) = self.with(|c| known.fill(c)) {
-            tracing::warn!(error = %e, "the log's filter could not be filled; look-ups go to the \
+            tracing::warn!(error = %chain(&e), "the log's filter could not be filled; look-ups go to the \
                 file");
         }
     }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{AppenderWork, AssignedPositions, Durability, Options, QueuedAppend, log_error};
 use crate::append::{Append, AppendError, Committed, LaneEpoch};
+use crate::cause::chain;
 use crate::log::LogError;
 
 /// The age at which the writer commits a batch even if more appends are queued.
@@ -45,10 +46,10 @@ pub(super) struct LogWriter {
     trouble: watch::Sender<Option<String>>,
 }
 
-fn append_error(e: &rusqlite::Error) -> AppendError {
+fn append_error(e: rusqlite::Error) -> AppendError {
     match e.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => AppendError::DiskFull,
-        _ => AppendError::Storage(e.to_string()),
+        _ => AppendError::storage(e),
     }
 }
 
@@ -74,7 +75,7 @@ impl LogWriter {
                 connection.query_row("SELECT max(position) FROM events", [], |r| r.get(0))?;
             Ok((connection, position.unwrap_or(0)))
         };
-        let (connection, position) = open().map_err(|e| log_error(&e))?;
+        let (connection, position) = open().map_err(log_error)?;
         Ok(Self {
             connection,
             position,
@@ -99,7 +100,7 @@ impl LogWriter {
     pub(super) fn count(&self) -> Result<u64, LogError> {
         self.connection
             .query_row("SELECT coalesce(sum(seq), 0) FROM heads", [], |r| r.get(0))
-            .map_err(|e| log_error(&e))
+            .map_err(log_error)
     }
 
     pub(super) fn run(
@@ -149,7 +150,7 @@ impl LogWriter {
         // closed is whole in its one file: whoever copies that file has everything.
         if let Err(e) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         {
-            tracing::warn!(error = %e, "the log's write-ahead file was left beside it; it belongs \
+            tracing::warn!(error = %chain(&e), "the log's write-ahead file was left beside it; it belongs \
                 to a copy");
         }
     }
@@ -167,19 +168,15 @@ impl LogWriter {
                 }
             }
             // Nothing reads that number; writing it needs a page and a sync, as an append does.
-            self.wrote(
-                self.connection
-                    .execute_batch("PRAGMA user_version = 0")
-                    .map_err(|e| append_error(&e))
-                    .err(),
-            );
+            let tried = self.connection.execute_batch("PRAGMA user_version = 0");
+            self.wrote(tried.map_err(append_error).err().as_ref());
         }
         jobs.blocking_recv()
     }
 
     /// Remembers what became of the last transaction.
-    fn wrote(&self, error: Option<AppendError>) {
-        let trouble = error.map(|e| format!("the log can't be written: {e}"));
+    fn wrote(&self, error: Option<&AppendError>) {
+        let trouble = error.map(|e| format!("the log can't be written: {}", chain(e)));
         self.trouble.send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
     }
 
@@ -198,7 +195,8 @@ impl LogWriter {
             batch.iter_mut().for_each(|q| q.new = false);
             written = self.write(&batch);
         }
-        self.wrote(written.as_ref().err().map(append_error));
+        let written = written.map_err(append_error);
+        self.wrote(written.as_ref().err());
         match written {
             Ok(answers) => {
                 // Readers are told before the callers, so that nobody waits for what is already
@@ -210,10 +208,9 @@ impl LogWriter {
                     let _ = queued.answer.send(result);
                 }
             }
-            Err(e) => {
+            Err(error) => {
                 self.forget(before);
-                let error = append_error(&e);
-                tracing::error!(log.appends = batch.len(), error = %error, "appends were not \
+                tracing::error!(log.appends = batch.len(), error = %chain(&error), "appends were not \
                     stored");
                 for QueuedAppend { append, answer, placed, .. } in batch {
                     self.unwritten = placed.map(|p| p.batch).or(self.unwritten);
@@ -249,9 +246,7 @@ impl LogWriter {
             let answer = if broken {
                 Err(AppendError::ChainBroken)
             } else if unwritten {
-                Err(AppendError::Storage(
-                    "an event before this one could not be written".to_owned(),
-                ))
+                Err(AppendError::storage("an event before this one could not be written"))
             } else {
                 self.write_one(append, *new, placed.as_ref())?
             };

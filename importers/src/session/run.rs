@@ -5,6 +5,7 @@ use super::Session;
 use commands::{CommandError, Receipt, Submission};
 use domain::Timestamp;
 use domain::ids::EventId;
+use event_log::chain;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -144,7 +145,7 @@ impl Run<'_> {
                 "this record was imported before with other content (at {key}); what is on record \
                  stays as it is"
             )),
-            Err(e) => Err(e.to_string()),
+            Err(e) => Err(chain(&e).to_string()),
         }
     }
 }

@@ -1,21 +1,22 @@
 //! What a cluster answers that is no event.
 
 use super::INVALID_ARGUMENT;
+use event_log::Cause;
 use event_log::log::LogError;
 use eventstore::{CurrentRevision, Error};
 
 /// Why the cluster did not do something.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(in super::super) enum ClusterError {
     /// The stream is at another revision; `None` when it is not there.
     #[error("the stream is at another revision")]
     WrongRevision(Option<u64>),
     /// It was not done, and will not be.
-    #[error("KurrentDB refused: {0}")]
-    Refused(String),
+    #[error("KurrentDB refused")]
+    Refused(#[source] Cause),
     /// It was done or not: the answer is missing.
-    #[error("KurrentDB did not answer: {0}")]
-    Unknown(String),
+    #[error("KurrentDB did not answer")]
+    Unknown(#[source] Cause),
     /// It was not done: another node leads, and the client goes there by itself.
     #[error("another node of KurrentDB leads now")]
     Elsewhere,
@@ -23,8 +24,12 @@ pub(in super::super) enum ClusterError {
 
 impl From<ClusterError> for LogError {
     fn from(e: ClusterError) -> Self {
-        Self::Storage(e.to_string())
+        Self::storage(e)
     }
+}
+
+fn refused(why: &str) -> ClusterError {
+    ClusterError::Refused(Cause::of(why))
 }
 
 pub(super) fn failed(e: Error) -> ClusterError {
@@ -34,29 +39,17 @@ pub(super) fn failed(e: Error) -> ClusterError {
             CurrentRevision::NoStream => None,
         }),
         Error::NotLeaderException(_) => ClusterError::Elsewhere,
-        Error::AccessDenied => ClusterError::Refused(
-            "access denied; look at the user and password \
-            in the address, and at what that user may"
-                .to_owned(),
+        Error::AccessDenied => refused(
+            "access denied; look at the user and password in the address, and at what that user may",
         ),
-        Error::ResourceDeleted => ClusterError::Refused(
-            "the stream was deleted for \
-            ever"
-                .to_owned(),
-        ),
-        Error::UnsupportedFeature => ClusterError::Refused(
-            "the server does not know this \
-            operation"
-                .to_owned(),
-        ),
+        Error::ResourceDeleted => refused("the stream was deleted for ever"),
+        Error::UnsupportedFeature => refused("the server does not know this operation"),
         Error::Grpc { code, message } if i32::from(code) == INVALID_ARGUMENT => {
-            ClusterError::Refused(message)
+            ClusterError::Refused(Cause::of(message))
         }
-        Error::GrpcConnectionError(_) => ClusterError::Unknown(
-            "no connection could be \
-            made"
-                .to_owned(),
-        ),
+        Error::GrpcConnectionError(_) => {
+            ClusterError::Unknown(Cause::of("no connection could be made"))
+        }
         e @ (Error::ServerError(_)
         | Error::ConnectionClosed
         | Error::Grpc { .. }
@@ -66,6 +59,6 @@ pub(super) fn failed(e: Error) -> ClusterError {
         | Error::InternalClientError
         | Error::DeadlineExceeded
         | Error::InitializationError(_)
-        | Error::IllegalStateError(_)) => ClusterError::Unknown(e.to_string()),
+        | Error::IllegalStateError(_)) => ClusterError::Unknown(Cause::of(e)),
     }
 }

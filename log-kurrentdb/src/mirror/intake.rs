@@ -5,7 +5,7 @@ use super::super::form::{business, taken};
 use super::Mirror;
 use domain::BusinessId;
 use event_log::sqlite::AssignedPositions;
-use event_log::{Append, AppendError, LogError};
+use event_log::{Append, AppendError, Cause, LogError};
 use std::io::Write as _;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -19,11 +19,7 @@ impl Mirror {
         let mut pending = Vec::new();
         for (append, placed) in self.appends(events, after, batch) {
             let (business, seq) = (append.business, placed.first_seq);
-            let queued = self
-                .log
-                .mirror(append, placed)
-                .await
-                .map_err(|e| LogError::Storage(e.to_string()))?;
+            let queued = self.log.mirror(append, placed).await.map_err(LogError::storage)?;
             pending.push((business, seq, queued));
         }
         let mut result = Ok(());
@@ -36,7 +32,8 @@ impl Mirror {
                     | AppendError::OutOfPlace { .. }),
                 ) => self.stop(business, seq, &e.to_string()),
                 Err(e) => {
-                    result = Err(LogError::Storage(format!("the mirror could not be written: {e}")))
+                    result =
+                        Err(LogError::Storage(Cause::new("the mirror could not be written", e)))
                 }
             }
         }

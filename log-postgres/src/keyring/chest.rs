@@ -8,8 +8,7 @@ use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 pub(super) async fn pool(url: &str) -> Result<PgPool, KeyringError> {
-    let options =
-        crate::options(url, Some("keys")).map_err(|e| KeyringError::Storage(e.to_string()))?;
+    let options = crate::options(url, Some("keys")).map_err(KeyringError::storage)?;
     asked(crate::pool_of(4).connect_with(options)).await
 }
 

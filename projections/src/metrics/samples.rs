@@ -137,13 +137,11 @@ impl<'a> SampleWriter<'a> {
 
 /// A sum may have more digits than one amount.
 fn plus(known: Option<&str>, value: Amount) -> Result<String, ApplyError> {
-    let known: Decimal = known
-        .unwrap_or("0")
-        .parse()
-        .map_err(|_| ApplyError::Value("a sum does not read".to_owned()))?;
+    let known: Decimal =
+        known.unwrap_or("0").parse().map_err(|_| ApplyError::value("a sum does not read"))?;
     Ok(known
         .checked_add(value.get())
-        .ok_or_else(|| ApplyError::Value("a sum is too large".to_owned()))?
+        .ok_or_else(|| ApplyError::value("a sum is too large"))?
         .to_string())
 }
 
@@ -157,7 +155,7 @@ fn seconds(from: Timestamp, to: Timestamp) -> Amount {
 }
 
 fn time(text: &str) -> Result<Timestamp, ApplyError> {
-    text.parse().map_err(|e: domain::values::ValueError| ApplyError::Value(e.to_string()))
+    text.parse().map_err(ApplyError::value)
 }
 
 fn of_agent(
@@ -281,16 +279,12 @@ fn limit(tx: &Connection, a: &Applied<'_>, limit: Money) -> Result<(), ApplyErro
             "SELECT amount, window, period FROM kpi_budgets WHERE business = ? AND budget = ?",
         )?
         .query_row([a.business(), a.id()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
-    let window: Window = window.parse().map_err(ApplyError::Value)?;
+    let window: Window = window.parse().map_err(|e: String| ApplyError::value(e))?;
     if period == window.period(a.stored.recorded_at) {
         // This period's limit was counted as it was: the difference is counted too.
-        let known: Amount = known
-            .parse()
-            .map_err(|e: domain::values::ValueError| ApplyError::Value(e.to_string()))?;
-        let difference = limit
-            .amount
-            .minus(known)
-            .ok_or_else(|| ApplyError::Value("a limit is too large".to_owned()))?;
+        let known: Amount = known.parse().map_err(ApplyError::value)?;
+        let difference =
+            limit.amount.minus(known).ok_or_else(|| ApplyError::value("a limit is too large"))?;
         SampleWriter::new(tx, a, Dimensions::default()).value(
             "budget_limit",
             difference,
@@ -326,13 +320,11 @@ pub(super) fn budgets(tx: &Connection, a: &Applied<'_>, event: &Budgets) -> Resu
                 .query_row([a.business(), a.id()], |r| {
                     Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
                 })?;
-            let window: Window = window.parse().map_err(ApplyError::Value)?;
+            let window: Window = window.parse().map_err(|e: String| ApplyError::value(e))?;
             let period = window.period(a.stored.recorded_at);
             let mut writer = SampleWriter::new(tx, a, Dimensions::default());
             if period != known {
-                let amount = amount
-                    .parse()
-                    .map_err(|e: domain::values::ValueError| ApplyError::Value(e.to_string()))?;
+                let amount = amount.parse().map_err(ApplyError::value)?;
                 writer.value("budget_limit", amount, &currency)?;
                 run(
                     tx,

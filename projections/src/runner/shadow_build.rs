@@ -3,6 +3,7 @@
 mod compare;
 
 use compare::Comparison;
+use event_log::chain;
 use std::time::{Duration, Instant};
 
 use domain::{BusinessId, SubjectId};
@@ -114,7 +115,7 @@ impl Runner {
                 if fold.stale.is_empty() {
                     Ok(fold)
                 } else {
-                    Err(ViewsError::Storage("a new file of views is not empty".to_owned()))
+                    Err(ViewsError::storage("a new file of views is not empty"))
                 }
             });
         let fold = match opened {
@@ -157,7 +158,7 @@ impl Runner {
         let begun =
             if self.live.stale.is_empty() { self.begin_audit() } else { self.begin_rebuild(&[]) };
         if let Err(e) = begun {
-            tracing::error!(error = %e, "the views could not be compared with the log");
+            tracing::error!(error = %chain(&e), "the views could not be compared with the log");
         }
     }
 
@@ -169,14 +170,14 @@ impl Runner {
         if let (Some(build), Err(e)) = (&mut self.build, &advanced)
             && build.failed < FAILURES_MAX
         {
-            tracing::warn!(error = %e, "what is built beside the views could not go on; trying \
+            tracing::warn!(error = %chain(e), "what is built beside the views could not go on; trying \
                 again");
             build.failed += 1;
             return Some(FAILURE_PAUSE * build.failed);
         }
         let pause = advanced.unwrap_or_else(|e| {
-            let why = format!("{e}; what is read stayed as it was");
-            tracing::error!(error = %e, "what was built beside the views is given up");
+            let why = format!("{}; what is read stayed as it was", chain(&e));
+            tracing::error!(error = %chain(&e), "what was built beside the views is given up");
             self.ended(Some(why));
             self.drop_build();
             Duration::ZERO
@@ -198,19 +199,19 @@ impl Runner {
                     build.differed.extend(differed);
                 }
                 // For the sake of a purge: once more.
-                Ok(Err(e)) if e.to_string().contains("interrupted") => {
+                Ok(Err(e)) if e.is_interrupted() => {
                     tracing::info!("comparing the views begins again")
                 }
                 Ok(Err(e)) if build.purpose == Purpose::Audit => return Err(e),
                 // What is read can't be read: all the more reason to take what was built.
                 Ok(Err(e)) => {
-                    tracing::error!(error = %e, "the views that are read could not be compared");
+                    tracing::error!(error = %chain(&e), "the views that are read could not be compared");
                     build.stale_compared = true;
                     build.compared = true;
                     build.differed.push("unreadable".to_owned());
                 }
                 Err(_) => {
-                    return Err(ViewsError::Storage("comparing the views ended early".to_owned()));
+                    return Err(ViewsError::storage("comparing the views ended early"));
                 }
             }
         }
@@ -298,7 +299,7 @@ impl Runner {
         build.interrupt();
         drop(build.fold);
         if let Err(e) = self.generations.give_up(build.number) {
-            tracing::error!(error = %e, "a file of views that is not needed could not be deleted");
+            tracing::error!(error = %chain(&e), "a file of views that is not needed could not be deleted");
         }
         self.publish();
     }
@@ -345,7 +346,7 @@ impl Runner {
         let live = if self.live.purges() { self.live.purge_forgotten() } else { Ok(()) };
         self.purge_previous();
         if let Err(e) = live.and(beside) {
-            tracing::error!(error = %e, "text of forgotten subjects could not be deleted; it is \
+            tracing::error!(error = %chain(&e), "text of forgotten subjects could not be deleted; it is \
                 tried again");
             return false;
         }
@@ -367,7 +368,7 @@ impl Runner {
         if purged.is_err()
             && let Err(e) = self.generations.forget_previous()
         {
-            tracing::error!(error = %e, "earlier views could not be deleted");
+            tracing::error!(error = %chain(&e), "earlier views could not be deleted");
         }
         self.publish();
     }

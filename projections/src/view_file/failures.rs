@@ -6,7 +6,7 @@ use crate::{ALL, Applied, ApplyError, Projection};
 use domain::BusinessId;
 use domain::limits::PROJECTION_BATCH_MAX;
 use domain::operations::EventSkipped;
-use event_log::Recorded;
+use event_log::{Recorded, chain};
 use rusqlite::params;
 
 impl ViewFile {
@@ -53,12 +53,12 @@ impl ViewFile {
         business: &str,
         mut after: u64,
     ) -> Result<(), ViewsError> {
-        let storage = |e: String| ViewsError::Storage(e);
         let (Some(projection), Some(up_to)) = (ALL.get(i), self.positions.get(i)) else {
             return Ok(());
         };
-        let id: BusinessId =
-            business.parse().map_err(|_| storage(format!("`{business}` is no business")))?;
+        let id: BusinessId = business
+            .parse()
+            .map_err(|_| ViewsError::storage(format!("`{business}` is no business")))?;
         let tx = self.connection.unchecked_transaction()?;
         let mut stuck = None;
         'stream: loop {
@@ -75,7 +75,7 @@ impl ViewFile {
                 tx.execute_batch("SAVEPOINT one")?;
                 if let Err(e) = self.apply_stored(projection, recorded) {
                     if e.is_of_the_file() {
-                        return Err(storage(e.to_string()));
+                        return Err(ViewsError::storage(e));
                     }
                     tx.execute_batch("ROLLBACK TO one; RELEASE one")?;
                     let skipped = "SELECT EXISTS (SELECT 1 FROM skips WHERE projection = ? AND \
@@ -87,7 +87,7 @@ impl ViewFile {
                     )? {
                         continue;
                     }
-                    stuck = Some((recorded.seq, recorded.position, e.to_string()));
+                    stuck = Some((recorded.seq, recorded.position, chain(&e).to_string()));
                     break 'stream;
                 }
                 tx.execute_batch("RELEASE one")?;
@@ -120,7 +120,7 @@ impl ViewFile {
         recorded: &Recorded,
     ) -> Result<(), ApplyError> {
         let stored = recorded.stored()?;
-        let event = stored.event().map_err(|e| ApplyError::Value(e.to_string()))?;
+        let event = stored.event().map_err(ApplyError::value)?;
         self.apply(projection, &Applied { recorded, stored: &stored, event: &event })
     }
 }

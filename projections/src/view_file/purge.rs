@@ -46,8 +46,8 @@ impl ViewFile {
             }
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
-        Err(ViewsError::Storage(
-            "deleted text is still in the WAL, because a reader holds it; shred again".to_owned(),
+        Err(ViewsError::storage(
+            "deleted text is still in the WAL, because a reader holds it; shred again",
         ))
     }
 }

@@ -54,7 +54,11 @@ fn nesting_is_accepted_to_the_limit_and_not_beyond() {
 
 #[test]
 fn lone_surrogates_reserved_keys_and_trailing_text_are_refused() {
-    assert!(refused(r#"{"a":"\ud800"}"#).contains("surrogate"));
+    for alone in [r"\ud800", r"\uD8FFx", r"\udc00", r"\ud800\n", r"\ud800\u0041", r"\ud800\ud800"] {
+        let why = refused(&format!(r#"{{"a":"{alone}"}}"#));
+        assert!(why.contains("surrogate"), "{alone}: {why}");
+    }
+    assert!(!refused(r#"{"a":"\u00e"}"#).contains("surrogate"));
     assert!(refused(r#"{"$sealed":0}"#).contains("reserved"));
     assert!(refused(r#"{"a":[{"$sealedX":0}]}"#).contains("reserved"));
     assert!(refused("{} {}").contains("trailing"));

@@ -11,7 +11,7 @@ use crate::stores::{self, KeySource, Stores};
 use commands::{CommandBus, CommandBusParts};
 use domain::ids::INSTALLATION;
 use event_log::sqlite::FolderLock;
-use event_log::{EventLog, Keyring};
+use event_log::{EventLog, Keyring, chain};
 use projections::{Runner, SharedFolder, Views};
 use read_api::{Api, Sources};
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(super) async fn apply_before_serving(forgettings: &Forgettings) -> Result<()
     match forgettings.apply(None).await {
         Ok(_) => forgettings.is_whole().await,
         Err(e @ AppError::Keyring(event_log::KeyringError::NotYetDestroyed)) => {
-            tracing::error!(error = %e, "a subject that is forgotten on record");
+            tracing::error!(error = %chain(&e), "a subject that is forgotten on record");
             Ok(())
         }
         Err(e) => Err(e),
@@ -63,7 +63,7 @@ impl App {
     /// # Errors
     /// Says what could not be opened and what to do.
     pub async fn open(config: &Config, handles: Handles) -> Result<Self, AppError> {
-        config.check().map_err(AppError::Other)?;
+        config.check().map_err(AppError::other)?;
         let Handles {
             clock,
             entropy,

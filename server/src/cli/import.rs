@@ -248,9 +248,9 @@ impl Sink<'_> {
         match blocking(move || remote.post(&path, &body, &[])).await {
             Ok(counts) => Ok(Ok(serde_json::from_value(counts).map_err(AppError::other)?)),
             Err(AppError::Refused { status: 400 | 413 | 422, detail, .. }) => Ok(Err(detail)),
-            Err(e) => Err(AppError::other(format!(
-                "{e}; what was taken before is imported, run it again to go on"
-            ))),
+            Err(e) => {
+                Err(AppError::caused("what was taken before is imported, run it again to go on", e))
+            }
         }
     }
 }
@@ -294,9 +294,7 @@ async fn run(target: &Target, work: &Work) -> Result<Counts, AppError> {
     // Every file is looked at before the first is taken: a wrong name or column leaves nothing
     // behind.
     let open = |file: &PathBuf| {
-        work.format
-            .open(file, &work.reading)
-            .map_err(|e| AppError::other(format!("{}: {e}", file.display())))
+        work.format.open(file, &work.reading).map_err(|e| AppError::caused(file.display(), e))
     };
     let mut first = None;
     for file in &work.files {
@@ -345,10 +343,10 @@ async fn records_of(
             })
         {
             let record = record.map_err(|e| {
-                AppError::other(format!(
-                    "{}: {e}; what was read is imported, run it again to go on",
-                    file.display()
-                ))
+                AppError::caused(
+                    format!("{}: what was read is imported, run it again to go on", file.display()),
+                    e,
+                )
             })?;
             lanes.extend(record.lane.clone());
             bytes += record.bytes.as_ref().map_or(0, Vec::len);

@@ -153,9 +153,10 @@ async fn issue(
             if let Err(e) = output::secret(secret.reveal()) {
                 // Nobody has it: it must not go on working.
                 revoke(target, principal, key, false).await?;
-                return Err(AppError::other(format!(
-                    "the key could not be shown ({e}) and was revoked; name a file with --out"
-                )));
+                return Err(AppError::caused(
+                    "the key could not be shown and was revoked; name a file with --out",
+                    e,
+                ));
             }
         }
         None => {}

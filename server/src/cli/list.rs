@@ -23,7 +23,7 @@ pub(super) fn list(name: Option<&str>) -> Result<(), AppError> {
         );
         return Ok(());
     };
-    let command = AnyCommand::known(name).map_err(AppError::Other)?;
+    let command = AnyCommand::known(name).map_err(AppError::other)?;
     output::line(serde_json::to_string_pretty(&shown(command)).map_err(AppError::other)?);
     Ok(())
 }

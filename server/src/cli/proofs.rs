@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::operations::ExportFormat;
+use event_log::chain;
 use proof::checkpoint::{EventProof, Verifier};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -72,7 +73,7 @@ pub(crate) async fn prove(
     match out {
         Some(file) => {
             std::fs::write(file, format!("{bundle}\n"))
-                .map_err(|e| AppError::other(format!("{}: {e}", file.display())))?;
+                .map_err(|e| AppError::caused(file.display(), e))?;
             output::line(format!(
                 "wrote {}; check it anywhere with `minutebook verify --proof {}`",
                 file.display(),
@@ -85,8 +86,7 @@ pub(crate) async fn prove(
 }
 
 fn believed(vkey: Option<&str>) -> Result<Option<Verifier>, AppError> {
-    vkey.map(|v| v.parse::<Verifier>().map_err(|e| AppError::other(format!("--vkey: {e}"))))
-        .transpose()
+    vkey.map(|v| v.parse::<Verifier>().map_err(|e| AppError::caused("--vkey", e))).transpose()
 }
 
 fn trust(vkey: Option<&str>, own: &str) {
@@ -98,8 +98,7 @@ fn trust(vkey: Option<&str>, own: &str) {
 }
 
 pub(crate) fn verify_proof(file: &Path, vkey: Option<&str>) -> Result<ExitCode, AppError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| AppError::other(format!("{}: {e}", file.display())))?;
+    let text = std::fs::read_to_string(file).map_err(|e| AppError::caused(file.display(), e))?;
     let checked = || -> Result<String, String> {
         let proof: EventProof =
             serde_json::from_str(&text).map_err(|e| format!("no proof: {e}"))?;
@@ -107,8 +106,9 @@ pub(crate) fn verify_proof(file: &Path, vkey: Option<&str>) -> Result<ExitCode, 
             Some(given) => given.parse::<Verifier>(),
             None => proof.vkey.parse(),
         };
-        let checkpoint =
-            proof.verify(&own.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+        let checkpoint = proof
+            .verify(&own.map_err(|e| chain(&e).to_string())?)
+            .map_err(|e| chain(&e).to_string())?;
         trust(vkey, &proof.vkey);
         Ok(format!(
             "event {} of {} is proved: it stands in the signed tree of {} events",
@@ -174,7 +174,7 @@ async fn export_all(
     format: ExportFormat,
     out: &Path,
 ) -> Result<(Manifest, PathBuf), AppError> {
-    let failed = |e: std::io::Error| AppError::other(format!("{}: {e}", out.display()));
+    let failed = |e: std::io::Error| AppError::caused(out.display(), e);
     let head =
         ask(target, business, json!({}), "", "id signedCheckpoint { text vkey seq }").await?;
     let text = |pointer: &str| {
@@ -206,8 +206,7 @@ async fn export_all(
     };
     let file = manifest_path(out);
     let written = serde_json::to_string_pretty(&manifest).map_err(AppError::other)?;
-    std::fs::write(&file, written + "\n")
-        .map_err(|e| AppError::other(format!("{}: {e}", file.display())))?;
+    std::fs::write(&file, written + "\n").map_err(|e| AppError::caused(file.display(), e))?;
     let record = json!({"type": "operations.record_export", "data": {"format": format,
         "events": events, "digest": digest, "root": root}});
     super::read::send(

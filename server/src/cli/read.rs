@@ -53,7 +53,7 @@ pub(crate) async fn query(
     let variables = variables
         .map(serde_json::from_str)
         .transpose()
-        .map_err(|e| AppError::other(format!("--variables: {e}")))?
+        .map_err(|e| AppError::caused("--variables", e))?
         .unwrap_or(json!({}));
     let answer = target.query(graphql, variables).await;
     target.close().await;
@@ -97,7 +97,7 @@ pub(super) async fn send(
                 |b| format!("/v1/businesses/{b}/commands"),
             );
             let body: Box<serde_json::value::RawValue> = serde_json::from_str(command)
-                .map_err(|e| AppError::other(format!("the command is no JSON: {e}")))?;
+                .map_err(|e| AppError::caused("the command is no JSON", e))?;
             let (remote, version) = (remote.clone(), if_match.map(|v| format!("\"{v}\"")));
             blocking(move || {
                 let mut headers = vec![("Idempotency-Key", key.as_str())];
@@ -120,12 +120,12 @@ pub(super) async fn send(
                 Err(e) => Err(e),
                 Ok(business) => {
                     let body = crate::http::CommandBody::parse(command.as_bytes())
-                        .map_err(|e| AppError::other(format!("no command: {e}")))?;
+                        .map_err(|e| AppError::caused("no command", e))?;
                     let actor = app.operator_in(business).await?;
                     let receipt =
                         app.submit(body.into_submission(business, actor, key, if_match)).await;
                     receipt
-                        .map_err(|e| AppError::other(format!("{}: {e}", e.name())))
+                        .map_err(|e| AppError::caused(e.name(), e))
                         .and_then(|r| serde_json::to_value(r).map_err(AppError::other))
                 }
             }

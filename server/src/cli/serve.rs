@@ -183,7 +183,7 @@ async fn operators_key(config: &Config, app: &App) -> Result<(), AppError> {
 }
 
 pub(crate) async fn serve(config: &Config) -> Result<(), AppError> {
-    let entrance = config.entrance().map_err(AppError::Other)?;
+    let entrance = config.entrance().map_err(AppError::other)?;
     let lines = logging::start(&config.logging)?;
     raise_open_files();
     event_log::vital::on_death(end_the_process);

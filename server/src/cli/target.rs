@@ -39,8 +39,9 @@ impl Target {
             return Ok(Self::Local(Box::new(app)));
         };
         let text = match key_file {
-            Some(file) => std::fs::read_to_string(file)
-                .map_err(|e| AppError::other(format!("{}: {e}", file.display())))?,
+            Some(file) => {
+                std::fs::read_to_string(file).map_err(|e| AppError::caused(file.display(), e))?
+            }
             None => std::env::var("MINUTEBOOK_KEY").map_err(|_| {
                 AppError::other("a server wants a key: give --key-file FILE or set MINUTEBOOK_KEY")
             })?,

@@ -12,7 +12,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::limits::FEEDS_PER_PRINCIPAL_MAX;
 use domain::{BusinessId, PrincipalId};
-use event_log::Recorded;
+use event_log::{Cause, Recorded, chain};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
@@ -284,8 +284,8 @@ impl Feed {
                     }
                     continue;
                 }
-                Err(why) => {
-                    tracing::warn!(error = %why, feed.after = self.after, "a feed ended");
+                Err(e) => {
+                    tracing::warn!(error = %chain(&e), feed.after = self.after, "a feed ended");
                     return false;
                 }
             };
@@ -307,25 +307,24 @@ impl Feed {
     }
 
     /// What comes next; `None` when nothing does yet, empty when nothing of it is for this reader.
-    async fn next(&mut self, events: bool) -> Result<Option<Vec<web::Bytes>>, String> {
-        let known =
-            self.app.bus.directory().principal_of(&self.key).await.map_err(|e| e.to_string())?;
+    async fn next(&mut self, events: bool) -> Result<Option<Vec<web::Bytes>>, Cause> {
+        let known = self.app.bus.directory().principal_of(&self.key).await.map_err(Cause::of)?;
         if known != Some(self.caller) {
-            return Err("the reader's key was revoked".to_owned());
+            return Err(Cause::of("the reader's key was revoked"));
         }
         let log = &self.app.log;
         let page = match self.business {
             Some(business) => log.read_business(business, self.after, PAGE).await,
             None => log.read_all(self.after, PAGE).await,
         };
-        let page = page.map_err(|e| e.to_string())?;
+        let page = page.map_err(Cause::of)?;
         let Some(last) = page.last() else { return Ok(None) };
         self.after = if self.business.is_some() { last.seq } else { last.position };
         // Roles may be taken away while somebody reads.
-        let viewer = self.app.viewer(self.caller).await.map_err(|e| e.to_string())?;
+        let viewer = self.app.viewer(self.caller).await.map_err(Cause::of)?;
         let (mut ready, mut text) = (Vec::new(), String::new());
         for recorded in page.iter().filter(|r| viewer.reads_all(r.business)) {
-            if let Some(event) = hub::public::cloud_event(recorded).map_err(|e| e.to_string())? {
+            if let Some(event) = hub::public::cloud_event(recorded).map_err(Cause::of)? {
                 self.write(&mut text, recorded, &event, events);
             }
             if text.len() >= CHUNK_BYTES {
@@ -333,7 +332,7 @@ impl Feed {
             }
         }
         if self.business.is_some_and(|b| !viewer.reads_all(b)) {
-            return Err("the reader's roles changed".to_owned());
+            return Err(Cause::of("the reader's roles changed"));
         }
         if !text.is_empty() {
             ready.push(text.into());

@@ -5,6 +5,7 @@ use commands::{CommandError, Refusal};
 use domain::limits::{BODY_BYTES_MAX, IMPORT_RECORD_BYTES_MAX, PROOFS_MAX, SMALL_BODY_BYTES_MAX};
 use domain::values::Role;
 use domain::{PrincipalId, SubjectId};
+use event_log::chain;
 use importers::{Import, Settings};
 use projections::ViewsError;
 use serde::Deserialize;
@@ -242,7 +243,7 @@ pub(super) async fn import(
     let host = state.app.import_host().await.map_err(|e| Problem::unavailable(&e))?;
     let importer = Import::begin(&host, format, &settings, caller)
         .await
-        .map_err(|e| Problem::new(422, "import_failed", &e.to_string()))?;
+        .map_err(|e| Problem::new(422, "import_failed", &chain(&e).to_string()))?;
     let counts = importer
         .record(record.as_bytes())
         .await

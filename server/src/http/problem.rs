@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use commands::CommandError;
+use event_log::chain;
 use serde::Serialize;
 
 /// A problem, as it is sent.
@@ -36,8 +37,8 @@ impl Problem {
         }
     }
 
-    pub(crate) fn unavailable(e: &dyn std::fmt::Display) -> Self {
-        Self::new(503, "unavailable", &e.to_string())
+    pub(crate) fn unavailable(e: &(dyn std::error::Error + 'static)) -> Self {
+        Self::new(503, "unavailable", &chain(e).to_string())
     }
 
     pub(crate) fn respond(&self) -> HttpResponse {
@@ -96,7 +97,7 @@ impl From<CommandError> for Problem {
             | CommandError::OutcomeUnknown
             | CommandError::Unavailable(_) => 503,
         };
-        let problem = Self::new(status, e.name(), &e.to_string());
+        let problem = Self::new(status, e.name(), &chain(&e).to_string());
         let CommandError::RateLimited { retry_after_ms, .. } = e else { return problem };
         Self { retry_after: Some(retry_after_ms.div_ceil(1_000)), ..problem }
     }

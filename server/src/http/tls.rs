@@ -1,9 +1,10 @@
 //! TLS of the HTTP door; the certificate is read again when its files change.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use event_log::{Cause, chain};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -25,15 +26,17 @@ pub struct Tls {
 }
 
 impl Tls {
-    fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
-        let named = |file: &PathBuf, e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
-        let chain: Result<Vec<_>, _> =
+    fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, Cause> {
+        fn named(file: &Path, e: impl std::error::Error + Send + Sync + 'static) -> Cause {
+            Cause::new(file.display(), e)
+        }
+        let pem: Result<Vec<_>, _> =
             CertificateDer::pem_file_iter(&self.certificate).and_then(Iterator::collect);
-        let chain = chain.map_err(|e| named(&self.certificate, &e))?;
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| named(&self.key, &e))?;
+        let chain = pem.map_err(|e| named(&self.certificate, e))?;
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| named(&self.key, e))?;
         let pair = CertifiedKey::from_der(chain, key, provider)
-            .map_err(|e| named(&self.certificate, &e))?;
-        pair.keys_match().map_err(|e| named(&self.key, &e))?;
+            .map_err(|e| named(&self.certificate, e))?;
+        pair.keys_match().map_err(|e| named(&self.key, e))?;
         Ok(pair)
     }
 
@@ -58,7 +61,7 @@ impl ResolvesServerCert for Current {
 /// # Errors
 /// When the certificate can't be read or its key is another's.
 pub(super) fn config(tls: Tls) -> Result<rustls::ServerConfig, AppError> {
-    let of_setting = |e: String| AppError::other(format!("--tls-cert, --tls-key: {e}"));
+    let of_setting = |e: Cause| AppError::caused("--tls-cert, --tls-key", e);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let (seen, first) = (tls.changed_at(), tls.read(&provider).map_err(of_setting)?);
     let current = Arc::new(Current(RwLock::new(Arc::new(first))));
@@ -68,7 +71,7 @@ pub(super) fn config(tls: Tls) -> Result<rustls::ServerConfig, AppError> {
     );
     let builder = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|e| of_setting(e.to_string()))?;
+        .map_err(|e| of_setting(Cause::of(e)))?;
     Ok(builder.with_no_client_auth().with_cert_resolver(current))
 }
 
@@ -93,7 +96,7 @@ async fn follow(
                 tracing::info!("the certificate of the HTTP door was read again");
             }
             Err(e) => {
-                tracing::error!(error = %e, "the certificate of the HTTP door changed and can't be \
+                tracing::error!(error = %chain(&e), "the certificate of the HTTP door changed and can't be \
                     read; the one before goes on")
             }
         }

@@ -9,6 +9,7 @@
 
 mod messages;
 
+use event_log::chain;
 use messages::{Close, Message, Operation, close, next};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -155,8 +156,8 @@ impl Connection {
 
     /// Who the key is, as of now.
     async fn look(&self) -> Result<Viewer, Close> {
-        let unavailable = |e: &dyn std::fmt::Display| {
-            close(1011, e.to_string().chars().take(100).collect::<String>())
+        let unavailable = |e: &(dyn std::error::Error + 'static)| {
+            close(1011, chain(e).to_string().chars().take(100).collect::<String>())
         };
         let found =
             self.app.bus.directory().reader_of(&self.secret).await.map_err(|e| unavailable(&e))?;
@@ -204,7 +205,7 @@ impl Connection {
         if let Err(e) =
             self.app.bus.rates().admit_queries(viewer.principal, viewer.known.rate_profile(), 1)
         {
-            let error = json!({"message": e.to_string(), "extensions": {"code": "RATE_LIMITED",
+            let error = json!({"message": chain(&e).to_string(), "extensions": {"code": "RATE_LIMITED",
                 "hint": "ask again in a moment"}});
             return send(
                 &mut self.session,

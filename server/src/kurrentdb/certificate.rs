@@ -45,14 +45,15 @@ fn own(folder: &Path, host: &str) -> Result<Tls, AppError> {
     {
         return Ok(tls);
     }
-    let named = |e: &dyn std::fmt::Display| {
-        AppError::other(format!("a certificate could not be made: {e}"))
-    };
-    let made = rcgen::generate_simple_self_signed(names).map_err(|e| named(&e))?;
+    let made = rcgen::generate_simple_self_signed(names).map_err(failed)?;
     // The key first: a certificate without one would be taken for whole.
-    secret(&tls.key, &made.signing_key.serialize_pem()).map_err(|e| named(&e))?;
-    std::fs::write(&tls.certificate, head + &made.cert.pem()).map_err(|e| named(&e))?;
+    secret(&tls.key, &made.signing_key.serialize_pem()).map_err(failed)?;
+    std::fs::write(&tls.certificate, head + &made.cert.pem()).map_err(failed)?;
     Ok(tls)
+}
+
+fn failed(e: impl std::error::Error + Send + Sync + 'static) -> AppError {
+    AppError::caused("a certificate could not be made", e)
 }
 
 /// A file that its owner alone may read.

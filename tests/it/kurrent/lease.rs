@@ -4,6 +4,7 @@ use event_log::{Capabilities as _, Log as _};
 use kurrent_protocol::{Expected, Proposed, Store as Protocol};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tests::Said as _;
 use tests::samples::{append, business, task};
 use tests::streams::{Cluster, open, try_open};
 
@@ -14,7 +15,7 @@ pub(super) async fn with_keys_in_a_file_only_one_process_serves() {
     let first = open(&cluster.address(), &folders[0]).await;
     first.serve_alone().await.unwrap();
     let second = open(&cluster.address(), &folders[1]).await;
-    let refused = second.serve_alone().await.unwrap_err().to_string();
+    let refused = second.serve_alone().await.unwrap_err().said();
     assert!(
         refused.contains("only one process may serve") && refused.contains("--keys postgres://"),
         "{refused}"
@@ -25,12 +26,8 @@ pub(super) async fn with_keys_in_a_file_only_one_process_serves() {
     cluster.stop().await;
     let there = cluster.address();
     let gone = try_open(&there, &folders[0]);
-    let why = tokio::time::timeout(Duration::from_secs(60), gone)
-        .await
-        .unwrap()
-        .err()
-        .unwrap()
-        .to_string();
+    let why =
+        tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap().err().unwrap().said();
     assert!(why.contains("KurrentDB"), "{why}");
     for wrong in ["esdb://", "esdb://host:port?tls=false", "esdb:nothing"] {
         assert!(
@@ -38,7 +35,7 @@ pub(super) async fn with_keys_in_a_file_only_one_process_serves() {
                 .await
                 .err()
                 .unwrap()
-                .to_string()
+                .said()
                 .contains("address of KurrentDB"),
             "{wrong}"
         );
@@ -58,13 +55,13 @@ pub(super) async fn a_second_server_with_keys_in_a_file_does_not_start() {
         server::app::App::open(&config, server::app::Handles::default()).await
     };
     let first = serve(&folders[0]).await.unwrap();
-    let refused = serve(&folders[1]).await.err().unwrap().to_string();
+    let refused = serve(&folders[1]).await.err().unwrap().said();
     assert!(
         refused.contains("only one process may serve") && refused.contains("--keys postgres://"),
         "{refused}"
     );
     first.close().await;
-    let keyless = serve(&folders[1]).await.err().unwrap().to_string();
+    let keyless = serve(&folders[1]).await.err().unwrap().said();
     assert!(
         keyless.contains("keyring.key wraps them and is not there"),
         "the log is not served under new keys: {keyless}"
@@ -86,7 +83,7 @@ pub(super) async fn a_second_server_with_keys_in_a_file_does_not_start() {
     .await
     .err()
     .unwrap()
-    .to_string();
+    .said();
     assert!(
         other.contains("are in a file of the server that made it")
             && other.contains("copy the log to PostgreSQL"),
@@ -102,11 +99,8 @@ pub(super) async fn a_second_server_with_keys_in_a_file_does_not_start() {
         log: together.address(),
         ..tests::installation::config(folders[0].path())
     };
-    let alone = server::app::App::open(&alone, server::app::Handles::default())
-        .await
-        .err()
-        .unwrap()
-        .to_string();
+    let alone =
+        server::app::App::open(&alone, server::app::Handles::default()).await.err().unwrap().said();
     assert!(alone.contains("are in a shared keyring: give --keys"), "{alone}");
 }
 
@@ -131,7 +125,7 @@ pub(super) async fn who_lost_the_lease_of_the_keyring_appends_nothing_any_more()
     let refused = loop {
         match log.append(append(business(1), task(1), version, 1, "a")).await {
             Ok(_) => version += 1,
-            Err(e) => break e.to_string(),
+            Err(e) => break event_log::chain(&e).to_string(),
         }
         assert!(began.elapsed() < Duration::from_secs(60), "it goes on without the lease");
         tokio::time::sleep(Duration::from_millis(20)).await;

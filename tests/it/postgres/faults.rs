@@ -6,6 +6,7 @@ use log_postgres::{PostgresLog, migrate};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::sync::Arc;
 use std::time::Duration;
+use tests::Said as _;
 use tests::postgres::{database, empty_database};
 use tests::samples::{append, business, task};
 
@@ -67,7 +68,7 @@ pub(super) async fn a_backend_that_is_terminated_in_mid_append_loses_and_doubles
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(super) async fn wrong_addresses_schemas_and_passwords_say_what_to_do() {
-    let says = async |url: &str| PostgresLog::open(url).await.err().unwrap().to_string();
+    let says = async |url: &str| PostgresLog::open(url).await.err().unwrap().said();
     let empty = empty_database().await;
     let unmade = says(&empty).await;
     assert!(unmade.contains("minutebook migrate"), "{unmade}");
@@ -121,7 +122,7 @@ pub(super) async fn a_damaged_end_of_a_stream_stops_its_own_business_alone() {
         );
         let (damaged, sound) =
             (log.enqueue(to_damaged).await.unwrap(), log.enqueue(to_sound).await.unwrap());
-        let refused = damaged.done().await.unwrap_err().to_string();
+        let refused = damaged.done().await.unwrap_err().said();
         assert!(refused.contains("is damaged") && refused.contains("verify"), "{refused}");
         sound.done().await.unwrap();
     }
@@ -138,7 +139,7 @@ pub(super) async fn an_exhausted_pool_is_an_error_that_says_so_and_appends_go_on
         held.push(connection);
     }
     log.append(append(business(1), task(1), 0, 1, "x")).await.unwrap();
-    let refused = log.read_business(business(1), 0, 10).await.unwrap_err().to_string();
+    let refused = log.read_business(business(1), 0, 10).await.unwrap_err().said();
     assert!(refused.contains("are busy"), "{refused}");
     drop(held);
     assert_eq!(log.read_business(business(1), 0, 10).await.unwrap().len(), 1);

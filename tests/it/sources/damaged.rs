@@ -100,7 +100,7 @@ pub(super) async fn take_what_can_be_read(
         let taken = match record.map(|r| r.bytes) {
             Ok(Ok(bytes)) => importer.record(&bytes).await.map(|_| ()),
             Ok(Err(why)) => Err(why),
-            Err(e) => Err(e.to_string()),
+            Err(e) => Err(event_log::chain(&e).to_string()),
         };
         if let Err(why) = taken {
             assert!(!why.is_empty() && why.len() < 1_000, "{why}");

@@ -115,7 +115,10 @@ async fn full_disk() -> Result<u64, String> {
             Err(e) => break e,
         }
     };
-    if !matches!(refused, AppendError::DiskFull | AppendError::Storage(_)) {
+    if !matches!(
+        refused,
+        AppendError::DiskFull | AppendError::Storage(_) | AppendError::OutcomeUnknown(_)
+    ) {
         return Err(format!("a full disk is told as `{refused}`"));
     }
     println!("full disk after {stored} events: {refused}");
