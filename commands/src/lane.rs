@@ -15,7 +15,7 @@
 //!
 //! | phase | takes jobs | becomes |
 //! |---|---|---|
-//! | [`Phase::Deciding`] | yes, while fewer than [`IN_FLIGHT_MAX`] are in flight | `Draining`, when an append fails or an answer is stale |
+//! | [`Phase::Deciding`] | yes, while fewer than [`IN_FLIGHT_MAX`] are in flight and no cache is full | `Draining`, when an append fails or an answer is stale |
 //! | [`Phase::Draining`] | no: it lets the queue run out, and puts jobs that were decided on dropped state aside | `Deciding`, when nothing is in flight |
 //!
 //! A failure also begins the next [`LaneEpoch`], unless it only follows from an earlier one: a
@@ -23,11 +23,14 @@
 //! each failure means.
 
 mod append;
+mod cache;
 mod decide;
 mod queue;
 mod repeat;
 mod retry;
 mod subjects;
+#[cfg(test)]
+mod tests;
 mod time;
 mod wrong_kind;
 
@@ -36,13 +39,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::ids::EventId;
-use domain::{AggregateRef, BusinessId, State, Timestamp};
+use domain::{AggregateRef, BusinessId};
 use event_log::envelope::event_id;
 use event_log::{Append, Entropy, EventLog, Keyring, LaneEpoch};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
-use lru::LruCache;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
@@ -52,6 +54,7 @@ use crate::directory::Directory;
 use crate::leases::{Leases, OpenLeases};
 use crate::registry::AnyCommand;
 
+use cache::LaneCache;
 use queue::{Flight, Staleness};
 
 /// Flights of one lane that may be under way.
@@ -131,10 +134,8 @@ pub(crate) struct Lane {
     phase: Phase,
     /// Counts the times that state was dropped.
     epoch: LaneEpoch,
-    /// Folded aggregates with their versions, appends in flight included.
-    cache: LruCache<(BusinessId, AggregateRef), (u64, State)>,
-    /// When the newest event of each business was recorded.
-    newest: LruCache<BusinessId, Timestamp>,
+    /// What decisions read lately, appends in flight included.
+    cache: LaneCache,
     /// Appends and answers, in the order they were decided.
     in_flight: FuturesOrdered<BoxFuture<'static, Flight>>,
     /// Answers that a shared log is asked about: nothing else waits for them.
@@ -159,8 +160,7 @@ impl Lane {
             jobs,
             phase: Phase::Deciding,
             epoch: LaneEpoch::default(),
-            cache: LruCache::unbounded(),
-            newest: LruCache::unbounded(),
+            cache: LaneCache::default(),
             in_flight: FuturesOrdered::new(),
             stale_checks: FuturesUnordered::new(),
             ids_in_flight: HashSet::new(),
@@ -174,8 +174,7 @@ impl Lane {
     pub(crate) async fn run(mut self) {
         loop {
             if self.in_flight.is_empty() {
-                self.phase = Phase::Deciding;
-                self.trim();
+                self.settle();
             }
             if self.phase == Phase::Deciding
                 && let Some(job) = self.retries.pop_front()
@@ -183,14 +182,14 @@ impl Lane {
                 self.process(job).await;
                 continue;
             }
-            let room = self.phase == Phase::Deciding && self.in_flight.len() < IN_FLIGHT_MAX;
+            let takes_jobs = self.takes_jobs();
             tokio::select! {
                 biased;
                 Some(flight) = self.in_flight.next(), if !self.in_flight.is_empty() =>
                     self.land(flight).await,
                 Some(staleness) = self.stale_checks.next(), if !self.stale_checks.is_empty() =>
                     self.answer_unless_stale(staleness),
-                job = self.jobs.recv(), if room => match job {
+                job = self.jobs.recv(), if takes_jobs => match job {
                     Some(job) => self.process(job).await,
                     None if self.in_flight.is_empty() && self.stale_checks.is_empty() => return,
                     None => self.finish_all().await,
@@ -199,10 +198,26 @@ impl Lane {
         }
     }
 
-    /// Clears the cache, begins the next epoch and drains: what is in flight rests on what was
-    /// cleared.
+    /// True if the lane may decide another job now.
+    fn takes_jobs(&self) -> bool {
+        self.phase == Phase::Deciding
+            && self.in_flight.len() < IN_FLIGHT_MAX
+            && !self.cache.is_full()
+            && !self.leases.is_full()
+    }
+
+    /// Nothing is in flight: what the lane remembers is durable, and may be forgotten.
+    fn settle(&mut self) {
+        self.phase = Phase::Deciding;
+        self.cache.trim();
+        self.leases.settle();
+    }
+
+    /// Takes back what appends that failed would have changed, begins the next epoch and drains:
+    /// what is in flight rests on what was dropped.
     fn drop_state(&mut self) {
-        self.cache.clear();
+        self.cache.clear_aggregates();
+        self.leases.take_back();
         self.epoch = self.epoch.next();
         self.phase = Phase::Draining;
     }

@@ -37,13 +37,35 @@ impl OpenLeases for NoLeases {
 
 /// For each agent that leased a task through this lane, the tasks it may hold, including leases
 /// that the views do not show yet.
-pub(crate) struct Leases(LruCache<(BusinessId, AgentId), BTreeSet<TaskId>>);
+pub(crate) struct Leases {
+    held: LruCache<(BusinessId, AgentId), BTreeSet<TaskId>>,
+    /// Tasks that agents no longer hold once all appends in flight are durable.
+    ended: Vec<((BusinessId, AgentId), TaskId)>,
+}
 
 impl Leases {
     pub(crate) fn new() -> Self {
-        Self(LruCache::new(
-            std::num::NonZeroUsize::new(AGENTS_MAX).unwrap_or(std::num::NonZeroUsize::MIN),
-        ))
+        let agents = std::num::NonZeroUsize::new(AGENTS_MAX).unwrap_or(std::num::NonZeroUsize::MIN);
+        Self { held: LruCache::new(agents), ended: Vec::new() }
+    }
+
+    /// True if it has to settle before another job is decided.
+    pub(crate) fn is_full(&self) -> bool {
+        self.ended.len() > AGENTS_MAX
+    }
+
+    /// Every append so far is durable.
+    pub(crate) fn settle(&mut self) {
+        self.ended.clear();
+    }
+
+    /// An append failed: the agents may still hold what those in flight would have ended.
+    pub(crate) fn take_back(&mut self) {
+        for (agent, task) in self.ended.drain(..) {
+            if let Some(held) = self.held.peek_mut(&agent) {
+                held.insert(task);
+            }
+        }
     }
 
     /// The tasks that the agent of a lease may hold; nothing for other commands.
@@ -59,11 +81,11 @@ impl Leases {
         };
         let key = (business, lease.agent);
         // Other processes take tasks too: theirs are only seen in the views.
-        if shared || !self.0.contains(&key) {
+        if shared || !self.held.contains(&key) {
             let shown = views.of(business, lease.agent).await?;
-            self.0.get_or_insert_mut(key, BTreeSet::new).extend(shown);
+            self.held.get_or_insert_mut(key, BTreeSet::new).extend(shown);
         }
-        Ok(self.0.get(&key).cloned().unwrap_or_default())
+        Ok(self.held.get(&key).cloned().unwrap_or_default())
     }
 
     /// Updates the agent's tasks after a decision: removes those that the loaded aggregates show as
@@ -78,13 +100,48 @@ impl Leases {
         let is_held = |task: TaskId| {
             loaded.if_loaded(task).map(|t| t.lease.is_some_and(|l| l.agent == lease.agent))
         };
-        let held = self.0.get_or_insert_mut((business, lease.agent), BTreeSet::new);
-        held.retain(|task| is_held(*task).unwrap_or(true));
+        let agent = (business, lease.agent);
+        let held = self.held.get_or_insert_mut(agent, BTreeSet::new);
+        let ended = held.extract_if(.., |task| !is_held(*task).unwrap_or(true));
+        self.ended.extend(ended.map(|task| (agent, task)));
         let read = loaded
             .0
             .keys()
             .filter(|aggregate| aggregate.kind == Kind::Task)
             .map(|aggregate| TaskId(aggregate.id));
         held.extend(read.filter(|task| is_held(*task).unwrap_or(false)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::ids::{AgentId, TaskId};
+    use domain::{AggregateRef, BusinessId, Kind, State};
+    use uuid::Uuid;
+
+    use super::{Leases, NoLeases};
+    use crate::registry::AnyCommand;
+    use crate::root::LoadedAggregates;
+
+    #[tokio::test]
+    async fn a_task_whose_end_was_not_stored_still_counts() {
+        let (business, held) = (BusinessId(Uuid::from_u128(1)), TaskId(Uuid::from_u128(2)));
+        let agent = AgentId(Uuid::from_u128(3));
+        let data = format!(r#"{{"agent": "{}"}}"#, agent.0);
+        let data = serde_json::value::RawValue::from_string(data).unwrap();
+        let lease = AnyCommand::parse("tasks.lease", &data).unwrap();
+        let mut leases = Leases::new();
+        leases.held.put((business, agent), [held].into());
+        let mut loaded = LoadedAggregates::default();
+        // A decision in flight ended the lease.
+        loaded.0.insert(AggregateRef::from(held), (2, State::empty(Kind::Task)));
+        leases.note(&lease, business, &loaded);
+        assert!(leases.of(&lease, business, &NoLeases, false).await.unwrap().is_empty());
+        leases.take_back();
+        assert_eq!(leases.of(&lease, business, &NoLeases, false).await.unwrap(), [held].into());
+        leases.note(&lease, business, &loaded);
+        leases.settle();
+        leases.take_back();
+        assert!(leases.of(&lease, business, &NoLeases, false).await.unwrap().is_empty());
     }
 }

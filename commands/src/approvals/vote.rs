@@ -13,35 +13,43 @@ use crate::root::{Changes, Context, LoadedAggregates};
 /// After this time the only human there may do alone what should take two.
 const ALONE_AFTER_SECONDS: u64 = 3_600;
 
-/// True if the requester votes on its own request alone, as the only human who can approve what a
-/// built-in rule asks for. False if the vote is on another human's request, or if no separation of
-/// duties applies.
-fn alone(approval: &Approval, right: PrincipalId, ctx: &Context) -> Result<bool, Refusal> {
+/// Separation of duties: nobody votes on a request that they made themselves, and nobody whom the
+/// requester made an approver votes where a built-in rule asks. `right_holder` is the human whose
+/// right the voter uses: the voter, or the one who delegated the right.
+///
+/// Returns true if the requester approves its own request alone, as the only human who can approve
+/// what a built-in rule asks for; false for every other vote.
+fn approves_own_request_alone(
+    approval: &Approval,
+    right_holder: PrincipalId,
+    ctx: &Context,
+) -> Result<bool, Refusal> {
     let voter = ctx.actor.principal;
     // Whoever asks through a service or for another is the requester too.
     let requesters = || [Some(approval.requested_by), approval.requested_for].into_iter().flatten();
-    let made = |person| requesters().any(|r| ctx.people.is_made_by(person, ctx.business, r));
-    if approval.built_in && (made(voter) || made(right)) {
+    let is_requester = |person| requesters().any(|r| r == person);
+    let was_made_by_requester =
+        |person| requesters().any(|r| ctx.people.is_made_by(person, ctx.business, r));
+    if approval.built_in && (was_made_by_requester(voter) || was_made_by_requester(right_holder)) {
         return Err(Refusal::MadeByRequester);
     }
-    let asked = |person| person == approval.requested_by || Some(person) == approval.requested_for;
-    let own = asked(voter) || asked(right);
-    if !own || !(approval.separation_of_duties || approval.built_in) {
+    let is_own_request = is_requester(voter) || is_requester(right_holder);
+    if !is_own_request || !(approval.separation_of_duties || approval.built_in) {
         return Ok(false);
     }
     let others = ctx
         .people
         .second_humans(ctx.business, ctx.now)
         .into_iter()
-        .any(|person| person != voter && !made(person));
-    if !approval.built_in || others || right != voter {
+        .any(|person| person != voter && !was_made_by_requester(person));
+    if !approval.built_in || others || right_holder != voter {
         return Err(Refusal::OwnRequest);
     }
     let at = approval.requested_at.unwrap_or(ctx.now).plus_seconds(ALONE_AFTER_SECONDS);
     if ctx.has_come(at)? { Ok(true) } else { Err(Refusal::TooEarly { at }) }
 }
 
-/// The right that is used: the voter's own, or one that was delegated by somebody who still has it.
+/// The voter uses its own right, or one that somebody who still has it delegated.
 fn may_vote(c: &Vote, approval: &Approval, ctx: &Context) -> Result<(), Refusal> {
     let allowed = match c.delegated_by {
         Some(from) => {
@@ -65,17 +73,19 @@ pub(super) fn vote(
     loaded: &LoadedAggregates,
 ) -> Result<Changes, Refusal> {
     let (id, voter) = (ApprovalId(ctx.target), ctx.actor.principal);
-    let right = c.delegated_by.unwrap_or(voter);
-    if approval.votes.get(&right).is_some_and(|v| v.choice == c.choice && v.voter == voter) {
-        return Ok(Changes::new());
+    let right_holder = c.delegated_by.unwrap_or(voter);
+    let voted = approval.votes.get(&right_holder);
+    if voted.is_some_and(|v| v.choice == c.choice && v.voter == voter) {
+        // A comment could not be recorded a second time: it is refused, not lost.
+        return if c.comment.is_none() { Ok(Changes::new()) } else { Err(Refusal::VotedAlready) };
     }
     in_time(approval, ctx)?;
     if !ctx.by_human() {
         return Err(Refusal::HumanOnly);
     }
-    let alone = alone(approval, right, ctx)?;
+    let alone = approves_own_request_alone(approval, right_holder, ctx)?;
     may_vote(c, approval, ctx)?;
-    if approval.has_part_in_a_vote(voter) || approval.has_part_in_a_vote(right) {
+    if approval.has_part_in_a_vote(voter) || approval.has_part_in_a_vote(right_holder) {
         return Err(Refusal::VotedAlready);
     }
     let comment = c.comment.clone().map(|t| t.about(approval.subject));

@@ -36,7 +36,7 @@ impl Lane {
         let plan = self.plan(job, &mut ctx, &mut loaded, decided, &entropy).await;
         self.leases.note(&job.command, ctx.business, &loaded);
         for (aggregate, state) in loaded.0 {
-            self.cache.put((ctx.business, aggregate), state);
+            self.cache.put(ctx.business, aggregate, state);
         }
         plan
     }
@@ -119,7 +119,7 @@ impl Lane {
         };
         match self.fences(job, ctx, loaded, changes, entropy).await {
             Ok((ready, fences)) => {
-                self.note_recorded_at(ctx.business, ctx.now);
+                self.cache.note_recorded_at(ctx.business, ctx.now);
                 self.services.to_append(ctx, loaded, ready, &fences, entropy).await
             }
             Err(CommandError::Refused(why)) => Ok(Plan::Answer(Err(why.into()), versions(loaded))),
@@ -213,11 +213,11 @@ impl Lane {
         business: BusinessId,
         aggregate: AggregateRef,
     ) -> Result<(u64, State), CommandError> {
-        if let Some(state) = self.cache.pop(&(business, aggregate)) {
+        if let Some(state) = self.cache.take(business, aggregate) {
             return Ok(state);
         }
         let loaded = self.services.log.load(business, aggregate).await?;
-        self.note_recorded_at(business, loaded.recorded_at);
+        self.cache.note_recorded_at(business, loaded.recorded_at);
         Ok((loaded.version, loaded.state))
     }
 }

@@ -90,6 +90,12 @@ fn a_granted_approval_cannot_be_denied() {
         requested().by(approver(2)).given("approvals.vote", id(1), json!({"choice": "approve"}));
     assert_eq!(vote(&granted, 3, "reject"), Err("wrong_status"));
     assert_eq!(vote(&granted, 2, "approve"), Ok(vec![]), "the same vote again is no news");
+    let with_a_word = json!({"choice": "approve", "comment": "and one thing more"});
+    assert_eq!(
+        granted.by(approver(2)).when("approvals.vote", id(1), with_a_word),
+        Err("voted_already"),
+        "a comment that can't be recorded is not lost in silence"
+    );
 }
 
 #[test]

@@ -1,0 +1,83 @@
+//! What a lane remembers, so that a decision need not read it from the log again.
+
+use domain::limits::LANE_AGGREGATES_MAX;
+use domain::{AggregateRef, BusinessId, State, Timestamp};
+use lru::LruCache;
+
+/// The aggregates and businesses of a lane. While an append is in flight its state is nowhere but
+/// here: only a lane with nothing in flight trims its cache, and one whose cache is full takes no
+/// jobs until then.
+pub(super) struct LaneCache {
+    /// Folded aggregates with their versions, appends in flight included.
+    aggregates: LruCache<(BusinessId, AggregateRef), (u64, State)>,
+    /// When the newest event of each business was recorded.
+    newest: LruCache<BusinessId, Timestamp>,
+    /// How many of each a lane with nothing in flight may remember.
+    max: usize,
+}
+
+impl Default for LaneCache {
+    fn default() -> Self {
+        Self::with_max(LANE_AGGREGATES_MAX)
+    }
+}
+
+impl LaneCache {
+    pub(super) fn with_max(max: usize) -> Self {
+        Self { aggregates: LruCache::unbounded(), newest: LruCache::unbounded(), max }
+    }
+
+    /// Takes an aggregate with its version out; whoever decides on it puts it back.
+    pub(super) fn take(
+        &mut self,
+        business: BusinessId,
+        aggregate: AggregateRef,
+    ) -> Option<(u64, State)> {
+        self.aggregates.pop(&(business, aggregate))
+    }
+
+    pub(super) fn put(
+        &mut self,
+        business: BusinessId,
+        aggregate: AggregateRef,
+        state: (u64, State),
+    ) {
+        self.aggregates.put((business, aggregate), state);
+    }
+
+    /// Forgets all aggregates: what is in flight was decided on state that does not hold.
+    pub(super) fn clear_aggregates(&mut self) {
+        self.aggregates.clear();
+    }
+
+    /// When the newest event of a business was recorded, as far as this process knows.
+    pub(super) fn newest(&mut self, business: BusinessId) -> Option<Timestamp> {
+        self.newest.get(&business).copied()
+    }
+
+    /// Remembers that a decision of a business rests on an event recorded then.
+    pub(super) fn note_recorded_at(&mut self, business: BusinessId, recorded_at: Timestamp) {
+        let newest = self.newest.get_or_insert_mut(business, Timestamp::default);
+        *newest = (*newest).max(recorded_at);
+    }
+
+    /// True if it has to be trimmed before another job is decided.
+    pub(super) fn is_full(&self) -> bool {
+        self.aggregates.len().max(self.newest.len()) > self.max
+    }
+
+    /// Forgets what has not been used for longest, a quarter more than must be: a lane whose work
+    /// goes beyond the limit does not stop at every job.
+    pub(super) fn trim(&mut self) {
+        if !self.is_full() {
+            return;
+        }
+        let keep = self.max - self.max / 4;
+        while self.aggregates.len() > keep {
+            self.aggregates.pop_lru();
+        }
+        while self.newest.len() > keep {
+            self.newest.pop_lru();
+        }
+    }
+}
