@@ -60,12 +60,13 @@ pub(crate) fn reads(ctx: &Context) -> Vec<AggregateRef> {
 
 /// True if no rule ever asks for approval of the command: it is for the installation's stream,
 /// handles requests for approval, registers the business, or comes only from importers.
-pub(crate) fn is_never_gated(fixed: &CommandType) -> bool {
-    let approves = fixed.name.starts_with("approvals.") && fixed.name != "approvals.define_policy";
+pub(crate) fn is_never_gated(command_type: &CommandType) -> bool {
+    let approves = command_type.name.starts_with("approvals.")
+        && command_type.name != "approvals.define_policy";
     approves
-        || fixed.stream == Stream::Installation
-        || fixed.name == "businesses.register"
-        || fixed.from.is_empty()
+        || command_type.stream == Stream::Installation
+        || command_type.name == "businesses.register"
+        || command_type.from.is_empty()
 }
 
 /// The rule that is built in for a command, where one is.

@@ -64,7 +64,7 @@ pub struct CommandBus {
     attempts_secret: Zeroizing<[u8; 32]>,
     directory: Arc<Directory>,
     lanes: [mpsc::Sender<Job>; LANES],
-    room: Arc<Semaphore>,
+    queue_room: Arc<Semaphore>,
     rates: Arc<RateLimits>,
     registrations: Registrations,
 }
@@ -99,9 +99,18 @@ impl CommandBus {
             event_log::vital::task("lane", Lane::new(Arc::clone(&shared), jobs).run());
             sender
         });
-        let (room, registrations) =
+        let (queue_room, registrations) =
             (Arc::new(Semaphore::new(QUEUE_MAX)), Registrations::new(registrations_per_day));
-        Self { shared, attempts, attempts_secret, directory, lanes, room, rates, registrations }
+        Self {
+            shared,
+            attempts,
+            attempts_secret,
+            directory,
+            lanes,
+            queue_room,
+            rates,
+            registrations,
+        }
     }
 
     /// Who may come in.
@@ -190,8 +199,9 @@ impl CommandBus {
 
     async fn take(&self, mut submission: Submission) -> Result<Receipt, CommandError> {
         check_form(&submission)?;
-        let fixed = AnyCommand::known(&submission.r#type).map_err(CommandError::Malformed)?;
-        authorize(&submission.actor, submission.business, fixed)?;
+        let command_type =
+            AnyCommand::known(&submission.r#type).map_err(CommandError::Malformed)?;
+        authorize(&submission.actor, submission.business, command_type)?;
         self.may_speak_for(&submission).await?;
         let command = AnyCommand::parse(&submission.r#type, &submission.data)
             .map_err(CommandError::Malformed)?;
@@ -245,7 +255,8 @@ impl CommandBus {
         command: AnyCommand,
         unopened: Option<BusinessId>,
     ) -> Result<Receipt, CommandError> {
-        let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| CommandError::Busy)?;
+        let queue_room =
+            Arc::clone(&self.queue_room).try_acquire_owned().map_err(|_| CommandError::Busy)?;
         let target = target(&submission, &command)?;
         let content = submission.content().map_err(|e| CommandError::Malformed(e.to_string()))?;
         let (answer, wait) = oneshot::channel();
@@ -265,7 +276,7 @@ impl CommandBus {
             stale_retries: 0,
             check_duplicate: false,
             answer,
-            _room: room,
+            _queue_permit: queue_room,
         };
         let closing = || CommandError::unavailable("the command bus is shutting down; try again");
         self.lane(business).send(job).await.map_err(|_| closing())?;
@@ -307,25 +318,26 @@ fn check_form(submission: &Submission) -> Result<(), CommandError> {
 /// The aggregate a command is for: where its id comes from stands in the command's declaration.
 fn target(submission: &Submission, command: &AnyCommand) -> Result<AggregateRef, CommandError> {
     let malformed = |why: String| Err(CommandError::Malformed(why));
-    let fixed = command.command_type();
+    let command_type = command.command_type();
     // Agents of other people's records have ids of their own, made of what the source calls them.
-    let derived = command.fixed_target(submission.business).filter(|_| !submission.actor.historic);
+    let derived =
+        command.derived_target(submission.business).filter(|_| !submission.actor.historic);
     let id = match (submission.id, derived) {
         (Some(id), Some(derived)) if id != derived => {
             return malformed(format!(
                 "the id of this {} is {derived}; leave `id` out or send that one",
-                fixed.kind
+                command_type.kind
             ));
         }
         (_, Some(derived)) => derived,
         (Some(id), None) => id,
-        (None, None) if fixed.verb == Verb::acts => {
+        (None, None) if command_type.verb == Verb::acts => {
             return malformed(format!(
                 "`id` is missing: {} needs the id of its {}",
-                fixed.name, fixed.kind
+                command_type.name, command_type.kind
             ));
         }
         (None, None) => opened_id(submission),
     };
-    Ok(AggregateRef { kind: fixed.kind, id })
+    Ok(AggregateRef { kind: command_type.kind, id })
 }

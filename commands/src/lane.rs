@@ -97,7 +97,7 @@ pub(crate) struct Job {
     pub(crate) check_duplicate: bool,
     pub(crate) answer: oneshot::Sender<Result<Receipt, CommandError>>,
     /// Its room in the command bus's queue, given back when the job is dropped.
-    pub(crate) _room: OwnedSemaphorePermit,
+    pub(crate) _queue_permit: OwnedSemaphorePermit,
 }
 
 impl Job {

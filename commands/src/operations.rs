@@ -96,7 +96,7 @@ impl ContextRules for Command {
                 Ok(vec![(id.into(), event.into())])
             }
             Self::AcceptClock(c) => {
-                let Some(ClockInDoubt { doubt, newest }) = ctx.clock else {
+                let Some(ClockInDoubt { doubt, newest }) = ctx.clock_doubt else {
                     return Ok(Changes::new());
                 };
                 let (fault, by_ms) = match doubt {

@@ -65,16 +65,17 @@ macro_rules! commands {
             },)*];
 
             pub(crate) fn command_type(&self) -> &'static $crate::CommandType {
+                // The place of the variant in `TYPES`: both follow the order of this list.
                 let mut n = 0;
                 $(if matches!(self, Self::$variant(_)) { return &Self::TYPES[n]; } n += 1;)*
                 &Self::TYPES[n]
             }
 
-            pub(crate) fn fixed_target(&self, business: domain::BusinessId) -> Option<uuid::Uuid> {
+            pub(crate) fn derived_target(&self, business: domain::BusinessId) -> Option<uuid::Uuid> {
                 match self {
                     $(Self::$variant(c) => {
                         let target: $crate::registry::Target<$variant> = $target;
-                        target.fixed(c, business)
+                        target.derived(c, business)
                     })*
                 }
             }
@@ -120,8 +121,8 @@ macro_rules! contexts {
 
             /// The id of the aggregate it is for, where the caller has no choice.
             #[must_use]
-            pub fn fixed_target(&self, business: BusinessId) -> Option<Uuid> {
-                match self { $(Self::$variant(c) => c.fixed_target(business),)* }
+            pub fn derived_target(&self, business: BusinessId) -> Option<Uuid> {
+                match self { $(Self::$variant(c) => c.derived_target(business),)* }
             }
 
             /// A command from its type and data.

@@ -37,7 +37,7 @@ pub struct Context {
     /// Now: no earlier than what the decision reads was recorded.
     pub now: Timestamp,
     /// What is wrong with the clock, where something is.
-    pub clock: Option<ClockInDoubt>,
+    pub clock_doubt: Option<ClockInDoubt>,
     /// Who asks.
     pub actor: Actor,
     /// The approval that the command comes with.
@@ -88,7 +88,7 @@ impl Context {
     /// # Errors
     /// [`Refusal::ClockInDoubt`].
     pub fn has_come(&self, at: Timestamp) -> Result<bool, Refusal> {
-        match self.clock {
+        match self.clock_doubt {
             Some(ClockInDoubt { doubt, .. }) if self.now >= at => {
                 Err(Refusal::ClockInDoubt { doubt })
             }
@@ -100,7 +100,7 @@ impl Context {
     /// both hold.
     #[must_use]
     pub fn has_surely_come(&self, at: Timestamp) -> bool {
-        self.clock.is_none() && self.now >= at
+        self.clock_doubt.is_none() && self.now >= at
     }
 
     /// What the envelope of its events would say, without the ids that the command bus gives.

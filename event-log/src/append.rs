@@ -34,7 +34,7 @@ pub struct Append {
     /// decided on durable events alone.
     pub chain: Option<Chain>,
     /// The keyring's epoch in which its fields were sealed; `None` when none is.
-    pub keys: Option<KeyEpoch>,
+    pub key_epoch: Option<KeyEpoch>,
 }
 
 /// Appends that were decided one on another: when one of them is refused, those behind it are too,

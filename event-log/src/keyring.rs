@@ -113,7 +113,7 @@ pub enum IfMissing {
 pub trait Keyring: Send + Sync {
     /// The key that seals new data about the subject, made durably if there is none, and the
     /// keyring's epoch. Where several processes destroy keys, the append names this epoch
-    /// ([`crate::Append::keys`]) and is refused once a later one has begun.
+    /// ([`crate::Append::key_epoch`]) and is refused once a later one has begun.
     async fn sealing_key(
         &self,
         business: BusinessId,

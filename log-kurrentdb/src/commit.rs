@@ -271,7 +271,7 @@ impl Batch {
         if let Some(found) = self.stored(append, queued.sent).await? {
             return Ok(found.map(Some));
         }
-        if append.keys.is_some_and(|sealed| sealed != epoch) {
+        if append.key_epoch.is_some_and(|sealed| sealed != epoch) {
             return Ok(Err(AppendError::KeysDestroyed));
         }
         Ok(self.fits(append, versions).await?.map(|()| None))

@@ -241,7 +241,7 @@ impl Appender {
             $11, $12, $13, $14, $15, $16, $17, $18)";
         let (heads, guards, events) = (&plan.heads, &plan.guards, &plan.events);
         let query = sqlx::query(sql)
-            .bind(plan.keys.map(|epoch| super::number(epoch.0)))
+            .bind(plan.key_epoch.map(|epoch| super::number(epoch.0)))
             .bind(&heads.business)
             .bind(&heads.seq)
             .bind(&heads.next_seq)
@@ -281,7 +281,7 @@ impl Appender {
                 "id" => {
                     stored.insert(at, (count(n), count(row.try_get("m")?), row.try_get("b")?));
                 }
-                "keys" => self.believed.keys = Some(KeyEpoch(count(n))),
+                "keys" => self.believed.key_epoch = Some(KeyEpoch(count(n))),
                 "version" => {
                     if let Some(place) = plan.guards.place.get(at) {
                         self.believed.versions.insert(*place, count(n));

@@ -22,7 +22,7 @@ pub(super) struct Believed {
     /// The businesses whose stream has no valid end of a Merkle tree: their appends are refused.
     pub(super) damaged: HashSet<BusinessId>,
     /// The epoch of the keys that the database named when it refused the last batch.
-    pub(super) keys: Option<KeyEpoch>,
+    pub(super) key_epoch: Option<KeyEpoch>,
     /// Versions that the database named when it refused the last batch …
     pub(super) versions: HashMap<VersionKey, u64>,
     /// The first event ids of the appends in that batch, none of which is stored. Only for these
@@ -40,7 +40,7 @@ impl Believed {
     /// Drops the versions and key epoch that the last refusal named, and the first event ids of its
     /// appends.
     pub(super) fn forget_refusal(&mut self) {
-        self.keys = None;
+        self.key_epoch = None;
         self.versions.clear();
         self.asked.clear();
     }
@@ -68,7 +68,7 @@ pub(super) struct Plan {
     pub(super) placed: Vec<PlannedAppend>,
     pub(super) answered: Vec<(usize, AppendError)>,
     /// The epoch of the keys that all of it was sealed in.
-    pub(super) keys: Option<KeyEpoch>,
+    pub(super) key_epoch: Option<KeyEpoch>,
     pub(super) heads: Heads,
     pub(super) guards: Guards,
     pub(super) events: Events,
@@ -141,7 +141,7 @@ pub(super) fn plan(queue: &[QueuedAppend], believed: &Believed) -> Plan {
             plan.answered.push((queued, AppendError::storage(why)));
             continue;
         }
-        if let (Some(named), Some(own)) = (believed.keys, append.keys)
+        if let (Some(named), Some(own)) = (believed.key_epoch, append.key_epoch)
             && named != own
         {
             broken.extend(append.chain.map(|c| (c.lane, c.epoch)));
@@ -149,7 +149,10 @@ pub(super) fn plan(queue: &[QueuedAppend], believed: &Believed) -> Plan {
             continue;
         }
         // One call, one epoch; which of the two is the right one it will say.
-        if plan.keys.is_some() && append.keys.is_some() && plan.keys != append.keys {
+        if plan.key_epoch.is_some()
+            && append.key_epoch.is_some()
+            && plan.key_epoch != append.key_epoch
+        {
             break;
         }
         let own: HashSet<EventId> = append.events.iter().map(|e| e.event_id).collect();
@@ -227,7 +230,7 @@ impl Plan {
             self.guards.version.push(number(version));
             self.guards.place.push(place);
         }
-        self.keys = self.keys.or(append.keys);
+        self.key_epoch = self.key_epoch.or(append.key_epoch);
         let place = self.order.iter().position(|b| *b == append.business).unwrap_or_else(|| {
             self.order.push(append.business);
             self.order.len() - 1

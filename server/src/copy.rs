@@ -294,7 +294,7 @@ fn appends(rows: &[RawRow]) -> Vec<Append> {
                     reads: Vec::new(),
                     events: vec![new],
                     chain: Some(Chain { lane: 0, epoch: LaneEpoch::default() }),
-                    keys: None,
+                    key_epoch: None,
                 });
             }
         }

@@ -169,7 +169,7 @@ async fn a_policy_of_before_these_checks_still_counts_and_is_shown_with_its_faul
         reads: Vec::new(),
         events: vec![new],
         chain: None,
-        keys: None,
+        key_epoch: None,
     };
     installation.app.log.append(append).await.unwrap();
     let query = "{ business(slug: \"acme\") { approvalPolicy { version faults { rule fault } } } }";

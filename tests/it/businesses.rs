@@ -167,7 +167,7 @@ async fn claimed_and_never_opened(installation: &Installation, slug: &str) {
             reads: Vec::new(),
             events: vec![new],
             chain: None,
-            keys: None,
+            key_epoch: None,
         })
         .await
         .unwrap();

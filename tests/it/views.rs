@@ -29,7 +29,13 @@ async fn write_unknown(installation: &Installation, business: domain::BusinessId
     installation
         .app
         .log
-        .append(Append { business, reads: Vec::new(), events: vec![new], chain: None, keys: None })
+        .append(Append {
+            business,
+            reads: Vec::new(),
+            events: vec![new],
+            chain: None,
+            key_epoch: None,
+        })
         .await
         .unwrap();
 }

@@ -146,7 +146,7 @@ pub async fn all_or_nothing(log: Store) {
             reads: Vec::new(),
             events: Vec::new(),
             chain: None,
-            keys: None
+            key_epoch: None
         })
         .await,
         Err(AppendError::Empty)

@@ -36,5 +36,5 @@ pub fn append(
     salt: &str,
 ) -> Append {
     let events = (after + 1..=after + count).map(|v| event(business, aggregate, v, salt)).collect();
-    Append { business, reads: Vec::new(), events, chain: None, keys: None }
+    Append { business, reads: Vec::new(), events, chain: None, key_epoch: None }
 }

@@ -61,12 +61,12 @@ pub(super) fn request(
 ) -> Result<Requested, Refusal> {
     let command = parse(&c.command)?;
     let ctx_sent = sent(&command, &c.command, ctx);
-    let fixed = command.command_type();
-    if fixed.stream == Stream::Installation || !fixed.is_allowed_to(&ctx.actor) {
-        return Err(Refusal::RequesterMayNot { command: fixed.name });
+    let command_type = command.command_type();
+    if command_type.stream == Stream::Installation || !command_type.is_allowed_to(&ctx.actor) {
+        return Err(Refusal::RequesterMayNot { command: command_type.name });
     }
-    if let Some(expected) = command.fixed_target(ctx.business).filter(|id| *id != c.command.id) {
-        return Err(Refusal::WrongId { what: fixed.kind.as_str(), expected });
+    if let Some(expected) = command.derived_target(ctx.business).filter(|id| *id != c.command.id) {
+        return Err(Refusal::WrongId { what: command_type.kind.as_str(), expected });
     }
     approval_check::business_allows(&command, &ctx_sent, loaded)?;
     let asked =

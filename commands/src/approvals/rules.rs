@@ -33,20 +33,20 @@ fn faults_of(rule: &ApprovalRule) -> Vec<String> {
     for name in &rule.when.command_types {
         match AnyCommand::known(name.as_str()) {
             Err(unknown) => faults.push(unknown),
-            Ok(fixed) if is_never_gated(fixed) => {
+            Ok(command_type) if is_never_gated(command_type) => {
                 faults.push(format!("{name} is never held up for approval; leave it out"))
             }
-            Ok(fixed) => {
+            Ok(command_type) => {
                 let kinds = &rule.when.actor_kinds;
                 if !kinds.is_empty()
                     && kinds.iter().all(|kind| *kind == PrincipalKind::Agent)
-                    && !fixed.from.contains(&Sender::Agent)
+                    && !command_type.from.contains(&Sender::Agent)
                 {
                     faults.push(format!(
                         "no agent may send {name}, so the rule would never apply to it"
                     ));
                 }
-                let never = looks_at.iter().filter(|what| !fixed.carries.contains(what));
+                let never = looks_at.iter().filter(|what| !command_type.carries.contains(what));
                 faults.extend(never.map(|what| {
                     format!("{name} never carries a {what}, so the rule would never apply to it")
                 }));

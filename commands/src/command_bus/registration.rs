@@ -72,7 +72,7 @@ impl CommandBus {
             target: submission.business.0,
             command: command.command_type(),
             now: self.shared.clock.now(),
-            clock: self.shared.clock.in_doubt(),
+            clock_doubt: self.shared.clock.in_doubt(),
             actor: submission.actor.clone(),
             approval: None,
             presented_digest: None,

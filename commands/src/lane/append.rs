@@ -19,7 +19,7 @@ use crate::root::{Changes, Context, LoadedAggregates};
 pub(super) type Fences = BTreeMap<SubjectId, u32>;
 
 /// An event between decision and bytes.
-pub(super) struct Ready {
+pub(super) struct PreparedEvent {
     receipt: ReceiptEvent,
     aggregate: AggregateRef,
     prepared: Prepared,
@@ -64,9 +64,9 @@ fn envelopes(
     ctx: &Context,
     loaded: &LoadedAggregates,
     changes: Changes,
-) -> Result<Vec<Ready>, CommandError> {
+) -> Result<Vec<PreparedEvent>, CommandError> {
     let submission = &job.submission;
-    let mut ready: Vec<Ready> = Vec::with_capacity(changes.len());
+    let mut prepared_events: Vec<PreparedEvent> = Vec::with_capacity(changes.len());
     let thread = Causality::of(job, ctx, loaded);
     for (index, (aggregate, event)) in (0..).zip(changes) {
         let Some((read, _)) = loaded.0.get(&aggregate) else {
@@ -75,7 +75,7 @@ fn envelopes(
                 submission.r#type
             )));
         };
-        let earlier = ready.iter().filter(|r| r.aggregate == aggregate).count() as u64;
+        let earlier = prepared_events.iter().filter(|r| r.aggregate == aggregate).count() as u64;
         let version = read + earlier + 1;
         let draft = Draft {
             business: ctx.business,
@@ -102,37 +102,37 @@ fn envelopes(
             id: aggregate.id,
             version,
         };
-        ready.push(Ready { receipt, aggregate, prepared });
+        prepared_events.push(PreparedEvent { receipt, aggregate, prepared });
     }
-    Ok(ready)
+    Ok(prepared_events)
 }
 
 /// The events with their envelopes, the first with the digest of the command.
-pub(super) fn ready(
+pub(super) fn prepare(
     job: &Job,
     ctx: &Context,
     loaded: &LoadedAggregates,
     changes: Changes,
     entropy: &Entropy,
-) -> Result<Vec<Ready>, CommandError> {
-    let mut ready = envelopes(job, ctx, loaded, changes)?;
-    if let Some(first) = ready.first_mut() {
+) -> Result<Vec<PreparedEvent>, CommandError> {
+    let mut prepared_events = envelopes(job, ctx, loaded, changes)?;
+    if let Some(first) = prepared_events.first_mut() {
         let mut key = [0; 32];
         entropy.fill(&mut key);
         let subject = first.prepared.subjects().next().unwrap_or_else(|| ctx.business.as_subject());
         first.prepared.set_request(content_digest(&key, &job.content), &key, subject);
     }
-    Ok(ready)
+    Ok(prepared_events)
 }
 
 /// Says that the events are recorded then.
-pub(super) fn record_at(ready: &mut [Ready], now: Timestamp) {
-    ready.iter_mut().for_each(|r| r.prepared.record_at(now));
+pub(super) fn record_at(prepared_events: &mut [PreparedEvent], now: Timestamp) {
+    prepared_events.iter_mut().for_each(|r| r.prepared.record_at(now));
 }
 
 /// Whom the personal fields of these events are about.
-pub(super) fn subjects(ready: &[Ready]) -> BTreeSet<SubjectId> {
-    ready.iter().flat_map(|r| r.prepared.subjects()).collect()
+pub(super) fn subjects(prepared_events: &[PreparedEvent]) -> BTreeSet<SubjectId> {
+    prepared_events.iter().flat_map(|r| r.prepared.subjects()).collect()
 }
 
 impl LaneServices {
@@ -141,15 +141,15 @@ impl LaneServices {
         &self,
         ctx: &Context,
         loaded: &mut LoadedAggregates,
-        ready: Vec<Ready>,
+        prepared_events: Vec<PreparedEvent>,
         fences: &Fences,
         entropy: &Entropy,
     ) -> Result<Plan, CommandError> {
-        let (keys, epoch) = self.keys(ctx.business, &ready, fences, entropy).await?;
+        let (keys, epoch) = self.keys(ctx.business, &prepared_events, fences, entropy).await?;
         let (mut events, mut receipts, mut folded) =
             (Vec::new(), Vec::new(), Vec::<(AggregateRef, Meta, Event)>::new());
         let mut result = None;
-        for Ready { receipt, aggregate, prepared } in ready {
+        for PreparedEvent { receipt, aggregate, prepared } in prepared_events {
             let bytes = prepared.seal(&keys, entropy).map_err(CommandError::unavailable)?;
             // Folded from the bytes: live state is what a replay would give, by construction.
             let (meta, event) = typed(&bytes)?;
@@ -171,7 +171,8 @@ impl LaneServices {
             .filter(|(a, _)| read_only(a))
             .map(|(a, (version, _))| (*a, *version))
             .collect();
-        let append = Append { business: ctx.business, reads, events, chain: None, keys: epoch };
+        let append =
+            Append { business: ctx.business, reads, events, chain: None, key_epoch: epoch };
         append.check_caps()?;
         for (aggregate, meta, event) in &folded {
             loaded.evolve(*aggregate, meta, event);
@@ -193,16 +194,16 @@ impl LaneServices {
     async fn keys(
         &self,
         business: BusinessId,
-        ready: &[Ready],
+        prepared_events: &[PreparedEvent],
         fences: &Fences,
         entropy: &Entropy,
     ) -> Result<(SubjectKeys, Option<KeyEpoch>), CommandError> {
         let (mut keys, mut oldest) = (SubjectKeys::new(), None::<KeyEpoch>);
-        let forgotten = ready
+        let forgotten = prepared_events
             .iter()
             .find_map(|r| r.prepared.forgets())
             .filter(|f| f.subject == business.as_subject());
-        for subject in subjects(ready) {
+        for subject in subjects(prepared_events) {
             if let Some(generation) = fences.get(&subject) {
                 keys.insert(subject, Arc::new(SubjectKey::kept_nowhere(*generation, entropy)?));
                 continue;

@@ -8,7 +8,7 @@ use domain::{AggregateRef, BusinessId, State};
 use event_log::{Cause, Entropy};
 
 use super::retry::DUPLICATES_EXPECTED;
-use super::{Job, Lane, Plan, Versions};
+use super::{Job, Lane, Plan, Versions, append};
 use crate::approval_check;
 use crate::command::{CommandError, Receipt};
 use crate::root::{Changes, Context, Decide, LoadedAggregates};
@@ -67,7 +67,7 @@ impl Lane {
             target: job.target.id,
             command: job.command.command_type(),
             now: self.now(business).await?,
-            clock: self.services.clock.in_doubt(),
+            clock_doubt: self.services.clock.in_doubt(),
             actor: submission.actor.clone(),
             approval: submission.approval_id,
             presented_digest: None,
@@ -117,10 +117,11 @@ impl Lane {
             }
             Ok(changes) => changes,
         };
-        match self.fences(job, ctx, loaded, changes, entropy).await {
-            Ok((ready, fences)) => {
+        let mut prepared_events = append::prepare(job, ctx, loaded, changes, entropy)?;
+        match self.fences(ctx, loaded, &mut prepared_events).await {
+            Ok(fences) => {
                 self.cache.note_recorded_at(ctx.business, ctx.now);
-                self.services.to_append(ctx, loaded, ready, &fences, entropy).await
+                self.services.to_append(ctx, loaded, prepared_events, &fences, entropy).await
             }
             Err(CommandError::Refused(why)) => Ok(Plan::Answer(Err(why.into()), versions(loaded))),
             Err(e) => Err(e),

@@ -2,32 +2,30 @@
 
 use domain::ids::{ErasureId, EventId};
 use domain::{BusinessId, SubjectId};
-use event_log::{Cause, Entropy};
+use event_log::Cause;
 
-use super::append::{self, Fences, Ready};
-use super::{Job, Lane, LaneServices};
+use super::append::{self, Fences, PreparedEvent};
+use super::{Lane, LaneServices};
 use crate::command::CommandError;
 use crate::refusal::Refusal;
 use crate::registry::WhenFenced;
-use crate::root::{Changes, Context, LoadedAggregates};
+use crate::root::{Context, LoadedAggregates};
 
 /// Events that a command may say it rests on.
 const RESTS_ON_MAX: usize = 100;
+
 impl Lane {
-    /// The events that were decided, and the subjects among theirs that are forgotten. What is
-    /// sealed for a person rests on their erasure, as it stands: when another server forgets them
-    /// meanwhile, the append conflicts. The business itself is never fenced.
+    /// The subjects of these events that are forgotten. What is sealed for a person rests on their
+    /// erasure, as it stands: when another server forgets them meanwhile, the append conflicts. The
+    /// business itself is never fenced.
     pub(super) async fn fences(
         &mut self,
-        job: &Job,
         ctx: &mut Context,
         loaded: &mut LoadedAggregates,
-        changes: Changes,
-        entropy: &Entropy,
-    ) -> Result<(Vec<Ready>, Fences), CommandError> {
-        let (mut ready, mut fences) =
-            (append::ready(job, ctx, loaded, changes, entropy)?, Fences::new());
-        for subject in append::subjects(&ready)
+        prepared_events: &mut [PreparedEvent],
+    ) -> Result<Fences, CommandError> {
+        let mut fences = Fences::new();
+        for subject in append::subjects(prepared_events)
             .into_iter()
             .filter(|subject| *subject != ctx.business.as_subject())
         {
@@ -50,9 +48,9 @@ impl Lane {
         if now > ctx.now && !fences.is_empty() {
             // Decided on an erasure of another server, whose clock is ahead.
             ctx.now = now;
-            append::record_at(&mut ready, now);
+            append::record_at(prepared_events, now);
         }
-        Ok((ready, fences))
+        Ok(fences)
     }
 }
 

@@ -111,7 +111,7 @@ pub(crate) enum Target<C> {
 }
 
 impl<C> Target<C> {
-    pub(crate) fn fixed(self, command: &C, business: BusinessId) -> Option<Uuid> {
+    pub(crate) fn derived(self, command: &C, business: BusinessId) -> Option<Uuid> {
         match self {
             Self::Sent => None,
             Self::Business => Some(business.0),

@@ -154,7 +154,7 @@ async fn raised(
             business: BUSINESS,
             target: BUSINESS.0,
             now: "2026-11-22T12:00:00Z".parse().unwrap(),
-            clock: None,
+            clock_doubt: None,
             actor: actor.clone(),
             approval: None,
             presented_digest: None,

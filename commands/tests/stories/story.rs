@@ -177,7 +177,7 @@ impl Story {
             target,
             command,
             now: self.now,
-            clock: self.clock,
+            clock_doubt: self.clock,
             actor: self.actor.clone(),
             approval: None,
             presented_digest: None,

@@ -77,7 +77,7 @@ impl Mirror {
                         reads: Vec::new(),
                         events: vec![new],
                         chain: None,
-                        keys: None,
+                        key_epoch: None,
                     };
                     all.push((
                         append,

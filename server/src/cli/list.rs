@@ -75,7 +75,7 @@ fn has_one_target(command: &CommandType, data: &Value) -> bool {
     let parsed = serde_json::value::to_raw_value(data)
         .ok()
         .and_then(|data| AnyCommand::parse(command.name, &data).ok());
-    parsed.is_some_and(|parsed| parsed.fixed_target(INSTALLATION).is_some())
+    parsed.is_some_and(|parsed| parsed.derived_target(INSTALLATION).is_some())
 }
 
 fn must(verb: Verb, needs_id: bool) -> &'static str {

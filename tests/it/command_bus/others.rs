@@ -124,7 +124,13 @@ pub(super) async fn another_process_writes(
     installation
         .app
         .log
-        .append(Append { business, reads: Vec::new(), events: vec![new], chain: None, keys: None })
+        .append(Append {
+            business,
+            reads: Vec::new(),
+            events: vec![new],
+            chain: None,
+            key_epoch: None,
+        })
         .await
         .unwrap();
 }
