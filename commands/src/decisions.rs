@@ -166,6 +166,13 @@ fn standing(decision: &Decision) -> Result<(), Refusal> {
 }
 
 impl ContextRules for Command {
+    fn check_fields(&self) -> Result<(), Refusal> {
+        match self {
+            Self::Record(c) => c.cost.as_ref().map(CostInput::cost).transpose().map(|_| ()),
+            Self::Supersede(_) | Self::Reverse(_) | Self::ObserveOutcome(_) => Ok(()),
+        }
+    }
+
     fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef> {
         let recorder = || {
             loaded.if_loaded(DecisionId(ctx.target)).and_then(|d| d.agent).map(AggregateRef::from)

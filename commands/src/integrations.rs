@@ -270,6 +270,15 @@ fn pay(
 }
 
 impl ContextRules for Command {
+    fn check_fields(&self) -> Result<(), Refusal> {
+        let cost = match self {
+            Self::SucceedCall(c) => &c.cost,
+            Self::FailCall(c) => &c.cost,
+            Self::IntendCall(_) | Self::MarkCallAmbiguous(_) => &None,
+        };
+        cost.as_ref().map(CostInput::cost).transpose().map(|_| ())
+    }
+
     fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef> {
         let outcome = |costs: bool| {
             let Some(call) = loaded.if_loaded(CallId(ctx.target)) else { return Vec::new() };

@@ -102,8 +102,9 @@ impl Leases {
         };
         let agent = (business, lease.agent);
         let held = self.held.get_or_insert_mut(agent, BTreeSet::new);
-        let ended = held.extract_if(.., |task| !is_held(*task).unwrap_or(true));
-        self.ended.extend(ended.map(|task| (agent, task)));
+        let ended = held.iter().filter(|task| !is_held(**task).unwrap_or(true));
+        self.ended.extend(ended.map(|task| (agent, *task)));
+        held.retain(|task| is_held(*task).unwrap_or(true));
         let read = loaded
             .0
             .keys()
@@ -114,6 +115,7 @@ impl Leases {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "test code may")]
 mod tests {
     use domain::ids::{AgentId, TaskId};
     use domain::{AggregateRef, BusinessId, Kind, State};

@@ -151,6 +151,15 @@ pub(crate) trait ContextRules {
     /// Which aggregates the decision reads besides the target.
     fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef>;
 
+    /// Refuses what the fields alone make impossible, whatever is on record; [`Self::decide`] does
+    /// so again.
+    ///
+    /// # Errors
+    /// The same [`Refusal`] as of `decide`.
+    fn check_fields(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// Says what approval rules look at; what is not said counts as the highest.
     fn carried_inputs(&self, inputs: &mut CarriedInputs);
 
@@ -207,6 +216,15 @@ impl AnyCommand {
     /// That sentence.
     pub fn known(name: &str) -> Result<&'static CommandType, String> {
         Self::type_named(name).ok_or_else(|| unknown(name))
+    }
+
+    /// Refuses what the fields alone make impossible, whatever is on record. Importers ask it of
+    /// all commands of a record before they send the first.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that the command would have met.
+    pub fn check_fields(&self) -> Result<(), Refusal> {
+        self.context().check_fields()
     }
 
     /// The task that the command is for, where it is for one.

@@ -210,6 +210,28 @@ impl Command {
 }
 
 impl ContextRules for Command {
+    fn check_fields(&self) -> Result<(), Refusal> {
+        self.cost().0.map(CostInput::cost).transpose()?;
+        match self {
+            Self::RecordActivity(c) => history::check_activity(c),
+            Self::CloseHistory(c) => history::check_attributes(c.attributes.as_ref()),
+            Self::Plan(_)
+            | Self::Offer(_)
+            | Self::Lease(_)
+            | Self::Heartbeat(_)
+            | Self::Release(_)
+            | Self::Submit(_)
+            | Self::Review(_)
+            | Self::Escalate(_)
+            | Self::Resolve(_)
+            | Self::Fail(_)
+            | Self::Quarantine(_)
+            | Self::Cancel(_)
+            | Self::Expire(_)
+            | Self::OpenHistory(_) => Ok(()),
+        }
+    }
+
     fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef> {
         let id = TaskId(ctx.target);
         let task = || loaded.if_loaded(id);
@@ -297,6 +319,7 @@ impl ContextRules for Command {
         };
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "`on_task` names every command")]
     fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal> {
         if let Self::OpenHistory(c) = self {
             return Ok(history::open(c, ctx));

@@ -24,63 +24,63 @@ names! {
 }
 
 names! {
-    /// How much a principal may ask in a time; the numbers are in `limits`.
+    /// The rate limits of a principal: how much it may send and ask in a time; numbers in `limits`.
     RateProfile {
-        /// People, agents and services at their daily work.
+        /// The rates for people, agents and services at their daily work.
         Standard = "standard",
-        /// Who moves much at once: importers, operators, measurements.
+        /// The rates for those who send much at once: importers, operators, measurements.
         Bulk = "bulk",
     }
 }
 
 events!("access" {
-    /// Somebody may authenticate from now on.
+    /// A principal was added: with an API key it may authenticate from now on.
     PrincipalAdded = "principal_added" v 1 on Principal, Private {
-        /// Who.
+        /// The id of the principal that was added.
         principal: PrincipalId,
-        /// What sort of actor.
+        /// Whether the principal is a human, an agent's credentials or a service.
         kind: PrincipalKind,
-        /// The name that people see.
+        /// The name that people see; the principal is its data subject.
         #[schemars(extend("x-subject" = "principal"))]
         display_name: Text,
-        /// Whether it runs the installation.
+        /// True if the principal is an operator of the installation.
         operator: bool,
     }
 
     /// A principal got a role in a business.
     RoleGranted = "role_granted" v 1 on Principal, Private {
-        /// In which business.
+        /// The business in which the principal has the role.
         business: BusinessId,
-        /// Which role.
+        /// The role that was granted.
         role: Role,
     }
 
     /// A principal lost a role in a business.
     RoleRevoked = "role_revoked" v 1 on Principal, Private {
-        /// In which business.
+        /// The business in which the principal lost the role.
         business: BusinessId,
-        /// Which role.
+        /// The role that was revoked.
         role: Role,
     }
 
-    /// How much a principal may ask in a time was set.
+    /// An operator set the rate profile of a principal.
     RateProfileSet = "rate_profile_set" v 1 on Principal, Private {
-        /// Which rates.
+        /// The rate profile that holds from now on: `standard` or `bulk`.
         profile: RateProfile,
     }
 
-    /// A key was made; only its hash is known.
+    /// An API key was issued to a principal; only the hash of the key is stored.
     KeyIssued = "key_issued" v 1 on Principal, Private {
-        /// Which key.
+        /// The id of the API key.
         key: KeyId,
-        /// SHA-256 of the secret, which has 256 bits of its own.
+        /// SHA-256 of the API key, which has 256 random bits.
         #[schemars(extend("x-class" = "restricted"))]
         hash: Digest,
     }
 
-    /// A key opens nothing any more.
+    /// An API key was revoked: nobody can authenticate with it any more.
     KeyRevoked = "key_revoked" v 1 on Principal, Private {
-        /// Which key.
+        /// The id of the API key.
         key: KeyId,
     }
 });
@@ -88,21 +88,21 @@ events!("access" {
 /// A principal as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Principal {
-    /// What sort of actor; `None` before it is added.
+    /// Human, agent's credentials or service; `None` before the principal is added.
     pub kind: Option<PrincipalKind>,
-    /// Whether it runs the installation.
+    /// True if the principal is an operator of the installation.
     pub operator: bool,
-    /// Its roles by business.
+    /// The roles that the principal has now, by business.
     pub roles: BTreeMap<BusinessId, BTreeSet<Role>>,
-    /// Roles that were taken away, by business, with the time of the last one: whoever lost a role
-    /// still counts as there for a while, so that nobody becomes the only one by a revocation.
+    /// Revoked roles by business, with the time of the last revocation. Whoever lost a role counts
+    /// as a second human for a while longer, so that nobody is left alone by a revocation.
     pub lost: BTreeMap<BusinessId, BTreeMap<Role, Timestamp>>,
-    /// Who granted each role that it has or had, by business.
+    /// Who granted each role that the principal has or had, by business.
     pub granted_by: BTreeMap<BusinessId, BTreeMap<Role, PrincipalId>>,
-    /// The rate profile that an operator gave it.
+    /// The rate profile that an operator set; `None` = the default, see [`Self::rate_profile`].
     #[serde(default)]
     pub rate_profile_set: Option<RateProfile>,
-    /// Its working keys, oldest first, with their hashes.
+    /// The API keys that were not revoked, oldest first, each with its hash.
     pub keys: Vec<(KeyId, Digest)>,
 }
 

@@ -13,41 +13,41 @@ use crate::values::{Name, Team};
 names! {
     /// Which half of a Producer + QA pair an agent is.
     AgentRole {
-        /// Makes results.
+        /// The agent makes results.
         Producer = "producer",
-        /// Reviews results of others.
+        /// The agent reviews results that other agents made.
         Qa = "qa",
     }
 }
 
-/// What an agent may use; empty lists allow nothing.
+/// The tools, outside services and data that an agent may use; an empty list allows nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Permissions {
-    /// Tools by name.
+    /// Names of tools: operations of outside services, and `report:<measure>` to report figures.
     pub tools: Vec<Name>,
-    /// Connectors by name.
+    /// Names of the outside services that the agent may call.
     pub connectors: Vec<Name>,
-    /// Classes of data by name.
+    /// Names of data classes; the most secret one is the agent's clearance.
     pub data_classes: Vec<Name>,
 }
 
 impl Permissions {
-    /// The most secret class of data that it may touch; what is less secret it may touch too. A
-    /// name that is no class of data allows nothing.
+    /// The most secret class of data that the agent may touch; it may touch less secret data too.
+    /// `None` if no name in the list is a data class: then the agent may touch no data.
     #[must_use]
     pub fn clearance(&self) -> Option<DataClass> {
         self.data_classes.iter().filter_map(|name| name.as_str().parse().ok()).max()
     }
 }
 
-/// What an agent runs on.
+/// The model that an agent runs on, with the version of its prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Runtime {
     /// The model's name.
     pub model: Name,
-    /// Version of its prompt.
+    /// Version of the agent's prompt; absent = not stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_version: Option<Name>,
 }
@@ -55,97 +55,97 @@ pub struct Runtime {
 events!("agents" {
     /// An agent joined a team.
     Enrolled = "enrolled" v 2 on Agent, Public {
-        /// Its name.
+        /// The agent's name.
         name: Name,
-        /// Its team.
+        /// The team whose tasks the agent works on.
         team: Team,
-        /// Producer or QA.
+        /// Whether the agent makes results or reviews them.
         role: AgentRole,
-        /// What it is good at.
+        /// Names of the agent's skills.
         skills: Vec<Name>,
-        /// Model and prompt version.
+        /// The model that the agent runs on, with the version of its prompt.
         runtime: Runtime,
-        /// The human who answers for it.
+        /// The human who answers for the agent.
         owner: PrincipalId,
-        /// The credentials it acts with.
+        /// The principal whose credentials the agent acts with.
         principal: PrincipalId,
-        /// What it may use.
+        /// The tools, outside services and data that the agent may use.
         permissions: Permissions,
-        /// How many tasks it may hold at once.
+        /// How many tasks the agent may hold at once, 1 to 100.
         concurrency: u16,
     }
 
-    /// Its skills, runtime, permissions or concurrency changed; what is absent stays.
+    /// An agent's skills, runtime, permissions or concurrency changed; what is absent stays.
     Changed = "changed" v 1 on Agent, Public {
-        /// What it is good at.
+        /// The new list of skills; absent = unchanged.
         #[serde(skip_serializing_if = "Option::is_none")]
         skills: Option<Vec<Name>>,
-        /// Model and prompt version.
+        /// The new model and prompt version; absent = unchanged.
         #[serde(skip_serializing_if = "Option::is_none")]
         runtime: Option<Runtime>,
-        /// What it may use.
+        /// The new permissions; absent = unchanged.
         #[serde(skip_serializing_if = "Option::is_none")]
         permissions: Option<Permissions>,
-        /// How many tasks it may hold at once.
+        /// The new number of tasks that the agent may hold at once, 1 to 100; absent = unchanged.
         #[serde(skip_serializing_if = "Option::is_none")]
         concurrency: Option<u16>,
     }
 
-    /// It may not take or finish work for now.
+    /// An agent was suspended: it takes no new work, but may still end the work that it holds.
     Suspended = "suspended" v 1 on Agent, Public {
-        /// Why.
+        /// Why the agent was suspended; absent = no reason was given.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Text>,
-        /// Whom the reason is about.
+        /// The data subject whose key seals the reason: the business.
         subject: SubjectId,
     }
 
-    /// It may work again.
+    /// A suspended agent was resumed: it may work again.
     Resumed = "resumed" v 1 on Agent, Public {}
 
-    /// It left for good.
+    /// An agent was retired: it left for good.
     Retired = "retired" v 1 on Agent, Public {}
 });
 
 names! {
     /// Whether an agent may work.
     AgentStatus {
-        /// It may.
+        /// The agent may work.
         Active = "active",
-        /// Not for now.
+        /// The agent takes no new work until it is resumed.
         Suspended = "suspended",
-        /// Never again.
+        /// The agent has left for good.
         Retired = "retired",
     }
 }
 
-/// An agent as the rules see it; `None` before it is enrolled.
+/// An agent as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Agent {
-    /// Whether it may work; `None` before it is enrolled.
+    /// Whether the agent may work; `None` before it is enrolled.
     pub status: Option<AgentStatus>,
-    /// Its team.
+    /// The team whose tasks the agent works on; `None` before it is enrolled.
     pub team: Option<Team>,
-    /// Producer or QA.
+    /// Whether the agent makes results or reviews them; `None` before it is enrolled.
     pub role: Option<AgentRole>,
-    /// The human who answers for it.
+    /// The human who answers for the agent.
     pub owner: PrincipalId,
-    /// The credentials it acts with.
+    /// The principal whose credentials the agent acts with.
     pub principal: PrincipalId,
-    /// What it may use.
+    /// The tools, outside services and data that the agent may use.
     pub permissions: Permissions,
-    /// How many tasks it may hold at once.
+    /// How many tasks the agent may hold at once.
     pub concurrency: u16,
-    /// What it is good at.
+    /// Names of the agent's skills.
     pub skills: Vec<Name>,
-    /// Model and prompt version.
+    /// The model and prompt version that the agent runs on; `None` before it is enrolled.
     pub runtime: Option<Runtime>,
 }
 
 impl AgentId {
     /// The id of the agent that acts with these credentials: a principal serves one agent of a
-    /// business, by construction. Agents that were enrolled before this rule, and those that come
-    /// in with other people's records, have ids of their own.
+    /// business. Agents that were enrolled before this rule, and those of imported work, have other
+    /// ids.
     #[must_use]
     pub fn of(business: BusinessId, principal: PrincipalId) -> Self {
         Self(business.derive_id(&format!("agent:{principal}")))

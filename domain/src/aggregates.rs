@@ -6,9 +6,9 @@
 macro_rules! with_aggregates {
     ($then:ident) => {
         $then! {
-            /// A claimed slug (installation).
+            /// A slug with the business that claimed it, in the installation stream.
             Slug = "slug": SlugId => businesses::SlugClaim of Businesses,
-            /// A principal with its roles and keys (installation).
+            /// A principal with its roles and keys, in the installation stream.
             Principal = "principal": PrincipalId => access::Principal of Access,
             /// The business itself.
             Business = "business": BusinessId => businesses::Business of Businesses,
@@ -27,23 +27,23 @@ macro_rules! with_aggregates {
             Budget = "budget": BudgetId => budgets::Budget of Budgets,
             /// A call to an outside service.
             Call = "call": CallId => integrations::Call of Integrations,
-            /// A log of work done elsewhere.
+            /// An imported log of work done elsewhere.
             History = "history": HistoryId => tasks::History of Tasks,
-            /// Something known.
+            /// A fact: knowledge of a business on record.
             Fact = "fact": FactId => memory::Fact of Memory,
             /// A document.
             Document = "document": DocumentId => memory::Document of Memory,
-            /// One reported figure.
+            /// One figure that somebody reported.
             Measure = "measure": MeasureId => metrics::Measure of Metrics,
-            /// A KPI's own definition or target.
+            /// A business's own definition of a KPI, or its target for one.
             Kpi = "kpi": KpiId => metrics::Kpi of Metrics,
-            /// A copy of the record that somebody took away.
+            /// An export: a copy of a business's stream that somebody took away.
             Export = "export": ExportId => operations::Export of Operations,
-            /// A projection of one business (installation).
+            /// A projection of one business, in the installation stream.
             Projection = "projection": ProjectionId => operations::Projection of Operations,
-            /// The clocks of the installation's servers (installation).
+            /// The clocks of the installation's servers, in the installation stream.
             Clock = "clock": ClockId => operations::Clock of Operations,
-            /// What became of everything about one data subject.
+            /// The forgetting of one data subject: which generations of its keys are destroyed.
             Erasure = "erasure": ErasureId => privacy::Erasure of Privacy,
         }
     };

@@ -14,7 +14,7 @@ use crate::ids::{
 };
 use crate::values::{Amount, Currency, Money, Name, Team, Timestamp};
 
-/// What a budget is for.
+/// The part of a business whose spending a budget limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Scope {
@@ -43,21 +43,21 @@ impl std::fmt::Display for Scope {
 }
 
 names! {
-    /// How long a budget's money must last.
+    /// How long the money of a budget must last.
     Window {
-        /// For ever.
+        /// The money must last for the life of the business.
         Lifetime = "lifetime",
-        /// A UTC day.
+        /// The money must last for a UTC day.
         Day = "day",
-        /// An ISO 8601 week in UTC.
+        /// The money must last for an ISO 8601 week in UTC.
         Week = "week",
-        /// A UTC month.
+        /// The money must last for a UTC month.
         Month = "month",
     }
 }
 
 impl Window {
-    /// The period that a moment falls into.
+    /// The period that a moment falls into, such as `2026-11` for a month.
     #[must_use]
     pub fn period(self, at: Timestamp) -> String {
         match self {
@@ -70,7 +70,7 @@ impl Window {
 }
 
 impl BudgetId {
-    /// The one budget of a scope and window.
+    /// The id of the one budget of a scope and window.
     #[must_use]
     pub fn of(business: BusinessId, scope: &Scope, window: Window) -> Self {
         Self(business.derive_id(&format!("budget:{scope}:{window}")))
@@ -78,116 +78,116 @@ impl BudgetId {
 }
 
 events!("budgets" {
-    /// A scope got a limit.
+    /// A limit was set for a scope and window: a first one, or a lower one.
     LimitSet = "limit_set" v 1 on Budget, Public {
-        /// What it is for.
+        /// The part of the business whose spending is limited.
         #[schemars(extend("x-class" = "internal"))]
         scope: Scope,
-        /// How long it must last.
+        /// How long the money must last.
         window: Window,
-        /// How much.
+        /// The most that may be spent in each period of the window.
         limit: Money,
     }
 
-    /// The limit grew.
+    /// The limit of a budget was raised.
     Raised = "raised" v 1 on Budget, Public {
-        /// By how much.
+        /// The amount by which the limit was raised.
         by: Money,
-        /// To how much.
+        /// The new limit.
         limit: Money,
     }
 
-    /// Money was set aside.
+    /// Money was set aside in a budget.
     Reserved = "reserved" v 2 on Budget, Public {
-        /// Under this id.
+        /// The id of the reservation, the same in every budget.
         reservation: ReservationId,
-        /// How much.
+        /// The amount that was set aside in this budget.
         amount: Money,
-        /// In which period of the window.
+        /// The period in which the budget counts the money, such as `2026-11` for a month.
         #[schemars(extend("x-class" = "internal"))]
         period: String,
-        /// Every budget it is set aside in, this one among them.
+        /// Every budget in which the money is set aside, this one among them.
         budgets: Vec<BudgetId>,
-        /// The agent on whose work it is.
+        /// The agent whose work the money is for; absent = no agent.
         #[serde(skip_serializing_if = "Option::is_none")]
         agent: Option<AgentId>,
-        /// From then on anybody who may release may free it; absent = never.
+        /// From this time on anybody who may release may free the money; absent = never.
         #[serde(skip_serializing_if = "Option::is_none")]
         expires_at: Option<Timestamp>,
     }
 
-    /// What was set aside was spent, in whole or in part.
+    /// A reservation was settled: the amount that was spent counts in its place.
     Settled = "settled" v 1 on Budget, Public {
-        /// Which reservation.
+        /// The id of the reservation that was settled.
         reservation: ReservationId,
-        /// What was spent.
+        /// The amount that was spent; it can be more than was set aside.
         amount: Money,
     }
 
-    /// What was set aside is free again.
+    /// A reservation was released: the money that was set aside is free again.
     Released = "released" v 1 on Budget, Public {
-        /// Which reservation.
+        /// The id of the reservation that was released.
         reservation: ReservationId,
     }
 
-    /// More was spent than was set aside.
+    /// A reservation was overrun: more was spent than was set aside.
     Overrun = "overrun" v 1 on Budget, Public {
-        /// Which reservation.
+        /// The id of the reservation that was overrun.
         reservation: ReservationId,
-        /// What was set aside.
+        /// The amount that was set aside in this budget.
         reserved: Money,
-        /// What was spent.
+        /// The amount that was spent.
         spent: Money,
-        /// The approval to raise the budget that was asked for, now or for an overrun before and
-        /// still open, where the approval policy wants one.
+        /// The open request for approval to raise the budget, made now or at an earlier overrun;
+        /// absent = no rule asks for one, or a rule forbids it.
         #[serde(skip_serializing_if = "Option::is_none")]
         approval: Option<ApprovalId>,
     }
 });
 
-/// What is set aside under one id.
+/// Money that is set aside in a budget under one id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
-    /// How much.
+    /// The amount that is set aside, in the currency of the budget.
     pub amount: Amount,
-    /// In which period.
+    /// The period in which the budget counts the money.
     pub period: String,
-    /// Every budget it is set aside in.
+    /// Every budget in which the money is set aside.
     pub budgets: Vec<BudgetId>,
-    /// The principal that set it aside; with the owners and the owner of its agent it alone closes
-    /// it.
+    /// The principal that set the money aside; it may close the reservation, as may the owner of
+    /// its agent and the owners of the business.
     pub holder: PrincipalId,
-    /// The agent on whose work it is.
+    /// The agent whose work the money is for; `None` = no agent.
     pub agent: Option<AgentId>,
-    /// From then on anybody who may release may free it.
+    /// From this time on anybody who may release may free the money; `None` = never.
     pub expires_at: Option<Timestamp>,
 }
 
 /// A budget as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Budget {
-    /// How much; `None` before it is set.
+    /// The most that may be spent in each period; `None` before the limit is set.
     pub limit: Option<Money>,
-    /// What it is for.
+    /// The part of the business whose spending is limited; `None` before the limit is set.
     pub scope: Option<Scope>,
-    /// How long it must last.
+    /// How long the money must last; `None` before the limit is set.
     pub window: Option<Window>,
-    /// What is set aside now.
+    /// The open reservations.
     pub reservations: BTreeMap<ReservationId, Reservation>,
-    /// Set aside or spent, by period.
+    /// Money set aside or spent in each period, in the currency of the budget.
     pub used: BTreeMap<String, Amount>,
-    /// The approval of a raise that an overrun asked for last.
+    /// The last request for approval of a raise that an overrun made; `None` = none so far.
     pub raise_asked: Option<ApprovalId>,
 }
 
 impl Budget {
-    /// Set aside or spent in that period.
+    /// Money set aside or spent in that period, in the currency of the budget.
     #[must_use]
     pub fn used_in(&self, period: &str) -> Amount {
         self.used.get(period).copied().unwrap_or_default()
     }
 
-    /// The currency it reckons in.
+    /// The currency of the budget; `None` before the limit is set.
     #[must_use]
     pub fn currency(&self) -> Option<Currency> {
         self.limit.map(|l| l.currency)

@@ -13,17 +13,17 @@ use crate::values::{Currency, Name, Slug, Timestamp};
 names! {
     /// How far a business has come.
     Phase {
-        /// Somebody wants it.
+        /// The business is registered as an idea, and not planned yet.
         Idea = "idea",
-        /// It is being planned.
+        /// The business is being planned.
         Planning = "planning",
-        /// Its plan is approved.
+        /// The plan of the business is approved.
         Approved = "approved",
-        /// It is being built.
+        /// The business is being built.
         Building = "building",
-        /// It does business.
+        /// The business operates.
         Operating = "operating",
-        /// It is closed; nothing more happens in it.
+        /// The business is closed for good; most commands are refused.
         WoundUp = "wound_up",
     }
 }
@@ -46,42 +46,42 @@ impl Phase {
 events!("businesses" {
     /// A slug was taken for a business that is about to open.
     SlugClaimed = "slug_claimed" v 1 on Slug, Private {
-        /// The slug.
+        /// The slug that was claimed.
         slug: Slug,
-        /// For whom.
+        /// The business that claims the slug.
         business: BusinessId,
     }
 
-    /// The business exists: the first event of its stream.
+    /// A business was registered: the first event of its stream.
     Registered = "registered" v 1 on Business, Public {
-        /// Its name in addresses.
+        /// The name of the business in addresses.
         slug: Slug,
-        /// Its name for people.
+        /// The name of the business for people.
         #[schemars(extend("x-class" = "public"))]
         name: Name,
-        /// What it is meant to be.
+        /// The idea of the business, in words.
         #[serde(skip_serializing_if = "Option::is_none")]
         idea: Option<Text>,
-        /// Where its data is at home.
+        /// The region where the data of the business is at home, such as `local`.
         home_region: Name,
-        /// The currency it reckons in.
+        /// The currency that the business reckons in.
         currency: Currency,
-        /// The accountable human.
+        /// The human who is accountable for the business.
         owner: PrincipalId,
-        /// Whom the idea's text is about: the business itself.
+        /// The data subject whose key seals the idea: the business.
         subject: SubjectId,
     }
 
-    /// It came into its next phase.
+    /// A business entered its next phase, or was wound up.
     Advanced = "advanced" v 1 on Business, Public {
-        /// Where it was.
+        /// The phase that the business left.
         from: Phase,
-        /// Where it is now.
+        /// The phase that the business entered.
         to: Phase,
-        /// Why.
+        /// Why the phase changed; absent = no reason was given.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<Text>,
-        /// Whom the note is about.
+        /// The data subject whose key seals the note: the business.
         subject: SubjectId,
     }
 });
@@ -89,11 +89,11 @@ events!("businesses" {
 /// A business as its own rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Business {
-    /// Its phase; `None` before it is registered.
+    /// Phase of the business; `None` before it is registered.
     pub phase: Option<Phase>,
-    /// Its accountable human.
+    /// The human who is accountable for the business.
     pub owner: PrincipalId,
-    /// The currency it reckons in.
+    /// The currency that the business reckons in; `None` before it is registered.
     pub currency: Option<Currency>,
 }
 
@@ -115,9 +115,9 @@ impl Business {
 /// A slug as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SlugClaim {
-    /// Whose it is.
+    /// The business that claimed the slug; `None` if nobody did.
     pub business: Option<BusinessId>,
-    /// Since when.
+    /// When the slug was last claimed; `None` if nobody claimed it.
     pub claimed_at: Option<Timestamp>,
 }
 

@@ -11,63 +11,63 @@ use crate::usage::{Cost, Usage};
 use crate::values::{Ratio, RiskTier};
 
 events!("decisions" {
-    /// Somebody made a choice, with what it was based on.
+    /// A decision was recorded: an agent or a human made a choice, with what it was based on.
     Recorded = "recorded" v 2 on Decision, Public {
-        /// The task it was made for.
+        /// The task that the decision was made for; absent = none.
         #[serde(skip_serializing_if = "Option::is_none")]
         task: Option<TaskId>,
-        /// The agent that made it; absent when a human did.
+        /// The agent that made the decision; absent when a human did.
         #[serde(skip_serializing_if = "Option::is_none")]
         agent: Option<AgentId>,
-        /// What was asked.
+        /// The question that was decided.
         #[serde(skip_serializing_if = "Option::is_none")]
         question: Option<Text>,
-        /// What else could have been chosen.
+        /// The options that could have been chosen instead.
         options: Vec<Text>,
-        /// What was chosen.
+        /// The option that was chosen.
         choice: Text,
-        /// Why.
+        /// Why this option was chosen.
         #[serde(skip_serializing_if = "Option::is_none")]
         rationale: Option<Text>,
-        /// How sure the decider was.
+        /// How sure the decider was, 0 to 1; absent = not stated.
         #[serde(skip_serializing_if = "Option::is_none")]
         confidence: Option<Ratio>,
         /// How much harm a wrong choice would do.
         risk: RiskTier,
-        /// Events it rested on.
+        /// Events that the decision rested on.
         evidence: Vec<EventId>,
-        /// What it used.
+        /// The model that made the decision, and the tokens that it used.
         #[serde(skip_serializing_if = "Option::is_none")]
         usage: Option<Usage>,
-        /// What deciding cost.
+        /// The cost of making the decision.
         #[serde(skip_serializing_if = "Option::is_none")]
         cost: Option<Cost>,
-        /// Whom its texts are about.
+        /// The data subject whose key seals the texts of the decision.
         subject: SubjectId,
     }
 
-    /// Another decision took its place.
+    /// A decision was superseded: another decision took its place.
     Superseded = "superseded" v 1 on Decision, Public {
-        /// Which one.
+        /// The decision that took its place.
         by: DecisionId,
     }
 
-    /// It was taken back.
+    /// A decision was reversed: somebody took it back.
     Reversed = "reversed" v 1 on Decision, Public {
-        /// Why.
+        /// Why the decision was reversed.
         reason: Text,
-        /// Whom the reason is about.
+        /// The data subject whose key seals the reason.
         subject: SubjectId,
     }
 
-    /// What came of it was seen.
+    /// The outcome of a decision was observed.
     OutcomeObserved = "outcome_observed" v 1 on Decision, Public {
-        /// What was seen.
+        /// The outcome that was observed, in words.
         outcome: Text,
-        /// Whether it was what was wanted.
+        /// Whether the outcome was wanted; absent = not stated.
         #[serde(skip_serializing_if = "Option::is_none")]
         as_wanted: Option<bool>,
-        /// Whom the text is about.
+        /// The data subject whose key seals the outcome.
         subject: SubjectId,
     }
 });
@@ -75,11 +75,11 @@ events!("decisions" {
 names! {
     /// Whether a decision still stands.
     DecisionStatus {
-        /// It stands.
+        /// The decision stands.
         Standing = "standing",
-        /// Another took its place.
+        /// Another decision took its place.
         Superseded = "superseded",
-        /// It was taken back.
+        /// Somebody took the decision back.
         Reversed = "reversed",
     }
 }
@@ -87,15 +87,15 @@ names! {
 /// A decision as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Decision {
-    /// Whether it stands; `None` before it is recorded.
+    /// Whether the decision stands; `None` before it is recorded.
     pub status: Option<DecisionStatus>,
-    /// Whom its texts are about.
+    /// The data subject whose key seals the texts of the decision.
     pub subject: SubjectId,
-    /// The principal that recorded it.
+    /// The principal that recorded the decision.
     pub recorded_by: PrincipalId,
-    /// The agent that made it; `None` when a human did.
+    /// The agent that made the decision; `None` when a human did.
     pub agent: Option<AgentId>,
-    /// The decision that took its place.
+    /// The decision that took the place of this one; `None` if none did.
     pub superseded_by: Option<DecisionId>,
 }
 

@@ -12,33 +12,34 @@ use crate::{upcast, with_contexts};
 /// Whether an event has a public form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// It has: subscribers outside the installation read it, without what is sealed.
+    /// Subscribers outside the installation read the event's public form, without sealed fields.
     Public,
-    /// It has none: it says how the installation is run, or holds nothing but personal text.
+    /// The event has no public form: it says how the installation is run, or holds nothing but
+    /// personal text.
     Private,
 }
 
-/// What is fixed about an event's type.
+/// The declaration of an event type.
 #[derive(Debug, Clone, Copy)]
 pub struct EventType {
-    /// `context.past_tense`.
+    /// Name of the type: `context.past_tense`.
     pub name: &'static str,
-    /// Version of its schema that is written today.
+    /// Version of the schema in which new events are written.
     pub schema: u16,
-    /// What it says, in a sentence.
+    /// The sentence above the event's declaration, which says what happened.
     pub sentence: &'static str,
-    /// The kind of aggregate it belongs to.
+    /// The kind of the aggregate that the event belongs to.
     pub kind: Kind,
-    /// Whether it has a public form.
+    /// Whether the event has a public form.
     pub reach: Reach,
-    /// JSON Schema of its `data`.
+    /// Makes the JSON Schema of the event's `data`.
     pub json_schema: fn() -> Schema,
 }
 
 /// Why stored data did not become an event.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// A type that this program does not know.
+    /// The program does not know the type, or not this version of it.
     #[error("unknown event type `{name}` version {schema}; a newer program wrote it")]
     UnknownType {
         /// The stored type.
@@ -53,13 +54,13 @@ pub enum DecodeError {
         name: String,
         /// The stored schema version.
         schema: u16,
-        /// What did not fit.
+        /// The error that says where the data does not fit.
         source: serde_json::Error,
     },
 }
 
-/// Declares the events of one context, each with all that is fixed about it:
-/// `Variant = "name" v <schema version> on <Kind>, <Reach> { fields }` below its sentence.
+/// Declares the events of one context, each below its sentence: `Variant = "name" v <schema
+/// version> on <Kind>, <Reach> { fields }`.
 macro_rules! events {
     ($context:literal { $(
         $(#[doc = $doc:literal])+
@@ -82,7 +83,7 @@ macro_rules! events {
             $($(#[doc = $doc])+ $variant($variant),)*
         }
         impl Event {
-            /// What is fixed about each of them.
+            /// The declarations of the event types of this context.
             pub const TYPES: &'static [$crate::EventType] = &[$($crate::EventType {
                 name: concat!($context, ".", $name),
                 schema: $schema,
@@ -127,10 +128,10 @@ macro_rules! events {
 }
 pub(crate) use events;
 
-/// Joins the contexts.
+/// Joins the events of all contexts in one type.
 macro_rules! contexts {
     ($($variant:ident = $module:ident,)*) => {
-        /// A fact of any context.
+        /// An event of any context.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Event {
             $(#[doc = concat!("Of the context \
@@ -147,7 +148,7 @@ macro_rules! contexts {
                 [$(crate::$module::Event::TYPES,)*].into_iter().flatten()
             }
 
-            /// What is fixed about this event's type.
+            /// The declaration of this event's type.
             #[must_use]
             pub fn event_type(&self) -> &'static EventType {
                 match self { $(Self::$variant(e) => &crate::$module::Event::TYPES[e.index()],)* }
@@ -179,13 +180,13 @@ impl Event {
         self.event_type().name
     }
 
-    /// The type of that name.
+    /// The declaration of the type with that name; `None` if there is none.
     #[must_use]
     pub fn type_named(name: &str) -> Option<&'static EventType> {
         Self::types().find(|t| t.name == name)
     }
 
-    /// Its `data` alone.
+    /// The event's `data` alone.
     #[must_use]
     pub fn data(&self) -> Data<'_> {
         Data(self)

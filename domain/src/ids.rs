@@ -58,17 +58,17 @@ ids! {
     SubjectId;
     /// Money set aside in budgets for one purpose.
     ReservationId;
-    /// An API key (its id, never the key).
+    /// The id of an API key, never the key itself.
     KeyId;
-    /// A stored event.
+    /// The id of a stored event.
     EventId;
 }
 
-/// The stream above all businesses has the nil UUID as its business.
+/// The installation stream, above all businesses, has the nil UUID as its business.
 pub const INSTALLATION: BusinessId = BusinessId(Uuid::nil());
 
 impl BusinessId {
-    /// The id that the same name gives again in this business (UUID v5).
+    /// Derives an id from a name: the same name gives the same id in this business (UUID v5).
     #[must_use]
     pub fn derive_id(self, name: &str) -> Uuid {
         Uuid::new_v5(&self.0, name.as_bytes())
@@ -80,13 +80,13 @@ impl BusinessId {
         SubjectId(self.0)
     }
 
-    /// The id of its approval policy.
+    /// The id of the business's approval policy.
     #[must_use]
     pub fn approval_policy(self) -> ApprovalPolicyId {
         ApprovalPolicyId(self.0)
     }
 
-    /// The name of its stream wherever a stream name is needed.
+    /// The name of the business's stream, wherever a stream name is needed.
     #[must_use]
     pub fn stream_name(self) -> String {
         if self == INSTALLATION {
@@ -148,7 +148,7 @@ macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident =>
         $module:ident::$state:ident of $context:ident,)*) => {
         names! {
-            /// The kind of an aggregate: a thread inside a business's stream.
+            /// The kind of an aggregate, such as a task, an approval or a budget.
             Kind { $($(#[$doc])* $kind = $name,)* }
         }
         ids! { $(#[doc = concat!("Id of an aggregate of kind `", $name, "`.")] $id;)* }
@@ -168,12 +168,12 @@ macro_rules! kinds {
 }
 with_aggregates!(kinds);
 
-/// One aggregate inside a business.
+/// Names one aggregate of a business.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct AggregateRef {
-    /// Its kind.
+    /// The kind of the aggregate.
     pub kind: Kind,
-    /// Its id, unique within kind and business.
+    /// The id of the aggregate, unique within its kind and business.
     pub id: Uuid,
 }
 

@@ -15,19 +15,19 @@ use crate::usage::{Cost, Usage};
 use crate::values::{Money, Name};
 
 names! {
-    /// What an operation does to the world.
+    /// What an operation does to the world; of two classes given for it the later one counts.
     OperationClass {
-        /// Changes nothing.
+        /// The operation changes nothing.
         Read = "read",
-        /// Changes something that can be changed back.
+        /// The operation changes something that can be changed back.
         Write = "write",
-        /// Spends money.
+        /// The operation spends money.
         Spending = "spending",
-        /// Shows something to the public.
+        /// The operation shows something to the public.
         Publishing = "publishing",
-        /// Binds the business.
+        /// The operation binds the business by a contract.
         Contracting = "contracting",
-        /// Destroys something.
+        /// The operation destroys something.
         Deleting = "deleting",
     }
 }
@@ -35,103 +35,103 @@ names! {
 names! {
     /// How secret the data is that an operation touches, from the least to the most.
     DataClass {
-        /// Anybody may know it.
+        /// Anybody may know the data.
         Public = "public",
-        /// Known inside the business.
+        /// Everybody inside the business may know the data.
         Internal = "internal",
-        /// Known to those who need it.
+        /// Only those who need the data may know it.
         Confidential = "confidential",
-        /// Known to as few as can be.
+        /// As few as possible may know the data.
         Restricted = "restricted",
     }
 }
 
 events!("integrations" {
-    /// A call is about to be made.
+    /// A call to an outside service is about to be made.
     CallIntended = "call_intended" v 2 on Call, Public {
-        /// The outside service.
+        /// Name of the outside service.
         connector: Name,
-        /// What it is asked to do.
+        /// Name of the operation that the service is asked for.
         operation: Name,
-        /// What that does to the world.
+        /// What the operation does to the world.
         class: OperationClass,
-        /// How secret the data is that it touches.
+        /// How secret the data is that the operation touches; absent = not stated.
         #[serde(skip_serializing_if = "Option::is_none")]
         data_class: Option<DataClass>,
-        /// The agent on whose work it is.
+        /// The agent on whose work the call is made; absent = no agent.
         #[serde(skip_serializing_if = "Option::is_none")]
         agent: Option<AgentId>,
-        /// The task it is for.
+        /// The task that the call is for; absent = none.
         #[serde(skip_serializing_if = "Option::is_none")]
         task: Option<TaskId>,
-        /// The decision that led to it.
+        /// The decision that led to the call; absent = none.
         #[serde(skip_serializing_if = "Option::is_none")]
         decision: Option<DecisionId>,
-        /// JSON of the arguments.
+        /// The arguments of the call, as JSON.
         arguments: Text,
-        /// Digest of the arguments.
+        /// Digest of the arguments of the call.
         arguments_digest: ContentDigest,
-        /// Money set aside for it in budgets.
+        /// The reservation of the money for the call; absent = no money is set aside.
         #[serde(skip_serializing_if = "Option::is_none")]
         reservation: Option<ReservationId>,
-        /// The most it may cost.
+        /// The most that the call may cost; absent = not stated.
         #[serde(skip_serializing_if = "Option::is_none")]
         cost_max: Option<Money>,
-        /// The budgets in which it is set aside.
+        /// The budgets in which money is set aside for the call.
         budgets: Vec<BudgetId>,
-        /// Whom the texts are about.
+        /// The data subject whose key seals the arguments.
         subject: SubjectId,
     }
 
-    /// The service answered that it is done.
+    /// A call succeeded: the outside service answered that the operation is done.
     CallSucceeded = "call_succeeded" v 2 on Call, Public {
-        /// The service's status code.
+        /// Status code of the service's answer; absent = not reported.
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
-        /// How long it took.
+        /// How long the call took, in milliseconds; absent = not reported.
         #[serde(skip_serializing_if = "Option::is_none")]
         latency_ms: Option<u32>,
-        /// What it answered.
+        /// The service's answer; absent = not reported.
         #[serde(skip_serializing_if = "Option::is_none")]
         result: Option<Text>,
-        /// Digest of the answer.
+        /// Digest of the service's answer; absent = no answer was reported.
         #[serde(skip_serializing_if = "Option::is_none")]
         result_digest: Option<ContentDigest>,
-        /// What a model behind it used.
+        /// The model behind the service, and the tokens that it used.
         #[serde(skip_serializing_if = "Option::is_none")]
         usage: Option<Usage>,
-        /// What it cost.
+        /// The cost of the call; all that was set aside if the report does not say.
         #[serde(skip_serializing_if = "Option::is_none")]
         cost: Option<Cost>,
-        /// Whom the texts are about.
+        /// The data subject whose key seals the answer.
         subject: SubjectId,
     }
 
-    /// The service answered that it is not done.
+    /// A call failed: the outside service answered that the operation is not done.
     CallFailed = "call_failed" v 2 on Call, Public {
-        /// The service's status code.
+        /// Status code of the service's answer; absent = not reported.
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
-        /// How long it took.
+        /// How long the call took, in milliseconds; absent = not reported.
         #[serde(skip_serializing_if = "Option::is_none")]
         latency_ms: Option<u32>,
-        /// What went wrong.
+        /// What went wrong, in words.
         error: Text,
-        /// What a model behind it used all the same.
+        /// The model behind the service, and the tokens that it used although the call failed.
         #[serde(skip_serializing_if = "Option::is_none")]
         usage: Option<Usage>,
-        /// What it cost all the same.
+        /// The cost of the call although it failed; absent = it cost nothing.
         #[serde(skip_serializing_if = "Option::is_none")]
         cost: Option<Cost>,
-        /// Whom the texts are about.
+        /// The data subject whose key seals the error.
         subject: SubjectId,
     }
 
-    /// Nobody knows whether it is done.
+    /// A call is ambiguous: nobody knows whether the operation is done.
     CallAmbiguous = "call_ambiguous" v 1 on Call, Public {
-        /// What was seen.
+        /// What was seen of the call, in words.
         reason: Text,
-        /// Whom the text is about.
+        /// The data subject whose key seals the reason.
         subject: SubjectId,
     }
 });
@@ -139,13 +139,13 @@ events!("integrations" {
 names! {
     /// Where a call stands.
     CallStatus {
-        /// It is about to be made.
+        /// The call was announced; its outcome is not reported yet.
         Intended = "intended",
-        /// Done.
+        /// The operation is done.
         Succeeded = "succeeded",
-        /// Not done.
+        /// The operation is not done.
         Failed = "failed",
-        /// Nobody knows.
+        /// Nobody knows whether the operation is done; its outcome can still be reported.
         Ambiguous = "ambiguous",
     }
 }
@@ -153,25 +153,25 @@ names! {
 /// A call as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Call {
-    /// Where it stands; `None` before it is intended.
+    /// Status of the call; `None` before it is announced.
     pub status: Option<CallStatus>,
-    /// Whom its texts are about.
+    /// The data subject whose key seals the texts of the call.
     pub subject: SubjectId,
-    /// What else belongs to it; its outcome carries it on.
+    /// Correlation id of the call; its outcome shares it.
     pub correlation: Uuid,
-    /// The principal that said it would be made, and so reports what became of it.
+    /// The principal that announced the call, and may report its outcome.
     pub intended_by: PrincipalId,
-    /// The agent on whose work it is.
+    /// The agent on whose work the call is made; `None` = no agent.
     pub agent: Option<AgentId>,
-    /// The task it is for.
+    /// The task that the call is for; `None` = none.
     pub task: Option<TaskId>,
-    /// The outside service.
+    /// Name of the outside service; `None` before the call is announced.
     pub connector: Option<Name>,
-    /// Money set aside for it.
+    /// The reservation of the money for the call; `None` = no money is set aside.
     pub reservation: Option<ReservationId>,
-    /// The budgets in which it is set aside.
+    /// The budgets in which money is set aside for the call.
     pub budgets: Vec<BudgetId>,
-    /// The most it may cost.
+    /// The most that the call may cost; `None` = not stated.
     pub cost_max: Option<Money>,
 }
 

@@ -1,160 +1,159 @@
 //! Every named limit in one place; `minutebook limits` shows them.
 
-/// Largest request body, in bytes.
+/// Largest body of a command or a GraphQL request, and largest WebSocket message, in bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
-/// Largest body of a request that only says what to do, in bytes.
+/// Largest body of an operator's request that brings no command, in bytes.
 pub const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
-/// Longest that a body takes to come, in milliseconds.
+/// Longest time in which a body must arrive, in milliseconds.
 pub const BODY_MS_MAX: u64 = 30_000;
-/// Longest that the head of a request takes to come, in milliseconds.
+/// Longest time in which the head of a request must arrive, in milliseconds.
 pub const HEAD_MS_MAX: u64 = 5_000;
-/// Largest message on a WebSocket before `connection_init`, in bytes.
+/// Largest message on a WebSocket until its client has authenticated, in bytes.
 pub const INIT_BYTES_MAX: usize = 4 << 10;
 /// Largest stored event, in bytes.
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
 /// Largest append, in bytes of its events.
 pub const APPEND_BYTES_MAX: usize = 4 << 20;
-/// What is read of the log at once, in bytes of its events, unless one event alone has more.
+/// Bytes of events at which a page that is read from the log ends.
 pub const PAGE_BYTES_MAX: usize = 16 << 20;
-/// Feeds that are open.
+/// Most feeds that are open at once in a process.
 pub const FEEDS_MAX: usize = 1_000;
-/// Deepest JSON.
+/// Deepest nesting of JSON, in levels.
 pub const DEPTH_MAX: usize = 64;
-/// Largest page.
+/// Largest page of a list, in rows.
 pub const PAGE_MAX: usize = 200;
-/// Page when none is asked for.
+/// Rows of a page when none are asked for.
 pub const PAGE_DEFAULT: usize = 50;
-/// Deepest GraphQL query.
+/// Deepest nesting of a GraphQL query, in levels.
 pub const GRAPHQL_DEPTH_MAX: usize = 12;
 /// Most aliases in a GraphQL query.
 pub const GRAPHQL_ALIASES_MAX: usize = 200;
 /// Most queries in one GraphQL request.
 pub const GRAPHQL_BATCH_MAX: usize = 10;
-/// Highest cost of a GraphQL query.
+/// Highest cost of a GraphQL query, in fields.
 pub const GRAPHQL_COST_MAX: usize = 10_000;
 /// Longest text of a GraphQL query, in bytes.
 pub const GRAPHQL_TEXT_BYTES_MAX: usize = 64 << 10;
-/// Most selections of a GraphQL query, its fragments spread.
+/// Most selections of a GraphQL query, counted with its fragments spread.
 pub const GRAPHQL_SELECTIONS_MAX: usize = 10_000;
 /// Largest answer to a GraphQL query, in bytes of its texts.
 pub const GRAPHQL_ANSWER_BYTES_MAX: usize = 16 << 20;
-/// Reads of the views that one GraphQL query has under way.
+/// Most reads of the views that one GraphQL query runs at once.
 pub const GRAPHQL_READS_MAX: usize = 2;
-/// GraphQL queries of one principal that run at once; more of them wait.
+/// Most GraphQL queries of one principal that run at once; further ones wait.
 pub const GRAPHQL_QUERIES_PER_PRINCIPAL_MAX: usize = 4;
-/// GraphQL queries that run at once in a process; more of them wait.
+/// Most GraphQL queries that run at once in a process; further ones wait.
 pub const GRAPHQL_QUERIES_MAX: usize = 64;
-/// Words of a search.
+/// Most words of a search.
 pub const SEARCH_WORDS_MAX: usize = 64;
-/// Proofs and verifications that are made at once; they read a whole stream each.
+/// Most proofs and verifications that run at once; each reads a whole stream.
 pub const PROOFS_MAX: usize = 2;
-/// Longest that a proof takes, in milliseconds.
+/// Longest time that a proof may take with its wait for a place, in milliseconds.
 pub const PROOF_MS_MAX: u64 = 5_000;
-/// Most operations under way on one WebSocket.
+/// Most GraphQL operations under way on one WebSocket.
 pub const GRAPHQL_OPERATIONS_MAX: usize = 100;
-/// Most WebSockets that are open.
+/// Most WebSockets that are open at once in a process.
 pub const SUBSCRIBERS_MAX: usize = 5_000;
-/// WebSockets of one principal.
+/// Most WebSockets of one principal that are open at once.
 pub const SUBSCRIBERS_PER_PRINCIPAL_MAX: usize = 100;
-/// WebSockets that have not said yet who they are.
+/// Most open WebSockets whose client has not authenticated yet.
 pub const STRANGERS_MAX: usize = 256;
-/// Connections of one peer to the HTTP door: an address of IPv4, a network of 64 bits of IPv6.
+/// Most connections of one peer to the HTTP door; a peer is an IPv4 address or a /64 of IPv6.
 pub const CONNECTIONS_PER_PEER_MAX: usize = 1_024;
-/// Longest that a TLS handshake takes, in milliseconds.
+/// Longest time that a TLS handshake may take, in milliseconds.
 pub const HANDSHAKE_MS_MAX: u64 = 3_000;
-/// Feeds of one principal.
+/// Most feeds of one principal that are open at once.
 pub const FEEDS_PER_PRINCIPAL_MAX: usize = 20;
-/// Longest that a GraphQL query runs, in milliseconds.
+/// Longest time that a GraphQL query may run, in milliseconds.
 pub const GRAPHQL_QUERY_MS_MAX: u64 = 2_000;
-/// Longest that a query waits for `minPosition`, in milliseconds.
+/// Longest time that a query may wait for `minPosition`, in milliseconds.
 pub const MIN_POSITION_WAIT_MS_MAX: u64 = 5_000;
-/// Commands a second of a principal with the rate profile `standard`.
+/// Commands a second that a principal with the rate profile `standard` may send.
 pub const COMMANDS_PER_SECOND: u32 = 100;
-/// Commands of such a principal that may come at once, after a pause.
+/// Commands that a `standard` principal may send at once, after a pause.
 pub const COMMANDS_BURST: u32 = 500;
-/// Commands a second of such principals together in one business …
+/// Commands of all `standard` principals together that one business takes in a second.
 pub const BUSINESS_COMMANDS_PER_SECOND: u32 = 500;
-/// Commands of `standard` principals together that one business takes at once, after a pause.
+/// Commands of all `standard` principals together that one business takes at once, after a pause.
 pub const BUSINESS_COMMANDS_BURST: u32 = 2_500;
-/// Commands of such a principal that are under way at once.
+/// Commands of a `standard` principal that may be under way at once.
 pub const COMMANDS_IN_FLIGHT_MAX: u32 = 64;
-/// Bytes of commands of such a principal in 24 hours, in each process.
+/// Bytes of commands that a `standard` principal may send in 24 hours, counted by each process.
 pub const COMMAND_BYTES_PER_DAY_MAX: u64 = 1 << 30;
-/// GraphQL queries a second of such a principal.
+/// GraphQL queries a second that a `standard` principal may send.
 pub const QUERIES_PER_SECOND: u32 = 20;
-/// GraphQL queries of such a principal that may come at once, after a pause.
+/// GraphQL queries that a `standard` principal may send at once, after a pause.
 pub const QUERIES_BURST: u32 = 100;
-/// Commands a second of importers, operators, and principals with the rate profile `bulk`.
+/// Commands a second that a principal with the rate profile `bulk` may send.
 pub const BULK_COMMANDS_PER_SECOND: u32 = 50_000;
-/// Commands of one of them that may come at once, after a pause.
+/// Commands that a `bulk` principal may send at once, after a pause.
 pub const BULK_COMMANDS_BURST: u32 = 500_000;
-/// Commands of one of them that are under way at once.
+/// Commands of a `bulk` principal that may be under way at once.
 pub const BULK_COMMANDS_IN_FLIGHT_MAX: u32 = 10_000;
-/// Bytes of commands of one of them in 24 hours, in each process.
+/// Bytes of commands that a `bulk` principal may send in 24 hours, counted by each process.
 pub const BULK_COMMAND_BYTES_PER_DAY_MAX: u64 = 1 << 40;
-/// GraphQL queries a second of one of them.
+/// GraphQL queries a second that a `bulk` principal may send.
 pub const BULK_QUERIES_PER_SECOND: u32 = 5_000;
-/// GraphQL queries of one of them that may come at once, after a pause.
+/// GraphQL queries that a `bulk` principal may send at once, after a pause.
 pub const BULK_QUERIES_BURST: u32 = 50_000;
-/// Longest that a command takes; then its outcome is unknown, in milliseconds.
+/// Longest time that a command may take, in milliseconds; beyond it the outcome is unknown.
 pub const COMMAND_MS_MAX: u64 = 10_000;
-/// Longest that a reader waits for the store of log and keys, in milliseconds.
+/// Longest time that a reader waits for the store of log and keys, in milliseconds.
 pub const STORE_ANSWER_MS_MAX: u64 = 2_000;
-/// How long the store may say nothing before the process calls itself not ready, in milliseconds.
+/// How long the store may be silent before the process says that it is not ready, in milliseconds.
 pub const STORE_SILENT_MS_MAX: u64 = 5_000;
-/// How old what is known of keys and roles may be for reading views while the store says nothing,
-/// in milliseconds.
+/// Oldest keys and roles by which views are read while the store is silent, in milliseconds.
 pub const DIRECTORY_AGE_MS_MAX: u64 = 300_000;
-/// How far the clock may be behind the newest event of the log, in milliseconds.
+/// How far the server's clock may be behind the newest event of the log, in milliseconds.
 pub const CLOCK_BEHIND_MS_MAX: u64 = 2_000;
-/// How far the clock may be from the store's, in milliseconds.
+/// How far the server's clock may differ from the store's, in milliseconds.
 pub const CLOCK_DIFFERS_MS_MAX: u64 = 250;
-/// How far the clock may jump against the time that goes by, in milliseconds.
+/// How far the server's clock may jump against the elapsed time, in milliseconds.
 pub const CLOCK_JUMP_MS_MAX: u64 = 2_000;
-/// Commands that wait in the command bus's lanes, and appends that wait for the writer.
+/// Most commands that wait in the command bus, and most appends or attempts that wait for a writer.
 pub const QUEUE_MAX: usize = 10_000;
-/// Tries at a command whose reads another process changed.
+/// Most decisions of one command while other processes change what it reads.
 pub const CONFLICT_TRIES_MAX: u32 = 3;
-/// Folded aggregates that one lane remembers.
+/// Most folded aggregates that a lane with nothing in flight keeps in its cache.
 pub const LANE_AGGREGATES_MAX: usize = 50_000;
 /// Longest idempotency key, in characters.
 pub const KEY_CHARS_MAX: usize = 200;
 /// Longest idea of a business, in characters.
 pub const IDEA_CHARS_MAX: usize = 100_000;
-/// Businesses that a human without a role may register in 24 hours, unless the operator says
-/// otherwise.
+/// Businesses that a human who is no operator may register in 24 hours, unless the setting
+/// `registrations_per_day` says otherwise.
 pub const REGISTRATIONS_PER_DAY_MAX: u32 = 5;
-/// Attempts that are kept of one business, newest first.
+/// Most `accepted` attempts that are kept of one business; as many others are kept too.
 pub const ATTEMPTS_PER_BUSINESS_MAX: usize = 200_000;
-/// Refused attempts that are kept of one principal in one business, newest first.
+/// Most attempts not `accepted` that are kept of one principal in one business, newest first.
 pub const ATTEMPTS_PER_PRINCIPAL_MAX: usize = 10_000;
-/// Events that a projection applies in one transaction.
+/// Most events that the projections apply in one transaction.
 pub const PROJECTION_BATCH_MAX: usize = 500;
-/// Records of an import that are under way at once.
+/// Most records of an import that are under way at once.
 pub const IMPORT_RECORDS_MAX: usize = 16;
 /// Largest record of an import, in bytes.
 pub const IMPORT_RECORD_BYTES_MAX: usize = 16 << 20;
-/// Records that one principal has taken in at once through the HTTP door; more of them wait.
+/// Most records of one principal imported at once through the HTTP door; further ones wait.
 pub const IMPORTS_PER_PRINCIPAL_MAX: usize = 2;
-/// Records that are taken in at once through the HTTP door; more of them wait.
+/// Most records that are imported at once through the HTTP door; further ones wait.
 pub const IMPORTS_MAX: usize = 4;
-/// Values in one JSON record of an import.
+/// Most values in one JSON record of an import.
 pub const IMPORT_RECORD_VALUES_MAX: usize = 250_000;
-/// Records of an import that are begun while others are under way have together so many bytes.
+/// Bytes of records at which an import begins no further one before those under way have ended.
 pub const IMPORT_WAVE_BYTES_MAX: usize = 4 << 20;
-/// Cases of one CSV file.
+/// Most cases of one CSV file, and most names of cases of an XES file that are told apart.
 pub const IMPORT_CASES_MAX: usize = 500_000;
-/// Rows of one CSV file: which of them are equal is remembered.
+/// Most rows of one CSV file; all of them are remembered, to tell equal ones apart.
 pub const IMPORT_ROWS_MAX: usize = 5_000_000;
 
-/// Bytes of a body that needs no room of its own.
+/// Largest body that does not count against the bytes of larger bodies, in bytes.
 pub const BODY_BYTES_SMALL: usize = 16 << 10;
-/// Bytes of the larger bodies of one principal that are on their way in.
+/// Most bytes of larger bodies of one principal that are read at once.
 pub const BODIES_BYTES_PER_PRINCIPAL_MAX: usize = 8 << 20;
-/// Bytes of the larger bodies of everybody.
+/// Most bytes of larger bodies of all principals together that are read at once.
 pub const BODIES_BYTES_MAX: usize = 256 << 20;
 
-/// Name, value and unit of each, for people.
+/// Name, value and unit of each limit, for people.
 pub const ALL: &[(&str, u64, &str)] = &[
     ("body", BODY_BYTES_MAX as u64, "bytes"),
     ("small body", SMALL_BODY_BYTES_MAX as u64, "bytes, where no command comes"),

@@ -12,122 +12,122 @@ use crate::personal::Text;
 use crate::values::{Name, Ratio, Timestamp};
 
 names! {
-    /// What sort of thing is known.
+    /// The sort of knowledge that a fact or a document holds.
     FactKind {
-        /// About the business itself.
+        /// Knowledge about the business itself.
         BusinessContext = "business_context",
-        /// About its trade.
+        /// Knowledge about the trade of the business.
         DomainExpertise = "domain_expertise",
-        /// About how it works.
+        /// Knowledge about how the business works.
         ProcessMemory = "process_memory",
-        /// About its outside services.
+        /// Knowledge about the outside services of the business.
         IntegrationState = "integration_state",
     }
 }
 
 events!("memory" {
-    /// Something became known.
+    /// A fact was recorded: something became known.
     FactRecorded = "fact_recorded" v 1 on Fact, Public {
-        /// What sort of thing.
+        /// The sort of knowledge that the fact holds.
         fact_kind: FactKind,
-        /// What, in a sentence.
+        /// The fact, in a sentence.
         statement: Text,
-        /// The same as JSON, for programs.
+        /// The same fact as JSON, for programs; absent = none.
         #[serde(skip_serializing_if = "Option::is_none")]
         value: Option<Text>,
-        /// What it is about, such as a connector or a process.
+        /// The topic of the fact, such as a connector or a process; absent = none.
         #[serde(skip_serializing_if = "Option::is_none")]
         topic: Option<Name>,
-        /// The agent that learned it; absent when a human did.
+        /// The agent that learned the fact; absent when a human did.
         #[serde(skip_serializing_if = "Option::is_none")]
         agent: Option<AgentId>,
-        /// Since when it holds in the world; absent = always.
+        /// When the fact begins to hold in the world; absent = always.
         #[serde(skip_serializing_if = "Option::is_none")]
         valid_from: Option<Timestamp>,
-        /// Until when; absent = until further notice.
+        /// When the fact ceases to hold in the world; absent = until further notice.
         #[serde(skip_serializing_if = "Option::is_none")]
         valid_to: Option<Timestamp>,
-        /// How sure.
+        /// How sure the fact is, 0 to 1; absent = not stated.
         #[serde(skip_serializing_if = "Option::is_none")]
         confidence: Option<Ratio>,
-        /// Events it is known from.
+        /// Events that the fact is known from.
         sources: Vec<EventId>,
-        /// Whom its texts are about.
+        /// The data subject whose key seals the texts of the fact.
         subject: SubjectId,
     }
 
-    /// It is known better now.
+    /// A fact was revised: it is known better now.
     FactRevised = "fact_revised" v 1 on Fact, Public {
-        /// 2, 3, 4 …: the first is what was recorded.
+        /// Number of the revision: 2, 3, 4 …; the fact as it was recorded is 1.
         revision: u32,
-        /// What, in a sentence.
+        /// The revised fact, in a sentence.
         statement: Text,
-        /// The same as JSON, for programs.
+        /// The same fact as JSON, for programs; absent = none.
         #[serde(skip_serializing_if = "Option::is_none")]
         value: Option<Text>,
-        /// Since when it holds in the world; absent = always.
+        /// When the revised fact begins to hold in the world; absent = always.
         #[serde(skip_serializing_if = "Option::is_none")]
         valid_from: Option<Timestamp>,
-        /// Until when; absent = until further notice.
+        /// When the revised fact ceases to hold in the world; absent = until further notice.
         #[serde(skip_serializing_if = "Option::is_none")]
         valid_to: Option<Timestamp>,
-        /// How sure.
+        /// How sure the revised fact is, 0 to 1; absent = not stated.
         #[serde(skip_serializing_if = "Option::is_none")]
         confidence: Option<Ratio>,
-        /// Events it is known from.
+        /// Events that the revised fact is known from.
         sources: Vec<EventId>,
-        /// Whom its texts are about.
+        /// The data subject whose key seals the texts of the revision.
         subject: SubjectId,
     }
 
-    /// It is not held to be true any more.
+    /// A fact was retracted: it is not held to be true any more.
     FactRetracted = "fact_retracted" v 1 on Fact, Public {
-        /// Why.
+        /// Why the fact was retracted; absent = no reason was given.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Text>,
-        /// Whom the reason is about.
+        /// The data subject whose key seals the reason.
         subject: SubjectId,
     }
 
-    /// Another fact took its place.
+    /// A fact was superseded: another fact took its place.
     FactSuperseded = "fact_superseded" v 1 on Fact, Public {
-        /// Which one.
+        /// The fact that took its place.
         by: FactId,
     }
 
-    /// A document came in.
+    /// A document was added to the memory of a business.
     DocumentAdded = "document_added" v 2 on Document, Public {
-        /// What sort of knowledge is in it.
+        /// The sort of knowledge that the document holds.
         fact_kind: FactKind,
-        /// Its title.
+        /// Title of the document.
         title: Text,
-        /// Its markdown, cut at headings; put together again they are the whole text.
+        /// The document's markdown, cut at headings and paragraphs; joined it is whole again.
         chunks: Vec<Text>,
-        /// Where it comes from, such as a file's name.
+        /// Where the document comes from, such as a file's name; absent = not stated.
         #[serde(skip_serializing_if = "Option::is_none")]
         source: Option<Text>,
-        /// Whom its texts are about.
+        /// The data subject whose key seals the texts of the document.
         subject: SubjectId,
     }
 
-    /// A document is not held to be true any more.
+    /// A document was retracted: it is not held to be true any more.
     DocumentRetracted = "document_retracted" v 1 on Document, Public {
-        /// Why.
+        /// Why the document was retracted; absent = no reason was given.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Text>,
-        /// Whom the reason is about.
+        /// The data subject whose key seals the reason.
         subject: SubjectId,
     }
 });
 
 names! {
-    /// Whether something known still stands.
+    /// Whether a fact or a document still stands.
     FactStatus {
-        /// It stands.
+        /// The fact or document is held to be true.
         Standing = "standing",
         /// Another fact took its place.
         Superseded = "superseded",
-        /// It is not held to be true any more.
+        /// The fact or document is not held to be true any more.
         Retracted = "retracted",
     }
 }
@@ -135,22 +135,22 @@ names! {
 /// A fact as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Fact {
-    /// Whether it stands; `None` before it is recorded.
+    /// Whether the fact stands; `None` before it is recorded.
     pub status: Option<FactStatus>,
-    /// Which revision it is at.
+    /// Number of the newest revision; the fact as it was recorded is 1.
     pub revision: u32,
-    /// Whom its texts are about.
+    /// The data subject whose key seals the texts of the fact.
     pub subject: SubjectId,
-    /// The principal that recorded it.
+    /// The principal that recorded the fact.
     pub recorded_by: PrincipalId,
-    /// The agent that learned it; `None` when a human did.
+    /// The agent that learned the fact; `None` when a human did.
     pub agent: Option<AgentId>,
-    /// The fact that took its place.
+    /// The fact that took the place of this one; `None` if none did.
     pub superseded_by: Option<FactId>,
 }
 
 impl Fact {
-    /// Folds one event in; the events of documents are not its own.
+    /// Folds one event in; events of documents change nothing.
     pub fn evolve(&mut self, meta: &Meta, event: &Event) {
         match event {
             Event::FactRecorded(e) => {
@@ -174,16 +174,16 @@ impl Fact {
 /// A document as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Document {
-    /// Whether it stands; `None` before it is added.
+    /// Whether the document stands; `None` before it is added.
     pub status: Option<FactStatus>,
-    /// Whom its texts are about.
+    /// The data subject whose key seals the texts of the document.
     pub subject: SubjectId,
-    /// The principal that added it.
+    /// The principal that added the document.
     pub added_by: PrincipalId,
 }
 
 impl Document {
-    /// Folds one event in; the events of facts are not its own.
+    /// Folds one event in; events of facts change nothing.
     pub fn evolve(&mut self, meta: &Meta, event: &Event) {
         match event {
             Event::DocumentAdded(e) => {
@@ -201,7 +201,7 @@ impl Document {
 }
 
 impl DocumentId {
-    /// The id that the same source gives again in this business.
+    /// Derives a document's id from its source: the same source gives the same id in this business.
     #[must_use]
     pub fn of(business: crate::BusinessId, source: &str) -> Self {
         Self(business.derive_id(&format!("document:{source}")))

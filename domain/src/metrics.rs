@@ -11,33 +11,33 @@ use crate::ids::{KpiId, names};
 use crate::values::{Amount, Name};
 
 names! {
-    /// Which way is better.
+    /// Whether a higher or a lower figure is better.
     Direction {
-        /// More.
+        /// A higher figure is better.
         Up = "up",
-        /// Less.
+        /// A lower figure is better.
         Down = "down",
     }
 }
 names! {
-    /// How reported figures become one.
+    /// How the reported figures become one number.
     Aggregation {
-        /// Their sum.
+        /// The sum of the figures.
         Sum = "sum",
-        /// Their mean.
+        /// The mean of the figures.
         Mean = "mean",
-        /// The last one.
+        /// The last of the figures.
         Last = "last",
-        /// The smallest.
+        /// The smallest figure.
         Min = "min",
-        /// The largest.
+        /// The largest figure.
         Max = "max",
-        /// How many there are.
+        /// The number of figures.
         Count = "count",
     }
 }
 
-/// Names of the KPIs that every business has. What each is stands where it is counted.
+/// Names of the KPIs that every business has; `projections/src/metrics/` defines them.
 pub const BUILT_IN: &[&str] = &[
     "agent_completion",
     "agent_completion_of_all",
@@ -65,40 +65,40 @@ pub const BUILT_IN: &[&str] = &[
 events!("metrics" {
     /// Somebody reported a figure.
     Measured = "measured" v 1 on Measure, Public {
-        /// What of, such as `revenue` or `nps_answer`.
+        /// Name of the measure, such as `revenue` or `nps_answer`.
         measure: Name,
-        /// The figure.
+        /// The figure that was reported.
         value: Amount,
-        /// Its unit: ISO 4217 for money, else a word.
+        /// Unit of the figure: an ISO 4217 code for money, else a word.
         unit: Name,
-        /// What it was for, such as a plan or a channel.
+        /// The group that the figure is for, such as a plan or a channel; absent = none.
         #[serde(skip_serializing_if = "Option::is_none")]
         dimension: Option<Name>,
     }
 
-    /// A KPI over reported figures was defined.
+    /// A business defined a KPI over reported figures.
     KpiDefined = "kpi_defined" v 1 on Kpi, Public {
-        /// Its name.
+        /// Name of the KPI.
         kpi: Name,
-        /// 1, 2, 3 …: a new one counts all of history anew.
+        /// Version of the definition: 1, 2, 3 …; a new version counts all of history anew.
         definition_version: u32,
-        /// What it says, in a sentence.
+        /// What the KPI says, in a sentence.
         text: Name,
-        /// The figures it is made of.
+        /// Name of the measure whose figures the KPI counts.
         measure: Name,
-        /// How.
+        /// How the reported figures become one number.
         aggregation: Aggregation,
-        /// Unit of the result.
+        /// Unit of the KPI.
         unit: Name,
-        /// Which way is better.
+        /// Whether a higher or a lower figure is better.
         direction: Direction,
     }
 
-    /// What a KPI should reach was set.
+    /// A business set its target for a KPI.
     TargetSet = "target_set" v 1 on Kpi, Public {
-        /// Which KPI.
+        /// Name of the KPI, built-in or the business's own.
         kpi: Name,
-        /// What it should reach.
+        /// The figure that the KPI should reach.
         target: Amount,
     }
 });
@@ -106,12 +106,12 @@ events!("metrics" {
 /// A reported figure as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Measure {
-    /// Whether it was reported.
+    /// True once the figure was reported.
     pub reported: bool,
 }
 
 impl Measure {
-    /// Folds one event in; those of KPIs are not its own.
+    /// Folds one event in; events of KPIs change nothing.
     pub fn evolve(&mut self, _: &Meta, event: &Event) {
         self.reported |= matches!(event, Event::Measured(_));
     }
@@ -120,16 +120,16 @@ impl Measure {
 /// A KPI's own definition and target as the rules see them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Kpi {
-    /// Version of its definition; 0 = the business did not define it.
+    /// Version of the definition; 0 if the business has not defined the KPI.
     pub definition_version: u32,
-    /// The figures and how, as last defined.
+    /// Measure, aggregation, unit, direction and sentence; `None` if the business defined none.
     pub definition: Option<(Name, Aggregation, Name, Direction, Name)>,
-    /// What it should reach.
+    /// The figure that the KPI should reach; `None` if the business has set no target.
     pub target: Option<Amount>,
 }
 
 impl Kpi {
-    /// Folds one event in; reported figures are not its own.
+    /// Folds one event in; reported figures change nothing.
     pub fn evolve(&mut self, _: &Meta, event: &Event) {
         match event {
             Event::Measured(_) => {}

@@ -14,68 +14,67 @@ use crate::personal::Text;
 use crate::values::{Digest, Name, Timestamp};
 
 names! {
-    /// What an export is written as.
+    /// The file format of an export.
     ExportFormat {
         /// The stored bytes, one event a line.
         Jsonl = "jsonl",
         /// CloudEvents 1.0, one event a line.
         Cloudevents = "cloudevents",
-        /// A table.
+        /// A table, one event a row.
         Csv = "csv",
     }
 }
 
 names! {
-    /// What is wrong with a server's clock.
+    /// The fault of a server's clock.
     ClockFault {
-        /// It is behind the newest event of the log.
+        /// The clock is behind the newest event of the log.
         Behind = "behind",
-        /// It differs from the store's clock.
+        /// The clock differs from the store's clock.
         Differs = "differs",
-        /// It jumped against the time that goes by.
+        /// The clock jumped against the elapsed time.
         Jumped = "jumped",
     }
 }
 
 events!("operations" {
-    /// Somebody took a copy of the record away.
+    /// Somebody exported a business: they took a copy of its stream away.
     Exported = "exported" v 1 on Export, Private {
-        /// As what.
+        /// The file format of the copy.
         format: ExportFormat,
-        /// How many events, the first of the stream to this one.
+        /// Number of events in the copy, from the first of the stream on.
         events: u64,
-        /// SHA-256 of the file.
+        /// SHA-256 of the exported file.
         digest: Digest,
-        /// Root of the stream's Merkle tree with the last of them.
+        /// Root of the stream's Merkle tree over the events in the copy.
         root: Digest,
     }
 
     /// A projection was told to pass over an event that it can't apply.
     EventSkipped = "event_skipped" v 1 on Projection, Private {
-        /// Which projection.
+        /// Name of the projection.
         projection: Name,
-        /// Of which business.
+        /// The business in whose stream the event is.
         business: BusinessId,
-        /// Which of its events.
+        /// The `seq` of the event in that stream.
         seq: u64,
-        /// Why.
+        /// Why the event is passed over.
         reason: Text,
-        /// Whom the reason is about.
+        /// The data subject whose key seals the reason: the installation.
         subject: SubjectId,
     }
 
-    /// An operator accepted a server's clock that was in doubt: what time alone decides goes on by
-    /// it.
+    /// An operator accepted a server's clock that was in doubt: rules about time rely on it again.
     ClockAccepted = "clock_accepted" v 1 on Clock, Private {
-        /// What was wrong with it.
+        /// The fault that the operator accepted.
         fault: ClockFault,
-        /// By how many milliseconds: behind the log, ahead of the store's clock, jumped ahead.
+        /// Size in milliseconds; negative if the clock is behind the store's or jumped back.
         by_ms: i64,
-        /// When the newest event of the log that the server knew of was recorded.
+        /// When the newest event that the server knew of was recorded.
         newest: Timestamp,
-        /// Why.
+        /// Why the operator accepted the clock.
         reason: Text,
-        /// Whom the reason is about.
+        /// The data subject whose key seals the reason: the installation.
         subject: SubjectId,
     }
 });
@@ -83,12 +82,12 @@ events!("operations" {
 /// An export as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Export {
-    /// Whether it is on record.
+    /// True once the export is on record.
     pub recorded: bool,
 }
 
 impl Export {
-    /// Folds one event in; those of others are not its own.
+    /// Folds one event in; events of other aggregates change nothing.
     pub fn evolve(&mut self, _: &Meta, event: &Event) {
         self.recorded |= matches!(event, Event::Exported(_));
     }
@@ -97,12 +96,12 @@ impl Export {
 /// A projection of one business as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Projection {
-    /// Events that it passes over.
+    /// The `seq` of each event that the projection passes over.
     pub skipped: BTreeSet<u64>,
 }
 
 impl Projection {
-    /// Folds one event in; those of others are not its own.
+    /// Folds one event in; events of other aggregates change nothing.
     pub fn evolve(&mut self, _: &Meta, event: &Event) {
         match event {
             Event::EventSkipped(e) => {
@@ -116,13 +115,12 @@ impl Projection {
 /// The servers' clocks as the rules see them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Clock {
-    /// The latest time of recording that an operator accepted although a server's clock is behind
-    /// it.
+    /// Up to this time of recording an operator accepted that the log is ahead of a server's clock.
     pub accepted_newest: Timestamp,
 }
 
 impl Clock {
-    /// Folds one event in; those of others are not its own.
+    /// Folds one event in; events of other aggregates change nothing.
     pub fn evolve(&mut self, _: &Meta, event: &Event) {
         match event {
             Event::ClockAccepted(e) => self.accepted_newest = self.accepted_newest.max(e.newest),
@@ -132,7 +130,7 @@ impl Clock {
 }
 
 impl ClockId {
-    /// The id of the installation's.
+    /// The id of the one aggregate that stands for the clocks of the installation's servers.
     #[must_use]
     pub fn only() -> Self {
         Self(INSTALLATION.derive_id("clock"))

@@ -23,11 +23,11 @@ use crate::ids::SubjectId;
 /// A sealed value with all that is needed to open it, except the key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct SealedField {
-    /// The stream it lies in; with `subject` and `generation` it names the key.
+    /// The stream that the field is in; with `subject` and `generation` it names the key.
     pub business: crate::BusinessId,
-    /// Whom it is about.
+    /// The data subject whose key seals the value.
     pub subject: SubjectId,
-    /// Which of the subject's keys.
+    /// Generation of the subject's key.
     pub generation: u32,
     /// 96-bit nonce, base64url.
     pub nonce: String,
@@ -45,11 +45,11 @@ enum Inner<T> {
     Sealed(Arc<SealedField>),
 }
 
-/// A value about a person.
+/// A value about a data subject, clear or sealed.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Personal<T>(Inner<T>);
 
-/// Free text that people or models wrote.
+/// A personal field of free text that people or models wrote.
 pub type Text = Personal<String>;
 
 impl<T> Personal<T> {
@@ -58,7 +58,7 @@ impl<T> Personal<T> {
         Self(Inner::Clear { value, subject: Some(subject) })
     }
 
-    /// The same value, said to be about this subject.
+    /// The same value, said to be about this subject; a sealed value stays as it is.
     #[must_use]
     pub fn about(self, subject: SubjectId) -> Self {
         match self.0 {
@@ -75,7 +75,7 @@ impl<T> Personal<T> {
         }
     }
 
-    /// The ciphertext; `None` when it is clear.
+    /// The sealed field; `None` when the value is clear.
     #[must_use]
     pub fn sealed(&self) -> Option<&SealedField> {
         match &self.0 {
@@ -102,7 +102,7 @@ impl<T> fmt::Debug for Personal<T> {
 
 /// A plaintext on its way to the sealer.
 pub struct Plaintext {
-    /// Whom it is about.
+    /// The data subject whose key seals the value.
     pub subject: SubjectId,
     /// JSON of the value.
     pub json: Vec<u8>,
@@ -218,8 +218,8 @@ thread_local! {
     static AS_SENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes a JSON Schema in which personal fields are what a sender writes; else they are the sealed
-/// form that is stored, which no sender may write.
+/// Makes a JSON Schema in which a personal field is the value that a sender writes; elsewhere it is
+/// the sealed form that is stored, which no sender may write.
 pub fn as_sent<R>(make: impl FnOnce() -> R) -> R {
     struct Reset(bool);
     impl Drop for Reset {
@@ -254,13 +254,13 @@ impl<T: JsonSchema> JsonSchema for Personal<T> {
 }
 
 /// A digest of content that can be disclosed alone: HMAC-SHA-256 of the content's RFC 8785 bytes
-/// under 32 random bytes of its own. Erasing the subject ends the possibility to prove anything.
+/// under 32 random bytes of its own. Once the subject is forgotten, it proves nothing any more.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContentDigest {
-    /// The HMAC.
+    /// The HMAC-SHA-256 of the content.
     pub digest: crate::values::Digest,
-    /// Its key, 64 hexadecimal digits.
+    /// The key of the HMAC, 64 hexadecimal digits, as a personal field.
     pub digest_key: Text,
 }
 

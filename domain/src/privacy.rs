@@ -9,31 +9,30 @@ use crate::event::events;
 use crate::ids::{BusinessId, ErasureId, INSTALLATION, SubjectId};
 
 events!("privacy" {
-    /// A data subject is forgotten: nothing is sealed under these keys from here on, and they are
-    /// destroyed.
+    /// A data subject is forgotten: its keys up to a generation are destroyed, and nothing is
+    /// sealed under them any more.
     SubjectForgotten = "subject_forgotten" v 1 on Erasure, Private {
-        /// Whom the destroyed keys were of.
+        /// The data subject whose keys are destroyed.
         subject: SubjectId,
-        /// The last generation of keys that is forgotten; all before it are too.
+        /// The last generation of keys that is destroyed; all before it are too.
         generation: u32,
     }
 });
 
-/// The name of the key that signs the checkpoints of an installation, among its keys.
+/// The name in the keyring of the key that signs the checkpoints of an installation.
 #[must_use]
 pub fn signing_key() -> SubjectId {
     SubjectId(INSTALLATION.derive_id("secret:signing"))
 }
 
-/// The name of the secret that ids of what a business imports are made with, among its keys. It is
-/// destroyed with the business's own.
+/// The name in the keyring of the secret from which a business's importers derive ids. It is
+/// destroyed with the business's own keys.
 #[must_use]
 pub fn import_secret(business: BusinessId) -> SubjectId {
     SubjectId(business.derive_id("secret:import"))
 }
 
-/// The name of the secret that attempts and log lines show idempotency keys under, among the keys
-/// of an installation.
+/// The name in the keyring of the secret under which attempts and log lines show idempotency keys.
 #[must_use]
 pub fn attempts_secret() -> SubjectId {
     SubjectId(INSTALLATION.derive_id("secret:attempts"))
@@ -50,7 +49,7 @@ pub fn is_secret(business: BusinessId, subject: SubjectId) -> bool {
 /// The erasure of one subject as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Erasure {
-    /// The last generation of the subject's keys that is forgotten; 0 while none is.
+    /// The last generation of the subject's keys that is destroyed; 0 while none is.
     pub fenced: u32,
 }
 

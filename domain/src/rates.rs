@@ -6,22 +6,22 @@ use crate::limits;
 /// What a rate profile allows one principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
-    /// Commands a second.
+    /// Commands a second that the principal may send.
     pub commands_per_second: u32,
-    /// Commands at once, after a pause.
+    /// Commands that the principal may send at once, after a pause.
     pub commands_burst: u32,
-    /// Commands that are under way at once.
+    /// Commands of the principal that may be under way at once.
     pub commands_in_flight: u32,
-    /// Bytes of commands in 24 hours, in each process.
+    /// Bytes of commands that the principal may send in 24 hours, counted by each process.
     pub command_bytes_per_day: u64,
-    /// GraphQL queries a second.
+    /// GraphQL queries a second that the principal may send.
     pub queries_per_second: u32,
-    /// GraphQL queries at once, after a pause.
+    /// GraphQL queries that the principal may send at once, after a pause.
     pub queries_burst: u32,
 }
 
 impl RateProfile {
-    /// What it allows.
+    /// The rates that the profile allows one principal.
     #[must_use]
     pub const fn rates(self) -> Rates {
         match self {
@@ -46,8 +46,8 @@ impl RateProfile {
 }
 
 impl Principal {
-    /// Its rate profile: what an operator set, else `bulk` for operators and `standard` for all
-    /// others.
+    /// The principal's rate profile: what an operator set, else `bulk` for operators and `standard`
+    /// for all others.
     #[must_use]
     pub fn rate_profile(&self) -> RateProfile {
         self.rate_profile_set.unwrap_or(if self.operator {

@@ -13,13 +13,13 @@ use crate::{Event, with_aggregates};
 pub struct Meta {
     /// The event's id.
     pub event_id: EventId,
-    /// What else belongs to it.
+    /// The correlation id that the event shares with related events.
     pub correlation: Uuid,
-    /// The principal that authenticated.
+    /// The principal that authenticated and sent the command.
     pub actor: PrincipalId,
-    /// The principal in whose name it acted, where that is another one.
+    /// The principal in whose name the actor sent the command; `None` = the actor's own.
     pub on_behalf_of: Option<PrincipalId>,
-    /// When the log took it, by our clock.
+    /// When the event was recorded, by the server's clock.
     pub recorded_at: Timestamp,
 }
 
@@ -51,14 +51,14 @@ with_aggregates!(states);
 
 /// The id of an aggregate, which says what state that aggregate folds into.
 pub trait AggregateId: Copy + Into<crate::AggregateRef> {
-    /// The state.
+    /// The state that the aggregate's events fold into.
     type State: Default;
 
-    /// The state of that type, if this is one.
+    /// The state inside `state`; `None` if that is the state of another kind of aggregate.
     fn state_in(state: &State) -> Option<&Self::State>;
 }
 
-/// Gives each id its state.
+/// Says for each type of id which state its aggregate folds into.
 macro_rules! ids_of_states {
     ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident =>
         $module:ident::$state:ident of $context:ident,)*) => {$(

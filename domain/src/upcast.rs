@@ -7,19 +7,19 @@ use serde_json::{Map, Value};
 
 use crate::Event;
 
-/// What is to be done with stored data.
+/// The result of upcasting stored data.
 pub enum Upcast {
-    /// It is of today's version.
+    /// The data is of today's version already.
     Current,
-    /// It was older; here it is as today's.
+    /// The data was older; this is its form in today's version.
     Upcast(Result<String, serde_json::Error>),
-    /// No such type or version.
+    /// The program knows no such type or version.
     Unknown,
 }
 
 type Upcaster = fn(&mut Map<String, Value>);
 
-/// From (type, version) to the next version.
+/// The upcaster of each type and version to the next version.
 const STEPS: &[(&str, u16, Upcaster)] = &[
     ("agents.enrolled", 1, agents_enrolled_v1),
     ("approvals.granted", 1, only_more),
@@ -36,7 +36,7 @@ const STEPS: &[(&str, u16, Upcaster)] = &[
     ("tasks.submitted", 1, only_more),
 ];
 
-/// The next version has more fields, none of which must be there.
+/// The next version only adds fields that may be absent: the data stays as it is.
 fn only_more(_: &mut Map<String, Value>) {}
 
 /// v1 had `source` in the clear; v2 has it as a personal field, and reads the clear one as it
@@ -54,7 +54,7 @@ fn agents_enrolled_v1(data: &mut Map<String, Value>) {
     }
 }
 
-/// Finds the way from a stored version to today's.
+/// Turns stored data of any known version into data of today's version.
 #[must_use]
 pub fn to_current(name: &str, schema: u16, json: &str) -> Upcast {
     let Some(current) = Event::types().find(|t| t.name == name) else { return Upcast::Unknown };

@@ -6,47 +6,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::values::{Amount, Currency, Money, Name};
 
-/// What a model used for one piece of work; tokens are whole counts.
+/// The model that did one piece of work, and the tokens that it used, as whole counts.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
-    /// The model's name.
+    /// Name of the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Name>,
-    /// Version of the prompt it was given.
+    /// Version of the prompt that the model was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_version: Option<Name>,
-    /// Tokens read.
+    /// Tokens that the model read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u32>,
-    /// Tokens written.
+    /// Tokens that the model wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u32>,
-    /// Of the tokens read, those that the model still had.
+    /// Those of the input tokens that the model read from its cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cached_tokens: Option<u32>,
-    /// Of the tokens written, those that it wrote to itself.
+    /// Those of the output tokens that the model used for reasoning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_tokens: Option<u32>,
 }
 
-/// What something cost us: exact to 9 fraction digits, beside the source's own text where it had
-/// more.
+/// The cost of something for the business, exact to 9 fraction digits; a number in a source's own
+/// notation is kept beside it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
-    /// The decimal string; rounded half-even where the source said more.
+    /// The amount, rounded half-even where the source had more than 9 fraction digits.
     pub amount: Amount,
-    /// ISO 4217.
+    /// ISO 4217 code of the currency.
     pub currency: Currency,
-    /// The number as the source wrote it.
+    /// The number as the source wrote it; absent if the amount was stated exactly.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-class" = "confidential"))]
     pub source_text: Option<String>,
 }
 
 impl Cost {
-    /// The same without the source's text.
+    /// The amount and the currency, without the source's text.
     #[must_use]
     pub fn money(&self) -> Money {
         Money { amount: self.amount, currency: self.currency }

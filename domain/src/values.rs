@@ -75,18 +75,18 @@ impl Timestamp {
         let moment = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX);
         jiff::tz::TimeZone::UTC.to_datetime(moment)
     }
-    /// The UTC date, `2026-11-22`.
+    /// The UTC date of the moment, such as `2026-11-22`.
     #[must_use]
     pub fn date(self) -> String {
         self.civil().date().to_string()
     }
-    /// The ISO 8601 week, `2026-W47`.
+    /// The ISO 8601 week of the moment in UTC, such as `2026-W47`.
     #[must_use]
     pub fn week(self) -> String {
         let week = self.civil().date().iso_week_date();
         format!("{}-W{:02}", week.year(), week.week())
     }
-    /// The month, `2026-11`.
+    /// The UTC month of the moment, such as `2026-11`.
     #[must_use]
     pub fn month(self) -> String {
         let date = self.civil().date();
@@ -142,7 +142,7 @@ as_string!(Amount, {"type": "string", "pattern": "^-?[0-9]{1,15}(\\.[0-9]{1,9})?
 pub struct Slug(String);
 
 impl Slug {
-    /// The text.
+    /// The slug as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -234,7 +234,7 @@ as_string!(Ratio, {"type": "string", "pattern": "^[01](\\.[0-9]{1,9})?$", "x-cla
 pub struct Name(String);
 
 impl Name {
-    /// The text.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -261,49 +261,49 @@ as_string!(Name, {"type": "string", "minLength": 1, "maxLength": 200, "x-class":
 names! {
     /// One of the seven teams of a business.
     Team {
-        /// Infrastructure, application, security, performance.
+        /// The team for infrastructure, application, security and performance.
         Technical = "technical",
-        /// Brand, content, campaigns, analytics.
+        /// The team for brand, content, campaigns and analytics.
         Marketing = "marketing",
-        /// CRM, funnel, proposals.
+        /// The team for CRM, funnel and proposals.
         Sales = "sales",
-        /// Bookkeeping, planning, tax, payments.
+        /// The team for bookkeeping, planning, tax and payments.
         Finance = "finance",
-        /// Entity formation, contracts, IP, regulatory.
+        /// The team for entity formation, contracts, IP and regulatory work.
         Legal = "legal",
-        /// Process documentation, vendors, support, quality.
+        /// The team for process documentation, vendors, support and quality.
         Operations = "operations",
-        /// Recruitment, onboarding, performance, compliance.
+        /// The team for recruitment, onboarding, performance and compliance.
         Hr = "hr",
     }
 }
 names! {
     /// What a principal may do in a business.
     Role {
-        /// Accountable human of a business.
+        /// The holder is accountable for the business.
         Owner = "owner",
-        /// Works in the business.
+        /// The holder works in the business.
         Member = "member",
-        /// Votes on approvals.
+        /// The holder votes on requests for approval.
         Approver = "approver",
-        /// Reads everything, writes nothing.
+        /// The holder reads everything, and writes nothing but the record of exports.
         Auditor = "auditor",
-        /// An agent's credentials.
+        /// The holder is an agent's credentials.
         Agent = "agent",
-        /// A machine such as an importer.
+        /// The holder is a machine, such as an importer.
         Service = "service",
     }
 }
 names! {
     /// How much harm a wrong outcome would do.
     RiskTier {
-        /// Easily undone.
+        /// The harm is easily undone.
         Low = "low",
-        /// Costs time.
+        /// The harm costs time.
         Medium = "medium",
-        /// Costs money or trust.
+        /// The harm costs money or trust.
         High = "high",
-        /// Can't be undone.
+        /// The harm can't be undone.
         Critical = "critical",
     }
 }

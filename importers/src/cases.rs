@@ -130,6 +130,8 @@ pub(crate) async fn record(session: &Session, bytes: &[u8]) -> Result<Counts, St
             let earlier =
                 HistoryId(session.business.derive_id(&format!("{}:log:{log}", session.format)));
             let mut run = session.run_of(&format!("{log}/header"), earlier.into()).await?;
+            let rehearsal = put_header(session, &mut run, &log, &header).await;
+            let mut run = run.rehearsed(rehearsal)?;
             let result = put_header(session, &mut run, &log, &header).await;
             run.end(result)
         }
@@ -137,6 +139,8 @@ pub(crate) async fn record(session: &Session, bytes: &[u8]) -> Result<Counts, St
             let again = if case.again == 0 { String::new() } else { format!("\n{}", case.again) };
             let mut run = session.run(&format!("{}/{}{again}", case.log, case.case)).await?;
             let history = session.history(&case.log).await.map_err(|e| chain(&e).to_string())?;
+            let rehearsal = events(&mut run, &case, history).await;
+            let mut run = run.rehearsed(rehearsal)?;
             let result = events(&mut run, &case, history).await;
             run.end(result)
         }
@@ -269,7 +273,7 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
     let by_number = is_known_by_number(run, case).await?;
     for event in &case.events {
         let resource = match &event.resource {
-            Some(resource) => Some(run.session.principal(resource).await?),
+            Some(resource) => Some(run.principal(resource).await?),
             None => None,
         };
         let data = fields([

@@ -46,6 +46,8 @@ impl Importer for Documents {
         let mut run = session
             .run_of(&document.name, DocumentId::of(session.business, &document.name).into())
             .await?;
+        let rehearsal = add(&mut run, &document).await;
+        let mut run = run.rehearsed(rehearsal)?;
         let result = add(&mut run, &document).await;
         run.end(result)
     }

@@ -141,6 +141,8 @@ impl Importer for Langfuse {
     async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String> {
         let exported = parse(bytes)?;
         let mut run = session.run(&exported.trace.id).await?;
+        let rehearsal = trace(&mut run, &exported).await;
+        let mut run = run.rehearsed(rehearsal)?;
         let result = trace(&mut run, &exported).await;
         run.end(result)
     }
@@ -193,7 +195,7 @@ async fn trace(run: &mut Run<'_>, exported: &ExportedTrace) -> Result<(), Comman
         .iter()
         .find_map(|o| o.model.as_deref())
         .map_or_else(|| "unknown".to_owned(), name);
-    let agent = run.session.enrol(&title, "producer", &model, CONNECTOR).await?;
+    let agent = run.enrol(&title, "producer", &model, CONNECTOR).await?;
     let began = exported.trace.timestamp.as_deref().and_then(time);
     let plan = json!({"title": title, "team": "operations"});
     let planned =

@@ -80,9 +80,9 @@ impl Importer for Openhands {
     async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String> {
         let exported = parse(bytes)?;
         let mut run = session.run(&exported.name).await?;
-        let result = Stream { run: &mut run, events: HashMap::new(), calls: HashMap::new() }
-            .all(&exported)
-            .await;
+        let rehearsal = Stream::of(&mut run).all(&exported).await;
+        let mut run = run.rehearsed(rehearsal)?;
+        let result = Stream::of(&mut run).all(&exported).await;
         run.end(result)
     }
 }
@@ -118,12 +118,17 @@ fn model(exported: &ExportedRun) -> Option<&str> {
         .find_map(|e| e.tool_call_metadata.as_ref()?.pointer("/model_response/model")?.as_str())
 }
 
+impl<'a, 'b> Stream<'a, 'b> {
+    fn of(run: &'a mut Run<'b>) -> Self {
+        Self { run, events: HashMap::new(), calls: HashMap::new() }
+    }
+}
+
 impl Stream<'_, '_> {
     async fn all(&mut self, exported: &ExportedRun) -> Result<(), CommandError> {
         self.run.counts.source("runs", 1);
         let agent = self
             .run
-            .session
             .enrol("openhands", "producer", &name(model(exported).unwrap_or("unknown")), CONNECTOR)
             .await?;
         let began = exported.events.first().and_then(|e| time(e.timestamp.as_deref()?));

@@ -235,13 +235,17 @@ impl Session {
         {
             return Ok(*known);
         }
-        let earlier = PrincipalId(self.business.derive_id(name));
-        let known = self.bus.directory().principal(earlier).await?.is_some();
-        let id =
-            if known { earlier } else { PrincipalId(self.business.derive_id(&self.hashed(name))) };
+        let id = self.principal_id(name).await?;
         self.add_principal(id, "human", name).await?;
         self.principals.lock().unwrap_or_else(PoisonError::into_inner).put(name.to_owned(), id);
         Ok(id)
+    }
+
+    /// The id of that principal, whether it was added or not.
+    async fn principal_id(&self, name: &str) -> Result<PrincipalId, CommandError> {
+        let earlier = PrincipalId(self.business.derive_id(name));
+        let known = self.bus.directory().principal(earlier).await?.is_some();
+        Ok(if known { earlier } else { PrincipalId(self.business.derive_id(&self.hashed(name))) })
     }
 
     async fn add_principal(
@@ -288,7 +292,7 @@ impl Session {
         self.run_of(record, task.into()).await
     }
 
-    /// Begins to import a record. If the aggregate `earlier` exists, an earlier version imported
+    /// Begins to import a record, with a rehearsal. If the aggregate `earlier` exists, an earlier version imported
     /// the record, which then keeps its id in the clear; otherwise its id is an HMAC.
     ///
     /// # Errors
@@ -296,9 +300,13 @@ impl Session {
     pub async fn run_of(&self, record: &str, earlier: AggregateRef) -> Result<Run<'_>, String> {
         let hashed = !self.is_there(earlier).await.map_err(|e| chain(&e).to_string())?;
         let record = if hashed { self.hashed(record) } else { record.to_owned() };
-        let counts = Counts { currency: self.settings.currency.to_string(), ..Counts::default() };
         let task = self.business.derive_id(&format!("{}:{record}", self.format));
-        Ok(Run { session: self, record, hashed, task, counts })
+        let counts = self.no_counts();
+        Ok(Run { session: self, record, hashed, task, counts, is_rehearsal: true })
+    }
+
+    fn no_counts(&self) -> Counts {
+        Counts { currency: self.settings.currency.to_string(), ..Counts::default() }
     }
 }
 

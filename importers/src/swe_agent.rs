@@ -101,6 +101,8 @@ impl Importer for SweAgent {
     async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String> {
         let (exported, turns) = parse(bytes)?;
         let mut run = session.run(&exported.name).await?;
+        let rehearsal = trajectory(&mut run, &exported, &turns).await;
+        let mut run = run.rehearsed(rehearsal)?;
         let result = trajectory(&mut run, &exported, &turns).await;
         run.end(result)
     }
@@ -188,7 +190,7 @@ async fn trajectory(
     turns: &[Turn],
 ) -> Result<(), CommandError> {
     run.counts.source("trajectories", 1);
-    let agent = run.session.enrol("swe-agent", "producer", "unknown", CONNECTOR).await?;
+    let agent = run.enrol("swe-agent", "producer", "unknown", CONNECTOR).await?;
     let instructions = exported
         .environment
         .as_ref()

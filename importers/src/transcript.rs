@@ -10,6 +10,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use commands::{CommandError, Receipt};
 use domain::ids::AgentId;
+use domain::values::Digest;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -103,6 +104,8 @@ impl Importer for Transcripts {
     async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String> {
         let (task_id, trajectory) = parse(bytes)?;
         let mut run = session.run(&format!("{task_id}/{}", trajectory.trial)).await?;
+        let rehearsal = Transcript { run: &mut run }.trajectory(&trajectory).await;
+        let mut run = run.rehearsed(rehearsal)?;
         let result = Transcript { run: &mut run }.trajectory(&trajectory).await;
         run.end(result)
     }
@@ -239,7 +242,7 @@ impl Transcript<'_, '_> {
             "currency": self.run.session.settings.currency}});
         let receipt =
             self.send("customer_cost", "tasks.record_activity", self.run.task, data).await?;
-        let stored = self.run.session.stored(&receipt).await?;
+        let stored = self.run.stored(&receipt).await?.unwrap_or_default();
         let amount = stored
             .pointer("/data/customer_cost/amount")
             .and_then(Value::as_str)
@@ -283,8 +286,10 @@ impl Transcript<'_, '_> {
             )
             .await?
         };
-        let stored = self.run.session.stored(&receipt).await?;
-        let digest = stored.pointer("/data/artifact/digest").cloned().unwrap_or_default();
+        let digest = match self.run.stored(&receipt).await? {
+            Some(stored) => stored.pointer("/data/artifact/digest").cloned().unwrap_or_default(),
+            None => json!(Digest([0; 32])),
+        };
         let passed = t.reward >= 1.0;
         let evaluator = self.run.session.agent("evaluator").await?;
         let mut review = json!({

@@ -298,6 +298,26 @@ fn a_record_is_looked_at_whole_before_its_first_command() {
 }
 
 #[test]
+fn what_a_command_of_a_record_can_not_say_is_found_before_its_first_command() {
+    let folder = TempDir::new().unwrap();
+    let good = "2026-03-01T09:00:00Z";
+    let first = json!({"id": "a", "type": "SPAN", "startTime": good});
+    for (why, second) in [
+        ("cost must be a decimal number", json!({"totalCost": "a lot"})),
+        ("beyond the limit", json!({"output": "x".repeat(800_000)})),
+    ] {
+        let mut bad = json!({"id": "b", "type": "GENERATION", "startTime": good});
+        bad.as_object_mut().unwrap().extend(second.as_object().unwrap().clone());
+        let record = json!({"trace": {"id": "t"}, "observations": [first, bad]});
+        let file = folder.path().join("record.json");
+        std::fs::write(&file, record.to_string()).unwrap();
+        let (taken, recorded) = import("langfuse", &[(&file, &[])]);
+        assert!(taken[0].broken()[0].contains(why), "{taken:?}");
+        assert_eq!(recorded["tasks"], json!([]), "nothing of the record is in the log");
+    }
+}
+
+#[test]
 fn conversations_of_mini_swe_agent_are_trajectories() {
     let (taken, recorded) = one("swe-agent", "swe-agent/mini.traj.json");
     assert!(taken.is_whole(), "{taken:?}");

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "test code may")]
+
 use std::sync::Arc;
 
 use domain::{AggregateRef, BusinessId, Kind, State};

@@ -1,7 +1,9 @@
 //! Work that was done elsewhere: activities as facts, with everything the source says of them.
 
 use domain::ids::HistoryId;
-use domain::tasks::{ActivityRecorded, Attribute, HistoryClosed, HistoryOpened, Status, Task};
+use domain::tasks::{
+    ActivityRecorded, Attribute, HistoryClosed, HistoryOpened, SourceMoney, Status, Task,
+};
 use domain::{Personal, SubjectId};
 
 use super::{CloseHistory, Decided, OpenHistory, RecordActivity, SourceCost, wrong};
@@ -21,27 +23,41 @@ fn count(list: &[Attribute], depth: usize) -> Result<usize, Refusal> {
     list.iter().try_fold(list.len(), |n, attribute| Ok(n + count(&attribute.children, depth + 1)?))
 }
 
-fn personal(
-    given: Option<&Personal<Vec<Attribute>>>,
-    subject: SubjectId,
-) -> Result<Option<Personal<Vec<Attribute>>>, Refusal> {
-    let list = given.and_then(|p| p.clear()).filter(|list| !list.is_empty());
+pub(super) fn check_attributes(given: Option<&Personal<Vec<Attribute>>>) -> Result<(), Refusal> {
+    let list = given.and_then(|p| p.clear());
     if list.is_some_and(|list| count(list, 1).map_or(true, |n| n > ATTRIBUTES_MAX)) {
         return Err(Refusal::OutOfRange {
             field: "attributes",
             rule: "at most 2000, nested at most 16 deep",
         });
     }
+    Ok(())
+}
+
+fn personal(
+    given: Option<&Personal<Vec<Attribute>>>,
+    subject: SubjectId,
+) -> Result<Option<Personal<Vec<Attribute>>>, Refusal> {
+    check_attributes(given)?;
+    let list = given.and_then(|p| p.clear()).filter(|list| !list.is_empty());
     Ok(list.map(|list| Personal::new(subject, list.clone())))
 }
 
-pub(super) fn record_activity(c: &RecordActivity, task: &Task) -> Decided {
+fn customer_cost(c: &RecordActivity) -> Result<Option<SourceMoney>, Refusal> {
     let bad = |_| Refusal::OutOfRange {
         field: "customer_cost",
         rule: "a decimal number of zero or more",
     };
-    let customer_cost =
-        c.customer_cost.clone().map(SourceCost::into_source_money).transpose().map_err(bad)?;
+    c.customer_cost.clone().map(SourceCost::into_source_money).transpose().map_err(bad)
+}
+
+pub(super) fn check_activity(c: &RecordActivity) -> Result<(), Refusal> {
+    customer_cost(c)?;
+    check_attributes(c.attributes.as_ref())
+}
+
+pub(super) fn record_activity(c: &RecordActivity, task: &Task) -> Decided {
+    let customer_cost = customer_cost(c)?;
     let listed = c.attributes.as_ref().and_then(|p| p.clear()).map_or(&[][..], Vec::as_slice);
     Ok(vec![
         ActivityRecorded {

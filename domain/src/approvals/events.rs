@@ -15,153 +15,154 @@ fn is_false(value: &bool) -> bool {
 }
 
 names! {
-    /// What a voter said.
+    /// A voter's answer to a request for approval.
     Choice {
-        /// Yes.
+        /// The voter approves the command.
         Approve = "approve",
-        /// No.
+        /// The voter rejects the command; one such vote ends the request.
         Reject = "reject",
     }
 }
 
 events!("approvals" {
-    /// What needs approval, and whose, was laid down.
+    /// A business got a new approval policy: which commands need approval, and whose.
     PolicyDefined = "policy_defined" v 2 on ApprovalPolicy, Private {
-        /// 1, 2, 3 …; the shipped approval policy is 0.
+        /// Version of the approval policy: 1, 2, 3 …; the shipped one is 0.
         approval_policy_version: u32,
-        /// The first rule that matches a command counts.
+        /// The rules in order; the first one that matches a command counts.
         rules: Vec<ApprovalRule>,
-        /// What operations of outside services do to the world, and with which data; where the
-        /// compiled-in table says something else, this counts.
+        /// What operations of outside services do to the world, and with which data; an entry here
+        /// overrides the compiled-in table.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         operation_classes: Vec<OperationRule>,
     }
 
     /// Somebody asked for approval of one exact command.
     Requested = "requested" v 2 on Approval, Public {
-        /// The command's type.
+        /// Type of the command, such as `budgets.raise`.
         command_type: Name,
-        /// The aggregate that the command is for.
+        /// Id of the aggregate that the command is for.
         #[schemars(extend("x-class" = "internal"))]
         target: Uuid,
-        /// Digest over the whole command with approval policy version and expiry.
+        /// Digest over the command, the version of the approval policy and the expiry.
         command_digest: ContentDigest,
         /// JSON of the command's data, for those who decide.
         preview: Text,
-        /// The approval policy that asked for it.
+        /// Version of the approval policy that was in force when the request was made.
         approval_policy_version: u32,
-        /// The rule that asked for it.
+        /// Name of the rule that asked for the approval.
         rule: Name,
-        /// How many must say yes.
+        /// How many people must approve.
         quorum: u8,
-        /// Who may vote.
+        /// Roles whose holders may vote.
         roles: Vec<Role>,
-        /// Who asked may not vote.
+        /// True if whoever made the request may not vote on it.
         separation_of_duties: bool,
-        /// Who may vote after an escalation.
+        /// Roles whose holders may vote too after an escalation.
         escalate_to: Vec<Role>,
-        /// What it may cost.
+        /// The amount of money that the command states; absent = none.
         #[serde(skip_serializing_if = "Option::is_none")]
         amount: Option<Money>,
-        /// How much harm it may do.
+        /// How much harm the command may do; absent = the command does not say.
         #[serde(skip_serializing_if = "Option::is_none")]
         risk: Option<RiskTier>,
-        /// Events it rests on.
+        /// Events that the request rests on.
         evidence: Vec<EventId>,
-        /// Who asked.
+        /// The principal that made the request.
         requested_by: PrincipalId,
-        /// Until when it can be granted and used.
+        /// Until when the approval can be granted and used.
         expires_at: Timestamp,
-        /// True when a rule that no approval policy removes asked for it: an operator may vote too.
+        /// True if only a built-in rule asked, which no policy removes: operators may vote too.
         #[serde(default, skip_serializing_if = "is_false")]
         built_in: bool,
-        /// Types of the events that the command would write, as things stood.
+        /// Types of the events that the command would have written when the request was made.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         effects: Vec<Name>,
-        /// The task that the command is for.
+        /// The task that the command is for; absent = none.
         #[serde(skip_serializing_if = "Option::is_none")]
         task: Option<TaskId>,
-        /// Whom the preview is about.
+        /// The data subject whose key seals the preview.
         subject: SubjectId,
     }
 
-    /// An approver said yes or no.
+    /// A human voted: they approved or rejected the command of a request.
     Voted = "voted" v 1 on Approval, Public {
-        /// Who voted.
+        /// The human who voted.
         voter: PrincipalId,
-        /// Whose right to vote was used, when it was delegated.
+        /// The human whose delegated right to vote was used; absent = the voter's own right.
         #[serde(skip_serializing_if = "Option::is_none")]
         delegated_by: Option<PrincipalId>,
-        /// Yes or no.
+        /// Whether the voter approved or rejected the command.
         choice: Choice,
-        /// Why.
+        /// The voter's comment, in words.
         #[serde(skip_serializing_if = "Option::is_none")]
         comment: Option<Text>,
-        /// Whom the comment is about.
+        /// The data subject whose key seals the comment.
         subject: SubjectId,
     }
 
-    /// Somebody said something without voting.
+    /// Somebody commented on a request for approval without voting.
     Commented = "commented" v 1 on Approval, Private {
-        /// What.
+        /// The comment, in words.
         comment: Text,
-        /// Whom the comment is about.
+        /// The data subject whose key seals the comment.
         subject: SubjectId,
     }
 
-    /// An approver let another vote for a time.
+    /// An approver delegated the right to vote on one request, for a time.
     Delegated = "delegated" v 1 on Approval, Public {
-        /// Whose right.
+        /// The approver who delegated the right.
         from: PrincipalId,
-        /// Who may use it.
+        /// The principal that may vote with the right.
         to: PrincipalId,
-        /// Until when.
+        /// When the delegation ends.
         until: Timestamp,
     }
 
-    /// An approver took that back.
+    /// An approver revoked a delegation of the right to vote.
     DelegationRevoked = "delegation_revoked" v 1 on Approval, Public {
-        /// Whose right.
+        /// The approver who had delegated the right.
         from: PrincipalId,
-        /// Who may no longer use it.
+        /// The principal that may no longer vote with the right.
         to: PrincipalId,
     }
 
-    /// Others may vote too.
+    /// A request was escalated: holders of more roles may vote on it.
     Escalated = "escalated" v 1 on Approval, Public {
-        /// Who.
+        /// The roles whose holders may vote too from now on.
         to_roles: Vec<Role>,
     }
 
-    /// Enough approvers said yes.
+    /// A request was granted: enough people approved the command.
     Granted = "granted" v 2 on Approval, Public {
-        /// How many said yes.
+        /// How many people approved.
         votes: u8,
-        /// True when one human did what should take two, because there was no second one.
+        /// True if the requester alone approved what a built-in rule asks a second human for,
+        /// because there was no other.
         #[serde(default, skip_serializing_if = "is_false")]
         alone: bool,
     }
 
-    /// An approver said no.
+    /// A request was rejected: somebody voted no.
     Rejected = "rejected" v 1 on Approval, Public {
-        /// Who.
+        /// The human whose vote rejected the request.
         by: PrincipalId,
     }
 
-    /// Its time ran out, which counts as no.
+    /// The time of a request or of a granted approval ran out, which counts as no.
     Expired = "expired" v 1 on Approval, Public {
-        /// When its time ran out.
+        /// When the time ran out; the event may be recorded later.
         expired_at: Timestamp,
     }
 
-    /// Who asked does not want it any more.
+    /// A request was withdrawn by whoever made it.
     Withdrawn = "withdrawn" v 1 on Approval, Public {}
 
-    /// The command it was given for was carried out.
+    /// A granted approval was used: its command was carried out.
     Consumed = "consumed" v 1 on Approval, Public {
-        /// The command's type.
+        /// Type of the command that was carried out.
         command_type: Name,
-        /// The aggregate it was for.
+        /// Id of the aggregate that the command was for.
         #[schemars(extend("x-class" = "internal"))]
         target: Uuid,
     }
@@ -170,17 +171,17 @@ events!("approvals" {
 names! {
     /// Where a request for approval stands.
     ApprovalStatus {
-        /// Votes are open.
+        /// The request is open for votes.
         Requested = "requested",
-        /// It may be used.
+        /// Enough people approved: the command may be carried out once.
         Granted = "granted",
-        /// No.
+        /// Somebody voted no: the command may not be carried out.
         Rejected = "rejected",
-        /// Its time ran out.
+        /// The time of the request or of the granted approval ran out.
         Expired = "expired",
-        /// Not wanted any more.
+        /// Whoever made the request withdrew it.
         Withdrawn = "withdrawn",
-        /// It was used.
+        /// The command was carried out with the approval.
         Consumed = "consumed",
     }
 }

@@ -15,87 +15,87 @@ use crate::values::{Money, Name, Ratio, RiskTier, Role};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Matcher {
-    /// Types of commands.
+    /// Types of the commands that match.
     pub command_types: Vec<Name>,
-    /// Phases, for `businesses.advance`.
+    /// Phases that match when a business is to enter them, for `businesses.advance`.
     pub phases: Vec<crate::businesses::Phase>,
-    /// Only when permissions change, for `agents.change`.
+    /// If true, only `agents.enrol` and `agents.change` match, where they set permissions.
     #[schemars(extend("x-class" = "internal"))]
     pub permissions: bool,
-    /// Classes of operations, for calls.
+    /// Classes of operations that match, for calls to outside services.
     pub operation_classes: Vec<OperationClass>,
-    /// Outside services, for calls.
+    /// Names of the outside services that match, for calls and reservations.
     pub connectors: Vec<Name>,
-    /// Kinds of actors.
+    /// Kinds of senders that match; `agent` also matches what is sent in the name of an agent.
     pub actor_kinds: Vec<PrincipalKind>,
-    /// From this amount on, in the same currency.
+    /// The smallest amount that matches; an amount in another currency matches too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount_at_least: Option<Money>,
-    /// From this risk on.
+    /// The lowest risk that matches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub risk_at_least: Option<RiskTier>,
-    /// Below this confidence.
+    /// Confidences below this one match.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence_below: Option<Ratio>,
-    /// Classes of data the command touches.
+    /// Names of data classes that match, for calls to outside services.
     pub data_classes: Vec<Name>,
 }
 
 names! {
-    /// What a command can carry that rules look at.
+    /// An approval input that a command can carry.
     Carries {
-        /// The phase that it leads to.
+        /// The phase that the business is to enter.
         Phase = "phase",
-        /// A change of what an agent may use.
+        /// A change of an agent's permissions.
         Permissions = "permissions",
-        /// The class of an operation.
+        /// The class of the operation that an outside service is asked for.
         Class = "class",
-        /// An outside service.
+        /// The name of an outside service.
         Connector = "connector",
-        /// What it costs.
+        /// An amount of money.
         Amount = "amount",
-        /// How much harm it may do.
+        /// How much harm the command may do.
         Risk = "risk",
-        /// How sure the actor is.
+        /// How sure the decider is, 0 to 1.
         Confidence = "confidence",
-        /// The class of the data it touches.
+        /// The class of the data that the operation touches.
         DataClass = "data_class",
     }
 }
 
-/// What a command says of what it carries; what it leaves out counts as the highest.
+/// The inputs that a command states; one that it could state and leaves out matches every rule.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CarriedInputs {
-    /// The phase it leads to.
+    /// The phase that the business is to enter.
     pub phase: Option<crate::businesses::Phase>,
-    /// Whether it changes permissions.
+    /// True if the command sets an agent's permissions.
     pub permissions: Option<bool>,
-    /// The class of its operation.
+    /// The class of the operation that an outside service is asked for.
     pub class: Option<OperationClass>,
-    /// The outside service.
+    /// The name of the outside service.
     pub connector: Option<Name>,
-    /// What it may cost.
+    /// The amount of money that the command is about.
     pub amount: Option<Money>,
-    /// How much harm it may do.
+    /// How much harm the command may do.
     pub risk: Option<RiskTier>,
-    /// How sure the actor is.
+    /// How sure the decider is, 0 to 1.
     pub confidence: Option<Ratio>,
-    /// The class of the data it touches.
+    /// The class of the data that the operation touches.
     pub data_class: Option<DataClass>,
-    /// True when it is sent in the name of an agent, by whomever.
+    /// True if the command is sent in the name of an agent, whoever sends it.
     pub in_the_name_of_an_agent: bool,
 }
 
 /// What approval rules look at in a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApprovalInputs<'a> {
-    /// Its type.
+    /// The command's type, such as `budgets.raise`.
     pub command_type: &'a str,
-    /// What it can carry, by its declaration: a rule on anything else never applies to it.
+    /// The inputs that the command's declaration lists; a rule on any other one never applies.
     pub carries: &'a [Carries],
-    /// What kind of actor sends it.
+    /// Whether the sender is a human, an agent's credentials or a service.
     pub actor_kind: PrincipalKind,
-    /// What it says of what it carries.
+    /// The inputs that the command states.
     pub carried: CarriedInputs,
 }
 
@@ -204,45 +204,45 @@ impl Matcher {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OperationRule {
-    /// The outside service.
+    /// Name of the outside service.
     pub connector: Name,
-    /// The operation.
+    /// Name of the operation.
     pub operation: Name,
-    /// What it does to the world.
+    /// What the operation does to the world.
     pub class: OperationClass,
-    /// The data it touches; restricted when it is left out.
+    /// The class of the data that the operation touches; absent = restricted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_class: Option<DataClass>,
 }
 
-/// One rule: what it applies to, and what it asks for.
+/// One rule: the commands that it applies to, and the approval that it asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalRule {
-    /// Its name, said in refusals.
+    /// Name of the rule, which refusals show.
     pub name: Name,
-    /// What it applies to.
+    /// The commands that the rule applies to.
     pub when: Matcher,
-    /// How many must say yes; 0 forbids the command altogether.
+    /// How many people must approve; 0 forbids the command altogether.
     pub quorum: u8,
-    /// Who may vote.
+    /// Roles whose holders may vote.
     pub roles: Vec<Role>,
-    /// Who asked may not vote.
+    /// True if whoever made the request may not vote on it.
     pub separation_of_duties: bool,
-    /// How long a request stays open and a grant usable.
+    /// How long a request can be granted and used, in seconds from when it is made.
     pub expires_after_seconds: u32,
-    /// Who may vote after an escalation.
+    /// Roles whose holders may vote too after an escalation.
     pub escalate_to: Vec<Role>,
 }
 
 /// The approval policy in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalPolicy {
-    /// 0 is the shipped one.
+    /// Version of the approval policy; 0 is the shipped one.
     pub version: u32,
-    /// The first rule that matches a command counts.
+    /// The rules in order; the first one that matches a command counts.
     pub rules: Vec<ApprovalRule>,
-    /// What the business itself says of operations.
+    /// The business's own classes of operations; an entry overrides the compiled-in table.
     pub operation_classes: Vec<OperationRule>,
 }
 
@@ -253,7 +253,7 @@ impl Default for ApprovalPolicy {
 }
 
 impl ApprovalPolicy {
-    /// The rule that applies to this command.
+    /// The first rule that applies to this command; `None` if none does.
     #[must_use]
     pub fn rule_for(&self, inputs: &ApprovalInputs<'_>) -> Option<&ApprovalRule> {
         self.rules.iter().find(|rule| rule.when.matches(inputs))

@@ -15,56 +15,56 @@ use crate::values::{Name, Role, Timestamp};
 /// A vote that was cast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
-    /// Who voted.
+    /// The human who voted.
     pub voter: PrincipalId,
-    /// Yes or no.
+    /// Whether the voter approved or rejected the command.
     pub choice: Choice,
 }
 
 /// A request for approval as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Approval {
-    /// Where it stands; `None` before it is requested.
+    /// Status of the request; `None` before it is made.
     pub status: Option<ApprovalStatus>,
-    /// The command's type.
+    /// Type of the command; `None` before the request is made.
     pub command_type: Option<Name>,
-    /// The aggregate the command is for.
+    /// Id of the aggregate that the command is for.
     pub target: Uuid,
-    /// Digest over the whole command.
+    /// Digest over the command, the version of the approval policy and the expiry.
     pub command_digest: Option<ContentDigest>,
-    /// The approval policy that asked for it.
+    /// Version of the approval policy that was in force when the request was made.
     pub approval_policy_version: u32,
-    /// How many must say yes.
+    /// How many people must approve.
     pub quorum: u8,
-    /// Who may vote.
+    /// Roles whose holders may vote; an escalation adds roles.
     pub roles: BTreeSet<Role>,
-    /// Who may vote after an escalation.
+    /// Roles whose holders may vote too after an escalation.
     pub escalate_to: BTreeSet<Role>,
-    /// Who asked may not vote.
+    /// True if whoever made the request may not vote on it.
     pub separation_of_duties: bool,
-    /// Who asked.
+    /// The principal that made the request.
     pub requested_by: PrincipalId,
-    /// In whose name, where that is another one.
+    /// The principal in whose name the request was made; `None` = the requester's own.
     pub requested_for: Option<PrincipalId>,
     /// When the request was recorded.
     pub requested_at: Option<Timestamp>,
-    /// What else belongs to the request; the approved command carries it on.
+    /// Correlation id of the request; the votes and the approved command share it.
     pub correlation: Uuid,
-    /// The event that granted it: the cause of the approved command.
+    /// The event that granted the request, which is the cause of the approved command.
     pub granted: Option<EventId>,
-    /// True when a rule that no approval policy removes asked for it: an operator may vote too.
+    /// True if only a built-in rule asked, which no policy removes: operators may vote too.
     pub built_in: bool,
-    /// The task that the command is for.
+    /// The task that the command is for; `None` = none.
     pub task: Option<TaskId>,
-    /// Until when it can be granted and used.
+    /// Until when the approval can be granted and used.
     pub expires_at: Timestamp,
-    /// Whom its texts are about.
+    /// The data subject whose key seals the texts of the request.
     pub subject: SubjectId,
-    /// Votes by the principal whose right was used.
+    /// The votes, each under the human whose right to vote was used.
     pub votes: BTreeMap<PrincipalId, Vote>,
-    /// Who may vote for whom, until when.
+    /// When each delegation ends, by who delegated the right and who may use it.
     pub delegations: BTreeMap<(PrincipalId, PrincipalId), Timestamp>,
-    /// Whether it was escalated.
+    /// True once the request was escalated.
     pub escalated: bool,
 }
 
@@ -76,7 +76,7 @@ impl Approval {
         yes.map(|v| v.voter).collect::<BTreeSet<_>>().len()
     }
 
-    /// Whether that person has a part in a vote that was cast, as the voter or by its right.
+    /// Whether that person has a part in a vote that was cast: as the voter, or by delegating.
     #[must_use]
     pub fn has_part_in_a_vote(&self, person: PrincipalId) -> bool {
         self.votes.iter().any(|(right, vote)| *right == person || vote.voter == person)

@@ -31,14 +31,14 @@ names! {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attribute {
-    /// Its key.
+    /// Key of the attribute.
     pub key: String,
-    /// Its type.
+    /// Type of the attribute.
     pub r#type: AttributeType,
-    /// Its lexical value; empty for lists and containers.
+    /// The value as the source wrote it; empty for lists and containers.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub value: String,
-    /// Attributes of the attribute.
+    /// The attributes inside this one; for lists and containers these are the values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Attribute>,
 }

@@ -11,31 +11,31 @@ use crate::usage::{Cost, Usage};
 use crate::values::{Amount, Currency, Digest, Name, Role, Team, Timestamp};
 
 names! {
-    /// Where a task stands.
+    /// The status of a task.
     Status {
-        /// Not yet offered.
+        /// The task is planned, and not on offer yet.
         Planned = "planned",
-        /// A team may take it.
+        /// An agent of the team may take the task.
         Offered = "offered",
-        /// An agent holds it.
+        /// An agent holds the task.
         Leased = "leased",
         /// A result waits for review.
         Submitted = "submitted",
-        /// A human must say how it goes on.
+        /// A human must say how the task goes on.
         Escalated = "escalated",
-        /// Its outcome outside is unknown; nobody may try again blindly.
+        /// The task's effect outside is unknown; nobody may try again blindly.
         Quarantined = "quarantined",
-        /// Accepted.
+        /// The task is closed: its work is accepted.
         Completed = "completed",
-        /// Given up.
+        /// The task is closed: its work is given up.
         Failed = "failed",
-        /// Not wanted any more.
+        /// The task is closed: its work is not wanted any more.
         Cancelled = "cancelled",
     }
 }
 
 impl Status {
-    /// True while something may still happen.
+    /// True unless the task is completed, failed or cancelled.
     #[must_use]
     pub fn is_open(self) -> bool {
         match self {
@@ -51,365 +51,365 @@ impl Status {
 }
 
 names! {
-    /// What a reviewer said.
+    /// A reviewer's judgement of one revision.
     Verdict {
-        /// It is good.
+        /// The revision is accepted, and the task is completed.
         Passed = "passed",
-        /// It must be done again.
+        /// The revision is not accepted: the task is offered again, escalated or failed.
         ChangesRequested = "changes_requested",
     }
 }
 names! {
-    /// Why a task went to a human.
+    /// Why a task was escalated.
     EscalationReason {
-        /// Somebody asked for it.
+        /// Somebody asked for a human with `tasks.escalate`.
         Requested = "requested",
-        /// Reviewers asked for changes too often.
+        /// Reviewers asked for changes more often than the plan allows.
         ReworkBound = "rework_bound",
     }
 }
 names! {
     /// Why a task failed.
     FailureReason {
-        /// All attempts are used.
+        /// As many attempts failed as the plan allows.
         AttemptsUsed = "attempts_used",
-        /// It can't be retried.
+        /// The holder said that another attempt makes no sense.
         NotRetryable = "not_retryable",
-        /// The review said that no further revision will come.
+        /// A reviewer asked for changes and said that no further revision will come.
         Rejected = "rejected",
-        /// A human said so.
+        /// The task was resolved as failed.
         Resolved = "resolved",
     }
 }
 names! {
-    /// How a human had a hand in a task.
+    /// How a human intervened in a task.
     Intervention {
-        /// By a vote on a command that was for it.
+        /// The human voted on a command for the task.
         Vote = "vote",
-        /// By reviewing its result in a reviewer's place.
+        /// The human asked for changes in the place of the reviewing agent.
         Review = "review",
     }
 }
 names! {
-    /// How a human let an escalated or quarantined task go on.
+    /// How a human lets an escalated or quarantined task go on.
     Resolution {
-        /// The team tries again.
+        /// The task is offered to its team again.
         Offered = "offered",
-        /// The result at hand goes to review.
+        /// The newest result goes to review.
         Submitted = "submitted",
-        /// Accepted as it is.
+        /// The work is accepted as it is.
         Completed = "completed",
-        /// Given up.
+        /// The work is given up.
         Failed = "failed",
-        /// Not wanted any more.
+        /// The work is not wanted any more.
         Cancelled = "cancelled",
     }
 }
 
 events!("tasks" {
-    /// Somebody wants a piece of work done.
+    /// A task was planned: somebody wants a piece of work done.
     Planned = "planned" v 1 on Task, Public {
-        /// What is to be done, in a line.
+        /// The work to be done, in a line.
         title: Text,
-        /// What is to be done, in full.
+        /// The work to be done, in full; absent = only the title says it.
         #[serde(skip_serializing_if = "Option::is_none")]
         instructions: Option<Text>,
-        /// Who is to do it.
+        /// The team whose agents are to do the work.
         team: Team,
-        /// Whom its texts are about: the person it serves, else the business.
+        /// The data subject of the task's texts: the person the task serves, else the business.
         subject: SubjectId,
-        /// What must be completed first.
+        /// Tasks that must be completed before this one can be offered.
         depends_on: Vec<TaskId>,
-        /// 0 (whenever) to 9 (now).
+        /// How urgent the task is: 0 (whenever) to 9 (now).
         priority: u8,
-        /// How often reviewers may ask for changes before a human decides.
+        /// How often reviewers may ask for changes before the task is escalated.
         rework_rounds_max: u16,
-        /// How often it may fail before it is given up.
+        /// How many attempts the task has; it fails when all of them have failed.
         attempts_max: u16,
     }
 
-    /// A team may take it.
+    /// A task was offered to a team: one of its producers may take it.
     Offered = "offered" v 1 on Task, Public {
-        /// Which team.
+        /// The team that may take the task.
         team: Team,
-        /// Which revision is to be made; the first is 1.
+        /// Number of the revision to be made; the first is 1.
         revision: u32,
     }
 
-    /// An agent took it for a time.
+    /// An agent took a task for a time.
     Leased = "leased" v 1 on Task, Public {
-        /// Who.
+        /// The agent that holds the task.
         agent: AgentId,
-        /// Number of leases so far; what its holder shows with everything it does.
+        /// Number of the lease, from 1 on; the holder shows it with everything it does.
         fencing_token: u32,
-        /// For how long.
+        /// How long the lease lasts, in seconds; an extension is as long.
         lease_seconds: u32,
-        /// Until when, unless it is extended.
+        /// When the lease ends unless it is extended.
         expires_at: Timestamp,
     }
 
-    /// Its holder is alive and keeps it longer.
+    /// A lease was extended: the holder is alive and keeps the task longer.
     LeaseExtended = "lease_extended" v 1 on Task, Public {
-        /// The holder's token.
+        /// Fencing token of the holder's lease.
         fencing_token: u32,
-        /// The new end.
+        /// When the lease ends now, unless it is extended again.
         expires_at: Timestamp,
     }
 
-    /// Its holder gave it back.
+    /// The holder gave a task back, and it is on offer again.
     Released = "released" v 1 on Task, Public {
-        /// The holder's token.
+        /// Fencing token of the holder's lease.
         fencing_token: u32,
-        /// Why.
+        /// Why the holder gave the task back; absent = no reason was given.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Text>,
-        /// Whom the reason is about.
+        /// The data subject of the task, whose key seals the reason.
         subject: SubjectId,
     }
 
-    /// Its holder was not heard of in time.
+    /// A lease expired: its holder was not heard of in time, and the task is on offer again.
     LeaseExpired = "lease_expired" v 1 on Task, Public {
-        /// The token that is worth nothing now.
+        /// Fencing token of the lease that expired.
         fencing_token: u32,
-        /// When the lease ended.
+        /// When the lease ended; the event may be recorded later.
         expired_at: Timestamp,
     }
 
-    /// A result waits for review.
+    /// A result was handed in and waits for review.
     Submitted = "submitted" v 2 on Task, Public {
-        /// Which revision this is.
+        /// Number of the revision that was handed in.
         revision: u32,
-        /// Who made it.
+        /// The agent that made the result.
         agent: AgentId,
-        /// The holder's token.
+        /// Fencing token of the holder's lease.
         fencing_token: u32,
-        /// Whether a human handed it in, in the agent's name.
+        /// True if a human handed the result in, in the name of the agent.
         by_human: bool,
-        /// Files that were made, personal as a whole.
+        /// Names and digests of the files that were made, sealed as one field; absent = none.
         #[serde(skip_serializing_if = "Option::is_none")]
         artifacts: Option<crate::Personal<Vec<Artifact>>>,
         /// The result in words.
         #[serde(skip_serializing_if = "Option::is_none")]
         result: Option<Text>,
-        /// What a review must name: digest over artifacts and result.
+        /// Digest over artifacts and result, which a review must name.
         artifact: ContentDigest,
-        /// What it used.
+        /// The model that made the result, and the tokens that it used.
         #[serde(skip_serializing_if = "Option::is_none")]
         usage: Option<Usage>,
-        /// What making it cost.
+        /// The cost of making the result.
         #[serde(skip_serializing_if = "Option::is_none")]
         cost: Option<Cost>,
-        /// Whom the texts are about.
+        /// The data subject of the task, whose key seals artifacts and result.
         subject: SubjectId,
     }
 
-    /// A result came from somebody who no longer held the task: history without effect.
+    /// An agent that no longer held the task handed in a result, which changes nothing.
     LateResultRecorded = "late_result_recorded" v 1 on Task, Public {
-        /// Who sent it.
+        /// The agent that sent the result; it once held the task.
         agent: AgentId,
-        /// The token it showed.
+        /// The fencing token that the agent showed.
         fencing_token: u32,
-        /// The token that was valid then.
+        /// The newest fencing token of the task at that time.
         current_token: u32,
         /// The result in words.
         #[serde(skip_serializing_if = "Option::is_none")]
         result: Option<Text>,
-        /// Whom the text is about.
+        /// The data subject of the task, whose key seals the result.
         subject: SubjectId,
     }
 
-    /// A reviewer said what it thinks of one revision.
+    /// A reviewer judged one revision of a task.
     Reviewed = "reviewed" v 1 on Task, Public {
-        /// Which revision it looked at.
+        /// Number of the revision that was reviewed.
         revision: u32,
-        /// Who looked.
+        /// The agent that reviewed the result.
         reviewer: AgentId,
-        /// What it looked at.
+        /// Digest over the artifacts and the result that were reviewed.
         artifact_digest: Digest,
-        /// What it said.
+        /// The reviewer's verdict on the revision.
         verdict: Verdict,
-        /// True when no further revision will come.
+        /// True if no further revision will come: when changes are requested, the task fails.
         r#final: bool,
-        /// What it found.
+        /// The findings of the reviewer, in words.
         #[serde(skip_serializing_if = "Option::is_none")]
         findings: Option<Text>,
-        /// Whom the findings are about.
+        /// The data subject of the task, whose key seals the findings.
         subject: SubjectId,
     }
 
-    /// The work is accepted.
+    /// A task was completed: its work is accepted.
     Completed = "completed" v 1 on Task, Public {
-        /// Which revision was accepted; 0 when none was made.
+        /// Number of the revision that was accepted; 0 when none was made.
         revision: u32,
         /// True when no human decided, edited or took over anything on the way.
         without_human: bool,
     }
 
-    /// The holder could not do it.
+    /// An attempt failed: the holder of a task could not do the work.
     AttemptFailed = "attempt_failed" v 1 on Task, Public {
-        /// The holder's token.
+        /// Fencing token of the holder's lease.
         fencing_token: u32,
-        /// Whether another attempt makes sense.
+        /// Whether another attempt makes sense, as the holder says.
         retryable: bool,
-        /// What went wrong.
+        /// What went wrong, in words.
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<Text>,
-        /// Whom the error is about.
+        /// The data subject of the task, whose key seals the error.
         subject: SubjectId,
     }
 
-    /// The work is given up.
+    /// A task failed: its work is given up.
     Failed = "failed" v 1 on Task, Public {
-        /// Why.
+        /// Why the work is given up.
         reason: FailureReason,
     }
 
-    /// A human must say how it goes on.
+    /// A task was escalated: a human must say how it goes on.
     Escalated = "escalated" v 1 on Task, Public {
-        /// Where it stood.
+        /// Status of the task before it was escalated.
         from: Status,
-        /// Why.
+        /// Why the task was escalated.
         reason: EscalationReason,
-        /// Which humans are to decide.
+        /// The role whose holders may decide how the task goes on; an owner always may.
         to_role: Role,
-        /// What they should know.
+        /// A note to those who are to decide.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<Text>,
         /// The result that the holder left, in words.
         #[serde(skip_serializing_if = "Option::is_none")]
         result: Option<Text>,
-        /// Digest of the result at hand, when the holder left one.
+        /// Digest over the result that the holder left; absent = none was left.
         #[serde(skip_serializing_if = "Option::is_none")]
         artifact: Option<ContentDigest>,
-        /// Who made the result at hand.
+        /// The agent that left the result; absent = none was left.
         #[serde(skip_serializing_if = "Option::is_none")]
         producer: Option<AgentId>,
-        /// Whom the note is about.
+        /// The data subject of the task, whose key seals note and result.
         subject: SubjectId,
     }
 
-    /// A human said how it goes on.
+    /// A human decided how an escalated or quarantined task goes on.
     Resolved = "resolved" v 1 on Task, Public {
-        /// Where it goes.
+        /// How the task goes on.
         resolution: Resolution,
-        /// Why.
+        /// Why the human decided so; absent = no reason was given.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<Text>,
-        /// Whom the note is about.
+        /// The data subject of the task, whose key seals the note.
         subject: SubjectId,
     }
 
-    /// A human had a hand in it: it no longer counts as done without one.
+    /// A human intervened in a task: it no longer counts as done without one.
     HumanIntervened = "human_intervened" v 1 on Task, Public {
-        /// How.
+        /// How the human intervened.
         how: Intervention,
-        /// The approval that was voted on.
+        /// The approval that was voted on; absent when the human reviewed.
         #[serde(skip_serializing_if = "Option::is_none")]
         approval: Option<ApprovalId>,
     }
 
-    /// What happened outside is unknown; nobody may try again blindly.
+    /// A task was quarantined: its effect outside is unknown, and nobody may try again blindly.
     Quarantined = "quarantined" v 1 on Task, Public {
-        /// The holder's token.
+        /// Fencing token of the holder's lease.
         fencing_token: u32,
-        /// What is unknown.
+        /// What the holder does not know about the effect outside.
         reason: Text,
-        /// Whom the reason is about.
+        /// The data subject of the task, whose key seals the reason.
         subject: SubjectId,
     }
 
-    /// The work is not wanted any more.
+    /// A task was cancelled: its work is not wanted any more.
     Cancelled = "cancelled" v 1 on Task, Public {
-        /// Why.
+        /// Why the task was cancelled; absent = no reason was given.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Text>,
-        /// Whom the reason is about.
+        /// The data subject of the task, whose key seals the reason.
         subject: SubjectId,
     }
 
-    /// Something was done for it elsewhere.
+    /// An activity was recorded: something was done for a task elsewhere.
     ActivityRecorded = "activity_recorded" v 2 on Task, Public {
-        /// What was done.
+        /// Name of the activity.
         activity: Name,
-        /// Which step of doing it, such as `start` or `complete`.
+        /// The step of the activity, such as `start` or `complete`; absent = not stated.
         #[serde(skip_serializing_if = "Option::is_none")]
         lifecycle: Option<Name>,
-        /// Who did it.
+        /// The principal that did the activity; absent = not stated.
         #[serde(skip_serializing_if = "Option::is_none")]
         resource: Option<PrincipalId>,
-        /// What it cost those the task serves, such as a simulated customer; no cost of ours.
+        /// Cost for those whom the task serves, such as a simulated customer, not for the business.
         #[serde(skip_serializing_if = "Option::is_none")]
         customer_cost: Option<SourceMoney>,
-        /// What a model used for it.
+        /// The model that did the activity, and the tokens that it used.
         #[serde(skip_serializing_if = "Option::is_none")]
         usage: Option<Usage>,
-        /// What it cost us.
+        /// The cost of the activity for the business.
         #[serde(skip_serializing_if = "Option::is_none")]
         cost: Option<Cost>,
         /// The time as the source wrote it, with its offset.
         #[serde(skip_serializing_if = "Option::is_none")]
         source_time: Option<Name>,
-        /// Everything else the source says of it, in its order.
+        /// Everything else that the source says of the activity, in its order.
         #[serde(skip_serializing_if = "Option::is_none")]
         attributes: Option<crate::Personal<Vec<Attribute>>>,
-        /// Those of the attributes that are about nobody, as whoever imported them said.
+        /// Attributes about nobody, as the sender says, repeated in the clear.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         clear_attributes: Vec<Attribute>,
-        /// Anything else, in words.
+        /// Anything else about the activity, in words.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<Text>,
-        /// Whom note and attributes are about.
+        /// The data subject of the task, whose key seals note and attributes.
         subject: SubjectId,
     }
 
-    /// A log of work done elsewhere came in: what it says of itself, so that nothing of it is lost.
+    /// A log of work done elsewhere came in, with its header, so that nothing of it is lost.
     HistoryOpened = "history_opened" v 1 on History, Private {
-        /// Its format, such as `xes` or `csv`.
+        /// Format of the log, such as `xes` or `csv`.
         format: Name,
-        /// JSON of its header: attributes, extensions, globals, classifiers, columns.
+        /// JSON of the log's header: attributes, extensions, globals, classifiers, columns.
         header: Text,
-        /// Whom the header is about.
+        /// The data subject whose key seals the header: the business.
         subject: SubjectId,
     }
 
-    /// Work that was done elsewhere ended.
+    /// A task whose work was done elsewhere was closed.
     HistoryClosed = "history_closed" v 2 on Task, Public {
-        /// True when it was completed, false when it failed.
+        /// True if the work was completed, false if it failed.
         completed: bool,
-        /// The log that it is a case of.
+        /// The log that the task is a case of; absent = none.
         #[serde(skip_serializing_if = "Option::is_none")]
         history: Option<HistoryId>,
-        /// Its place in that log: 1, 2, 3 …
+        /// Number of the case in that log: 1, 2, 3 …
         #[serde(skip_serializing_if = "Option::is_none")]
         place: Option<u32>,
-        /// What the log says of the case, in its order.
+        /// The attributes of the case, in the order of the log.
         #[serde(skip_serializing_if = "Option::is_none")]
         attributes: Option<crate::Personal<Vec<Attribute>>>,
-        /// Whom the attributes are about.
+        /// The data subject of the task, whose key seals the attributes; absent without attributes.
         #[serde(skip_serializing_if = "Option::is_none")]
         subject: Option<SubjectId>,
     }
 });
 
-/// A thing that was made, known by its digest.
+/// A file that was made, known by its digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Artifact {
-    /// Its name.
+    /// Name of the file.
     pub name: Name,
-    /// SHA-256 of its content.
+    /// SHA-256 of the file's content.
     pub sha256: Digest,
 }
 
-/// Money that came from a source's own notation.
+/// Money that a source states in its own notation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceMoney {
-    /// Rounded half-even to 9 fraction digits.
+    /// The amount, rounded half-even to 9 fraction digits.
     pub amount: Amount,
-    /// ISO 4217.
+    /// ISO 4217 code of the currency.
     pub currency: Currency,
-    /// What the source said, to the letter.
+    /// The amount as the source wrote it, to the letter.
     #[schemars(extend("x-class" = "confidential"))]
     pub source_text: String,
 }

@@ -11,63 +11,63 @@ use crate::values::{Digest, Role, Team, Timestamp};
 /// Who holds a task, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// The holder.
+    /// The agent that holds the task.
     pub agent: AgentId,
-    /// How long a heartbeat keeps it.
+    /// How long the lease lasts, in seconds; an extension is as long.
     pub lease_seconds: u32,
-    /// The end as last recorded.
+    /// When the lease ends, as last recorded.
     pub expires_at: Timestamp,
 }
 
-/// The result at hand.
+/// The newest result of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submission {
-    /// Who made it.
+    /// The agent that made the result.
     pub producer: AgentId,
-    /// The principal that handed it in: the credentials a reviewer must not share.
+    /// The principal that handed the result in: the credentials that a reviewer must not share.
     pub submitted_by: PrincipalId,
-    /// What a review must name.
+    /// Digest over the result, which a review must name.
     pub artifact_digest: Digest,
 }
 
 /// A task as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Task {
-    /// Where it stands; `None` before it is planned.
+    /// Status of the task; `None` before it is planned.
     pub status: Option<Status>,
-    /// Who is to do it.
+    /// The team whose agents are to do the work; `None` before the task is planned.
     pub team: Option<Team>,
-    /// Whom its texts are about.
+    /// The data subject whose key seals the task's texts.
     pub subject: SubjectId,
-    /// The principal that planned it.
+    /// The principal that planned the task.
     pub planned_by: PrincipalId,
-    /// What must be completed first.
+    /// Tasks that must be completed before this one can be offered.
     pub depends_on: Vec<TaskId>,
     /// The revision being made, or made last; 0 before the first offer.
     pub revision: u32,
-    /// Number of leases so far.
+    /// The newest fencing token, which is the number of leases so far.
     pub fencing_token: u32,
-    /// Who holds it.
+    /// The lease in force; `None` while nobody holds the task.
     pub lease: Option<Lease>,
-    /// Who held it under which token: the n-th lease has the token n.
+    /// The agents that held the task, one for each lease: the n-th lease has the fencing token n.
     pub holders: Vec<AgentId>,
-    /// The result at hand.
+    /// The newest result; `None` before one is made, and once a new revision is offered.
     pub submission: Option<Submission>,
     /// How often reviewers asked for changes.
     pub rework_rounds: u16,
-    /// How often they may.
+    /// How often reviewers may ask for changes before the task is escalated.
     pub rework_rounds_max: u16,
-    /// Whose credentials took the last lease.
+    /// The principal whose credentials took the last lease.
     pub leased_by: PrincipalId,
-    /// How often it failed.
+    /// How many attempts failed.
     pub attempts_failed: u16,
-    /// How many attempts may fail before the task is given up.
+    /// How many attempts the task has; it fails when all of them have failed.
     pub attempts_max: u16,
-    /// The role it is escalated to.
+    /// The role that the task was last escalated to; `None` if it never was.
     pub escalated_to: Option<Role>,
-    /// True once a human had a hand in it.
+    /// True once a human intervened: the task no longer counts as done without one.
     pub human_involved: bool,
-    /// Activities recorded of it.
+    /// Number of activities that were recorded for the task.
     pub activities: u32,
 }
 
@@ -175,12 +175,12 @@ fn resolved(resolution: Resolution) -> Status {
 /// A log of work done elsewhere, as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct History {
-    /// Whether it came in.
+    /// True once the log is on record.
     pub opened: bool,
 }
 
 impl History {
-    /// Folds one event in; the events of tasks are not its own.
+    /// Folds one event in; events of tasks change nothing.
     pub fn evolve(&mut self, _: &Meta, event: &Event) {
         self.opened |= matches!(event, Event::HistoryOpened(_));
     }

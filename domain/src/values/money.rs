@@ -12,7 +12,7 @@ use std::str::FromStr;
 pub struct Currency([u8; 3]);
 
 impl Currency {
-    /// US dollar.
+    /// The US dollar.
     pub const USD: Self = Self(*b"USD");
 }
 
@@ -24,10 +24,10 @@ pub struct Amount(Decimal);
 pub const FRACTION_DIGITS_MAX: u32 = 9;
 
 impl Amount {
-    /// Nothing.
+    /// An amount of zero.
     pub const ZERO: Self = Self(Decimal::ZERO);
 
-    /// The decimal itself.
+    /// The amount as a [`Decimal`].
     #[must_use]
     pub fn get(self) -> Decimal {
         self.0
@@ -49,7 +49,7 @@ impl Amount {
     pub fn plus(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
-    /// Whether an event can hold it: a sum may have more digits than are read back.
+    /// True if an event can hold the amount: a sum may have more digits than are read back.
     #[must_use]
     pub fn is_storable(self) -> bool {
         self.to_string().parse::<Self>().is_ok()
@@ -65,9 +65,9 @@ impl Amount {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Money {
-    /// The decimal string.
+    /// The amount, written as a decimal string.
     pub amount: Amount,
-    /// ISO 4217.
+    /// ISO 4217 code of the currency.
     pub currency: Currency,
 }
 
