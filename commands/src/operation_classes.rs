@@ -1,7 +1,7 @@
 //! What an operation of an outside service does to the world, and with which data: by the
-//! business's approval policy, else by the table that is compiled in; an operation that neither names
-//! counts as spending, with restricted data. A caller's
-//! own word can make it more and never less.
+//! business's approval policy, else by the table that is compiled in; an operation that neither
+//! names counts as spending, with restricted data. A caller's own word can make it more and never
+//! less.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -2,7 +2,7 @@
 //!
 //! - [`envelope`]: the stored event, its bytes and how they are read.
 //! - [`sealing`], [`keyring`]: personal fields become ciphertext before they are hashed.
-//! - [`append`]: what is stored together. [`log`]: the traits of a store, with their laws.
+//! - [`append`]: what is stored together. [`batch`]: what a store writes together. [`log`]: the traits of a store, with their laws.
 //! - [`sqlite`]: the embedded store; `postgres`: the one for several processes; `kurrent`: the one
 //!   in a KurrentDB cluster.
 //! - [`subscription`]: catching up and going live on any store.
@@ -12,6 +12,7 @@
 
 pub mod append;
 pub mod attempts;
+pub mod batch;
 pub mod cause;
 pub mod consumers;
 pub mod envelope;

@@ -21,6 +21,7 @@ use domain::{AggregateRef, BusinessId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::append::{Append, AppendError, Pending};
+use crate::batch::{AppenderWork, QueuedWork};
 use crate::envelope::Recorded;
 use crate::log::{Capabilities, Head, Inspect, Log, LogError, RawRow};
 use bloom_filter::BloomFilter;
@@ -117,11 +118,6 @@ fn own(_: &Path, _: bool) -> std::io::Result<()> {
     Ok(())
 }
 
-enum AppenderWork {
-    Append(QueuedAppend),
-    Stop,
-}
-
 /// An append that waits for the writer.
 struct QueuedAppend {
     append: Append,
@@ -130,6 +126,12 @@ struct QueuedAppend {
     /// The `seq` and positions that another store gave the events, if the append is a copy.
     placed: Option<AssignedPositions>,
     answer: oneshot::Sender<Result<crate::Committed, AppendError>>,
+}
+
+impl QueuedWork for QueuedAppend {
+    fn append(&self) -> &Append {
+        &self.append
+    }
 }
 
 /// The places that another store gave to the events of an append that is copied here.
@@ -146,7 +148,7 @@ pub struct AssignedPositions {
 
 /// The store in `FOLDER/log.db`.
 pub struct SqliteLog {
-    queue: mpsc::Sender<AppenderWork>,
+    queue: mpsc::Sender<AppenderWork<QueuedAppend>>,
     readers: Readers,
     known: Arc<BloomFilter>,
     position: watch::Receiver<u64>,

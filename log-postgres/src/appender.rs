@@ -13,13 +13,12 @@ use uuid::Uuid;
 
 use super::follower::{Heard, advance};
 use super::plan::{Believed, Plan, plan};
-use super::{AppenderWork, QueuedAppend, count, within};
+use super::{QueuedAppend, count, within};
+use event_log::batch::{AppendBatch, AppenderWork, BatchCaps};
 use event_log::{AppendError, Cause, Committed, KeyEpoch, chain};
 
-/// Appends of one call …
-const BATCH_APPENDS_MAX: usize = 500;
-/// … and their bytes.
-const BATCH_BYTES_MAX: usize = 8 << 20;
+/// The most that one call to the database stores.
+const BATCH_CAPS: BatchCaps = BatchCaps { appends: 500, bytes: 8 << 20 };
 /// Ends of streams that are remembered.
 const HEADS_MAX: usize = 100_000;
 /// How long a batch whose outcome is unknown is asked for before its callers are told so.
@@ -72,7 +71,7 @@ struct Appender {
 /// Appends what is queued until it is told to stop.
 pub(super) async fn run(
     options: PgConnectOptions,
-    mut jobs: mpsc::Receiver<AppenderWork>,
+    mut jobs: mpsc::Receiver<AppenderWork<QueuedAppend>>,
     moved: watch::Sender<u64>,
     heard: Heard,
 ) {
@@ -84,39 +83,11 @@ pub(super) async fn run(
         heard,
         doubtful: HashSet::new(),
     };
-    let mut stopping = false;
-    while !stopping {
-        let Some(first) = jobs.recv().await else { return };
+    while let Some(first) = jobs.recv().await {
         fail::fail_point!("log-appender");
-        let (mut queue, mut bytes, mut next) = (Vec::new(), 0, Some(first));
-        while let Some(job) = next.take() {
-            match job {
-                AppenderWork::Stop => {
-                    jobs.close();
-                    stopping = true;
-                }
-                AppenderWork::Append(queued) => {
-                    bytes += queued.append.events.iter().map(|e| e.bytes.len()).sum::<usize>();
-                    queue.push(queued);
-                }
-            }
-            if !stopping && (queue.len() < BATCH_APPENDS_MAX && bytes < BATCH_BYTES_MAX) {
-                next = jobs.try_recv().ok();
-            }
-        }
-        appender.store(queue).await;
-    }
-    // What was queued before the end, in batches as ever.
-    while let Some(job) = jobs.recv().await {
-        let mut queue = Vec::new();
-        let mut next = Some(job);
-        while let Some(AppenderWork::Append(queued)) = next.take() {
-            queue.push(queued);
-            if queue.len() < BATCH_APPENDS_MAX / 10 {
-                next = jobs.try_recv().ok();
-            }
-        }
-        appender.store(queue).await;
+        let mut batch = AppendBatch::begin(first, &mut jobs, BATCH_CAPS);
+        while batch.take_next(&mut jobs) {}
+        appender.store(batch.appends).await;
     }
 }
 

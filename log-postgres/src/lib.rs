@@ -36,6 +36,7 @@ use uuid::Uuid;
 
 pub use attempts::{attempts, attempts_with};
 pub use consumers::PostgresConsumers;
+use event_log::batch::{AppenderWork, QueuedWork};
 use event_log::envelope::Recorded;
 use event_log::{Append, AppendError, Cause, Committed, Head, Loaded, Log, LogError, Pending};
 use follower::Heard;
@@ -85,14 +86,15 @@ struct QueuedAppend {
     answer: oneshot::Sender<Result<Committed, AppendError>>,
 }
 
-enum AppenderWork {
-    Append(QueuedAppend),
-    Stop,
+impl QueuedWork for QueuedAppend {
+    fn append(&self) -> &Append {
+        &self.append
+    }
 }
 
 /// The store.
 pub struct PostgresLog {
-    queue: mpsc::Sender<AppenderWork>,
+    queue: mpsc::Sender<AppenderWork<QueuedAppend>>,
     readers: PgPool,
     position: watch::Receiver<u64>,
     /// When the database last answered the follower.

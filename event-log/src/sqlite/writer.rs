@@ -11,8 +11,9 @@ use proof::tree::{Frontier, leaf_hash};
 use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, watch};
 
-use super::{AppenderWork, AssignedPositions, Durability, Options, QueuedAppend, log_error};
+use super::{AssignedPositions, Durability, Options, QueuedAppend, log_error};
 use crate::append::{Append, AppendError, Committed, LaneEpoch};
+use crate::batch::{AppendBatch, AppenderWork, BatchCaps};
 use crate::cause::chain;
 use crate::log::LogError;
 
@@ -22,10 +23,8 @@ const BATCH_AGE_MAX: Duration = Duration::from_millis(5);
 const GROUP_COMMIT_LINGER_MAX: Duration = Duration::from_micros(250);
 /// How often the queue is looked at meanwhile.
 const GROUP_COMMIT_LINGER_POLL: Duration = Duration::from_micros(20);
-/// … or has this many appends …
-const BATCH_APPENDS_MAX: usize = 1_000;
-/// … or this many bytes.
-const BATCH_BYTES_MAX: usize = 16 << 20;
+/// The most that the writer commits at once.
+const BATCH_CAPS: BatchCaps = BatchCaps { appends: 1_000, bytes: 16 << 20 };
 /// How often a writer that could not write tries whether it can again …
 const TRY_AGAIN_EVERY: Duration = Duration::from_secs(1);
 /// How often the writer looks for a job between two tests of whether it can write again.
@@ -105,44 +104,29 @@ impl LogWriter {
 
     pub(super) fn run(
         mut self,
-        mut jobs: mpsc::Receiver<AppenderWork>,
+        mut jobs: mpsc::Receiver<AppenderWork<QueuedAppend>>,
         moved: &watch::Sender<u64>,
     ) {
-        let (mut stopping, mut expected) = (false, 1);
-        while !stopping {
-            let Some(first) = self.next(&mut jobs) else { return };
-            let mut batch = Vec::new();
-            let (began, mut bytes) = (Instant::now(), 0);
-            let mut next = Some(first);
-            while let Some(job) = next.take() {
-                match job {
-                    AppenderWork::Stop => {
-                        jobs.close();
-                        stopping = true;
-                    }
-                    AppenderWork::Append(queued) => {
-                        bytes += queued.append.events.iter().map(|e| e.bytes.len()).sum::<usize>();
-                        batch.push(queued);
-                    }
-                }
-                let room = batch.len() < BATCH_APPENDS_MAX
-                    && bytes < BATCH_BYTES_MAX
-                    && began.elapsed() < BATCH_AGE_MAX;
-                if room || stopping {
-                    next = jobs.try_recv().ok();
+        let mut expected = 1;
+        while let Some(first) = self.next(&mut jobs) {
+            let began = Instant::now();
+            let mut batch = AppendBatch::begin(first, &mut jobs, BATCH_CAPS);
+            loop {
+                if began.elapsed() < BATCH_AGE_MAX && batch.take_next(&mut jobs) {
+                    continue;
                 }
                 // Callers come back together: where the last batch had company, a moment's wait
                 // makes this one worth its fsync.
-                while next.is_none()
-                    && room
-                    && !stopping
-                    && batch.len() < expected
-                    && began.elapsed() < GROUP_COMMIT_LINGER_MAX
-                {
-                    std::thread::sleep(GROUP_COMMIT_LINGER_POLL);
-                    next = jobs.try_recv().ok();
+                let waits = batch.has_room()
+                    && !jobs.is_closed()
+                    && batch.appends.len() < expected
+                    && began.elapsed() < GROUP_COMMIT_LINGER_MAX;
+                if !waits {
+                    break;
                 }
+                std::thread::sleep(GROUP_COMMIT_LINGER_POLL);
             }
+            let batch = batch.appends;
             expected = batch.len();
             self.commit(batch, moved);
         }
@@ -157,7 +141,10 @@ impl LogWriter {
 
     /// The next job. A writer that could not write tries meanwhile whether it can again: whoever is
     /// told that it can't sends it nothing more.
-    fn next(&self, jobs: &mut mpsc::Receiver<AppenderWork>) -> Option<AppenderWork> {
+    fn next(
+        &self,
+        jobs: &mut mpsc::Receiver<AppenderWork<QueuedAppend>>,
+    ) -> Option<AppenderWork<QueuedAppend>> {
         while self.trouble.borrow().is_some() {
             let tries_again = Instant::now() + TRY_AGAIN_EVERY;
             while Instant::now() < tries_again {
