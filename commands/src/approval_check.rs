@@ -238,7 +238,7 @@ fn usable(id: ApprovalId, approval: &Approval, ctx: &Context) -> Result<(), Refu
     let expired = Refusal::ApprovalExpired { approval: id, expires_at: approval.expires_at };
     match approval.status {
         None => Err(Refusal::Unknown { what: "approval" }),
-        Some(ApprovalStatus::Granted) if ctx.has_come(approval.expires_at)? => Err(expired),
+        Some(ApprovalStatus::Granted) if ctx.has_ended(approval.expires_at)? => Err(expired),
         Some(ApprovalStatus::Granted) => Ok(()),
         Some(ApprovalStatus::Expired) => Err(expired),
         Some(

@@ -46,7 +46,7 @@ fn is_approver(approval: &Approval, ctx: &Context) -> bool {
 /// Votes are open and the time has not run out.
 fn in_time(approval: &Approval, ctx: &Context) -> Result<(), Refusal> {
     match approval.status {
-        Some(ApprovalStatus::Requested) if ctx.has_come(approval.expires_at)? => {
+        Some(ApprovalStatus::Requested) if ctx.has_ended(approval.expires_at)? => {
             Err(Refusal::ApprovalExpired {
                 approval: ApprovalId(ctx.target),
                 expires_at: approval.expires_at,

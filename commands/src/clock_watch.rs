@@ -27,6 +27,17 @@ pub enum ClockDoubt {
     Jumped(i64),
 }
 
+impl ClockDoubt {
+    /// How far the clock may be behind the real time, in milliseconds; 0 when it is ahead.
+    pub(crate) fn behind_ms(self) -> u64 {
+        let behind = match self {
+            Self::Behind(ms) => ms,
+            Self::Differs(ms) | Self::Jumped(ms) => ms.saturating_neg(),
+        };
+        u64::try_from(behind).unwrap_or(0)
+    }
+}
+
 impl fmt::Display for ClockDoubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -96,6 +96,22 @@ impl Context {
         }
     }
 
+    /// Whether a right, such as a granted approval, has ended. A right that may have ended by the
+    /// real time is not used: a clock that was put back brings no right back to life.
+    ///
+    /// # Errors
+    /// [`Refusal::ClockInDoubt`].
+    pub fn has_ended(&self, at: Timestamp) -> Result<bool, Refusal> {
+        match self.clock_doubt {
+            Some(ClockInDoubt { doubt, .. })
+                if self.now.plus_seconds(doubt.behind_ms().div_ceil(1_000)) >= at =>
+            {
+                Err(Refusal::ClockInDoubt { doubt })
+            }
+            Some(_) | None => Ok(self.now >= at),
+        }
+    }
+
     /// True if the moment has come and the clock is not in doubt, for steps that may wait until
     /// both hold.
     #[must_use]

@@ -54,7 +54,7 @@ fn may_vote(c: &Vote, approval: &Approval, ctx: &Context) -> Result<(), Refusal>
     let allowed = match c.delegated_by {
         Some(from) => {
             let delegated = match approval.delegations.get(&(from, ctx.actor.principal)) {
-                Some(until) => !ctx.has_come(*until)?,
+                Some(until) => !ctx.has_ended(*until)?,
                 None => false,
             };
             let human =

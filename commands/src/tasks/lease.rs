@@ -87,7 +87,7 @@ pub(super) fn heartbeat(
     let lease = holds(task, c.fencing_token, ctx, loaded)?;
     // It counts for nothing any more, and so nothing may bring it back to life: who wants the task
     // leases it, within their concurrency and budgets.
-    if ctx.has_come(lease.expires_at)? {
+    if ctx.has_ended(lease.expires_at)? {
         return Err(Refusal::LeaseLost { token: c.fencing_token, current: task.fencing_token });
     }
     if lease.expires_at.seconds_since(ctx.now) * 3 >= u64::from(lease.lease_seconds) {

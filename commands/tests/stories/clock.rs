@@ -2,10 +2,12 @@
 //! decides waits.
 
 use commands::{ClockDoubt, ClockInDoubt};
+use domain::access::PrincipalKind;
+use domain::values::Role;
 use serde_json::json;
 
 use crate::agents::enrol;
-use crate::story::{BUSINESS, Story, agent_of, id};
+use crate::story::{BUSINESS, Story, actor, agent_of, id};
 
 fn in_doubt(mut story: Story) -> Story {
     story.clock = Some(ClockInDoubt { doubt: ClockDoubt::Jumped(3_600_000), newest: story.now });
@@ -24,6 +26,39 @@ fn leased() -> Story {
         json!({}),
     );
     story.given("tasks.lease", id(1), json!({"agent": agent_of(50), "lease_seconds": 900}))
+}
+
+/// The clock was put back by that many seconds.
+fn put_back(mut story: Story, seconds: i64) -> Story {
+    let doubt = ClockDoubt::Jumped(-seconds * 1_000);
+    story.clock = Some(ClockInDoubt { doubt, newest: story.now });
+    story
+}
+
+#[test]
+fn a_clock_that_was_put_back_brings_no_right_back_to_life() {
+    let wind_up = json!({"command": {"type": "businesses.advance", "id": BUSINESS.0,
+        "data": {"to": "wound_up"}}});
+    let approver = actor(2, PrincipalKind::Human, &[Role::Owner]);
+    let asked = Story::new().given("approvals.request", id(1), wind_up).by(approver);
+    let day = 86_400;
+    let vote = ("approvals.vote", json!({"choice": "approve"}));
+    let heartbeat = ("tasks.heartbeat", json!({"fencing_token": 1}));
+    for (story, (command, data), back) in
+        [(asked, vote, 90 * day), (leased().later(700), heartbeat, 300)]
+    {
+        assert!(story.when(command, id(1), data.clone()).is_ok(), "{command}: it has not ended");
+        let a_little = put_back(story.clone(), 10);
+        assert!(
+            a_little.when(command, id(1), data.clone()).is_ok(),
+            "{command}: nor could it have"
+        );
+        assert_eq!(
+            put_back(story, back).when(command, id(1), data),
+            Err("clock_in_doubt"),
+            "{command}: by the real time it may have ended"
+        );
+    }
 }
 
 #[test]
