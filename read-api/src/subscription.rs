@@ -89,7 +89,7 @@ impl SubscriptionCursor {
         let (business, currency) = visible.ok_or_else(|| {
             client_error(
                 "NOT_FOUND",
-                "there is no business of that name that you could see",
+                "no business has this slug or id, or you have no role in it",
                 "businesses { slug } lists yours",
             )
         })?;

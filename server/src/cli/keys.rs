@@ -250,7 +250,9 @@ async fn subjects(target: &Target, business: &str) -> Result<(), AppError> {
         }
         let page = answer.pointer("/data/business/dataSubjects").filter(|p| p.is_object());
         let page = page.ok_or_else(|| {
-            AppError::other(format!("there is no business `{business}` that you could see"))
+            AppError::other(format!(
+                "no business has the slug or id `{business}`, or you have no role in it"
+            ))
         })?;
         for node in page.get("nodes").and_then(Value::as_array).into_iter().flatten() {
             let text =

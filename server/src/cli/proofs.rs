@@ -42,7 +42,9 @@ async fn ask(
     }
     let found = answer.pointer("/data/business").cloned().unwrap_or_default();
     if found.is_null() {
-        Err(AppError::other(format!("there is no business `{business}` that you could see")))
+        Err(AppError::other(format!(
+            "no business has the slug or id `{business}`, or you have no role in it"
+        )))
     } else {
         Ok(found)
     }

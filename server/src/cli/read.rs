@@ -180,7 +180,9 @@ async fn replay_remote(target: &Target, business: &str, from: u64) -> Result<(),
     loop {
         let answer = target.query(&query, json!({"b": business, "after": after})).await?;
         let events = answer.pointer("/data/business/events").ok_or_else(|| {
-            AppError::other(format!("there is no business `{business}` that you could see"))
+            AppError::other(format!(
+                "no business has the slug or id `{business}`, or you have no role in it"
+            ))
         })?;
         for node in events.pointer("/nodes").and_then(Value::as_array).into_iter().flatten() {
             let (seq, stored) = (
