@@ -7,4 +7,4 @@ mod state;
 
 pub use attribute::{Attribute, AttributeType};
 pub use events::*;
-pub use state::{History, Lease, Submission, Task};
+pub use state::{History, Lease, SubmittedResult, Task};

@@ -80,9 +80,9 @@ impl Importer for Openhands {
     async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String> {
         let exported = parse(bytes)?;
         let mut run = session.run(&exported.name).await?;
-        let rehearsal = Stream::of(&mut run).all(&exported).await;
+        let rehearsal = Replay::of(&mut run).all(&exported).await;
         let mut run = run.rehearsed(rehearsal)?;
-        let result = Stream::of(&mut run).all(&exported).await;
+        let result = Replay::of(&mut run).all(&exported).await;
         run.end(result)
     }
 }
@@ -103,7 +103,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ExportedRun, String> {
     Ok(exported)
 }
 
-struct Stream<'a, 'b> {
+struct Replay<'a, 'b> {
     run: &'a mut Run<'b>,
     /// First event of each entry.
     events: HashMap<i64, EventId>,
@@ -118,13 +118,13 @@ fn model(exported: &ExportedRun) -> Option<&str> {
         .find_map(|e| e.tool_call_metadata.as_ref()?.pointer("/model_response/model")?.as_str())
 }
 
-impl<'a, 'b> Stream<'a, 'b> {
+impl<'a, 'b> Replay<'a, 'b> {
     fn of(run: &'a mut Run<'b>) -> Self {
         Self { run, events: HashMap::new(), calls: HashMap::new() }
     }
 }
 
-impl Stream<'_, '_> {
+impl Replay<'_, '_> {
     async fn all(&mut self, exported: &ExportedRun) -> Result<(), CommandError> {
         self.run.counts.source("runs", 1);
         let agent = self

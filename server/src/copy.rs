@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::app::AppError;
 use crate::forgotten_list::{ForgottenList, Line};
 use crate::stores::Stores;
-use crate::verify::{Streams, check};
+use crate::verify::{StreamChecks, check};
 
 pub use installation::{Installation, Side, wrapping};
 
@@ -41,7 +41,7 @@ pub struct Moved {
     pub keys: usize,
     /// Attempts that were copied now.
     pub attempts: u64,
-    /// Streams: source and target.
+    /// StreamChecks: source and target.
     pub streams: BTreeMap<String, (Side, Side)>,
     /// Digests of the projections: source and target.
     pub views: BTreeMap<String, (String, String)>,
@@ -190,7 +190,7 @@ async fn events(
     }
     // A store of many streams keeps the order between them only if each waits for the one before.
     let in_flight_max = if target.positions_have_gaps() { 1 } else { IN_FLIGHT_MAX };
-    let (mut streams, mut after, mut seen, mut copied) = (Streams::default(), 0, 0, 0);
+    let (mut streams, mut after, mut seen, mut copied) = (StreamChecks::default(), 0, 0, 0);
     let mut in_flight: std::collections::VecDeque<Pending> = std::collections::VecDeque::new();
     while after < end {
         let page = source.raw_rows(after, PAGE).await?;
@@ -251,7 +251,7 @@ async fn done(pending: Pending) -> Result<(), AppError> {
 }
 
 /// What is there must be what the source begins with.
-fn same_beginning(there: &[event_log::Head], streams: &Streams) -> Result<(), AppError> {
+fn same_beginning(there: &[event_log::Head], streams: &StreamChecks) -> Result<(), AppError> {
     let same = there.len() == streams.trees.len()
         && there.iter().all(|head| {
             streams

@@ -56,12 +56,12 @@ pub struct Report {
 
 /// The streams as far as they were read.
 #[derive(Default)]
-pub(crate) struct Streams {
+pub(crate) struct StreamChecks {
     pub(crate) trees: BTreeMap<BusinessId, Frontier>,
     versions: HashMap<(BusinessId, AggregateRef), u64>,
 }
 
-impl Streams {
+impl StreamChecks {
     fn verified(&self) -> Vec<Verified> {
         let of = |(business, tree): (&BusinessId, &Frontier)| Verified {
             business: business.to_string(),
@@ -73,7 +73,7 @@ impl Streams {
 }
 
 /// Checks one event, in the order of positions.
-pub(crate) fn check(row: &RawRow, streams: &mut Streams) -> Result<(), String> {
+pub(crate) fn check(row: &RawRow, streams: &mut StreamChecks) -> Result<(), String> {
     let leaf = leaf_hash(&row.bytes);
     if row.leaf != leaf {
         return Err("its bytes do not hash to its leaf".to_owned());
@@ -147,7 +147,7 @@ impl Rows {
 /// Reads and checks the whole log.
 fn verify(log: &Rows, heads: &[event_log::Head], up_to: u64) -> Result<Report, LogError> {
     let (mut streams, mut report, mut after) =
-        (Streams::default(), Report { events: 0, businesses: Vec::new(), fault: None }, 0);
+        (StreamChecks::default(), Report { events: 0, businesses: Vec::new(), fault: None }, 0);
     'log: loop {
         let rows = match log.page(after, PAGE) {
             Ok(rows) => rows,
@@ -187,7 +187,7 @@ fn verify(log: &Rows, heads: &[event_log::Head], up_to: u64) -> Result<Report, L
 fn find_unreadable(
     log: &Rows,
     mut after: u64,
-    streams: &mut Streams,
+    streams: &mut StreamChecks,
     events: &mut u64,
 ) -> Result<Fault, LogError> {
     loop {
@@ -236,7 +236,7 @@ fn located(log: &Rows, position: u64, why: String) -> Fault {
 }
 
 /// The ends that were stored with the appends must be those that the bytes give.
-fn compare_heads(heads: &[event_log::Head], streams: &Streams, after: u64) -> Option<Fault> {
+fn compare_heads(heads: &[event_log::Head], streams: &StreamChecks, after: u64) -> Option<Fault> {
     let bad = |business: BusinessId, seq: u64, why: &str| {
         Some(Fault {
             business: business.to_string(),
@@ -289,7 +289,7 @@ pub async fn verify_business(
     let heads: Vec<event_log::Head> = log.head(business).await?.into_iter().collect();
     let end = heads.first().map_or(0, |head| head.seq);
     let (mut streams, mut report, mut at) =
-        (Streams::default(), Report { events: 0, businesses: Vec::new(), fault: None }, 0);
+        (StreamChecks::default(), Report { events: 0, businesses: Vec::new(), fault: None }, 0);
     while report.events < end && report.fault.is_none() {
         let page = log.read_business(business, report.events, PAGE).await?;
         for recorded in page.iter().take_while(|r| r.seq <= end) {

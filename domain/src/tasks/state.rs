@@ -21,7 +21,7 @@ pub struct Lease {
 
 /// The newest result of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Submission {
+pub struct SubmittedResult {
     /// The agent that made the result.
     pub producer: AgentId,
     /// The principal that handed the result in: the credentials that a reviewer must not share.
@@ -52,7 +52,7 @@ pub struct Task {
     /// The agents that held the task, one for each lease: the n-th lease has the fencing token n.
     pub holders: Vec<AgentId>,
     /// The newest result; `None` before one is made, and once a new revision is offered.
-    pub submission: Option<Submission>,
+    pub submission: Option<SubmittedResult>,
     /// How often reviewers asked for changes.
     pub rework_rounds: u16,
     /// How often reviewers may ask for changes before the task is escalated.
@@ -112,7 +112,7 @@ impl Task {
             Event::Submitted(e) => {
                 self.enter(Status::Submitted);
                 self.human_involved |= e.by_human;
-                self.submission = Some(Submission {
+                self.submission = Some(SubmittedResult {
                     producer: e.agent,
                     submitted_by: meta.actor,
                     artifact_digest: e.artifact.digest,
@@ -136,7 +136,7 @@ impl Task {
                 self.escalated_to = Some(e.to_role);
                 self.human_involved = true;
                 if let (Some(artifact), Some(producer)) = (&e.artifact, e.producer) {
-                    self.submission = Some(Submission {
+                    self.submission = Some(SubmittedResult {
                         producer,
                         submitted_by: meta.actor,
                         artifact_digest: artifact.digest,
