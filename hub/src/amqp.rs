@@ -14,21 +14,21 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Exchange
 use crate::consumer::Effect;
 use crate::public;
 
-/// The exchange.
+/// Name of the exchange.
 pub const EXCHANGE: &str = "minutebook";
-/// Longest that a broker may take for a page.
+/// Longest time that a broker may take to confirm a page.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Messages that outlive a restart of the broker.
+/// AMQP's delivery mode for messages that survive a restart of the broker.
 const PERSISTENT: u8 = 2;
 
-/// A relay to one broker; it connects when it has something to send, and again when that broke.
+/// A relay to one broker; it connects when it has something to send, and again after a failure.
 pub struct Relay {
     url: String,
     link: Option<(Connection, Channel)>,
 }
 
 impl Relay {
-    /// To the broker at that address, `amqp://user:password@host:5672/%2f`.
+    /// Makes a relay to the broker at this address, `amqp://user:password@host:5672/%2f`.
     #[must_use]
     pub fn new(url: &str) -> Self {
         Self { url: url.to_owned(), link: None }

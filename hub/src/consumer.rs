@@ -1,4 +1,4 @@
-//! A consumer that acts on events: one process at a time, from a durable place, at least once.
+//! Runs a consumer: one process at a time acts on events, from a durable checkpoint, at least once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,40 +9,41 @@ use event_log::{Cause, EventLog, Recorded, chain};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// Events that are acted on before the place is moved.
+/// How many events are acted on before the checkpoint is moved.
 const PAGE: usize = 100;
-/// How often somebody who waits for its turn asks.
+/// How often a process that waits for its turn asks for the lease.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 // Promised: who dies is followed within ten seconds. A store that does not know since when a lease
 // stands counts from the first look at it.
 const _: () = assert!(LEASE.as_secs() + 2 * ASK_EVERY.as_secs() <= 10);
-/// Longest pause after something went wrong.
+/// Longest pause after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// What a consumer does with events.
+/// The action of a consumer on events outside.
 #[async_trait]
 pub trait Effect: Send {
-    /// Acts on events, in their order. What it did before it failed it will be asked to do again.
+    /// Acts on events in their order. After a failure it is given the same events again, also those
+    /// that it has acted on.
     ///
     /// # Errors
-    /// Why it could not; it is tried again.
+    /// Why it failed; the events are tried again.
     async fn act(&mut self, events: &[Recorded]) -> Result<(), Cause>;
 }
 
-/// A consumer and where it works.
+/// Runs one consumer in this process.
 pub struct Runner {
-    /// Its name.
+    /// Name of the consumer, such as `amqp`.
     pub name: &'static str,
-    /// Which process this is.
+    /// Id of this process as the holder of the consumer's lease.
     pub owner: Uuid,
-    /// What it follows.
+    /// The log whose events the consumer acts on.
     pub log: Arc<dyn EventLog>,
-    /// Where its place is kept.
+    /// The store of the consumer's checkpoint and lease.
     pub consumers: Arc<dyn Consumers>,
 }
 
 impl Runner {
-    /// Acts whenever it is this process's turn, until it is told to stop.
+    /// Acts whenever this process holds the lease, until it is told to stop.
     pub async fn run(self, mut effect: impl Effect, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             fail::fail_point!("consumer");
@@ -69,7 +70,7 @@ impl Runner {
         }
     }
 
-    /// Acts as long as the lease is held.
+    /// Acts as long as this process holds the lease.
     async fn hold(&self, claim: Claim, effect: &mut impl Effect, stop: &mut watch::Receiver<bool>) {
         let (mut position, mut moved, mut pause) =
             (claim.position, self.log.position(), ASK_EVERY / 4);
@@ -136,7 +137,8 @@ impl Runner {
         }
     }
 
-    /// Waits for something, at most so long, with the lease held; false when it is lost.
+    /// Waits for `something`, for a limited time, and renews the lease meanwhile; returns false if
+    /// the lease is lost.
     async fn wait(
         &self,
         epoch: u64,
@@ -155,7 +157,7 @@ impl Runner {
             && self.consumers.renew(self.name, epoch).await.unwrap_or(true)
     }
 
-    /// Does something with the lease renewed meanwhile; `None` when it is lost.
+    /// Runs `something` and renews the lease meanwhile; `None` if the lease is lost.
     async fn while_renewing<T>(&self, epoch: u64, something: impl Future<Output = T>) -> Option<T> {
         let mut something = std::pin::pin!(something);
         loop {

@@ -1,4 +1,4 @@
-//! THE OUTSIDE: what others may know of what happens here, and how it gets to them.
+//! How others learn what happens here: the public form of events, consumers, and streams.
 //!
 //! - [`public`]: the public form of events.
 //! - [`consumer`]: acting on events from a durable place, one process at a time; `amqp`: the relay

@@ -1,26 +1,26 @@
-//! The public form of an event: a CloudEvents 1.0 object with what may leave the house.
+//! The public form of an event: a CloudEvents 1.0 object with what those outside may see.
 //!
-//! A chosen subset, documented in `docs/public-events.md` and versioned apart from what is stored:
-//! some events stay inside altogether, and of the others every sealed (personal) field and every
-//! digest over one does. `mbform` says which version of these rules was applied.
+//! The public form is a chosen subset, documented in `docs/public-events.md` and versioned apart
+//! from what is stored. Some events have no public form; of the others every sealed (personal)
+//! field and every digest over one is left out. `mbform` names the version of these rules.
 
 use domain::{Event, Reach};
 use event_log::Recorded;
 use serde_json::{Map, Value, json};
 
-/// Version of the rules.
+/// Version of the rules for the public form, as `mbform` states it.
 pub const FORM: &str = "1";
 
-/// Whether events of this type have a public form: their declaration says so.
+/// True if the declaration of an event type gives it a public form.
 #[must_use]
 pub fn is_public(event_type: &str) -> bool {
     Event::type_named(event_type).is_some_and(|t| t.reach == Reach::Public)
 }
 
-/// The public form of an event; `None` when it has none.
+/// The public form of an event; `None` if it has none.
 ///
 /// # Errors
-/// When the stored bytes are no event.
+/// If the stored bytes are no event.
 pub fn cloud_event(recorded: &Recorded) -> Result<Option<Value>, serde_json::Error> {
     let stored = recorded.stored()?;
     if !is_public(&stored.r#type) {
@@ -50,8 +50,8 @@ pub fn cloud_event(recorded: &Recorded) -> Result<Option<Value>, serde_json::Err
     Ok(Some(Value::Object(event)))
 }
 
-/// Takes out of an event's data what stays inside: what is sealed, and digests over what is sealed.
-/// All that it leaves is listed in `public-form-<n>.txt`.
+/// Removes from an event's data what is not public: sealed fields, and digests over them. The
+/// fields that it leaves are listed in `public-form-<n>.txt`.
 pub fn keep_public(value: &mut Value) {
     match value {
         Value::Object(members) => {

@@ -1,11 +1,11 @@
 //! Generic streams: a small durable store of streams of any name, in a file of its own, behind
-//! KurrentDB's protocol. It is there for tests, for copies and for development of programs that
-//! speak with KurrentDB. It is no cluster: one node, no users, no projections, no persistent
-//! subscriptions, and nothing is ever scavenged.
+//! KurrentDB's protocol. It serves tests, copies, and the development of programs that use
+//! KurrentDB. It is no cluster: one node, no users, no projections, no persistent subscriptions, no
+//! scavenging.
 //!
-//! One connection writes, on a thread of its own, what has queued up in one transaction with one
-//! fsync; all others open the file read-only. An event's position is where its record would lie in
-//! a file of records, as in KurrentDB: it grows, with gaps, and must not be counted with.
+//! One connection writes, on a thread of its own: all queued work in one transaction with one
+//! fsync. All others open the file read-only. An event's position is its offset in an imagined file
+//! of records, as in KurrentDB: positions grow, with gaps, and must not be used for counting.
 
 mod reader;
 mod state;
@@ -28,15 +28,15 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use reader::Readers;
 use writer::{StreamWork, StreamWriter};
 
-/// Jobs that wait for the writer.
+/// Most jobs that wait for the writer.
 const QUEUE_MAX: usize = 4_096;
 
-/// Bytes that wait for the writer, in KiB.
+/// Most data that waits for the writer, in KiB.
 const QUEUE_KIB_MAX: usize = 128 << 10;
-/// Longest that closing waits for the writer.
+/// Longest time that closing waits for the writer.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
 
-/// A store of streams in a file.
+/// A store of generic streams in one file.
 pub struct Streams {
     queue: Mutex<Option<mpsc::Sender<StreamWork>>>,
     room: Arc<Semaphore>,
@@ -49,12 +49,12 @@ pub struct Streams {
 /// Why a file of streams could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it.
+    /// Another process uses the file.
     #[error(
         "{0} is in use by another process; stop that one first, or choose another file with --data"
     )]
     Locked(String),
-    /// It can't be read or written, or is something else.
+    /// The file can't be read or written, or is no file of streams.
     #[error(transparent)]
     File(Cause),
 }
@@ -72,7 +72,7 @@ CREATE TABLE IF NOT EXISTS events(
 CREATE UNIQUE INDEX IF NOT EXISTS events_by_revision ON events(stream, revision);
 CREATE INDEX IF NOT EXISTS events_by_id ON events(stream, id);";
 
-/// Says that a file is one of ours (`PRAGMA application_id`).
+/// Identifies a file of streams (`PRAGMA application_id`).
 const APPLICATION: i64 = 0x6d62_7374;
 
 fn file(path: &Path, e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> OpenError {
@@ -80,10 +80,10 @@ fn file(path: &Path, e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> 
 }
 
 impl Streams {
-    /// Opens a file, or makes it.
+    /// Opens a file, or makes it if it is missing.
     ///
     /// # Errors
-    /// When it is in use, or can't be used.
+    /// If another process uses the file, or it can't be used.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let lock_path = path.with_extension(
             path.extension().map_or("lock".into(), |e| format!("{}.lock", e.display())),
@@ -138,7 +138,7 @@ impl Streams {
         })
     }
 
-    /// Writes what is queued and closes the file; what comes later is refused.
+    /// Writes what is queued and closes the file; later requests are refused.
     pub async fn close(&self) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();

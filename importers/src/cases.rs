@@ -1,6 +1,6 @@
-//! Process logs, whatever file they came in: a task a case, every event an activity with its
-//! lifecycle, its resource and the time as it was written; attributes in their order. What the log
-//! says of itself is on record once.
+//! Process logs in any file format: each case becomes a task, each event an activity with its
+//! lifecycle, resource and time as the file has them; attributes keep their order. The log's header
+//! is recorded once.
 
 use commands::{CommandError, Receipt};
 use domain::Timestamp;
@@ -13,76 +13,76 @@ use serde_json::{Value, json};
 use super::session::{ImportCommand, Run, Session, name, time};
 use super::{Counts, fields};
 
-/// A piece of a process log, as it goes to whoever takes it in.
+/// A piece of a process log: one record of an import.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Piece {
-    /// What the log says of itself.
+    /// The header of the log.
     Header {
-        /// Name of the log: its file.
+        /// Name of the log, taken from its file.
         log: String,
-        /// JSON of everything in the header.
+        /// JSON of the whole header.
         header: String,
     },
-    /// Events of a case, in their order.
+    /// Events of one case, in their order.
     Case(Case),
 }
 
-/// Events of a case.
+/// Some or all events of a case.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Case {
     /// Name of the log.
     pub log: String,
-    /// Name of the case in it.
+    /// Name of the case in the log.
     pub case: String,
-    /// How many cases of that name came before it in the log: each is a case of its own.
+    /// How many cases with the same name came before it in the log; each is a case of its own.
     #[serde(default)]
     pub again: u32,
-    /// The case's place in the log: 1, 2, 3 …
+    /// Number of the case in the log: 1, 2, 3 …
     pub place: u32,
-    /// Whether these are its first ones.
+    /// True if the case's first event is among these.
     pub first: bool,
-    /// Its events.
+    /// The events, in their order.
     pub events: Vec<Happened>,
-    /// What the log says of the case.
+    /// Attributes of the case itself, in the order of the log.
     pub attributes: Vec<Attribute>,
-    /// Whether these are its last ones.
+    /// True if the case's last event is among these.
     pub last: bool,
-    /// When it began, where the whole case is known, as it was written.
+    /// When the case began, as the file has it; `None` unless the whole case is known.
     pub began: Option<String>,
-    /// When it ended, as it was written.
+    /// When the case ended, as the file has it; `None` if not known.
     pub ended: Option<String>,
 }
 
 /// An event of a case.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Happened {
-    /// Its number in its case: 0, 1, 2 …; what could not be read has one too.
+    /// Number of the event in its case: 0, 1, 2 …; events that could not be read are counted too.
     pub n: u64,
-    /// What it is known by in its case, whatever stands before it in the file; none = by its
-    /// number.
+    /// Identity of the event in its case, independent of what stands before it in the file; `None`
+    /// = its number is its identity.
     #[serde(default)]
     pub row: Option<String>,
-    /// What was done.
+    /// Name of the activity.
     pub activity: String,
-    /// Which step of doing it.
+    /// Step of the activity, such as `start` or `complete`; `None` = not stated.
     pub lifecycle: Option<String>,
-    /// Who did it; none = a system.
+    /// Name of who did the activity; `None` = not stated.
     pub resource: Option<String>,
-    /// When, as it was written.
+    /// When the activity happened, as the file has it; `None` = not stated.
     pub time: Option<String>,
-    /// Everything that is said of it, in its order.
+    /// Everything that the file says of the event, in its order.
     pub attributes: Vec<Attribute>,
 }
 
-/// Why an event can't be taken.
+/// Why an event can't be imported.
 pub(super) struct Fault {
     pub(super) why: String,
     /// True if the event only lacks a value, so that `--allow-missing` accepts it.
     pub(super) is_missing: bool,
 }
 
-/// What is wrong with an event, if anything is.
+/// The fault of an event; `None` if it can be imported.
 pub(super) fn fault_of(event: &Happened) -> Option<Fault> {
     let missing = |what: &str| {
         Some(Fault {
@@ -104,10 +104,10 @@ pub(super) fn fault_of(event: &Happened) -> Option<Fault> {
     }
 }
 
-/// Bytes of a log's header that go in one piece when the whole is too much for one event.
+/// Size of the parts of a header that is too large for one event, in bytes.
 const HEADER_PART_BYTES: usize = 256 << 10;
 
-/// A text in pieces of at most so many bytes, cut between characters.
+/// Splits a text into parts of at most `most` bytes, between characters.
 fn parts(mut text: &str, most: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     while text.len() > most {
@@ -120,10 +120,10 @@ fn parts(mut text: &str, most: usize) -> Vec<&str> {
     parts
 }
 
-/// Takes one piece.
+/// Imports one piece.
 ///
 /// # Errors
-/// A sentence that says what is wrong with it.
+/// A sentence that says what is wrong with the piece.
 pub(crate) async fn record(session: &Session, bytes: &[u8]) -> Result<Counts, String> {
     match parse(bytes)? {
         Piece::Header { log, header } => {
@@ -147,8 +147,8 @@ pub(crate) async fn record(session: &Session, bytes: &[u8]) -> Result<Counts, St
     }
 }
 
-/// Puts on record what the log says of itself: in parts, each a history of its own, where that
-/// is more than one event holds.
+/// Records the header of a log; if it is too large for one event, in parts, each a history of its
+/// own.
 async fn put_header(
     session: &Session,
     run: &mut Run<'_>,
@@ -178,7 +178,7 @@ async fn put_header(
     Ok(())
 }
 
-/// Reads a record whole, and changes nothing.
+/// Parses a record completely, and changes nothing.
 pub(super) fn parse(bytes: &[u8]) -> Result<Piece, String> {
     let piece =
         serde_json::from_slice(bytes).map_err(|e| format!("no piece of a process log: {e}"))?;
@@ -190,11 +190,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Piece, String> {
     Ok(piece)
 }
 
-/// How many places a row may have moved down since an earlier version knew it by its number: by as
-/// many as could not be read then.
+/// By how many places a row may have moved since an earlier version identified it by its number: as
+/// many rows may have been unreadable then.
 const MOVED_MAX: u64 = 16;
 
-/// Whether an earlier version imported these rows, which it knew by their numbers.
+/// True if an earlier version imported these rows, which it identified by their numbers.
 async fn is_known_by_number(run: &Run<'_>, case: &Case) -> Result<bool, CommandError> {
     let ends = [case.events.first(), case.events.last()]
         .into_iter()
@@ -208,7 +208,7 @@ async fn is_known_by_number(run: &Run<'_>, case: &Case) -> Result<bool, CommandE
     Ok(false)
 }
 
-/// The receipt of a row that an earlier version took by its number, where it is the same row.
+/// The receipt of a row that an earlier version imported under its number, if it is the same row.
 async fn taken_by_number(
     run: &mut Run<'_>,
     event: &Happened,
@@ -303,13 +303,13 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
     Ok(())
 }
 
-/// The value of a case's or event's own attribute of that key.
+/// Value of a case's or an event's attribute with this key; `None` if it has none.
 #[must_use]
 pub fn value_of(attributes: &[Attribute], key: &str) -> Option<String> {
     attributes.iter().find(|a| a.key == key).map(|a| a.value.clone()).filter(|v| !v.is_empty())
 }
 
-/// A piece as a record's bytes.
+/// The bytes of a record that holds a piece.
 #[must_use]
 pub fn bytes(piece: &Piece) -> Vec<u8> {
     serde_json::to_vec(piece).unwrap_or_else(|_| Value::Null.to_string().into_bytes())

@@ -1,4 +1,4 @@
-//! What an import brought, as the receipts say it.
+//! The counts of an import, taken from the receipts of its commands.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,62 +6,62 @@ use domain::values::Amount;
 use rust_decimal::RoundingStrategy;
 use serde::{Deserialize, Serialize};
 
-/// A record that could not be taken.
+/// A record that could not be imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Broken {
-    /// The file it is in.
+    /// Name of the file that has the record.
     #[serde(default)]
     pub file: String,
-    /// Its number in the file, from 1.
+    /// Number of the record in the file, from 1.
     pub record: u64,
-    /// The line it begins on, from 1.
+    /// Line on which the record begins, from 1.
     pub line: u64,
-    /// Why.
+    /// Why the record could not be imported.
     pub why: String,
 }
 
-/// What came in, as the receipts say it: the same on every run.
+/// The counts of an import, taken from the receipts: a repeated run gives the same ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Tasks planned.
+    /// Tasks that were planned.
     pub tasks: u64,
-    /// Decisions recorded.
+    /// Decisions that were recorded.
     pub decisions: u64,
-    /// Calls intended.
+    /// Calls that were announced.
     pub calls: u64,
-    /// Of those, failed.
+    /// Calls that failed.
     pub calls_failed: u64,
     /// Tasks that were escalated.
     pub escalated: u64,
     /// Tasks whose review passed.
     pub passed: u64,
-    /// Of those, escalated before.
+    /// Tasks that were escalated before their review passed.
     pub passed_escalated: u64,
-    /// What the work cost those it was for, to 6 places.
+    /// Cost for those whom the work served, rounded to 6 places.
     pub customer_cost: String,
-    /// The same, unrounded.
+    /// Cost for those whom the work served, not rounded.
     pub customer_cost_exact: Amount,
-    /// Its currency.
+    /// Currency of the costs.
     pub currency: String,
-    /// Records that do not say what they cost.
+    /// Records that do not state a cost for those whom the work served.
     pub customer_cost_unknown: u64,
-    /// What the work cost us, to 6 places.
+    /// Cost of the work for the business, rounded to 6 places.
     pub cost: String,
-    /// The same, unrounded.
+    /// Cost of the work for the business, not rounded.
     pub cost_exact: Amount,
-    /// What was in the source, by its own words.
+    /// How often the source has each thing, by the source's own word for it.
     #[serde(flatten)]
     pub source: BTreeMap<String, u64>,
-    /// Activities that occur, by name.
+    /// Names of the activities that occur.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
     pub activity_names: BTreeSet<String>,
-    /// Events that are new.
+    /// Events that this run wrote.
     pub events_written: u64,
-    /// Commands that had been accepted before.
+    /// Commands that an earlier run had sent.
     pub commands_repeated: u64,
-    /// Records that could not be taken, at most [`BROKEN_TOLD_MAX`] of them; the others were taken.
+    /// Records that could not be imported, at most [`BROKEN_TOLD_MAX`]; all others were imported.
     pub broken: Vec<Broken>,
-    /// How many more could not be taken.
+    /// How many more records could not be imported.
     #[serde(default, skip_serializing_if = "is_none")]
     pub broken_untold: u64,
 }
@@ -71,13 +71,13 @@ fn is_none(n: &u64) -> bool {
     *n == 0
 }
 
-/// Broken records of one import that are told one by one.
+/// Most broken records of one import that are listed.
 pub const BROKEN_TOLD_MAX: usize = 1_000;
-/// Names of activities, and words of a source, that are counted one by one.
+/// Most names of activities, and most words of a source, that are counted separately.
 const WORDS_MAX: usize = 10_000;
 
 impl Counts {
-    /// Adds what another record brought.
+    /// Adds the counts of another record.
     pub fn add(&mut self, other: &Self) {
         self.tasks += other.tasks;
         self.decisions += other.decisions;
@@ -115,14 +115,14 @@ impl Counts {
         self.cost = rounded(self.cost_exact);
     }
 
-    /// Counts something of the source.
+    /// Counts `n` things of the source under `word`.
     pub fn source(&mut self, word: &str, n: u64) {
         if self.source.len() < WORDS_MAX || self.source.contains_key(word) {
             *self.source.entry(word.to_owned()).or_default() += n;
         }
     }
 
-    /// Adds a cost in the source's notation; what is no number is refused by the command bus.
+    /// Adds a cost in the source's notation; a text that is no number adds 0.
     pub fn spend(&mut self, text: &str) {
         let amount = commands::cost::source_amount(text).unwrap_or_default();
         self.cost_exact = self.cost_exact.plus(amount).unwrap_or(self.cost_exact);

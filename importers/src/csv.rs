@@ -1,5 +1,5 @@
-//! CSV process logs: a row an event, its case, activity and time in columns of the caller's choice;
-//! read as a stream. A row that does not read is reported with its line, the others go on.
+//! CSV process logs: each row is an event, whose case, activity and time are in columns that the
+//! caller names. The file is read as a stream; a faulty row is reported with its line.
 
 mod columns;
 mod rows;
@@ -54,11 +54,11 @@ impl Importer for Csv {
     }
 }
 
-/// Events of one case that go together.
+/// Most events of one case that form one record.
 const EVENTS_MAX: usize = 500;
-/// Bytes of their rows; one row alone may have more.
+/// Most bytes of the rows of one record, unless a single row has more.
 const GROUP_BYTES_MAX: usize = 1 << 20;
-/// Bytes of the names of all cases.
+/// Most bytes of the names of all cases together.
 const CASE_NAMES_BYTES_MAX: usize = 32 << 20;
 
 #[derive(Default)]
@@ -67,12 +67,12 @@ struct KnownCase {
     events: u64,
     planned: bool,
     broken: bool,
-    /// The latest time of its rows, and how it was written.
+    /// The latest time of the case's rows, parsed and as the file has it.
     ended: Option<(Timestamp, String)>,
 }
 
-/// A file of which one row may be read at a time: a quote that is never closed would be read to the
-/// end.
+/// A file of which only one row may be read at a time: the parser would read on to the end after a
+/// quote that is never closed.
 struct OneRow<R> {
     input: R,
     left: Arc<AtomicUsize>,
@@ -94,35 +94,34 @@ impl<R: Read> Read for OneRow<R> {
     }
 }
 
-/// Pieces of a CSV file.
+/// The pieces of a CSV file.
 pub struct Pieces {
     rows: csv::StringRecordsIntoIter<OneRow<Box<dyn BufRead + Send>>>,
     /// Bytes that may be read before the next row must end.
     left: Arc<AtomicUsize>,
-    /// Bytes of the rows of the group.
+    /// Bytes of the rows in `group`.
     grouped: usize,
-    /// Bytes of the names of cases.
+    /// Bytes of the names of the cases so far.
     named: usize,
-    /// Cases that are closed at the end.
+    /// Cases that are yet to be closed, once the file has ended.
     closing: std::vec::IntoIter<String>,
     log: String,
-    /// Columns that a row must have.
+    /// Number of columns that a row must have.
     width: usize,
     /// True if a row could not be assigned to a case, or the file is damaged: any case may be
     /// incomplete, so none is closed.
     out_of_step: bool,
-    /// Whether what names no case, activity or time is taken all the same.
+    /// True if rows without a case, an activity or a time are imported too.
     allow_missing: bool,
     places: Places,
     cases: HashMap<String, KnownCase>,
-    /// Digests of the rows so far, to number equal ones among themselves …
+    /// Digests of the rows so far, to tell equal rows apart by number.
     seen: HashSet<u64>,
-    /// … and how often those occurred that occur more than once.
+    /// How often each row occurred that occurred more than once.
     repeated: HashMap<u64, u32>,
     order: Vec<String>,
     group: Option<(u64, Case)>,
-    /// What the file says of itself: it goes out before the first case that can be taken, and never
-    /// alone.
+    /// The header, which goes out before the first case that can be imported, and never alone.
     header: Option<Piece>,
     ready: VecDeque<Record>,
     number: u64,
@@ -133,7 +132,7 @@ impl Pieces {
     /// Finds the columns of a file.
     ///
     /// # Errors
-    /// A sentence that names the column that is missing, and those that are there.
+    /// A sentence that names the missing column, and those that the file has.
     pub fn new(input: Input, log: String, reading: &Reading) -> Result<Self, String> {
         let (columns, damaged) = (&reading.columns, input.is_damaged());
         let left = Arc::new(AtomicUsize::new(IMPORT_RECORD_BYTES_MAX));
@@ -270,7 +269,7 @@ impl Pieces {
         self.closing = std::mem::take(&mut self.order).into_iter();
     }
 
-    /// Closes the next case, one at a time: there may be many.
+    /// Closes the next case; only one per call, because there may be many.
     fn close(&mut self) {
         for name in self.closing.by_ref() {
             // A case with a broken row stays open: the mended file closes it.
@@ -292,7 +291,7 @@ impl Pieces {
     }
 }
 
-/// What is said of a row that can't be read.
+/// The message about a row that can't be read.
 fn said(e: &csv::Error) -> String {
     let hint = if matches!(e.kind(), csv::ErrorKind::Utf8 { .. }) {
         "; if the file is written in another encoding, name that with --encoding"

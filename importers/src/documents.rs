@@ -14,7 +14,7 @@ use crate::source::{self, Reading, Source};
 
 #[derive(Deserialize)]
 pub(super) struct ExportedDocument {
-    /// Its id, or its file below the folder.
+    /// Id of the document, or its path below the folder.
     name: String,
     title: String,
     content: String,
@@ -53,7 +53,7 @@ impl Importer for Documents {
     }
 }
 
-/// Reads a record whole, and changes nothing.
+/// Parses a record completely, and changes nothing.
 pub(super) fn parse(bytes: &[u8]) -> Result<ExportedDocument, String> {
     let document: ExportedDocument =
         serde_json::from_slice(bytes).map_err(|e| format!("no document: {e}"))?;

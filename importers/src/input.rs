@@ -14,24 +14,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::Reading;
 
-/// Bytes that are read at once.
+/// How many bytes are read at once.
 const CHUNK_BYTES: usize = 1 << 16;
-/// Bytes in which an XML declaration says its encoding.
+/// How many bytes are searched for the encoding of an XML declaration.
 const DECLARATION_BYTES: usize = 256;
 
-/// How the characters of a file are written.
+/// The character encoding of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encoding {
-    /// UTF-8.
+    /// The file is in UTF-8.
     #[serde(rename = "utf-8")]
     Utf8,
-    /// UTF-16, the low byte first.
+    /// The file is in UTF-16 with the low byte first.
     #[serde(rename = "utf-16le")]
     Utf16Le,
-    /// UTF-16, the high byte first.
+    /// The file is in UTF-16 with the high byte first.
     #[serde(rename = "utf-16be")]
     Utf16Be,
-    /// ISO-8859-1: every byte is the character of its number.
+    /// The file is in ISO-8859-1: each byte is the character with its number.
     #[serde(rename = "iso-8859-1")]
     Latin1,
 }
@@ -53,26 +53,26 @@ impl FromStr for Encoding {
     }
 }
 
-/// A source that was opened.
+/// An opened source file.
 pub struct Input {
-    /// Its text in UTF-8, without a byte order mark.
+    /// The file's text in UTF-8, without a byte order mark.
     pub text: Box<dyn BufRead + Send>,
     path: PathBuf,
 }
 
 impl Input {
-    /// Opens a file as a caller wants it read.
+    /// Opens a file with the encoding that the caller named, if any.
     ///
     /// # Errors
-    /// A sentence that says why it can't be read.
+    /// A sentence that says why the file can't be read.
     pub fn of(path: &Path, reading: &Reading) -> Result<Self, String> {
         Self::open(path, reading.encoding).map_err(|e| e.to_string())
     }
 
-    /// Opens a file; `named` is the encoding that the caller says it has.
+    /// Opens a file; `named` is the encoding that the caller named.
     ///
     /// # Errors
-    /// When it can't be read, or its encoding is not known; the sentence says what to do.
+    /// If the file can't be read, or its encoding is not known; the sentence says what to do.
     pub fn open(path: &Path, named: Option<Encoding>) -> io::Result<Self> {
         let mut file = BufReader::with_capacity(CHUNK_BYTES, File::open(path)?);
         let bytes: Box<dyn Read + Send> =
@@ -93,8 +93,8 @@ impl Input {
         Ok(Self { text, path: path.to_owned() })
     }
 
-    /// Reads the file once more to its end, and says whether it is a gzip file that is damaged;
-    /// what can be read of one is read all the same.
+    /// True if the file is a damaged gzip file; reads it once more to its end to find out. What can
+    /// be read of a damaged file is still imported.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
         let Ok(file) = File::open(&self.path) else { return false };
@@ -108,12 +108,12 @@ fn is_gzip(file: &mut impl BufRead) -> io::Result<bool> {
     Ok(file.fill_buf()?.starts_with(&[0x1f, 0x8b]))
 }
 
-/// The one member of a gzip file; an error at its end says that the file is damaged, or goes on
-/// after it.
+/// The only member of a gzip file. An error at its end means that the file is damaged, or that
+/// something follows the member.
 struct Member<R> {
     decoder: GzDecoder<R>,
     over: bool,
-    /// Why nothing more can be read: it is said to everybody who asks.
+    /// Why nothing more can be read; every further read fails with it.
     damage: Option<String>,
 }
 
@@ -153,7 +153,7 @@ impl<R: BufRead> Read for Member<R> {
     }
 }
 
-/// The first bytes, which stay where they are.
+/// The first bytes of the file, which are not consumed.
 fn begin(bytes: &mut impl BufRead) -> io::Result<Vec<u8>> {
     // What a damaged file begins with is read where it is told.
     Ok(bytes
@@ -162,7 +162,7 @@ fn begin(bytes: &mut impl BufRead) -> io::Result<Vec<u8>> {
         .unwrap_or_default())
 }
 
-/// The encoding of a text that begins so, and how many bytes of it are its byte order mark.
+/// The encoding of a text with this beginning, and the length of its byte order mark in bytes.
 fn encoding(begin: &[u8], named: Option<Encoding>) -> Result<(Encoding, usize), String> {
     let marks: [(&[u8], Encoding); 3] = [
         (&[0xEF, 0xBB, 0xBF], Encoding::Utf8),
@@ -197,16 +197,16 @@ fn encoding(begin: &[u8], named: Option<Encoding>) -> Result<(Encoding, usize), 
     Ok((value.map_or(Ok(Encoding::Utf8), str::parse)?, 0))
 }
 
-/// Text of another encoding in UTF-8.
+/// Decodes text of another encoding to UTF-8.
 struct Decoded<R> {
     bytes: R,
     encoding: Encoding,
     text: Vec<u8>,
-    /// How much of the text was given away.
+    /// How many bytes of the decoded text were handed out.
     given: usize,
-    /// The first half of a character of two units.
+    /// The first half of a UTF-16 surrogate pair.
     high: Option<u16>,
-    /// Bytes that were decoded.
+    /// How many bytes were decoded.
     at: u64,
 }
 

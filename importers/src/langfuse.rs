@@ -21,7 +21,7 @@ use crate::input::Input;
 use crate::records::Records;
 use crate::source::{Reading, Source};
 
-/// The connector that tools are called through.
+/// Connector of the tool calls.
 const CONNECTOR: &str = "tools";
 
 #[derive(Deserialize)]
@@ -148,7 +148,7 @@ impl Importer for Langfuse {
     }
 }
 
-/// Reads a record whole, and changes nothing.
+/// Parses a record completely, and changes nothing.
 pub(super) fn parse(bytes: &[u8]) -> Result<ExportedTrace, String> {
     let exported: ExportedTrace =
         serde_json::from_slice(bytes).map_err(|e| format!("no Langfuse trace: {e}"))?;
@@ -162,8 +162,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ExportedTrace, String> {
     Ok(exported)
 }
 
-/// Parents before their children, else as the source has them; whoever has no parent in the trace
-/// begins. A circle of parents is cut where the source begins it.
+/// Sorts parents before their children, otherwise as the source has them. A cycle of parents is cut
+/// at the observation that the source has first.
 fn ordered(observations: &[Observation]) -> Vec<&Observation> {
     let known: HashSet<&str> = observations.iter().map(|o| o.id.as_str()).collect();
     let mut children: HashMap<&str, Vec<&Observation>> = HashMap::new();
@@ -276,7 +276,7 @@ async fn observation(
     }
 }
 
-/// An observation with what all three ways of recording it need. Each gives its first event.
+/// Records one observation; each of the three ways to record it returns its first event.
 struct Recording<'a> {
     o: &'a Observation,
     part: String,

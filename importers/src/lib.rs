@@ -1,6 +1,6 @@
-//! THE PAST: real work done elsewhere comes in through the command bus, command by command, with
-//! keys of its own; so a second run changes nothing, and an interrupted one goes on where it
-//! stopped.
+//! Importers: work that was done elsewhere comes in through the command bus, each command with an
+//! idempotency key derived from the source. So a second run changes nothing, and an interrupted run
+//! continues where it stopped.
 
 pub mod cases;
 mod counts;
@@ -42,7 +42,7 @@ use records::Shape;
 use session::Session;
 use source::{Reading, Source};
 
-/// What an import is started with.
+/// The settings of an import.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -50,12 +50,12 @@ pub struct Settings {
     pub business: String,
     /// Currency of amounts that come without one.
     pub currency: Currency,
-    /// Keys of attributes that are about nobody and may be kept in the clear as well.
+    /// Keys of attributes without personal data, which are also stored unencrypted.
     #[serde(default)]
     pub clear: Vec<String>,
 }
 
-/// A format that work done elsewhere comes in.
+/// An importer: reads one format of work that was done elsewhere.
 #[async_trait]
 pub trait Importer: Send + Sync + std::fmt::Debug {
     /// Its name: in `minutebook import NAME`, in `POST /v1/imports/NAME`, in the importer's service
@@ -79,39 +79,39 @@ pub trait Importer: Send + Sync + std::fmt::Debug {
     /// A sentence that says what is wrong with the record.
     fn check(&self, bytes: &[u8]) -> Result<(), String>;
 
-    /// Makes sure of what all records need, before the first of them.
+    /// Prepares what all records need, before the first of them is imported.
     ///
     /// # Errors
-    /// What the command bus says.
+    /// The error of the command bus.
     async fn prepare(&self, _session: &Session) -> Result<(), CommandError> {
         Ok(())
     }
 
-    /// Takes one record; the same one again changes nothing. Its form is checked before its first
-    /// command.
+    /// Imports one record; importing it again changes nothing. The record is checked before its
+    /// first command is sent.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the record.
     async fn record(&self, session: &Session, bytes: &[u8]) -> Result<Counts, String>;
 }
 
-/// A format, as it is passed around.
+/// A reference to an importer.
 pub type Format = &'static dyn Importer;
 
-/// Every format. A new one is a line here.
+/// Every importer; a new one is added here.
 pub const FORMATS: &[Format] =
     &[&Transcripts, &Langfuse, &Openhands, &SweAgent, &Xes, &Csv, &Documents];
 
-/// The format of that name.
+/// The importer with this name; `None` if there is none.
 #[must_use]
 pub fn format_named(name: &str) -> Option<Format> {
     FORMATS.iter().copied().find(|format| format.name() == name)
 }
 
-/// Bytes of a file that are looked at to tell its format.
+/// How many bytes of a file are looked at to detect its format.
 pub const DETECT_BYTES: u64 = 4_096;
 
-/// The format that a file looks like; `None` when it can't be told or read.
+/// The importer whose format a file looks like; `None` if none fits or the file can't be read.
 #[must_use]
 pub fn detect(path: &Path) -> Option<Format> {
     let mut beginning = Vec::new();
@@ -130,10 +130,10 @@ pub struct Import {
 }
 
 impl Import {
-    /// Registers the business when it is missing, and makes sure of whom the importer needs.
+    /// Registers the business if it is missing, and adds the principals that the importer needs.
     ///
     /// # Errors
-    /// What the command bus says.
+    /// The error of the command bus.
     pub async fn begin(
         host: &Host,
         format: Format,
@@ -145,16 +145,16 @@ impl Import {
         Ok(Self { format, session })
     }
 
-    /// Looks at a record of a format before the first one registers a business.
+    /// Checks a record of a format before the first record registers a business.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with it.
+    /// A sentence that says what is wrong with the record.
     pub fn check(format: Format, bytes: &[u8]) -> Result<(), String> {
         Shape::check(bytes)?;
         format.check(bytes)
     }
 
-    /// Takes one record; the same one again changes nothing.
+    /// Imports one record; importing it again changes nothing.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the record.
@@ -164,7 +164,7 @@ impl Import {
     }
 }
 
-/// An object of the members that are there.
+/// A JSON object of the members that have a value.
 fn fields<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     members
         .into_iter()

@@ -1,4 +1,4 @@
-//! A text that is read piece by piece: on which line it is, and how much one piece may have.
+//! A reader that counts lines and bounds how much is read for one piece of text.
 
 use std::io::{self, BufRead, Read};
 
@@ -9,7 +9,7 @@ use super::records::too_large;
 /// Counts lines as they are read, so that an error can say where it is.
 pub(super) struct Lines<R> {
     inner: R,
-    /// The line it is on, from 1.
+    /// The current line, from 1.
     pub(super) line: u64,
     /// Bytes that may be read before the next piece of markup or text must end.
     pub(super) left: usize,

@@ -17,16 +17,16 @@ use super::{Counts, Importer, fields};
 use crate::input::Input;
 use crate::source::{self, Reading, Source};
 
-/// The connector that the agent's tools are called through.
+/// Connector of the agent's tool calls.
 const CONNECTOR: &str = "openhands";
-/// Actions that only say something.
+/// Actions in which the agent only says something.
 const SPOKEN: &[&str] = &["message", "finish", "think", "reject", "delegate"];
-/// Actions that are about the run, not in it.
+/// Actions about the run itself, not steps of it.
 const ABOUT: &[&str] = &["system", "recall", "change_agent_state", "null"];
 
 #[derive(Deserialize)]
 pub(super) struct ExportedRun {
-    /// The run's name: its instance, or its file.
+    /// Name of the run: its instance id, or its file's name.
     name: String,
     events: Vec<Entry>,
     #[serde(default)]
@@ -87,8 +87,8 @@ impl Importer for Openhands {
     }
 }
 
-/// Reads a record whole, and changes nothing. Entries without an id are numbered by their place,
-/// below zero: the source counts from there.
+/// Parses a record completely, and changes nothing. An entry without an id gets its place as a
+/// negative number, because the source's own ids begin at 0.
 pub(super) fn parse(bytes: &[u8]) -> Result<ExportedRun, String> {
     let mut exported: ExportedRun =
         serde_json::from_slice(bytes).map_err(|e| format!("no OpenHands run: {e}"))?;
@@ -105,9 +105,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ExportedRun, String> {
 
 struct Replay<'a, 'b> {
     run: &'a mut Run<'b>,
-    /// First event of each entry.
+    /// The first event of each entry, by the entry's number.
     events: HashMap<i64, EventId>,
-    /// Calls that wait for their result, by entry.
+    /// Calls that wait for their result, by the entry's number.
     calls: HashMap<i64, Uuid>,
 }
 

@@ -1,4 +1,4 @@
-//! Records of a file, one at a time: the elements of a JSON array, or JSON Lines.
+//! Splits a file into records: the elements of a JSON array, or JSON Lines.
 //!
 //! Only brackets and strings are looked at, so that a record that is broken inside is still found
 //! whole, and the next one after it.
@@ -7,20 +7,20 @@ use std::io::{self, BufRead};
 
 use domain::limits::{DEPTH_MAX, IMPORT_RECORD_BYTES_MAX, IMPORT_RECORD_VALUES_MAX};
 
-/// A record as the file has it.
+/// A record of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its number, from 1.
+    /// Number of the record, from 1.
     pub number: u64,
-    /// The line it begins on, from 1.
+    /// Line on which the record begins, from 1.
     pub line: u64,
-    /// Its bytes; or why it could not be read.
+    /// The bytes of the record, or why it could not be read.
     pub bytes: Result<Vec<u8>, String>,
-    /// Records of the same lane are taken one after another; those of none in any order.
+    /// Records of the same lane are imported one after another; records without one in any order.
     pub lane: Option<String>,
 }
 
-/// What is looked at of a record before anything takes it apart.
+/// The nesting of a record and the number of its values, checked before it is parsed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Shape {
     depth: usize,
@@ -31,7 +31,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Looks at the next byte.
+    /// Counts the next byte.
     fn next(&mut self, byte: u8) {
         match (self.in_string, byte) {
             (true, _) if self.escaped => self.escaped = false,
@@ -49,7 +49,7 @@ impl Shape {
         }
     }
 
-    /// Why it is too much to be taken apart.
+    /// Why the record has too many levels or values to be parsed; `None` if it has not.
     fn fault(&self) -> Option<String> {
         if self.deepest > DEPTH_MAX {
             return Some(format!("the record is nested deeper than {DEPTH_MAX} levels"));
@@ -58,10 +58,10 @@ impl Shape {
             .then(|| format!("the record has more than {IMPORT_RECORD_VALUES_MAX} values"))
     }
 
-    /// Looks at a whole record.
+    /// Checks a whole record.
     ///
     /// # Errors
-    /// Why it is too much to be taken apart.
+    /// Why the record has too many bytes, levels or values to be parsed.
     pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
         if bytes.len() > IMPORT_RECORD_BYTES_MAX {
             return Err(too_large());
@@ -72,17 +72,17 @@ impl Shape {
     }
 }
 
-/// What is said of a record with more bytes than one may have.
+/// The message about a record that has too many bytes.
 pub(super) fn too_large() -> String {
     format!("the record has more than {IMPORT_RECORD_BYTES_MAX} bytes")
 }
 
-/// How records stand in their file.
+/// How records are arranged in their file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
-    /// Elements of one JSON array.
+    /// The records are the elements of one JSON array.
     Array,
-    /// Objects one after another, such as JSON Lines.
+    /// The records are objects one after another, such as JSON Lines.
     Lines,
 }
 
@@ -96,25 +96,25 @@ pub struct Records<R> {
     line: u64,
     number: u64,
     layout: Option<Layout>,
-    /// What stands before the record on its line; `None` when that is more than blanks.
+    /// The blanks before the record on its line; `None` if something else stands there.
     indent: Option<Vec<u8>>,
-    /// Whether the first brace of the next record was read with the record before it.
+    /// True if the first brace of the next record was already read with the record before it.
     begun: bool,
     ended: bool,
 }
 
-/// What is said of a record that can't be told from the one after it.
+/// The message about a record that can't be told from the next one.
 const RUNS_ON: &str = "the record is no JSON: another begins before it ends";
-/// What is said of a record with a line break where none may be.
+/// The message about a record with a line break inside a string.
 const BREAKS: &str = "the record is no JSON: a string in it is not closed on its line";
 
-/// A record while it is read.
+/// The record that is being read.
 struct Reading {
     bytes: Vec<u8>,
     shape: Shape,
-    /// What is wrong with it: from there on only the beginning of the next one is looked for.
+    /// What is wrong with the record; then only the beginning of the next one is looked for.
     broken: Option<&'static str>,
-    /// The last byte that is no blank.
+    /// The last byte that is not blank.
     last: u8,
     /// How many bytes from the beginning of this line equal the indent of the record's first line;
     /// `None` once one differs.
@@ -128,7 +128,7 @@ impl Reading {
         }
     }
 
-    /// Whether a brace here is the first of another record.
+    /// True if a brace here is the first of another record.
     fn is_another(&self, byte: u8, indent: Option<&[u8]>) -> bool {
         let place = indent.is_some_and(|indent| self.alike == Some(indent.len()));
         // Without blanks before it, it may as well be a value of this one.
@@ -136,7 +136,7 @@ impl Reading {
         byte == b'{' && place && (self.broken.is_some() || !value)
     }
 
-    /// Compares the beginning of the line with that of the record's own line.
+    /// Compares the beginning of this line with that of the record's first line.
     fn compare(&mut self, byte: u8, indent: Option<&[u8]>) {
         self.alike = match self.alike {
             _ if byte == b'\n' => Some(0),
@@ -150,7 +150,7 @@ impl Reading {
 }
 
 impl<R: BufRead> Records<R> {
-    /// Records of that input.
+    /// Reads the records of `input`.
     pub fn new(input: R) -> Self {
         Self {
             input,
@@ -172,7 +172,7 @@ impl<R: BufRead> Records<R> {
         Ok(Some(byte))
     }
 
-    /// The first byte of the next record; `None` at the end.
+    /// The first byte of the next record; `None` at the end of the file.
     fn start(&mut self) -> io::Result<Option<u8>> {
         if std::mem::take(&mut self.begun) {
             return Ok(Some(b'{'));
@@ -196,7 +196,7 @@ impl<R: BufRead> Records<R> {
         }
     }
 
-    /// Nothing may follow the array but blanks; what does is no record.
+    /// Skips blanks after the array; returns the first other byte, which begins a faulty record.
     fn after_array(&mut self) -> io::Result<Option<u8>> {
         self.ended = true;
         while let Some(byte) = self.byte()? {
@@ -279,7 +279,7 @@ impl<R: BufRead> Records<R> {
     }
 }
 
-/// What is said of a text that is no UTF-8.
+/// The message about a text that is no UTF-8.
 pub(super) fn not_utf8(e: std::str::Utf8Error) -> String {
     format!(
         "its byte {} is no UTF-8; if the file is written in another encoding, name that with \

@@ -1,5 +1,5 @@
-//! What every importer works with: the business, the service it acts as, and a way through the
-//! command bus.
+//! The session that every importer works with: the business, the service in whose name it acts, and
+//! its access to the command bus.
 //!
 //! No text of a source is in an id or a key: those are made of HMACs under the business's import
 //! secret, so that nobody can find out by guessing who is in the record. What an earlier version
@@ -26,32 +26,32 @@ use super::{Counts, Settings};
 
 pub use run::{ImportCommand, Run, first_event};
 
-/// One import into one business.
+/// An import of one format into one business.
 pub struct Session {
     bus: Arc<CommandBus>,
-    /// The business.
+    /// Id of the business.
     pub business: BusinessId,
-    /// What the import was started with.
+    /// The settings of the import.
     pub settings: Settings,
     /// Name of the format.
     pub format: &'static str,
     actor: Actor,
     operator: Actor,
     on_behalf_of: PrincipalId,
-    /// What ids and keys are made with.
+    /// The import secret of the business, from which ids and keys are made.
     secret: Zeroizing<[u8; 32]>,
     principals: Mutex<LruCache<String, PrincipalId>>,
     agents: Mutex<LruCache<String, AgentId>>,
 }
 
-/// The installation that records come into.
+/// The handles of the installation that records are imported into.
 #[derive(Clone)]
 pub struct Host {
-    /// Every command goes through it.
+    /// The command bus, through which every command goes.
     pub bus: Arc<CommandBus>,
-    /// Holds the import secrets.
+    /// The keyring, which holds the import secrets.
     pub keyring: Arc<dyn Keyring>,
-    /// Registers the business and adds principals.
+    /// The operator, who registers the business and adds principals.
     pub operator: Actor,
 }
 
@@ -67,7 +67,7 @@ impl Host {
         self.bus.submit(Submission::new(INSTALLATION, actor, key, command, id, data)).await
     }
 
-    /// The service `importer:<format>` of a business, added when it is missing.
+    /// The service `importer:<format>` of a business; it is added if it is missing.
     async fn service(&self, business: BusinessId, format: &str) -> Result<Actor, CommandError> {
         let directory = self.bus.directory();
         let name = format!("importer:{format}");
@@ -90,7 +90,7 @@ impl Host {
     }
 }
 
-/// Names of a source whose ids are remembered; the others are asked for again.
+/// How many names of a source are cached with their ids; further ones are looked up again.
 const NAMES_REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 fn known<T>() -> Mutex<LruCache<String, T>> {
@@ -98,10 +98,10 @@ fn known<T>() -> Mutex<LruCache<String, T>> {
 }
 
 impl Session {
-    /// Registers the business when it is missing, and makes sure of the importer's service.
+    /// Registers the business if it is missing, and adds the importer's service.
     ///
     /// # Errors
-    /// What the command bus says.
+    /// The error of the command bus.
     pub async fn open(
         host: &Host,
         format: &'static str,
@@ -134,7 +134,7 @@ impl Session {
         })
     }
 
-    /// What stands for a text of the source in ids and keys: hexadecimal HMAC-SHA-256 of it.
+    /// Stands for a text of the source in ids and keys: its HMAC-SHA-256, hexadecimal.
     #[must_use]
     pub fn hashed(&self, text: &str) -> String {
         content_digest(&self.secret, text.as_bytes()).to_string()
@@ -150,13 +150,13 @@ impl Session {
             .is_some_and(|version| *version > 0))
     }
 
-    /// Whether a command was carried out under that key.
+    /// True if a command was carried out under this idempotency key.
     async fn was_sent(&self, key: &str) -> Result<bool, CommandError> {
         let first = event_id(self.business, self.actor.principal, key, 0);
         Ok(self.bus.log().find(self.business, first).await?.is_some())
     }
 
-    /// An agent of that name, for all imports of this format.
+    /// The id of the agent with this name, the same for all imports of this format.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -172,7 +172,7 @@ impl Session {
         Ok(id)
     }
 
-    /// The log of a source, such as a file of cases: the same for all of its cases.
+    /// The id of a source's log, such as a file of cases; the same for all of its cases.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -183,10 +183,10 @@ impl Session {
         Ok(if self.is_there(earlier.into()).await? { earlier } else { of(&self.hashed(log)) })
     }
 
-    /// Enrols an agent; the same again changes nothing.
+    /// Enrols an agent; enrolling it again changes nothing.
     ///
     /// # Errors
-    /// What the command bus says.
+    /// The error of the command bus.
     pub async fn enrol(
         &self,
         name: &str,
@@ -224,11 +224,11 @@ impl Session {
         }
     }
 
-    /// The principal of somebody named in a source: v5 of an HMAC of the name, which is kept
-    /// sealed.
+    /// The principal that stands for somebody whom the source names, added if missing. Its id is a
+    /// UUID v5 of the name's HMAC; the name itself is stored sealed.
     ///
     /// # Errors
-    /// What the command bus says.
+    /// The error of the command bus.
     pub async fn principal(&self, name: &str) -> Result<PrincipalId, CommandError> {
         if let Some(known) =
             self.principals.lock().unwrap_or_else(PoisonError::into_inner).get(name)
@@ -241,7 +241,7 @@ impl Session {
         Ok(id)
     }
 
-    /// The id of that principal, whether it was added or not.
+    /// The id of the principal for a name, whether it was added or not.
     async fn principal_id(&self, name: &str) -> Result<PrincipalId, CommandError> {
         let earlier = PrincipalId(self.business.derive_id(name));
         let known = self.bus.directory().principal(earlier).await?.is_some();
@@ -283,7 +283,7 @@ impl Session {
         serde_json::from_slice(&recorded.bytes).map_err(unreadable)
     }
 
-    /// The way through the command bus of a record that becomes a task.
+    /// Makes the run of a record that becomes a task.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -310,7 +310,7 @@ impl Session {
     }
 }
 
-/// JSON that a model wrote, as the value of a field: as it is, or as text when the gate refuses it.
+/// JSON that a model wrote, as a field's value; as text if it is not valid I-JSON.
 #[must_use]
 pub fn as_value(text: &str) -> Value {
     match proof::canonical::gate(text.as_bytes()) {
@@ -319,8 +319,8 @@ pub fn as_value(text: &str) -> Value {
     }
 }
 
-/// A name of at most 200 characters without control characters; what is cut stands elsewhere in
-/// full.
+/// Shortens a name to 200 characters without control characters; importers keep the full name
+/// elsewhere.
 #[must_use]
 pub fn name(text: &str) -> String {
     let clean: String =
@@ -329,10 +329,10 @@ pub fn name(text: &str) -> String {
     if clean.is_empty() { "(no name)".to_owned() } else { clean }
 }
 
-/// Looks at every time of a record before its first command.
+/// Checks every time of a record before its first command is sent.
 ///
 /// # Errors
-/// The first that is none, and how to write it.
+/// Names the first faulty time, and says how to write it.
 pub fn check_times<'a>(times: impl IntoIterator<Item = Option<&'a str>>) -> Result<(), String> {
     let wrong = times.into_iter().flatten().find(|text| time(text).is_none());
     wrong.map_or(Ok(()), |text| {
@@ -343,7 +343,8 @@ pub fn check_times<'a>(times: impl IntoIterator<Item = Option<&'a str>>) -> Resu
     })
 }
 
-/// A time of a source: RFC 3339, with a blank instead of the T, or without an offset (then UTC).
+/// Parses a time of a source: RFC 3339, also with a blank instead of the T, or without an offset (=
+/// UTC).
 #[must_use]
 pub fn time(text: &str) -> Option<Timestamp> {
     let text = text.trim().replacen(' ', "T", 1);

@@ -1,4 +1,4 @@
-//! Files of every format as records, one after another.
+//! Files of every format as streams of records.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -10,27 +10,28 @@ use crate::csv::Columns;
 use crate::input::{Encoding, Input};
 use crate::records::{Record, Records, Shape, not_utf8, too_large};
 
-/// How files are read.
+/// How the files of an import are read.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
-    /// The columns of a CSV.
+    /// Names of the columns of a CSV file.
     pub columns: Columns,
-    /// What the files are written in, where they do not say so themselves.
+    /// Encoding of files without a byte order mark; `None` = as an XML declaration says, else
+    /// UTF-8.
     pub encoding: Option<Encoding>,
-    /// Whether what names no case, activity or time is taken all the same.
+    /// True if events without a case, an activity or a time are imported too.
     pub allow_missing: bool,
 }
 
-/// Records of a file, or of all files of a folder.
+/// The records of a file, or of all files of a folder.
 pub type Source = Box<dyn Iterator<Item = io::Result<Record>> + Send>;
 
-/// What stands after the first dot of a file's name, in lower case.
+/// The endings of a file's name: everything after its first dot, in lower case.
 pub(crate) fn endings(path: &Path) -> String {
     let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().to_lowercase());
     name.find('.').map_or_else(String::new, |dot| name[dot..].to_owned())
 }
 
-/// The name that a file's records go by: without its folder and its endings.
+/// The name under which a file's records are imported: without folder and endings.
 pub(crate) fn stem(path: &Path) -> String {
     let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     [".gz", ".xes", ".csv", ".traj", ".json", ".jsonl", ".md"]
@@ -42,7 +43,7 @@ fn one(bytes: Result<Vec<u8>, String>) -> Source {
     Box::new(std::iter::once(Ok(Record { number: 1, line: 1, bytes, lane: None })))
 }
 
-/// Every record of a file, changed by its number and what is in it.
+/// The records of a file, each replaced by what `change` makes of its number and content.
 fn each(
     input: Input,
     change: impl Fn(u64, Map<String, Value>) -> Value + Send + 'static,
@@ -59,7 +60,7 @@ fn each(
     }))
 }
 
-/// A file that is one list: a run that goes by the file's name.
+/// A file with a single JSON array, which is one run with the file's name.
 fn list(input: Input, run: impl Fn(Value) -> Value) -> Source {
     let parse = |whole: Vec<u8>| {
         Shape::check(&whole)?;
@@ -74,8 +75,8 @@ fn is_list(input: &mut Input) -> bool {
     input.text.fill_buf().is_ok_and(|begin| begin.trim_ascii_start().starts_with(b"["))
 }
 
-/// What an OpenHands run goes by: its instance, the issue that it resolved, else its file and its
-/// place there.
+/// The name of an OpenHands run: its instance id, the issue that it resolved, or its file and its
+/// number there.
 fn run_name(run: &mut Map<String, Value>, file: &str, number: u64) -> String {
     let instance = run.remove("instance_id").and_then(|v| v.as_str().map(str::to_owned));
     let issue = || {
@@ -115,7 +116,7 @@ pub(crate) fn swe_agent(mut input: Input, name: String) -> Source {
     })
 }
 
-/// A file that is one record.
+/// The bytes of a file that is a single record.
 fn whole(input: Input) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     input

@@ -18,15 +18,15 @@ use super::{Counts, Importer, fields};
 use crate::input::Input;
 use crate::source::{self, Reading, Source};
 
-/// The connector that actions are carried out through.
+/// Connector of the agent's actions.
 const CONNECTOR: &str = "shell";
 
 #[derive(Deserialize)]
 pub(super) struct ExportedTrajectory {
-    /// The trajectory's file.
+    /// Name of the trajectory's file.
     name: String,
     trajectory: Option<Vec<Turn>>,
-    /// A conversation of mini-SWE-agent.
+    /// The conversation of a mini-SWE-agent trajectory; `None` for SWE-agent.
     messages: Option<Vec<Message>>,
     #[serde(default)]
     info: Info,
@@ -108,7 +108,7 @@ impl Importer for SweAgent {
     }
 }
 
-/// Reads a record whole, and changes nothing: the trajectory and its turns.
+/// Parses a record completely, and changes nothing: returns the trajectory and its turns.
 pub(super) fn parse(bytes: &[u8]) -> Result<(ExportedTrajectory, Vec<Turn>), String> {
     let mut exported: ExportedTrajectory =
         serde_json::from_slice(bytes).map_err(|e| format!("no SWE-agent trajectory: {e}"))?;
@@ -126,7 +126,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(ExportedTrajectory, Vec<Turn>), Str
 }
 
 impl Message {
-    /// What it says: a text, or the texts among its parts.
+    /// The text of the message: its content, or the texts among its parts.
     fn text(&self) -> String {
         match &self.content {
             Value::String(text) => text.clone(),
@@ -139,7 +139,7 @@ impl Message {
         }
     }
 
-    /// The command in it, and what is said before it.
+    /// The command in the message, and the text before it.
     fn action(&self) -> (Option<String>, String) {
         let text = self.text();
         let called = self.tool_calls.first().map(|call| {

@@ -22,13 +22,13 @@ use crate::input::Input;
 use crate::records::Records;
 use crate::source::{Reading, Source};
 
-/// The connector that tool calls go to.
+/// Connector of the tool calls.
 const CONNECTOR: &str = "tools";
-/// The tool that hands the customer to a human.
+/// Name of the tool that hands the customer over to a human.
 const HANDOVER: &str = "transfer_to_human_agents";
-/// Operations that only look: everything else may have changed something.
+/// Prefixes of operations that change nothing; all others may have changed something.
 const LOOKING: &[&str] = &["get_", "search_", "list_", "find_", "calculate", "think"];
-/// Longest title that is made of an instruction, in characters.
+/// Longest title that is made from an instruction, in characters.
 const TITLE_CHARS: usize = 120;
 
 #[derive(Deserialize)]
@@ -94,7 +94,7 @@ impl Importer for Transcripts {
         parse(bytes).map(|_| ())
     }
 
-    /// Makes sure of the two agents of every transcript.
+    /// Enrols the two agents of every transcript.
     async fn prepare(&self, session: &Session) -> Result<(), CommandError> {
         session.enrol("assistant", "producer", "gpt-4o", CONNECTOR).await?;
         session.enrol("evaluator", "qa", "benchmark-evaluator", CONNECTOR).await?;
@@ -111,7 +111,7 @@ impl Importer for Transcripts {
     }
 }
 
-/// Reads a record whole, and changes nothing: the id of its task, and the trajectory.
+/// Parses a record completely, and changes nothing: returns the id of its task and the trajectory.
 pub(super) fn parse(bytes: &[u8]) -> Result<(String, Trajectory), String> {
     proof::canonical::gate(bytes).map_err(|e| e.to_string())?;
     let trajectory: Trajectory =
@@ -126,7 +126,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(String, Trajectory), String> {
     Ok((task_id, trajectory))
 }
 
-/// A trajectory on its way through the command bus.
+/// The import of one trajectory.
 struct Transcript<'a, 'b> {
     run: &'a mut Run<'b>,
 }

@@ -57,35 +57,36 @@ impl Importer for Xes {
     }
 }
 
-/// Attributes that may lie in one another.
+/// Most levels of attributes inside attributes.
 const LEVELS_MAX: usize = 28;
-/// Elements that may lie in one another, of whatever sort.
+/// Most elements of any sort inside one another.
 const ELEMENTS_OPEN_MAX: usize = 100_000;
 
-/// Pieces of an XES file.
+/// The pieces of an XES file.
 pub struct Pieces {
     reader: Reader<Lines<Box<dyn BufRead + Send>>>,
     log: String,
     header: Header,
     header_sent: bool,
-    /// The header, until the first case that can be taken: it never goes out alone.
+    /// The header, until the first case that can be imported: it never goes out alone.
     held: Option<Piece>,
     number: u64,
     place: u32,
     ended: bool,
-    /// What was found and did not go out yet, with its line.
+    /// Pieces and faults that were found and not yet handed out, with their lines.
     waiting: VecDeque<(u64, Result<Piece, String>)>,
-    /// Whether the file is damaged: its cases stay open until the whole one closes them.
+    /// True if the file is damaged: its cases stay open until an import of the whole file closes
+    /// them.
     damaged: bool,
-    /// Whether what names no case, activity or time is taken all the same.
+    /// True if cases without a name, and events without an activity or a time, are imported too.
     allow_missing: bool,
-    /// How many cases have had a name, by its hash.
+    /// How many cases had each name, by the name's hash.
     names: HashMap<u64, u32>,
-    /// Elements that are open.
+    /// Number of elements that are open.
     depth: usize,
-    /// Bytes that were read of the record.
+    /// Bytes of the current record that were read.
     record_bytes: usize,
-    /// Why the record can't be taken; it is passed over to its end, and nothing more of it is kept.
+    /// Why the current record can't be imported; its rest is skipped and not kept.
     refused: Option<String>,
 }
 
@@ -94,7 +95,7 @@ pub struct Pieces {
     reason = "of the events of XML only elements say something here"
 )]
 impl Pieces {
-    /// Pieces of the log in a file.
+    /// Reads the pieces of a log from a file.
     #[must_use]
     pub fn new(input: Input, log: String, allow_missing: bool) -> Self {
         let damaged = input.is_damaged();
@@ -143,7 +144,7 @@ impl Pieces {
         Ok(event.into_owned())
     }
 
-    /// Whether what was read is kept: not of a record that is passed over.
+    /// True if what is read is kept, because the record is not skipped.
     fn keeps(&self) -> bool {
         self.refused.is_none()
     }
@@ -154,7 +155,7 @@ impl Pieces {
             .to_owned()
     }
 
-    /// An attribute whose start was read, so many levels within others; `empty` when it has no
+    /// Reads an attribute whose start tag was read, at the depth `level`; `empty` if it has no
     /// children.
     fn attribute(
         &mut self,
@@ -193,7 +194,7 @@ impl Pieces {
         Ok(Attribute { key: get(&pairs, "key"), r#type: of, value: get(&pairs, "value"), children })
     }
 
-    /// Reads to the end of an element whose start was read, whatever is in it.
+    /// Skips to the end of an element whose start tag was read, whatever is in it.
     fn pass_over(&mut self, element: &BytesStart<'_>) -> Result<(), String> {
         let mut depth = 1_u64;
         while depth > 0 {
@@ -207,7 +208,8 @@ impl Pieces {
         Ok(())
     }
 
-    /// Attributes up to the end of the element of that name; what is no attribute goes to `other`.
+    /// Reads attributes up to the end of the element with this name; hands other elements to
+    /// `other`.
     fn inside(
         &mut self,
         end: &str,
@@ -239,7 +241,7 @@ impl Pieces {
         }
     }
 
-    /// The next piece, or why it is passed over; `None` at the end.
+    /// The next piece, or why a piece is skipped; `None` at the end of the file.
     ///
     /// # Errors
     /// Why nothing more can be read.
@@ -309,7 +311,7 @@ impl Pieces {
         }
     }
 
-    /// Nothing but blanks, comments and instructions follows a log: what else does is told.
+    /// Checks that only blanks, comments and instructions follow a log; reports anything else.
     fn after_log(&mut self) -> Result<Option<Result<Piece, String>>, String> {
         loop {
             match self.event()? {

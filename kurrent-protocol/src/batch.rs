@@ -18,9 +18,9 @@ use crate::wire::streams::batch_append_resp::{self, Result as Outcome, Success, 
 use crate::wire::streams::{BatchAppendReq, BatchAppendResp, batch_append_req};
 use crate::{APPEND_BYTES_MAX, Refusal};
 
-/// Appends of one call that are begun and not yet whole, or whole and not yet answered.
+/// Most appends of one call that are incomplete, or complete but not answered.
 const OPEN_MAX: usize = 512;
-/// Bytes that one call may have begun and not finished.
+/// Most bytes of the incomplete appends of one call.
 const OPEN_BYTES_MAX: usize = 4 * APPEND_BYTES_MAX;
 const KIB: usize = 1 << 10;
 
@@ -29,17 +29,17 @@ struct Begun {
     expected: Expected,
     events: Vec<Proposed>,
     bytes: usize,
-    /// What is wrong with it already; the rest of it is taken and thrown away.
+    /// Why the append is refused already; its remaining parts are received and dropped.
     refused: Option<Refusal>,
 }
 
-/// An append that is whole.
+/// A complete append.
 struct Whole {
     correlation: Uuid,
     begun: Begun,
 }
 
-/// Puts the parts of appends together.
+/// Assembles appends from their parts.
 #[derive(Default)]
 struct Parts {
     open: HashMap<Uuid, Begun>,
@@ -141,7 +141,7 @@ fn answer(
     }
 }
 
-/// Answers each append of a call; they reach the store in the order in which they became whole.
+/// Answers each append of a call; they reach the store in the order in which they were completed.
 pub(crate) fn appends<S: Store>(
     store: Arc<S>,
     caller: S::Caller,

@@ -1,5 +1,5 @@
-//! Between what goes over the wire and what is meant. The wire says the same thing in many types:
-//! each of its messages has an "expected revision" and an "empty" of its own.
+//! Conversions between the wire's types and those of [`crate::model`]. The wire has many types for
+//! the same thing: each of its messages has an "expected revision" and an "empty" of its own.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,8 @@ use crate::model::{Event, Proposed};
 use crate::wire;
 use crate::wire::streams::{append_req, batch_append_req, read_resp};
 
-/// [`crate::Expected`] as one of the wire's types, from its variants and what they hold when empty.
+/// Makes one of the wire's types from [`crate::Expected`]; takes its variants and their empty
+/// value.
 macro_rules! expected_of {
     ($expected:expr, $of:path, $revision:ident, $any:ident, $none:ident, $exists:ident) => {
         expected_of!($expected, $of, $revision, $any, $none, $exists, ())
@@ -29,7 +30,8 @@ macro_rules! expected_of {
     }};
 }
 
-/// And back; what was left out means no stream, as in the clients' own defaults.
+/// Makes [`crate::Expected`] from the wire; a missing one means no stream, as in the clients'
+/// defaults.
 macro_rules! expected_from {
     ($wire:expr, $of:path, $revision:ident) => {{
         use $of as Of;
@@ -48,9 +50,9 @@ pub(crate) fn stream_identifier(name: &str) -> wire::StreamIdentifier {
     wire::StreamIdentifier { stream_name: Bytes::copy_from_slice(name.as_bytes()) }
 }
 
-/// What an event takes besides its fields.
+/// Bytes that an event counts besides its fields.
 const AROUND_BYTES: usize = 100;
-/// Letters that a stream's name, or an event's type, may have.
+/// Longest name of a stream or an event type, in bytes.
 const NAME_BYTES_MAX: usize = 1024;
 
 pub(crate) fn stream_name(wire: Option<wire::StreamIdentifier>) -> Result<String, Refusal> {
@@ -79,7 +81,7 @@ pub(crate) fn uuid(wire: Option<wire::Uuid>) -> Result<Uuid, Refusal> {
     }
 }
 
-/// How the reader wants its UUIDs.
+/// The form in which the reader wants UUIDs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UuidForm {
     Structured,
@@ -162,7 +164,7 @@ impl TryFrom<batch_append_req::ProposedMessage> for Proposed {
 }
 
 impl Proposed {
-    /// What it counts towards the largest append.
+    /// Bytes of the event that count towards the largest append.
     pub(crate) fn bytes(&self) -> usize {
         AROUND_BYTES
             + self.event_type.len()
@@ -172,7 +174,7 @@ impl Proposed {
     }
 }
 
-/// The error of a stream of answers, as gRPC has it.
+/// The refusal as a gRPC status, which ends a stream of answers.
 pub(crate) fn status(refusal: Refusal) -> Status {
     refusal.into()
 }

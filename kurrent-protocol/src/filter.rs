@@ -15,35 +15,35 @@ use crate::model::Event;
 use crate::wire::streams::read_req::options::FilterOptions;
 use crate::wire::streams::read_req::options::filter_options::{Expression, Filter as Wire, Window};
 
-/// Letters of an expression, or of all prefixes.
+/// Longest expression, or all prefixes together, in bytes.
 const EXPRESSION_BYTES_MAX: usize = 16 << 10;
-/// Letters of an expression with look-around.
+/// Longest expression with look-around, in bytes.
 const LOOK_AROUND_BYTES_MAX: usize = 512;
-/// Prefixes of a filter.
+/// Most prefixes of a filter.
 const PREFIXES_MAX: usize = 1_000;
-/// Bytes that a compiled expression may have.
+/// Largest compiled expression, in bytes.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
-/// Steps that an expression may go back on one name.
+/// Most steps that an expression may backtrack on one name.
 const BACKTRACK_MAX: usize = 10_000;
-/// Events between checkpoints where the client says nothing.
+/// Events between two checkpoints if the client does not say.
 const WINDOW: u32 = 32;
 
 enum Test {
     Prefixes(Vec<String>),
-    /// What matches, or (`false`) what does not.
+    /// Matches in linear time; with `false` the filter wants what the expression does not match.
     Linear(Regex, bool),
     LookAround(Box<fancy_regex::Regex>),
 }
 
-/// A filter; cheap to ask.
+/// A compiled filter.
 pub(crate) struct Filter {
     by_stream: bool,
     test: Test,
-    /// Events that are looked at between two checkpoints.
+    /// How many events are looked at between two checkpoints.
     pub(crate) window: u32,
 }
 
-/// X of `^(?!X)`, with nothing or with anything after it.
+/// The X of `^(?!X)`, with or without `.*` after it; `None` for another expression.
 fn left_out(expression: &str) -> Option<&str> {
     let rest = expression.strip_prefix("^(?!")?;
     ["", ".*", ".*$"].iter().find_map(|end| rest.strip_suffix(end)?.strip_suffix(')'))
@@ -126,10 +126,10 @@ impl Filter {
         }))
     }
 
-    /// Whether the reader wants an event.
+    /// True if the reader wants an event.
     ///
     /// # Errors
-    /// When the expression takes too long on this name: it must not be taken for a no.
+    /// If the expression takes too long on this name, which must not count as a no.
     pub(crate) fn wants(&self, event: &Event) -> Result<bool, Refusal> {
         let name = if self.by_stream { &event.stream } else { &event.event_type };
         match &self.test {

@@ -22,7 +22,7 @@ pub use model::{
 };
 pub use refusal::Refusal;
 
-/// Bytes that a message may have, either way.
+/// Largest message, in bytes, in either direction.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
-/// Bytes that one append may have, its metadata too.
+/// Largest append with its metadata, in bytes.
 pub const APPEND_BYTES_MAX: usize = 16 << 20;

@@ -1,4 +1,4 @@
-//! The listener: gRPC over HTTP/2 with or without TLS, and `/health/live` for whoever asks.
+//! The listener: gRPC over HTTP/2 with or without TLS, and `/health/live` without credentials.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -25,31 +25,31 @@ use crate::wire::persistent_subscriptions::persistent_subscriptions_server::Pers
 use crate::wire::server_features::server_features_server::ServerFeaturesServer;
 use crate::wire::streams::streams_server::StreamsServer;
 
-/// Longest that a TLS handshake may take.
+/// Longest time of a TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(3);
-/// Handshakes at once; who comes when there is no room is let go.
+/// Most TLS handshakes at once; further connections are closed.
 const HANDSHAKES_MAX: usize = 1_024;
-/// Handshakes at once of one peer, so that none has all of them.
+/// Most TLS handshakes at once with one peer, so that none takes all.
 const HANDSHAKES_OF_A_PEER_MAX: usize = 64;
-/// Connections that shook hands and wait to be served.
+/// Most connections that completed the handshake and wait to be served.
 const SHAKEN_MAX: usize = 64;
-/// Readers at once, of all connections.
+/// Most readers at once, of all connections.
 const READERS_MAX: usize = 2_000;
-/// A sign of life is asked of a silent peer that often …
+/// How long a connection may be silent before a keepalive ping is sent.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// … and it is gone when it gives none for that long.
+/// How long the answer to a keepalive ping may take before the connection is closed.
 const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(15);
-/// Longest that a stop waits for those who are connected.
+/// Longest time that a stop waits for connected clients.
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
-/// Calls at once on one connection.
+/// Most calls at once on one connection.
 const CALLS_MAX: u32 = 1_000;
 
-/// A certificate with its chain, and its key; PEM files.
+/// Paths of a certificate with its chain and of its key, PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// The certificate, then those it is signed with.
+    /// File with the certificate, followed by those that signed it.
     pub certificate: PathBuf,
-    /// Its key.
+    /// File with the certificate's key.
     pub key: PathBuf,
 }
 
@@ -74,19 +74,19 @@ impl Tls {
     }
 }
 
-/// A listener that serves.
+/// A running listener.
 pub struct Listening {
-    /// Where: the port is chosen here when 0 was asked for.
+    /// The address it listens on, with the port that was chosen if 0 was asked for.
     pub address: SocketAddr,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     stop: watch::Receiver<bool>,
 }
 
 impl Listening {
-    /// Waits until it is stopped.
+    /// Waits until the listener has stopped.
     ///
     /// # Errors
-    /// When it could not go on.
+    /// If the listener failed.
     pub async fn stopped(mut self) -> Result<(), String> {
         let _ = self.stop.wait_for(|stop| *stop).await;
         match tokio::time::timeout(FAREWELL_MAX, self.serving).await {
@@ -97,11 +97,11 @@ impl Listening {
     }
 }
 
-/// Serves a store at an address until `stop` says true. `advertised` is the host that gossip names;
-/// that of the address when empty.
+/// Serves a store at an address until `stop` is true. `advertised` is the host that gossip names;
+/// empty = the host of the address.
 ///
 /// # Errors
-/// When the address can't be had or the certificate can't be read.
+/// If the address can't be bound or the certificate can't be read.
 pub async fn listen<S: Store>(
     store: Arc<S>,
     address: &str,
@@ -163,7 +163,7 @@ pub async fn listen<S: Store>(
     Ok(Listening { address, serving, stop: stopped })
 }
 
-/// Connections as they come; one that failed while it was accepted is no reason to stop.
+/// Accepts connections; one that fails while it is accepted does not end the stream.
 fn plain(listener: TcpListener) -> impl Stream<Item = Result<Prompt, std::io::Error>> {
     accepted(listener).map(|(connection, _)| Ok(Prompt(connection)))
 }
@@ -185,7 +185,7 @@ fn accepted(listener: TcpListener) -> impl Stream<Item = (TcpStream, IpAddr)> {
     }
 }
 
-/// Those among them that shake hands in time, each in a task of its own.
+/// Connections that complete their TLS handshake in time, each handshake in a task of its own.
 fn secured(
     listener: TcpListener,
     acceptor: TlsAcceptor,

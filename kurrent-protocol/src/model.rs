@@ -12,111 +12,111 @@ use crate::Refusal;
 /// A stream's name: UTF-8, not empty. `$$name` is the metadata stream of `name`.
 pub type StreamName = Arc<str>;
 
-/// An event as it is read.
+/// An event that is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Its id.
+    /// Id of the event.
     pub id: Uuid,
-    /// The stream it is in.
+    /// Name of the stream that the event is in.
     pub stream: StreamName,
-    /// Its place there: 0, 1, 2 …
+    /// Number of the event in its stream: 0, 1, 2 …
     pub revision: u64,
-    /// Its place in `$all`; grows from event to event, with gaps.
+    /// Position of the event in `$all`; positions grow, with gaps.
     pub position: u64,
-    /// When it was written, in units of 100 ns since 1970.
+    /// When the event was written, in units of 100 ns since 1970.
     pub created: i64,
-    /// Its type.
+    /// Type of the event.
     pub event_type: Arc<str>,
-    /// `application/json`, `application/octet-stream`, …
+    /// Content type of the data, such as `application/json` or `application/octet-stream`.
     pub content_type: Arc<str>,
-    /// The writer's metadata.
+    /// Metadata of the event, as the writer sent it.
     pub metadata: Bytes,
-    /// Its data.
+    /// Data of the event.
     pub data: Bytes,
 }
 
 /// An event to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposed {
-    /// Its id: who sends it again under the same id at the same place gets the first answer.
+    /// Id of the event; sending the same event again at the same place gets the first answer.
     pub id: Uuid,
-    /// Its type.
+    /// Type of the event.
     pub event_type: String,
-    /// `application/json`, `application/octet-stream`, …
+    /// Content type of the data, such as `application/json` or `application/octet-stream`.
     pub content_type: String,
-    /// The writer's metadata.
+    /// Metadata of the event.
     pub metadata: Bytes,
-    /// Its data.
+    /// Data of the event.
     pub data: Bytes,
 }
 
-/// What the writer expects of a stream.
+/// What the writer expects of the stream that it appends to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// Anything.
+    /// The stream may be in any state.
     Any,
-    /// That there is none.
+    /// The stream must not exist.
     NoStream,
-    /// That there is one.
+    /// The stream must exist.
     Exists,
-    /// That its last event has this revision.
+    /// The stream's last event must have this revision.
     Revision(u64),
 }
 
 /// An accepted append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
-    /// The revision of its last event; `None` when it had none and there is no stream.
+    /// Revision of the append's last event; `None` if it had no events and there is no stream.
     pub revision: Option<u64>,
-    /// The position of its last event, where it had one.
+    /// Position of the append's last event; `None` if it had no events.
     pub position: Option<u64>,
 }
 
-/// Which way to read.
+/// The direction of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// The oldest first.
+    /// The oldest event first.
     Forwards,
-    /// The newest first.
+    /// The newest event first.
     Backwards,
 }
 
-/// Where a page begins. Of a stream a number is a revision, and the page begins with it either way.
-/// Of `$all` it is a position: forwards the page begins with it, backwards with the one before it.
+/// Where a page begins. In a stream a number is a revision, and the page begins with it in either
+/// direction. In `$all` it is a position: forwards the page begins with it, backwards before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cursor {
-    /// Before the first.
+    /// Before the first event.
     Start,
-    /// After the last.
+    /// After the last event.
     End,
-    /// At a place.
+    /// At this revision of a stream, or this position of `$all`.
     At(u64),
 }
 
-/// A part of a stream or of `$all`.
+/// A page of a stream or of `$all`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// What the caller may see of it.
+    /// The events that the caller may see.
     pub events: Vec<Event>,
-    /// How many were looked at, and where the last of them was (a position).
+    /// How many events were looked at, also those that the caller may not see.
     pub looked_at: u32,
-    /// See [`Page::looked_at`].
+    /// Position of the last event that was looked at; `None` if there was none.
     pub reached: Option<u64>,
-    /// Where the next page begins; `None` when there is nothing more now. Forwards, reading goes on
-    /// from [`Page::resume`] when there is.
+    /// Where the next page begins; `None` if there are no more events now. Then a reader forwards
+    /// continues at [`Page::resume`].
     pub next: Option<u64>,
-    /// Forwards: where what comes later begins.
+    /// Forwards: where events begin that come later.
     pub resume: u64,
-    /// Of a stream: its first and last revision.
+    /// Of a stream: its first and last revision; `None` for `$all`.
     pub ends: Option<(u64, u64)>,
 }
 
-/// What a caller says of itself: HTTP's basic authentication.
+/// Credentials of a caller, from HTTP's basic authentication.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The name.
+    /// Name of the user.
     pub user: String,
-    /// The password.
+    /// Password of the user.
     pub password: String,
 }
 
@@ -126,26 +126,26 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// What can be read, followed and perhaps written through the protocol.
+/// A store that clients read, follow and perhaps write to through the protocol.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Who calls, once it is known.
+    /// A caller that was authenticated.
     type Caller: Clone + Send + Sync + 'static;
 
-    /// Lets a caller in; asked again for each page that somebody follows.
+    /// Authenticates a caller; called again for each page that a follower reads.
     async fn admit(&self, credentials: Option<&Credentials>) -> Result<Self::Caller, Refusal>;
 
-    /// Whether anything can be written at all; when not, nothing is taken in to be refused.
+    /// Refuses if nothing can be written at all; then no append is received just to be refused.
     fn writable(&self) -> Result<(), Refusal> {
         Ok(())
     }
 
-    /// Refuses a place in `$all` that nobody can have been told of here.
+    /// Refuses a position in `$all` that this store can't have given to anybody.
     async fn check_place(&self, _: u64) -> Result<(), Refusal> {
         Ok(())
     }
 
-    /// A part of a stream; `None` when there is no such stream.
+    /// Reads a page of a stream; `None` if there is no such stream.
     async fn stream(
         &self,
         caller: &Self::Caller,
@@ -155,7 +155,7 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Option<Page>, Refusal>;
 
-    /// A part of everything.
+    /// Reads a page of `$all`.
     async fn all(
         &self,
         caller: &Self::Caller,
@@ -164,10 +164,10 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page, Refusal>;
 
-    /// Moves whenever something was written; closed when the store is.
+    /// A channel that changes after each write, and closes with the store.
     fn moved(&self) -> watch::Receiver<u64>;
 
-    /// Appends, all or nothing.
+    /// Appends all of the events or none.
     async fn append(
         &self,
         caller: &Self::Caller,
@@ -176,8 +176,8 @@ pub trait Store: Send + Sync + 'static {
         events: Vec<Proposed>,
     ) -> Result<Appended, Refusal>;
 
-    /// Deletes a stream: so that it may be written again, or `forever`. Says the position of the
-    /// deed.
+    /// Deletes a stream so that it can be written to again, or `forever`. Returns the position of
+    /// the deletion.
     async fn delete(
         &self,
         caller: &Self::Caller,

@@ -1,4 +1,4 @@
-//! A connection that acknowledges at once what it receives.
+//! A connection that acknowledges at once what it receives (`TCP_QUICKACK`).
 //!
 //! The stock Rust clients leave Nagle's algorithm on and send an append in several small writes:
 //! each but the first waits for an acknowledgement, which Linux puts off for 40 ms when there is

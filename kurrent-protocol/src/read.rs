@@ -1,5 +1,5 @@
-//! Reading once, and following. Both are pulled by the connection: a slow reader holds one page and
-//! its place, is behind, and catches up from the store; nobody who writes ever waits for it.
+//! Single reads and subscriptions. Both are pulled by the connection: a slow reader holds one page
+//! and its position, falls behind, and catches up from the store; writers never wait for it.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,19 +24,19 @@ use crate::wire::streams::read_resp::{
 };
 use crate::wire::streams::{ReadResp, read_req};
 
-/// Events that are read at once.
+/// How many events are read at once.
 const PAGE: usize = 250;
-/// The first page of a read is small: many ask for one event.
+/// How many events the first page of a read has; it is small because many ask for one event.
 const FIRST_PAGE: usize = 32;
 
-/// A stream, or everything.
+/// A stream, or `$all`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ReadSource {
     Stream(String),
     All,
 }
 
-/// A reader with its place.
+/// A read or a subscription, and how far it is.
 pub(crate) struct Reading<S: Store> {
     store: Arc<S>,
     credentials: Option<Credentials>,
@@ -46,11 +46,12 @@ pub(crate) struct Reading<S: Store> {
     direction: Direction,
     filter: Option<Arc<Filter>>,
     form: UuidForm,
-    /// From 1 on the reader knows what is said about the ends of a stream.
+    /// Compatibility level that the client states; from 1 on it understands messages about a
+    /// stream's ends.
     compatibility: u32,
 }
 
-/// How much is asked for.
+/// How many events a request asks for.
 pub(crate) enum Count {
     Events(u64),
     Follow,
@@ -69,10 +70,10 @@ fn now() -> Option<Timestamp> {
 }
 
 impl<S: Store> Reading<S> {
-    /// What a request asks for.
+    /// Parses a request.
     ///
     /// # Errors
-    /// When it makes no sense.
+    /// If the request makes no sense.
     pub(crate) fn asked(
         store: Arc<S>,
         credentials: Option<Credentials>,
@@ -136,7 +137,7 @@ impl<S: Store> Reading<S> {
         ))
     }
 
-    /// The page at a place, in a task of its own, so that it is read while another is sent.
+    /// Reads a page in a task of its own, so that one page is read while another is sent.
     fn page(&self, from: Cursor, limit: usize) -> JoinHandle<Result<Option<Page>, Refusal>> {
         let (store, caller, of, direction) =
             (Arc::clone(&self.store), self.caller.clone(), self.of.clone(), self.direction);
@@ -161,8 +162,8 @@ impl<S: Store> Reading<S> {
         }
     }
 
-    /// Sends `count` events, or what there is. What is wrong with the first page is said before
-    /// anything is sent: then it is the call that fails.
+    /// Sends at most `count` events. A failure of the first page is returned before anything is
+    /// sent, so that the call itself fails.
     pub(crate) async fn once(
         self,
         count: u64,
@@ -218,7 +219,7 @@ impl<S: Store> Reading<S> {
         }
     }
 
-    /// The first revision that is left of a stream, where it is after what was asked for.
+    /// The first revision that the stream still has, if it is after the one that was asked for.
     fn begins_later(&self, page: &Page) -> Option<u64> {
         let asked = match self.from {
             Cursor::At(n) => n,
@@ -230,7 +231,7 @@ impl<S: Store> Reading<S> {
             .filter(|first| *first > asked && self.direction == Direction::Forwards)
     }
 
-    /// Where following begins: after the place that was named.
+    /// Where a subscription begins: after the place that the client names.
     async fn begin(&self) -> Result<u64, Refusal> {
         match self.from {
             Cursor::Start => Ok(0),
@@ -266,8 +267,8 @@ impl<S: Store> Reading<S> {
         }))
     }
 
-    /// Sends everything from its place on, then what comes; ends only with an error: a client that
-    /// is told OK would ask again at once, for ever.
+    /// Sends all events from its place on, and later ones as they come. Ends only with an error: a
+    /// client that gets OK would subscribe again at once, for ever.
     pub(crate) async fn follow(
         self,
         stop: watch::Receiver<bool>,
@@ -369,7 +370,7 @@ async fn joined(page: JoinHandle<Result<Option<Page>, Refusal>>) -> Result<Optio
     page.await.unwrap_or_else(|e| Err(Refusal::Unavailable(format!("reading failed: {e}"))))
 }
 
-/// The last position of everything, as some reads end with.
+/// The message with the last position of `$all`, with which some reads end.
 pub(crate) fn all_position(at: u64) -> AllStreamPosition {
     AllStreamPosition { commit_position: at, prepare_position: at }
 }

@@ -1,5 +1,5 @@
-//! Why something was not done, and how the protocol says so: a gRPC status with trailers that
-//! clients turn into their own errors, or the error of one batch among others.
+//! Why a request was refused, as the protocol states it: a gRPC status with trailers that clients
+//! turn into their own errors, or the error of one append in a batch.
 
 use prost::Message as _;
 use prost_types::Any;
@@ -10,35 +10,35 @@ use crate::convert::{expected_of, stream_identifier};
 use crate::model::Expected;
 use crate::wire::{self, wrong_expected_version as wrong};
 
-/// Why something was not done. Nothing of it was then.
+/// Why a request was refused; nothing of it was carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// No credentials, or none that are known.
+    /// There were no credentials, or none that are known; the text says what to do.
     NotAuthenticated(String),
-    /// The caller may not.
+    /// The caller has no right to do this; the text says what to do.
     AccessDenied(String),
-    /// The stream is not as expected.
+    /// The stream is not in the state that the writer expected.
     WrongVersion {
-        /// Which.
+        /// Name of the stream.
         stream: String,
-        /// What the writer expected.
+        /// The state that the writer expected.
         expected: Expected,
-        /// Its last revision; `None` when there is no such stream.
+        /// The stream's last revision; `None` if there is no such stream.
         actual: Option<u64>,
     },
-    /// The stream was deleted for ever.
+    /// The stream with this name was deleted for ever.
     StreamDeleted(String),
-    /// An append is too large.
+    /// The append has too many bytes.
     TooLarge,
-    /// The request makes no sense.
+    /// The request makes no sense; the text says why.
     BadRequest(String),
-    /// A part of the protocol that is not there.
+    /// This server lacks a part of the protocol; the text names it.
     NotSupported(String),
-    /// Later perhaps.
+    /// The store can't answer at the moment; a later try may succeed.
     Unavailable(String),
 }
 
-/// A number as .NET says it: -1 none, -2 any, -4 exists.
+/// The expectation as .NET clients write it: -1 no stream, -2 any, -4 exists.
 fn number(expected: Expected) -> i64 {
     match expected {
         Expected::NoStream => -1,
@@ -75,7 +75,7 @@ impl Refusal {
         }
     }
 
-    /// What clients look for: `exception` and what belongs to it.
+    /// The trailers that clients look for: `exception` and its arguments.
     fn trailers(&self) -> Vec<(&'static str, String)> {
         let exception = |name: &str| ("exception", name.to_owned());
         match self {
@@ -109,7 +109,7 @@ impl Refusal {
         }
     }
 
-    /// As the error of one batch: the details' type says which.
+    /// The error of one append in a batch; the type of its details says which error it is.
     pub(crate) fn in_batch(&self) -> wire::google::rpc::Status {
         let details = |name: &str, value: Vec<u8>| Any {
             type_url: format!("type.googleapis.com/event_store.client.{name}"),

@@ -1,4 +1,4 @@
-//! The services: each call lets its caller in, then reads or writes.
+//! The gRPC services: each call authenticates its caller, then reads or writes.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::wire::streams::{
 };
 use crate::{APPEND_BYTES_MAX, Refusal, wire};
 
-/// The version of KurrentDB whose protocol this is a subset of: clients look at it.
+/// The version of KurrentDB that clients are told; this protocol is a subset of that version's.
 const VERSION: &str = "24.10.0";
 
 /// The name and port that a request was sent to (`:authority`, RFC 9113, section 8.3.1; `Host` of
@@ -36,7 +36,7 @@ pub(crate) struct AskedAs {
 }
 
 impl AskedAs {
-    /// Where a request says it was sent to.
+    /// Where a request says that it was sent to; `None` if it does not say.
     pub(crate) fn of<B>(request: &axum::http::Request<B>) -> Option<Self> {
         let authority = request.uri().authority().cloned();
         let host = || request.headers().get(axum::http::header::HOST)?.to_str().ok()?.parse().ok();
@@ -46,16 +46,16 @@ impl AskedAs {
     }
 }
 
-/// The services over a store.
+/// The gRPC services of a store.
 pub(crate) struct Service<S> {
     pub(crate) store: Arc<S>,
-    /// What gossip says to who does not say by which name it asks: where clients reach this.
+    /// Host that gossip names to a client whose request does not say which name it used.
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) instance: Uuid,
-    /// Those who follow are told when it says true.
+    /// Changes to true when the listener stops; subscriptions then end.
     pub(crate) stop: watch::Receiver<bool>,
-    /// Room for readers.
+    /// Bounds the readers at once.
     pub(crate) readers: Arc<Semaphore>,
 }
 
@@ -72,7 +72,7 @@ impl<S> Clone for Service<S> {
     }
 }
 
-/// HTTP's basic authentication (RFC 7617).
+/// Parses HTTP's basic authentication (RFC 7617); `None` if the request has none.
 fn credentials(metadata: &MetadataMap) -> Result<Option<Credentials>, Refusal> {
     let Some(value) = metadata.get("authorization") else { return Ok(None) };
     let bad = || {
@@ -158,7 +158,7 @@ fn appended(done: Appended) -> append_resp::Result {
     })
 }
 
-/// A conflict is an answer, not an error; said twice, as clients of two ages read it.
+/// A conflict as a response, not an error; stated in two ways, for older and newer clients.
 fn conflict(expected: Expected, actual: Option<u64>) -> append_resp::Result {
     use append_resp::wrong_expected_version::{
         CurrentRevisionOption as Now, CurrentRevisionOption2060 as NowOld,

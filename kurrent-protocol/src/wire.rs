@@ -1,4 +1,4 @@
-//! What goes over the wire, as generated from `proto/`.
+//! The wire's messages and services, generated from `proto/`.
 
 #![allow(clippy::all, clippy::pedantic, unreachable_pub, missing_docs, reason = "generated")]
 

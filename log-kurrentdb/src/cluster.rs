@@ -26,30 +26,30 @@ use uuid::Uuid;
 use event_log::log::LogError;
 use event_log::{Cause, chain};
 
-/// Longest that a call may take.
+/// Longest time of a call.
 const CALL_MAX: Duration = Duration::from_secs(10);
-/// How often a call is sent to another node, and the wait before.
+/// How often a call is redirected to another node, and the wait before each time.
 const REDIRECTS_MAX: u32 = 20;
 const REDIRECT_PAUSE: Duration = Duration::from_millis(100);
-/// gRPC's status of a request that can't be right.
+/// The gRPC status of an invalid request.
 const INVALID_ARGUMENT: i32 = 3;
-/// Events that wait for the mirror.
+/// Most events that wait for the mirror.
 const READY_MAX: usize = 64;
 
-/// An event in a stream of the cluster.
+/// An event that was read from the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) stream: String,
-    /// 0, 1, 2 …
+    /// Revision of the event in its stream: 0, 1, 2 …
     pub(super) revision: u64,
-    /// The commit position.
+    /// Commit position of the event.
     pub(super) position: u64,
     pub(super) id: Uuid,
     pub(super) metadata: Vec<u8>,
     pub(super) data: Vec<u8>,
 }
 
-/// An event to be appended.
+/// An event to append.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
     pub(super) id: Uuid,
@@ -58,10 +58,10 @@ pub(super) struct Given {
     pub(super) data: Vec<u8>,
 }
 
-/// What the mirror hears.
+/// A message of the subscription to the mirror.
 pub(super) enum Heard {
     Event(Found),
-    /// There is nothing more at the moment.
+    /// There are no further events at the moment.
     CaughtUp,
     /// A sign of life: the subscription is alive, and the followed streams had no event for a
     /// while.
@@ -70,12 +70,12 @@ pub(super) enum Heard {
     Ended(ClusterError),
 }
 
-/// What a call will answer.
+/// The future of a call's answer.
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
 pub(super) struct Cluster {
     settings: ClientSettings,
-    /// The client, with the number of times that it was replaced.
+    /// The client, and how often it was replaced.
     client: Mutex<(u64, Client)>,
 }
 
@@ -109,7 +109,7 @@ impl Cluster {
         (client.0, client.1.clone())
     }
 
-    /// Makes the client anew, unless somebody did already.
+    /// Replaces the client, unless somebody already did since `made`.
     fn renew(&self, made: u64) {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if client.0 == made {
@@ -122,8 +122,8 @@ impl Cluster {
         }
     }
 
-    /// Does something within [`CALL_MAX`]; a client that may have lost its connection is replaced,
-    /// one that was sent to another node is not: it remembers which.
+    /// Makes a call within [`CALL_MAX`]. A client whose connection may be lost is replaced; one
+    /// that was redirected is not, because it remembers the other node.
     async fn call<T>(&self, action: impl Fn(Client) -> Answer<T>) -> Result<T, ClusterError> {
         for _ in 0..REDIRECTS_MAX {
             let (made, client) = self.client();
@@ -146,8 +146,8 @@ impl Cluster {
         Err(ClusterError::Unknown(Cause::of("no node of KurrentDB leads")))
     }
 
-    /// Appends after a revision, `None` when there must be no stream; says the last event's
-    /// position.
+    /// Appends after a revision, or to a stream that must not exist if it is `None`; returns the
+    /// position of the last event.
     pub(super) async fn append(
         &self,
         stream: &str,
@@ -158,7 +158,7 @@ impl Cluster {
         self.write(stream, expected, events).await
     }
 
-    /// Appends wherever the stream is.
+    /// Appends at whatever revision the stream has.
     pub(super) async fn append_anywhere(
         &self,
         stream: &str,
@@ -185,7 +185,7 @@ impl Cluster {
         self.call(append).await.map(|done| done.position.commit)
     }
 
-    /// Has only the newest event of a stream kept.
+    /// Sets the stream to keep only its newest event.
     pub(super) async fn keep_one(&self, stream: &str) -> Result<(), ClusterError> {
         let options = AppendToStreamOptions::default()
             .expected_revision(ExpectedRevision::Any)
@@ -200,7 +200,7 @@ impl Cluster {
         self.call(set).await.map(drop)
     }
 
-    /// The newest event of a stream.
+    /// Reads the newest event of a stream; `None` if it has none.
     pub(super) async fn last(&self, stream: &str) -> Result<Option<Found>, ClusterError> {
         let options = ReadStreamOptions::default()
             .backwards()
@@ -210,12 +210,12 @@ impl Cluster {
         Ok(self.read(stream, &options).await?.pop())
     }
 
-    /// All events of a stream that is short.
+    /// Reads all events of a short stream.
     pub(super) async fn whole(&self, stream: &str) -> Result<Vec<Found>, ClusterError> {
         self.read(stream, &ReadStreamOptions::default().requires_leader(true)).await
     }
 
-    /// The event at a revision of a stream.
+    /// Reads the event at a revision of a stream.
     pub(super) async fn at(
         &self,
         stream: &str,
@@ -228,7 +228,7 @@ impl Cluster {
         Ok(self.read(stream, &options).await?.pop().filter(|e| e.revision == revision))
     }
 
-    /// The position of the newest event of all streams, 0 when there is none.
+    /// The position of the newest event of all streams; 0 if there is none.
     pub(super) async fn end(&self) -> Result<u64, ClusterError> {
         let read = |client: Client| -> Answer<_> {
             Box::pin(async move {
@@ -262,7 +262,7 @@ impl Cluster {
         self.call(read).await
     }
 
-    /// Follows the streams of these prefixes after a position, until it ends.
+    /// Follows the streams with these prefixes after a position, until the subscription ends.
     pub(super) fn follow(&self, after: u64, prefixes: &[&str]) -> mpsc::Receiver<Heard> {
         let (hear, heard) = mpsc::channel(READY_MAX);
         let (made, client) = self.client();
@@ -302,7 +302,8 @@ impl Cluster {
         heard
     }
 
-    /// After a subscription has ended with its connection, or gives no sign.
+    /// Prepares a new start after a subscription ended with its connection, or gives no sign of
+    /// life.
     pub(super) fn start_over(&self) {
         let (made, _) = self.client();
         self.renew(made);
@@ -322,7 +323,7 @@ async fn read(
     Ok(events)
 }
 
-/// Our bytes as they are: JSON goes as JSON, so that others can look into it.
+/// The client's form of an event: our bytes unchanged, declared as JSON if they are JSON.
 fn event(given: Given) -> EventData {
     let json = std::str::from_utf8(&given.data)
         .ok()

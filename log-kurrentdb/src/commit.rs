@@ -1,5 +1,5 @@
-//! Appending: of each business one call at a time, of all businesses at once. What has queued up
-//! for a business goes in one call, checked as if it had come one by one.
+//! Appends events: one call at a time for each business, all businesses in parallel. Queued appends
+//! of a business go in one call, checked as if they had come one by one.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -14,33 +14,33 @@ use super::lease::Serving;
 use super::mirror::Mirror;
 use event_log::{Append, AppendError, Cause, Committed, Keyring, LaneEpoch, Log, chain};
 
-/// Bytes of one call, unless one append alone has more.
+/// Most bytes of one call, unless a single append has more.
 const CALL_BYTES_MAX: usize = 900_000;
-/// What an event has besides our bytes: type, metadata, id.
+/// Bytes of an event besides ours: type, metadata and id.
 const AROUND_BYTES: usize = 512;
-/// Appends of one call.
+/// Most appends of one call.
 const CALL_APPENDS_MAX: usize = 500;
-/// Longest that the mirror may take to hear of what was appended.
+/// Longest wait until the mirror has what was appended.
 pub(super) const HEAR_MAX: Duration = Duration::from_secs(15);
-/// Longest that an append is tried.
+/// Longest time that an append is tried.
 const TRY_MAX: Duration = Duration::from_secs(30);
-/// How often another writer may come in between.
+/// How often another writer may come first before an append is given up.
 const CONFLICTS_MAX: u32 = 20;
-/// Wait before trying again, and its limit.
+/// First wait before trying again, and the longest.
 const AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
-/// An append that waits.
+/// An append that waits for its call.
 pub(super) struct QueuedAppend {
     pub(super) append: Append,
     pub(super) answer: oneshot::Sender<Result<Committed, AppendError>>,
     /// True once the append was sent to the cluster: if its events are found afterwards, they are
     /// this append's own and no duplicate.
     pub(super) sent: bool,
-    /// Its place among those that may wait.
+    /// Permit that bounds how many appends wait; dropped with the append.
     pub(super) _place: OwnedSemaphorePermit,
 }
 
-/// Hands appends to one task a business.
+/// Hands appends to one task for each business.
 pub(super) struct Committer(Arc<CommitterState>);
 
 struct CommitterState {
@@ -128,13 +128,13 @@ fn take_batch(queue: &mut VecDeque<QueuedAppend>) -> Vec<QueuedAppend> {
     batch
 }
 
-/// Appends of one business on their way.
+/// Appends of one business that are sent in one call.
 struct Batch {
     shared: Arc<CommitterState>,
     business: BusinessId,
     left: Vec<QueuedAppend>,
     lanes: Broken,
-    /// One call for each append: of several together the cluster refused one.
+    /// If true, each append gets its own call, because the cluster refused a call with several.
     alone: bool,
 }
 
@@ -257,7 +257,8 @@ impl Batch {
         Ok((head, given))
     }
 
-    /// Whether an append is there (and where), can't be (and why), or is to be sent.
+    /// Whether an append is stored already (and where), must be refused (and why), or is to be
+    /// sent.
     async fn verdict(
         &self,
         queued: &QueuedAppend,
@@ -277,7 +278,7 @@ impl Batch {
         Ok(self.fits(append, versions).await?.map(|()| None))
     }
 
-    /// Law 4: ids that are there with the same bytes are answered as before.
+    /// Law 4: an append whose ids are stored with the same bytes gets the first answer again.
     async fn stored(
         &self,
         append: &Append,
@@ -298,8 +299,8 @@ impl Batch {
         Ok(Some(Ok(Committed { first_seq, position, repeated: !sent })))
     }
 
-    /// Whether every aggregate has the version that the decision saw, those before it in this call
-    /// counted in.
+    /// Checks that every aggregate has the version that the decision saw, counting earlier appends
+    /// of this call.
     async fn fits(
         &self,
         append: &Append,

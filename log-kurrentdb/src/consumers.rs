@@ -2,8 +2,8 @@
 //! of which only the newest event counts and is kept. Every change expects the revision that it was
 //! decided on, so of two concurrent changes one is refused: this fences the consumer.
 //!
-//! Clocks are not compared: whoever wants to act for a consumer waits until it has seen, by its own
-//! clock, that the one who acts said nothing for the length of a lease.
+//! Clocks are not compared: a process that wants to act for a consumer waits until it has seen, by
+//! its own clock, that the lease holder wrote nothing for the length of a lease.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,16 +20,16 @@ use event_log::Cause;
 use event_log::consumers::{Claim, Consumer, Consumers, LEASE};
 use event_log::log::LogError;
 
-/// How often a change is decided again when somebody else came first.
+/// How often a change is decided again because another process came first.
 const TRIES_MAX: u32 = 20;
-/// The stream of the consumers' names.
+/// The stream with the names of all consumers.
 const NAMES: &str = "consumers";
-/// What the stream of a consumer begins with.
+/// Prefix of a consumer's stream.
 const CONSUMER: &str = "consumer-";
-/// Type of the events.
+/// Type of a consumer's events.
 const EVENT: &str = "minutebook.consumer.v1";
 
-/// What an event of a consumer says.
+/// The content of a consumer's event.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct ConsumerRecord {
     position: u64,
@@ -38,24 +38,24 @@ struct ConsumerRecord {
     paused: bool,
 }
 
-/// A consumer's newest event.
+/// The newest event of a consumer.
 #[derive(Debug, Clone, Default)]
 struct ConsumerHead {
-    /// `None` when there is none yet.
+    /// Revision of the event; `None` if there is none yet.
     revision: Option<u64>,
     said: ConsumerRecord,
 }
 
-/// The consumers of a log in a cluster.
+/// The consumers of a log in a KurrentDB cluster.
 pub struct KurrentConsumers {
     cluster: Arc<Cluster>,
     prefix: &'static str,
-    /// What was last seen of each, and since when.
+    /// The revision of each consumer that was last seen, and since when.
     seen: Mutex<HashMap<String, (u64, Instant)>>,
 }
 
 impl KurrentConsumers {
-    /// Those of a log.
+    /// The consumers of a log.
     #[must_use]
     pub fn of(log: &KurrentLog) -> Self {
         Self::over(Arc::clone(&log.cluster), CONSUMER)
@@ -117,8 +117,8 @@ impl KurrentConsumers {
         }
     }
 
-    /// Before a consumer's first event: has only its newest kept, and its name in the list. Done
-    /// again, it changes nothing.
+    /// Prepares a consumer's stream before its first event: keeps only the newest event, and adds
+    /// the name to the list. Repeating it changes nothing.
     async fn introduce(&self, name: &str) -> Result<(), LogError> {
         let stream = self.stream(name);
         self.cluster.keep_one(&stream).await?;
@@ -135,7 +135,7 @@ impl KurrentConsumers {
         Ok(())
     }
 
-    /// Changes a consumer; `change` says what is new, or nothing when nothing is to be.
+    /// Changes a consumer; `change` returns the new state, or `None` to change nothing.
     async fn change(
         &self,
         name: &str,
@@ -153,7 +153,7 @@ impl KurrentConsumers {
         )))
     }
 
-    /// Whether nothing was heard of a consumer for the length of a lease.
+    /// True if a consumer wrote nothing for the length of a lease.
     fn silent(&self, name: &str, revision: u64) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, since) = seen.entry(name.to_owned()).or_insert_with(|| (revision, Instant::now()));

@@ -1,4 +1,4 @@
-//! How our events lie in the cluster: the names of streams, and what the metadata says.
+//! The form of our events in the cluster: the names of streams, and the metadata.
 
 use domain::ids::EventId;
 use domain::{AggregateRef, BusinessId};
@@ -9,18 +9,18 @@ use super::cluster::Found;
 use event_log::NewEvent;
 use event_log::envelope::Stored;
 
-/// What an event's metadata says of its place among ours.
+/// The part of an event's metadata that says where the event belongs in our log.
 #[derive(Deserialize)]
 struct Claims {
     mbkind: String,
     mbid: Uuid,
     mbversion: u64,
-    /// How many events of the same append follow.
+    /// How many more events of the same append follow.
     #[serde(default)]
     mbmore: usize,
 }
 
-/// The metadata of an event that so many of the same append follow, with what others expect there.
+/// The metadata of an event after which `more` of the same append follow, with standard members.
 pub(super) fn metadata(event: &NewEvent, more: usize) -> (String, serde_json::Value) {
     let stored = Stored::parse(&event.bytes).ok();
     let event_type = stored.as_ref().map_or_else(
@@ -36,7 +36,7 @@ pub(super) fn metadata(event: &NewEvent, more: usize) -> (String, serde_json::Va
     (event_type, metadata)
 }
 
-/// The business of a stream's name.
+/// The business whose stream has this name; `None` if it is no stream of ours.
 pub(super) fn business(stream: &str) -> Option<BusinessId> {
     if stream == domain::ids::INSTALLATION.stream_name() {
         return Some(domain::ids::INSTALLATION);

@@ -1,7 +1,7 @@
-//! While the keys are in a file, only one process may serve a log in a cluster: what another one
-//! seals this one could not open, and what this one destroys the other one would still have. A
-//! lease in the cluster sees to that; nothing is appended beyond its end by this process's own
-//! clock, whatever kept the process from renewing it.
+//! While the keys are in a file, only one process may serve a log in a cluster: a second one could
+//! not open what the first seals, and would keep keys that the first destroys. A lease in the
+//! cluster ensures this. A process appends nothing after the lease's end by its own clock, whatever
+//! kept it from renewing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,9 +16,9 @@ use event_log::consumers::{Consumers as _, LEASE};
 use event_log::log::LogError;
 use event_log::{Cause, chain};
 
-/// The lease's name; its stream is `lease-keyring`.
+/// Name of the lease; its stream is `lease-keyring`.
 const NAME: &str = "keyring";
-/// How often it is renewed.
+/// How often the lease is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// How long before the lease's end this process stops appending.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -35,13 +35,13 @@ const KEPT_IN_A_FILE: &str = "the keys of this log are in a file of the server t
 const KEPT_TOGETHER: &str = "the keys of this log are in a shared keyring: give --keys \
     postgres://… as the other servers have it";
 
-/// Where the keys of a log are kept, from its first server on.
+/// Where the keys of a log are kept; its first server decides this for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum KeysLocation {
-    /// In a file beside the one server.
+    /// The keys are in a file beside the only server.
     File,
-    /// In a keyring that all servers share.
+    /// The keys are in a keyring that all servers share.
     Shared,
 }
 
@@ -50,7 +50,7 @@ struct LeaseRecord {
     keys: KeysLocation,
 }
 
-/// Says where the keys are kept, if nobody has; refuses if they are kept elsewhere.
+/// Records where the keys are kept, unless that is recorded; refuses if they are kept elsewhere.
 pub(super) async fn keep(cluster: &Cluster, keys: KeysLocation) -> Result<(), LogError> {
     let data = serde_json::to_vec(&LeaseRecord { keys }).map_err(LogError::storage)?;
     let said = Given {
@@ -85,12 +85,12 @@ pub(super) async fn keep(cluster: &Cluster, keys: KeysLocation) -> Result<(), Lo
     }
 }
 
-/// Whether this process may append.
+/// Until when this process may append: the lease's end; `None` if it serves without a lease.
 #[derive(Debug, Default)]
 pub(super) struct Serving(Mutex<Option<Instant>>);
 
 impl Serving {
-    /// Says why not.
+    /// Refuses if this process may not append, and says why.
     pub(super) fn check(&self) -> Result<(), String> {
         let until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if until.is_none_or(|until| Instant::now() < until) {
@@ -105,7 +105,7 @@ impl Serving {
     }
 }
 
-/// The right to serve with keys in a file.
+/// The lease that lets this process serve with keys in a file.
 pub(super) struct KeyringLease {
     leases: Arc<KurrentConsumers>,
     epoch: u64,
@@ -157,7 +157,7 @@ impl KeyringLease {
         Ok(Self { leases, epoch, renewing })
     }
 
-    /// Gives it back.
+    /// Gives the lease back.
     pub(super) async fn give_back(&self) {
         self.renewing.abort();
         if let Err(e) = self.leases.release(NAME, self.epoch).await {

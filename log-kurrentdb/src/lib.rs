@@ -41,16 +41,16 @@ use mirror::Mirror;
 
 pub use consumers::KurrentConsumers;
 
-/// Longest that opening waits for the mirror to have everything without getting any further.
+/// Longest time that opening waits while the mirror makes no progress.
 const CATCH_UP_MAX: Duration = Duration::from_secs(30);
 
-/// Longest that a place is waited for that may be on its way.
+/// Longest wait for a position that the mirror may be about to reach.
 const PLACE_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Longest that closing waits for what is queued.
+/// Longest time that closing waits for queued appends.
 const CLOSE_MAX: Duration = Duration::from_secs(40);
 
-/// The store in a cluster.
+/// The log in a KurrentDB cluster.
 pub struct KurrentLog {
     queue: Mutex<Option<mpsc::Sender<QueuedAppend>>>,
     room: Arc<Semaphore>,
@@ -61,7 +61,7 @@ pub struct KurrentLog {
     serving: Arc<Serving>,
 }
 
-/// A log whose address is known, and which is not open yet.
+/// A log whose address was parsed, and which is not open yet.
 pub struct Connecting(Arc<Cluster>);
 
 impl Connecting {
@@ -70,7 +70,7 @@ impl Connecting {
     /// sealed.
     ///
     /// # Errors
-    /// When the cluster can't be reached, or the folder can't be used.
+    /// If the cluster can't be reached, or the folder can't be used.
     pub async fn open(
         self,
         folder: &Path,
@@ -105,30 +105,28 @@ impl Connecting {
 }
 
 impl KurrentLog {
-    /// Takes an address, `esdb://…`. This comes before anything else of the process that speaks
-    /// TLS: the client must find no TLS provider installed.
+    /// Parses an address, `esdb://…`. Call this before anything else in the process uses TLS: the
+    /// client panics if a TLS provider is installed already.
     ///
     /// # Errors
-    /// When the address makes no sense.
+    /// If the address can't be parsed.
     pub fn prepare(address: &str) -> Result<Connecting, LogError> {
         Ok(Connecting(Arc::new(Cluster::open(address)?)))
     }
 
-    /// Says that the keys of this log are in a keyring that several processes share, for good.
+    /// Records for good that the keys of this log are in a keyring that several processes share.
     ///
     /// # Errors
-    /// A sentence that says what to do when they are in a file, or when the cluster can't
-    /// be reached.
+    /// A sentence that says what to do if the keys are in a file, or the cluster can't be reached.
     pub async fn serve_together(&self) -> Result<(), LogError> {
         lease::keep(&self.cluster, lease::KeysLocation::Shared).await
     }
 
-    /// Sees to it that no other process serves this log, whose keys are in a file for good. When
-    /// that can't be kept up, nothing is appended any more.
+    /// Ensures that no other process serves this log, and records for good that its keys are in a
+    /// file. If this process loses the lease, it appends nothing more.
     ///
-    /// # Errors
-    /// A sentence that says what to do when another process serves, when the keys are in a
-    /// shared keyring, or when the cluster can't be reached.
+    /// A sentence that says what to do if another process serves, if the keys are in a shared
+    /// keyring, or if the cluster can't be reached.
     pub async fn serve_alone(&self) -> Result<(), LogError> {
         lease::keep(&self.cluster, lease::KeysLocation::File).await?;
         let lease =

@@ -23,35 +23,35 @@ use super::form::taken;
 use event_log::sqlite::{Durability, Options, SqliteLog};
 use event_log::{Capabilities, Cause, Inspect, Log, LogError, chain};
 
-/// The streams that are mirrored: those of businesses, and that of the installation.
+/// Prefixes of the mirrored streams: those of businesses, and that of the installation.
 const PREFIXES: [&str; 2] = ["business-", "installation"];
-/// Events that are taken in at once.
+/// Most events that are stored at once.
 const BATCH_MAX: usize = 1_000;
-/// Bytes that are taken in at once, unless one append alone has more.
+/// Most bytes that are stored at once, unless a single append has more.
 const BATCH_BYTES_MAX: usize = 8 << 20;
-/// Wait before following again after an end, and its limit.
+/// First wait before following again after an end, and the longest.
 const AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 pub(super) struct Mirror {
     log: Arc<SqliteLog>,
     cluster: Arc<Cluster>,
-    /// Businesses that stopped, and why; kept in a file beside the mirror's.
+    /// Businesses that stopped, and why; kept in a file beside the mirror.
     broken: Mutex<HashMap<BusinessId, String>>,
     stopped_file: PathBuf,
     /// Why the mirror has stopped for all businesses: the cluster is no longer the one that it
     /// copies.
     other: OnceLock<String>,
-    /// How often the subscription said that there is nothing more.
+    /// How often the subscription reported that there are no further events.
     caught_up: watch::Sender<u64>,
-    /// Signs of life while there is nothing of ours.
+    /// Signs of life of a subscription without events.
     signs: watch::Sender<u64>,
     /// How many subscriptions were begun.
     begun: AtomicU64,
     /// The number of the latest subscription that gave no sign of life and must be started again.
     silent: watch::Sender<u64>,
-    /// Batches that were taken in, or tried.
+    /// How many batches were stored or tried.
     batches: AtomicU64,
-    /// What was heard last of a subscription that could not be had.
+    /// The last error of a subscription that could not be had; empty if there is none.
     trouble: Mutex<String>,
     following: Mutex<Option<JoinHandle<()>>>,
 }
@@ -81,7 +81,7 @@ impl Mirror {
         })
     }
 
-    /// Opens the file; one that can't be read, or is of another cluster, is made anew.
+    /// Opens the mirror's file; one that can't be read, or is of another cluster, is made anew.
     async fn file(path: &PathBuf, cluster: &Cluster) -> Result<SqliteLog, LogError> {
         let storage = |e: std::io::Error| LogError::Storage(Cause::new(path.display(), e));
         let open = || {
@@ -106,8 +106,8 @@ impl Mirror {
         open()
     }
 
-    /// Whether the mirror's last event is where the cluster has it. Of a stream that somebody
-    /// deleted or cut off the mirror has more than the cluster, and keeps it.
+    /// True if the mirror's last event is where the cluster has it. If somebody deleted or
+    /// truncated a stream, the mirror has more than the cluster, and keeps it.
     async fn same(log: &SqliteLog, cluster: &Cluster) -> Result<bool, LogError> {
         let last = log.end();
         if last == 0 {
@@ -145,7 +145,7 @@ impl Mirror {
         self.log.position()
     }
 
-    /// Why a business is stopped.
+    /// Why a business is stopped; `None` if it is not.
     pub(super) fn broken(&self, business: BusinessId) -> Option<String> {
         if let Some(why) = self.other.get() {
             return Some(why.clone());
@@ -153,14 +153,14 @@ impl Mirror {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).get(&business).cloned()
     }
 
-    /// Why some business is stopped, when one is.
+    /// Why any business is stopped; `None` if none is.
     pub(super) fn any_broken(&self) -> Option<String> {
         self.other.get().cloned().or_else(|| {
             self.broken.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned()
         })
     }
 
-    /// Why the cluster can't be heard at the moment.
+    /// Why the cluster can't be followed at the moment; `None` if it can.
     pub(super) fn unavailable_reason(&self) -> Option<String> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         self.other
@@ -171,11 +171,8 @@ impl Mirror {
     }
 
     /// Starts to follow the cluster and waits until the mirror has everything; gives up when
-    /// nothing arrives for `slow_reader_timeout`.
-    pub(super) async fn caught_up(
-        self: &Arc<Self>,
-        slow_reader_timeout: Duration,
-    ) -> Result<(), LogError> {
+    /// nothing arrives for `at_most`.
+    pub(super) async fn caught_up(self: &Arc<Self>, at_most: Duration) -> Result<(), LogError> {
         let mut caught_up = self.caught_up.subscribe();
         let (mut position, mut signs) = (self.position(), self.signs.subscribe());
         let following = event_log::vital::task("kurrent-mirror", Arc::clone(self).follow());
@@ -186,7 +183,7 @@ impl Mirror {
                 _ = signs.changed() => {}
                 moved = position.changed() => moved.map_err(|_| LogError::storage("the mirror is \
                     closed"))?,
-                () = tokio::time::sleep(slow_reader_timeout) => {
+                () = tokio::time::sleep(at_most) => {
                     let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     return Err(LogError::storage(format!(
                         "KurrentDB can't be followed: {trouble}; is the address right (without TLS \
@@ -204,7 +201,7 @@ impl Mirror {
         &self,
         business: BusinessId,
         seq: u64,
-        slow_reader_timeout: Duration,
+        at_most: Duration,
     ) -> Result<(), LogError> {
         let mut position = self.position();
         let (begun, at, signs) =
@@ -224,7 +221,7 @@ impl Mirror {
                 }
             }
         };
-        match tokio::time::timeout(slow_reader_timeout, wait).await {
+        match tokio::time::timeout(at_most, wait).await {
             Ok(result) => result,
             Err(_) => {
                 // A subscription that gives no sign is as good as none; one that is only behind
@@ -235,7 +232,7 @@ impl Mirror {
                 }
                 Err(LogError::storage(format!(
                     "the mirror did not hear of an event in {} s",
-                    slow_reader_timeout.as_secs()
+                    at_most.as_secs()
                 )))
             }
         }
@@ -279,7 +276,7 @@ impl Mirror {
         Ok(())
     }
 
-    /// Takes in what comes until the subscription ends; says whether anything came, and how it
+    /// Stores what the subscription sends until it ends; returns whether anything came, and how it
     /// ended.
     async fn listen(&self, heard: &mut mpsc::Receiver<Heard>) -> (bool, ClusterError) {
         let gone = || ClusterError::Unknown(Cause::of("the subscription is gone"));

@@ -1,6 +1,6 @@
-//! Cold aggregates, loaded through postgres-es: its repository reads our log by the view
-//! `es_events`. Good for folding a state and for nothing else: what it gives went through
-//! `serde_json::Value`, which keeps no order of keys, so it is never hashed or exported.
+//! Loads aggregates from the log through postgres-es, whose repository reads the view `es_events`.
+//! This is good only for folding a state: the data went through `serde_json::Value`, which does not
+//! keep the order of keys, so it is never hashed or exported.
 
 use std::convert::Infallible;
 
@@ -16,15 +16,15 @@ use super::ANSWER_MAX;
 use event_log::log::LogError;
 use event_log::{Cause, Loaded};
 
-/// Events that are read at once.
+/// How many events are read at once.
 const PAGE: u64 = 250;
 
-/// What names a kind to postgres-es (the place `K` in [`Kind::ALL`]): it takes no command and holds
-/// nothing.
+/// Stands for the aggregate kind at index `K` of [`Kind::ALL`] in postgres-es's types; it takes no
+/// command and holds no state.
 #[derive(Default, Serialize, Deserialize)]
 struct Thread<const K: usize>;
 
-/// A thread's events are taken as they are stored; none is ever made of this.
+/// The event type for postgres-es; no value exists, because events are taken as they are stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Never {}
 
@@ -57,7 +57,7 @@ impl<const K: usize> Aggregate for Thread<K> {
     }
 }
 
-/// Makes the loader from the table of aggregates: each kind has its own marker.
+/// Makes the loader of each aggregate kind, from the table of kinds.
 macro_rules! loaders {
     ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident =>
         $module:ident::$state:ident of $context:ident,)*) => {
@@ -69,8 +69,8 @@ macro_rules! loaders {
 }
 with_aggregates!(loaders);
 
-/// A page of an aggregate's events after a version. The crate reads all of an aggregate at once; so
-/// it is given a part of the view for its table.
+/// A page of an aggregate's events after a version. postgres-es reads all events of an aggregate at
+/// once, so it is given a part of the view as its table.
 async fn page(
     pool: PgPool,
     business: BusinessId,
@@ -87,7 +87,7 @@ async fn page(
     events_of(&repository, aggregate.kind, &id).await
 }
 
-/// An aggregate, folded from all its events.
+/// Folds an aggregate from all of its events.
 pub(super) async fn load(
     pool: &PgPool,
     business: BusinessId,

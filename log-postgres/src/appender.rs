@@ -19,25 +19,25 @@ use event_log::{AppendError, Cause, Committed, KeyEpoch, chain};
 
 /// The most that one call to the database stores.
 const BATCH_CAPS: BatchCaps = BatchCaps { appends: 500, bytes: 8 << 20 };
-/// Ends of streams that are remembered.
+/// How many stream ends are cached.
 const HEADS_MAX: usize = 100_000;
-/// How long a batch whose outcome is unknown is asked for before its callers are told so.
+/// How long a batch with an unknown outcome is tried again before its callers are told.
 const DOUBT_MAX: Duration = Duration::from_secs(30);
-/// Longest that a call may take before its connection is given up. The server may still be at it:
-/// what is sent again waits for its lock, and finds the ids stored.
+/// Longest time of a call before its connection is dropped. The server may still be working: the
+/// same batch, sent again, waits for its lock and finds the ids stored.
 const CALL_MAX: Duration = Duration::from_secs(15);
-/// Longest that connecting may take.
+/// Longest time that connecting may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
-/// Pause before a lost connection is made anew.
+/// Pause before a lost connection is replaced.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What becomes of a batch whose call failed.
+/// What a failed call means for its batch.
 enum Failure {
-    /// It may be stored or not: the same ids are sent again.
+    /// The batch may be stored or not: the same ids are sent again.
     Unknown(Cause),
-    /// It is not stored; the same may go well in a moment.
+    /// The batch is not stored; the same call may succeed in a moment.
     Again(Cause),
-    /// It is not stored and will not be.
+    /// The batch is not stored, and trying again would not help.
     Final(AppendError),
 }
 
@@ -68,7 +68,7 @@ struct Appender {
     doubtful: HashSet<EventId>,
 }
 
-/// Appends what is queued until it is told to stop.
+/// Appends what is queued until the queue says to stop.
 pub(super) async fn run(
     options: PgConnectOptions,
     mut jobs: mpsc::Receiver<AppenderWork<QueuedAppend>>,
@@ -141,7 +141,7 @@ impl Appender {
         let _ = queued.answer.send(result);
     }
 
-    /// One call; what was answered leaves the queue.
+    /// Makes one call to the database, and removes the answered appends from the queue.
     async fn round(&mut self, queue: &mut Vec<QueuedAppend>) -> Result<(), sqlx::Error> {
         self.learn_heads(queue).await?;
         let plan = plan(queue, &self.believed);

@@ -1,4 +1,4 @@
-//! Attempts in the log's own database: every process sees those of all.
+//! Attempts in the log's own database, which all processes share.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -18,8 +18,8 @@ use event_log::attempts::{
 use event_log::chain;
 use event_log::log::LogError;
 
-/// How often, a second apart, keeping some is tried again while PostgreSQL is away. One whose
-/// answer got lost may be there twice: better than not at all.
+/// How often storing a group of attempts is tried while PostgreSQL is away, once a second. If an
+/// answer is lost an attempt may be stored twice, which is better than not at all.
 const KEEP_TRIES_MAX: u32 = 60;
 
 /// The attempts of a log in PostgreSQL, in its own database.
@@ -113,7 +113,7 @@ async fn write(pool: PgPool, mut jobs: mpsc::Receiver<AttemptWork>, caps: Caps) 
     }
 }
 
-/// PostgreSQL's text has no NUL; whoever sends one must not make others' attempts be lost with his.
+/// A text without NUL, which PostgreSQL does not store: one such text would lose the whole group.
 fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
@@ -137,7 +137,7 @@ async fn keep(pool: &PgPool, group: &[Attempt]) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Forgets what is too old or too many; how much that is stands in the database.
+/// Deletes attempts that are too old or too many; the database holds the caps.
 async fn prune(pool: &PgPool, touched: &BTreeSet<BusinessId>) -> Result<(), LogError> {
     for business in touched {
         read(sqlx::query("SELECT prune_attempts($1)").bind(business.0).execute(pool)).await?;
@@ -146,7 +146,7 @@ async fn prune(pool: &PgPool, touched: &BTreeSet<BusinessId>) -> Result<(), LogE
     Ok(())
 }
 
-/// All of them, oldest first, after so many.
+/// Attempts, oldest first, after the first `skip`.
 async fn oldest(pool: &PgPool, skip: u64, limit: usize) -> Result<Vec<Attempt>, LogError> {
     type Row = (Uuid, i64, Uuid, String, Option<Uuid>, String, String);
     let sql = "SELECT business, at, actor, command_type, target, key, outcome FROM attempts ORDER \
@@ -166,13 +166,13 @@ async fn oldest(pool: &PgPool, skip: u64, limit: usize) -> Result<Vec<Attempt>, 
     Ok(rows.into_iter().map(attempt).collect())
 }
 
-/// How many there are.
+/// Number of all attempts.
 async fn all(pool: &PgPool) -> Result<u64, LogError> {
     let n: i64 = read(sqlx::query_scalar("SELECT count(*) FROM attempts").fetch_one(pool)).await?;
     Ok(count(n))
 }
 
-/// Those of a business, newest first.
+/// Attempts of a business, newest first.
 async fn list(
     pool: &PgPool,
     business: BusinessId,

@@ -1,4 +1,4 @@
-//! Connecting: options of the URL, pools, roles.
+//! Connects to the database: options of the address, pools and roles.
 
 use super::{IDLE_IN_TRANSACTION_MAX, LOCK_TIMEOUT, PING_MAX, STATEMENT_TIMEOUT, within};
 use event_log::{Cause, LogError};
@@ -8,8 +8,8 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use std::str::FromStr as _;
 use std::time::Duration;
 
-/// The name of a role of one database: `minutebook_app_acme`. A long name of a database is cut, and
-/// told apart from others by its digest.
+/// The name of a role of one database, such as `minutebook_app_acme`. If the database's name is too
+/// long it is cut, and a digest of it keeps the role's name unique.
 #[must_use]
 pub fn role_name(of: &str, database: &str) -> String {
     /// Longest name that PostgreSQL keeps, in bytes.
@@ -33,7 +33,7 @@ pub fn role_name(of: &str, database: &str) -> String {
     format!("{cut}_{}", digest.get(..16).unwrap_or(&digest))
 }
 
-/// Options of a connection that works in a role of its database: `app` or `keys`.
+/// Options of a connection that uses a role of its database (`app` or `keys`), or none.
 pub(super) fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions, LogError> {
     let options = PgConnectOptions::from_str(url)
         .map_err(|e| LogError::Storage(Cause::new("--log is no address of PostgreSQL", e)))?;
@@ -61,8 +61,8 @@ pub(super) fn options(url: &str, role: Option<&str>) -> Result<PgConnectOptions,
     })
 }
 
-/// Connections at once. One that went silent in the middle of a question is not waited for when it
-/// comes back: the pool itself would, for as long as the kernel does.
+/// Makes a pool of at most `connections` connections. A returned connection that does not answer a
+/// ping within [`PING_MAX`] is dropped.
 pub(crate) fn pool_of(connections: u32) -> PgPoolOptions {
     let pool =
         PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(10));

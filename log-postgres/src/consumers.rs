@@ -1,4 +1,4 @@
-//! The consumers of a log in PostgreSQL; the database's clock says when a lease is over.
+//! Consumers of a log in PostgreSQL; the database's clock decides when a lease has ended.
 
 use async_trait::async_trait;
 use sqlx::postgres::PgPool;
@@ -8,11 +8,11 @@ use super::{ANSWER_MAX, PostgresLog, count, log_error, number, read, within};
 use event_log::consumers::{Claim, Consumer, Consumers, LEASE};
 use event_log::log::LogError;
 
-/// The consumers of a database.
+/// The consumers of a log in PostgreSQL.
 pub struct PostgresConsumers(PgPool);
 
 impl PostgresConsumers {
-    /// Those beside a log.
+    /// The consumers beside a log.
     #[must_use]
     pub fn of(log: &PostgresLog) -> Self {
         Self(log.pool().clone())

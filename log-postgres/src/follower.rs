@@ -1,4 +1,4 @@
-//! Follows the end of the log, whoever appends.
+//! Follows the end of the log, whichever process appends.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,19 +10,19 @@ use tokio::sync::watch;
 use super::{ANSWER_MAX, count, read, within};
 use event_log::{AppendError, LogError, chain};
 
-/// How often the end of the log is asked for, should a notification get lost.
+/// How often the end of the log is queried, in case a notification is lost.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 
 /// How long the store counts as unavailable after a refused append if no other append follows: only
 /// a further append shows whether there is room again.
 const REFUSAL_COUNTS: Duration = Duration::from_secs(10);
 
-/// What was last heard of the database.
+/// What the database last answered.
 #[derive(Clone)]
 pub(super) struct Heard(Arc<Mutex<Last>>);
 
 struct Last {
-    /// When it answered.
+    /// When the database last answered.
     answer: Instant,
     /// When it refused to store an append, and why; `None` once it stored one.
     refusal: Option<(Instant, String)>,
@@ -43,12 +43,12 @@ impl Heard {
         self.last().answer = Instant::now();
     }
 
-    /// It stored an append, or refused to.
+    /// Records that the database stored an append, or refused to.
     pub(super) fn stored(&self, refusal: Option<&AppendError>) {
         self.last().refusal = refusal.map(|why| (Instant::now(), chain(why).to_string()));
     }
 
-    /// Why it can't be worked with at the moment.
+    /// Why the database can't be used at the moment; `None` if it can.
     pub(super) fn unavailable_reason(&self) -> Option<String> {
         let last = self.last();
         let silent = last.answer.elapsed();
@@ -65,8 +65,8 @@ pub(super) async fn last_position(pool: &PgPool) -> Result<u64, LogError> {
     Ok(count(last))
 }
 
-/// Moves the position with what any process appends: told by notifications, and asked for in case
-/// one gets lost.
+/// Moves the position on when any process appends: after a notification, and by queries in case one
+/// is lost.
 pub(super) async fn follow(pool: PgPool, moved: watch::Sender<u64>, heard: Heard) {
     let mut listener: Option<PgListener> = None;
     while !moved.is_closed() {
@@ -105,7 +105,7 @@ pub(super) async fn follow(pool: PgPool, moved: watch::Sender<u64>, heard: Heard
     }
 }
 
-/// A position only ever grows.
+/// Moves the position forward, never back.
 pub(super) fn advance(moved: &watch::Sender<u64>, position: u64) {
     moved.send_if_modified(|known| {
         let further = position > *known;

@@ -1,4 +1,4 @@
-//! What looks into the log as a whole, and what this store can do.
+//! Reads the log as a whole, and states what this store can do.
 
 use async_trait::async_trait;
 use domain::Timestamp;

@@ -27,7 +27,7 @@ use event_log::sealing::Entropy;
 
 pub use chest::{chest, put_chest};
 
-/// Keys that stay unwrapped in memory.
+/// How many unwrapped keys are cached.
 const UNWRAPPED_MAX: usize = 100_000;
 
 /// Destroys the keys of a subject up to a generation. If none is left, the statement returns no row
@@ -44,14 +44,14 @@ struct Remembered {
     current: HashMap<(Uuid, Uuid), u32>,
 }
 
-/// Keys to seal with, of one epoch.
+/// Cached keys to seal with, valid in one key epoch.
 #[derive(Default)]
 struct Sealing {
     epoch: KeyEpoch,
     keys: HashMap<(Uuid, Uuid), Arc<SubjectKey>>,
 }
 
-/// The keyring in a database.
+/// The keyring in a PostgreSQL database.
 pub struct PostgresKeyring {
     pool: PgPool,
     wrapper: Wrapper,
@@ -63,14 +63,14 @@ fn storage(e: sqlx::Error) -> KeyringError {
     KeyringError::Storage(super::cause(e))
 }
 
-/// Nonce and wrapped key; neither once it is destroyed.
+/// Nonce and wrapped key; both are `None` once the key is destroyed.
 type WrappedKey = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 fn nonce(bytes: &[u8]) -> Result<[u8; 12], KeyringError> {
     bytes.try_into().map_err(|_| KeyringError::broken("a nonce has the wrong length"))
 }
 
-/// A generation as the database has it.
+/// A generation as the database stores it.
 fn stored(generation: u32) -> i32 {
     i32::try_from(generation).unwrap_or(i32::MAX)
 }
@@ -133,7 +133,7 @@ impl PostgresKeyring {
         }
     }
 
-    /// Closes its connections.
+    /// Closes the keyring's connections.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -155,7 +155,7 @@ impl PostgresKeyring {
         self.sealing.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The key to seal with, as it is now, and the epoch.
+    /// The current key to seal with, and the key epoch.
     async fn asked_for(
         &self,
         b: Uuid,
@@ -188,7 +188,7 @@ impl PostgresKeyring {
         Ok(newest.and_then(|g| u32::try_from(g).ok()))
     }
 
-    /// Another process may have made this generation just now: then its key is the one.
+    /// Makes a generation's key; if another process made it just now, that key stays.
     async fn make(&self, b: Uuid, s: Uuid, generation: u32) -> Result<(), KeyringError> {
         let (_, wrapped) = self.wrapper.make(b, s, generation)?;
         self.insert(b, s, generation, wrapped).await

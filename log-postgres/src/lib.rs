@@ -43,19 +43,19 @@ use follower::Heard;
 pub use keyring::{PostgresKeyring, chest, put_chest};
 pub use schema::{migrate, print};
 
-/// Connections that read at once.
+/// Most connections that read at once.
 const READERS_MAX: u32 = 8;
-/// Longest that an answer is waited for, but for an append's.
+/// Longest wait for an answer of the database, except that to an append.
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(15);
-/// Longest that a connection is asked whether it still works, before it goes back among the others.
+/// Longest wait for a connection's ping before it is returned to the pool.
 const PING_MAX: Duration = Duration::from_secs(3);
-/// How long a transaction may wait for its client: longer is a client that is gone, with its locks.
+/// How long a transaction may wait for its client; a client that takes longer is gone.
 const IDLE_IN_TRANSACTION_MAX: &str = "10s";
-/// How long a statement, and a wait for the lock, may take on the server.
+/// Longest time of a statement, and of a wait for the lock, on the server.
 const STATEMENT_TIMEOUT: &str = "30s";
 const LOCK_TIMEOUT: &str = "10s";
 
-/// A page of events: until they have too many bytes together.
+/// Makes the statement that reads a page of events, which ends when they have too many bytes.
 macro_rules! page {
     ($columns:literal, $of:literal, $order:literal, $limit:literal) => {
         concat!(
@@ -92,12 +92,12 @@ impl QueuedWork for QueuedAppend {
     }
 }
 
-/// The store.
+/// The log in PostgreSQL.
 pub struct PostgresLog {
     queue: mpsc::Sender<AppenderWork<QueuedAppend>>,
     readers: PgPool,
     position: watch::Receiver<u64>,
-    /// When the database last answered the follower.
+    /// What the database last answered, and whether it refused an append.
     heard: Heard,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -110,7 +110,7 @@ fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// What a database's refusal means, and what to do.
+/// The cause of a database's refusal, with what to do.
 pub(crate) fn cause(e: sqlx::Error) -> Cause {
     let code = e.as_database_error().and_then(|d| d.code().map(std::borrow::Cow::into_owned));
     let meaning = match code.as_deref() {
@@ -143,7 +143,7 @@ pub(crate) fn log_error(e: sqlx::Error) -> LogError {
     LogError::Storage(cause(e))
 }
 
-/// Asks, for so long: a connection whose other end is gone says nothing at all.
+/// Awaits an answer for a limited time: a connection whose other end is gone never answers.
 pub(crate) async fn within<T>(
     at_most: Duration,
     asked: impl Future<Output = Result<T, sqlx::Error>>,
@@ -157,7 +157,7 @@ pub(crate) async fn within<T>(
     tokio::time::timeout(at_most, asked).await.map_err(late)?
 }
 
-/// Asks for something that is read.
+/// Awaits the answer to a query that only reads.
 async fn read<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, LogError> {
     within(ANSWER_MAX, asked).await.map_err(log_error)
 }
@@ -166,7 +166,7 @@ impl PostgresLog {
     /// Opens the log of a database whose schema was made by [`migrate`].
     ///
     /// # Errors
-    /// When it can't be reached or is not ours; the sentence says what to do.
+    /// If the database can't be reached or is no log of ours; the sentence says what to do.
     pub async fn open(url: &str) -> Result<Self, LogError> {
         schema::check(url).await?;
         let options = options(url, Some("app"))?;
@@ -186,7 +186,7 @@ impl PostgresLog {
         Ok(Self { queue, readers, position, heard, tasks: Mutex::new(vec![appender, follower]) })
     }
 
-    /// The connections that read.
+    /// The pool of connections that read.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.readers

@@ -62,7 +62,7 @@ pub(super) struct PlannedAppend {
     pub(super) events_before: usize,
 }
 
-/// The columns of a batch.
+/// A planned batch, as columns for the database.
 #[derive(Default)]
 pub(super) struct Plan {
     pub(super) placed: Vec<PlannedAppend>,

@@ -1,5 +1,5 @@
-//! The schema: made and brought up to date step by step, and whether this program can work with
-//! one.
+//! Makes the schema and brings it up to date, step by step; and checks whether this program can
+//! work with a schema.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use event_log::Cause;
 use event_log::attempts::{AGE_MICROS_MAX, Caps};
 use event_log::log::LogError;
 
-/// Longest that connecting may take.
+/// Longest time that connecting may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 fn migrations() -> Migrator {
@@ -36,10 +36,10 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, LogError> {
     within(CONNECT_MAX, options.connect()).await.map_err(log_error)
 }
 
-/// Makes or brings up to date the schema of a database; says how many steps there were.
+/// Makes the schema of a database or brings it up to date; returns the number of steps.
 ///
 /// # Errors
-/// When the database can't be reached, or the one who asks may not.
+/// If the database can't be reached, or the role in the address lacks the rights.
 pub async fn migrate(url: &str) -> Result<usize, LogError> {
     let granting = grants(&options(url, None)?)?;
     let mut connection = connect(&options(url, None)?).await?;
@@ -73,7 +73,7 @@ pub async fn migrate(url: &str) -> Result<usize, LogError> {
     Ok(missing)
 }
 
-/// Who owns what and who may what, for the roles of one database.
+/// The SQL that sets owners and grants for the roles of one database.
 fn grants(options: &PgConnectOptions) -> Result<String, LogError> {
     let database = options.get_database().unwrap_or_else(|| options.get_username());
     if !database.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
@@ -98,11 +98,11 @@ fn grants(options: &PgConnectOptions) -> Result<String, LogError> {
     Ok(sql)
 }
 
-/// The SQL of [`migrate`] for a DBA to run with psql: the steps that a database lacks (all of them,
-/// where it can't be reached), and who owns and may what.
+/// The SQL of [`migrate`] for a DBA to run with psql: the steps that the database lacks (all, if it
+/// can't be reached), then owners and grants.
 ///
 /// # Errors
-/// When the address makes no sense.
+/// If the address can't be parsed.
 pub async fn print(url: &str) -> Result<String, LogError> {
     let wanted = options(url, None)?;
     let before = match connect(&wanted).await {
@@ -135,8 +135,8 @@ async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error>
     within(ANSWER_MAX, asked).await
 }
 
-/// Whether this program can work with the schema: it has every step that the program knows, and
-/// those that came later took nothing away.
+/// Checks that this program can work with the schema: the schema has every step that the program
+/// knows, and later steps removed nothing that it needs.
 pub(super) async fn check(url: &str) -> Result<(), LogError> {
     let connecting = within(CONNECT_MAX, options(url, Some("app"))?.connect()).await;
     // Steps before the sixth made no role of this database alone.

@@ -1,4 +1,4 @@
-//! Principals and their roles. Keys are no view: only the directory reads their hashes.
+//! Principals and their roles. Their API keys are in no view: only the directory reads the hashes.
 
 use domain::Event;
 use domain::access::Event as Access;
@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, run, sealed};
 
-/// The projection.
+/// The projection of principals and their roles.
 pub const PROJECTION: Projection = Projection {
     name: "access",
     version: 1,

@@ -1,4 +1,4 @@
-//! Agents with what they may use.
+//! Agents with the tools, connectors and data classes that they may use.
 
 use domain::Event;
 use domain::agents::{AgentStatus, Changed, Enrolled, Event as Agents};
@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, run};
 
-/// The projection.
+/// The projection of agents.
 pub const PROJECTION: Projection = Projection {
     name: "agents",
     version: 1,

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
 
-/// The projection.
+/// The projection of requests for approval, votes and approval policies.
 pub const PROJECTION: Projection = Projection {
     name: "approvals",
     version: 2,
@@ -54,7 +54,7 @@ fn requested(tx: &Connection, a: &Applied<'_>, e: &Requested) -> Result<(), Appl
     )
 }
 
-/// An escalation lets others vote too; those who might before still may.
+/// Adds the roles that an escalation lets vote too; those who might vote before still may.
 fn escalated(tx: &Connection, a: &Applied<'_>, e: &Escalated) -> Result<(), ApplyError> {
     let before: String = tx
         .prepare_cached("SELECT roles FROM approvals WHERE business = ? AND id = ?")?

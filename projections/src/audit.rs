@@ -1,10 +1,10 @@
-//! The audit trail: every event with who, for whom, when, why and what else.
+//! The audit trail: every event with its envelope, but without its data.
 
 use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, run};
 
-/// The projection.
+/// The projection of the audit trail.
 pub const PROJECTION: Projection = Projection {
     name: "audit",
     version: 2,

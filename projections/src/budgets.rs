@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::{Applied, Apply, ApplyError, Projection, run};
 
-/// The projection.
+/// The projection of budgets.
 pub const PROJECTION: Projection = Projection {
     name: "budgets",
     version: 1,
@@ -21,12 +21,12 @@ pub const PROJECTION: Projection = Projection {
     apply: Apply::Sealed(apply),
 };
 
-/// An amount that stands in the tables; a sum may have more digits than one amount of an event.
+/// Parses an amount from a table; a sum may have more digits than the amount of one event.
 fn amount(text: &str) -> Result<Amount, ApplyError> {
     text.parse().map(Amount::rounded).map_err(|_| ApplyError::value(format!("`{text}` is no sum")))
 }
 
-/// Adds to what is reserved and spent in a period; either may be negative.
+/// Adds to the reserved and spent sums of a period; either addend may be negative.
 fn add(
     tx: &Connection,
     a: &Applied<'_>,

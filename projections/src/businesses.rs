@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, run, sealed_opt};
 
-/// The projection.
+/// The projection of businesses.
 pub const PROJECTION: Projection = Projection {
     name: "businesses",
     version: 1,

@@ -1,4 +1,4 @@
-//! Decisions and what came of them.
+//! Decisions and their outcomes.
 
 use domain::Event;
 use domain::decisions::{DecisionStatus, Event as Decisions, Recorded};
@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
 
-/// The projection.
+/// The projection of decisions.
 pub const PROJECTION: Projection = Projection {
     name: "decisions",
     version: 2,

@@ -1,5 +1,5 @@
-//! The digest of a projection: SHA-256 over its rows in key order. What was built live and what is
-//! rebuilt from the log must have the same one.
+//! The digest of a projection: SHA-256 over its rows in key order. Tables that were built live and
+//! tables that were rebuilt from the log must have the same digest.
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Projection;
 
-/// The digest of a projection's tables.
+/// Computes the digest of a projection's tables.
 ///
 /// # Errors
 /// When the tables can't be read.

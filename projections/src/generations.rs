@@ -1,5 +1,5 @@
-//! The files of the views: one is read, the one before it is kept for a rollback, and a next one
-//! may be in the making. A file of a few bytes, replaced as a whole, says which is which.
+//! The view files of a folder: the current one, the previous one, kept for a rollback, and perhaps
+//! one in the making. A small file, always replaced as a whole, says which is which.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// The files of one folder.
+/// The view files of one folder, and which of them is read, kept or in the making.
 pub(crate) struct Generations {
     folder: PathBuf,
     named: Manifest,
@@ -23,7 +23,7 @@ struct Manifest {
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
 impl Generations {
-    /// Opens the folder, or makes it; files that nobody named are deleted.
+    /// Opens the folder, or makes it; deletes files that the index does not name.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let named = match fs::read(folder.join("generations.json")) {
@@ -47,7 +47,7 @@ impl Generations {
         Ok(this)
     }
 
-    /// The file of a generation.
+    /// Path of a generation's file.
     pub(crate) fn path(&self, generation: u64) -> PathBuf {
         self.folder.join(format!("{generation}.db"))
     }
@@ -57,17 +57,17 @@ impl Generations {
         self.named.current
     }
 
-    /// The one before it.
+    /// The generation before the current one, kept for a rollback.
     pub(crate) fn previous(&self) -> Option<u64> {
         self.named.previous
     }
 
-    /// One that was being made when the process ended.
+    /// A generation that was in the making when the last process ended.
     pub(crate) fn building(&self) -> Option<u64> {
         self.named.building
     }
 
-    /// A number that no file has.
+    /// A number that no generation has yet.
     pub(crate) fn next(&self) -> u64 {
         [self.named.current, self.named.previous, self.named.building]
             .into_iter()
@@ -77,12 +77,12 @@ impl Generations {
             + 1
     }
 
-    /// Remembers that a generation is being made, so that a next process goes on with it.
+    /// Records that a generation is in the making, so that the next process continues it.
     pub(crate) fn begin(&mut self, generation: u64) -> io::Result<()> {
         self.write(Manifest { building: Some(generation), ..self.named })
     }
 
-    /// Gives up one that was being made; the one before the current is no such.
+    /// Gives up the generation in the making and deletes its file, unless it is the previous one.
     pub(crate) fn give_up(&mut self, generation: u64) -> io::Result<()> {
         if self.named.building == Some(generation) {
             self.write(Manifest { building: None, ..self.named })?;
@@ -90,8 +90,8 @@ impl Generations {
         if self.named.previous == Some(generation) { Ok(()) } else { self.remove(generation) }
     }
 
-    /// Makes a generation the one that is read; the one that was is kept, the one before that is
-    /// deleted.
+    /// Makes a generation the current one. The old current one is kept as the previous one; the
+    /// previous one before it is deleted.
     pub(crate) fn flip(&mut self, generation: u64) -> io::Result<()> {
         let dropped = self.named.previous.filter(|n| *n != generation);
         self.write(Manifest {
@@ -104,7 +104,7 @@ impl Generations {
         Ok(())
     }
 
-    /// Keeps the one before no longer.
+    /// Deletes the generation before the current one.
     pub(crate) fn forget_previous(&mut self) -> io::Result<()> {
         let Some(previous) = self.named.previous else { return Ok(()) };
         self.write(Manifest { previous: None, ..self.named })?;

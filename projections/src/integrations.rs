@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
 
-/// The projection.
+/// The projection of calls to outside services.
 pub const PROJECTION: Projection = Projection {
     name: "integrations",
     version: 3,
@@ -46,7 +46,7 @@ fn intended(tx: &Connection, a: &Applied<'_>, e: &CallIntended) -> Result<(), Ap
     )
 }
 
-/// How a call ended.
+/// The outcome of a call, as columns of its row.
 struct End {
     status: CallStatus,
     code: Option<u16>,

@@ -1,9 +1,9 @@
-//! ANSWERS: folds of the log into tables, and the runner that keeps them up.
+//! Projections: folds of the log into tables, and the runner that keeps the tables up to date.
 //!
-//! The views are disposable and local: one SQLite file of the folder `views`, rebuilt from the log
+//! The views are disposable and local: an SQLite file in the folder `views`, rebuilt from the log
 //! at any time. A projection is a version, its `.sql` and an `apply`; its rows and its checkpoint
-//! are written in one transaction. A changed projection gets a new version and is built anew in a
-//! file beside the old one; there are no migrations. Side effects never live in a projection.
+//! are written in one transaction. A changed projection gets a new version and is built anew by a
+//! shadow build; there are no migrations. A projection has no side effects.
 
 pub mod access;
 pub mod agents;
@@ -38,13 +38,13 @@ pub use runner::Runner;
 pub use snapshots::SharedFolder;
 pub use views::{Building, Failure, Outcome, Purpose, Status, Views, ViewsError, ViewsHealth};
 
-/// An event on its way into the tables.
+/// An event that is being applied to the tables.
 pub struct Applied<'a> {
-    /// As the log has it.
+    /// The event as the log stores it.
     pub recorded: &'a Recorded,
-    /// Its envelope.
+    /// The envelope of the event.
     pub stored: &'a Stored<'a>,
-    /// What happened.
+    /// The data of the event.
     pub event: &'a Event,
 }
 
@@ -55,7 +55,7 @@ impl Applied<'_> {
     fn id(&self) -> String {
         self.stored.id.to_string()
     }
-    /// When it happened in the world.
+    /// When the event happened in the world, as text.
     fn at(&self) -> String {
         self.stored.happened_at().to_string()
     }
@@ -64,13 +64,13 @@ impl Applied<'_> {
 /// Why an event could not be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The tables refused it.
+    /// SQLite refused the statement.
     #[error(transparent)]
     Sql(#[from] rusqlite::Error),
-    /// A value could not be written.
+    /// A value could not be read or written.
     #[error(transparent)]
     Value(Cause),
-    /// The keyring can't be used now.
+    /// The keyring can't be used at the moment.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
 }
@@ -82,12 +82,12 @@ impl From<serde_json::Error> for ApplyError {
 }
 
 impl ApplyError {
-    /// A value could not be read or written: a sentence, or the error that says so.
+    /// Makes the error of a value that could not be read or written, from a sentence or its cause.
     pub fn value(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Value(Cause::of(cause))
     }
 
-    /// Whether the file is to blame, and not the event: the same may go well later.
+    /// True if the view file is to blame and not the event, so that applying it may succeed later.
     fn is_of_the_file(&self) -> bool {
         use rusqlite::ErrorCode::{
             CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed,
@@ -132,7 +132,7 @@ impl Unsealer {
         Ok(key?.is_some())
     }
 
-    /// The text of a personal field; `None` when it is forgotten or no text.
+    /// Opens the text of a personal field; `None` if it is forgotten or is no text.
     ///
     /// # Errors
     /// When the keyring can't be used.
@@ -150,23 +150,23 @@ impl Unsealer {
 
 /// How a projection applies an event.
 pub enum Apply {
-    /// From what is in the clear; personal fields stay sealed.
+    /// Applies only what is in the clear; personal fields stay sealed.
     Sealed(fn(&Connection, &Applied<'_>) -> Result<(), ApplyError>),
-    /// Personal text in the clear, in tables that shredding purges.
+    /// Writes personal text in the clear, into tables from which forgotten subjects are purged.
     Searchable(fn(&Connection, &Applied<'_>, &Unsealer) -> Result<(), ApplyError>),
 }
 
-/// A projection.
+/// A projection: its version, its tables, and how it applies an event.
 pub struct Projection {
-    /// Its name: the context's word.
+    /// Name of the projection: its context's word.
     pub name: &'static str,
-    /// Goes up whenever its tables or `apply` change.
+    /// Version of the projection; it goes up whenever the tables or `apply` change.
     pub version: u32,
-    /// Makes its tables.
+    /// SQL that makes the tables.
     pub sql: &'static str,
-    /// Its tables, each with the columns of its key.
+    /// Names of the tables, each with the columns of its key.
     pub tables: &'static [(&'static str, &'static str)],
-    /// What it does with an event.
+    /// Applies one event to the tables.
     pub apply: Apply,
 }
 
@@ -188,23 +188,23 @@ pub const ALL: &[Projection] = &[
     search::PROJECTION,
 ];
 
-/// Runs a statement that is prepared once.
+/// Runs a statement, prepared once and cached.
 fn run(tx: &Connection, sql: &str, args: &[&dyn ToSql]) -> Result<(), ApplyError> {
     tx.prepare_cached(sql)?.execute(args)?;
     Ok(())
 }
 
-/// A cost as its two columns.
+/// Splits a cost into the values of its two columns: amount and currency.
 fn cost_columns(cost: Option<&domain::Cost>) -> (Option<String>, Option<String>) {
     cost.map(|c| (c.amount.to_string(), c.currency.to_string())).unzip()
 }
 
-/// A sealed field as a column holds it.
+/// The value of a column that holds a sealed field: its JSON.
 fn sealed<T: serde::Serialize>(field: &T) -> Result<String, ApplyError> {
     Ok(serde_json::to_string(field)?)
 }
 
-/// The same for a field that may be absent.
+/// The value of a column that holds a sealed field, `None` if the field is absent.
 fn sealed_opt<T: serde::Serialize>(field: Option<&T>) -> Result<Option<String>, ApplyError> {
     field.map(sealed).transpose()
 }

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
 
-/// The projection.
+/// The projection of facts and documents.
 pub const PROJECTION: Projection = Projection {
     name: "memory",
     version: 3,
@@ -19,7 +19,7 @@ pub const PROJECTION: Projection = Projection {
     apply: Apply::Sealed(apply),
 };
 
-/// What a version of a fact says.
+/// The fields of one revision of a fact.
 struct FactVersion<'a> {
     kind: Option<FactKind>,
     statement: &'a Text,
@@ -119,7 +119,7 @@ fn document(tx: &Connection, a: &Applied<'_>, e: &DocumentAdded) -> Result<(), A
     Ok(())
 }
 
-/// From now on it is not known any more; that it was known until now stays.
+/// Ends the time in which the newest revision is known; that it was known until then stays.
 fn known_until_now(tx: &Connection, a: &Applied<'_>, status: &str) -> Result<(), ApplyError> {
     let args: [&dyn rusqlite::ToSql; 4] =
         [&a.stored.recorded_at.to_string(), &status, &a.business(), &a.id()];

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, run};
 
-/// The projection.
+/// The projection of samples, reported figures, KPI definitions and targets.
 pub const PROJECTION: Projection = Projection {
     name: "metrics",
     version: 3,

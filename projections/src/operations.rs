@@ -1,4 +1,4 @@
-//! Operations: copies of the record that were taken away.
+//! Operations: exports, which are copies of a business's stream that somebody took away.
 
 use domain::Event;
 use domain::operations::Event as Operations;
@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, run};
 
-/// The projection.
+/// The projection of exports.
 pub const PROJECTION: Projection = Projection {
     name: "operations",
     version: 1,

@@ -1,4 +1,4 @@
-//! Privacy: who is named where in a business, and who is forgotten.
+//! Privacy: which aggregates name which data subjects of a business, and who is forgotten.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, Views, ViewsError, run};
 
-/// Aggregates that are named at once.
+/// Most aggregates that [`named_in`] returns.
 pub const NAMED_MAX: usize = 200;
 
-/// The projection.
+/// The projection of data subjects and forgettings.
 pub const PROJECTION: Projection = Projection {
     name: "privacy",
     version: 1,
@@ -58,12 +58,12 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
     }
 }
 
-/// An aggregate with text about somebody.
+/// An aggregate with text about a data subject.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct NamedIn {
-    /// Its kind.
+    /// Kind of the aggregate.
     pub kind: String,
-    /// Its id.
+    /// Id of the aggregate.
     pub id: String,
 }
 
@@ -91,7 +91,7 @@ impl Views {
     }
 }
 
-/// Counts the aggregate among those that name the subject, once.
+/// Counts the aggregate of an event once among those that name the subject.
 fn name(tx: &Connection, a: &Applied<'_>, subject: &str) -> Result<(), ApplyError> {
     let (business, id, kind) = (a.business(), a.id(), a.stored.kind.as_str());
     let there = "SELECT 1 FROM named_in WHERE business = ? AND subject = ? AND kind = ? AND id = ?";

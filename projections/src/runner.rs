@@ -1,9 +1,9 @@
 //! The runner: reads the log from the least advanced projection on, applies bounded batches, and
-//! writes rows and checkpoints of all projections in one transaction. The appender wakes it.
+//! writes rows and checkpoints of all projections in one transaction. New events wake it.
 //!
-//! What is built anew is built beside what is read, in a file of its own, by the same thread in
-//! turns. When it has come as far, both are compared, and it takes the other's place between two
-//! reads; the other is kept for a rollback. The auditor is such a build that is thrown away.
+//! A shadow build has a view file of its own and is advanced by the same thread in turns. When it
+//! has caught up, its rows are compared with the current views, and it replaces them between two
+//! reads; the old ones are kept for a rollback. An audit is a shadow build that is then deleted.
 
 mod shadow_build;
 
@@ -24,16 +24,16 @@ use crate::views::{Building, PublishedState, Purpose, Request, Views, ViewsError
 use crate::{ALL, Unsealer};
 use shadow_build::Build;
 
-/// How often a thread that pauses looks whether there is something to do.
+/// How often a waiting thread checks for something to do.
 const GLANCE_EVERY: Duration = Duration::from_millis(2);
-/// How long after the start the views are compared with the log.
+/// How long after the start the first audit compares the views with the log.
 const FIRST_AUDIT_AFTER: Duration = Duration::from_secs(600);
-/// And then how often.
+/// Time from one audit to the next.
 const AUDIT_EVERY: Duration = Duration::from_secs(86_400);
-/// How often a process asks whether another has destroyed keys.
+/// How often a process asks whether another one has destroyed keys.
 const KEYS_ASKED_EVERY: Duration = Duration::from_secs(1);
 
-/// The runner of one folder of views.
+/// The runner of one folder of view files.
 pub struct Runner {
     sources: Sources,
     generations: Generations,
@@ -47,7 +47,7 @@ pub struct Runner {
     trouble: watch::Sender<Option<String>>,
 }
 
-/// Says when it is time to compare the views with the log.
+/// Reminds the runner when an audit of the views is due.
 async fn remind(requests: mpsc::WeakSender<Request>) {
     let mut wait = FIRST_AUDIT_AFTER;
     loop {
@@ -60,9 +60,9 @@ async fn remind(requests: mpsc::WeakSender<Request>) {
     }
 }
 
-/// Says when another process has destroyed keys: what is searchable in the clear here must go too.
-/// What could not be deleted is asked for again. Says each time when it was known that nothing must
-/// go.
+/// Watches the keyring, and has the text of subjects purged whose keys another process destroyed. A
+/// purge that failed is repeated. `purged` carries the last time at which nothing was left to
+/// purge.
 async fn watch_keys(
     requests: mpsc::WeakSender<Request>,
     keyring: Arc<dyn Keyring>,
@@ -87,10 +87,10 @@ async fn watch_keys(
 }
 
 impl Runner {
-    /// Opens the views, and runs on a thread of its own. What another version of this program made
-    /// is built anew; it is read meanwhile where this program can read it. Where there is nothing
-    /// yet it begins with the newest snapshot. A file may have so many pages, 0 = no limit; that is
-    /// for tests of a full disk.
+    /// Opens the views, and runs on a thread of its own. Views that another version of this program
+    /// made are rebuilt, and read meanwhile if this program can read them. Without any views it
+    /// begins with the newest snapshot. `pages_max` bounds a view file, 0 = no limit, for tests of
+    /// a full disk.
     ///
     /// # Errors
     /// When the files can't be opened.
@@ -135,13 +135,13 @@ impl Runner {
         Ok((views, thread))
     }
 
-    /// Asks a running runner to finish its batch and end.
+    /// Asks a running runner to finish its batch and to end.
     pub async fn stop(views: &Views) {
         let _ = views.requests.send(Request::Stop).await;
     }
 
-    /// The digests that a rebuild from the log alone gives, up to a position: in a database of its
-    /// own, that is thrown away. It blocks: call it where that is allowed.
+    /// Rebuilds all projections from the log up to a position, in a temporary database, and returns
+    /// their digests. It blocks: call it on a thread that may block.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -217,7 +217,7 @@ impl Runner {
         Ok(this)
     }
 
-    /// What was being built goes on; what another version made is built anew.
+    /// Continues a build that an earlier process began, and rebuilds what another version made.
     fn go_on_building(&mut self) -> Result<(), ViewsError> {
         if let Some(number) = self.generations.building() {
             match ViewFile::open(&self.generations.path(number), &self.sources) {
@@ -302,7 +302,7 @@ impl Runner {
         }
     }
 
-    /// Does what is asked; false when that is to stop.
+    /// Carries out a request; returns false if the runner is to stop.
     fn answer(&mut self, request: Request) -> bool {
         match request {
             Request::Stop => return false,

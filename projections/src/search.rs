@@ -1,12 +1,12 @@
-//! Full text of every event of a business: the one projection that holds personal text in the
-//! clear. Shredding a subject purges its rows; a rebuild finds only what still has a key.
+//! Full text of the personal texts of a business: the one projection that holds them in the clear.
+//! Forgetting a subject purges its rows; a rebuild finds only texts that still have a key.
 
 use domain::{BusinessId, Event, SubjectId};
 use rusqlite::Connection;
 
 use crate::{Applied, Apply, ApplyError, Projection, Unsealer, run};
 
-/// The projection.
+/// The projection of searchable text.
 pub const PROJECTION: Projection = Projection {
     name: "search",
     version: 3,

@@ -1,9 +1,9 @@
-//! Snapshots of the views in a folder that several servers share: whoever has come far enough
+//! Snapshots of the views in a folder that several servers share: a server that has come far enough
 //! leaves one, and a new server begins with the newest instead of with the first event.
 //!
-//! A snapshot is one SQLite file, complete when it has its name. It never holds searchable text:
-//! that is filled again from the log, with the keys that still exist. It says which event it ends
-//! with, so that a snapshot of another log is never taken for one of this.
+//! A snapshot is one SQLite file, complete once it has its final name. It never holds searchable
+//! text, which is filled again from the log with the keys that still exist. It names the event it
+//! ends with, so that no server takes one of another log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,19 +21,19 @@ use crate::view_file::{META, Sources};
 use crate::views::ViewsError;
 use crate::{ALL, search};
 
-/// Snapshots of one shape that are kept.
+/// How many snapshots of one shape of tables are kept.
 const KEPT: usize = 2;
-/// What somebody was making and never finished is deleted after so long.
+/// Age at which an unfinished snapshot file is deleted.
 const UNFINISHED_MAX: Duration = Duration::from_secs(3_600);
 
-/// Where snapshots lie, and how often one is left.
+/// The folder of snapshots that servers share, and how often a server leaves one.
 #[derive(Debug, Clone)]
 pub struct SharedFolder {
-    /// The folder; empty = there is none.
+    /// The folder; empty = no snapshots.
     pub folder: PathBuf,
-    /// Events from one snapshot to the next.
+    /// Number of events from one snapshot to the next.
     pub every: u64,
-    /// How often, at most, the folder is looked at.
+    /// Shortest time between two looks into the folder.
     pub look_every: Duration,
 }
 
@@ -43,12 +43,12 @@ impl Default for SharedFolder {
     }
 }
 
-/// The snapshots of one log that this program can read and writes.
+/// The snapshots of one log, in the shape of tables that this program reads and writes.
 pub(crate) struct Snapshots {
     shared: SharedFolder,
     looked: Option<Instant>,
     leaving: Option<JoinHandle<Result<Option<u64>, ViewsError>>>,
-    /// Stops what is being written.
+    /// Interrupts the snapshot that is being written.
     interrupt: Arc<Mutex<Option<InterruptHandle>>>,
 }
 
@@ -58,7 +58,7 @@ fn sha256(parts: &[&[u8]]) -> String {
     Digest(hash.finalize().into()).to_string().split(':').next_back().unwrap_or_default().to_owned()
 }
 
-/// What the tables look like, but for the searchable ones: another program's may be others.
+/// A hash of the tables' SQL without the searchable ones: another version's tables may differ.
 fn shape() -> String {
     let tables = ALL
         .iter()
@@ -68,8 +68,8 @@ fn shape() -> String {
     sha256(&[tables.as_bytes()]).chars().take(16).collect()
 }
 
-/// The SHA-256 of the event at a position. Ids are derived, and come again in another log that was
-/// told the same; its bytes have other moments and nonces.
+/// The SHA-256 of the event at a position. Event ids are derived, so another log with the same
+/// commands has the same ids; the bytes of its events differ in times and nonces.
 fn event_at(position: u64, sources: &Sources) -> Result<String, ViewsError> {
     let rows =
         sources.unsealer.runtime.block_on(sources.log.raw_rows(position.saturating_sub(1), 1))?;
@@ -78,7 +78,7 @@ fn event_at(position: u64, sources: &Sources) -> Result<String, ViewsError> {
         .ok_or_else(|| ViewsError::storage(format!("the log has no event at position {position}")))
 }
 
-/// What the names of this log's snapshots begin with: they say which its first event is.
+/// The beginning of the names of this log's snapshots: the shape of the tables and the first event.
 fn prefix(sources: &Sources) -> Result<String, ViewsError> {
     let rows = sources.unsealer.runtime.block_on(sources.log.raw_rows(0, 1))?;
     let first = rows.first().ok_or_else(|| ViewsError::storage("an empty log has no snapshots"))?;
@@ -89,7 +89,7 @@ fn prefix(sources: &Sources) -> Result<String, ViewsError> {
     ))
 }
 
-/// Those of that name, newest first.
+/// Snapshots with this prefix, newest first.
 fn list(folder: &Path, prefix: &str) -> std::io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -117,7 +117,7 @@ impl Snapshots {
         })
     }
 
-    /// Puts the newest snapshot of this log there; says its position.
+    /// Copies the newest usable snapshot of this log to `to`; returns its position.
     pub(crate) fn adopt(&self, to: &Path, sources: &Sources) -> Option<u64> {
         // An empty log has no snapshots.
         let prefix = prefix(sources).ok()?;
@@ -142,8 +142,8 @@ impl Snapshots {
         None
     }
 
-    /// Leaves a snapshot of a file of views that is that far, unless somebody has left a recent
-    /// one. All that touches the folder happens on a thread of its own: the folder may be far away.
+    /// Leaves a snapshot of a view file that stands at position `at`, unless somebody has left a
+    /// recent one. A thread of its own touches the folder, which may be slow.
     pub(crate) fn leave(&mut self, live: &Path, at: u64, sources: &Sources) {
         if let Some(done) = self.leaving.take_if(|l| l.is_finished()) {
             match done.join() {
@@ -171,7 +171,7 @@ impl Snapshots {
             std::thread::Builder::new().name("views-snapshot".to_owned()).spawn(leave).ok();
     }
 
-    /// Stops what is being written: it reads pages that are to be deleted.
+    /// Stops the snapshot that is being written: it reads pages that are to be deleted.
     pub(crate) fn interrupt(&self) {
         if let Some(handle) = &*self.interrupt.lock().unwrap_or_else(PoisonError::into_inner) {
             handle.interrupt();
@@ -222,7 +222,7 @@ fn leave(
     written
 }
 
-/// Whether a file is whole, and of this log.
+/// Checks that a snapshot file is whole and is of this log.
 fn check(path: &Path, position: u64, sources: &Sources) -> Result<(), ViewsError> {
     let connection = Connection::open(path)?;
     let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
@@ -239,8 +239,8 @@ fn check(path: &Path, position: u64, sources: &Sources) -> Result<(), ViewsError
     Ok(())
 }
 
-/// Writes the tables of a file of views, as they stand at one moment and without what is
-/// searchable, to a new file.
+/// Writes the tables of a view file, as they stand at one moment and without the searchable ones,
+/// to a new file.
 fn write(
     live: &Path,
     to: &Path,

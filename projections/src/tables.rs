@@ -1,14 +1,14 @@
-//! The tables of projections: made, and made anew.
+//! Makes the tables of projections, and makes them anew.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::views::ViewsError;
 use crate::{Projection, search};
 
-/// The version of searchable tables that nothing was put into yet.
+/// The version of searchable tables that nothing has been written to yet.
 pub(crate) const VERSION_NOT_BUILT: u32 = 0;
 
-/// A file that began as a snapshot has no searchable tables: makes them, to be filled.
+/// Makes the searchable tables that a file from a snapshot lacks, to be filled.
 pub(crate) fn fill_in(connection: &Connection) -> Result<(), ViewsError> {
     let names: (bool, bool) = connection.query_row(
         "SELECT count(*) > 0, coalesce(sum(name = 'search'), 0) = 0 FROM projections",
@@ -21,7 +21,7 @@ pub(crate) fn fill_in(connection: &Connection) -> Result<(), ViewsError> {
     Ok(())
 }
 
-/// The tables and views that a projection's SQL makes, in its order.
+/// Names and types of the tables and views that a projection's SQL makes, in its order.
 pub(crate) fn made_by(projection: &Projection) -> rusqlite::Result<Vec<(String, String)>> {
     let scratch = Connection::open_in_memory()?;
     scratch.execute_batch(projection.sql)?;
@@ -31,7 +31,7 @@ pub(crate) fn made_by(projection: &Projection) -> rusqlite::Result<Vec<(String, 
     made.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
 }
 
-/// Drops what a projection, in whatever version, made here, and makes it empty.
+/// Drops everything that a projection made here, in whatever version, and makes it empty.
 pub(crate) fn make_anew(
     connection: &Connection,
     projection: &Projection,

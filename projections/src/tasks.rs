@@ -1,4 +1,4 @@
-//! Tasks: where each stands, who acts next, what reviewers said.
+//! Tasks: the status of each, whose turn it is, and the reviews.
 
 use domain::ids::{AgentId, TaskId};
 use domain::tasks::{
@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use crate::Views;
 use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
 
-/// The projection.
+/// The projection of tasks.
 pub const PROJECTION: Projection = Projection {
     name: "tasks",
     version: 4,
@@ -27,7 +27,7 @@ pub const PROJECTION: Projection = Projection {
     apply: Apply::Sealed(apply),
 };
 
-/// The tasks that an agent holds, as far as the views show.
+/// The tasks that an agent holds, as far as the views have followed the log.
 ///
 /// # Errors
 /// When the views can't be read.
@@ -46,7 +46,7 @@ pub fn held_by(
     Ok(ids.into_iter().filter_map(|id| id.parse().ok()).collect())
 }
 
-/// Who acts next, from the row alone; a planned task waits for the first open one it depends on.
+/// SQL that sets `next_actor` from the row; a planned task waits for its first open dependency.
 const NEXT_ACTOR: &str = "UPDATE tasks SET next_actor = CASE status
   WHEN 'planned' THEN coalesce((SELECT 'waiting:' || d.depends_on FROM task_dependencies d JOIN \
   tasks t ON t.business = d.business AND t.id = d.depends_on
@@ -86,7 +86,7 @@ fn planned(tx: &Connection, a: &Applied<'_>, e: &Planned) -> Result<(), ApplyErr
     Ok(())
 }
 
-/// Sets columns of the task; the lease is over in every status but `leased`.
+/// Sets columns of the event's task.
 fn set(
     tx: &Connection,
     a: &Applied<'_>,

@@ -1,10 +1,10 @@
-//! A fold: one file of tables, and everything that applies events to it. The live views are one;
-//! what is built beside them is another.
+//! A view file: one file of tables, and the code that applies events to it. The current views are
+//! one view file, a shadow build is another.
 //!
-//! An event that can't be applied stops only its business in that projection: the failure is kept
-//! and reported, later events of that business wait, everybody else goes on. At every start, when
-//! the projection is rebuilt, and when an operator says so, it is tried again. An operator can have
-//! it passed over: that is an event of the installation, so a rebuild passes over it too.
+//! An event that can't be applied stops only its business in that projection: the failure is stored
+//! and reported, later events of that business wait, all others go on. The event is tried again at
+//! every start, when the projection is rebuilt, and when an operator says so. An operator can have
+//! it skipped: that is an event of the installation, so a rebuild skips it too.
 
 mod failures;
 mod purge;
@@ -26,10 +26,10 @@ use crate::tables::{VERSION_NOT_BUILT, fill_in, make_anew};
 use crate::views::ViewsError;
 use crate::{ALL, Applied, Apply, ApplyError, Projection, Unsealer, search};
 
-/// Times that readers are waited for before the WAL is emptied.
+/// How often readers are waited for before emptying the WAL fails.
 const WAL_TRIES_MAX: u32 = 100;
 
-/// The name of a file's WAL.
+/// Path of a file's WAL.
 fn wal_name(path: &Path) -> std::ffi::OsString {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push("-wal");
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS failures(
   NULL, error TEXT NOT NULL,
   PRIMARY KEY (projection, business)) STRICT, WITHOUT ROWID;";
 
-/// What folds read from and open personal fields with.
+/// Where view files read events from, and what opens their personal fields.
 #[derive(Clone)]
 pub(crate) struct Sources {
     pub(crate) log: Arc<dyn EventLog>,
@@ -58,23 +58,23 @@ pub(crate) struct Sources {
     pub(crate) pages_max: u32,
 }
 
-/// One file of tables.
+/// A file of tables that events are applied to.
 pub(crate) struct ViewFile {
     pub(crate) connection: Connection,
     sources: Sources,
-    /// Last applied position, in the order of [`ALL`].
+    /// The last applied position of each projection, in the order of [`ALL`].
     positions: Vec<u64>,
     stopped: HashSet<(usize, String)>,
-    /// Projections whose rows another version made: they stand still.
+    /// Projections whose rows another version made; events are not applied to them.
     pub(crate) stale: Vec<usize>,
-    /// Whether deleted text may still be in the WAL.
+    /// True if deleted text may still be in the WAL.
     wal_dirty: Cell<bool>,
-    /// Whether the searchable tables are empty because the file began as a snapshot.
+    /// True while the searchable tables are empty because the file began as a snapshot.
     pub(crate) search_pending: bool,
 }
 
 impl ViewFile {
-    /// Opens a file, and makes in it what is not there at all.
+    /// Opens a file, and makes the tables that are missing in it.
     pub(crate) fn open(path: &Path, sources: &Sources) -> Result<Self, ViewsError> {
         // Whoever wrote to it last did not close it: what was deleted may still be in the WAL.
         let unclean =
@@ -141,12 +141,13 @@ impl ViewFile {
         self.search_pending && ALL.get(i).is_some_and(|p| p.name == search::PROJECTION.name)
     }
 
-    /// Whether nothing stands still but what is to be filled.
+    /// True if no projection was made by another version, except searchable tables yet to be
+    /// filled.
     pub(crate) fn is_of_this_version(&self) -> bool {
         self.stale.iter().all(|i| self.is_unfilled(*i))
     }
 
-    /// Where to read on: those that stand still don't count.
+    /// The position to read the log after; projections that another version made do not count.
     pub(crate) fn next(&self) -> u64 {
         self.positions
             .iter()
@@ -157,7 +158,7 @@ impl ViewFile {
             .unwrap_or(u64::MAX)
     }
 
-    /// Whether its searchable text is of the form that this program can purge.
+    /// True if the searchable text is in a form that this program can purge.
     pub(crate) fn purges(&self) -> bool {
         self.search_pending
             || !self
@@ -166,7 +167,7 @@ impl ViewFile {
                 .any(|i| ALL.get(*i).is_some_and(|p| p.name == search::PROJECTION.name))
     }
 
-    /// Whether this program can read the tables that another version made.
+    /// True if this program can read the tables that another version made.
     pub(crate) fn is_readable(&self) -> Result<bool, ViewsError> {
         let wanted = Connection::open_in_memory()?;
         for projection in self.stale.iter().filter_map(|i| ALL.get(*i)) {
@@ -184,13 +185,13 @@ impl ViewFile {
         Ok(true)
     }
 
-    /// A copy of the file as it stands.
+    /// Copies the file as it stands to `path`.
     pub(crate) fn copy_to(&self, path: &Path) -> Result<(), ViewsError> {
         self.connection.execute("VACUUM INTO ?", [path.to_string_lossy()])?;
         Ok(())
     }
 
-    /// Begins some of the projections anew.
+    /// Empties some projections, to be filled from the beginning of the log.
     pub(crate) fn remake(&mut self, which: &[usize]) -> Result<(), ViewsError> {
         for i in which {
             let (Some(projection), Some(position)) = (ALL.get(*i), self.positions.get_mut(*i))
@@ -206,7 +207,7 @@ impl ViewFile {
         Ok(())
     }
 
-    /// Applies the next batch; says how many events it had.
+    /// Applies the next batch of events; returns how many there were.
     pub(crate) fn step(&mut self, up_to: u64) -> Result<usize, ViewsError> {
         let after = self.next();
         if after >= up_to {

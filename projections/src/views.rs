@@ -1,4 +1,4 @@
-//! The views from the outside: read-only connections, how far they are, and requests to the runner.
+//! The views for their readers: read-only connections, progress, and requests to the runner.
 
 mod error;
 mod reading;
@@ -18,33 +18,33 @@ pub use error::ViewsError;
 use reading::Served;
 pub(crate) use reading::read_only;
 
-/// A business that a projection stopped at.
+/// A business in which a projection stopped at an event that it can't apply.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Failure {
-    /// Which projection.
+    /// Name of the projection.
     pub projection: String,
-    /// Which business.
+    /// Id of the business.
     pub business: String,
-    /// At which of its events.
+    /// The `seq` of the event at which the projection stopped.
     pub seq: u64,
-    /// Why.
+    /// Why the projection can't apply the event.
     pub error: String,
 }
 
-/// Why views are built beside those that are read.
+/// Purpose of a shadow build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
-    /// To take their place.
+    /// The build replaces the current views.
     Rebuild,
-    /// The earlier ones catch up, to take their place again.
+    /// The previous views are brought up to date and replace the current ones.
     Rollback,
-    /// To be compared with them and thrown away.
+    /// The build is compared with the current views and then deleted.
     Audit,
 }
 
 impl Purpose {
-    /// As a word.
+    /// Name of the purpose, as it is stored and shown.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -55,53 +55,53 @@ impl Purpose {
     }
 }
 
-/// What is being built beside the views that are read.
+/// A shadow build in progress.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Building {
-    /// What for.
+    /// Purpose of the build.
     pub purpose: Purpose,
-    /// How far it is.
+    /// The last position that the build has applied.
     pub position: u64,
-    /// How far the views are that are read.
+    /// The last position that the current views have applied.
     pub of: u64,
 }
 
-/// How the last build beside the views ended.
+/// How the last shadow build ended.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Outcome {
-    /// What it was for.
+    /// Purpose of the build.
     pub purpose: Purpose,
-    /// The position at which both were compared.
+    /// The position at which the build was compared with the current views.
     pub position: u64,
-    /// Projections whose rows were not the same there.
+    /// Names of the projections whose rows differed at that position.
     pub differed: Vec<String>,
-    /// Why it was given up, if it was.
+    /// Why the build was given up; `None` if it was not.
     pub failed: Option<String>,
 }
 
-/// What is known of the views as a whole.
+/// The state of the views as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ViewsHealth {
-    /// The position up to which the rows that are read are known to be those that the log gives.
+    /// Up to this position an audit found the rows equal to those that the log gives.
     pub verified: Option<u64>,
-    /// How the last build beside them ended.
+    /// How the last shadow build ended; `None` before the first.
     pub last: Option<Outcome>,
-    /// Whether the ones before them are kept, for a rollback.
+    /// True if the previous views are kept for a rollback.
     pub previous: bool,
-    /// Whether they began as a snapshot, and what is searchable is still being filled.
+    /// True while searchable tables are being filled, because the views began as a snapshot.
     pub search_pending: bool,
 }
 
-/// How far a projection is.
+/// How far a projection has followed the log.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Status {
-    /// Which one.
+    /// Name of the projection.
     pub name: String,
     /// Its version.
     pub version: u32,
     /// The last position it has applied.
     pub position: u64,
-    /// Businesses it stopped at.
+    /// Businesses in which the projection stopped at an event that it can't apply.
     pub failures: Vec<Failure>,
 }
 
@@ -116,7 +116,7 @@ pub(crate) enum Request {
     Stop,
 }
 
-/// What the runner tells those who read.
+/// State that the runner publishes to readers.
 #[derive(Clone, Default)]
 pub(crate) struct PublishedState {
     served: Arc<Mutex<Served>>,
@@ -125,20 +125,19 @@ pub(crate) struct PublishedState {
 }
 
 impl PublishedState {
-    /// From now on this file is read; who reads another finishes there.
+    /// Has new readers use this file; whoever reads another file finishes there.
     pub(crate) fn serve(&self, path: PathBuf) {
         *self.served.lock().unwrap_or_else(PoisonError::into_inner) =
             Served { path, idle: Vec::new() };
     }
 
-    /// Changes what is known.
+    /// Changes the published state of the views.
     pub(crate) fn note(&self, change: impl FnOnce(&mut ViewsHealth)) {
         change(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
-/// How long text that is searchable in the clear is shown without knowing that no key of it was
-/// destroyed.
+/// How long searchable text is shown without a confirmation that none of its keys was destroyed.
 const TEXT_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// The views of this process.
@@ -147,16 +146,16 @@ pub struct Views {
     pub(crate) published: PublishedState,
     pub(crate) position: watch::Receiver<u64>,
     pub(crate) building: watch::Receiver<Option<Building>>,
-    /// Why what is in the log can't be written to the views.
+    /// Why the views can't follow the log; `None` when they can.
     pub(crate) trouble: watch::Receiver<Option<String>>,
-    /// When it was last known that nothing searchable is of a destroyed key.
+    /// When it was last confirmed that no searchable text belongs to a destroyed key.
     pub(crate) text: watch::Receiver<Instant>,
     pub(crate) requests: mpsc::Sender<Request>,
 }
 
 impl Views {
-    /// Whether what is searchable in the clear may be shown: for a while nobody could say whether
-    /// another process has destroyed keys, or what is of such a key could not be deleted.
+    /// True if searchable text may be shown. False if for 30 s nobody could tell whether another
+    /// process has destroyed keys, or text of a destroyed key could not be deleted.
     #[must_use]
     pub fn may_show_text(&self) -> bool {
         self.text.borrow().elapsed() < TEXT_AGE_MAX
@@ -174,16 +173,16 @@ impl Views {
         self.trouble.borrow().as_ref().map(|why| format!("the views can't follow the log: {why}"))
     }
 
-    /// The last position that every projection has applied, as it moves.
+    /// The last position that every projection has applied, as a channel that reports each move.
     #[must_use]
     pub fn moved(&self) -> watch::Receiver<u64> {
         self.position.clone()
     }
 
-    /// Waits until the views are that far.
+    /// Waits until the views have applied a position.
     ///
     /// # Errors
-    /// [`ViewsError::Behind`] when they are not in time.
+    /// [`ViewsError::Behind`] if they have not after `at_most`.
     pub async fn wait_for(&self, position: u64, at_most: Duration) -> Result<(), ViewsError> {
         let mut moved = self.position.clone();
         let waited = tokio::time::timeout(at_most, moved.wait_for(|at| *at >= position)).await;
@@ -203,22 +202,22 @@ impl Views {
         wait.await.unwrap_or(Err(ViewsError::Stopped))
     }
 
-    /// What is being built beside the views that are read, if anything is.
+    /// The shadow build in progress; `None` if there is none.
     #[must_use]
     pub fn building(&self) -> Option<Building> {
         self.building.borrow().clone()
     }
 
-    /// What is known of the views as a whole.
+    /// The state of the views as a whole.
     #[must_use]
     pub fn health(&self) -> ViewsHealth {
         self.published.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until nothing is being built; says how the last build ended.
+    /// Waits until no shadow build is in progress; returns how the last one ended.
     ///
     /// # Errors
-    /// When it takes longer than that, or the last build was given up.
+    /// If a build takes longer than `at_most`, or the last one was given up.
     pub async fn settled(&self, at_most: Duration) -> Result<Option<Outcome>, ViewsError> {
         let mut building = self.building.clone();
         let waited = tokio::time::timeout(at_most, building.wait_for(Option::is_none)).await;
@@ -234,34 +233,34 @@ impl Views {
         }
     }
 
-    /// Goes back to the views before the last rebuild, once they have caught up; returns when it
-    /// has begun.
+    /// Begins to bring the previous views up to date, which then replace the current ones; returns
+    /// once that has begun.
     ///
     /// # Errors
-    /// When there are none that this program can keep up.
+    /// If there are no previous views that this program can update.
     pub async fn rollback(&self) -> Result<(), ViewsError> {
         self.ask(Request::Rollback).await
     }
 
-    /// Builds all projections from the log and compares them with those that are read; returns when
-    /// it has begun.
+    /// Begins an audit: builds all projections from the log and compares them with the current
+    /// views; returns once that has begun.
     ///
     /// # Errors
-    /// When something is being built already.
+    /// If a shadow build is in progress.
     pub async fn audit(&self) -> Result<(), ViewsError> {
         self.ask(Request::Audit).await
     }
 
-    /// Builds one projection, or all, anew from the log, beside those that are read; returns when
-    /// it has begun.
+    /// Begins to rebuild one projection, or all if `name` is `None`, from the log beside the
+    /// current views; returns once that has begun.
     ///
     /// # Errors
-    /// When there is none of that name, or something is being built already.
+    /// If no projection has that name, or a shadow build is in progress.
     pub async fn rebuild(&self, name: Option<String>) -> Result<(), ViewsError> {
         self.ask(|answer| Request::Rebuild(name, answer)).await
     }
 
-    /// Tries every business that a projection stopped at once more.
+    /// Retries every business in which a projection stopped.
     ///
     /// # Errors
     /// When the tables can't be written.
@@ -269,8 +268,7 @@ impl Views {
         self.ask(Request::Retry).await
     }
 
-    /// Deletes from the searchable tables what was sealed under a subject's keys up to a
-    /// generation.
+    /// Deletes searchable text that was sealed under a subject's keys up to a generation.
     ///
     /// # Errors
     /// When the tables can't be written.
@@ -283,7 +281,7 @@ impl Views {
         self.ask(|answer| Request::Purge(business, subject, up_to, answer)).await
     }
 
-    /// How far each projection is.
+    /// How far each projection has followed the log.
     ///
     /// # Errors
     /// When the file can't be read.
@@ -303,7 +301,7 @@ impl Views {
         })
     }
 
-    /// The digest of each projection as it stands.
+    /// The digest of each projection's tables as they stand.
     ///
     /// # Errors
     /// When the file can't be read.

@@ -9,22 +9,22 @@ use crate::personal::PersonalText;
 node! {
     /// A role that a principal has in a business.
     Member in "roles JOIN principals USING (principal)" sorted by "principal", agents see Never {
-        /// Who.
+        /// Id of the principal that has the role.
         principal: String,
-        /// owner, member, approver, auditor, agent or service.
+        /// The role: owner, member, approver, auditor, agent or service.
         role: String,
-        /// human, agent or service.
+        /// Kind of the principal: human, agent or service.
         kind: String,
-        /// The name that people see.
+        /// Name of the principal, for people.
         display_name: PersonalText,
-        /// Since when.
+        /// When the principal was given the role.
         since: String,
     } money {}
 }
 
 #[ComplexObject]
 impl Member {
-    /// Whether it runs the installation.
+    /// True if the principal is an operator of the installation.
     async fn operator(&self, ctx: &Context<'_>) -> Result<bool> {
         let sources = ctx.data::<crate::Sources>()?.clone();
         let principal = self.principal.clone();

@@ -8,40 +8,40 @@ use crate::page::Page;
 use crate::tasks::Task;
 
 node! {
-    /// An agent of a business.
+    /// An agent of a business: a worker that acts with the credentials of one principal.
     Agent in "agents" by "seq", agents see OfTeam {
-        /// Its id.
+        /// Id of the agent.
         id: String,
-        /// Its name.
+        /// Name of the agent.
         name: String,
-        /// technical, marketing, sales, finance, legal, operations or hr.
+        /// Team of the agent: technical, marketing, sales, finance, legal, operations or hr.
         team: String,
-        /// producer or qa.
+        /// Role of the agent: producer (makes results) or qa (reviews them).
         role: String,
-        /// active, suspended or retired.
+        /// Status of the agent: active, suspended or retired.
         status: String,
-        /// What it is good at.
+        /// Skills of the agent, a JSON array of names.
         skills: JsonValue,
-        /// The model it runs on.
+        /// Name of the model that the agent runs on.
         model: String,
-        /// Version of its prompt.
+        /// Version of the agent's prompt; null = not stated.
         prompt_version: Option<String>,
-        /// The human who answers for it.
+        /// The human who answers for the agent, by principal id.
         owner: String,
-        /// The credentials it acts with.
+        /// The principal with whose credentials the agent acts.
         principal: String,
-        /// Tools, connectors and data classes it may use.
+        /// Tools, connectors and data classes that the agent may use; an empty list allows nothing.
         permissions: JsonValue,
-        /// How many tasks it may hold at once.
+        /// How many tasks the agent may hold at once.
         concurrency: i64,
-        /// When it joined.
+        /// When the agent was enrolled.
         enrolled_at: String,
     } money {}
 }
 
 #[ComplexObject]
 impl Agent {
-    /// Tasks whose result at hand it made, the first 50.
+    /// Tasks whose newest result the agent made, the first 50.
     #[graphql(complexity = "1 + 50 * child_complexity")]
     async fn produced(&self, ctx: &Context<'_>) -> Result<Vec<Task>> {
         let page =

@@ -1,4 +1,4 @@
-//! What one question may use: bytes of its answer, reads at once, and time.
+//! The limits of one GraphQL request: bytes of its answer, reads at once, and time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use crate::Sources;
 use crate::page::{client_error, failed};
 
-/// What a question has used, and whether anybody still waits for its answer.
+/// Counts what one request has used, and knows whether anybody still waits for its answer.
 #[derive(Debug, Clone)]
 pub struct Allowance {
     bytes: Arc<AtomicUsize>,
@@ -31,11 +31,11 @@ impl Default for Allowance {
     }
 }
 
-/// Whoever waits for an answer holds this; dropping it ends what still works on it.
+/// Held by whoever waits for an answer; dropping it ends all work on that answer.
 pub(crate) struct Waiting(Allowance);
 
 impl Waiting {
-    /// What the question has used.
+    /// The allowance of the request whose answer is waited for.
     pub(crate) fn allowance(&self) -> Allowance {
         self.0.clone()
     }
@@ -48,19 +48,19 @@ impl Drop for Waiting {
     }
 }
 
-/// The answer has more bytes than one may have.
+/// Error: the answer has more bytes than `GRAPHQL_ANSWER_BYTES_MAX`.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer would have more than {GRAPHQL_ANSWER_BYTES_MAX} bytes")]
 struct TooLarge;
 
 impl Allowance {
-    /// A new one for each question, with what ends it.
+    /// Makes the allowance of a request, and the guard whose drop ends the request's work.
     pub(crate) fn begin() -> (Self, Waiting) {
         let allowance = Self::default();
         (allowance.clone(), Waiting(allowance))
     }
 
-    /// Begins to count anew: each message of a subscription is an answer.
+    /// Sets the count of bytes to 0: each message of a subscription is an answer of its own.
     pub(crate) fn next_answer(&self) {
         self.bytes.store(0, Ordering::Relaxed);
     }
@@ -83,7 +83,7 @@ impl Allowance {
     }
 }
 
-/// Bytes of the texts of a row.
+/// Size of a row in bytes: its texts and blobs, and 8 for every other column.
 pub(crate) fn row_bytes(row: &Row<'_>) -> rusqlite::Result<usize> {
     let mut bytes = 0;
     for column in 0..row.as_ref().column_count() {
@@ -125,8 +125,8 @@ fn of_views(e: &rusqlite::Error) -> async_graphql::Error {
     }
 }
 
-/// Reads the views where blocking is allowed, a few reads of a question at once. It ends, in the
-/// middle of a statement too, when its time is over or nobody waits for the answer any more.
+/// Reads the views on a thread that may block, a few reads of a request at once. The read ends,
+/// even amid a statement, when its time is over or nobody waits for the answer.
 pub(crate) async fn read<T: Send + 'static>(
     sources: &Sources,
     read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -142,7 +142,8 @@ pub(crate) async fn read<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|e| failed(&e))?.map_err(|e| of_views(&e))
 }
 
-/// Runs a read that an index bounds to a page: it takes less time than the way to another thread.
+/// Runs a read on the calling thread. Only for reads that an index bounds to a page: they take less
+/// time than switching to another thread.
 pub(crate) fn read_here<T>(read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T> {
     read().map_err(|e| of_views(&e))
 }

@@ -1,13 +1,12 @@
-//! The front of the schema: limits that async-graphql has not, persisted queries, and a memory of
-//! documents, so that a query that comes again is neither parsed nor validated again.
+//! The entrance to the schema: limits that async-graphql lacks, persisted queries, and a cache of
+//! documents, so that a repeated document is neither parsed nor validated again.
 //!
-//! A document is validated in full the first time. When it ran without an error it is known to
-//! fit the schema, and runs through a schema that checks only what may differ each time: depth,
-//! cost and the values of variables.
+//! A document is validated in full the first time. Once it has run without an error it is known to
+//! fit the schema, and later runs check only what may differ each time: depth, cost and the values
+//! of variables.
 //!
-//! Nothing walks a document before its selections were counted, each fragment once; and a document
-//! that is new is parsed and validated where blocking is allowed, never on a thread that serves
-//! sockets.
+//! The selections of a document are counted, each fragment once, before anything walks it. A new
+//! document is parsed and validated on a thread that may block, never on one that serves sockets.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,9 +25,9 @@ use sha2::{Digest as _, Sha256};
 use crate::allowance::{Allowance, Waiting};
 use crate::{Schema, Sources, builder, selections};
 
-/// Documents that are remembered, and persisted queries.
+/// How many documents are remembered, and how many persisted queries.
 const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
-/// Characters of a document that is remembered.
+/// Longest document that is remembered, in characters.
 const REMEMBERED_CHARS_MAX: usize = 16_384;
 
 /// Deepest question about the schema itself: the usual introspection query of clients has 15
@@ -37,13 +36,13 @@ const INTROSPECTION_DEPTH_MAX: usize = 24;
 
 struct Document {
     parsed: ExecutableDocument,
-    /// Whether it ran once without an error.
+    /// True once the document ran without an error: then it fits the schema.
     validated: AtomicBool,
-    /// Whether it asks about the schema and nothing else.
+    /// True if the document asks only about the schema itself.
     introspects: bool,
 }
 
-/// What answers questions.
+/// Executes GraphQL requests against the schema.
 #[derive(Clone)]
 pub struct Api(Arc<Front>);
 
@@ -51,14 +50,14 @@ struct Front {
     sources: Sources,
     strict: Schema,
     trusting: Schema,
-    /// Clients ask for the schema more deeply than any question about data may go.
+    /// The same schema with a larger depth limit, for documents that ask only about the schema.
     introspecting: Schema,
     introspection: bool,
     documents: Mutex<LruCache<String, Arc<Document>>>,
     persisted: Mutex<LruCache<String, String>>,
 }
 
-/// An error of the request itself, with a code and what to do.
+/// Makes the error of a refused request, with a code and a hint that says what to do.
 fn refused(code: &'static str, message: impl Into<String>, hint: &'static str) -> ServerError {
     let mut error = ServerError::new(message, None);
     let mut values = ErrorExtensionValues::default();
@@ -69,7 +68,7 @@ fn refused(code: &'static str, message: impl Into<String>, hint: &'static str) -
 }
 
 impl Api {
-    /// The schema over these sources, with every limit in place.
+    /// Builds the schema over `sources`, with every limit in place.
     #[must_use]
     pub fn new(sources: &Sources, introspection: bool) -> Self {
         let schema = |mode| builder().validation_mode(mode).finish();
@@ -84,7 +83,7 @@ impl Api {
         }))
     }
 
-    /// Answers one request; its data must hold a [`crate::Viewer`]. Who drops this future ends the
+    /// Executes one request, whose data must hold a [`crate::Viewer`]. Dropping the future ends the
     /// work.
     pub async fn execute(&self, request: Request) -> Response {
         let (request, waiting) = self.0.begin(request);
@@ -98,15 +97,15 @@ impl Api {
         response
     }
 
-    /// Whether it is a subscription, so that its answers have no end; `None` when it can't be
-    /// parsed.
+    /// True if the document is a subscription, so that its answers have no end; `None` if it can't
+    /// be parsed.
     pub async fn is_subscription(&self, query: &str) -> Option<bool> {
         let (front, query) = (Arc::clone(&self.0), query.to_owned());
         let parsed = where_blocking_is_allowed(async move { front.document(&query).ok() }).await?;
         Some(parsed.parsed.operations.iter().any(|(_, o)| o.node.ty == OperationType::Subscription))
     }
 
-    /// Answers a subscription, or any other operation, one response after another.
+    /// Executes a subscription, or any other operation, and yields its responses one after another.
     pub async fn stream(&self, request: Request) -> BoxStream<'static, Response> {
         let (request, waiting) = self.0.begin(request);
         let allowance = waiting.allowance();
@@ -134,7 +133,7 @@ impl Api {
     }
 }
 
-/// Runs a future on a thread that may block; it ends when nobody waits for it any more.
+/// Runs a future on a thread that may block; the future ends when nobody waits for it any more.
 async fn where_blocking_is_allowed<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {
@@ -160,7 +159,7 @@ async fn where_blocking_is_allowed<T: Send + 'static>(
 }
 
 impl Front {
-    /// Gives a question its own allowance.
+    /// Gives a request an allowance of its own.
     fn begin(&self, request: Request) -> (Request, Waiting) {
         let (allowance, waiting) = Allowance::begin();
         let sources = Sources { allowance, ..self.sources.clone() };
@@ -303,7 +302,7 @@ impl Front {
     }
 }
 
-/// Whether every field asks about the schema; what a fragment asks is not looked into.
+/// True if every field asks about the schema; fields inside fragments are not looked at.
 fn only_introspects(set: &SelectionSet) -> bool {
     let about_schema = |item: &Selection| {
         matches!(item, Selection::Field(f)
@@ -312,7 +311,7 @@ fn only_introspects(set: &SelectionSet) -> bool {
     !set.items.is_empty() && set.items.iter().all(|item| about_schema(&item.node))
 }
 
-/// Every error says what kind it is and what to do.
+/// Adds a code and a hint to an error that has none.
 fn complete(error: &mut ServerError) {
     let values = error.extensions.get_or_insert_default();
     if values.get("code").is_some() {

@@ -12,98 +12,103 @@ use crate::personal::PersonalText;
 node! {
     /// A request for approval of one exact command.
     Approval in "approvals" by "seq", agents see AskedFor {
-        /// Its id.
+        /// Id of the request.
         id: String,
-        /// The command's type.
+        /// Type of the command, such as `budgets.raise`.
         command_type: String,
-        /// The aggregate the command is for.
+        /// Id of the aggregate that the command is for.
         target: String,
-        /// JSON of the command's data.
+        /// JSON of the command's data, for those who decide.
         preview: PersonalText,
-        /// The rule that asked for it.
+        /// Name of the rule that asked for the approval.
         rule: String,
-        /// The version of the approval policy that the rule stands in.
+        /// Version of the approval policy that was in force when the request was made; 0 = the
+        /// shipped one.
         approval_policy_version: i64,
-        /// How many must say yes.
+        /// How many people must approve.
         quorum: i64,
-        /// Who may vote.
+        /// Roles whose holders may vote, a JSON array.
         roles: JsonValue,
-        /// low, medium, high or critical.
+        /// How much harm the command may do: low, medium, high or critical; null = the command does
+        /// not say.
         risk: Option<String>,
-        /// Who asked.
+        /// The principal that made the request.
         requested_by: String,
-        /// requested, granted, rejected, expired, withdrawn or consumed.
+        /// Status of the request: requested, granted, rejected, expired, withdrawn or consumed.
         status: String,
-        /// Whether others were let in to vote.
+        /// True if the request was escalated, so that holders of more roles may vote.
         escalated: bool,
-        /// When it was asked for.
+        /// When the request was made.
         requested_at: String,
         /// Until when it can be granted and used.
         expires_at: String,
-        /// When it was decided.
+        /// When the request was granted, rejected or withdrawn, or expired; null while it is open.
         closed_at: Option<String>,
-        /// When it was used.
+        /// When the command was carried out with the approval; null before.
         consumed_at: Option<String>,
-        /// Whether a rule that no approval policy removes asked for it; an operator may vote too
-        /// then.
+        /// True if only a built-in rule asked, which no approval policy removes; then operators may
+        /// vote too.
         built_in: bool,
-        /// Types of the events that the command would write, as things stood.
+        /// Types of the events that the command would have written when the request was made, a
+        /// JSON array.
         effects: JsonValue,
-        /// The task that the command is for.
+        /// Id of the task that the command is for; null = none.
         task: Option<String>,
-        /// Whether one human did alone what should take two, because there was no second one.
+        /// True if the requester alone approved what a built-in rule asks a second human for,
+        /// because there was no other.
         alone: bool,
     } money {
-        /// What the command may cost.
+        /// The amount of money that the command states; null = none.
         amount = "amount", "currency";
     }
 }
 
 node! {
-    /// A vote.
+    /// A human's vote on a request for approval.
     Vote in "votes" by "seq", agents see OfAskedFor {
-        /// Who voted.
+        /// The human who voted.
         voter: String,
-        /// Whose delegated right was used.
+        /// The human whose delegated right to vote was used; null = the voter's own right.
         delegated_by: Option<String>,
-        /// approve or reject.
+        /// The voter's choice: approve or reject.
         choice: String,
-        /// Why.
+        /// The voter's comment; null = none.
         comment: Option<PersonalText>,
-        /// When.
+        /// When the vote was cast.
         at: String,
     } money {}
 }
 
 #[ComplexObject]
 impl Vote {
-    /// True when it is a yes.
+    /// True if the voter approved.
     async fn yes(&self) -> bool {
         self.choice == "approve"
     }
 }
 
-/// The approval policy in force: the rules, the first of which that applies to a command counts.
+/// The approval policy in force; the first of its rules that matches a command counts.
 #[derive(SimpleObject)]
 pub(crate) struct ApprovalPolicy {
-    /// 0 is the one that is shipped; 1, 2, 3 … are the business's own.
+    /// Version of the approval policy: 0 is the shipped one; 1, 2, 3 … are the business's own.
     version: i64,
-    /// Its rules, in order.
+    /// The rules in order, as JSON.
     rules: JsonValue,
-    /// What operations of outside services do to the world, where the business says so itself.
+    /// What operations of outside services do to the world, as JSON; an entry here overrides the
+    /// compiled-in table.
     operation_classes: JsonValue,
-    /// Rules that can't do what they should: they would be refused today and still count.
+    /// Faulty rules of the approval policy: they would be refused today, but still count.
     faults: Vec<RuleFault>,
-    /// When it was laid down; null for the shipped one.
+    /// When the business defined the approval policy; null for the shipped one.
     defined_at: Option<String>,
 }
 
-/// What is wrong with a rule.
+/// A fault of a rule of the approval policy.
 #[derive(SimpleObject)]
 struct RuleFault {
-    /// Name of the rule.
+    /// Name of the faulty rule.
     rule: String,
-    /// What is wrong, in a sentence.
+    /// The fault, in a sentence.
     fault: String,
 }
 
@@ -140,7 +145,7 @@ pub(crate) fn approval_policy(ctx: &Context<'_>, business: &str) -> Result<Appro
 
 #[ComplexObject]
 impl Approval {
-    /// The votes, oldest first.
+    /// The votes on the request, oldest first.
     #[graphql(complexity = "1 + 5 * child_complexity")]
     async fn votes(&self, ctx: &Context<'_>) -> Result<Vec<Vote>> {
         children::all(ctx, &self.business, "approval", &self.id).await

@@ -17,45 +17,45 @@ use crate::store::of_store;
 use crate::{Sources, Viewer};
 
 node! {
-    /// A stored event.
+    /// A stored event of a business.
     Event in "events" by "seq", agents see Trail {
-        /// Its id.
+        /// Id of the event.
         event_id: String,
-        /// Its place in the business: 1, 2, 3 …
+        /// Number of the event in the stream of the business: 1, 2, 3 …
         seq: i64,
-        /// context.past_tense.
+        /// Type of the event, `context.past_tense`.
         #[graphql(name = "type")]
         event_type: String,
-        /// Version of its schema.
+        /// Version of the event type's schema.
         schema: i64,
-        /// Kind of its aggregate.
+        /// Kind of the aggregate that the event changed.
         kind: String,
-        /// Id of its aggregate.
+        /// Id of the aggregate that the event changed.
         id: String,
-        /// Version of its aggregate with it.
+        /// Version of the aggregate after the event.
         version: i64,
-        /// Our clock.
+        /// When the event was recorded, by the server's clock.
         recorded_at: String,
-        /// The world's clock, where it differs.
+        /// When the event happened in the world; null = when it was recorded.
         occurred_at: Option<String>,
-        /// Who authenticated.
+        /// The principal that sent the command.
         actor: String,
-        /// For whom.
+        /// The principal in whose name the command was sent; null = none.
         on_behalf_of: Option<String>,
-        /// The caller's idempotency key.
+        /// Idempotency key of the command, as the caller chose it.
         command_id: String,
-        /// The event that led to it.
+        /// Id of the event that led to this one; null = none.
         causation: Option<String>,
-        /// What else belongs to it.
+        /// Correlation id: the same for all events that belong together.
         correlation: String,
     } money {}
 }
 
-/// Events with a text that has these words, of this business.
+/// SQL condition: the event is of this business and has a text with all the searched words.
 pub(crate) const WITH_TEXT: &str = "seq IN (SELECT r.seq FROM search_text JOIN search_rows r ON \
     r.n = search_text.rowid WHERE search_text MATCH ? AND r.business = ?)";
 
-/// Steps up a chain of causes.
+/// Most events that `causes` follows back.
 const CAUSES_MAX: usize = 100;
 
 impl Event {
@@ -73,7 +73,7 @@ impl Event {
 
 #[ComplexObject]
 impl Event {
-    /// The chain of events that led to it, nearest first; at most 100.
+    /// The chain of events that led to this one, nearest first; at most 100.
     #[graphql(complexity = "5 + 5 * child_complexity")]
     async fn causes(&self, ctx: &Context<'_>) -> Result<Vec<Event>> {
         let (sources, business) = (ctx.data::<Sources>()?.clone(), self.business.clone());
@@ -97,7 +97,7 @@ impl Event {
         .await
     }
 
-    /// The events that it led to: ask them for theirs, and it is a tree.
+    /// The events that this one led to directly; they have `effects` of their own.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn effects(
         &self,
@@ -117,7 +117,7 @@ impl Event {
         .await
     }
 
-    /// Everything that belongs together with it, itself too.
+    /// All events with the same correlation id, this one included.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn correlated(
         &self,
@@ -137,8 +137,8 @@ impl Event {
         .await
     }
 
-    /// What happened, as JSON; personal fields opened, `forgotten`, `withheld` (recorded after
-    /// their subject was forgotten) or (without a role here) left sealed.
+    /// The event's data as JSON. A personal field is opened, `forgotten`, `withheld` (recorded
+    /// after its subject was forgotten) or, for readers without a role here, sealed.
     #[graphql(complexity = 5)]
     async fn data(&self, ctx: &Context<'_>) -> Result<JsonValue> {
         let recorded = self.recorded(ctx).await?;
@@ -167,7 +167,7 @@ impl Event {
         Ok(JsonValue(event.get_mut("data").map(serde_json::Value::take).unwrap_or_default()))
     }
 
-    /// The stored bytes, exactly: what was hashed into the business's Merkle tree.
+    /// The exact bytes that were stored, and hashed into the Merkle tree of the business.
     #[graphql(complexity = 5)]
     async fn stored(&self, ctx: &Context<'_>) -> Result<String> {
         let recorded = self.recorded(ctx).await?;
@@ -176,33 +176,33 @@ impl Event {
     }
 }
 
-/// An authenticated command, whatever came of it.
+/// An authenticated command and its outcome, whether it was accepted or refused.
 #[derive(SimpleObject)]
 pub(crate) struct AttemptNode {
-    /// Its number; smaller is older.
+    /// Number of the attempt; newer attempts have larger numbers.
     n: u64,
-    /// When.
+    /// When the command reached the server, by its clock.
     at: String,
-    /// Who.
+    /// The principal that sent the command.
     actor: String,
-    /// What.
+    /// Type of the command, or `(unknown)` if no command has that name.
     command_type: String,
-    /// On which aggregate, where one was named.
+    /// Id of the aggregate that the command named; null = none.
     target: Option<String>,
-    /// HMAC of the idempotency key: the same key gives the same.
+    /// HMAC of the idempotency key: equal keys have equal HMACs.
     key: String,
-    /// accepted, repeated, unchanged, or the name of the refusal.
+    /// Outcome of the command: accepted, repeated, unchanged, or the name of the refusal.
     outcome: String,
 }
 
-/// Attempts, newest first.
+/// A page of attempts, newest first.
 #[derive(SimpleObject)]
 pub(crate) struct AttemptPage {
-    /// How many are kept in all.
+    /// How many attempts of the business are kept in all.
     total_count: u64,
-    /// This page.
+    /// The attempts of this page.
     nodes: Vec<AttemptNode>,
-    /// Give this as `before` for the next page; null at the end.
+    /// Value of `before` for the next page; null at the end.
     next_before: Option<u64>,
 }
 

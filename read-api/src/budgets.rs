@@ -8,16 +8,16 @@ use crate::node::node;
 node! {
     /// The money that one scope may spend in one window.
     Budget in "budgets" by "seq", agents see Never {
-        /// Its id.
+        /// Id of the budget.
         id: String,
-        /// business, team:…, agent:…, task:… or connector:….
+        /// What the budget is for: business, team:…, agent:…, task:… or connector:….
         scope: String,
-        /// lifetime, day, week or month.
+        /// Window that the limit applies to: lifetime, day, week or month.
         window: String,
-        /// How often more was spent than was set aside.
+        /// How often more was spent than was reserved.
         overruns: i64,
     } money {
-        /// How much, per window.
+        /// The most that may be spent in one window.
         limit = "amount", "currency";
     }
 }
@@ -25,18 +25,18 @@ node! {
 node! {
     /// What is reserved and spent of a budget in one period; amounts in the budget's currency.
     BudgetPeriod in "budget_periods" sorted by "period", agents see Never {
-        /// The period: lifetime, 2026-11-22, 2026-W47 or 2026-11.
+        /// The period: lifetime, or a day, week or month such as 2026-11-22, 2026-W47 or 2026-11.
         period: String,
-        /// Set aside now.
+        /// Amount that is reserved now and not settled or released yet, a decimal.
         reserved: String,
-        /// Spent.
+        /// Amount that was spent in the period, a decimal.
         spent: String,
     } money {}
 }
 
 #[ComplexObject]
 impl BudgetPeriod {
-    /// True for the period without an end.
+    /// True if the budget has one period without an end.
     async fn lifetime(&self) -> bool {
         self.period == "lifetime"
     }
@@ -44,7 +44,7 @@ impl BudgetPeriod {
 
 #[ComplexObject]
 impl Budget {
-    /// What is reserved and spent, by period.
+    /// What is reserved and spent of the budget, by period.
     #[graphql(complexity = "1 + 10 * child_complexity")]
     async fn periods(&self, ctx: &Context<'_>) -> Result<Vec<BudgetPeriod>> {
         children::all(ctx, &self.business, "budget", &self.id).await

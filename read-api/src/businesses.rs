@@ -29,23 +29,23 @@ use crate::tasks::Task;
 use crate::{Sources, Viewer};
 
 node! {
-    /// A business: one stream, and everything in it.
+    /// A business, with everything in its stream.
     Business in "businesses" by "business", agents see Always {
-        /// Its name in addresses.
+        /// Name of the business in addresses.
         slug: String,
-        /// Its name for people.
+        /// Name of the business for people.
         name: String,
-        /// What it is meant to be.
+        /// The idea of the business, in words; null = none was given.
         idea: Option<BusinessText>,
-        /// Where its data is at home.
+        /// Region where the data of the business is at home, such as `local`.
         home_region: String,
-        /// The currency it reckons in.
+        /// Currency that the business reckons in (ISO 4217).
         currency: String,
-        /// Its accountable human.
+        /// The human who is accountable for the business, by principal id.
         owner: String,
-        /// idea, planning, approved, building, operating or wound_up.
+        /// Phase of the business: idea, planning, approved, building, operating or wound_up.
         phase: String,
-        /// When it was registered.
+        /// When the business was registered.
         registered_at: String,
     } money {}
 }
@@ -68,20 +68,20 @@ impl Business {
 #[ComplexObject]
 #[allow(clippy::too_many_arguments, reason = "the arguments of a GraphQL field are its filters")]
 impl Business {
-    /// Its id.
+    /// Id of the business.
     #[graphql(name = "id")]
     async fn graphql_id(&self) -> &str {
         &self.business
     }
 
-    /// The end of its stream; null when the log has none.
+    /// The end of the business's stream; null when the log has no such stream.
     async fn head(&self, ctx: &Context<'_>) -> Result<Option<StreamHead>> {
         let head = of_store(ctx.data::<Sources>()?.log.head(self.id()?)).await?;
         Ok(head
             .map(|h| StreamHead { seq: h.seq, root: domain::values::Digest(h.root).to_string() }))
     }
 
-    /// Who has a role in it.
+    /// The principals with a role in the business. Not for agents and services.
     #[graphql(complexity = "1 + 20 * child_complexity")]
     async fn members(&self, ctx: &Context<'_>) -> Result<Vec<Member>> {
         if !ctx.data::<Viewer>()?.reads_members(self.id()?) {
@@ -94,7 +94,7 @@ impl Business {
         members(ctx, &self.business).await
     }
 
-    /// The approval policy in force, with what is wrong with it.
+    /// The approval policy in force, with the faults of its rules. Not for agents.
     async fn approval_policy(&self, ctx: &Context<'_>) -> Result<ApprovalPolicy> {
         if !ctx.data::<Viewer>()?.reads_all(self.id()?) {
             return Err(client_error(
@@ -106,7 +106,7 @@ impl Business {
         approval_policy(ctx, &self.business)
     }
 
-    /// Its agents.
+    /// The agents of the business.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn agents(
         &self,
@@ -125,7 +125,7 @@ impl Business {
         list(ctx, filter, Page { first, after, last, before }).await
     }
 
-    /// Its tasks.
+    /// The tasks of the business.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn tasks(
         &self,
@@ -149,7 +149,7 @@ impl Business {
         list(ctx, filter, Page { first, after, last, before }).await
     }
 
-    /// Its decisions.
+    /// The decisions of the business.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn decisions(
         &self,
@@ -173,7 +173,7 @@ impl Business {
         list(ctx, filter, Page { first, after, last, before }).await
     }
 
-    /// Its requests for approval.
+    /// The requests for approval in the business.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn approvals(
         &self,
@@ -195,7 +195,7 @@ impl Business {
         list(ctx, filter, Page { first, after, last, before }).await
     }
 
-    /// Its calls to outside services.
+    /// The calls of the business to outside services.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn calls(
         &self,
@@ -224,7 +224,7 @@ impl Business {
         .await
     }
 
-    /// Its budgets.
+    /// The budgets of the business.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn budgets(
         &self,
@@ -241,7 +241,7 @@ impl Business {
         list(ctx, filter, Page { first, after, last, before }).await
     }
 
-    /// Its audit trail: every event, oldest first.
+    /// The audit trail of the business: every event, oldest first.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn events(
         &self,
@@ -286,7 +286,7 @@ impl Business {
         list(ctx, filter, Page { first, after, last, before }).await
     }
 
-    /// What it knows: facts, and documents in chunks.
+    /// The memory of the business: facts, and documents in chunks.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn memory(
         &self,
@@ -325,7 +325,7 @@ impl Business {
         memory(ctx, &self.business, filter, Page { first, after, last, before }).await
     }
 
-    /// Its KPIs.
+    /// The KPIs of the business.
     #[graphql(complexity = "1 + 21 * child_complexity")]
     async fn kpis(
         &self,
@@ -338,7 +338,8 @@ impl Business {
         kpis(ctx, scope, ids).await
     }
 
-    /// Who is named in it, by id, and who is forgotten. For owners, auditors and operators.
+    /// The data subjects that the business names, by id, and which of them are forgotten. For
+    /// owners, auditors and operators.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn data_subjects(
         &self,
@@ -351,7 +352,7 @@ impl Business {
         data_subjects(ctx, self.id()?, Page { first, after, last, before }).await
     }
 
-    /// Copies of the record that were taken away.
+    /// The exports of the business: copies of its stream that somebody took away.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn exports(
         &self,
@@ -364,13 +365,15 @@ impl Business {
         list(ctx, Filter::of(&self.business), Page { first, after, last, before }).await
     }
 
-    /// How many events its stream has and the root of its Merkle tree, signed.
+    /// A signed checkpoint of the stream: its number of events and the root of its Merkle tree;
+    /// null when the log has no such stream.
     #[graphql(complexity = 5)]
     async fn signed_checkpoint(&self, ctx: &Context<'_>) -> Result<Option<SignedCheckpoint>> {
         signed_checkpoint(ctx, self.id()?).await
     }
 
-    /// The proof that an event stands in its stream; null when it does not. Reads the whole stream.
+    /// The proof that an event is in the stream; null if there is none that you may see. Reads the
+    /// whole stream.
     #[graphql(complexity = 1000)]
     async fn inclusion_proof(
         &self,
@@ -380,7 +383,8 @@ impl Business {
         inclusion_proof(ctx, self.id()?, &event).await
     }
 
-    /// Who tried what, newest first: refused commands too.
+    /// Authenticated commands to the business, refused ones too, newest first. For owners, auditors
+    /// and operators.
     #[graphql(complexity = "cost(first, None, child_complexity)")]
     async fn attempts(
         &self,
@@ -391,8 +395,8 @@ impl Business {
         attempts(ctx, self.id()?, first_rows(first)?, before).await
     }
 
-    /// Full text of tasks and decisions, best match first; at most 50. Needs a role in the
-    /// business.
+    /// Full-text search in the personal texts of the business, such as those of tasks, decisions,
+    /// calls and memory; best match first, at most 50. Needs a role in the business.
     #[graphql(complexity = "1 + 50 * child_complexity")]
     async fn search(
         &self,

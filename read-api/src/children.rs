@@ -1,6 +1,6 @@
-//! Lists that hang on rows of another list, such as the reviews of each task of a page: what all of
-//! them ask for is read at once, so that a question costs as many reads as it has lists, however
-//! many rows they have.
+//! Lists that hang on rows of another list, such as the reviews of each task of a page. The rows of
+//! one such list are read at once for all parents: a request costs as many reads as it has lists,
+//! however many rows they have.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -23,10 +23,10 @@ use crate::row::Row;
 use crate::sight::Sight;
 use crate::store::of_store;
 
-/// What reads for many at once.
+/// Loads rows for many parents in one read.
 pub(crate) struct BatchLoader(Sources);
 
-/// The loader of a question: no cache, because the views move.
+/// Makes the loader of one request; it caches nothing, because the views move.
 pub(crate) fn loader(sources: &Sources) -> DataLoader<BatchLoader> {
     DataLoader::new(BatchLoader(sources.clone()), tokio::spawn).delay(Duration::ZERO)
 }
@@ -37,7 +37,7 @@ pub(crate) struct RowKey {
     business: String,
     column: &'static str,
     value: String,
-    /// What the one who asks sees: rows for one reader are not those for another.
+    /// SQL condition on what the viewer sees: rows for one viewer are not those for another.
     seen: String,
 }
 
@@ -78,28 +78,28 @@ impl<N> Hash for Rows<N> {
     }
 }
 
-/// The number of rows of a table.
+/// Key of a count: the rows of `table` whose column has the value of `of`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Count {
     table: &'static str,
     of: RowKey,
 }
 
-/// The id of an event by its place.
+/// Key of an event's id: the event's business and `seq`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct EventIdKey {
     business: String,
     seq: i64,
 }
 
-/// An event as the log has it.
+/// Key of an event in the log: the event's business and `seq`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RecordedKey {
     business: BusinessId,
     seq: u64,
 }
 
-/// Keys by what they have in common.
+/// Groups keys by `group`; each group is loaded in one read.
 fn grouped<K: Clone, G: Eq + Hash>(keys: &[K], group: impl Fn(&K) -> G) -> Vec<Vec<K>> {
     let mut groups: HashMap<G, Vec<K>> = HashMap::new();
     for key in keys {
@@ -108,7 +108,7 @@ fn grouped<K: Clone, G: Eq + Hash>(keys: &[K], group: impl Fn(&K) -> G) -> Vec<V
     groups.into_values().collect()
 }
 
-/// Values as one argument: a JSON array.
+/// Makes one SQL argument of many values: a JSON array.
 fn json<'a>(values: impl Iterator<Item = &'a String>) -> String {
     serde_json::Value::from(values.cloned().collect::<Vec<_>>()).to_string()
 }
@@ -252,7 +252,7 @@ fn batches<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<BatchLoader>> {
     ctx.data::<DataLoader<BatchLoader>>()
 }
 
-/// A page of the rows of `N` whose `column` has that value.
+/// Loads a page of the rows of `N` whose `column` has `value`.
 pub(crate) async fn list<N: Node + OutputType>(
     ctx: &Context<'_>,
     business: &str,
@@ -276,7 +276,7 @@ pub(crate) async fn list<N: Node + OutputType>(
     Ok(connection)
 }
 
-/// All of them, where there are few.
+/// Loads all rows of `N` whose `column` has `value`; only for short lists.
 pub(crate) async fn all<N: Node>(
     ctx: &Context<'_>,
     business: &str,
@@ -291,12 +291,12 @@ pub(crate) async fn all<N: Node>(
     Ok(rows.iter().map(|(_, node)| node.clone()).collect())
 }
 
-/// How many there are.
+/// Loads the number of rows that `count` describes.
 pub(crate) async fn count(ctx: &Context<'_>, count: Count) -> Result<i64> {
     Ok(batches(ctx)?.load_one(count).await?.unwrap_or(0))
 }
 
-/// The id of the event at that place of a business.
+/// Loads the id of the event with this `seq` in a business.
 pub(crate) async fn event_id(
     ctx: &Context<'_>,
     business: &str,
@@ -305,7 +305,7 @@ pub(crate) async fn event_id(
     batches(ctx)?.load_one(EventIdKey { business: business.to_owned(), seq }).await
 }
 
-/// The event at that place of a business, as the log has it.
+/// Loads the event with this `seq` in a business from the log.
 pub(crate) async fn recorded(
     ctx: &Context<'_>,
     business: BusinessId,

@@ -8,52 +8,53 @@ use crate::personal::PersonalText;
 node! {
     /// A call to an outside service.
     Call in "calls" by "seq", agents see Own {
-        /// Its id.
+        /// Id of the call.
         id: String,
-        /// The outside service.
+        /// Name of the outside service.
         connector: String,
-        /// What it was asked to do.
+        /// Name of the operation that the service is asked for.
         operation: String,
-        /// read, write, spending, publishing, contracting or deleting.
+        /// What the operation does: read, write, spending, publishing, contracting or deleting.
         class: String,
-        /// public, internal, confidential or restricted: the data it touched; null where nobody
-        /// said.
+        /// How secret the data is that the operation touches: public, internal, confidential or
+        /// restricted; null = not stated.
         data_class: Option<String>,
-        /// The agent on whose work it was.
+        /// The agent on whose work the call is made; null = no agent.
         agent: Option<String>,
-        /// The task it was for.
+        /// Id of the task that the call is for; null = none.
         task: Option<String>,
-        /// The decision that led to it.
+        /// Id of the decision that led to the call; null = none.
         decision: Option<String>,
-        /// JSON of the arguments.
+        /// The arguments of the call, as JSON.
         arguments: PersonalText,
-        /// Digest of the arguments.
+        /// Digest of the arguments of the call.
         arguments_digest: String,
-        /// intended, succeeded, failed or ambiguous.
+        /// Status of the call: intended, succeeded, failed or ambiguous (nobody knows whether it is
+        /// done).
         status: String,
-        /// The service's status code.
+        /// Status code of the service's answer; null = not reported.
         status_code: Option<i64>,
-        /// How long it took.
+        /// How long the call took, in milliseconds; null = not reported.
         latency_ms: Option<i64>,
-        /// What it answered.
+        /// The service's answer; null = not reported.
         result: Option<PersonalText>,
-        /// What went wrong.
+        /// What went wrong, or why the outcome is unknown, in words; null = nothing was reported.
         error: Option<PersonalText>,
-        /// When it was intended.
+        /// When the call was announced.
         intended_at: String,
-        /// When its outcome was known.
+        /// When the outcome of the call was reported; null before.
         ended_at: Option<String>,
     } money {
-        /// The most it may cost.
+        /// The most that the call may cost; null = not stated.
         cost_max = "cost_max", "cost_max_currency";
-        /// What it cost.
+        /// The cost of the call; null = not stated.
         cost = "cost", "cost_currency";
     }
 }
 
 #[ComplexObject]
 impl Call {
-    /// True when nobody knows yet what became of it.
+    /// True if the outcome of the call is not known yet: its status is intended or ambiguous.
     async fn open(&self) -> bool {
         matches!(self.status.as_str(), "intended" | "ambiguous")
     }

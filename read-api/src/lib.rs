@@ -1,8 +1,8 @@
-//! QUESTIONS: GraphQL over the views. It reads; it can't write, and does not know the command bus.
+//! The GraphQL API over the views. It only reads, and does not know the command bus.
 //!
 //! Every list is a connection in the order of the business's stream, with cursors that stay valid
-//! while the stream grows. Who may not see a business gets `null`, as if it did not exist.
-//! Personal text is opened in the answer, for readers who may see it, and nowhere else.
+//! while the stream grows. A viewer who may not see a business gets `null`, as if it did not exist.
+//! Personal text is unsealed in the answer, for viewers who may read it, and nowhere else.
 
 mod access;
 mod agents;
@@ -49,7 +49,7 @@ pub use api::Api;
 pub use query::Query;
 pub use subscription::Subscription;
 
-/// The schema that answers.
+/// The GraphQL schema: queries and subscriptions, no mutations.
 type Schema = async_graphql::Schema<Query, EmptyMutation, Subscription>;
 
 /// What the schema reads from.
@@ -61,43 +61,43 @@ pub struct Sources {
     pub log: Arc<dyn EventLog>,
     /// The keys that open personal fields.
     pub keyring: Arc<dyn Keyring>,
-    /// Who tried what.
+    /// The attempts: authenticated commands with their outcomes.
     pub attempts: Arc<Attempts>,
-    /// Who signs checkpoints.
+    /// The key that signs checkpoints.
     pub signer: Arc<Signer>,
-    /// What is wrong with the rules of an approval policy, by rule: one that was laid down before a
-    /// check existed still counts, and is shown with its faults.
+    /// Finds the faults of an approval policy's rules: pairs of a rule's name and its fault. A rule
+    /// that was defined before a check existed still counts, and is shown with its faults.
     pub rule_faults: fn(&[ApprovalRule]) -> Vec<(String, String)>,
-    /// Room for proofs and verifications.
+    /// Bounds how many proofs and verifications run at once.
     pub proofs: Arc<Semaphore>,
-    /// What the question may use that is being answered.
+    /// The limits of the request that is being answered.
     pub allowance: Allowance,
 }
 
-/// Who asks, with the roles they have; one goes into the data of every request.
+/// The principal that asks, with its roles; every request carries one in its data.
 #[derive(Debug, Clone)]
 pub struct Viewer {
-    /// Who authenticated.
+    /// The principal that authenticated.
     pub principal: PrincipalId,
-    /// What is known of it: its roles by business, and whether it runs the installation.
+    /// The principal's roles by business, and whether it is an operator.
     pub known: Arc<Principal>,
 }
 
 impl Viewer {
-    /// Whether it runs the installation.
+    /// True if the principal is an operator of the installation.
     #[must_use]
     pub fn operator(&self) -> bool {
         self.known.operator
     }
 
-    /// Whether it may know that the business exists.
+    /// True if the principal may know that the business exists.
     #[must_use]
     pub fn may_see(&self, business: BusinessId) -> bool {
         self.operator() || self.may_open(business)
     }
 
-    /// Whether it may read personal text there, of what it sees: running the installation is not
-    /// enough.
+    /// True if the principal may read the personal texts that it sees in the business: it needs a
+    /// role there; to be an operator is not enough.
     #[must_use]
     pub fn may_open(&self, business: BusinessId) -> bool {
         self.known.roles.get(&business).is_some_and(|roles| !roles.is_empty())
@@ -110,8 +110,8 @@ impl Viewer {
             .is_some_and(|has| roles.iter().any(|role| has.contains(role)))
     }
 
-    /// Whether it sees everything there. An agent sees what its work needs: what it belongs to is
-    /// said with each object.
+    /// True if the principal sees everything in the business. An agent sees only what its work
+    /// needs: each object's declaration says which rows.
     #[must_use]
     pub fn reads_all(&self, business: BusinessId) -> bool {
         self.operator()
@@ -121,33 +121,33 @@ impl Viewer {
             )
     }
 
-    /// Whether it sees who works there.
+    /// True if the principal sees the members of the business.
     #[must_use]
     pub fn reads_members(&self, business: BusinessId) -> bool {
         self.operator()
             || self.has(business, &[Role::Owner, Role::Member, Role::Approver, Role::Auditor])
     }
 
-    /// Whether it sees who tried what there.
+    /// True if the principal sees the attempts of the business.
     #[must_use]
     pub fn reads_attempts(&self, business: BusinessId) -> bool {
         self.operator() || self.has(business, &[Role::Owner, Role::Auditor])
     }
 
-    /// Whether there is a business that it owns.
+    /// True if the principal owns any business.
     #[must_use]
     pub fn owns_any(&self) -> bool {
         self.known.roles.values().any(|roles| roles.contains(&Role::Owner))
     }
 
-    /// Whether there is a business that it sees all of.
+    /// True if the principal sees all of any business.
     #[must_use]
     pub fn reads_any(&self) -> bool {
         self.operator() || self.known.roles.keys().any(|business| self.reads_all(*business))
     }
 }
 
-/// The schema definition language of the whole, as it is committed.
+/// The whole schema in the schema definition language, as it is committed.
 #[must_use]
 pub fn sdl() -> String {
     builder().finish().sdl()

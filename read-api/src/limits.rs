@@ -1,4 +1,4 @@
-//! The named limits, and what the asker may ask in a time.
+//! The named limits, and the rate limits of the caller.
 
 use async_graphql::SimpleObject;
 use domain::access::RateProfile;
@@ -9,11 +9,11 @@ use crate::Viewer;
 /// A named limit of this installation.
 #[derive(SimpleObject)]
 pub(crate) struct Limit {
-    /// Its name, as `minutebook limits` shows it.
+    /// Name of the limit, as `minutebook limits` shows it.
     name: &'static str,
-    /// How much is allowed.
+    /// The largest allowed value.
     value: u64,
-    /// Of what.
+    /// Unit of the value.
     unit: &'static str,
 }
 
@@ -21,28 +21,29 @@ pub(crate) fn all() -> Vec<Limit> {
     ALL.iter().map(|(name, value, unit)| Limit { name, value: *value, unit }).collect()
 }
 
-/// How much you may ask in a time. Beyond it an answer is 429 and says when to come again; an
+/// Your rate limits. A request above them is answered with 429 and says when to try again; an
 /// operator gives another profile with `access.set_rate_profile`.
 #[derive(SimpleObject)]
 pub(crate) struct RateLimits {
-    /// Which rates: standard, or bulk for importers, operators and measurements.
+    /// Name of the rate profile: standard, or bulk for importers, operators and measurements.
     profile: &'static str,
-    /// Commands a second.
+    /// Commands that you may send per second.
     commands_per_second: u32,
-    /// Commands at once, after a pause.
+    /// Commands that you may send at once after a pause.
     commands_burst: u32,
-    /// Commands that are under way at once.
+    /// Commands of yours that may be in progress at once.
     commands_in_flight: u32,
-    /// Bytes of commands in 24 hours.
+    /// Bytes of commands that you may send in 24 hours.
     command_bytes_per_day: u64,
-    /// GraphQL queries a second.
+    /// GraphQL queries that you may send per second.
     queries_per_second: u32,
-    /// GraphQL queries at once, after a pause.
+    /// GraphQL queries that you may send at once after a pause.
     queries_burst: u32,
-    /// Commands a second in one business, of all with the profile standard; null where they are not
-    /// counted.
+    /// Commands per second to one business, of all senders with the profile standard together; null
+    /// if yours do not count.
     business_commands_per_second: Option<u32>,
-    /// The same at once, after a pause.
+    /// Commands to one business at once after a pause, of the same senders; null if yours do not
+    /// count.
     business_commands_burst: Option<u32>,
 }
 

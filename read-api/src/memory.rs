@@ -1,4 +1,4 @@
-//! Memory: what a business knows, knew, and where it knows it from.
+//! The memory of a business: facts and documents, with what was known when and from where.
 
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{ComplexObject, Context, Result};
@@ -11,64 +11,65 @@ use crate::personal::PersonalText;
 use crate::row::Row;
 use crate::{Sources, Viewer};
 
-/// Hits of one search that can be paged through.
+/// Most hits of one search; pages go through no more.
 const HITS_MAX: usize = 1_000;
 
 node! {
-    /// A fact as it was known from one event on, or a chunk of a document.
+    /// A revision of a fact, or a chunk of a document, with the time in which it was known.
     Memory in "memory_items" by "place", agents see OfDataClass {
         /// Id of the fact or document.
         id: String,
-        /// fact or document.
+        /// Sort of the item: fact or document.
         item: String,
-        /// business_context, domain_expertise, process_memory or integration_state.
+        /// Kind of the knowledge: business_context, domain_expertise, process_memory or
+        /// integration_state.
         kind: String,
-        /// Title of the document.
+        /// Title of the document; null for a fact.
         title: Option<PersonalText>,
-        /// What is known: the statement, or the chunk.
+        /// The statement of the fact, or the text of the chunk.
         text: PersonalText,
-        /// The same as JSON, for programs.
+        /// The same fact as JSON, for programs; null = none.
         value: Option<PersonalText>,
-        /// What it is about.
+        /// Topic of the fact, such as a connector or a process; null = none.
         topic: Option<String>,
-        /// The agent that learned it; null when a human did.
+        /// Id of the agent that learned the fact; null when a human did.
         agent: Option<String>,
-        /// Where the document comes from.
+        /// Where the document comes from, such as a file's name; null = not stated.
         source: Option<PersonalText>,
-        /// Since when it holds in the world; null = always.
+        /// When the fact begins to hold in the world; null = always.
         valid_from: Option<String>,
-        /// Until when; null = until further notice.
+        /// When the fact ceases to hold in the world; null = until further notice.
         valid_to: Option<String>,
-        /// How sure, 0 to 1.
+        /// How sure the fact is, a decimal from 0 to 1; null = not stated.
         confidence: Option<String>,
-        /// Ids of the events it is known from.
+        /// Ids of the events that the fact is known from, a JSON array.
         sources: JsonValue,
-        /// Which revision of the fact this is.
+        /// Number of the revision; the fact as it was recorded is 1.
         revision: i64,
-        /// standing, revised, superseded or retracted.
+        /// Status of this revision: standing, revised, superseded or retracted.
         status: String,
-        /// Since when it was known, by our clock.
+        /// When this revision became known, by the server's clock.
         known_from: String,
-        /// Until when; null while it is known.
+        /// When this revision ceased to be known, by the server's clock; null while it is known.
         known_to: Option<String>,
-        /// The event that says it.
+        /// The `seq` of the event that recorded this revision.
         seq: i64,
-        /// The text around what was searched for, in [brackets].
+        /// The text around the searched words, which are in [brackets]; null without a search.
         snippet: Option<String>,
-        /// How well it fits the search (BM25; higher is better).
+        /// How well the text fits the search (BM25; higher is better); null without a search.
         score: Option<f64>,
     } money {}
 }
 
 #[ComplexObject]
 impl Memory {
-    /// The id of the event that says it.
+    /// Id of the event that recorded this revision.
     async fn event_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         children::event_id(ctx, &self.business, self.seq).await
     }
 }
 
-/// Which memories.
+/// Which facts and documents are asked for.
 pub(crate) struct MemoryFilter {
     /// Words; all of them must occur. Best match first.
     pub(crate) search: Option<String>,
@@ -76,15 +77,15 @@ pub(crate) struct MemoryFilter {
     pub(crate) kind: Option<String>,
     /// fact or document.
     pub(crate) item: Option<String>,
-    /// What it is about.
+    /// Topic of the fact.
     pub(crate) topic: Option<String>,
     /// Id of the fact or document.
     pub(crate) id: Option<String>,
-    /// What was known at this time, by our clock; now when it is left out.
+    /// Finds what was known at this time, by the server's clock; what is known now when left out.
     pub(crate) as_of: Option<String>,
-    /// What holds in the world at this time.
+    /// Finds what holds in the world at this time.
     pub(crate) valid_at: Option<String>,
-    /// Also what is not known any more: every version there was.
+    /// If true, also finds what is not known any more: every revision there was.
     pub(crate) history: bool,
 }
 
@@ -124,7 +125,7 @@ pub(crate) async fn memory(
     }
 }
 
-/// Whether what is searchable is there, and may be shown.
+/// Refuses a search while the searchable texts are not complete or may not be shown.
 pub(crate) fn searchable(views: &projections::Views) -> Result<()> {
     if views.health().search_pending {
         let how_far =
@@ -145,7 +146,7 @@ pub(crate) fn searchable(views: &projections::Views) -> Result<()> {
     Ok(())
 }
 
-/// Best match first; a cursor is a place in this ranking, which new memories may move.
+/// Searches, best match first; a cursor is a position in this ranking, which new items may move.
 async fn search(
     ctx: &Context<'_>,
     business: &str,

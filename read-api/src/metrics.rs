@@ -1,4 +1,4 @@
-//! KPIs: values, targets, series, and the events that every figure opens to.
+//! KPIs: values, targets, series, and the events that every figure is counted from.
 
 use async_graphql::{Context, Enum, InputObject, Object, Result, SimpleObject};
 use domain::metrics::Direction;
@@ -10,98 +10,99 @@ use crate::allowance::read;
 use crate::audit::Event;
 use crate::page::{Filter, List, Page, client_error, cost, list, time};
 
-/// Which figures.
+/// Which events the KPIs are counted from.
 #[derive(InputObject, Default, Clone)]
 pub(crate) struct KpiFilter {
-    /// Counted from this RFC 3339 time on (when it happened, not when it was recorded).
+    /// Count only what happened at this RFC 3339 time or later (not when it was recorded).
     pub(crate) from: Option<String>,
-    /// Counted before this RFC 3339 time.
+    /// Count only what happened before this RFC 3339 time.
     pub(crate) before: Option<String>,
-    /// Of one team.
+    /// Count only what is about this team.
     pub(crate) team: Option<String>,
-    /// Of one agent.
+    /// Count only what is about this agent, by id.
     pub(crate) agent: Option<String>,
-    /// Of one model.
+    /// Count only what is about this model, by name.
     pub(crate) model: Option<String>,
-    /// Of one connector.
+    /// Count only what is about this outside service, by name.
     pub(crate) connector: Option<String>,
-    /// Of one operation.
+    /// Count only what is about this operation, by name.
     pub(crate) operation: Option<String>,
 }
 
-/// Where a value stands against its target.
+/// How a KPI's value compares with its target.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KpiStatus {
-    /// It reaches its target.
+    /// The value reaches the target.
     OnTarget,
-    /// It does not.
+    /// The value does not reach the target.
     OffTarget,
-    /// There is none to reach.
+    /// The KPI has no target.
     NoTarget,
-    /// Nothing to count: the denominator is 0.
+    /// There is no value: nothing was counted.
     NoData,
 }
 
-/// Which way is better.
+/// Whether a higher or a lower value is better.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KpiDirection {
-    /// More.
+    /// A higher value is better.
     Up,
-    /// Less.
+    /// A lower value is better.
     Down,
 }
 
-/// The steps of a series; times are UTC.
+/// The length of a series' steps; times are UTC.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SeriesStep {
-    /// Hours.
+    /// One value per hour.
     Hour,
-    /// Days.
+    /// One value per day.
     Day,
-    /// ISO 8601 weeks, named by their Monday.
+    /// One value per ISO 8601 week, named by its Monday.
     Week,
-    /// Months.
+    /// One value per month.
     Month,
 }
 
-/// What a breakdown is by.
+/// The property by which a KPI is broken down.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BreakdownBy {
-    /// By team.
+    /// One value per team.
     Team,
-    /// By agent.
+    /// One value per agent.
     Agent,
-    /// By model.
+    /// One value per model.
     Model,
-    /// By connector.
+    /// One value per outside service.
     Connector,
-    /// By operation.
+    /// One value per operation.
     Operation,
 }
 
-/// What a KPI is.
+/// The definition of a KPI.
 #[derive(SimpleObject)]
 pub(crate) struct KpiDefinition {
-    /// In a sentence.
+    /// What the KPI measures, in a sentence.
     text: String,
-    /// 1, 2, 3 …: a new one counts all of history anew.
+    /// Version of the definition: 1, 2, 3 …; a new version counts all of history anew.
     version: u32,
-    /// Which way is better.
+    /// Whether a higher or a lower value is better.
     direction: KpiDirection,
 }
 
-/// A value of a series or a breakdown.
+/// One value of a series or a breakdown.
 #[derive(SimpleObject)]
 pub(crate) struct KpiPoint {
-    /// The step of time, or what the value is about; empty where the events do not say.
+    /// The time step, or the team, agent, model, connector or operation; empty where events name
+    /// none.
     key: String,
-    /// The value; null where there is nothing to count.
+    /// The value; null if nothing was counted.
     value: Option<f64>,
-    /// The same as an exact decimal.
+    /// The value as an exact decimal; null if nothing was counted.
     exact: Option<String>,
 }
 
-/// A figure about one business or several.
+/// A KPI of one business, or of several together.
 pub(crate) struct Kpi {
     counted: Counted,
     scope: Scope,
@@ -109,7 +110,7 @@ pub(crate) struct Kpi {
 }
 
 impl Kpi {
-    /// Name and value, to see whether it changed.
+    /// Name and value of the KPI, to detect a change.
     pub(crate) fn change_key(&self) -> (String, String) {
         (self.counted.id.clone(), format!("{:?}", self.value))
     }
@@ -142,7 +143,7 @@ impl KpiFilter {
     }
 }
 
-/// The KPIs of a scope, all or those named.
+/// Evaluates the KPIs of a scope: all of them, or those named in `ids`.
 pub(crate) async fn kpis(
     ctx: &Context<'_>,
     scope: Scope,
@@ -151,7 +152,7 @@ pub(crate) async fn kpis(
     kpis_of(ctx.data::<Sources>()?, scope, ids).await
 }
 
-/// The same where no request is at hand.
+/// Evaluates KPIs like [`kpis`], for a subscription.
 pub(crate) async fn kpis_of(
     sources: &Sources,
     scope: Scope,
@@ -182,35 +183,35 @@ pub(crate) async fn kpis_of(
     }
 }
 
-/// A figure about one business or several.
+/// A KPI of one business, or of several together.
 #[Object]
 impl Kpi {
-    /// Its name.
+    /// Name of the KPI.
     async fn id(&self) -> &str {
         &self.counted.id
     }
 
-    /// Its value; null when there is nothing to count.
+    /// Value of the KPI; null if nothing was counted.
     async fn value(&self) -> Option<f64> {
         self.value.and_then(|v| v.to_f64())
     }
 
-    /// The same as an exact decimal, to 9 places where it is a ratio.
+    /// The value as an exact decimal, a ratio to 9 places; null if nothing was counted.
     async fn exact(&self) -> Option<String> {
         self.value.map(|v| v.to_string())
     }
 
-    /// Its unit: ratio, seconds, ms, tasks, rounds, tokens, or an ISO 4217 currency.
+    /// Unit of the value: ratio, seconds, ms, tasks, rounds, tokens, or an ISO 4217 currency.
     async fn unit(&self) -> &str {
         if self.counted.unit == "money" { &self.scope.currency } else { &self.counted.unit }
     }
 
-    /// What it should reach.
+    /// The value that the KPI should reach; null = no target.
     async fn target(&self) -> Option<f64> {
         self.counted.target.and_then(|t| t.to_f64())
     }
 
-    /// Where it stands against that.
+    /// How the value compares with the target.
     async fn status(&self) -> KpiStatus {
         match (self.value, self.counted.target, self.counted.direction) {
             (None, ..) => KpiStatus::NoData,
@@ -221,7 +222,7 @@ impl Kpi {
         }
     }
 
-    /// What it is.
+    /// The definition of the KPI.
     async fn definition(&self) -> KpiDefinition {
         let direction = match self.counted.direction {
             Direction::Up => KpiDirection::Up,
@@ -230,7 +231,7 @@ impl Kpi {
         KpiDefinition { text: self.counted.text.clone(), version: self.counted.version, direction }
     }
 
-    /// Its value by the step of time, where something was counted.
+    /// The KPI's values over time, only for steps in which something was counted.
     #[graphql(complexity = "50 * child_complexity")]
     async fn series(&self, ctx: &Context<'_>, by: SeriesStep) -> Result<Vec<KpiPoint>> {
         let step = match by {
@@ -245,7 +246,7 @@ impl Kpi {
         Ok(points.into_iter().map(point).collect())
     }
 
-    /// Its value by what it is about.
+    /// The KPI's values by team, agent, model, connector or operation.
     #[graphql(complexity = "20 * child_complexity")]
     async fn breakdown(&self, ctx: &Context<'_>, by: BreakdownBy) -> Result<Vec<KpiPoint>> {
         let column = match by {
@@ -261,7 +262,7 @@ impl Kpi {
         Ok(points.into_iter().map(point).collect())
     }
 
-    /// The events it was counted from, oldest first; of one business (not of a portfolio).
+    /// The events that the KPI was counted from, oldest first; only for a single business.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn events(
         &self,
@@ -284,20 +285,20 @@ impl Kpi {
     }
 }
 
-/// Everything the asker may see, as one.
+/// All businesses that you may see, taken together.
 pub(crate) struct Portfolio {
     pub(crate) businesses: Vec<String>,
 }
 
-/// Everything the asker may see, as one.
+/// All businesses that you may see, taken together.
 #[Object]
 impl Portfolio {
-    /// How many businesses.
+    /// How many businesses are counted.
     async fn business_count(&self) -> usize {
         self.businesses.len()
     }
 
-    /// The KPIs over all of them together; money in one currency, other money is left out.
+    /// The KPIs of all businesses together; money in another currency than `currency` is left out.
     #[graphql(complexity = "1 + 21 * child_complexity")]
     async fn kpis(
         &self,

@@ -18,36 +18,36 @@ use serde::{Deserialize, Serialize};
 use crate::row::Column;
 use crate::sight::{Seen, Sight};
 
-/// A row that can stand in a list.
+/// A row of a view as a GraphQL object.
 pub(crate) trait Node: Clone + Send + Sync + Sized + 'static {
-    /// The table it stands in.
+    /// Name of the table.
     const TABLE: &'static str;
-    /// The column that orders it and that cursors hold.
+    /// The column that orders the rows and that cursors hold.
     const KEY: &'static str;
-    /// What agents see of its rows.
+    /// Which rows agents see.
     const SEEN: Seen;
-    /// The columns it is read from.
+    /// The columns that `from_row` reads.
     const COLUMNS: &'static str;
-    /// Reads it from those columns, the first of them at `at`.
+    /// Makes the object from the columns of a row, the first of which has the index `at`.
     fn from_row(row: &Row<'_>, at: usize) -> rusqlite::Result<Self>;
-    /// The field of that GraphQL name, where it is a plain column.
+    /// Value of the field with this GraphQL name; `None` unless it is a plain column.
     fn plain(&self, name: &str) -> Option<Value>;
 }
 
-/// The id of an object among all there are: its type, its business, and its place there. It is
-/// written out only where it is asked for.
+/// The global id of an object: its GraphQL type, its business and its key. It is encoded only when
+/// a request selects it.
 #[derive(Clone)]
 pub(crate) struct NodeId {
     /// Name of the GraphQL type.
     pub(crate) ty: &'static str,
-    /// The business.
+    /// Id of the object's business.
     pub(crate) business: String,
-    /// The column that cursors hold; 0 for a business itself.
+    /// Value of the object's key column, as cursors hold it; 0 for a business itself.
     pub(crate) key: i64,
 }
 
 impl NodeId {
-    /// What [`encode`](Self::encode) wrote, in its parts.
+    /// Decodes an id into its parts; `None` if it is none that [`encode`](Self::encode) wrote.
     pub(crate) fn decode(id: &str) -> Option<(String, BusinessId, i64)> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
         let mut parts = text.splitn(3, ':');
@@ -81,7 +81,7 @@ impl OutputType for NodeId {
     }
 }
 
-/// Any JSON.
+/// Any JSON value.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct JsonValue(pub(crate) serde_json::Value);
@@ -104,14 +104,14 @@ impl FromSql for JsonValue {
 /// Money: an exact decimal and its ISO 4217 currency.
 #[derive(SimpleObject, Clone)]
 pub(crate) struct Money {
-    /// The decimal, as a string.
+    /// The exact decimal, as a string.
     pub(crate) amount: String,
-    /// ISO 4217.
+    /// ISO 4217 code of the currency.
     pub(crate) currency: String,
 }
 
-/// Declares a node: its table, its plain columns, and columns that come in pairs of money. What is
-/// `by` a column has an id among all there are; what is only `sorted by` one has not.
+/// Declares a node: its table, its plain columns, and pairs of columns that hold money. A node `by`
+/// a column has a global id; one that is only `sorted by` a column has none.
 macro_rules! node {
     ($(#[$doc:meta])* $name:ident in $table:literal by $key:literal,
         agents see $seen:ident { $($columns:tt)* } money { $($money:tt)* }) => {
@@ -180,10 +180,10 @@ macro_rules! node {
 }
 pub(crate) use node;
 
-/// A node that has an id among all there are.
+/// A node with a global id.
 pub(crate) trait Identified: Node {}
 
-/// Whatever has an id among all there are.
+/// Every object with a global id.
 #[derive(Interface)]
 #[graphql(
     name = "Node",
@@ -205,7 +205,7 @@ pub(crate) enum AnyNode {
     Event(crate::audit::Event),
 }
 
-/// The node of that id; `None` when there is none.
+/// Reads the object with a global id; `None` if there is none that the viewer sees.
 pub(crate) fn read(
     c: &Connection,
     sight: &Sight,

@@ -1,4 +1,4 @@
-//! Copies of the record that were taken away; proofs that travel alone.
+//! Exports, checkpoints and proofs: what is taken away and checked elsewhere.
 
 use std::time::Duration;
 
@@ -16,60 +16,60 @@ use crate::sight::Sight;
 use crate::store::of_store;
 
 node! {
-    /// A copy of the record that somebody took away.
+    /// An export: a copy of the business's stream that somebody took away.
     Export in "exports" by "seq", agents see Never {
-        /// Its id.
+        /// Id of the export.
         id: String,
-        /// The event that says so.
+        /// The `seq` of the event that recorded the export.
         seq: i64,
-        /// Who took it.
+        /// The principal that took the copy.
         actor: String,
-        /// jsonl, cloudevents or csv.
+        /// File format of the copy: jsonl, cloudevents or csv.
         format: String,
-        /// How many events, from the first on.
+        /// Number of events in the copy, from the first of the stream on.
         events: i64,
-        /// SHA-256 of the file.
+        /// SHA-256 of the exported file.
         digest: String,
-        /// Root of the stream's Merkle tree with the last of them.
+        /// Root of the stream's Merkle tree over the events in the copy.
         root: String,
-        /// When.
+        /// When the copy was taken.
         at: String,
     } money {}
 }
 
 #[ComplexObject]
 impl Export {
-    /// The id of the event that says so.
+    /// Id of the event that recorded the export.
     async fn event_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         crate::children::event_id(ctx, &self.business, self.seq).await
     }
 }
 
-/// How many events a stream has and the root of its tree, signed by this installation.
+/// Number of events of a stream and the root of its Merkle tree, signed by this installation.
 #[derive(SimpleObject)]
 pub(crate) struct SignedCheckpoint {
-    /// The note, as C2SP tlog-checkpoint has it.
+    /// The signed note, in the form of C2SP tlog-checkpoint.
     text: String,
-    /// The key to check it with, as C2SP signed-note writes it.
+    /// The key that verifies the signature, in the form of C2SP signed-note.
     vkey: String,
-    /// Number of events.
+    /// Number of events in the stream.
     seq: u64,
-    /// The root, hexadecimal.
+    /// Root of the stream's Merkle tree, hexadecimal.
     root: String,
 }
 
-/// The proof that an event stands at its place in the stream.
+/// The proof that an event is in a stream at its `seq`.
 #[derive(SimpleObject)]
 pub(crate) struct InclusionProof {
-    /// Its place: 1, 2, 3 …; the leaf's index is one less.
+    /// The `seq` of the event: 1, 2, 3 …; its leaf index in the tree is one less.
     seq: u64,
-    /// Hashes from its leaf to the root, base64.
+    /// Hashes on the way from the event's leaf to the root, base64.
     path: Vec<String>,
     /// The signed checkpoint that the path leads to.
     checkpoint: String,
-    /// The key to check it with.
+    /// The key that verifies the checkpoint, in the form of C2SP signed-note.
     vkey: String,
-    /// All of it with the event's stored bytes, as a file that `minutebook verify --proof` checks.
+    /// The proof with the event's stored bytes, as a file that `minutebook verify --proof` checks.
     bundle: String,
 }
 

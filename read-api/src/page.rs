@@ -16,13 +16,13 @@ use crate::node::Node;
 use crate::row::Row;
 use crate::sight::Sight;
 
-/// A list with its total.
+/// A page of a list, with the total number of rows.
 pub(crate) type List<N> = Connection<String, Row<N>, Total>;
 
-/// A value of a filter.
+/// A value that is bound to a `?` of a filter.
 pub(crate) type Arg = Box<dyn ToSql + Send + Sync>;
 
-/// What a list is restricted to.
+/// The conditions that rows of a list must meet.
 pub(crate) struct Filter {
     business: String,
     conditions: Vec<String>,
@@ -36,7 +36,7 @@ impl Filter {
         none.and("business = ?", Some(business.to_owned()))
     }
 
-    /// A condition with one `?`, where there is a value for it.
+    /// Adds a condition with one `?`; adds nothing if `value` is `None`.
     pub(crate) fn and<T: ToSql + Send + Sync + 'static>(
         mut self,
         condition: &str,
@@ -49,22 +49,22 @@ impl Filter {
         self
     }
 
-    /// A condition with a `?` for each of these values.
+    /// Adds a condition with one `?` for each of the values.
     pub(crate) fn all(mut self, condition: String, values: Vec<String>) -> Self {
         self.conditions.push(condition);
         self.args.extend(values.into_iter().map(|v| Box::new(v) as Arg));
         self
     }
 
-    /// Only what the one who asks sees.
+    /// Adds the condition that the viewer sees the row.
     fn seen<N: Node>(mut self, ctx: &Context<'_>) -> Result<Self> {
         let condition = Sight::of(ctx, &self.business)?.condition::<N>();
         self.conditions.extend(condition.map(|c| format!("({c})")));
         Ok(self)
     }
 
-    /// Conditions on rows of `N`, with what the one who asks sees of them, and the values of their
-    /// `?`.
+    /// The conditions on rows of `N` as SQL, with the one that the viewer sees the row, and the
+    /// values of their `?`.
     pub(crate) fn into_sql<N: Node>(self, ctx: &Context<'_>) -> Result<(String, Vec<Arg>)> {
         let seen = self.seen::<N>(ctx)?;
         Ok((seen.sql(), seen.args))
@@ -75,26 +75,26 @@ impl Filter {
     }
 }
 
-/// How much of a list, and from where.
+/// The part of a list that a caller asks for.
 #[derive(InputObject, Default, Clone)]
 pub(crate) struct Page {
-    /// The first so many; 50 when nothing is said, 200 at most.
+    /// The first rows of the list: how many; 50 when left out, 200 at most.
     pub(crate) first: Option<i32>,
-    /// After this cursor.
+    /// Only rows after this cursor.
     pub(crate) after: Option<String>,
-    /// The last so many.
+    /// The last rows of the list: how many.
     pub(crate) last: Option<i32>,
-    /// Before this cursor.
+    /// Only rows before this cursor.
     pub(crate) before: Option<String>,
 }
 
-/// How many rows a page can have: what it costs.
+/// Cost of a page: one, and the cost of a child for each row that the page can have.
 pub(crate) fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
     let asked = first.or(last).and_then(|n| usize::try_from(n).ok()).unwrap_or(PAGE_DEFAULT);
     1 + asked.min(PAGE_MAX) * child
 }
 
-/// An error of the caller, with a code and what to do.
+/// Makes an error of the caller, with a code and a hint that says what to do.
 pub(crate) fn client_error(
     code: &'static str,
     message: &str,
@@ -122,7 +122,7 @@ pub(crate) fn decode(table: &str, cursor: &str) -> Result<i64> {
     })
 }
 
-/// A time that a caller gives, as the views hold times.
+/// Parses a caller's time and writes it as the views hold times.
 pub(crate) fn time(text: Option<&String>) -> Result<Option<String>> {
     let parsed = text.map(|t| t.parse::<domain::Timestamp>()).transpose();
     Ok(parsed
@@ -130,12 +130,12 @@ pub(crate) fn time(text: Option<&String>) -> Result<Option<String>> {
         .map(|t| t.to_string()))
 }
 
-/// The size of a page that only goes forwards.
+/// The number of rows of a page that only goes forwards.
 pub(crate) fn first_rows(first: Option<i32>) -> Result<usize> {
     Ok(size(&Page { first, ..Page::default() })?.0)
 }
 
-/// The column and value that name a business.
+/// The column that names a business, and the value it must have.
 pub(crate) fn business_by(
     slug: Option<String>,
     id: Option<String>,
@@ -149,7 +149,7 @@ pub(crate) fn business_by(
     }
 }
 
-/// Which part of a list, by the column that cursors hold.
+/// A part of a list, bounded by values of the key column that cursors hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Slice {
     n: usize,
@@ -159,7 +159,7 @@ pub(crate) struct Slice {
 }
 
 impl Slice {
-    /// What a page asks for of a table.
+    /// The slice that a page asks for; `table` is the one its cursors must name.
     pub(crate) fn of(page: &Page, table: &str) -> Result<Self> {
         let (n, backwards) = size(page)?;
         let cursor =
@@ -167,12 +167,12 @@ impl Slice {
         Ok(Self { n, backwards, after: cursor(&page.after)?, before: cursor(&page.before)? })
     }
 
-    /// A list that is short.
+    /// The slice of a short list: all of it.
     pub(crate) const fn whole() -> Self {
         Self { n: PAGE_MAX, backwards: false, after: None, before: None }
     }
 
-    /// Its bounds as SQL, each with its `AND`.
+    /// The bounds on `key` as SQL, each with its `AND`.
     pub(crate) fn bounds(&self, key: &str) -> String {
         let bound = |value: Option<i64>, op: &str| {
             value.map(|v| format!(" AND {key} {op} {v}")).unwrap_or_default()
@@ -180,17 +180,17 @@ impl Slice {
         bound(self.after, ">") + &bound(self.before, "<")
     }
 
-    /// In which direction it is read.
+    /// The direction in which rows are read, as SQL.
     pub(crate) const fn order(&self) -> &'static str {
         if self.backwards { "DESC" } else { "ASC" }
     }
 
-    /// How many rows to read: one more than are shown says whether there are more.
+    /// How many rows to read: one more than the page shows, to know whether there are more.
     pub(crate) const fn limit(&self) -> usize {
         self.n + 1
     }
 
-    /// Puts rows in the order in which they are read.
+    /// Sorts rows in the order in which they are read.
     pub(crate) fn sort<T>(&self, rows: &mut [(i64, T)]) {
         rows.sort_by_key(|(key, _)| *key);
         if self.backwards {
@@ -198,7 +198,8 @@ impl Slice {
         }
     }
 
-    /// Makes the rows that were read the page; says whether there are some before and after it.
+    /// Cuts the rows that were read down to the page; returns whether there are rows before and
+    /// after.
     pub(crate) fn trim<T>(&self, rows: &mut Vec<T>) -> (bool, bool) {
         let more = rows.len() > self.n;
         rows.truncate(self.n);
@@ -223,7 +224,7 @@ fn size(page: &Page) -> Result<(usize, bool)> {
     }
 }
 
-/// Words as a full-text query: each quoted, so that what was typed is searched for and never run.
+/// Makes a full-text query of a caller's words, each quoted, so that no operator is ever run.
 pub(crate) fn words(text: &str) -> Result<String> {
     let mut words =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
@@ -242,19 +243,19 @@ pub(crate) fn words(text: &str) -> Result<String> {
     Ok(quoted.join(" "))
 }
 
-/// The number of all rows of a list, counted only when it is asked for.
+/// The number of all rows of a list; counted only when a request selects it.
 pub(crate) enum Total {
-    /// It is known already.
+    /// The number is known already.
     Counted(i64),
-    /// A statement that counts.
+    /// A statement that counts the rows, with its arguments.
     Sql(String, Arc<Vec<Arg>>),
-    /// Rows that hang on a row of another list.
+    /// The rows hang on a row of another list and are counted with those of its siblings.
     Children(crate::children::Count),
 }
 
 #[Object]
 impl Total {
-    /// How many there are in all, whatever the page.
+    /// Number of rows of the whole list, not only of this page.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<i64> {
         let (sql, args) = match self {
             Self::Counted(n) => return Ok(*n),
@@ -278,7 +279,7 @@ pub(crate) fn failed(e: &(dyn std::error::Error + 'static)) -> async_graphql::Er
     )
 }
 
-/// A page of a list.
+/// Reads a page of a list.
 pub(crate) async fn list<N: Node + OutputType>(
     ctx: &Context<'_>,
     filter: Filter,
@@ -323,7 +324,7 @@ pub(crate) async fn list<N: Node + OutputType>(
     Ok(connection)
 }
 
-/// All rows of a short list, in order.
+/// Reads all rows of a short list, in order.
 pub(crate) async fn all<N: Node>(ctx: &Context<'_>, filter: Filter) -> Result<Vec<N>> {
     let filter = filter.seen::<N>(ctx)?;
     let sql = format!(

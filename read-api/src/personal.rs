@@ -1,4 +1,4 @@
-//! Personal text in answers: opened here, for readers who may see it, and nowhere before.
+//! Personal texts in answers: opened here, for readers who may see them, and nowhere before.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,30 +17,30 @@ use crate::row::Column;
 use crate::store::of_store;
 use crate::{Sources, Viewer};
 
-/// Text about a person, or that a person or a model wrote: as the views hold it, read when it is
-/// asked for.
+/// A text about a person, or one that a person or a model wrote. It stays sealed until a request
+/// selects it.
 #[derive(Clone)]
 pub(crate) struct PersonalText {
-    /// The field, sealed, as JSON.
+    /// The sealed field, as JSON.
     sealed: Arc<str>,
-    /// Whether it is only for who sees all of the business.
+    /// True if only readers who see all of the business may open the text.
     whole: bool,
 }
 
-/// The same about the business itself, which only who sees all of the business may read: an agent's
-/// work does not need it.
+/// A personal text about the business itself. Only readers who see all of the business may open it:
+/// an agent's work does not need it.
 #[derive(Clone)]
 pub(crate) struct BusinessText(PersonalText);
 
-/// Whether personal text can be read.
+/// Whether a personal text can be read.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PersonalState {
-    /// Here it is.
+    /// The text can be read.
     Visible,
-    /// Its key was destroyed: nobody can read it any more.
+    /// The text was forgotten: its key was destroyed, and nobody can read it any more.
     Forgotten,
-    /// You have no role in this business that may read it; or it was recorded after its subject had
-    /// been forgotten, and nobody ever could.
+    /// You have no role in this business that may read the text, or the text was recorded after its
+    /// subject had been forgotten, so that nobody ever could read it.
     Withheld,
 }
 
@@ -112,10 +112,10 @@ impl PersonalText {
     }
 }
 
-/// Text about a person, or that a person or a model wrote. It can be forgotten for good.
+/// A text about a person, or one that a person or a model wrote. It can be forgotten for good.
 #[Object]
 impl PersonalText {
-    /// The text; `forgotten` when its key was destroyed, null when it is withheld.
+    /// The text; `forgotten` if its key was destroyed, null if it is withheld.
     async fn text(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(match self.open(ctx).await? {
             (PersonalState::Forgotten, _) => Some("forgotten".to_owned()),
@@ -123,7 +123,7 @@ impl PersonalText {
         })
     }
 
-    /// Whether it can be read.
+    /// Whether the text can be read, and if not, why.
     async fn state(&self, ctx: &Context<'_>) -> Result<PersonalState> {
         Ok(self.open(ctx).await?.0)
     }

@@ -1,4 +1,4 @@
-//! Who is named in a business, by id, and who is forgotten there.
+//! The data subjects of a business, by id, and which of them are forgotten.
 
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use domain::BusinessId;
@@ -12,29 +12,30 @@ use crate::page::{Filter, List, Page, client_error, list};
 use crate::{Sources, Viewer};
 
 node! {
-    /// A person, or whoever else has keys of their own in this business: known by id alone.
+    /// A data subject: a person, or whoever else has keys of their own in this business, by id
+    /// alone.
     DataSubject in "data_subjects" sorted by "n", agents see Never {
-        /// The id that events name as their subject.
+        /// Id of the subject, as events name it.
         subject: String,
-        /// How many aggregates have text about them.
+        /// How many aggregates have text about the subject.
         aggregates: i64,
-        /// When they were last forgotten; null when they are not.
+        /// When the subject was last forgotten; null if the subject is not forgotten.
         forgotten_at: Option<String>,
     } money {}
 }
 
-/// An aggregate with text about somebody.
+/// An aggregate with text about a data subject.
 #[derive(SimpleObject)]
 pub(crate) struct NamedIn {
-    /// Its kind.
+    /// Kind of the aggregate.
     kind: String,
-    /// Its id.
+    /// Id of the aggregate.
     id: String,
 }
 
 #[ComplexObject]
 impl DataSubject {
-    /// The aggregates that name them: the first 200.
+    /// Aggregates with text about the subject, the first 200.
     #[graphql(complexity = "1 + 10 * child_complexity")]
     async fn named_in(&self, ctx: &Context<'_>) -> Result<Vec<NamedIn>> {
         let (business, subject): (BusinessId, domain::SubjectId) =
@@ -59,8 +60,8 @@ pub(crate) async fn data_subjects(
     list(ctx, Filter::of(&business.to_string()), page).await
 }
 
-/// Whether a field whose key is gone was sealed after its subject had been forgotten: then nobody
-/// ever had its text. The order of the stream says so.
+/// True if a field whose key is gone was sealed after its subject had been forgotten, so that
+/// nobody could ever read it. The order of the stream tells.
 pub(crate) fn is_withheld(sources: &Sources, field: &SealedField) -> Result<bool> {
     let mut place = field.aad.split('|');
     let (Some(business), Some(kind), Some(id), Some(version)) =
@@ -81,8 +82,8 @@ pub(crate) fn is_withheld(sources: &Sources, field: &SealedField) -> Result<bool
     read_here(|| sources.views.read(ask))
 }
 
-/// Whether a reader may see the name of a principal: it is shown to the people of a business where
-/// both have a role.
+/// True if a viewer may see a principal's name: the principal has a role in a business whose
+/// members the viewer sees.
 pub(crate) fn may_open_name(
     sources: &Sources,
     viewer: &Viewer,

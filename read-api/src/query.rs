@@ -1,4 +1,4 @@
-//! Where every question begins.
+//! The root of all GraphQL queries.
 
 use std::time::Duration;
 
@@ -15,67 +15,68 @@ use crate::page::{business_by, client_error};
 use crate::sight::Sight;
 use crate::{Sources, Viewer};
 
-/// How far a projection is.
+/// How far a projection has followed the log.
 #[derive(SimpleObject)]
 struct ProjectionStatus {
-    /// Its name.
+    /// Name of the projection.
     name: String,
-    /// Its version.
+    /// Version of the projection.
     version: u32,
-    /// The last position it has applied.
+    /// The last position that the projection has applied.
     position: u64,
-    /// Positions it is behind the log.
+    /// How many positions the projection is behind the log.
     lag: u64,
-    /// Businesses it stopped at, with the reason.
+    /// Businesses in which the projection stopped at an event that it can't apply.
     failures: Vec<ProjectionFailure>,
 }
 
-/// A business that a projection stopped at.
+/// A business in which a projection stopped at an event that it can't apply.
 #[derive(SimpleObject)]
 struct ProjectionFailure {
-    /// Which business.
+    /// Id of the business.
     business: String,
-    /// At which of its events.
+    /// The `seq` of the event at which the projection stopped.
     seq: u64,
-    /// Why.
+    /// Why the projection can't apply the event.
     error: String,
 }
 
-/// What is being built beside the views that are read.
+/// A shadow build: views that are built beside the ones that queries read.
 #[derive(SimpleObject)]
 struct ViewsBuilding {
-    /// rebuild, rollback or audit.
+    /// Purpose of the build: rebuild, rollback or audit.
     purpose: &'static str,
-    /// How far it is.
+    /// The last position that the build has applied.
     position: u64,
-    /// How far the views are that are read.
+    /// The last position that the current views have applied.
     of: u64,
 }
 
-/// How the last build beside the views ended.
+/// How the last shadow build ended.
 #[derive(SimpleObject)]
 struct ViewsOutcome {
-    /// rebuild, rollback or audit.
+    /// Purpose of the build: rebuild, rollback or audit.
     purpose: &'static str,
-    /// The position at which both were compared.
+    /// The position at which the build was compared with the current views.
     position: u64,
-    /// Projections whose rows were not the same there.
+    /// Names of the projections whose rows differed at that position.
     differed: Vec<String>,
-    /// Why it was given up; null when it was not.
+    /// Why the build was given up; null if it was not.
     failed: Option<String>,
 }
 
-/// The views as a whole.
+/// The state of the views as a whole.
 #[derive(SimpleObject)]
 struct ViewsStatus {
-    /// Up to this position their rows are known to be those that the log gives; null before the
-    /// first audit.
+    /// Up to this position an audit found the rows equal to those that the log gives; null before
+    /// the first audit.
     verified_position: Option<u64>,
-    /// What is being built beside them; null when nothing is.
+    /// The shadow build in progress; null if there is none.
     building: Option<ViewsBuilding>,
-    /// How the last such build ended; null before the first.
+    /// How the last shadow build ended; null before the first.
     last: Option<ViewsOutcome>,
-    /// Whether the ones before them are kept, for `minutebook projections rollback`.
+    /// True if the views from before the last rebuild are kept, for `minutebook projections
+    /// rollback`.
     previous_kept: bool,
 }
 
@@ -106,13 +107,13 @@ async fn wait_for(ctx: &Context<'_>, position: Option<u64>) -> Result<()> {
     })
 }
 
-/// Questions about everything the asker may see.
+/// Queries over everything that you may see.
 pub struct Query;
 
-/// Questions about everything the asker may see.
+/// Queries over everything that you may see.
 #[Object]
 impl Query {
-    /// Every business you may see, by slug; at most 200.
+    /// Every business that you may see, ordered by slug; at most 200.
     #[graphql(complexity = "1 + 20 * child_complexity")]
     async fn businesses(
         &self,
@@ -134,7 +135,7 @@ impl Query {
         .await
     }
 
-    /// One business, by slug or id; null when there is none that you may see.
+    /// One business, by slug or id; null if there is none that you may see.
     async fn business(
         &self,
         ctx: &Context<'_>,
@@ -156,7 +157,7 @@ impl Query {
         Ok(found.filter(|b| b.business.parse().is_ok_and(|id| viewer.may_see(id))))
     }
 
-    /// The object of that `nodeId`; null when there is none that you may see.
+    /// The object with this `nodeId`; null if there is none that you may see.
     async fn node(
         &self,
         ctx: &Context<'_>,
@@ -183,12 +184,12 @@ impl Query {
         limits::all()
     }
 
-    /// How much you may ask in a time.
+    /// Your rate limits: how many commands and queries you may send.
     async fn rate_limits(&self, ctx: &Context<'_>) -> Result<RateLimits> {
         Ok(limits::of(ctx.data::<Viewer>()?))
     }
 
-    /// Every business you may see, as one; at most 200.
+    /// All businesses that you may see, taken together; at most 200.
     async fn portfolio(
         &self,
         ctx: &Context<'_>,
@@ -210,7 +211,7 @@ impl Query {
         Ok(Portfolio { businesses })
     }
 
-    /// How far the projections are; for operators.
+    /// How far each projection has followed the log; for operators.
     async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<ProjectionStatus>> {
         only_operators(ctx)?;
         let sources = ctx.data::<Sources>()?.clone();
@@ -235,8 +236,7 @@ impl Query {
         Ok(all)
     }
 
-    /// The views as a whole: whether they are what the log gives, and what is built beside them;
-    /// for operators.
+    /// The state of the views as a whole: the last audit, and shadow builds; for operators.
     async fn views(&self, ctx: &Context<'_>) -> Result<ViewsStatus> {
         only_operators(ctx)?;
         let views = &ctx.data::<Sources>()?.views;

@@ -1,4 +1,4 @@
-//! A row in a list: its plain columns are answered at once.
+//! A row of a list, whose plain columns are answered at once.
 //!
 //! async-graphql makes a future of every field. For a page of rows whose columns are there already
 //! that is most of the work; so a selection of nothing but plain columns is read off the row.
@@ -12,9 +12,9 @@ use async_graphql::{ContextSelectionSet, Name, OutputType, Positioned, ServerRes
 
 use crate::node::Node;
 
-/// A column that needs nothing but the row.
+/// A column whose value needs nothing but the row.
 pub(crate) trait Column {
-    /// Its value; `None` when it takes more than the row to answer.
+    /// Value of the column; `None` if it takes more than the row to answer.
     fn plain(&self) -> Option<Value>;
 }
 
@@ -33,7 +33,7 @@ impl<T: Column> Column for Option<T> {
     }
 }
 
-/// Whether `graphql` is the camelCase of the `snake_case` name.
+/// True if `graphql` is the camelCase form of `snake`.
 pub(crate) fn names(graphql: &str, snake: &str) -> bool {
     let mut wanted = snake.bytes();
     graphql.bytes().all(|c| match wanted.next() {
@@ -43,11 +43,11 @@ pub(crate) fn names(graphql: &str, snake: &str) -> bool {
     }) && wanted.next().is_none()
 }
 
-/// A node as a list gives it.
+/// A node as an item of a list.
 pub(crate) struct Row<N>(pub(crate) N);
 
 impl<N: Node + OutputType> Row<N> {
-    /// The whole selection, when it is of plain columns.
+    /// Answers the whole selection, if it has only plain columns; `None` otherwise.
     fn plain(&self, ctx: &ContextSelectionSet<'_>) -> Option<Value> {
         let mut object = IndexMap::with_capacity(ctx.item.node.items.len());
         for item in &ctx.item.node.items {

@@ -9,18 +9,18 @@ use std::collections::HashMap;
 use async_graphql::Name;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 
-/// Why selections can't be counted.
+/// Why the selections of a document can't be counted.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Uncountable {
-    /// It has no end.
+    /// The fragment of this name spreads itself, directly or through others.
     #[error("the fragment `{0}` spreads itself")]
     Cycle(Name),
 }
 
-/// Counts; remembers each fragment.
+/// Counts selections, and remembers the count of each fragment.
 struct Counter<'a> {
     document: &'a ExecutableDocument,
-    /// `None` while it is being counted.
+    /// The count of each fragment; `None` while it is being counted.
     fragments: HashMap<&'a Name, Option<usize>>,
 }
 
@@ -57,7 +57,8 @@ impl<'a> Counter<'a> {
     }
 }
 
-/// Selections of all operations of a document, and of the fragments that none of them spreads.
+/// Counts the selections of all operations of a document, and of fragments that no operation
+/// spreads.
 pub(crate) fn count(document: &ExecutableDocument) -> Result<usize, Uncountable> {
     let mut counter = Counter { document, fragments: HashMap::new() };
     let mut sum = 0_usize;

@@ -1,5 +1,5 @@
-//! What a reader sees of a business: all of it, or, for an agent, what its work needs. Every object
-//! says in its declaration what agents see of it, and every way to an object asks here.
+//! What a viewer sees of a business: all of it, or, for an agent, what its work needs. Every object
+//! declares what agents see of it, and every way to an object asks here.
 
 use async_graphql::{Context, Result};
 use domain::BusinessId;
@@ -13,35 +13,35 @@ use crate::allowance::read_here;
 use crate::node::Node;
 use crate::{Sources, Viewer};
 
-/// What agents see of the objects of a table.
+/// Which rows of a table agents see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// All of them.
+    /// Agents see all rows.
     Always,
-    /// None of them.
+    /// Agents see no row.
     Never,
-    /// Those whose column `team` is the agent's.
+    /// Agents see rows whose column `team` is their own team.
     OfTeam,
-    /// Those whose column `task` is a task of the agent's team.
+    /// Agents see rows whose column `task` is a task of their team.
     OfTeamsTask,
-    /// Those whose column `agent` is the agent.
+    /// Agents see rows whose column `agent` is the agent itself.
     Own,
-    /// Those that its credentials asked for.
+    /// Agents see the requests for approval that their own principal made.
     AskedFor,
-    /// Those whose column `approval` it asked for.
+    /// Agents see rows whose column `approval` is a request that their own principal made.
     OfAskedFor,
-    /// Those whose text is of a class of data that the agent may touch.
+    /// Agents see rows whose text is of a data class that their clearance covers.
     OfDataClass,
-    /// Events of what it sees.
+    /// Agents see the events of aggregates that they see, and of KPIs and measures.
     Trail,
 }
 
-/// What one reader sees of one business.
+/// What one viewer sees of one business.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Sight {
-    /// Everything.
+    /// The viewer sees everything.
     Whole,
-    /// What an agent needs; `None` for credentials that stand for no agent.
+    /// The viewer sees what an agent needs; `agent` is `None` if the principal stands for no agent.
     Agent {
         business: BusinessId,
         principal: domain::PrincipalId,
@@ -50,7 +50,7 @@ pub(crate) enum Sight {
 }
 
 impl Sight {
-    /// What the one who asks sees of a business that it may know of.
+    /// What the viewer of a request sees of a business that it may know of.
     pub(crate) fn of(ctx: &Context<'_>, business: &str) -> Result<Self> {
         Self::of_viewer(ctx.data::<Viewer>()?, ctx.data::<Sources>()?, business)
     }
@@ -79,8 +79,8 @@ impl Sight {
         Ok(Self::Agent { business, principal, agent })
     }
 
-    /// The condition that rows of a table meet, as SQL over its columns; `None` when all do. Ids,
-    /// teams and classes are typed, so that nothing of what somebody wrote is in it.
+    /// The SQL condition that a row of `N` must meet to be seen; `None` if all rows are seen. Only
+    /// typed ids, teams and classes are in it, never text that somebody wrote.
     pub(crate) fn condition<N: Node>(&self) -> Option<String> {
         match self {
             Self::Whole => None,
@@ -90,13 +90,13 @@ impl Sight {
         }
     }
 
-    /// The same as a part of a longer condition.
+    /// The condition with ` AND ` before it, to extend a longer one; empty if all rows are seen.
     pub(crate) fn and<N: Node>(&self) -> String {
         self.condition::<N>().map(|c| format!(" AND ({c})")).unwrap_or_default()
     }
 }
 
-/// The most secret class of data that an agent's permissions name.
+/// The most secret data class that an agent's permissions name.
 fn clearance(permissions: &str) -> Option<DataClass> {
     serde_json::from_str::<Permissions>(permissions).ok()?.clearance()
 }

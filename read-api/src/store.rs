@@ -1,5 +1,5 @@
-//! What is asked of the store of log and keys while a question is answered. The views go on without
-//! it.
+//! Questions to the store of the log and the keys, asked while a request is answered. The views
+//! work without that store.
 
 use std::error::Error;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use event_log::chain;
 
 use crate::page::client_error;
 
-/// The store's answer.
+/// Waits for the store's answer, for a limited time.
 ///
 /// # Errors
-/// `UNAVAILABLE` when it failed, or did not come in time.
+/// `UNAVAILABLE` if the store failed, or did not answer in time.
 pub(crate) async fn of_store<T, E: Error + 'static>(
     answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T> {

@@ -1,8 +1,8 @@
-//! What happens, as it happens: changes of a business in the order of its stream.
+//! Subscriptions: the changes of a business, in the order of its stream.
 //!
-//! Every subscription follows the views: it asks for the next page when the last one is taken, so
-//! a slow reader costs a page and no queue. It begins after the `seq` that it is given, and each
-//! change says its `seq`: who is cut off goes on from there.
+//! Every subscription follows the views: it asks for the next page once the last one is taken, so a
+//! slow reader costs a page and no queue. It begins after the `seq` that it is given, and each
+//! change has its `seq`: a reader that is cut off continues from there.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,40 +23,41 @@ use crate::sight::Sight;
 use crate::tasks::Task;
 use crate::{Sources, Viewer};
 
-/// Longest that changes of KPIs are gathered before they are counted again.
+/// Pause between two evaluations of a subscription's KPIs.
 const KPI_PAUSE: Duration = Duration::from_millis(250);
 
-/// A task as it stands after a change.
+/// A task that changed.
 #[derive(SimpleObject)]
 struct TaskChange {
-    /// The last event that changed it; give it as `after` to go on from here.
+    /// The `seq` of the last event that changed the task; pass it as `after` to continue from here.
     seq: i64,
-    /// The task as it stands.
+    /// The task as it stands now.
     task: Task,
 }
 
-/// A request for approval as it stands after a change.
+/// A request for approval that changed.
 #[derive(SimpleObject)]
 struct ApprovalChange {
-    /// The last event that changed it; give it as `after` to go on from here.
+    /// The `seq` of the last event that changed the request; pass it as `after` to continue from
+    /// here.
     seq: i64,
-    /// The request as it stands.
+    /// The request as it stands now.
     approval: Approval,
 }
 
 /// KPIs whose value changed.
 #[derive(SimpleObject)]
 struct KpiChange {
-    /// The last event that is counted in them.
+    /// The `seq` of the last event that is counted in the values.
     seq: i64,
-    /// Those that changed.
+    /// The KPIs whose value changed.
     kpis: Vec<Kpi>,
 }
 
-/// Bytes that are read at once, unless one row alone has more.
+/// Bytes of rows that one read collects, unless a single row has more.
 const READ_BYTES_MAX: usize = 1 << 20;
 
-/// A reader's place in a business.
+/// Where a subscription stands in a business: after which `seq`.
 struct SubscriptionCursor {
     sources: Sources,
     business: String,
@@ -67,7 +68,8 @@ struct SubscriptionCursor {
 }
 
 impl SubscriptionCursor {
-    /// Where a subscription begins: after `after`, or now.
+    /// Makes the cursor of a subscription: after `after`, or at the end of the stream if it is
+    /// `None`.
     fn open(
         ctx: &Context<'_>,
         slug: Option<String>,
@@ -103,7 +105,7 @@ impl SubscriptionCursor {
         Ok(Self { sources, business, currency, sight, after, moved })
     }
 
-    /// Waits until `read` finds something; reads again whenever the views moved.
+    /// Waits until `read` finds something; repeats the read whenever the views have moved.
     async fn next<T>(
         &mut self,
         read: impl Fn(&rusqlite::Connection, &Self) -> rusqlite::Result<Vec<T>>,
@@ -149,7 +151,7 @@ fn page<N: Node>(
     Ok(found)
 }
 
-/// Aggregates of a kind that changed, in the order of their last change, as they stand now.
+/// Aggregates of a kind that changed, as they stand now, in the order of their last change.
 fn changed<N: Node>(
     c: &rusqlite::Connection,
     kind: &str,
@@ -187,7 +189,7 @@ fn changed<N: Node>(
 
 type Follow<T> = (SubscriptionCursor, std::vec::IntoIter<(i64, T)>);
 
-/// One change after another; the place moves with what was given.
+/// Yields one change after another, and moves the cursor to each.
 fn follow<T: Send + 'static>(
     place: SubscriptionCursor,
     read: impl Fn(&rusqlite::Connection, &SubscriptionCursor) -> rusqlite::Result<Vec<(i64, T)>>
@@ -215,13 +217,13 @@ fn follow<T: Send + 'static>(
     })
 }
 
-/// What happens in a business, as it happens.
+/// Changes of a business, as they happen.
 pub struct Subscription;
 
-/// What happens in a business, as it happens.
+/// Changes of a business, as they happen.
 #[Root]
 impl Subscription {
-    /// Its events, after a seq (from now on when it is left out).
+    /// Events of the business, after the `seq` in `after`; only new ones when left out.
     async fn events(
         &self,
         ctx: &Context<'_>,
@@ -235,7 +237,7 @@ impl Subscription {
         }))
     }
 
-    /// Its tasks as they change, after a seq (from now on when it is left out).
+    /// Tasks of the business that change, after the `seq` in `after`; from now on when left out.
     async fn tasks(
         &self,
         ctx: &Context<'_>,
@@ -250,7 +252,7 @@ impl Subscription {
         Ok(futures_util::StreamExt::map(changes, |r| r.map(|(seq, task)| TaskChange { seq, task })))
     }
 
-    /// Its requests for approval as they change, after a seq (from now on when it is left out).
+    /// Requests for approval that change, after the `seq` in `after`; from now on when left out.
     async fn approvals(
         &self,
         ctx: &Context<'_>,
@@ -267,7 +269,7 @@ impl Subscription {
         }))
     }
 
-    /// Its KPIs: first as they stand, then those whose value changed.
+    /// KPIs of the business: first all of them, then those whose value changed.
     async fn kpis(
         &self,
         ctx: &Context<'_>,

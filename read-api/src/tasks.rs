@@ -12,121 +12,126 @@ use crate::personal::PersonalText;
 node! {
     /// A piece of work.
     Task in "tasks" by "seq", agents see OfTeam {
-        /// Its id.
+        /// Id of the task.
         id: String,
-        /// What is to be done, in a line.
+        /// The work to be done, in a line.
         title: PersonalText,
-        /// What is to be done, in full.
+        /// The work to be done, in full; null = only the title says it.
         instructions: Option<PersonalText>,
-        /// The team that does it.
+        /// Name of the team whose agents are to do the work.
         team: String,
-        /// 0 (whenever) to 9 (now).
+        /// How urgent the task is: 0 (whenever) to 9 (now).
         priority: i64,
-        /// planned, offered, leased, submitted, escalated, quarantined, completed, failed or
-        /// cancelled.
+        /// Status of the task: planned, offered, leased, submitted, escalated, quarantined,
+        /// completed, failed or cancelled.
         status: String,
-        /// Who acts next: team:…, agent:…, human:… or waiting:…; null once it is closed.
+        /// Whose turn it is: team:…, agent:…, human:… or waiting:<task id>; null once the task is
+        /// closed.
         next_actor: Option<String>,
-        /// The revision being made, or made last.
+        /// Number of the revision that is being made, or was made last.
         revision: i64,
-        /// Number of leases so far.
+        /// Fencing token of the newest lease, which is the number of leases so far.
         fencing_token: i64,
-        /// Who holds it.
+        /// Id of the agent that holds the task; null if none does.
         lease_agent: Option<String>,
-        /// Until when, unless the lease is extended.
+        /// When the lease ends unless it is extended; null if no agent holds the task.
         lease_expires_at: Option<String>,
-        /// Who made the result at hand.
+        /// Id of the agent that made the newest result; null if there is none.
         producer: Option<String>,
-        /// What a review of the result at hand must name.
+        /// Digest over the newest artifacts and result, which a review must name; null if there is
+        /// none.
         artifact_digest: Option<String>,
-        /// The result at hand, in words.
+        /// The newest result in words; null if there is none.
         result: Option<PersonalText>,
-        /// Whether it was ever escalated to a human.
+        /// True if the task was ever escalated to a human.
         escalated: bool,
-        /// Whether it was completed with no human's hand in it; null unless completed by review.
+        /// True if no human decided, edited or took over anything on the way; null unless completed
+        /// by review.
         without_human: Option<bool>,
         /// How often reviewers asked for changes.
         rework_rounds: i64,
-        /// How often an attempt failed.
+        /// How often an attempt at the task failed.
         attempts_failed: i64,
-        /// Why it failed: attempts_used, not_retryable, rejected or resolved.
+        /// Why the task failed: attempts_used, not_retryable, rejected or resolved; null if it did
+        /// not.
         failure: Option<String>,
-        /// Activities recorded of it.
+        /// Number of activities that were recorded for the task.
         activities: i64,
-        /// The log of work done elsewhere that it is a case of.
+        /// Id of the imported log that the task is a case of; null = none.
         history: Option<String>,
-        /// Its place in that log.
+        /// Number of the case in that log: 1, 2, 3 …; null = none.
         history_place: Option<i64>,
-        /// What that log says of the case, in its order, as JSON.
+        /// The attributes of the case as JSON, in the order of the log; null = none.
         attributes: Option<PersonalText>,
-        /// When it was planned.
+        /// When the task was planned.
         planned_at: String,
-        /// When it was closed.
+        /// When the task was completed, failed or cancelled; null while it is open.
         closed_at: Option<String>,
     } money {
-        /// What making the result cost.
+        /// The cost of making the newest result; null = not stated.
         cost = "cost", "cost_currency";
-        /// What it cost those it serves, such as a simulated customer; null when unknown.
+        /// Cost for those whom the task serves, such as a simulated customer; null = unknown.
         customer_cost = "customer_cost", "customer_cost_currency";
     }
 }
 
 node! {
-    /// What a reviewer said of one revision.
+    /// A reviewer's judgement of one revision of a task.
     Review in "reviews" by "seq", agents see OfTeamsTask {
-        /// Which revision.
+        /// Number of the revision that was reviewed.
         revision: i64,
-        /// The reviewing agent.
+        /// Id of the agent that reviewed the revision.
         reviewer: String,
-        /// passed or changes_requested.
+        /// The reviewer's verdict: passed or changes_requested.
         verdict: String,
-        /// Whether no further revision was to come.
+        /// True if no further revision will come: when changes are requested, the task fails.
         final_revision: bool,
-        /// What it found.
+        /// The reviewer's findings, in words; null = none.
         findings: Option<PersonalText>,
-        /// When.
+        /// When the revision was reviewed.
         at: String,
     } money {}
 }
 
 node! {
-    /// Something that was done elsewhere.
+    /// An activity: something that was done for a task elsewhere.
     Activity in "activities" by "seq", agents see OfTeamsTask {
-        /// The event that says so.
+        /// The `seq` of the event that recorded the activity.
         seq: i64,
-        /// The task it was done for.
+        /// Id of the task that the activity was done for.
         task: String,
-        /// What was done.
+        /// Name of the activity.
         activity: String,
-        /// Which step of doing it, such as start or complete.
+        /// Step of the activity, such as start or complete; null = not stated.
         lifecycle: Option<String>,
-        /// Who did it; null when it was a system.
+        /// The principal that did the activity; null = not stated.
         resource: Option<String>,
-        /// The model that did it.
+        /// Name of the model that did the activity; null = not stated.
         model: Option<String>,
-        /// Tokens read.
+        /// Tokens that the model read; null = not stated.
         input_tokens: Option<i64>,
-        /// Tokens written.
+        /// Tokens that the model wrote; null = not stated.
         output_tokens: Option<i64>,
-        /// Anything else, in words.
+        /// Anything else about the activity, in words; null = none.
         note: Option<PersonalText>,
-        /// Everything the source says of it, in its order, as JSON.
+        /// Everything else that the source says of the activity, as JSON in its order; null =
+        /// nothing.
         attributes: Option<PersonalText>,
-        /// Those of the attributes that are about nobody.
+        /// Attributes without personal data, as the sender says, repeated unencrypted.
         clear_attributes: JsonValue,
-        /// The time as the source wrote it.
+        /// The time as the source wrote it, with its offset; null = not stated.
         source_time: Option<String>,
-        /// When.
+        /// When the activity happened.
         at: String,
     } money {
-        /// What it cost.
+        /// The cost of the activity for the business; null = not stated.
         cost = "cost", "cost_currency";
     }
 }
 
 #[ComplexObject]
 impl Activity {
-    /// The id of the event that says so.
+    /// Id of the event that recorded the activity.
     async fn event_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         children::event_id(ctx, &self.business, self.seq).await
     }
@@ -134,7 +139,7 @@ impl Activity {
 
 #[ComplexObject]
 impl Review {
-    /// True when it is accepted.
+    /// True if the verdict is passed.
     async fn passed(&self) -> bool {
         self.verdict == "passed"
     }
@@ -142,13 +147,13 @@ impl Review {
 
 #[ComplexObject]
 impl Task {
-    /// What reviewers said, oldest first.
+    /// The reviews of the task, oldest first.
     #[graphql(complexity = "1 + 5 * child_complexity")]
     async fn reviews(&self, ctx: &Context<'_>) -> Result<Vec<Review>> {
         children::all(ctx, &self.business, "task", &self.id).await
     }
 
-    /// What was done for it elsewhere, oldest first.
+    /// The activities that were recorded for the task, oldest first.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn recorded_activities(
         &self,
@@ -162,7 +167,7 @@ impl Task {
             .await
     }
 
-    /// Decisions made for it.
+    /// Decisions that were made for the task.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn decisions(
         &self,
@@ -176,7 +181,7 @@ impl Task {
             .await
     }
 
-    /// Calls made for it.
+    /// Calls to outside services that were made for the task.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn calls(
         &self,

@@ -1,4 +1,4 @@
-//! The parts, put together over one data folder.
+//! The parts of an installation, put together over one data folder.
 
 mod open;
 
@@ -26,40 +26,40 @@ use crate::secret::Secret;
 /// Why the parts could not be put together, or a command line could not be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The log.
+    /// The log failed.
     #[error(transparent)]
     Log(#[from] event_log::LogError),
-    /// The keyring.
+    /// The keyring failed.
     #[error(transparent)]
     Keyring(#[from] event_log::KeyringError),
-    /// The views.
+    /// The views failed.
     #[error(transparent)]
     Views(#[from] projections::ViewsError),
-    /// A command.
+    /// The command bus refused a command or could not carry it out.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// A server said no.
+    /// A server refused a request of the command line.
     #[error("{status} {name}: {detail}")]
     Refused {
-        /// The HTTP status.
+        /// HTTP status of the answer.
         status: u16,
-        /// The problem's name.
+        /// Name of the problem, as in `urn:minutebook:problem:<name>`.
         name: String,
-        /// What happened and what to do.
+        /// What happened and what to do, in the server's words.
         detail: String,
     },
-    /// Anything else, in a sentence.
+    /// Any other failure, in a sentence.
     #[error(transparent)]
     Other(Cause),
 }
 
 impl AppError {
-    /// A sentence, or an error that says everything itself.
+    /// Makes the error of a sentence, or of an error that says everything itself.
     pub fn other(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Other(Cause::of(cause))
     }
 
-    /// A sentence that says what was being done, and the error that stopped it.
+    /// Makes the error of a sentence that says what was being done, and the error that stopped it.
     pub fn caused(
         text: impl std::fmt::Display,
         reason: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -68,59 +68,60 @@ impl AppError {
     }
 }
 
-/// What tests may set differently.
+/// Settings that only tests change.
 #[derive(Debug, Clone, Default)]
 pub struct Handles {
-    /// What time it is.
+    /// Source of the time.
     pub clock: Clock,
-    /// Where randomness comes from.
+    /// Source of randomness.
     pub entropy: Entropy,
-    /// How the log is opened.
+    /// Options with which the log is opened.
     pub log: Options,
     /// How often a snapshot of the views is left; its folder is a setting.
     pub snapshots: SharedFolder,
     /// Pages that a file of the views may have; 0 = no limit. For tests of a full disk.
     pub views_pages_max: u32,
-    /// How long a reader of a feed may leave what it was sent; 30 s when nothing is said.
+    /// How long a reader of a feed may leave a chunk unread; 30 s if `None`.
     pub slow_reader_timeout: Option<Duration>,
-    /// What happens where there is no installation.
+    /// What to do if there is no installation.
     pub if_none: IfNone,
 }
 
-/// What became of forgetting a person.
+/// Result of forgetting a data subject.
 #[derive(Debug, serde::Serialize)]
 pub struct Forgot {
-    /// The receipt of `privacy.forget_subject`; without events where it was so already.
+    /// The receipt of `privacy.forget_subject`; without events if the subject was forgotten
+    /// already.
     pub receipt: commands::Receipt,
     /// The aggregates that still name the person by id, their text unreadable; at most 200.
     pub named_in: Vec<projections::privacy::NamedIn>,
 }
 
-/// One running installation.
+/// A running installation.
 pub struct App {
     /// The log.
     pub log: Arc<dyn EventLog>,
     /// The keys of data subjects.
     pub keyring: Arc<dyn Keyring>,
-    /// The path of commands.
+    /// The command bus: takes every command to its receipt.
     pub bus: Arc<CommandBus>,
-    /// The views.
+    /// The views that queries read.
     pub views: Views,
-    /// What answers questions.
+    /// Executes GraphQL requests.
     pub api: Api,
-    /// Where randomness comes from.
+    /// Source of randomness.
     pub entropy: Entropy,
-    /// How long a reader of a feed may leave what it was sent.
+    /// How long a reader of a feed may leave a chunk unread.
     pub(crate) slow_reader_timeout: Duration,
-    /// Says true when the process is told to stop.
+    /// True once the process is told to stop.
     pub(crate) stopping: tokio::sync::watch::Sender<bool>,
-    /// Room for proofs and verifications, which read a whole stream each.
+    /// Bounds the proofs and verifications in progress, which read a whole stream each.
     pub proofs: Arc<Semaphore>,
-    /// Room for feeds.
+    /// Bounds the open feeds.
     pub(crate) feeds: Arc<Semaphore>,
-    /// Readers of feeds that were dropped because they were too slow.
+    /// How many readers of feeds were dropped because they were too slow.
     pub(crate) feeds_dropped: std::sync::atomic::AtomicU64,
-    /// Places of those who act on events.
+    /// The checkpoints of consumers.
     pub consumers: Arc<dyn Consumers>,
     pub(crate) health: Arc<Health>,
     forgettings: Arc<Forgettings>,
@@ -129,7 +130,7 @@ pub struct App {
     _lock: FolderLock,
 }
 
-/// The id of a principal's key: it follows from the secret's hash.
+/// Derives the id of a principal's key from the hash of its secret.
 pub(crate) fn key_id(principal: PrincipalId, secret: &Secret) -> KeyId {
     KeyId(uuid::Uuid::new_v5(&principal.0, secret.hash().to_string().as_bytes()))
 }
@@ -141,7 +142,7 @@ pub fn operator() -> PrincipalId {
 }
 
 impl App {
-    /// Adds the first principal, when there is none.
+    /// Adds the principal [`operator()`] if the installation does not have it yet.
     async fn ensure_operator(&self) -> Result<(), AppError> {
         if self.bus.directory().principal(operator()).await?.is_some() {
             return Ok(());
@@ -158,7 +159,7 @@ impl App {
         Ok(())
     }
 
-    /// The operator as an actor in a business.
+    /// The operator as an actor in a business, for commands of the command line.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -175,7 +176,7 @@ impl App {
         }))
     }
 
-    /// What importers work with.
+    /// The handles that importers need: command bus, keyring and operator.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -191,7 +192,7 @@ impl App {
     /// Submits a command as the operator.
     ///
     /// # Errors
-    /// What the command bus says.
+    /// The error of the command bus.
     pub async fn as_operator(
         &self,
         key: &str,
@@ -204,16 +205,16 @@ impl App {
         Ok(self.bus.submit(Submission::new(business, actor, key, command, id, data)).await?)
     }
 
-    /// Takes a command to its receipt, and does what the command asks for beyond the log.
+    /// Takes a command to its receipt, and carries out what the command asks for beyond the log.
     ///
     /// # Errors
-    /// What the command bus says; that a key could not be destroyed is said with what to do.
+    /// The error of the command bus, or that a key could not be destroyed, with what to do.
     pub async fn submit(&self, submission: Submission) -> Result<commands::Receipt, CommandError> {
         let admitted = self.bus.rates().admit(&submission.actor, submission.business)?;
         self.submit_admitted(admitted, submission).await
     }
 
-    /// The same for one that was let in before it was read.
+    /// Like [`App::submit`], for a command that was admitted before its body was read.
     ///
     /// # Errors
     /// As for [`App::submit`].
@@ -242,19 +243,19 @@ impl App {
         Ok(receipt)
     }
 
-    /// Makes a key for a principal; it is shown this once.
+    /// Makes an API key for a principal; its secret is shown only this once.
     ///
     /// # Errors
-    /// What the command bus says, such as that there are two already.
+    /// The error of the command bus, for example that the principal has two keys already.
     pub async fn issue_key(&self, principal: PrincipalId) -> Result<(KeyId, Secret), AppError> {
         let secret = Secret::generate(&self.entropy);
         Ok((self.issue(principal, &secret).await?, secret))
     }
 
-    /// Lets a principal in with a key that was made before.
+    /// Gives a principal an API key whose secret was made before.
     ///
     /// # Errors
-    /// What the command bus says, such as that there are two already.
+    /// The error of the command bus, for example that the principal has two keys already.
     pub async fn issue(&self, principal: PrincipalId, secret: &Secret) -> Result<KeyId, AppError> {
         let key = key_id(principal, secret);
         let data = json!({"key": key, "hash": secret.hash()});
@@ -269,7 +270,7 @@ impl App {
         Ok(key)
     }
 
-    /// Who a principal is to the read side.
+    /// A principal with its roles, as the GraphQL API needs it.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -280,7 +281,7 @@ impl App {
         })
     }
 
-    /// The business of a slug or an id.
+    /// The business with this slug or id; `None` if there is none.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -298,20 +299,20 @@ impl App {
         self.forgettings.is_pending()
     }
 
-    /// Waits until the views show everything that is durable now.
+    /// Waits until the views have applied everything that is durable now.
     ///
     /// # Errors
-    /// When they do not in time.
+    /// If the views have not after `at_most`.
     pub async fn caught_up(&self, at_most: Duration) -> Result<(), AppError> {
         let end = self.log.end();
         Ok(self.views.wait_for(end, at_most).await?)
     }
 
-    /// Forgets a person in a business on somebody's behalf, and says where they are still named, by
-    /// id.
+    /// Forgets a data subject in a business on a principal's behalf, and lists the aggregates that
+    /// still name the subject by id.
     ///
     /// # Errors
-    /// What the command bus says.
+    /// The error of the command bus.
     pub async fn forget_subject(
         &self,
         business: BusinessId,
@@ -335,7 +336,7 @@ impl App {
         Ok(Forgot { receipt, named_in })
     }
 
-    /// Stops: what was accepted is durable, the files are closed.
+    /// Stops the installation: waits until everything accepted is durable, and closes the files.
     pub async fn close(mut self) {
         self.stopping.send_replace(true);
         Runner::stop(&self.views).await;
@@ -347,7 +348,7 @@ impl App {
     }
 }
 
-/// A GraphQL request of somebody.
+/// Makes a GraphQL request of a viewer.
 #[must_use]
 pub fn graphql_request(query: &str, viewer: Viewer) -> async_graphql::Request {
     async_graphql::Request::new(query).data(viewer)

@@ -110,9 +110,9 @@ enum Verb {
     /// Example: minutebook query '{ businesses { slug tasks(first: 3) { totalCount nodes { status }
     /// } } }'
     Query {
-        /// The query.
+        /// GraphQL text of the query.
         graphql: String,
-        /// JSON object of its variables.
+        /// Variables of the query, as a JSON object.
         #[arg(long, value_name = "JSON")]
         variables: Option<String>,
     },
@@ -130,11 +130,11 @@ enum Verb {
         /// Idempotency key; a fresh one when left out.
         #[arg(long)]
         key: Option<String>,
-        /// Version that the aggregate must have.
+        /// Version that the aggregate must have; otherwise the command is refused.
         #[arg(long, value_name = "VERSION")]
         if_match: Option<u64>,
-        /// List every command with what it does; or show one with who may send it, its fields and
-        /// an example.
+        /// List every command in a sentence; with TYPE, show who may send it, its fields and an
+        /// example.
         #[arg(long, value_name = "TYPE", num_args = 0..=1)]
         list: Option<Option<String>>,
     },
@@ -153,13 +153,13 @@ enum Verb {
     /// With FILE, a JSON Lines export is verified instead; with --proof, the proof of one event.
     /// Neither needs a data folder.
     Verify {
-        /// An export, with its manifest beside it.
+        /// Export to verify; its manifest must lie beside it.
         #[arg(conflicts_with_all = ["proof", "json"])]
         file: Option<PathBuf>,
-        /// The proof of an event, as `prove` writes it.
+        /// Proof of an event, as `prove` writes it.
         #[arg(long, value_name = "FILE", conflicts_with = "json")]
         proof: Option<PathBuf>,
-        /// The key to believe, such as minutebook.local/…+…+…; else the one in the file.
+        /// Key to trust, such as minutebook.local/…+…+…; else the key in the file.
         #[arg(long, value_name = "VKEY")]
         vkey: Option<String>,
         /// Slug or id of one business, to verify only its stream. With --server, the business's
@@ -190,7 +190,7 @@ enum Verb {
         /// jsonl (the stored bytes, verifiable), cloudevents or csv.
         #[arg(long, default_value = "jsonl")]
         format: domain::operations::ExportFormat,
-        /// File to write.
+        /// File to write; the manifest is written beside it.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
@@ -199,7 +199,7 @@ enum Verb {
         #[command(subcommand)]
         verb: read::Projections,
     },
-    /// API keys of principals, and the keys of data subjects.
+    /// Manage API keys of principals, and keys of data subjects.
     Keys {
         #[command(subcommand)]
         verb: keys::Keys,
@@ -209,9 +209,9 @@ enum Verb {
     /// Write (or check) the committed contracts: event schemas, examples and the GraphQL SDL.
     #[command(hide = true)]
     Contracts {
-        /// Root of the source.
+        /// Root folder of the source.
         root: PathBuf,
-        /// Write what differs.
+        /// Write the contracts that differ.
         #[arg(long)]
         write: bool,
     },
@@ -363,7 +363,7 @@ async fn copy_installation(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command line's own definition is sound.
+/// Checks the command line's own definition.
 #[cfg(test)]
 #[test]
 fn verify_cli() {

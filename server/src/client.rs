@@ -1,4 +1,4 @@
-//! The same command line against a server that runs: its HTTP door, seen from the other side.
+//! The HTTP client with which a command line uses a running server.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::app::AppError;
 use crate::secret::Secret;
 
-/// A server and the key to it.
+/// A server, and the API key to use with it.
 #[derive(Clone)]
 pub(crate) struct Remote {
     agent: ureq::Agent,
@@ -25,7 +25,7 @@ impl Remote {
         Self { agent: config.into(), url: url.trim_end_matches('/').to_owned(), key }
     }
 
-    /// Posts JSON; an answer that is no 2xx is an error with the server's own sentence.
+    /// Posts JSON; any status but 2xx becomes an error with the server's own sentence.
     pub(crate) fn post(
         &self,
         path: &str,
@@ -44,12 +44,12 @@ impl Remote {
         self.answer(request.send(body))
     }
 
-    /// The key it is asked with.
+    /// The API key that requests carry.
     pub(crate) fn key(&self) -> &Secret {
         &self.key
     }
 
-    /// The same server, asked with another key.
+    /// The same server with another API key.
     pub(crate) fn with(&self, key: Secret) -> Self {
         Self { key, ..self.clone() }
     }

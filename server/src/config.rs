@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::{Entrance, Forwarders, Tls, is_loopback};
 
-/// The commented defaults, compiled in.
+/// The default settings with their comments, compiled in.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
 /// The settings. Addresses may have passwords in them: they are never printed.
@@ -19,49 +19,48 @@ pub struct Config {
     pub data: PathBuf,
     /// Address that `serve` listens on.
     pub listen: String,
-    /// Names besides `localhost` and addresses that the HTTP door answers to, commas between them.
+    /// Host names besides `localhost` that the HTTP listener answers to, separated by commas.
     pub hosts: String,
-    /// Certificate of the HTTP door with its chain, PEM; empty = it speaks in the clear.
+    /// Certificate of the HTTP listener with its chain (PEM); empty = no TLS.
     pub tls_cert: PathBuf,
     /// Key of that certificate, PEM.
     pub tls_key: PathBuf,
-    /// Addresses and networks that may forward requests of others to the HTTP door, commas between
-    /// them.
+    /// Addresses and networks of proxies that may forward requests to the HTTP listener, separated
+    /// by commas.
     pub behind_proxy: String,
-    /// Worker threads of the HTTP door; 0 = one a core.
+    /// Worker threads of the HTTP listener; 0 = one per core.
     pub workers: usize,
     /// Address of the log, `postgres://…` or `esdb://…`; empty = in the data folder.
     pub log: String,
     /// Address of a keyring in PostgreSQL, `postgres://…`, for a log in KurrentDB; empty = beside
     /// the log.
     pub keys: String,
-    /// Address of RabbitMQ, `amqp://…`, that `serve` relays events to; empty = none.
+    /// Address of the RabbitMQ to which `serve` relays events, `amqp://…`; empty = none.
     pub amqp: String,
-    /// Address on which KurrentDB clients may read businesses; empty = not at all.
+    /// Address on which KurrentDB clients may read businesses; empty = no such listener.
     pub kurrentdb_listen: String,
-    /// Certificate of that address with its chain, PEM; empty = one of its own; `none` = nothing is
-    /// encrypted.
+    /// Certificate of that address with its chain (PEM); empty = a self-signed one; `none` = no
+    /// TLS.
     pub kurrentdb_certificate: PathBuf,
     /// Key of that certificate, PEM.
     pub kurrentdb_key: PathBuf,
-    /// Host by which clients reach that address; empty = the address itself.
+    /// Host by which clients reach that address; empty = the host of the address itself.
     pub kurrentdb_host: String,
-    /// Businesses that somebody who does not run the installation may register in 24 hours; 0 =
-    /// none.
+    /// How many businesses a principal that is no operator may register in 24 hours; 0 = none.
     pub registrations_per_day: u32,
-    /// What is written to standard error.
+    /// Filter of the log lines on standard error, such as `info`.
     pub logging: String,
     /// Whether GraphQL answers questions about its own schema.
     pub introspection: bool,
     /// Folder that several servers of one log share for snapshots of their views; empty = none.
     pub snapshots: PathBuf,
-    /// File that wraps the keyring; empty = in the data folder.
+    /// File with the key that wraps the keyring; empty = in the data folder.
     pub keyring_key_file: PathBuf,
     /// File with the key that signs checkpoints; empty = in the keyring's store.
     pub signing_key_file: PathBuf,
 }
 
-/// The settings' names, as a file and (in capitals, after `MINUTEBOOK_`) the environment have them.
+/// Names of the settings, as in the file and, in capitals after `MINUTEBOOK_`, the environment.
 const SETTINGS: &[&str] = &[
     "data",
     "listen",
@@ -84,13 +83,13 @@ const SETTINGS: &[&str] = &[
     "kurrentdb_key",
     "kurrentdb_host",
 ];
-/// What else the environment may say: secrets, and what tests are told.
+/// Other variables that the environment may set: secrets, and options of tests.
 const OTHERS: &[&str] =
     &["key", "keyring_passphrase", "real_data", "write_golden", "test_postgres", "test_amqp"];
 /// Most worker threads of the HTTP door.
 const WORKERS_MAX: usize = 1_024;
 
-/// A variable that looks like ours and is none would be passed over without a word.
+/// Refuses a `MINUTEBOOK_` variable that is no setting; otherwise it would have no effect.
 fn unknown_in_environment() -> Result<(), String> {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
@@ -114,40 +113,40 @@ fn unknown_in_environment() -> Result<(), String> {
     Ok(())
 }
 
-/// What flags override.
+/// Settings from the command line, which override all others.
 #[derive(Clone, Default, Serialize)]
 pub struct Overrides {
-    /// `--data`.
+    /// Value of `--data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
-    /// `--log`.
+    /// Value of `--log`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
-    /// `--keys`.
+    /// Value of `--keys`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<String>,
-    /// `--amqp`.
+    /// Value of `--amqp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amqp: Option<String>,
-    /// `--kurrentdb-listen`.
+    /// Value of `--kurrentdb-listen`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kurrentdb_listen: Option<String>,
-    /// `--listen`.
+    /// Value of `--listen`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
-    /// `--tls-cert`.
+    /// Value of `--tls-cert`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_cert: Option<PathBuf>,
-    /// `--tls-key`.
+    /// Value of `--tls-key`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_key: Option<PathBuf>,
-    /// `--behind-proxy`.
+    /// Value of `--behind-proxy`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub behind_proxy: Option<String>,
 }
 
 impl Config {
-    /// The settings in force.
+    /// Loads the settings: defaults, then the file, then the environment, then `overrides`.
     ///
     /// # Errors
     /// A sentence that names the setting and what is wrong with it.
@@ -167,7 +166,7 @@ impl Config {
             .map_err(|e| format!("settings: {e}"))
     }
 
-    /// How the HTTP door is opened. In the clear nobody but this machine, and those who forward,
+    /// How the HTTP listener is opened. Without TLS only this machine and the forwarding proxies
     /// may reach it.
     ///
     /// # Errors
@@ -201,7 +200,7 @@ impl Config {
         })
     }
 
-    /// Looks for values that can't be, and for settings that would have no effect.
+    /// Checks for values that are not allowed, and for settings that would have no effect.
     ///
     /// # Errors
     /// A sentence that names the setting and says what to do.
@@ -218,7 +217,7 @@ impl Config {
         Ok(())
     }
 
-    /// Settings of the log in KurrentDB, and of the door for KurrentDB's clients.
+    /// Checks the settings of a log in KurrentDB and of the listener for KurrentDB clients.
     fn check_kurrentdb(&self) -> Result<(), String> {
         let no_effect = |what: &str, without: &str| {
             Err(format!("settings: {what} has no effect without {without}; leave it out"))
@@ -258,7 +257,7 @@ impl Config {
         Ok(())
     }
 
-    /// Settings of the keys that seal and sign.
+    /// Checks the settings of the keys that seal and sign.
     fn check_keyring(&self) -> Result<(), String> {
         let signing = &self.signing_key_file;
         if !signing.as_os_str().is_empty() && !signing.exists() {

@@ -13,44 +13,44 @@ use serde_json::{Map, Value, json};
 use crate::app::AppError;
 use crate::output;
 
-/// A field that says nothing of its class is read inside the company, and by nobody else.
+/// Data class of a field that declares none: read inside the company, and by nobody else.
 const DEFAULT_CLASS: &str = "internal";
 
-/// A contract's file and what must stand in it.
+/// A contract: a committed file and the text that it must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contract {
-    /// Where, below the root of the source.
+    /// Path of the file below the root of the source.
     pub path: PathBuf,
-    /// What.
+    /// The text that the file must have.
     pub text: String,
-    /// What may become of it.
+    /// How the file may change.
     pub may: May,
 }
 
 /// How a contract may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum May {
-    /// Not at all: the example of a version of an event.
+    /// The file may not change: the example of an event's version.
     Stay,
-    /// In its descriptions: the schema of a version of an event.
+    /// Only descriptions may change: the schema of an event's version.
     Reword,
-    /// Lines may come, none may go: what those outside were told.
+    /// Lines may be added but not removed: the list of public fields.
     Grow,
-    /// As whoever looks at the difference thinks right: the SDL.
+    /// The file may change; a reviewer judges the difference: the SDL.
     Change,
 }
 
 const PROMISED: &str =
     "is promised and must not change: give the event a new version and an upcaster";
 
-/// A schema without the sentences in it.
+/// The schema in a text without its descriptions; `None` if the text is no JSON.
 fn reworded(text: &str) -> Option<Value> {
     let mut schema = serde_json::from_str(text).ok()?;
     without_descriptions(&mut schema);
     Some(schema)
 }
 
-/// Takes the sentences out of a schema: they may be mended, nothing else may.
+/// Removes the descriptions from a schema, which may change when nothing else may.
 fn without_descriptions(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -66,7 +66,7 @@ fn without_descriptions(value: &mut Value) {
 }
 
 impl May {
-    /// Why one text may not take the place of another.
+    /// Why one text may not replace another; `None` if it may.
     fn forbids(self, committed: &str, now: &str) -> Option<&'static str> {
         match self {
             Self::Stay => Some(PROMISED),
@@ -111,11 +111,11 @@ pub fn schema_of(event: &EventType) -> Value {
     schema
 }
 
-/// A value that fits a schema.
+/// Makes a value that fits a schema.
 struct Examples<'a> {
     root: &'a Value,
     sealed: usize,
-    /// References that are being followed: a list of a type inside itself is left out.
+    /// References that are being followed; a list of a type inside itself is left empty.
     open: Vec<String>,
 }
 
@@ -211,7 +211,7 @@ fn pretty(value: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default())
 }
 
-/// Every contract as the code has it now; `root` is where the committed ones are.
+/// Every contract as the code has it now; `root` is the folder with the committed ones.
 #[must_use]
 pub fn contracts(root: &Path) -> Vec<Contract> {
     let mut all: Vec<Contract> = Event::types()
@@ -262,7 +262,7 @@ pub fn contracts(root: &Path) -> Vec<Contract> {
     all
 }
 
-/// The golden examples of versions that are no longer written: events of them are in logs for ever.
+/// Golden examples of versions that are no longer written; logs keep events of them for ever.
 fn old_examples(root: &Path) -> Vec<Value> {
     let mut found = Vec::new();
     for event in Event::types() {
@@ -281,8 +281,7 @@ fn old_examples(root: &Path) -> Vec<Value> {
     found
 }
 
-/// Every field that leaves the house, a line each: of which event and version, and where in its
-/// data.
+/// Every public field, a line each: the event with its version, and the path in its data.
 fn public_form(root: &Path) -> String {
     let mut lines = Vec::new();
     for mut example in old_examples(root).into_iter().chain(Event::types().map(example_of)) {
@@ -301,8 +300,8 @@ fn public_form(root: &Path) -> String {
     lines.concat()
 }
 
-/// The digests of every committed version: of its schema without descriptions, and of its example.
-/// Words may be mended; a field, its class, its subject or whether it must be there may not.
+/// Digests of every committed version: of its schema without descriptions, and its example.
+/// Descriptions may change; fields, their classes and subjects, and which are required may not.
 fn lock(root: &Path) -> String {
     let digest = |value: &Value| {
         let bytes = proof::canonical::to_bytes(value).unwrap_or_default();

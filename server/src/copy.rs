@@ -1,8 +1,8 @@
-//! Moving house: a whole installation from one store to another, verified while it is copied.
+//! Copies a whole installation from one store to another, and verifies it on the way.
 //!
-//! Events go in the order of their positions, so that positions stay the same; the target's own
-//! store checks versions and builds the trees. What the target has already must be the beginning of
-//! the source: then copying goes on there, and else it is refused.
+//! Events are copied in the order of their positions, so that their order stays the same; the
+//! target's own store checks versions and builds the trees. The events that the target has must be
+//! the beginning of the source's: then copying continues after them, otherwise it is refused.
 
 mod installation;
 
@@ -23,36 +23,36 @@ use crate::verify::{StreamChecks, check};
 
 pub use installation::{Installation, Side, wrapping};
 
-/// Rows that are read at once.
+/// How many rows are read at once.
 const PAGE: usize = 500;
-/// Appends in flight.
+/// Most appends in progress at once.
 const IN_FLIGHT_MAX: usize = 64;
-/// Events of one append.
+/// Most events of one append.
 const EVENTS_MAX: usize = 200;
 
-/// What was moved, side by side.
+/// The result of a copy, with both sides for comparison.
 #[derive(Debug, Serialize)]
 pub struct Moved {
-    /// Events that were copied now.
+    /// How many events this run copied.
     pub copied: u64,
-    /// Events in all.
+    /// How many events the source has.
     pub events: u64,
-    /// Keys, destroyed ones too.
+    /// How many keys the keyring has, destroyed ones too.
     pub keys: usize,
-    /// Attempts that were copied now.
+    /// How many attempts this run copied.
     pub attempts: u64,
-    /// StreamChecks: source and target.
+    /// End of each stream, in source and target.
     pub streams: BTreeMap<String, (Side, Side)>,
-    /// Digests of the projections: source and target.
+    /// Digest of each projection, in source and target.
     pub views: BTreeMap<String, (String, String)>,
-    /// Whether everything is the same on both sides.
+    /// True if everything is equal on both sides.
     pub same: bool,
 }
 
-/// Moves everything; `progress` is told how far it is.
+/// Copies a whole installation; `progress` is called with how far the copy is.
 ///
 /// # Errors
-/// A sentence that says what is wrong; what was copied until then stays, and the next run goes on.
+/// A sentence that says what is wrong. What was copied stays, and the next run continues there.
 pub async fn copy(
     from: &Installation,
     to: &Installation,
@@ -83,8 +83,8 @@ pub async fn copy(
     result
 }
 
-/// What the source's list of forgettings says, which goes into the target's own where that has a
-/// folder.
+/// The lines of the source's list of forgettings, which go into the target's list if the target has
+/// a folder.
 fn forgotten(from: &Installation, to: &Installation) -> Result<Vec<Line>, AppError> {
     let list = |house: &Installation| {
         house.folder().map(|folder| ForgottenList::open(folder.join("forgotten"))).transpose()
@@ -155,7 +155,7 @@ async fn between(
     Ok(Moved { copied, events: total, keys, attempts, streams: both, views, same })
 }
 
-/// A consumer's place on the other side: that of the same event.
+/// A consumer's checkpoint in the target: the position of the same event there.
 async fn translated(
     source: &dyn EventLog,
     target: &dyn EventLog,
@@ -172,8 +172,8 @@ async fn translated(
         .position)
 }
 
-/// Copies what the target does not have, in order; says how many. How far both are is counted in
-/// events: positions may have gaps.
+/// Copies the events that the target lacks, in order; returns how many. Progress is counted in
+/// events, because positions may have gaps.
 async fn events(
     source: &dyn EventLog,
     target: &dyn EventLog,
@@ -250,7 +250,7 @@ async fn done(pending: Pending) -> Result<(), AppError> {
     }
 }
 
-/// What is there must be what the source begins with.
+/// Checks that the events of the target are the beginning of the source.
 fn same_beginning(there: &[event_log::Head], streams: &StreamChecks) -> Result<(), AppError> {
     let same = there.len() == streams.trees.len()
         && there.iter().all(|head| {
@@ -266,7 +266,7 @@ fn same_beginning(there: &[event_log::Head], streams: &StreamChecks) -> Result<(
     }
 }
 
-/// Rows side by side of one business go together; each append is decided on all before it.
+/// Makes appends of rows: adjacent rows of one business go together.
 fn appends(rows: &[RawRow]) -> Vec<Append> {
     let mut all: Vec<Append> = Vec::new();
     let mut bytes = 0;

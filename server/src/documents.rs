@@ -1,5 +1,4 @@
-//! Pages of `docs/` that say again what is declared in the code: made from it, committed, and
-//! compared.
+//! Pages of `docs/` that are generated from declarations in the code, committed, and compared.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,11 +6,11 @@ use std::path::Path;
 use commands::{AnyCommand, Sender, Stream, When, WhenFenced};
 use domain::{Event, Reach};
 
-/// Above this line a page is written by hand.
+/// The line below which a page is generated; above it the page is written by hand.
 const GENERATED: &str =
     "<!-- From here on this page is made from the code by `make contracts`. -->";
 
-/// A sentence of a declaration as one line.
+/// The text of a declaration as one line.
 fn sentence(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -73,7 +72,7 @@ pub(crate) fn permissions() -> String {
     page
 }
 
-/// `docs/public-events.md`: its own words, and then the table of events.
+/// `docs/public-events.md`: its hand-written text, then the generated table of events.
 pub(crate) fn public_events(root: &Path) -> String {
     let committed = std::fs::read_to_string(root.join("docs/public-events.md")).unwrap_or_default();
     let by_hand = committed.split(GENERATED).next().unwrap_or_default().trim_end();

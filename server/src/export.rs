@@ -1,4 +1,4 @@
-//! Exports: a business's whole record in a file, and a manifest beside it that says what it is.
+//! Exports: the whole record of a business in a file, with a manifest that describes it.
 //!
 //! JSON Lines holds the stored bytes, one event a line: with the manifest's signed checkpoint the
 //! whole is verified without a database. CloudEvents and CSV are for other programs. Events are
@@ -18,20 +18,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// What a manifest says it is.
+/// Name and version of the manifest's format.
 pub const MANIFEST_FORMAT: &str = "minutebook-export/1";
 
-/// What an export is: it stands beside the file as `FILE.manifest.json`.
+/// The manifest of an export, written beside the file as `FILE.manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`MANIFEST_FORMAT`].
+    /// Format of the manifest: [`MANIFEST_FORMAT`].
     pub manifest: String,
-    /// What the file is written as.
+    /// Format of the file.
     pub format: ExportFormat,
-    /// The stream.
+    /// Name of the business's stream.
     pub stream: String,
-    /// How many events, the first to this one.
+    /// Number of events in the file, from the first of the stream on.
     pub events: u64,
     /// SHA-256 of the file.
     pub digest: Digest,
@@ -42,13 +42,13 @@ pub struct Manifest {
     /// exported.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub leaves: String,
-    /// The checkpoint of just these events, signed.
+    /// The signed checkpoint over exactly these events.
     pub checkpoint: String,
-    /// The key that signed it. Whoever checks should know it from elsewhere.
+    /// The key that verifies the signature. A verifier should know it from elsewhere.
     pub vkey: String,
 }
 
-/// The file of the manifest of an export.
+/// Path of the manifest of an export.
 #[must_use]
 pub fn manifest_path(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
@@ -56,7 +56,7 @@ pub fn manifest_path(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// A file that is being written.
+/// Writes an export to a file.
 pub struct ExportWriter {
     format: ExportFormat,
     out: BufWriter<std::fs::File>,
@@ -67,15 +67,15 @@ pub struct ExportWriter {
     leaves: Vec<u8>,
 }
 
-/// A file that was written whole.
+/// A completely written export.
 pub struct Written {
-    /// How many events are in it.
+    /// Number of events in the file.
     pub events: u64,
     /// SHA-256 of the file.
     pub digest: Digest,
     /// Root of the Merkle tree over the stored bytes of its events.
     pub root: Digest,
-    /// Their leaf hashes, as [`Manifest::leaves`] has them.
+    /// The leaf hashes of the events, in the form of [`Manifest::leaves`].
     pub leaves: String,
 }
 
@@ -97,7 +97,7 @@ const COLUMNS: [&str; 15] = [
     "data",
 ];
 
-/// A cell that no spreadsheet takes for a formula (OWASP, CSV injection), quoted.
+/// Quotes a CSV cell so that no spreadsheet takes it for a formula (OWASP, CSV injection).
 fn cell(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     format!("\"{guard}{}\"", text.replace('"', "\"\""))
@@ -142,10 +142,10 @@ fn row(seq: u64, stored: &Stored<'_>) -> String {
 }
 
 impl ExportWriter {
-    /// Begins a file; what is there under that name stays until the new one is whole.
+    /// Begins a file; a file with that name stays until the new one is complete.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// If the file can't be written.
     pub fn begin(file: &Path, format: ExportFormat) -> std::io::Result<Self> {
         let mut part = file.as_os_str().to_owned();
         part.push(".part");
@@ -174,7 +174,7 @@ impl ExportWriter {
         Ok(())
     }
 
-    /// Number of events written.
+    /// Number of events that were written.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.tree.size()
@@ -183,7 +183,7 @@ impl ExportWriter {
     /// Writes the next event.
     ///
     /// # Errors
-    /// When it can't be written, or is no stored event.
+    /// If the file can't be written, or `bytes` is no stored event.
     pub fn event(&mut self, bytes: &str) -> std::io::Result<()> {
         let leaf = leaf_hash(bytes.as_bytes());
         self.tree.push(leaf);
@@ -205,10 +205,10 @@ impl ExportWriter {
         }
     }
 
-    /// Ends the file: digest and root of what was written.
+    /// Completes the file; returns its digest, the root of its events and their leaf hashes.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// If the file can't be written.
     pub fn end(mut self) -> std::io::Result<Written> {
         self.out.flush()?;
         self.out.get_ref().sync_all()?;
@@ -223,11 +223,11 @@ impl ExportWriter {
     }
 }
 
-/// Verifies a JSON Lines export and its manifest, with nothing else at hand; `believed` is the key
-/// to believe, else the one in the manifest.
+/// Verifies a JSON Lines export against its manifest alone; `believed` is the trusted key, `None` =
+/// the key in the manifest.
 ///
 /// # Errors
-/// A sentence that says what is wrong, with the line where there is one.
+/// A sentence that says what is wrong, with the line if there is one.
 pub fn verify(file: &Path, believed: Option<&Verifier>) -> Result<Manifest, String> {
     use std::io::BufRead as _;
     let read =
@@ -288,7 +288,7 @@ pub fn verify(file: &Path, believed: Option<&Verifier>) -> Result<Manifest, Stri
     Ok(manifest)
 }
 
-/// Whether a file holds as many events as were exported.
+/// Checks that the file has as many events as were exported.
 fn has_as_many(tree: &Frontier, events: u64) -> Result<(), String> {
     if tree.size() < events {
         return Err(format!(
@@ -310,8 +310,8 @@ fn has_as_many(tree: &Frontier, events: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// The leaf hashes of a manifest, none where an earlier version wrote it; they are believed when
-/// the signed root is that of the tree over them.
+/// The leaf hashes of a manifest, empty if an earlier version wrote it. They are trusted if the
+/// tree over them has the signed root.
 fn leaves_of(manifest: &Manifest) -> Result<Vec<[u8; 32]>, String> {
     if manifest.leaves.is_empty() {
         return Ok(Vec::new());
@@ -328,8 +328,8 @@ fn leaves_of(manifest: &Manifest) -> Result<Vec<[u8; 32]>, String> {
     }
 }
 
-/// What is wrong with a line that is not the one that was exported: by what else stands in its
-/// place, and after it.
+/// Says what is wrong with a line that is not the exported one, by what stands in its place and
+/// after it.
 fn what_stands_there(
     leaves: &[[u8; 32]],
     before: &[[u8; 32]],

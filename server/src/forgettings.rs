@@ -1,11 +1,10 @@
-//! Forgettings: what the log says of subjects that are forgotten, applied to the keys, to the
-//! searchable text, and to the list beside what wraps the keys.
+//! Applies forgettings: what the log says of forgotten subjects is applied to the keys, to the
+//! searchable text, and to the list beside the file that wraps the keys.
 //!
-//! The fact comes first (`privacy.subject_forgotten`), then the list, then the key: whoever dies in
-//! between finds the rest in the log at the next start. Log and keys that are restored together
-//! from before a forgetting know nothing of it. The list does, because a restore takes it along
-//! with what wraps the keys: its lines are applied to the keys again, and appended to the log
-//! again.
+//! The event comes first (`privacy.subject_forgotten`), then the list, then the key: after a crash
+//! in between, the next start finds the rest in the log. A log and keys that were both restored
+//! from before a forgetting know nothing of it. The list does, because it is backed up with what
+//! wraps the keys: its lines are applied to the keys again, and appended to the log again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,36 +22,36 @@ use tokio::sync::Mutex;
 use crate::app::{AppError, operator};
 use crate::forgotten_list::{ForgottenList, Line};
 
-/// Events that are read at once.
+/// How many events are read at once.
 const PAGE: usize = 500;
-/// How often other servers' forgettings are looked for, and what failed is tried again.
+/// How often other servers' forgettings are looked for, and failed work is tried again.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long the views are waited for between the two purges of what is searchable.
+/// Longest wait for the views between the two purges of searchable text.
 const CAUGHT_UP_MAX: Duration = Duration::from_secs(60);
 
-/// What applies the forgettings of a log.
+/// Applies the forgettings of a log.
 pub(crate) struct Forgettings {
     log: Arc<dyn EventLog>,
     keyring: Arc<dyn Keyring>,
-    /// One at a time applies, and writes to the list.
+    /// Locked by whoever applies forgettings or writes to the list.
     state: Mutex<State>,
-    /// Whether something that is forgotten on record could not be applied yet.
+    /// True if a recorded forgetting could not be applied yet.
     pending: AtomicBool,
 }
 
-/// How far this process is, besides the keys, which may be shared with others and say it
-/// themselves.
+/// How far this process has applied the log. Keys are not counted here: other processes may share
+/// the keyring, which knows itself which keys are destroyed.
 struct State {
     list: ForgottenList,
-    /// Up to which position the list has everything; what it says of itself until a first pass was
-    /// made.
+    /// The position up to which the list has every forgetting; `None` before the first pass, when
+    /// the list's own last position counts.
     listed: Option<u64>,
-    /// Up to which position what is searchable was deleted here; views that begin later hold
-    /// nothing older.
+    /// The position up to which this process has purged searchable text; views that begin later
+    /// hold no older text.
     purged: u64,
 }
 
-/// Where the list lies: beside the file that wraps the keys, or in the data folder.
+/// Path of the list: beside the file that wraps the keys, or in the data folder.
 pub(crate) fn list_file(data: &Path, key_file: &Path) -> PathBuf {
     let beside = if key_file.as_os_str().is_empty() { Some(data) } else { key_file.parent() };
     beside.unwrap_or(data).join("forgotten")
@@ -60,7 +59,7 @@ pub(crate) fn list_file(data: &Path, key_file: &Path) -> PathBuf {
 
 impl Forgettings {
     /// # Errors
-    /// When the list can't be read.
+    /// If the list can't be read.
     pub(crate) fn open(
         file: PathBuf,
         log: Arc<dyn EventLog>,
@@ -70,18 +69,18 @@ impl Forgettings {
         Ok(Self { log, keyring, state: Mutex::new(state), pending: AtomicBool::new(false) })
     }
 
-    /// Whether something that is forgotten on record could not be applied yet: a key whose bytes a
-    /// reader keeps in the WAL, a list that can't be written.
+    /// True if a recorded forgetting could not be applied yet, for example because a reader keeps a
+    /// key's bytes in the WAL, or the list can't be written.
     pub(crate) fn is_pending(&self) -> bool {
         self.pending.load(Ordering::Relaxed)
     }
 
-    /// Applies what the log says and was not applied here; says how many keys were destroyed. Every
-    /// key that can be destroyed is, also where one can't. Without views, those that begin
-    /// afterwards hold nothing of it.
+    /// Applies the forgettings of the log that this process has not applied; returns how many keys
+    /// were destroyed. A key that can't be destroyed does not keep others from being destroyed.
+    /// Without `views` no text is purged: views that begin later hold none of it.
     ///
     /// # Errors
-    /// The first failure; what it concerns is tried again by the next call.
+    /// The first failure; the next call tries the failed part again.
     pub(crate) async fn apply(&self, views: Option<&Views>) -> Result<u32, AppError> {
         let applied = self.apply_now(views).await;
         self.pending.store(applied.is_err(), Ordering::Relaxed);
@@ -139,13 +138,13 @@ impl Forgettings {
         failed.or(unlisted).map_or(Ok(destroyed), Err)
     }
 
-    /// A position that this log has; 0 for one beyond its end: the log was put back to an earlier
+    /// The position `known` if the log has it, else 0: then the log was restored from an earlier
     /// day.
     fn position(&self, known: u64) -> u64 {
         if known > self.log.end() { 0 } else { known }
     }
 
-    /// Destroys the keys, and deletes what is searchable: each also where the other fails.
+    /// Destroys the keys and purges the searchable text; each is done even if the other fails.
     async fn forget(&self, line: &Line, views: Option<&Views>) -> Result<u32, AppError> {
         let Line { business, subject, generation, .. } = *line;
         let destroyed = destroy(&*self.keyring, business, subject, generation).await;
@@ -170,7 +169,7 @@ impl Forgettings {
         Ok(views.purge(line.business, line.subject, line.generation).await?)
     }
 
-    /// Applies the list to the keys: before anything is served, or read into views.
+    /// Destroys the keys that the list names, before anything is served or read into views.
     ///
     /// # Errors
     /// When the keys can't be used.
@@ -186,7 +185,7 @@ impl Forgettings {
         Ok(())
     }
 
-    /// Whether the list is whole, once everything that the log says is in it.
+    /// Checks that the list is complete, once it has every forgetting of the log.
     ///
     /// # Errors
     /// When its last line is cut off.
@@ -194,8 +193,8 @@ impl Forgettings {
         self.state.lock().await.list.is_whole()
     }
 
-    /// Appends to the log again what the list has and the log does not: it was put back to an
-    /// earlier day.
+    /// Appends again the forgettings that the list has and the log does not: the log was restored
+    /// from an earlier day.
     ///
     /// # Errors
     /// When the log can't be used.
@@ -216,7 +215,7 @@ impl Forgettings {
         Ok(())
     }
 
-    /// Goes on applying what other servers of the log forget, and what failed, until it is told to
+    /// Applies what other servers forget, and repeats what failed, until the process is told to
     /// stop.
     pub(crate) async fn run(
         self: Arc<Self>,
@@ -250,9 +249,9 @@ impl Forgettings {
     }
 }
 
-/// Destroys the keys of a subject. With a key of the business itself that is still there goes the
-/// secret of its imports; one that was made since then is not touched when an old forgetting is
-/// applied again.
+/// Destroys the keys of a subject. If an existing key of the business itself is among them, the
+/// secret of its imports is destroyed too; a secret that was made later stays when an old
+/// forgetting is applied again.
 async fn destroy(
     keyring: &dyn Keyring,
     business: BusinessId,
@@ -270,7 +269,7 @@ async fn destroy(
     with_it.map(|()| destroyed)
 }
 
-/// The command that forgets somebody again, as the log would have it had it not been put back.
+/// The command that records a forgetting again, as the log had it before it was restored.
 fn again(business: BusinessId, subject: SubjectId, generation: u32) -> Submission {
     let kind = domain::access::PrincipalKind::Human;
     let actor = Actor {
@@ -291,8 +290,8 @@ fn again(business: BusinessId, subject: SubjectId, generation: u32) -> Submissio
     Submission::new(business, actor, key, name, Some(ErasureId::of(business, subject).0), &data)
 }
 
-/// Applies every forgetting of a log to keys that were just put beside it, and the lines of the
-/// list that was beside the source's.
+/// Applies every forgetting of a log, and the lines of the source's list, to keys that were just
+/// copied to it.
 ///
 /// # Errors
 /// When either can't be used.

@@ -1,5 +1,5 @@
-//! The list of forgettings beside what wraps the keys: ids alone, one JSON object a line, `{"log",
-//! "position", "business", "subject", "generation"}`. Lines are added and never taken away.
+//! The list of forgettings beside the file that wraps the keys: ids only, a JSON object a line,
+//! `{"log", "position", "business", "subject", "generation"}`. Lines are added, never removed.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -12,30 +12,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::AppError;
 
-/// One forgetting.
+/// A line of the list: one forgetting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Line {
-    /// The leaf hash of the first event of the log that says it.
+    /// Leaf hash of the first event of the log that records the forgetting; it names the log.
     pub(crate) log: Digest,
-    /// Where it stood in that log.
+    /// Position of the forgetting in that log.
     pub(crate) position: u64,
-    /// In which business; the nil UUID for the name of a principal.
+    /// The business; the nil UUID if the name of a principal was forgotten.
     pub(crate) business: BusinessId,
-    /// Whose keys.
+    /// The data subject whose keys are destroyed.
     pub(crate) subject: SubjectId,
-    /// Up to which of them.
+    /// The generation up to which the subject's keys are destroyed.
     pub(crate) generation: u32,
 }
 
-/// The list.
+/// The list of forgettings.
 pub(crate) struct ForgottenList {
     file: PathBuf,
     lines: Vec<Line>,
-    /// Length of the whole lines, in bytes.
+    /// Length of the complete lines, in bytes.
     whole: u64,
-    /// A last line without its end: of a process that was killed while it wrote (then the log has
-    /// the forgetting, and the line is written again), or of a copy that was cut off.
+    /// A last line without its end: a process was killed while it wrote (then the log has the
+    /// forgetting, and the line is written again), or a copy was cut off.
     torn: Option<String>,
     known: HashSet<(Digest, BusinessId, SubjectId, u32)>,
 }
@@ -44,7 +44,7 @@ impl ForgottenList {
     /// Reads the list; a file that is not there is an empty one, and is made with its first line.
     ///
     /// # Errors
-    /// Names the line that is none.
+    /// Names the line that can't be read.
     pub(crate) fn open(file: PathBuf) -> Result<Self, AppError> {
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
@@ -77,7 +77,7 @@ impl ForgottenList {
         Ok(Self { file, lines, known, whole: whole as u64, torn })
     }
 
-    /// The last position of a log that it knows of; 0 when it knows none.
+    /// The last position of a log that the list knows; 0 if it knows none.
     pub(crate) fn position(&self, log: Digest) -> u64 {
         self.lines
             .iter()
@@ -87,21 +87,21 @@ impl ForgottenList {
             .unwrap_or(0)
     }
 
-    /// Every line, of whichever log.
+    /// Every line of the list, of whichever log.
     pub(crate) fn all(&self) -> &[Line] {
         &self.lines
     }
 
-    /// The lines of a log.
+    /// The lines of one log.
     pub(crate) fn of(&self, log: Digest) -> Vec<Line> {
         self.lines.iter().filter(|line| line.log == log).copied().collect()
     }
 
-    /// Whether its last line has an end.
+    /// Checks that the last line is complete.
     ///
     /// # Errors
-    /// When it has none, and nothing that the log says is the rest of it: somebody is
-    /// forgotten who would come back without that line.
+    /// If it is not, and no forgetting of the log completes it: without that line a forgotten
+    /// subject would come back.
     pub(crate) fn is_whole(&self) -> Result<(), AppError> {
         if self.torn.is_none() {
             return Ok(());
@@ -110,7 +110,7 @@ impl ForgottenList {
         Err(AppError::other(format!("the list of forgettings {} {what}", self.file.display())))
     }
 
-    /// Adds a line, durably, unless the list says the same already.
+    /// Adds a line durably, unless the list has the same one already.
     ///
     /// # Errors
     /// When the file can't be written.

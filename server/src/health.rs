@@ -1,5 +1,5 @@
-//! Whether the process can do its work, looked at once a second: whoever asks `/readyz` makes no
-//! work.
+//! Whether the process can work. A task checks once a second, so that a request for `/readyz` only
+//! reads the result.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,22 +11,22 @@ use domain::limits::{STORE_ANSWER_MS_MAX, STORE_SILENT_MS_MAX};
 use event_log::{EventLog, Keyring, LogError, chain};
 use tokio::time::timeout;
 
-/// How often it looks.
+/// Time from one check to the next.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What was seen last.
+/// The results of the last checks.
 pub(crate) struct Health {
     log: Arc<dyn EventLog>,
     keyring: Arc<dyn Keyring>,
     bus: Arc<CommandBus>,
-    /// When the store of the keys last answered that all is well.
+    /// When the store of the keys last answered without an error.
     keys_well: Mutex<Instant>,
-    /// What it said else.
+    /// The last error of the store of the keys; `None` after an answer without one.
     keys_trouble: Mutex<Option<String>>,
 }
 
 impl Health {
-    /// Before the first look; what operators accepted of the clocks is known.
+    /// Makes the state before the first check; what operators accepted of the clocks is known.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -63,7 +63,7 @@ impl Health {
             .or_else(|| self.bus.clock().doubt().map(|doubt| doubt.to_string()))
     }
 
-    /// Looks until it is told to stop.
+    /// Repeats the checks until the process is told to stop.
     pub(crate) async fn run(self: Arc<Self>, mut stop: tokio::sync::watch::Receiver<bool>) {
         let mut seen = 0;
         loop {
@@ -120,7 +120,7 @@ impl Health {
         }
     }
 
-    /// Keeps what is known of keys and roles young, also where nobody but readers ask.
+    /// Refreshes what is cached of API keys and roles, even while only readers send requests.
     async fn look_at_principals(&self) {
         // What it says else is said to the next who asks.
         let _ = self.bus.directory().fresh().await;

@@ -1,4 +1,4 @@
-//! The HTTP door: commands in, GraphQL out; nothing without credentials but health and the page.
+//! The HTTP listener: commands in, GraphQL out; only health and the GraphiQL page need no key.
 
 mod body;
 mod consumers;
@@ -49,25 +49,25 @@ use tokio::sync::Semaphore;
 pub(crate) use who::{actor, bearer, principal, reader};
 use who::{bearer_in, in_path, query};
 
-/// Events that the views may be behind while the process still calls itself ready.
+/// Most events that the views may be behind while the process still reports itself ready.
 pub const READY_LAG_MAX: u64 = 10_000;
 
 pub(crate) struct State {
     pub(crate) app: Arc<App>,
     pub(crate) metrics: Metrics,
-    /// WebSockets that are open.
+    /// Number of open WebSockets.
     pub(crate) connections: Arc<std::sync::atomic::AtomicUsize>,
-    /// WebSockets of each principal …
+    /// Bounds the WebSockets of each principal.
     subscribers: Slots<PrincipalId>,
-    /// … and room for those that have not said who they are.
+    /// Bounds the WebSockets whose principal is not known yet.
     strangers: Arc<Semaphore>,
-    /// Feeds of each principal.
+    /// Bounds the feeds of each principal.
     feeds: Slots<PrincipalId>,
     questions: Questions,
     bodies: Bodies,
-    /// Records of imports, which are large: those of each principal …
+    /// Bounds the import records of each principal that are in progress; they are large.
     importers: Slots<PrincipalId>,
-    /// … and of all.
+    /// Bounds the import records of all principals that are in progress.
     imports: Semaphore,
     hosts: Hosts,
     peers: Arc<Peers>,
@@ -75,51 +75,51 @@ pub(crate) struct State {
 
 type Shared = web::Data<State>;
 
-/// A server that listens, and the address it listens on.
+/// A running HTTP listener and its address.
 pub struct Listening {
-    /// Serves until it is stopped.
+    /// The server; it runs until it is stopped.
     pub server: actix_web::dev::Server,
-    /// Where: the port is chosen here when 0 was asked for.
+    /// The address it listens on, with the port that was chosen if 0 was asked for.
     pub address: std::net::SocketAddr,
 }
 
-/// Stops a server that listens.
+/// Stops an HTTP listener.
 pub struct Stop(actix_web::dev::ServerHandle);
 
 impl Stop {
-    /// Stops it without waiting for open connections.
+    /// Stops the listener without waiting for open connections.
     pub fn now(&self) {
         drop(self.0.stop(false));
     }
 }
 
 impl Listening {
-    /// What stops it.
+    /// The handle that stops this listener.
     #[must_use]
     pub fn stop(&self) -> Stop {
         Stop(self.server.handle())
     }
 }
 
-/// How the door is opened.
+/// Options of the HTTP listener.
 #[derive(Debug, Clone, Default)]
 pub struct Entrance {
-    /// Where it listens.
+    /// Address to listen on.
     pub address: String,
-    /// The names besides `localhost` and addresses that it answers to, commas between them.
+    /// Host names besides `localhost` that the listener answers to, separated by commas.
     pub hosts: String,
-    /// Worker threads; 0 = one a core.
+    /// Worker threads; 0 = one per core.
     pub workers: usize,
-    /// What it speaks TLS with; `None` = in the clear.
+    /// Certificate and key for TLS; `None` = no TLS.
     pub tls: Option<Tls>,
-    /// Who may forward the requests of others.
+    /// Proxies that may forward requests of others.
     pub forwarders: Forwarders,
 }
 
-/// Binds the door.
+/// Binds the HTTP listener.
 ///
 /// # Errors
-/// When the address can't be had, or the certificate can't be read.
+/// If the address can't be bound, or the certificate can't be read.
 pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> {
     let Entrance { address, hosts, workers, tls, forwarders } = entrance;
     let peers = Peers::new(forwarders, tls.is_none());
@@ -190,18 +190,17 @@ pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> 
     Ok(Listening { server: server.run(), address })
 }
 
-/// Asked by machines that know no name of this one; they tell nobody anything.
+/// Paths that any host name reaches: machines ask them by address, and they reveal nothing.
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
-/// On every answer that does not say otherwise: it is what it says it is, in no frame, and kept by
-/// nobody.
+/// Headers of every response that does not set them: no type sniffing, no frames, no caching.
 const SAFE_HEADERS: [(&str, &str); 3] = [
     ("x-content-type-options", "nosniff"),
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ("cache-control", "no-store"),
 ];
 
-/// Makes an answer safe to send, counts it, and says who was not let in.
+/// Adds the safe headers to a response, counts it, and logs refused callers.
 fn finished<B>(
     mut response: ServiceResponse<B>,
     state: &State,
@@ -232,7 +231,7 @@ fn add_safe_headers(headers: &mut header::HeaderMap) {
     }
 }
 
-/// The answer to a request over which the door panicked; it is counted as any other.
+/// The response to a request whose handler panicked; it is counted like any other.
 fn panicked() -> actix_web::Error {
     Problem::new(
         500,
@@ -308,7 +307,7 @@ async fn page() -> HttpResponse {
         .body(include_str!("http/page.html"))
 }
 
-/// What is said of a process that is about to end.
+/// Why the process is about to end; `None` if it is not.
 fn dying() -> Option<String> {
     event_log::vital::dead()
         .map(|thread| format!("its thread `{thread}` died; the process ends, to be started again"))

@@ -1,9 +1,9 @@
-//! The business door: any KurrentDB client reads and follows businesses. Read-only.
+//! The listener for KurrentDB clients, which may read and follow businesses, but not write.
 //!
-//! A business is the stream `business-<id>`, an event's revision its `seq` − 1, its place in `$all`
-//! its position. `$all` has what the caller may see, and of it what leaves the house: the public
-//! form, as in the feed. Who verifies a business (its owners and auditors) is given the stored
-//! bytes instead, of every event. Revisions of events that have no public form are left out.
+//! A business is the stream `business-<id>`, an event's revision is its `seq` − 1, its position in
+//! `$all` is its position. `$all` has the events of businesses that the client may see, in their
+//! public form, as in the feed. A client that may verify a business (its owners and auditors) gets
+//! every event as its stored bytes. Revisions of events without a public form are left out.
 
 mod certificate;
 
@@ -24,17 +24,17 @@ use tokio::sync::watch;
 use crate::app::{App, AppError};
 use crate::config::Config;
 
-/// The log of an installation, as the protocol sees it.
+/// Serves an installation's log through KurrentDB's protocol.
 pub(crate) struct BusinessDoor(pub(crate) Arc<App>);
 
-/// Who reads.
+/// An authenticated client, with its roles.
 #[derive(Clone)]
 pub(crate) struct Reader(Arc<Viewer>);
 
-/// Opens the door where the settings say; gives what clients connect with, but for their key.
+/// Opens the listener if the settings name an address; returns the connection string without a key.
 ///
 /// # Errors
-/// When the address can't be had, or the certificate can't be read.
+/// If the address can't be bound, or the certificate can't be read.
 pub async fn listen(
     config: &Config,
     app: Arc<App>,
@@ -72,20 +72,20 @@ fn unavailable(e: &LogError) -> Refusal {
     Refusal::Unavailable(chain(e).to_string())
 }
 
-/// The business of a stream's name.
+/// The business that a stream's name stands for.
 fn business(name: &str) -> Option<BusinessId> {
     let id = name.strip_prefix("business-").filter(|id| id.len() == 32)?;
     id.parse().ok()
 }
 
 impl Reader {
-    /// Whether the caller verifies a business, and so is given its bytes.
+    /// True if the client may verify a business, and so gets its stored bytes.
     fn verifies(&self, business: BusinessId) -> bool {
         let roles = self.0.known.roles.get(&business);
         roles.is_some_and(|all| all.contains(&Role::Owner) || all.contains(&Role::Auditor))
     }
 
-    /// An event in the form that this reader is given; `None` when it is given none.
+    /// The event in the form that this client gets; `None` if it gets none.
     fn event(&self, recorded: &Recorded, stream: &StreamName) -> Result<Option<Event>, Refusal> {
         let unreadable = |e: serde_json::Error| {
             Refusal::Unavailable(format!(
@@ -121,8 +121,8 @@ impl Reader {
 }
 
 impl BusinessDoor {
-    /// Of a business, `seq` in `low + 1 ..= high`, the newest first. A page that is full of bytes
-    /// before it gets there is left out: what is nearest is what was asked for.
+    /// The last `limit` events of a business up to the `seq` `high`, newest first. If they have too
+    /// many bytes for one read, the oldest of them are left out.
     async fn back(
         &self,
         business: BusinessId,
@@ -299,7 +299,7 @@ impl Store for BusinessDoor {
     }
 }
 
-/// What a reader is given of some events; `stream` names those that it may see.
+/// The page that a client gets of some events; `stream` names the streams that it may see.
 fn page(
     reader: &Reader,
     found: &[Recorded],

@@ -1,4 +1,4 @@
-//! THE BINARY: `minutebook`, its command line, its HTTP door, and how the parts are put together.
+//! The program `minutebook`: its command line, its HTTP listener, and how the parts fit together.
 
 pub mod app;
 pub mod cli;

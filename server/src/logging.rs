@@ -14,12 +14,12 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::app::AppError;
 
-/// Lines that wait to be written.
+/// Most lines that wait to be written.
 const LINES_MAX: usize = 10_000;
-/// How long the end of the process waits for the last lines.
+/// How long the process waits at its end for the last lines.
 const LAST_LINES_WAIT: Duration = Duration::from_millis(200);
 
-/// Lines of this process that nobody can read.
+/// How many lines of this process were dropped.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 /// How many lines were dropped.
@@ -29,11 +29,11 @@ pub(crate) fn dropped() -> u64 {
 
 enum Line {
     Text(Vec<u8>),
-    /// Answered when all lines before it were written or dropped.
+    /// Answered once all lines before it are written or dropped.
     Flush(SyncSender<()>),
 }
 
-/// Takes lines.
+/// The queue of lines to write.
 #[derive(Clone)]
 pub(crate) struct Lines(SyncSender<Line>);
 
@@ -57,7 +57,7 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 impl Lines {
-    /// Waits for the last lines, not for ever.
+    /// Waits for the last lines, for a limited time.
     pub(crate) fn flush(&self) {
         let (done, wait) = mpsc::sync_channel(1);
         if self.0.try_send(Line::Flush(done)).is_ok() {
@@ -78,11 +78,11 @@ fn write(lines: &Receiver<Line>, mut to: impl Write) {
     }
 }
 
-/// Begins to log on standard error. A panic becomes a line too: where it was, and not what it said,
-/// which may be text of a caller.
+/// Begins to log to standard error. A panic becomes a line that says where it happened, without its
+/// message, which may hold a caller's text.
 ///
 /// # Errors
-/// When the filter is none.
+/// If the filter can't be parsed.
 pub(crate) fn start(filter: &str) -> Result<Lines, AppError> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|e| AppError::caused("settings: logging", e))?;

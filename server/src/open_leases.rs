@@ -1,4 +1,4 @@
-//! Which tasks an agent seems to hold: from the views, for the rule that bounds how many.
+//! The tasks that an agent seems to hold, from the views, for the rule that bounds their number.
 
 use std::time::Duration;
 
@@ -10,11 +10,10 @@ use event_log::Cause;
 use projections::Views;
 use tokio::sync::OnceCell;
 
-/// Longest that the first look waits for views that are still catching up with the log's past.
+/// Longest wait of the first call for views that are still reading the log's past.
 const CAUGHT_UP_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// The views, and the log's end when they were opened: until they are there they do not know every
-/// lease of before.
+/// The views, and the log's end when they were opened: before they reach it they may lack leases.
 pub(crate) struct LeasesInViews {
     views: Views,
     began_at: u64,

@@ -4,19 +4,19 @@
 use std::fmt::Display;
 use std::io::Write as _;
 
-/// A line of the answer, on standard output; whoever reads it may have had enough (`… | head`).
+/// Prints a line of the answer to standard output; a closed pipe (`… | head`) is no error.
 pub(crate) fn line(text: impl Display) {
     if writeln!(std::io::stdout(), "{text}").is_err() {
         std::process::exit(0);
     }
 }
 
-/// A line of a server to whoever started it, who may be gone: the server goes on.
+/// Prints a line of a server for whoever started it; the server continues if nobody reads.
 pub(crate) fn announce(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// A line for whoever sits at the screen: it goes into no file and no pipe.
+/// Prints a line to the terminal; nothing goes into a file or a pipe.
 pub(crate) fn on_screen(text: impl FnOnce() -> String) {
     use std::io::IsTerminal as _;
     if std::io::stdout().is_terminal() {
@@ -24,26 +24,26 @@ pub(crate) fn on_screen(text: impl FnOnce() -> String) {
     }
 }
 
-/// A secret, which must arrive.
+/// Prints a secret to standard output.
 ///
 /// # Errors
-/// When nobody took it.
+/// If the secret could not be written.
 pub(crate) fn secret(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
-/// JSON, for people to read.
+/// Prints JSON, formatted for people.
 pub(crate) fn json(value: &impl serde::Serialize) {
     line(serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
-/// A remark beside the answer, on standard error.
+/// Prints a remark to standard error.
 pub(crate) fn note(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A remark that the next one overwrites, where somebody is watching.
+/// Prints a remark that the next one overwrites, if standard error is a terminal.
 pub(crate) fn progress(text: impl Display) {
     use std::io::IsTerminal as _;
     if std::io::stderr().is_terminal() {
@@ -51,7 +51,7 @@ pub(crate) fn progress(text: impl Display) {
     }
 }
 
-/// Ends a line of progress.
+/// Ends the line of progress.
 pub(crate) fn progress_end() {
     use std::io::IsTerminal as _;
     if std::io::stderr().is_terminal() {

@@ -1,5 +1,5 @@
-//! Whether there is an installation, and which log a data folder belongs to. Nothing is made by
-//! looking: only `serve` on an empty folder, `import` and `copy` make an installation.
+//! Whether an installation exists, and which log a data folder belongs to. Looking makes nothing:
+//! only `serve` on an empty folder, `import` and `copy` make an installation.
 
 use std::path::Path;
 
@@ -12,28 +12,28 @@ use serde::{Deserialize, Serialize};
 use crate::app::AppError;
 use crate::config::Config;
 
-/// What becomes of a verb where there is no installation.
+/// What a command does if there is no installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IfNone {
-    /// It makes one.
+    /// The command makes an installation.
     #[default]
     Make,
-    /// It says that there is none.
+    /// The command fails and says that there is none.
     Refuse,
 }
 
-/// The file of a data folder that says which log it serves.
+/// Name of the file in a data folder that says which log the folder serves.
 const SERVES: &str = "serves.json";
-/// Files of a data folder that are never there without a log.
+/// Files that a data folder only has if there was a log.
 const TRACES: [&str; 5] = ["keys.db", "attempts.db", "consumers.db", "operator.key", "views"];
 
-/// Which log a folder serves. An address may have a password in it: only what kind it is, is kept.
+/// Which log a folder serves. Only the kind of store is kept, as an address may have a password.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Serves {
     /// Leaf hash of the log's first event.
     log: Digest,
-    /// Where it lies: in the folder, in PostgreSQL or in KurrentDB.
+    /// Where the log is stored: in the folder, in PostgreSQL or in KurrentDB.
     store: String,
 }
 
@@ -56,10 +56,10 @@ fn serves(folder: &Path) -> Result<Option<Serves>, AppError> {
     }
 }
 
-/// Looks at a folder before anything is opened or made in it.
+/// Checks a folder before anything is opened or made in it.
 ///
 /// # Errors
-/// When there is no installation and none may be made, or when its log is gone.
+/// If there is no installation and none may be made, or its log is gone.
 pub(crate) fn look(config: &Config, if_none: IfNone) -> Result<(), AppError> {
     let folder = &config.data;
     let shown = folder.display();
@@ -89,8 +89,8 @@ pub(crate) fn look(config: &Config, if_none: IfNone) -> Result<(), AppError> {
     }
 }
 
-/// What may lie in a folder before an installation is made there: what wraps keys, what a restore
-/// takes along.
+/// Files that a folder may have before an installation is made there: what wraps keys, and what a
+/// restore brings back.
 const BEFOREHAND: [&str; 7] = [
     "keyring.key",
     "signing.key",
@@ -101,7 +101,7 @@ const BEFOREHAND: [&str; 7] = [
     "lost+found",
 ];
 
-/// An installation is made in a folder that is empty, so that it is mixed with nobody else's files.
+/// Checks that a folder is empty enough for an installation, so that it mixes with no other files.
 fn is_empty(folder: &Path) -> Result<(), AppError> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
     for entry in entries.flatten() {
@@ -124,11 +124,11 @@ fn none(place: &str) -> AppError {
     ))
 }
 
-/// Looks at the log that was opened: whether it is the one that the folder serves. True while it
-/// has no event: then keys may be made for it.
+/// Checks that the opened log is the one that the folder serves. Returns true if the log has no
+/// event, so that keys may be made for it.
 ///
 /// # Errors
-/// When it is another log, or has no event and none may be made.
+/// If it is another log, or has no event and none may be made.
 pub(crate) async fn is_new(
     config: &Config,
     log: &dyn EventLog,
@@ -155,11 +155,11 @@ pub(crate) async fn is_new(
     }
 }
 
-/// Looks whether the keys are those of the log: they open its first event, or the log says that
-/// whom it is about is forgotten.
+/// Checks that the keys belong to the log: they open its first event, or the log says that the
+/// event's subject is forgotten.
 ///
 /// # Errors
-/// When they are another installation's.
+/// If the keys are another installation's.
 pub(crate) async fn has_its_keys(
     log: &dyn EventLog,
     keyring: &dyn Keyring,
@@ -185,10 +185,10 @@ pub(crate) async fn has_its_keys(
     Ok(())
 }
 
-/// Has the folder remember which log it serves.
+/// Records in the folder which log it serves.
 ///
 /// # Errors
-/// When that can't be written.
+/// If the file can't be written.
 pub(crate) async fn remember(config: &Config, log: &dyn EventLog) -> Result<(), AppError> {
     let Some(log) = log.identity().await? else { return Ok(()) };
     if serves(&config.data)?.is_some_and(|known| known.log == log && known.store == store(config)) {

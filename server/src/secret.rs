@@ -10,12 +10,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::app::AppError;
 
-/// An API key in the clear.
+/// An API key in the clear; `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// A new one.
+    /// Generates a new key.
     #[must_use]
     pub fn generate(entropy: &Entropy) -> Self {
         let mut bytes = [0; 32];
@@ -23,19 +23,19 @@ impl Secret {
         Self(format!("mb_{}", Digest(bytes)))
     }
 
-    /// One that somebody has.
+    /// Makes a key from its text.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
         Self(text.trim().to_owned())
     }
 
-    /// What is kept of it.
+    /// The SHA-256 of the key, which is all that is stored of it.
     #[must_use]
     pub fn hash(&self) -> Digest {
         Digest(Sha256::digest(self.0.as_bytes()).into())
     }
 
-    /// The key itself: for the one time it is shown, and for requests.
+    /// The text of the key: for the one time that it is shown, and for requests.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -51,10 +51,10 @@ pub(crate) fn read(file: &Path) -> Result<Secret, AppError> {
     Ok(Secret::from_text(&text))
 }
 
-/// Writes a key into a file of its own that nobody but its owner can read.
+/// Writes a key into a new file that only its owner can read.
 ///
 /// # Errors
-/// When the file is there already, or can't be written.
+/// If the file exists already, or can't be written.
 pub(crate) fn write(file: &Path, secret: &Secret) -> Result<(), AppError> {
     let failed = |e: std::io::Error| {
         AppError::caused(

@@ -8,9 +8,9 @@ use sha2::{Digest as _, Sha256};
 use crate::app::AppError;
 use crate::config::Config;
 
-/// Who signs this installation's checkpoints: a key in the keyring's store, the same for every
-/// server of a log; or the one in a file that the settings name. Its name is its own digest, so
-/// that no two installations have one name.
+/// The signer of the installation's checkpoints: a key in the keyring's store, the same for every
+/// server of a log, or one in a file that the settings name. The signer's name holds the key's
+/// digest, so no two installations share one.
 pub(crate) async fn signer(config: &Config, keyring: &dyn Keyring) -> Result<Signer, AppError> {
     let own = config.data.join("signing.key");
     let seed = if config.signing_key_file.as_os_str().is_empty() {

@@ -1,4 +1,4 @@
-//! Where the log, its keys and its attempts lie: in the data folder, in PostgreSQL or in KurrentDB.
+//! Where the log, its keys and its attempts are stored: data folder, PostgreSQL or KurrentDB.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::app::AppError;
 use crate::config::Config;
 use crate::presence::{self, IfNone};
 
-/// The log with what lies beside it.
+/// The log, with its keyring, its attempts and its consumers.
 pub(crate) struct Stores {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) keyring: Arc<dyn Keyring>,
@@ -26,14 +26,14 @@ pub(crate) struct Stores {
 
 /// Where the keys of a log come from.
 pub(crate) enum KeySource<'a> {
-    /// From the settings; they are made for a log that has no event yet, where one may be made.
+    /// The settings say; keys are made for a log without events, if one may be made.
     Settings(&'a Config, IfNone),
-    /// They are wrapped with this, and were put there before the log.
+    /// The keys were put there before the log, and this wraps them.
     Given(&'a Wrapping),
 }
 
 impl KeySource<'_> {
-    /// What wraps the keys of a log that was opened, and whether they may be made.
+    /// What wraps the keys of an opened log, and whether keys may be made.
     async fn of(
         &self,
         log: &dyn EventLog,
@@ -50,8 +50,7 @@ impl KeySource<'_> {
     }
 }
 
-/// What wraps the keys: a passphrase, the file that the settings name, or the one in the data
-/// folder.
+/// What wraps the keys: a passphrase, the key file of the settings, or that in the data folder.
 fn wrapping(
     config: &Config,
     entropy: &Entropy,
@@ -72,7 +71,7 @@ fn wrapping(
     })
 }
 
-/// Opens what the settings name.
+/// Opens the stores that the settings name.
 pub(crate) async fn open(
     config: &Config,
     options: &Options,
@@ -99,7 +98,7 @@ pub(crate) async fn open(
     }
 }
 
-/// Opens those of a data folder whose lock the caller holds.
+/// Opens the stores in a data folder whose lock the caller holds.
 pub(crate) async fn in_folder(
     folder: &Path,
     options: &Options,
@@ -123,8 +122,8 @@ pub(crate) async fn in_folder(
     })
 }
 
-/// What was opened beside a log; the log is closed again where that went wrong, and leaves no file
-/// behind.
+/// Returns a store that was opened beside a log; if opening it failed, closes the log, which leaves
+/// no file behind.
 async fn closing<T>(log: &dyn EventLog, opened: Result<T, AppError>) -> Result<T, AppError> {
     if opened.is_err() {
         log.close().await;
@@ -132,13 +131,13 @@ async fn closing<T>(log: &dyn EventLog, opened: Result<T, AppError>) -> Result<T
     opened
 }
 
-/// The keyring of a database, as it is kept.
+/// Reads the whole keyring of a database, still wrapped.
 #[cfg(feature = "postgres")]
 pub(crate) async fn postgres_chest(url: &str) -> Result<Chest, AppError> {
     Ok(log_postgres::chest(url).await?)
 }
 
-/// Puts a keyring into a database.
+/// Writes a whole keyring into a database.
 #[cfg(feature = "postgres")]
 pub(crate) async fn put_postgres_chest(url: &str, chest: &Chest) -> Result<(), AppError> {
     Ok(log_postgres::put_chest(url, chest).await?)
@@ -162,7 +161,7 @@ pub(crate) async fn put_postgres_chest(_: &str, _: &Chest) -> Result<(), AppErro
     Err(without_postgres())
 }
 
-/// Opens those of a database.
+/// Opens the stores in a PostgreSQL database.
 #[cfg(feature = "postgres")]
 pub(crate) async fn in_postgres(
     url: &str,
@@ -192,8 +191,8 @@ pub(crate) async fn in_postgres(
     Err(without_postgres())
 }
 
-/// Opens those of a cluster; the mirror, the attempts and, unless they are elsewhere, the keys are
-/// in a folder whose lock the caller holds.
+/// Opens the stores of a KurrentDB cluster; mirror, attempts and, unless `keys` names a database,
+/// the keyring are in a folder whose lock the caller holds.
 #[cfg(feature = "kurrentdb")]
 pub(crate) async fn in_kurrent(
     url: &str,
@@ -265,7 +264,7 @@ async fn postgres_keyring(
     Err(without_postgres())
 }
 
-/// The SQL that makes or brings up to date the schema of a log in PostgreSQL.
+/// The SQL that makes the schema of a log in PostgreSQL, or brings it up to date.
 pub(crate) async fn print_migration(config: &Config) -> Result<String, AppError> {
     let url = if config.log.starts_with("postgres") { &config.log } else { &config.keys };
     if !url.starts_with("postgres") {
@@ -280,7 +279,7 @@ pub(crate) async fn print_migration(config: &Config) -> Result<String, AppError>
     Err(without_postgres())
 }
 
-/// Makes or brings up to date the schema of a log in PostgreSQL; says how many steps there were.
+/// Makes the schema of a log in PostgreSQL, or brings it up to date; returns the number of steps.
 pub(crate) async fn migrate(config: &Config) -> Result<usize, AppError> {
     let url = if config.log.starts_with("postgres") { &config.log } else { &config.keys };
     if !url.starts_with("postgres") {

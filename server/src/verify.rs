@@ -14,47 +14,47 @@ use proof::tree::{Frontier, leaf_hash};
 use serde::Serialize;
 use tokio::runtime::Handle;
 
-/// Rows read at once.
+/// How many rows are read at once.
 const PAGE: usize = 1_000;
 
-/// What verification found of one business.
+/// The verified stream of one business.
 #[derive(Debug, Clone, Serialize)]
 pub struct Verified {
-    /// The stream.
+    /// Id of the business.
     pub business: String,
-    /// Number of its events.
+    /// Number of events in the stream.
     pub events: u64,
-    /// Root of its Merkle tree.
+    /// Root of the stream's Merkle tree.
     pub root: String,
 }
 
-/// The first bad event.
+/// The first bad event of a log.
 #[derive(Debug, Clone, Serialize)]
 pub struct Fault {
-    /// Its stream, as far as it is known.
+    /// Id of the business in whose stream the event is, if known.
     pub business: String,
-    /// Its place there.
+    /// The `seq` of the event in that stream.
     pub seq: u64,
-    /// Its id, as far as it is known.
+    /// Id of the event, if known.
     pub event_id: String,
-    /// Its place in the whole log.
+    /// Position of the event in the log.
     pub position: u64,
-    /// What is wrong.
+    /// What is wrong with the event.
     pub why: String,
 }
 
-/// What verification found.
+/// Result of a verification.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// Number of events read.
     pub events: u64,
-    /// Every business whose stream is whole.
+    /// Every business whose stream is intact.
     pub businesses: Vec<Verified>,
-    /// The first bad event.
+    /// The first bad event; `None` if nothing is wrong.
     pub fault: Option<Fault>,
 }
 
-/// The streams as far as they were read.
+/// The trees and versions of the streams, as far as they were read.
 #[derive(Default)]
 pub(crate) struct StreamChecks {
     pub(crate) trees: BTreeMap<BusinessId, Frontier>,
@@ -72,7 +72,7 @@ impl StreamChecks {
     }
 }
 
-/// Checks one event, in the order of positions.
+/// Checks one event; events must come in the order of their positions.
 pub(crate) fn check(row: &RawRow, streams: &mut StreamChecks) -> Result<(), String> {
     let leaf = leaf_hash(&row.bytes);
     if row.leaf != leaf {
@@ -132,7 +132,7 @@ fn fault(row: &RawRow, why: String) -> Fault {
     }
 }
 
-/// The log, read where blocking is allowed: hashing a page keeps a thread busy.
+/// A log that is read on a thread that may block, because hashing a page keeps a thread busy.
 struct Rows {
     log: Arc<dyn EventLog>,
     runtime: Handle,
@@ -183,7 +183,7 @@ fn verify(log: &Rows, heads: &[event_log::Head], up_to: u64) -> Result<Report, L
     Ok(report)
 }
 
-/// A page is damaged: one event at a time, up to the one that can't be read.
+/// Finds the event that can't be read in a damaged page, by reading one event at a time.
 fn find_unreadable(
     log: &Rows,
     mut after: u64,
@@ -235,7 +235,7 @@ fn located(log: &Rows, position: u64, why: String) -> Fault {
     }
 }
 
-/// The ends that were stored with the appends must be those that the bytes give.
+/// Compares the stream ends that were stored with the appends to those that the bytes give.
 fn compare_heads(heads: &[event_log::Head], streams: &StreamChecks, after: u64) -> Option<Fault> {
     let bad = |business: BusinessId, seq: u64, why: &str| {
         Some(Fault {
@@ -277,8 +277,8 @@ fn compare_heads(heads: &[event_log::Head], streams: &StreamChecks, after: u64) 
         .and_then(|b| bad(*b, 1, "its stream has no stored end"))
 }
 
-/// Verifies one business's stream in a log that is open, as far as it is durable now: every event
-/// of it, its tree and its end. What lies in the store beside the bytes is left to [`verify_open`].
+/// Verifies one business's stream in an open log, as far as it is durable now: every event, the
+/// tree and the stream's end. [`verify_open`] also verifies what the store keeps beside the bytes.
 ///
 /// # Errors
 /// When the log can't be read.
@@ -319,7 +319,7 @@ pub async fn verify_business(
     Ok(report)
 }
 
-/// An event as a row that claims what its bytes say; its place is the one it was read from.
+/// Makes a row of an event from its bytes, with the position at which it was read.
 fn as_row(recorded: &event_log::Recorded) -> Option<RawRow> {
     let stored = recorded.stored().ok()?;
     Some(RawRow {

@@ -1,4 +1,4 @@
-//! Read-only connections, as many as are in use at once.
+//! Read-only connections, as many as are needed at the same time.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use rusqlite::{Connection, Row, params};
 use super::state::{DELETED, Stream};
 use super::{connect_to_read, storage};
 
-/// Bytes of a page, unless one event alone has more.
+/// Most bytes of a page, unless a single event has more.
 const PAGE_BYTES_MAX: usize = 4 << 20;
 
-/// Connections that are kept for the next who reads.
+/// Most idle connections that are kept for later readers.
 const IDLE_MAX: usize = 32;
 
-/// Names of streams that a connection remembers.
+/// Most names of streams that a connection caches.
 const NAMES_MAX: usize = 50_000;
 
 struct Reader {
@@ -30,7 +30,7 @@ pub(super) struct Readers {
     idle: Mutex<Vec<Reader>>,
 }
 
-/// Units of 100 ns since 1970.
+/// The current time in units of 100 ns since 1970.
 pub(super) fn ticks() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos() / 100).unwrap_or(i64::MAX)
@@ -70,7 +70,7 @@ impl Reader {
         Ok(name)
     }
 
-    /// Events in order until there are enough, and whether there are more.
+    /// Reads events in order, up to the limits of a page, and whether there are more.
     fn events(
         &mut self,
         sql: &str,

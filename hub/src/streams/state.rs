@@ -1,26 +1,26 @@
-//! What a stream is, besides its events: where it ends, and what its metadata says of it. And the
-//! rules of who may append what.
+//! The state of a stream besides its events: its end and its metadata; and the rules that accept or
+//! refuse an append.
 
 use kurrent_protocol::{Expected, Refusal};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 
-/// `$tb` of a stream that was deleted and may be written again.
+/// `$tb` of a stream that was deleted and may be written to again.
 pub(super) const DELETED: u64 = i64::MAX as u64;
 
-/// A stream as it stands.
+/// The state of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stream {
     pub(super) n: i64,
-    /// Its last revision; `None` when only its metadata was written.
+    /// Revision of the last event; `None` if only metadata was written.
     pub(super) last: Option<u64>,
-    /// Deleted for ever.
+    /// True if the stream was deleted for ever.
     pub(super) tombstoned: bool,
-    /// `$tb`: what is before that is gone.
+    /// `$tb`: events before this revision are gone.
     pub(super) truncate_before: u64,
-    /// `$maxCount`.
+    /// `$maxCount`: only this many of the newest events are kept; `None` = all.
     pub(super) max_count: Option<u64>,
-    /// `$maxAge`, in seconds.
+    /// `$maxAge`: events older than this many seconds are gone; `None` = none.
     pub(super) max_age_seconds: Option<u64>,
 }
 
@@ -69,12 +69,12 @@ impl Stream {
         connection.prepare_cached(sql)?.execute(values).map(|_| ())
     }
 
-    /// Deleted, and not written since.
+    /// True if the stream was deleted and not written to since.
     pub(super) fn deleted(&self) -> bool {
         self.truncate_before == DELETED
     }
 
-    /// Takes over what a `$metadata` event says.
+    /// Takes over the settings in a `$metadata` event.
     pub(super) fn configure(&mut self, data: &[u8]) {
         let members: Map<String, Value> = serde_json::from_slice(data).unwrap_or_default();
         let number = |name: &str| members.get(name).and_then(Value::as_u64);
@@ -83,7 +83,7 @@ impl Stream {
         self.max_age_seconds = number("$maxAge").map(|n| n.min(DELETED));
     }
 
-    /// The first revision that can still be read.
+    /// Revision of the first event that can still be read.
     pub(super) fn first(&self) -> u64 {
         let kept = self
             .max_count
@@ -93,17 +93,18 @@ impl Stream {
     }
 }
 
-/// Where new events go, or where they were written before.
+/// Where an append's events go, or where an earlier identical append may have put them.
 pub(super) enum WritePosition {
-    /// After the last one.
+    /// The events go after the last one.
     New,
-    /// Perhaps from this revision on: if they are there, this is said again, and else refused.
+    /// The events may be there from this revision on; if not, the append is refused.
     Perhaps(u64),
-    /// Perhaps anywhere in the stream; if the first is not there, after the last one.
+    /// The events may be anywhere in the stream; if the first is not there, they go after the last
+    /// one.
     Anywhere,
 }
 
-/// Whether an append may be.
+/// Decides whether and where an append may be written.
 pub(super) fn place(
     name: &str,
     stream: Option<&Stream>,
@@ -130,7 +131,7 @@ pub(super) fn place(
     }
 }
 
-/// Whether a stream may be deleted. One that was never written can only be deleted for ever.
+/// Checks that a stream may be deleted. One that was never written to can only be deleted for ever.
 pub(super) fn may_delete(
     name: &str,
     stream: Option<&Stream>,

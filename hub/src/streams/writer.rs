@@ -1,4 +1,4 @@
-//! The one connection that writes: what has queued up goes in one transaction.
+//! The only connection that writes; it stores all queued work in one transaction.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use super::reader::ticks;
 use super::state::{DELETED, Stream, WritePosition, may_delete, place};
 use super::storage;
 
-/// Jobs that go into one transaction.
+/// Most jobs of one transaction.
 const BATCH_MAX: usize = 1_000;
-/// Longest that a batch waits for as many as the last one had, and how often it looks.
+/// Longest time that a batch waits to become as large as the last one, and how often it checks.
 const GROUP_COMMIT_LINGER_MAX: Duration = Duration::from_micros(250);
 const GROUP_COMMIT_LINGER_POLL: Duration = Duration::from_micros(20);
-/// Streams whose state is remembered.
+/// How many streams have their state cached.
 const REMEMBERED_MAX: usize = 100_000;
-/// What a record has besides its fields: so that positions look like KurrentDB's.
+/// Size of a record besides its fields, in bytes, so that positions look like KurrentDB's.
 const RECORD_BYTES: u64 = 100;
 
 pub(super) enum StreamWork {
@@ -30,7 +30,7 @@ pub(super) enum StreamWork {
         expected: Expected,
         events: Vec<Proposed>,
         answer: oneshot::Sender<Result<Appended, Refusal>>,
-        /// Its place among those that may wait.
+        /// Permit that bounds how many appends wait; dropped with the job.
         _place: OwnedSemaphorePermit,
     },
     Delete {
@@ -41,7 +41,7 @@ pub(super) enum StreamWork {
     },
 }
 
-/// An answer that is given once what it says is durable.
+/// An answer that is sent once what it says is durable.
 enum Answer {
     Append(oneshot::Sender<Result<Appended, Refusal>>, Result<Appended, Refusal>),
     Delete(oneshot::Sender<Result<Option<u64>, Refusal>>, Result<Option<u64>, Refusal>),
@@ -60,7 +60,7 @@ impl Answer {
 pub(super) struct StreamWriter {
     connection: Connection,
     streams: HashMap<Arc<str>, Stream>,
-    /// Where the next record goes.
+    /// Position of the next record.
     end: u64,
     last: u64,
     moved: watch::Sender<u64>,
@@ -83,7 +83,7 @@ impl StreamWriter {
         Ok((writer, watched))
     }
 
-    /// A new file says what it is; as in KurrentDB, `$all` begins with an event of the system's.
+    /// Initializes a new file; as in KurrentDB, `$all` begins with an event of the system's.
     fn begin(&mut self) -> rusqlite::Result<()> {
         let event = Proposed {
             id: Uuid::now_v7(),
@@ -233,7 +233,7 @@ impl StreamWriter {
         self.connection.prepare_cached(sql)?.query_row(params![stream, id], |r| r.get(0))
     }
 
-    /// The first answer, when all of these are there from a revision on.
+    /// The answer of the first append, if all of these events are there from a revision on.
     fn again(
         &self,
         stream: i64,
@@ -258,7 +258,7 @@ impl StreamWriter {
         Ok(Some(said))
     }
 
-    /// Says the position of the last.
+    /// Inserts events; returns the position of the last.
     fn insert(&mut self, name: &Arc<str>, events: &[Proposed]) -> rusqlite::Result<u64> {
         let mut stream = self.state_or_new(name)?;
         let first = stream.last.map_or(0, |n| n + 1);
@@ -316,7 +316,7 @@ impl StreamWriter {
         self.keep(target, stream)
     }
 
-    /// Writes a stream's metadata anew, with another `$tb`.
+    /// Writes a stream's metadata again, with another `$tb`.
     fn set_truncate_before(&mut self, name: &Arc<str>, revision: u64) -> rusqlite::Result<()> {
         let metastream: Arc<str> = format!("$${name}").into();
         let known: Option<Vec<u8>> = match self.state(&metastream)? {
@@ -375,7 +375,7 @@ impl StreamWriter {
     }
 }
 
-/// An error of the file's, which the whole transaction shares.
+/// Notes an error of the file, which fails the whole transaction, and refuses the request.
 fn failed<T>(written: &mut rusqlite::Result<()>, e: rusqlite::Error) -> Result<T, Refusal> {
     *written = Err(e);
     Err(Refusal::Unavailable(String::new()))

@@ -2,20 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which column is what.
+/// Names of the columns that have a meaning.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Columns {
-    /// The case.
+    /// Column with the name of the case.
     pub case: String,
-    /// What was done.
+    /// Column with the name of the activity.
     pub activity: String,
-    /// When.
+    /// Column with the time.
     pub time: String,
-    /// Who did it.
+    /// Column with the name of who did the activity; `None` = no such column.
     pub resource: Option<String>,
-    /// Which step of doing it.
+    /// Column with the step of the activity; `None` = no such column.
     pub lifecycle: Option<String>,
-    /// Kept as attributes; all others when empty.
+    /// Columns that are imported as attributes; empty = all others.
     pub attributes: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Rows of a CSV file: what they are known by, and what they say happened.
+//! Rows of a CSV file: the identity of each, and the event that it describes.
 
 use super::super::cases::Happened;
 use super::CASE_NAMES_BYTES_MAX;
@@ -9,7 +9,7 @@ use domain::values::Digest;
 use sha2::{Digest as _, Sha256};
 
 impl Pieces {
-    /// What a row is known by: everything in it, and how many equal ones came before it.
+    /// Identity of a row: all of its fields, and how many equal rows came before it.
     pub(super) fn identity(&mut self, row: &csv::StringRecord) -> String {
         let mut digest = Sha256::new();
         for field in row {
@@ -28,7 +28,7 @@ impl Pieces {
         format!("{}/{before}", Digest(digest))
     }
 
-    /// What a row says happened, as the n-th event of its case.
+    /// The event that a row describes, the n-th of its case.
     pub(super) fn happened(&self, row: &csv::StringRecord, identity: String, n: u64) -> Happened {
         let get = |at: usize| row.get(at).unwrap_or_default().to_owned();
         let filled = |at: usize| Some(get(at)).filter(|value| !value.is_empty());
@@ -51,8 +51,8 @@ impl Pieces {
         }
     }
 
-    /// Why a row that names its case can't be taken: it has another number of fields than the
-    /// header, or the file has become too large.
+    /// Why a row that names its case can't be imported: it has another number of fields than the
+    /// header, or the file has become too large. `None` if it can.
     pub(super) fn misfit(&mut self, row: &csv::StringRecord, name: &str) -> Option<String> {
         if row.len() != self.width {
             match self.cases.get_mut(name) {

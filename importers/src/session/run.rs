@@ -1,4 +1,4 @@
-//! One record on its way through the command bus.
+//! The run of one record through the command bus.
 
 use super::super::Counts;
 use super::Session;
@@ -11,27 +11,27 @@ use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// What an event has besides its command's fields, at most.
+/// Most bytes of an event besides its command's fields.
 const ENVELOPE_BYTES: usize = 4 << 10;
 
-/// One command of a record.
+/// One command of a record that is imported.
 pub struct ImportCommand<'a> {
-    /// Its part of the record: its key is `<format>:<record>:<part>`.
+    /// Names the command within its record; the idempotency key is `<format>:<record>:<part>`.
     pub part: &'a str,
-    /// `context.imperative`.
+    /// Type of the command, `context.imperative`.
     pub command: &'a str,
-    /// The aggregate.
+    /// Id of the aggregate that the command is for.
     pub id: Uuid,
-    /// The command's fields.
+    /// Fields of the command.
     pub data: Value,
-    /// When it happened in the world.
+    /// When the command happened in the world; `None` if the source does not say.
     pub at: Option<Timestamp>,
-    /// The event that led to it.
+    /// The event that led to the command; `None` = none.
     pub causation: Option<EventId>,
 }
 
 impl<'a> ImportCommand<'a> {
-    /// A command that happened when it is recorded, and that nothing in the source led to.
+    /// Makes a command without a time in the world and without a cause.
     #[must_use]
     pub fn new(part: &'a str, command: &'a str, id: Uuid, data: Value) -> Self {
         Self { part, command, id, data, at: None, causation: None }
@@ -43,7 +43,7 @@ impl<'a> ImportCommand<'a> {
         Self { at, ..self }
     }
 
-    /// That event led to it.
+    /// Sets the event that led to the command.
     #[must_use]
     pub fn caused_by(self, causation: Option<EventId>) -> Self {
         Self { causation, ..self }
@@ -53,23 +53,23 @@ impl<'a> ImportCommand<'a> {
 /// One record on its way through the command bus: rehearsed first, so that a record of which one
 /// command can't be taken is not taken at all.
 pub struct Run<'a> {
-    /// The import it belongs to.
+    /// The import that the record belongs to.
     pub session: &'a Session,
-    /// What stands for the record in ids and keys.
+    /// Stands for the record in ids and keys: see `hashed`.
     pub(super) record: String,
     /// True if `record` is an HMAC; false if an earlier version imported the record under its id in
     /// the clear.
     pub(super) hashed: bool,
-    /// The task of the record; it correlates all of its events.
+    /// Id of the task that the record becomes; it is the correlation id of all its events.
     pub task: Uuid,
-    /// What came in.
+    /// The counts of the record so far.
     pub counts: Counts,
-    /// True until [`Run::rehearsed`]: commands are looked at, and not sent.
+    /// True until [`Run::rehearsed`]: commands are checked but not sent.
     pub(super) is_rehearsal: bool,
 }
 
 impl<'a> Run<'a> {
-    /// Ends the rehearsal: from now on commands are sent.
+    /// Ends the rehearsal: further commands are sent.
     ///
     /// # Errors
     /// The sentence that says what is wrong with the record; nothing of it was sent.
@@ -85,7 +85,7 @@ impl<'a> Run<'a> {
         format!("{}:{}:{part}", self.session.format, self.record)
     }
 
-    /// Whether that part of the record was carried out before.
+    /// True if the command of that part was carried out before.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -93,22 +93,22 @@ impl<'a> Run<'a> {
         self.session.was_sent(&self.key(part)).await
     }
 
-    /// What stands in ids and keys for something that the source calls by a name of its own.
+    /// Stands in ids and keys for something that the source gives a name of its own.
     #[must_use]
     pub fn named(&self, name: &str) -> String {
         if self.hashed { self.session.hashed(name) } else { name.to_owned() }
     }
 
-    /// The id of something in the record.
+    /// The id of a part of the record.
     #[must_use]
     pub fn id(&self, part: &str) -> Uuid {
         self.session.business.derive_id(&self.key(part))
     }
 
-    /// Sends a command that happened when it is recorded.
+    /// Sends a command without a time in the world and without a cause.
     ///
     /// # Errors
-    /// What the command bus says.
+    /// The error of the command bus.
     pub async fn send(
         &mut self,
         part: &str,
@@ -119,10 +119,10 @@ impl<'a> Run<'a> {
         self.step(ImportCommand::new(part, command, id, data)).await
     }
 
-    /// An agent of that name ([`Session::enrol`]).
+    /// Enrols an agent with this name ([`Session::enrol`]).
     ///
     /// # Errors
-    /// What the command bus says.
+    /// The error of the command bus.
     pub async fn enrol(
         &self,
         name: &str,
@@ -136,10 +136,10 @@ impl<'a> Run<'a> {
         self.session.enrol(name, role, model, connector).await
     }
 
-    /// The principal of somebody named in the source ([`Session::principal`]).
+    /// The principal that stands for somebody whom the source names ([`Session::principal`]).
     ///
     /// # Errors
-    /// What the command bus says.
+    /// The error of the command bus.
     pub async fn principal(&self, name: &str) -> Result<PrincipalId, CommandError> {
         if self.is_rehearsal {
             rehearse("access.add_principal", &json!({"kind": "human", "display_name": name}))?;
@@ -159,10 +159,10 @@ impl<'a> Run<'a> {
         self.session.stored(receipt).await.map(Some)
     }
 
-    /// Sends a command.
+    /// Sends a command; in the rehearsal only checks it.
     ///
     /// # Errors
-    /// What the command bus says.
+    /// The error of the command bus.
     pub async fn step(&mut self, step: ImportCommand<'_>) -> Result<Receipt, CommandError> {
         let session = self.session;
         if self.is_rehearsal {
@@ -202,10 +202,10 @@ impl<'a> Run<'a> {
         Ok(receipt)
     }
 
-    /// What came in; or a sentence that says why it did not.
+    /// The counts of the record, or a sentence that says why it could not be imported.
     ///
     /// # Errors
-    /// The sentence.
+    /// The sentence that says why.
     pub fn end(&self, result: Result<(), CommandError>) -> Result<Counts, String> {
         match result {
             Ok(()) => Ok(self.counts.clone()),
@@ -218,9 +218,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Looks at what the command bus would refuse before it asks a rule: fields that do not fit, and
-/// texts that are too large once they are sealed (ciphertext is stored as Base64: four bytes for
-/// three).
+/// Checks what the command bus would refuse before it asks a rule: fields that do not fit, and
+/// texts that are too large once sealed (ciphertext is stored as Base64: four bytes for three).
 fn rehearse(command: &str, data: &Value) -> Result<(), CommandError> {
     let data = to_raw_value(data).map_err(|e| CommandError::Malformed(e.to_string()))?;
     AnyCommand::parse(command, &data).map_err(CommandError::Malformed)?.check_fields()?;

@@ -1,4 +1,4 @@
-//! The header of an XES log: what it says of itself, kept whole.
+//! The header of an XES log, kept completely.
 
 use super::super::cases::Piece;
 use super::super::records::not_utf8;
@@ -8,7 +8,7 @@ use quick_xml::XmlVersion;
 use quick_xml::events::BytesStart;
 use serde::Serialize;
 
-/// What a log says of itself besides its attributes.
+/// The elements of a log's header besides its attributes.
 #[derive(Default, Serialize)]
 pub(super) struct Header {
     pub(super) log: Vec<(String, String)>,
@@ -41,7 +41,7 @@ pub(super) fn get(pairs: &[(String, String)], key: &str) -> String {
 }
 
 impl Pieces {
-    /// The header is whole: it waits for the first case, unless it is too much.
+    /// Completes the header, which then waits for the first case; refuses it if it is too large.
     pub(super) fn end_header(&mut self) {
         self.header_sent = true;
         let header = std::mem::take(&mut self.header);

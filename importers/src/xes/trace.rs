@@ -76,8 +76,7 @@ impl Pieces {
         })
     }
 
-    /// How many cases of that name there were before; all of one name share a place when there are
-    /// too many.
+    /// How many cases with this name came before; 0 for every new name once there are too many.
     pub(super) fn times(&mut self, name: &str) -> u32 {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);

@@ -1,23 +1,23 @@
-//! What a cluster answers that is no event.
+//! Errors of the cluster.
 
 use super::INVALID_ARGUMENT;
 use event_log::Cause;
 use event_log::log::LogError;
 use eventstore::{CurrentRevision, Error};
 
-/// Why the cluster did not do something.
+/// Why a call to the cluster failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(in super::super) enum ClusterError {
-    /// The stream is at another revision; `None` when it is not there.
+    /// The stream is at another revision; `None` if it does not exist.
     #[error("the stream is at another revision")]
     WrongRevision(Option<u64>),
-    /// It was not done, and will not be.
+    /// The call was not carried out, and trying again would not help.
     #[error("KurrentDB refused")]
     Refused(#[source] Cause),
-    /// It was done or not: the answer is missing.
+    /// The call was carried out or not: there was no answer.
     #[error("KurrentDB did not answer")]
     Unknown(#[source] Cause),
-    /// It was not done: another node leads, and the client goes there by itself.
+    /// The call was not carried out: another node leads, and the client goes there by itself.
     #[error("another node of KurrentDB leads now")]
     Elsewhere,
 }

@@ -1,4 +1,4 @@
-//! Events of the cluster as appends of the mirror.
+//! Turns events of the cluster into appends of the mirror.
 
 use super::super::cluster::Found;
 use super::super::form::{business, taken};
@@ -11,8 +11,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 impl Mirror {
-    /// Puts events into the file, in order; what is there already is left out. Where that fails
-    /// nothing after it is put there: the subscription begins anew at the end of what there is.
+    /// Stores events in order, except those that are there already. After a failure nothing more is
+    /// stored: the subscription begins again at the end of the mirror.
     pub(super) async fn take_in(&self, events: Vec<Found>) -> Result<(), LogError> {
         let after = *self.position().borrow();
         let batch = self.batches.fetch_add(1, Ordering::Relaxed);
@@ -40,7 +40,7 @@ impl Mirror {
         result
     }
 
-    /// Append by append, as they were made.
+    /// Groups events into the appends that they were stored with.
     pub(super) fn appends(
         &self,
         events: Vec<Found>,

@@ -1,4 +1,4 @@
-//! The whole keyring at once: for copying an installation.
+//! Reads and writes the whole keyring at once, for copying an installation.
 
 use super::{DESTROY, asked, nonce, stored};
 use event_log::keyring::KeyringError;
@@ -12,10 +12,10 @@ pub(super) async fn pool(url: &str) -> Result<PgPool, KeyringError> {
     asked(crate::pool_of(4).connect_with(options)).await
 }
 
-/// Everything in the keyring of a database.
+/// Reads the whole keyring of a database, still wrapped.
 ///
 /// # Errors
-/// When it can't be read.
+/// If the keyring can't be read.
 pub async fn chest(url: &str) -> Result<Chest, KeyringError> {
     let pool = pool(url).await?;
     let proof: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = asked(
@@ -45,10 +45,10 @@ pub async fn chest(url: &str) -> Result<Chest, KeyringError> {
     Ok(Chest { proof, keys: rows.into_iter().map(key).collect() })
 }
 
-/// Puts a whole keyring into a database; a key that is destroyed on either side stays so.
+/// Writes a whole keyring into a database; a key that is destroyed on either side stays destroyed.
 ///
 /// # Errors
-/// When another keyring is there, or it can't be written.
+/// If the database has another keyring, or can't be written.
 pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
     moved.may_replace(&chest(url).await?)?;
     let pool = pool(url).await?;

@@ -1,22 +1,23 @@
-//! What each built-in KPI is. A definition is data: a sentence, a version, and which samples it
-//! folds. A changed definition gets a higher version, and the projection a new one, so that all of
-//! history is counted anew.
+//! The definitions of the built-in KPIs. A definition is data: a sentence, a version, and the
+//! samples that it folds. A changed definition gets a higher version, and the projection a new one,
+//! so that all of history is counted anew.
 
 use domain::metrics::Direction;
 
-/// How samples become a figure.
+/// How samples are folded into a KPI's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Formula {
     /// Sum of the values of one kind of sample.
     Sum(&'static str),
-    /// Sum of one kind over the sum of another; no data where the other is 0.
+    /// Sum of one kind of sample divided by the sum of another; no value if the divisor is 0.
     Ratio(&'static str, &'static str),
-    /// The value below which that many per cent of the samples lie (nearest rank).
+    /// The percentile of one kind of sample, by nearest rank: 95 = the value that 95 % do not
+    /// exceed.
     Percentile(&'static str, u8),
 }
 
 impl Formula {
-    /// The kinds of samples that it reads.
+    /// The kinds of samples that the formula folds.
     #[must_use]
     pub fn samples(self) -> Vec<&'static str> {
         match self {
@@ -26,22 +27,22 @@ impl Formula {
     }
 }
 
-/// A KPI that every business has.
+/// The definition of a KPI that every business has.
 #[derive(Debug, Clone, Copy)]
 pub struct Definition {
-    /// Its name.
+    /// Name of the KPI.
     pub id: &'static str,
-    /// 1, 2, 3 …
+    /// Version of the definition: 1, 2, 3 …
     pub version: u32,
-    /// What it is, in a sentence.
+    /// What the KPI measures, in a sentence.
     pub text: &'static str,
-    /// Unit of the value; `money` is the business's currency.
+    /// Unit of the value; `money` stands for the business's currency.
     pub unit: &'static str,
-    /// Which way is better.
+    /// Whether a higher or a lower value is better.
     pub direction: Direction,
-    /// What it should reach until the business says otherwise.
+    /// The target until the business sets another; `None` = no target.
     pub target: Option<&'static str>,
-    /// How it is counted.
+    /// How the value is computed from samples.
     pub formula: Formula,
 }
 
@@ -110,7 +111,7 @@ definitions! {
         "Money settled in budgets / their limits, in every period in which something was settled.";
 }
 
-/// The built-in KPI of that name.
+/// The built-in KPI with this name; `None` if there is none.
 #[must_use]
 pub fn definition(id: &str) -> Option<&'static Definition> {
     DEFINITIONS.iter().find(|d| d.id == id)

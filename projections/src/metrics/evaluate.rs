@@ -1,4 +1,4 @@
-//! What a KPI is, from the samples: its value, its series, and the events behind it.
+//! Evaluates a KPI from the samples: its value, its series, and the events behind it.
 
 mod reported;
 
@@ -12,64 +12,64 @@ use rust_decimal::Decimal;
 
 use super::definitions::{DEFINITIONS, Definition, Formula};
 
-/// Decimal places of a figure.
+/// Decimal places of a KPI's value.
 const PLACES: u32 = 9;
-/// Points that a series may have.
+/// Most points that a series may have.
 const POINTS_MAX: usize = 10_000;
 
-/// Whose figures, and which.
+/// Which samples a KPI is evaluated from.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    /// The businesses.
+    /// Ids of the businesses, at least one.
     pub businesses: Vec<String>,
-    /// The currency of money.
+    /// Currency of amounts; samples in another currency are left out.
     pub currency: String,
-    /// From this time on.
+    /// Only what happened at this time or later; `None` = from the beginning.
     pub from: Option<String>,
-    /// Before this time.
+    /// Only what happened before this time; `None` = until now.
     pub before: Option<String>,
-    /// Columns that must have these values: team, agent, model, connector, operation.
+    /// Required values of columns: team, agent, model, connector, operation; empty = everything.
     pub about: Vec<(&'static str, String)>,
 }
 
-/// How samples are folded.
+/// How the value of a KPI is computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SampleFold {
-    /// One that every business has.
+    /// The formula of a built-in KPI.
     BuiltIn(Formula),
-    /// One that a business defined over figures it reports.
+    /// An aggregation of a figure that the business reports, by the figure's name.
     Own(String, Aggregation),
 }
 
-/// A KPI of a scope.
+/// A KPI as it is defined in a scope.
 #[derive(Debug, Clone)]
 pub struct ScopedKpi {
-    /// Its name.
+    /// Name of the KPI.
     pub id: String,
     /// Version of its definition.
     pub version: u32,
-    /// What it is, in a sentence.
+    /// What the KPI measures, in a sentence.
     pub text: String,
-    /// Its unit; `money` is the scope's currency.
+    /// Unit of the value; `money` stands for the scope's currency.
     pub unit: String,
-    /// Which way is better.
+    /// Whether a higher or a lower value is better.
     pub direction: Direction,
-    /// What it should reach.
+    /// The value that the KPI should reach; `None` = no target.
     pub target: Option<Decimal>,
-    /// How it is counted.
+    /// How the value is computed.
     pub fold: SampleFold,
 }
 
-/// The unit of time of a series.
+/// The length of a series' steps, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interval {
-    /// An hour.
+    /// One value per hour.
     Hour,
-    /// A day.
+    /// One value per day.
     Day,
-    /// An ISO 8601 week, named by its Monday.
+    /// One value per ISO 8601 week, named by its Monday.
     Week,
-    /// A month.
+    /// One value per month.
     Month,
 }
 
@@ -87,7 +87,7 @@ impl Interval {
 type Args = Vec<String>;
 
 impl Scope {
-    /// Businesses and times; `time` is the column of time.
+    /// The SQL condition on businesses and times; `time` is the column of time.
     fn bounds(&self, time: &str, args: &mut Args) -> String {
         let mut sql = format!("business IN ({})", vec!["?"; self.businesses.len()].join(", "));
         args.extend(self.businesses.iter().cloned());
@@ -104,7 +104,7 @@ impl Scope {
         sql
     }
 
-    /// Conditions on a table of samples.
+    /// The SQL condition on samples of the kind `sample`; `time` is the column of time.
     fn sql(&self, time: &str, sample: &str, args: &mut Args) -> String {
         let mut sql = self.bounds(time, args);
         args.push(sample.to_owned());
@@ -120,7 +120,7 @@ impl Scope {
         sql
     }
 
-    /// The smallest table that can answer, with its columns of time and of sums.
+    /// The smallest table that can answer, with the names of its columns of time and of sums.
     fn table(&self) -> (&'static str, &'static str, &'static str) {
         let whole_hours = [&self.from, &self.before]
             .into_iter()
@@ -142,7 +142,7 @@ fn decimal(text: &str) -> Decimal {
     Decimal::from_str(text).unwrap_or_default()
 }
 
-/// Sums by key; the key is an SQL expression over the table.
+/// Sums of samples, grouped by `key`, an SQL expression over the table.
 fn sums(
     c: &Connection,
     scope: &Scope,
@@ -190,7 +190,7 @@ fn percentile(
 }
 
 impl ScopedKpi {
-    /// The KPIs of a scope: the built-in ones, then those that its only business defined.
+    /// The KPIs of a scope: the built-in ones, then, for a single business, its own definitions.
     ///
     /// # Errors
     /// When the views can't be read.
@@ -238,12 +238,12 @@ impl ScopedKpi {
         Ok(all)
     }
 
-    /// Figures of another unit are other figures; only counting does not mind.
+    /// The unit that reported figures must have; `None` if only their number counts.
     fn unit_of(&self, how: Aggregation) -> Option<&str> {
         (how != Aggregation::Count).then_some(self.unit.as_str())
     }
 
-    /// Its value; `None` when there is nothing to count.
+    /// The value of the KPI; `None` if nothing was counted.
     ///
     /// # Errors
     /// When the views can't be read.
@@ -336,7 +336,7 @@ impl ScopedKpi {
         Ok(keyed.into_iter().take(POINTS_MAX).collect())
     }
 
-    /// Its value for every step of time in which something was counted.
+    /// The values of the KPI over time, one for each step in which something was counted.
     ///
     /// # Errors
     /// When the views can't be read.
@@ -353,7 +353,7 @@ impl ScopedKpi {
         self.by(c, scope, table, &step.sql(table.1))
     }
 
-    /// Its value for every value of a column: team, agent, model, connector or operation.
+    /// The values of the KPI by a column: team, agent, model, connector or operation.
     ///
     /// # Errors
     /// When the views can't be read.
@@ -373,7 +373,7 @@ impl ScopedKpi {
         self.by(c, scope, table, column)
     }
 
-    /// An SQL condition on `business` and `seq` that finds the events it was counted from.
+    /// An SQL condition on `business` and `seq` that selects the events the KPI was counted from.
     #[must_use]
     pub fn events(&self, scope: &Scope) -> (String, Vec<String>) {
         let mut args = Args::new();

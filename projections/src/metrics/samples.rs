@@ -1,4 +1,4 @@
-//! From events to samples. What a sample means is said by the definitions that fold it.
+//! Makes samples of events. The definitions that fold a sample say what it means.
 
 mod calls;
 mod tasks;
@@ -17,10 +17,11 @@ use rust_decimal::Decimal;
 
 use crate::{Applied, ApplyError, run};
 
-/// A vote that comes faster than that was not thought about.
+/// A vote that comes sooner than this after its request counts as not thought about, in
+/// microseconds.
 const STAMP_MICROS: i64 = 5_000_000;
 
-/// What a sample is about.
+/// The team, agent, model, connector and operation that a sample is about.
 #[derive(Default, Clone)]
 struct Dimensions {
     team: String,
@@ -30,7 +31,7 @@ struct Dimensions {
     operation: String,
 }
 
-/// Writes the samples of one event.
+/// Writes the samples that one event gives.
 struct SampleWriter<'a> {
     tx: &'a Connection,
     applied: &'a Applied<'a>,
@@ -135,7 +136,7 @@ impl<'a> SampleWriter<'a> {
     }
 }
 
-/// A sum may have more digits than one amount.
+/// Adds an amount to a stored sum, which may have more digits than one amount.
 fn plus(known: Option<&str>, value: Amount) -> Result<String, ApplyError> {
     let known: Decimal =
         known.unwrap_or("0").parse().map_err(|_| ApplyError::value("a sum does not read"))?;

@@ -1,4 +1,4 @@
-//! What is built beside the views that are read: rebuilds, rollbacks and audits.
+//! Shadow builds: rebuilds, rollbacks and audits beside the views that are read.
 
 mod compare;
 
@@ -15,27 +15,27 @@ use crate::snapshots::Snapshots;
 use crate::view_file::ViewFile;
 use crate::views::{Building, Outcome, Purpose, ViewsError};
 
-/// How often a comparison is asked whether it is done.
+/// How often the runner asks whether a comparison is done.
 const COMPARISON_ASKED_EVERY: Duration = Duration::from_millis(20);
 
-/// How often a build that can't go on is tried again, and the first pause; each is longer.
+/// How often a failing build is tried again, and the first pause; each further pause is longer.
 const FAILURES_MAX: u32 = 5;
 const FAILURE_PAUSE: Duration = Duration::from_millis(200);
 
-/// Views in the making.
+/// A shadow build in progress.
 pub(super) struct Build {
     number: u64,
     pub(super) fold: ViewFile,
     purpose: Purpose,
-    /// Whether every projection is built from the log.
+    /// True if every projection is built from the log.
     whole: bool,
-    /// Whether what another version made has been compared, or there is none.
+    /// True once stale projections were compared, or if there are none.
     stale_compared: bool,
     compared: bool,
     comparison: Option<Comparison>,
     position: u64,
     differed: Vec<String>,
-    /// How often in a row it could not go on.
+    /// How many attempts to advance failed in a row.
     failed: u32,
 }
 
@@ -61,7 +61,7 @@ impl Build {
 }
 
 impl Runner {
-    /// Nothing but an audit, which can be had again, is in the making.
+    /// Cancels an audit, which can be repeated; refuses if another build is in progress.
     pub(super) fn cancel_audit_or_busy(&mut self) -> Result<(), ViewsError> {
         match &self.build {
             None => Ok(()),
@@ -75,7 +75,7 @@ impl Runner {
         }
     }
 
-    /// Begins a build of some projections, or of all, that is to be read.
+    /// Begins a build of some projections, or of all, that is to replace the current views.
     pub(super) fn begin_rebuild(&mut self, which: &[usize]) -> Result<(), ViewsError> {
         let number = self.generations.next();
         let path = self.generations.path(number);
@@ -106,7 +106,7 @@ impl Runner {
         }
     }
 
-    /// Begins a build that is compared and thrown away.
+    /// Begins a build that is compared with the current views and then deleted.
     pub(super) fn begin_audit(&mut self) -> Result<(), ViewsError> {
         let number = self.generations.next();
         self.generations.give_up(number)?;
@@ -130,7 +130,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Has the views before these catch up, to be read again.
+    /// Begins to bring the previous views up to date, so that they can be read again.
     pub(super) fn rollback(&mut self) -> Result<(), ViewsError> {
         self.cancel_audit_or_busy()?;
         let none = |why: &str| ViewsError::NoRollback(why.to_owned());
@@ -150,7 +150,7 @@ impl Runner {
         Ok(())
     }
 
-    /// It is time to compare the views with the log, or to try again what was given up.
+    /// Begins an audit, or, if another version made some projections, their rebuild.
     pub(super) fn due(&mut self) {
         if self.build.is_some() {
             return;
@@ -162,7 +162,8 @@ impl Runner {
         }
     }
 
-    /// Does a piece of what is built; says how long to wait before the next, if there is one.
+    /// Advances the build a little; returns how long to wait before the next step, `None` without a
+    /// build.
     pub(super) fn advance_build(&mut self) -> Option<Duration> {
         self.build.as_ref()?;
         let advanced = self.advance();
@@ -243,7 +244,7 @@ impl Runner {
         Ok(COMPARISON_ASKED_EVERY)
     }
 
-    /// Both are as far, and were compared.
+    /// Ends a build that has caught up and was compared with the current views.
     fn finish(&mut self) -> Result<(), ViewsError> {
         let Some(build) = &self.build else { return Ok(()) };
         let (purpose, position, differed) = (build.purpose, build.position, build.differed.clone());
@@ -268,7 +269,7 @@ impl Runner {
         Ok(())
     }
 
-    /// What was built is read from now on.
+    /// Makes the build the views that are read from now on.
     pub(super) fn flip(&mut self) -> Result<(), ViewsError> {
         let Some(build) = &self.build else { return Ok(()) };
         self.generations.flip(build.number)?;
@@ -304,7 +305,7 @@ impl Runner {
         self.publish();
     }
 
-    /// Tells those outside.
+    /// Publishes the progress of the build.
     pub(super) fn publish(&self) {
         let previous = self.generations.previous().is_some();
         let search_pending = self.live.search_pending;
@@ -318,7 +319,7 @@ impl Runner {
         self.building.send_if_modified(|known| std::mem::replace(known, now.clone()) != now);
     }
 
-    /// Deletes a subject's text from every file there is.
+    /// Deletes a subject's text from every view file.
     pub(super) fn purge(
         &mut self,
         business: BusinessId,
@@ -335,8 +336,8 @@ impl Runner {
         live.and(beside)
     }
 
-    /// Another process has destroyed keys: what is about their subjects goes from every file.
-    /// False when something could not be deleted.
+    /// Deletes the text of subjects whose keys another process destroyed from every view file;
+    /// returns false if some text could not be deleted.
     pub(super) fn purge_forgotten(&mut self) -> bool {
         self.snapshots.iter().for_each(Snapshots::interrupt);
         let beside = self.build.as_ref().map_or(Ok(()), |build| {
@@ -353,8 +354,8 @@ impl Runner {
         true
     }
 
-    /// Opening the earlier views deletes what nobody has a key for; when that can't be done, they
-    /// are not kept.
+    /// Opens the previous views once, which deletes text that nobody has a key for; if that fails,
+    /// they are not kept.
     pub(super) fn purge_previous(&mut self) {
         let in_the_making = self.build.as_ref().map(|b| b.number);
         let Some(previous) = self.generations.previous().filter(|p| in_the_making != Some(*p))

@@ -1,4 +1,4 @@
-//! Projections that stopped at an event: retried, skipped, resumed.
+//! Projections that stopped at an event: retrying, skipping and resuming.
 
 use super::ViewFile;
 use crate::views::{ViewsError, failures};
@@ -10,7 +10,7 @@ use event_log::{Recorded, chain};
 use rusqlite::params;
 
 impl ViewFile {
-    /// Tries the businesses that were stopped once more, each from the event it was stopped at.
+    /// Retries every stopped business, each from the event at which it stopped.
     pub(crate) fn retry(&mut self) -> Result<(), ViewsError> {
         for failure in failures(&self.connection)? {
             let Some(i) = ALL
@@ -25,7 +25,7 @@ impl ViewFile {
         Ok(())
     }
 
-    /// Goes on without the event that a projection stopped at, when it is the one that was named.
+    /// Skips the event at which a projection stopped, if it is the event that `skipped` names.
     pub(super) fn skip(&mut self, skipped: &EventSkipped) -> Result<(), ViewsError> {
         let business = skipped.business.to_string();
         for failure in failures(&self.connection)? {
@@ -45,7 +45,7 @@ impl ViewFile {
         Ok(())
     }
 
-    /// Applies what a stopped business has waited for; stops again at the first event that still
+    /// Applies the events that a stopped business has waited for; stops again at the first one that
     /// can't be applied.
     pub(super) fn resume(
         &mut self,

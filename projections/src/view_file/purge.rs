@@ -1,4 +1,4 @@
-//! Rows of the forgotten leave a view file, and its WAL.
+//! Purges the text of forgotten subjects from a view file and its WAL.
 
 use super::{ViewFile, WAL_TRIES_MAX};
 use crate::search;
@@ -6,7 +6,7 @@ use crate::views::ViewsError;
 use domain::{BusinessId, SubjectId};
 
 impl ViewFile {
-    /// Deletes the text of subjects whose keys are gone, from the WAL too.
+    /// Deletes the text of subjects whose keys are destroyed, from the WAL too.
     pub(crate) fn purge_forgotten(&self) -> Result<(), ViewsError> {
         let tx = self.connection.unchecked_transaction()?;
         let gone = search::purge_forgotten(&tx, &self.sources.unsealer)?;
@@ -14,7 +14,7 @@ impl ViewFile {
         if gone || self.wal_dirty.get() { self.empty_wal() } else { Ok(()) }
     }
 
-    /// Deletes a subject's text, from the WAL too.
+    /// Deletes the text of one subject, from the WAL too.
     pub(crate) fn purge(
         &self,
         business: BusinessId,
@@ -34,7 +34,7 @@ impl ViewFile {
         self.empty_wal()
     }
 
-    /// What was deleted must not live on in the WAL; readers of older pages are waited for.
+    /// Empties the WAL, where deleted text would live on; waits for readers of older pages.
     pub(crate) fn empty_wal(&self) -> Result<(), ViewsError> {
         self.wal_dirty.set(true);
         for _ in 0..WAL_TRIES_MAX {

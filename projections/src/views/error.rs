@@ -1,4 +1,4 @@
-//! Why the views could not be used.
+//! Why the views can't be used.
 
 use std::io;
 
@@ -7,31 +7,31 @@ use event_log::{Cause, LogError};
 use super::Building;
 use crate::ApplyError;
 
-/// Why the views could not be used.
+/// Why the views can't be used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ViewsError {
-    /// The file can't be read or written.
+    /// A view file can't be read or written.
     #[error("the views could not be used (`minutebook projections rebuild` makes them anew)")]
     Storage(#[source] Cause),
-    /// What they are made from can't be read now.
+    /// The log or the keyring can't be read at the moment.
     #[error(transparent)]
     Source(Cause),
-    /// They are not as far as was asked in the time there was.
+    /// The views did not reach a position in time.
     #[error("the views are at position {at}, {wanted} was asked for; try again")]
     Behind {
-        /// How far they are.
+        /// The position that the views have applied.
         at: u64,
-        /// How far they should be.
+        /// The position that was waited for.
         wanted: u64,
     },
-    /// No projection of that name.
+    /// No projection has that name.
     #[error("there is no projection `{0}`; `minutebook projections status` lists them")]
     Unknown(String),
-    /// Something is being built already.
+    /// A shadow build is already in progress.
     #[error("the views are being built beside the present ones already ({}: {} of {}); wait until \
         that is done", .0.purpose.word(), .0.position, .0.of)]
     Busy(Building),
-    /// There is nothing to go back to.
+    /// There are no previous views to return to; the text says why.
     #[error("{0}")]
     NoRollback(String),
     /// The runner stopped.
@@ -40,12 +40,12 @@ pub enum ViewsError {
 }
 
 impl ViewsError {
-    /// The file can't be used: a sentence, or the error that says so.
+    /// Makes the error of a file that can't be used, from a sentence or its cause.
     pub fn storage(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Storage(Cause::of(cause))
     }
 
-    /// Whether somebody interrupted the query: the same query may go well the next time.
+    /// True if the query was interrupted: the same query may succeed next time.
     pub(crate) fn is_interrupted(&self) -> bool {
         let Self::Storage(cause) = self else { return false };
         let code = cause.error().downcast_ref::<rusqlite::Error>();

@@ -1,4 +1,4 @@
-//! Connections to the file that is read.
+//! Read-only connections to the current view file.
 
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
@@ -8,14 +8,14 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::Views;
 
-/// The file that is read, and connections to it.
+/// The current view file, and idle connections to it.
 #[derive(Default)]
 pub(super) struct Served {
     pub(super) path: PathBuf,
     pub(super) idle: Vec<Connection>,
 }
 
-/// A connection that only reads.
+/// Opens a connection that only reads.
 pub(crate) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(
         path,
@@ -26,17 +26,17 @@ pub(crate) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Instructions of SQLite's machine between two looks at whether a read is over: some 50 µs.
+/// How many SQLite instructions run between two checks whether a read is over: about 50 µs.
 const LOOK_EVERY_OPS: i32 = 10_000;
 
-/// Connections that are kept for the next who reads.
+/// Most idle connections that are kept for later readers.
 const IDLE_MAX: usize = 64;
 
 impl Views {
-    /// Reads with a connection of its own; call it where blocking is allowed.
+    /// Reads with a connection of its own; call it on a thread that may block.
     ///
     /// # Errors
-    /// What `read` returns, or that the file can't be opened.
+    /// The error of `read`, or that the file can't be opened.
     pub fn read<T, E: From<rusqlite::Error>>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, E>,
@@ -56,11 +56,11 @@ impl Views {
         result
     }
 
-    /// Reads like [`Views::read`], and ends in the middle of a statement as soon as `is_over` says
-    /// so.
+    /// Reads like [`Views::read`], but ends even in the middle of a statement once `is_over`
+    /// returns true.
     ///
     /// # Errors
-    /// What `read` returns; `SQLITE_INTERRUPT` when it was ended.
+    /// The error of `read`; `SQLITE_INTERRUPT` if the read was ended.
     pub fn read_until<T>(
         &self,
         is_over: impl FnMut() -> bool + Send + std::panic::RefUnwindSafe + 'static,
@@ -74,7 +74,7 @@ impl Views {
         })
     }
 
-    /// How often this process has read them.
+    /// How often this process has read the views.
     #[must_use]
     pub fn reads(&self) -> u64 {
         self.published.reads.load(Ordering::Relaxed)

@@ -6,24 +6,24 @@ use async_graphql::SimpleObject;
 /// The end of a business's stream.
 #[derive(SimpleObject)]
 pub(super) struct StreamHead {
-    /// Number of events.
+    /// Number of events in the stream.
     pub(super) seq: u64,
-    /// Root of its RFC 6962 Merkle tree, hexadecimal.
+    /// Root of the stream's RFC 6962 Merkle tree, hexadecimal.
     pub(super) root: String,
 }
 
-/// A place in a text that was found.
+/// A text that matched a search.
 #[derive(SimpleObject)]
 pub(super) struct SearchHit {
-    /// The event it stands in.
+    /// The `seq` of the event that has the text.
     pub(super) seq: i64,
-    /// The field, as a JSON pointer into the stored event.
+    /// JSON pointer to the text in the stored event.
     pub(super) pointer: String,
-    /// Kind of the aggregate.
+    /// Kind of the event's aggregate.
     pub(super) kind: String,
-    /// Id of the aggregate.
+    /// Id of the event's aggregate.
     pub(super) id: String,
-    /// The text around it, what was found in [brackets].
+    /// The text around the match, with the matched words in [brackets].
     pub(super) snippet: String,
 }
 

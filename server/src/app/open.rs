@@ -1,4 +1,4 @@
-//! Opening: everything of an installation, from its data folder to its running views.
+//! Opens an installation: everything from its data folder to its running views.
 
 use super::{App, AppError, Handles};
 use crate::config::Config;
@@ -35,7 +35,8 @@ pub(super) async fn apply_before_serving(forgettings: &Forgettings) -> Result<()
     }
 }
 
-/// Views are disposable: what can't be used is deleted and made anew.
+/// Starts the views; files that can't be used are deleted and made anew, since views are
+/// disposable.
 pub(super) async fn start_views(
     folder: &Path,
     log: &Arc<dyn EventLog>,
@@ -58,7 +59,7 @@ pub(super) async fn start_views(
 }
 
 impl App {
-    /// Opens the data folder, or makes it, and starts everything but the doors.
+    /// Opens the data folder, or makes it, and starts everything except the listeners.
     ///
     /// # Errors
     /// Says what could not be opened and what to do.
@@ -127,7 +128,7 @@ impl App {
         Ok(app)
     }
 
-    /// What an opened installation does before its doors open, and what it starts that never ends.
+    /// Does what must happen before the listeners open, and starts the background tasks.
     async fn begin(&self, config: &Config) -> Result<(), AppError> {
         self.ensure_operator().await?;
         presence::remember(config, &*self.log).await?;
@@ -141,7 +142,7 @@ impl App {
     }
 }
 
-/// The list of the forgotten, with everything applied that the log says.
+/// Opens the list of forgettings, and applies what the list and the log say to the keys.
 async fn open_forgettings(
     config: &Config,
     log: &Arc<dyn EventLog>,
@@ -153,7 +154,7 @@ async fn open_forgettings(
     Ok(forgettings)
 }
 
-/// The command bus, which learns from the views which tasks an agent holds.
+/// Makes the command bus, which reads from the views which tasks an agent holds.
 async fn start_bus(
     config: &Config,
     stores: &Stores,

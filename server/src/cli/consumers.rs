@@ -9,24 +9,24 @@ use crate::output;
 
 #[derive(Subcommand)]
 pub(crate) enum Consumers {
-    /// How far each consumer is, and which process acts for it.
+    /// Show the checkpoint of each consumer, and which process acts for it.
     Status,
     /// Move a consumer to a position; it then acts again on every event after that position.
     Rewind {
-        /// Its name, such as amqp.
+        /// Name of the consumer, such as amqp.
         name: String,
         /// Position in the log; 0 = the beginning.
         #[arg(long)]
         to: u64,
     },
-    /// Have a consumer wait.
+    /// Pause a consumer; it keeps its checkpoint.
     Pause {
-        /// Its name.
+        /// Name of the consumer, such as amqp.
         name: String,
     },
-    /// Have a consumer go on.
+    /// Resume a paused consumer.
     Resume {
-        /// Its name.
+        /// Name of the consumer, such as amqp.
         name: String,
     },
 }

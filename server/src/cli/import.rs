@@ -45,14 +45,14 @@ pub(crate) struct Common {
 pub(crate) enum Import {
     /// Tool-call transcripts: a JSON array or JSON Lines of trajectories in the form of tau-bench.
     Transcript {
-        /// The file.
+        /// File to import.
         file: PathBuf,
         #[command(flatten)]
         common: Common,
     },
     /// Langfuse traces: files of `{trace, observations}`.
     Langfuse {
-        /// The files.
+        /// Files to import.
         #[arg(required = true)]
         files: Vec<PathBuf>,
         #[command(flatten)]
@@ -60,14 +60,14 @@ pub(crate) enum Import {
     },
     /// OpenHands runs: a JSON array of events, or JSON Lines of runs with their history.
     Openhands {
-        /// The file.
+        /// File to import.
         file: PathBuf,
         #[command(flatten)]
         common: Common,
     },
     /// SWE-agent trajectories (`.traj`).
     SweAgent {
-        /// The files.
+        /// Files to import.
         #[arg(required = true)]
         files: Vec<PathBuf>,
         #[command(flatten)]
@@ -75,13 +75,13 @@ pub(crate) enum Import {
     },
     /// XES process logs, plain or gzipped: every trace a task, every event an activity.
     Xes {
-        /// The file.
+        /// File to import.
         file: PathBuf,
         /// Key of an attribute without personal data; the import also stores it unencrypted. Can be
         /// repeated.
         #[arg(long)]
         clear: Vec<String>,
-        /// Take cases without a name, and events without an activity or a time, too.
+        /// Also import cases without a name, and events without an activity or a time.
         #[arg(long)]
         allow_missing: bool,
         #[command(flatten)]
@@ -89,21 +89,22 @@ pub(crate) enum Import {
     },
     /// CSV process logs: every row an activity.
     Csv {
-        /// The file.
+        /// File to import.
         file: PathBuf,
-        /// Column of the case.
+        /// Column with the name of the case.
         #[arg(long)]
         case: String,
-        /// Column of the activity.
+        /// Column with the name of the activity.
         #[arg(long)]
         activity: String,
-        /// Column of the time: RFC 3339, a blank for the T allowed, UTC without an offset.
+        /// Column with the time: RFC 3339, with a blank instead of the T allowed, UTC without an
+        /// offset.
         #[arg(long)]
         time: String,
-        /// Column of who did it.
+        /// Column with the name of who did the activity.
         #[arg(long)]
         resource: Option<String>,
-        /// Column of the step of doing it, such as start or complete.
+        /// Column with the step of the activity, such as start or complete.
         #[arg(long)]
         lifecycle: Option<String>,
         /// Column to keep as an attribute; all others when none is given. Can be repeated.
@@ -112,22 +113,23 @@ pub(crate) enum Import {
         /// Column without personal data; the import also stores it unencrypted. Can be repeated.
         #[arg(long)]
         clear: Vec<String>,
-        /// Take rows without a case, an activity or a time, too.
+        /// Also import rows without a case, an activity or a time.
         #[arg(long)]
         allow_missing: bool,
         #[command(flatten)]
         common: Common,
     },
-    /// Documents of a folder (.md, or .json with id, title and content) as domain expertise.
+    /// Documents of a folder (.md, or .json with id, title and content), stored as domain
+    /// expertise.
     Documents {
-        /// The folder.
+        /// Folder to import.
         folder: PathBuf,
         #[command(flatten)]
         common: Common,
     },
 }
 
-/// What is to be done, whatever the format.
+/// An import as the command line describes it, whatever the format.
 struct Work {
     format: Format,
     files: Vec<PathBuf>,
@@ -174,7 +176,7 @@ impl From<Import> for Work {
 }
 
 impl Work {
-    /// Says of files of which nothing could be taken which format they look like.
+    /// Names the format that files look like of which nothing could be imported.
     fn name_another_format(&self) {
         for file in &self.files {
             if let Some(likely) = importers::detect(file)
@@ -189,14 +191,14 @@ impl Work {
     }
 }
 
-/// Where records go: the command bus of this process, or the door of a server.
+/// Where records go: to the command bus of this process, or to a server.
 enum Sink<'a> {
     Local(&'a App, Settings, OnceCell<Box<Importing>>),
     Remote(Remote, Settings),
 }
 
 impl Sink<'_> {
-    /// Takes a record; what is wrong with the record is in the counts.
+    /// Imports a record; a faulty record is reported in the counts.
     ///
     /// # Errors
     /// When the import can't go on: the business can't be opened, the server can't be
@@ -231,7 +233,7 @@ impl Sink<'_> {
         }))
     }
 
-    /// What a server says of the record; an error where it says no to more than that.
+    /// Sends a record to the server; the counts report a record that the server refuses.
     async fn there(
         remote: Remote,
         settings: &Settings,
@@ -314,16 +316,16 @@ async fn run(target: &Target, work: &Work) -> Result<Counts, AppError> {
     Ok(total)
 }
 
-/// How far an import has come.
+/// Progress of an import.
 #[derive(Default)]
 struct Progress {
     records: u64,
-    /// Whether a record was taken: it is the one that registers the business.
+    /// True once a record was taken: the first one registers the business.
     begun: bool,
 }
 
-/// Takes the records in waves; those of one lane never in the same wave. Up to the first that is
-/// taken they go one by one.
+/// Imports the records in waves; records of one lane are never in the same wave. Until the first
+/// record is taken they go one by one.
 async fn records_of(
     (sink, format): (&Sink<'_>, Format),
     file: &Path,

@@ -42,7 +42,7 @@ pub(crate) enum Keys {
     },
     /// Revoke an API key.
     Revoke {
-        /// The key's id.
+        /// Id of the key.
         key: KeyId,
         /// Id of the principal; the operator when left out.
         #[arg(long)]
@@ -122,7 +122,7 @@ async fn command(
     }
 }
 
-/// Issues a key and gives the secret, which by then is where it was wanted.
+/// Issues a key and returns the secret once it is written where the caller wanted it.
 async fn issue(
     target: &Target,
     principal: PrincipalId,
@@ -231,7 +231,7 @@ async fn revoke(
     Ok(())
 }
 
-/// Rows of subjects that are asked for at once.
+/// How many data subjects are read at once.
 const SUBJECTS_PAGE: u32 = 100;
 
 async fn subjects(target: &Target, business: &str) -> Result<(), AppError> {

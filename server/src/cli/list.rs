@@ -1,4 +1,4 @@
-//! What may be sent: `minutebook do --list`.
+//! The commands that may be sent: `minutebook do --list`.
 
 use commands::{AnyCommand, CommandType, Sender, Stream, Verb};
 use domain::ids::INSTALLATION;
@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use crate::app::AppError;
 use crate::output;
 
-/// Prints every command with its sentence; or one with all that its sender needs.
+/// Prints every command with its sentence, or a single one with all that its sender needs.
 ///
 /// # Errors
-/// When there is no such command; the sentence names the nearest.
+/// If there is no such command; the sentence names the nearest one.
 pub(super) fn list(name: Option<&str>) -> Result<(), AppError> {
     let Some(name) = name else {
         let width = AnyCommand::types().map(|c| c.name.len()).max().unwrap_or(0);
@@ -69,8 +69,8 @@ fn sender_name(sender: Sender) -> &'static str {
     }
 }
 
-/// Whether the command's target follows from the business or from its data, so that no `id` has to
-/// be sent.
+/// True if the command's target follows from the business or from its data, so that the sender need
+/// not give an `id`.
 fn has_one_target(command: &CommandType, data: &Value) -> bool {
     let parsed = serde_json::value::to_raw_value(data)
         .ok()
@@ -87,10 +87,10 @@ fn must(verb: Verb, needs_id: bool) -> &'static str {
     }
 }
 
-/// An id that stands for one of the reader's own.
+/// Placeholder in examples for an id that the reader must fill in.
 const SOME_ID: &str = "00000000-0000-7000-8000-000000000001";
 
-/// A value that a schema allows: of an object, the members that must be there.
+/// Makes a value that a schema allows: of an object, only its required members.
 fn sample(schema: &Value, root: &Value) -> Value {
     if let Some(at) = schema.get("$ref").and_then(Value::as_str) {
         let found = at.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
@@ -144,7 +144,7 @@ fn sample(schema: &Value, root: &Value) -> Value {
     }
 }
 
-/// A text of the form that a schema names.
+/// A text in the form that a schema names.
 fn text(schema: &Value) -> &'static str {
     let pattern = schema.get("pattern").and_then(Value::as_str).unwrap_or_default();
     match schema.get("format").and_then(Value::as_str) {

@@ -19,10 +19,10 @@ use crate::export::{
 };
 use crate::output;
 
-/// Events of an export that are read at once.
+/// How many events of an export are read at once.
 const PAGE: u64 = 200;
 
-/// Asks about one business; errors and a business that is not there are one sentence.
+/// Queries one business; a missing business is an error like any other.
 async fn ask(
     target: &Target,
     business: &str,
@@ -168,8 +168,8 @@ pub(crate) async fn export(
     Ok(())
 }
 
-/// The events up to the end that the checkpoint speaks of; then the manifest; then the fact that it
-/// was done, which is the next event of the business.
+/// Writes the events up to the checkpoint's end and the manifest, then records the export, which
+/// becomes the next event of the business.
 async fn export_all(
     target: &Target,
     business: &str,

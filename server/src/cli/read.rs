@@ -16,12 +16,12 @@ use crate::output;
 
 #[derive(Subcommand)]
 pub(crate) enum Projections {
-    /// How far each projection is, and where it stopped.
+    /// Show how far each projection has followed the log, and where it stopped.
     Status,
     /// Rebuild one projection, or all, from the log beside the current views, then switch queries
     /// to the rebuilt views.
     Rebuild {
-        /// Its name; all when left out.
+        /// Name of the projection; all when left out.
         name: Option<String>,
     },
     /// Switch queries back to the views from before the last rebuild.
@@ -82,7 +82,7 @@ pub(crate) async fn submit(
     Ok(())
 }
 
-/// Sends a command; its receipt.
+/// Sends a command and returns its receipt.
 pub(super) async fn send(
     target: &Target,
     command: &str,
@@ -347,7 +347,7 @@ async fn skip(target: &Target, name: &str, business: &str, reason: &str) -> Resu
     Ok(())
 }
 
-/// Begins a build beside the views, and follows it to its end.
+/// Begins a shadow build, and prints its progress until it ends.
 async fn beside(target: &Target, what: &'static str, name: Option<String>) -> Result<(), AppError> {
     match target {
         Target::Local(app) => match what {

@@ -8,14 +8,14 @@ use crate::config::{Config, Overrides};
 use crate::secret::{self, Secret};
 use crate::{http, logging, output};
 
-/// What `serve` is told on the command line.
+/// The flags of `serve`.
 #[derive(clap::Args)]
 pub(super) struct Flags {
     /// Address to listen on [default: 127.0.0.1:7117]. One that other machines reach needs
     /// --tls-cert or --behind-proxy.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Certificate of that address with its chain (PEM); read again when it changes.
+    /// Certificate with its chain for that address (PEM); read again when the file changes.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// Key of that certificate (PEM).
@@ -38,7 +38,7 @@ pub(super) struct Flags {
 }
 
 impl Flags {
-    /// What they override.
+    /// Adds the flags to the overrides of the settings.
     pub(super) fn over(&self, overrides: Overrides) -> Overrides {
         let Self { listen, tls_cert, tls_key, behind_proxy, amqp, kurrentdb_listen } = self;
         Overrides {
@@ -53,14 +53,13 @@ impl Flags {
     }
 }
 
-/// How long those who wait for an answer may take to get it when the process ends because a thread
-/// died.
+/// How long pending answers may take to go out when the process ends because a thread died.
 const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_millis(500);
-/// The exit code then: sysexits' EX_SOFTWARE.
+/// Exit code after a thread died: EX_SOFTWARE of sysexits.
 const THREAD_DIED: i32 = 70;
 
-/// Ends the process, so that a supervisor starts it again: what the dead thread did is done by
-/// nobody.
+/// Ends the process, so that a supervisor starts it again: nothing else would do the dead thread's
+/// work.
 fn end_the_process(_: &'static str) {
     let end = || {
         std::thread::sleep(LAST_ANSWERS);
@@ -71,7 +70,7 @@ fn end_the_process(_: &'static str) {
     }
 }
 
-/// Starts the relay to RabbitMQ, where the settings name one.
+/// Starts the relay to RabbitMQ if the settings name a broker.
 #[cfg(feature = "amqp")]
 fn relay(
     config: &Config,
@@ -110,7 +109,7 @@ fn relay(
     ))
 }
 
-/// Opens the door for KurrentDB clients, where the settings name an address.
+/// Opens the listener for KurrentDB clients if the settings name an address.
 #[cfg(feature = "kurrentdb")]
 async fn business_door(
     config: &Config,
@@ -150,11 +149,11 @@ impl Never {
     }
 }
 
-/// Files that a server with all its readers has open.
+/// How many files a server has open when all its connections are in use.
 const OPEN_FILES_WANTED: u64 = 16_384;
 
-/// Raises how many files the process may have open to what it is allowed; says so where that is too
-/// few for the connections that the limits allow.
+/// Raises the limit of open files to what the process is allowed, and warns if that is too few for
+/// the connections that the limits allow.
 fn raise_open_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut allowed = getrlimit(Resource::Nofile);
@@ -168,8 +167,8 @@ fn raise_open_files() {
     }
 }
 
-/// Makes the operator's first key, in a file of its own; a screen shows it too. The file is there
-/// before the key works: who dies in between goes on with it.
+/// Makes the operator's first key in a file of its own, and shows it on a screen. The file exists
+/// before the key works, so that a process that dies in between continues with it.
 async fn operators_key(config: &Config, app: &App) -> Result<(), AppError> {
     let file = config.data.join("operator.key");
     let secret = if file.exists() { secret::read(&file)? } else { Secret::generate(&app.entropy) };

@@ -1,4 +1,4 @@
-//! When a server is told to stop: Ctrl-C, or `SIGTERM`.
+//! Waits until a server is told to stop: by Ctrl-C or `SIGTERM`.
 
 pub(super) async fn told_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,4 +1,4 @@
-//! `minutebook streams`, and what both listeners of KurrentDB's protocol are told.
+//! `minutebook streams`, and the options that both listeners of KurrentDB's protocol share.
 
 use std::path::PathBuf;
 
@@ -6,22 +6,22 @@ use clap::Args;
 
 use crate::app::AppError;
 
-/// How generic streams are served.
+/// The flags of `streams`.
 #[derive(Debug, Args)]
 pub(super) struct Streams {
     /// Address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:2113")]
     listen: String,
-    /// Certificate with its chain, PEM; without it nothing is encrypted, and clients say
-    /// `tls=false`.
+    /// Certificate with its chain (PEM). Without it connections are not encrypted, and clients
+    /// connect with `tls=false`.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
-    /// Key of that certificate, PEM.
+    /// Key of that certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
 }
 
-/// Serves them until the process is told to stop.
+/// Serves the streams until the process is told to stop.
 #[cfg(feature = "kurrentdb")]
 pub(super) async fn serve(file: Option<PathBuf>, how: Streams) -> Result<(), AppError> {
     use std::sync::Arc;

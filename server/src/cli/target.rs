@@ -1,4 +1,4 @@
-//! What a command line works on: a data folder of its own, or a server that runs.
+//! The target of a command line: a data folder of its own, or a running server.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::output;
 use crate::presence::IfNone;
 use crate::secret::Secret;
 
-/// Longest that a command line waits for the views of its own folder.
+/// Longest time that a command line waits for the views of its own folder.
 const CATCH_UP: Duration = Duration::from_secs(3_600);
 
 pub(crate) enum Target {
@@ -49,7 +49,7 @@ impl Target {
         Ok(Self::Remote(Remote::new(url, Secret::from_text(&text))))
     }
 
-    /// Asks a GraphQL query.
+    /// Runs a GraphQL query and returns its `data`.
     pub(crate) async fn query(&self, graphql: &str, variables: Value) -> Result<Value, AppError> {
         match self {
             Self::Remote(remote) => {
@@ -74,12 +74,12 @@ impl Target {
     }
 }
 
-/// The argument of GraphQL's `business` that a name is for.
+/// Name of GraphQL's `business` argument for this text: `id` for an id, else `slug`.
 pub(crate) fn by(business: &str) -> &'static str {
     if business.parse::<uuid::Uuid>().is_ok() { "id" } else { "slug" }
 }
 
-/// Runs blocking work of the client beside the runtime.
+/// Runs blocking work of the client on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, AppError> + Send + 'static,
 ) -> Result<T, AppError> {

@@ -1,4 +1,4 @@
-//! An installation that is copied from or to: where it lies, and its keyring as a whole.
+//! An installation that is copied from or to: where it is stored, and its whole keyring.
 
 use crate::app::AppError;
 use crate::config::Config;
@@ -9,29 +9,29 @@ use event_log::sqlite::{FolderLock, Options, SqliteLog};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// One side of a move: a data folder, a database or a cluster.
+/// One side of a copy: a data folder, a database or a cluster.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Installation {
-    /// A data folder that no server holds.
+    /// A data folder that no server is using.
     Folder(PathBuf),
-    /// An address of PostgreSQL.
+    /// A database, by its `postgres://…` address.
     Postgres(String),
     /// A KurrentDB cluster.
     Kurrent {
-        /// Its address.
+        /// Address of the cluster, `esdb://…`.
         url: String,
-        /// Of its mirror, its attempts and perhaps its keys.
+        /// Folder of the cluster's mirror, its attempts and perhaps its keys.
         folder: PathBuf,
-        /// An address of PostgreSQL that has its keys; empty when the folder has them.
+        /// Address of the PostgreSQL database with the keys; empty if the folder has them.
         keys: String,
     },
 }
 
 impl Installation {
-    /// What a command line names.
+    /// The installation that a text of the command line names.
     ///
     /// # Errors
-    /// When it looks like an address, and none of those that are known.
+    /// If the text looks like an address of an unknown sort.
     pub fn named(text: &str, config: &Config) -> Result<Self, AppError> {
         Ok(if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             Self::Postgres(text.to_owned())
@@ -52,7 +52,7 @@ impl Installation {
         })
     }
 
-    /// The folder that it needs for itself.
+    /// The folder that the installation uses, whose lock it needs; `None` for a database.
     pub(super) fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(folder) | Self::Kurrent { folder, .. } => Some(folder),
@@ -110,19 +110,19 @@ impl Installation {
     }
 }
 
-/// One stream on both sides.
+/// The end of one stream on one side of the copy.
 #[derive(Debug, Serialize)]
 pub struct Side {
     /// Number of events.
     pub events: u64,
-    /// Root of the Merkle tree.
+    /// Root of the stream's Merkle tree.
     pub root: String,
 }
 
-/// The key that both sides wrap their keys with.
+/// The key that wraps the keys of both sides.
 ///
 /// # Errors
-/// When there is none to be found, or nothing to be moved.
+/// If no key is found, or there is nothing to copy.
 pub fn wrapping(
     from: &Installation,
     to: &Installation,

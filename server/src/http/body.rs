@@ -1,4 +1,4 @@
-//! Bodies, read only once it is known who sends them: each route has its limit, and all have a
+//! Request bodies, read only once the sender is known: each route has its limit, and all have a
 //! deadline.
 
 use std::time::Duration;
@@ -15,17 +15,17 @@ use tokio::sync::Semaphore;
 use super::Problem;
 use super::slots::Slots;
 
-/// Bodies from so many bytes on are not drained when the request is refused.
+/// Size from which the body of a refused request is not drained, in bytes.
 const LARGE_BYTES: u64 = 64 << 10;
 
-/// Most that is read on …
+/// Most bytes that are drained of one body.
 const DRAINED_BYTES_MAX: usize = 4 << 20;
-/// … for so long …
+/// Longest time that one body is drained.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
-/// … and of so many at once: refusing many costs less than serving them.
+/// Bounds how many bodies are drained at once: refusing many must cost less than serving them.
 static DRAINS: Semaphore = Semaphore::const_new(8);
 
-/// Whether a request announces a body that is not worth reading only to throw it away.
+/// True if a request announces a body that is too large to be drained.
 pub(super) fn is_large(request: &HttpRequest) -> bool {
     let length = request
         .headers()
@@ -35,8 +35,8 @@ pub(super) fn is_large(request: &HttpRequest) -> bool {
         || length.is_some_and(|bytes| bytes > LARGE_BYTES)
 }
 
-/// Reads on a little for somebody who is known and is refused: who is cut off in the middle of
-/// sending may not read the answer. Where many are refused at once, most are cut off.
+/// Reads on a little of a refused request, because a client that is cut off while it sends may not
+/// read the answer. If many are refused at once, most are cut off.
 pub(super) async fn drain(body: &mut web::Payload) {
     let Ok(_place) = DRAINS.try_acquire() else { return };
     let rest = async {
@@ -51,14 +51,14 @@ pub(super) async fn drain(body: &mut web::Payload) {
     let _ = tokio::time::timeout(DRAIN_MAX, rest).await;
 }
 
-/// Room for bodies that are on their way in: of each principal, and of all. Small ones need none,
-/// so that nobody who sends large ones slowly keeps others from sending commands.
+/// Bounds the bytes of large bodies that are being read, of each principal and of all. Small bodies
+/// need no room, so that slow senders of large ones block no commands.
 pub(super) struct Bodies {
     of_principal: Slots<PrincipalId>,
     all: Semaphore,
 }
 
-/// Bodies are counted in pieces of so many bytes.
+/// Size of the pieces in which bodies are counted, in bytes.
 const PIECE_BYTES: usize = 1 << 10;
 
 impl Default for Bodies {
@@ -71,13 +71,13 @@ impl Default for Bodies {
 }
 
 impl Bodies {
-    /// Bytes of those that are on their way in.
+    /// Bytes of the bodies that are being read.
     pub(super) fn bytes(&self) -> usize {
         BODIES_BYTES_MAX - self.all.available_permits() * PIECE_BYTES
     }
 
-    /// Reads a body of at most `max` bytes from somebody who is authenticated, when there is room
-    /// for it.
+    /// Reads a body of at most `max` bytes from an authenticated principal, once there is room for
+    /// it.
     ///
     /// # Errors
     /// 413 as soon as the length, announced or come so far, is above the limit; 408 after

@@ -1,4 +1,4 @@
-//! Those who act on events: how far they are, rewinding and pausing; for operators.
+//! Consumers for operators: their checkpoints, rewinding and pausing.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::limits::SMALL_BODY_BYTES_MAX;
@@ -10,7 +10,7 @@ use super::operations::operator;
 use super::{Problem, Shared};
 use crate::app::App;
 
-/// What should become of a consumer; with nothing said, it is only asked how all are.
+/// The change that is asked for; without one, the request only lists all consumers.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConsumerChange {
@@ -19,13 +19,13 @@ pub(crate) struct ConsumerChange {
     paused: Option<bool>,
 }
 
-/// Why a consumer is as it was.
+/// Why a consumer was not changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangeError {
-    /// What is asked for makes no sense.
+    /// The request makes no sense; the text says why.
     #[error("{0}")]
     Refused(String),
-    /// The places can't be reached.
+    /// The store of the checkpoints failed.
     #[error(transparent)]
     Store(#[from] LogError),
 }
@@ -56,7 +56,7 @@ pub(crate) async fn change_consumer(app: &App, change: ConsumerChange) -> Result
     }
 }
 
-/// A place is that of an event, or the beginning: one of before a move to another store is none.
+/// Checks that a position is 0 or that of an event; one from before a copy to another store is not.
 async fn check_place(app: &App, position: u64) -> Result<(), ChangeError> {
     if app.log.is_place(position).await? {
         return Ok(());

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::problem::let_in;
 use super::{Problem, Shared, State, actor, body, principal};
 
-/// A command as it is sent; anything else in it is refused.
+/// The JSON body of a command; other members are refused.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Body {
@@ -28,7 +28,7 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// Through the I-JSON gate, then by its fields.
+    /// Parses a body: checks that it is I-JSON, then reads its members.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
         proof::canonical::gate(json).map_err(|e| e.to_string())?;
         commands::from_json(json)

@@ -1,8 +1,8 @@
-//! The feed: events in their public form, as NDJSON or as server-sent events, one after another as
-//! they come. It begins after the place that it is given, and every event says its place.
+//! The feed: events in their public form, as NDJSON or as server-sent events, as they come. It
+//! begins after the position that the reader gives, and every event says its own.
 //!
-//! What a reader does not take in time is not kept for it: it is dropped, and comes back with the
-//! place of the last event it has.
+//! Nothing is kept for a reader that does not read in time: it is dropped, and continues after the
+//! position of the last event that it has.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,25 +19,26 @@ use tokio::sync::mpsc;
 use super::{Problem, Shared, State, bearer, principal, query};
 use crate::app::App;
 
-/// Events that are read at once.
+/// How many events are read at once.
 const PAGE: usize = 100;
-/// Bytes of a chunk, unless one event alone has more …
+/// Most bytes of a chunk, unless a single event has more.
 const CHUNK_BYTES: usize = 256 << 10;
-/// … and chunks that wait for a reader.
+/// Most chunks that wait for one reader.
 const CHUNKS_MAX: usize = 2;
-/// A sign of life when nothing happens.
+/// How often an idle feed sends a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ask {
-    /// A place: `seq` of a business; of all a position, or `<business id>:<seq>`.
+    /// Begin after this: a `seq` in the feed of a business; a position or `<business id>:<seq>` in
+    /// that of all.
     after: Option<String>,
-    /// `true` (as when it is left out) waits for what comes, `false` ends at the newest event.
+    /// `true`, the default, waits for new events; `false` ends at the newest one.
     follow: Option<Follow>,
 }
 
-/// A bool whose error names its field: a query has no types of its own.
+/// A bool whose error names its field, because parsers of a query string do not.
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(try_from = "String")]
 struct Follow(bool);
@@ -50,7 +51,7 @@ impl TryFrom<String> for Follow {
     }
 }
 
-/// Of one business, named by its slug or id.
+/// The feed of one business, named by its slug or id.
 pub(super) async fn business(
     request: HttpRequest,
     state: Shared,
@@ -85,7 +86,7 @@ pub(super) async fn business(
     )
 }
 
-/// Of every business that the caller may see.
+/// The feed of every business that the caller may see.
 pub(super) async fn all(request: HttpRequest, state: Shared) -> Result<HttpResponse, Problem> {
     let (caller, key) = (principal(&request, &state).await?, key(&request));
     let ask: Ask = query(&request)?;
@@ -137,7 +138,7 @@ pub(super) async fn all(request: HttpRequest, state: Shared) -> Result<HttpRespo
     )
 }
 
-/// The key that a request was let in with.
+/// The API key with which a request was admitted.
 fn key(request: &HttpRequest) -> String {
     bearer(request).unwrap_or_default().to_owned()
 }
@@ -159,7 +160,7 @@ fn bad_place(why: &str) -> Problem {
     )
 }
 
-/// Where to begin: a reader that comes back says so itself.
+/// Where the feed begins; a reader that reconnects says so in `Last-Event-ID`.
 async fn place(request: &HttpRequest, ask: &Ask) -> Result<FeedCursor, Problem> {
     let again = request
         .headers()
@@ -243,20 +244,21 @@ fn respond(
         .streaming(body))
 }
 
-/// A reader's place.
+/// A feed and how far its reader is.
 struct Feed {
     app: Arc<App>,
     caller: PrincipalId,
-    /// What it came in with: it may be revoked while somebody reads.
+    /// The reader's API key, checked again while the feed runs: it may be revoked.
     key: String,
-    /// One business, or all.
+    /// The business of the feed; `None` = all that the caller may see.
     business: Option<BusinessId>,
-    /// `seq` in that business, or position in all.
+    /// The last `seq` in that business, or the last position in the feed of all.
     after: u64,
 }
 
 impl Feed {
-    /// Sends until the reader is gone or must go; true when all that was asked for was sent.
+    /// Sends events until the reader is gone or must go; returns true if everything asked for was
+    /// sent.
     async fn run(mut self, chunks: &mpsc::Sender<web::Bytes>, events: bool, follow: bool) -> bool {
         let mut moved = self.app.log.position();
         let mut stopping = self.app.stopping.subscribe();
@@ -306,7 +308,8 @@ impl Feed {
         }
     }
 
-    /// What comes next; `None` when nothing does yet, empty when nothing of it is for this reader.
+    /// The next chunks; `None` if there are no new events, empty if none of them is for this
+    /// reader.
     async fn next(&mut self, events: bool) -> Result<Option<Vec<web::Bytes>>, Cause> {
         let known = self.app.bus.directory().principal_of(&self.key).await.map_err(Cause::of)?;
         if known != Some(self.caller) {

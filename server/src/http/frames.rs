@@ -13,10 +13,10 @@ use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, Payload};
 use futures_util::Stream;
 
-/// Bytes of the longest head: two, eight of the length, four of the mask.
+/// Size of the longest frame head: two bytes, eight of the length, four of the mask.
 const HEAD_BYTES_MAX: usize = 14;
 
-/// How many bytes a message may have now, and whether one had more.
+/// The size that a message may have, and whether a message exceeded it.
 #[derive(Clone)]
 pub(super) struct MessageLimit {
     max: Arc<AtomicU64>,
@@ -28,7 +28,7 @@ impl MessageLimit {
         Self { max: Arc::new(AtomicU64::new(max as u64)), passed: Arc::default() }
     }
 
-    /// From the next frame on.
+    /// Sets the limit from the next frame on, in bytes.
     pub(super) fn set(&self, max: usize) {
         self.max.store(max as u64, Ordering::Relaxed);
     }
@@ -38,19 +38,19 @@ impl MessageLimit {
     }
 }
 
-/// Where in the stream of frames we are.
+/// Tracks the frames in the bytes of a connection.
 #[derive(Default)]
 struct Frames {
     head: [u8; HEAD_BYTES_MAX],
-    /// Bytes of the head that have come.
+    /// Bytes of the current head that have arrived.
     have: usize,
-    /// Bytes of the frame's payload that are still to come.
+    /// Bytes of the current frame's payload that are still to arrive.
     left: u64,
-    /// Bytes that the message announced in its frames so far.
+    /// Bytes that the current message announced in its frames so far.
     message: u64,
 }
 
-/// Bytes of a head, once its second byte is there.
+/// Length of a head in bytes, by its second byte.
 fn head_bytes(second: u8) -> usize {
     let length = match second & 0x7f {
         126 => 2,
@@ -60,7 +60,7 @@ fn head_bytes(second: u8) -> usize {
     2 + length + if second & 0x80 == 0 { 0 } else { 4 }
 }
 
-/// Bytes of the payload that a whole head announces.
+/// Length of the payload that a complete head announces, in bytes.
 fn announced(head: &[u8; HEAD_BYTES_MAX]) -> u64 {
     let [_, second, a, b, c, d, e, f, g, h, ..] = *head;
     match second & 0x7f {
@@ -71,7 +71,7 @@ fn announced(head: &[u8; HEAD_BYTES_MAX]) -> u64 {
 }
 
 impl Frames {
-    /// Goes over bytes as they come; `false` when a message has more than `max` bytes.
+    /// Follows bytes as they arrive; returns false once a message announces more than `max` bytes.
     fn admit(&mut self, mut bytes: &[u8], max: u64) -> bool {
         loop {
             let skip = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
@@ -101,7 +101,7 @@ impl Frames {
     }
 }
 
-/// What a client sends, as long as its frames keep the limit.
+/// The bytes that a client sends, as long as its frames keep the limit.
 pub(super) struct Guarded {
     payload: Payload,
     frames: Frames,
@@ -134,7 +134,7 @@ impl Stream for Guarded {
 mod tests {
     use super::*;
 
-    /// A masked frame's head that announces `length` bytes.
+    /// The head of a masked frame that announces `length` bytes.
     fn head(first: u8, length: u64) -> Vec<u8> {
         let mut head = vec![first];
         match length {

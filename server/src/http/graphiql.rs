@@ -1,4 +1,4 @@
-//! GraphiQL, from files that were compiled in; where they were not, a page that says how.
+//! GraphiQL, from files that are compiled in; without them, a page that says how to get them.
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
@@ -9,7 +9,7 @@ mod files {
     include!(concat!(env!("OUT_DIR"), "/graphiql.rs"));
 }
 
-/// The page: it loads nothing from anywhere else.
+/// The GraphiQL page, which loads nothing from other servers.
 pub(super) async fn page() -> HttpResponse {
     let (text, policy) = if files::FILES.is_empty() {
         (include_str!("graphiql-missing.html"), "default-src 'none'; style-src 'unsafe-inline'")
@@ -24,7 +24,7 @@ pub(super) async fn page() -> HttpResponse {
         .body(text)
 }
 
-/// One of its files.
+/// A file of the GraphiQL page.
 pub(super) async fn file(name: web::Path<String>) -> Result<HttpResponse, Problem> {
     let found = files::FILES.iter().find(|(file, _, _)| *file == name.as_str());
     let (_, kind, bytes) =

@@ -18,7 +18,7 @@ use super::{Problem, Shared, reader};
 
 const RESPONSE_JSON: &str = "application/graphql-response+json";
 
-/// The parameters of one request; what else a client sends is let be, as the specification asks.
+/// The parameters of a GraphQL request; other members are ignored, as the specification asks.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Params {
@@ -28,7 +28,7 @@ struct Params {
     extensions: Option<Map<String, serde_json::Value>>,
 }
 
-/// The same in an address, where variables and extensions are JSON in a string.
+/// The parameters in a query string, where variables and extensions are JSON in a string.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AddressParams {
@@ -52,7 +52,7 @@ impl Params {
     }
 }
 
-/// What the client wants to read.
+/// The media type in which the client wants the response.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Media {
     Json,
@@ -99,14 +99,14 @@ impl Media {
     }
 }
 
-/// Errors about no field, and no data: the request was refused before it ran.
+/// True if the request was refused before it ran: errors without a path, and no data.
 fn never_ran(response: &Response) -> bool {
     response.data == Value::Null
         && !response.errors.is_empty()
         && response.errors.iter().all(|e| e.path.is_empty())
 }
 
-/// A response as it is sent: without `data` when it never ran.
+/// A response body: without `data` if the request never ran.
 struct Body<R>(R);
 
 impl<R: std::borrow::Borrow<Response>> Serialize for Body<R> {
@@ -258,7 +258,7 @@ fn from_address(query: &str) -> Result<Params, String> {
     })
 }
 
-/// Something must be asked: a query, or the hash of one.
+/// Checks that parameters have a query, or the hash of a persisted one.
 fn asks(params: Params) -> Result<Params, String> {
     let persisted = params.extensions.as_ref().is_some_and(|e| e.contains_key("persistedQuery"));
     if persisted || params.query.as_ref().is_some_and(|q| !q.trim().is_empty()) {

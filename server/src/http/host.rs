@@ -1,17 +1,17 @@
-//! Which names this server answers to. A page of a stranger can point a name of its own at this
-//! machine (DNS rebinding); its browser then sends that name.
+//! The host names that this server answers to. A foreign web page can point a name of its own at
+//! this machine (DNS rebinding); the browser then sends that name.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderName, ORIGIN};
 
 use super::peers::forwarded_host;
 
-/// The names besides `localhost`, as the setting `hosts` has them. An address is none: it can't be
-/// rebound.
+/// The host names besides `localhost`, from the setting `hosts`. An IP address needs no entry: it
+/// can't be rebound.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hosts(Vec<String>);
 
-/// `example.com:80` without the port, `[::1]:80` without brackets.
+/// The host of an authority: `example.com:80` without the port, `[::1]:80` without brackets.
 fn without_port(authority: &str) -> &str {
     if let Some(rest) = authority.strip_prefix('[') {
         return rest.split_once(']').map_or(authority, |(address, _)| address);
@@ -28,7 +28,7 @@ fn text(request: &HttpRequest, name: HeaderName) -> Option<&str> {
 }
 
 impl Hosts {
-    /// From names with commas between them.
+    /// Parses names that are separated by commas.
     pub(crate) fn new(names: &str) -> Self {
         Self(names.split(',').map(|n| n.trim().to_lowercase()).filter(|n| !n.is_empty()).collect())
     }
@@ -38,7 +38,7 @@ impl Hosts {
         host == "localhost" || self.0.contains(&host)
     }
 
-    /// Whether the request asks for a name of ours, or for an address.
+    /// True if the request is for a name of this server, or for an IP address.
     pub(crate) fn takes(&self, request: &HttpRequest) -> bool {
         // Who forwards for others says what they asked for.
         let Some(host) = forwarded_host(request).or_else(|| text(request, HOST)).map(without_port)
@@ -48,7 +48,7 @@ impl Hosts {
         address(host).is_some() || self.knows(host)
     }
 
-    /// Whether the page that sends it, if one does, is one of ours.
+    /// True if the request comes from a page of this server, or from no page.
     pub(crate) fn takes_origin(&self, request: &HttpRequest) -> bool {
         let Some(origin) = text(request, ORIGIN) else { return true };
         let Some((_, authority)) = origin.split_once("://") else { return false };

@@ -1,4 +1,4 @@
-//! Numbers about the door and the views, in the text format of Prometheus 0.0.4.
+//! Metrics of the HTTP listener and the views, in the text format of Prometheus 0.0.4.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -109,7 +109,7 @@ impl Metrics {
     }
 }
 
-/// How many of the places are taken, of what may run so many times at once.
+/// Metrics that show how much of each bounded resource is in use.
 pub(super) fn places_taken(state: &State) -> String {
     let taken = [
         ("bytes of bodies", state.bodies.bytes()),

@@ -1,4 +1,4 @@
-//! What operators and owners do besides commands: import, verify, rebuild, forget.
+//! Operations besides commands, for operators and owners: import, verify, rebuild, forget.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use commands::{CommandError, Refusal};
@@ -44,7 +44,7 @@ pub(super) async fn verify(request: HttpRequest, state: Shared) -> Result<HttpRe
     Ok(HttpResponse::Ok().json(report))
 }
 
-/// One business's stream, for those who answer for it and those who audit it.
+/// Verifies one business's stream, for its owners and auditors and for operators.
 pub(super) async fn verify_business(
     request: HttpRequest,
     state: Shared,
@@ -134,7 +134,7 @@ pub(super) async fn retry(request: HttpRequest, state: Shared) -> Result<HttpRes
     Ok(HttpResponse::Ok().json(json!({"retried": true})))
 }
 
-/// Forgets a person: the command `privacy.forget_subject`, for whoever knows the address.
+/// Forgets a data subject, like the command `privacy.forget_subject`.
 pub(super) async fn forget(
     request: HttpRequest,
     state: Shared,
@@ -189,12 +189,12 @@ fn not_an_importer() -> Problem {
     )
 }
 
-/// One record of an import, with what the whole import was started with.
+/// A record of an import, with the settings of the whole import.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ImportRecord {
     settings: Settings,
-    /// The record as the file has it, to the letter.
+    /// The record exactly as the file has it.
     record: String,
 }
 

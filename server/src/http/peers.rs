@@ -1,5 +1,5 @@
-//! Who may connect: so many connections from one peer, and in the clear from other machines only
-//! those who forward for others.
+//! Which peers may connect: a bounded number of connections each; without TLS, from other machines
+//! only proxies that forward for others.
 
 use std::any::Any;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs as _};
@@ -16,15 +16,15 @@ use socket2::SockRef;
 
 use super::slots::Slots;
 
-/// The peers that may forward requests of others, as the setting `behind_proxy` has them.
+/// The peers that may forward requests of others, from the setting `behind_proxy`.
 #[derive(Debug, Clone, Default)]
 pub struct Forwarders(Vec<IpNet>);
 
 impl Forwarders {
-    /// From addresses and networks with commas between them.
+    /// Parses addresses and networks that are separated by commas.
     ///
     /// # Errors
-    /// A sentence that names what is neither.
+    /// A sentence that names the part that is neither.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let net = |part: &str| {
@@ -47,10 +47,10 @@ impl Forwarders {
     }
 }
 
-/// Whether only this machine reaches an address, as it is written in settings.
+/// True if only this machine reaches an address of the settings.
 ///
 /// # Errors
-/// A sentence, when it is no address.
+/// A sentence, if the text is no address.
 pub fn is_loopback(address: &str) -> Result<bool, String> {
     let found = address.to_socket_addrs().map_err(|e| {
         format!("settings: `{address}` is no address to listen on: {e}; use such as 127.0.0.1:7117")
@@ -58,7 +58,8 @@ pub fn is_loopback(address: &str) -> Result<bool, String> {
     Ok(found.map(|a| a.ip()).all(|ip| ip.is_loopback()))
 }
 
-/// An address of IPv4 is one peer; of IPv6 its network is: who has one address there has 2^64.
+/// The peer of an address: for IPv4 the address, for IPv6 its network, of which one host may have
+/// 2^64.
 fn peer(address: SocketAddr) -> IpAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),
@@ -66,16 +67,16 @@ fn peer(address: SocketAddr) -> IpAddr {
     }
 }
 
-/// Marks a connection of one who may forward.
+/// Marks a connection from a peer that may forward requests of others.
 struct Forwards;
 
-/// A name that was asked for from one who forwards.
+/// The host name that a forwarding peer was asked for; `None` from any other peer.
 pub(crate) fn forwarded_host(request: &HttpRequest) -> Option<&str> {
     request.conn_data::<Forwards>()?;
     request.headers().get("X-Forwarded-Host").map(|v| v.to_str().unwrap_or_default())
 }
 
-/// Everybody who is connected.
+/// The connected peers, and how many connections each has.
 pub(crate) struct Peers {
     slots: Slots<IpAddr>,
     forwarders: Forwarders,
@@ -93,12 +94,12 @@ impl Peers {
         })
     }
 
-    /// How many connections were cut off.
+    /// How many connections were cut off because their peer had too many or may not connect.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Looks at a new connection; one that may not be is cut off before anything is read from it.
+    /// Checks a new connection; one that is not allowed is cut off before anything is read from it.
     pub(crate) fn connected(&self, connection: &dyn Any, data: &mut Extensions) {
         let plain = connection.downcast_ref::<TcpStream>();
         let Some(stream) = plain.or_else(|| {

@@ -1,4 +1,4 @@
-//! Errors of the door: RFC 9457 problem details.
+//! Errors of the HTTP listener: RFC 9457 problem details.
 
 use std::time::Duration;
 
@@ -8,24 +8,25 @@ use commands::CommandError;
 use event_log::chain;
 use serde::Serialize;
 
-/// A problem, as it is sent.
+/// A problem as the response body has it.
 #[derive(Debug, Serialize)]
 pub struct Problem {
     /// `urn:minutebook:problem:<name>`.
     pub r#type: String,
-    /// The name in words.
+    /// Name of the problem, in words.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
     /// What happened and what to do.
     pub detail: String,
-    /// When to come again, in seconds; said in the header `Retry-After`.
+    /// Seconds after which a retry makes sense, sent as the header `Retry-After`; `None` = not
+    /// stated.
     #[serde(skip)]
     pub retry_after: Option<u64>,
 }
 
 impl Problem {
-    /// A problem of that status and name.
+    /// Makes a problem from its status, name and detail.
     #[must_use]
     pub fn new(status: u16, name: &str, detail: &str) -> Self {
         Self {
@@ -69,11 +70,11 @@ impl ResponseError for Problem {
     }
 }
 
-/// Longest that who asks too much waits for being told so: it costs nothing here, and one that goes
-/// on at once asks less often.
+/// Longest delay of a 429 response, in milliseconds. It costs nothing here, and a client that
+/// retries at once does so less often.
 const TOLD_LATE_MS_MAX: u64 = 200;
 
-/// What was let in; the answer to who asks too much comes late.
+/// Returns what was admitted; a refusal for too many requests is delayed.
 pub(super) async fn let_in<T>(admitted: Result<T, CommandError>) -> Result<T, Problem> {
     if let Err(CommandError::RateLimited { retry_after_ms, .. }) = &admitted {
         tokio::time::sleep(Duration::from_millis(TOLD_LATE_MS_MAX.min(*retry_after_ms))).await;

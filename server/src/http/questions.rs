@@ -1,4 +1,4 @@
-//! Questions in GraphQL, from whichever door: how many of whom run at once, and for how long.
+//! GraphQL requests of all listeners: how many run at once, for each principal, and for how long.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use tokio::sync::Semaphore;
 
 use super::slots::Slots;
 
-/// Longest that a question takes, with its waits for a place, for `minPosition` and for a proof.
+/// Longest time of a request, with its waits for a slot, for `minPosition` and for a proof.
 const LONGEST: Duration =
     Duration::from_millis(GRAPHQL_QUERY_MS_MAX + MIN_POSITION_WAIT_MS_MAX + PROOF_MS_MAX);
 
-/// Places for questions that run.
+/// The slots for GraphQL requests that run.
 pub(crate) struct Questions {
     all: Semaphore,
     of_principal: Slots<PrincipalId>,
 }
 
-/// It took too long; its work was ended.
+/// The request took too long, and its work was ended.
 pub(crate) struct TooSlow;
 
 impl Default for Questions {
@@ -36,13 +36,13 @@ impl Default for Questions {
 }
 
 impl Questions {
-    /// How many run at the moment.
+    /// How many requests run at the moment.
     pub(crate) fn running(&self) -> usize {
         GRAPHQL_QUERIES_MAX - self.all.available_permits()
     }
 
-    /// Answers when there is a place: first one of its principal's own, so that who asks a lot
-    /// waits for nobody but itself.
+    /// Answers a request once it has a slot: first one of its principal's own, so that a busy
+    /// principal waits only for itself.
     pub(crate) async fn ask(
         &self,
         api: &Api,

@@ -1,5 +1,5 @@
-//! Places that one of many (a principal, a peer) may hold at once, so that nobody holds those of
-//! all.
+//! Slots of which each holder (a principal, a peer) may take only a few at once, so that none takes
+//! those of all.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Holders that are remembered before those who hold nothing are forgotten.
+/// How many holders are kept before those that hold nothing are dropped.
 const REMEMBERED_MAX: usize = 1_024;
 
-/// So many places for each holder.
+/// A bounded number of slots for each holder.
 pub(crate) struct Slots<K> {
     each: usize,
     holders: Mutex<HashMap<K, Arc<Semaphore>>>,
@@ -30,12 +30,12 @@ impl<K: Eq + Hash> Slots<K> {
         Arc::clone(holders.entry(holder).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
     }
 
-    /// A place, when there is one; it is free again when what comes back is dropped.
+    /// Takes a slot if one is free; dropping the permit frees it.
     pub(crate) fn take(&self, holder: K) -> Option<OwnedSemaphorePermit> {
         self.of(holder).try_acquire_owned().ok()
     }
 
-    /// So many places, when they are free.
+    /// Waits until `places` slots of the holder are free, and takes them.
     pub(crate) async fn wait(&self, holder: K, places: u32) -> Option<OwnedSemaphorePermit> {
         self.of(holder).acquire_many_owned(places).await.ok()
     }

@@ -1,4 +1,4 @@
-//! TLS of the HTTP door; the certificate is read again when its files change.
+//! TLS of the HTTP listener; the certificate is read again when its files change.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,15 +13,15 @@ use rustls::sign::CertifiedKey;
 
 use crate::app::AppError;
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// A certificate with its chain, and its key; PEM files.
+/// Paths of a certificate with its chain and of its key, PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// The certificate, then those it is signed with.
+    /// File with the certificate, followed by those that signed it.
     pub certificate: PathBuf,
-    /// Its key.
+    /// File with the certificate's key.
     pub key: PathBuf,
 }
 
@@ -46,7 +46,7 @@ impl Tls {
     }
 }
 
-/// The certificate as it was read last.
+/// The certificate that was read last.
 #[derive(Debug)]
 struct Current(RwLock<Arc<CertifiedKey>>);
 
@@ -56,10 +56,10 @@ impl ResolvesServerCert for Current {
     }
 }
 
-/// What the door speaks TLS with, from now on with what lies in the files.
+/// Makes the TLS configuration, which follows changes of the files.
 ///
 /// # Errors
-/// When the certificate can't be read or its key is another's.
+/// If the certificate can't be read, or the key is not its own.
 pub(super) fn config(tls: Tls) -> Result<rustls::ServerConfig, AppError> {
     let of_setting = |e: Cause| AppError::caused("--tls-cert, --tls-key", e);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -75,8 +75,8 @@ pub(super) fn config(tls: Tls) -> Result<rustls::ServerConfig, AppError> {
     Ok(builder.with_no_client_auth().with_cert_resolver(current))
 }
 
-/// A pair that does not fit, such as one that is half written, is told and tried again; the one
-/// before goes on.
+/// Follows changes of the files. A pair that does not fit, for example because it is half written,
+/// is logged and tried again; until then the previous one is used.
 async fn follow(
     tls: Tls,
     mut seen: Option<(SystemTime, SystemTime)>,

@@ -38,11 +38,11 @@ use crate::app::App;
 const SUBPROTOCOL: &str = "graphql-transport-ws";
 /// How long a client may take to send `connection_init`.
 const INIT_WAIT: Duration = Duration::from_secs(5);
-/// How long a client may take to take a message.
+/// How long a client may take to receive a message.
 const SEND_WAIT: Duration = Duration::from_secs(15);
-/// How often it is asked whether the key and the roles still hold.
+/// How often the key and the roles are checked again.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How often an idle connection is looked at.
+/// How often a ping is sent on an idle connection.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
 /// Counts open connections.
@@ -62,13 +62,13 @@ struct Connection {
     secret: Zeroizing<String>,
     operations: HashMap<String, rt::task::JoinHandle<()>>,
     state: Shared,
-    /// How many bytes a message may have: few until it is known who sends them.
+    /// The size that a message may have: small until its sender is known.
     limit: MessageLimit,
-    /// A place among those who have not said who they are …
+    /// A slot among connections whose principal is not known yet.
     stranger: Option<OwnedSemaphorePermit>,
-    /// … and then one of the principal's.
+    /// A slot of the principal, once it is known.
     place: Option<OwnedSemaphorePermit>,
-    /// Told by an operation whose client does not read.
+    /// Sent to by an operation whose client does not read.
     stuck: tokio::sync::mpsc::Sender<()>,
 }
 
@@ -80,12 +80,12 @@ async fn in_time(sent: impl Future<Output = Result<(), actix_ws::Closed>>) -> Re
     }
 }
 
-/// Sends one message, or says that the client is gone or does not read.
+/// Sends one message; fails if the client is gone or does not read.
 async fn send(session: &mut Session, message: &Value) -> Result<(), Close> {
     in_time(session.text(message.to_string())).await
 }
 
-/// Follows an operation to its end.
+/// Runs an operation and sends its responses until it ends.
 async fn operate(
     state: Shared,
     viewer: Viewer,
@@ -154,7 +154,7 @@ impl Connection {
         send(&mut self.session, &json!({"type": "connection_ack"})).await
     }
 
-    /// Who the key is, as of now.
+    /// Reads the key's principal and roles as they are now.
     async fn look(&self) -> Result<Viewer, Close> {
         let unavailable = |e: &(dyn std::error::Error + 'static)| {
             close(1011, chain(e).to_string().chars().take(100).collect::<String>())
@@ -167,7 +167,7 @@ impl Connection {
         Ok(Viewer { principal, known })
     }
 
-    /// What was opened under rights that are gone ends: the key was revoked, or a role was.
+    /// Ends operations whose rights are gone, because the key or a role was revoked.
     async fn still_may(&mut self) -> Result<(), Close> {
         let Some(known) = &self.viewer else { return Ok(()) };
         let now = self.look().await?;
@@ -295,7 +295,7 @@ impl Connection {
     }
 }
 
-/// Room for a connection that has not said who it is, where its page may connect at all.
+/// Takes a slot for a connection whose principal is not known yet, if its page may connect at all.
 fn room(request: &HttpRequest, state: &Shared) -> Result<(OwnedSemaphorePermit, Open), Problem> {
     if !state.hosts.takes_origin(request) {
         return Err(Problem::new(

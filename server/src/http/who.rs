@@ -1,4 +1,4 @@
-//! Who sends a request: the Bearer key, its principal, and what it may see or do.
+//! The sender of a request: the Bearer key, its principal, and what the principal may see or do.
 
 use super::State;
 use super::problem::Problem;
@@ -9,12 +9,12 @@ use commands::Actor;
 use domain::{BusinessId, PrincipalId};
 use read_api::Viewer;
 
-/// The key in `Authorization`; the scheme is written in any case (RFC 9110, section 11.1).
+/// The key in `Authorization`; the scheme's case does not matter (RFC 9110, section 11.1).
 pub(crate) fn bearer(request: &HttpRequest) -> Option<&str> {
     bearer_in(request.headers().get(header::AUTHORIZATION)?.to_str().ok()?)
 }
 
-/// The key in credentials of the scheme Bearer; `None` when they are of another or of none.
+/// The key in credentials of the scheme Bearer; `None` for another scheme or none.
 pub(super) fn bearer_in(credentials: &str) -> Option<&str> {
     let (scheme, secret) = credentials.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then(|| secret.trim())
@@ -28,7 +28,7 @@ pub(super) fn unauthenticated() -> Problem {
     )
 }
 
-/// Who sends this: the holder of the key in `Authorization: Bearer`.
+/// The principal whose key is in `Authorization: Bearer`.
 pub(crate) async fn principal(
     request: &HttpRequest,
     state: &State,
@@ -44,7 +44,7 @@ pub(crate) async fn principal(
     found.ok_or_else(unauthenticated)
 }
 
-/// Who reads the views: as it was known a moment ago while the store says nothing.
+/// The principal as a reader of the views; while the store is silent, as it was known a moment ago.
 pub(crate) async fn reader(request: &HttpRequest, state: &State) -> Result<Viewer, Problem> {
     let secret = bearer(request).ok_or_else(unauthenticated)?;
     let found =
@@ -69,7 +69,7 @@ pub(crate) async fn actor(
     found.ok_or_else(|| Problem::new(401, "unauthenticated", "the principal of this key is gone"))
 }
 
-/// The query of an address, once it is known who asks.
+/// Parses the query string, once the sender is known.
 pub(super) fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
     let read = actix_web::web::Query::<T>::from_query(request.query_string());
     read.map(actix_web::web::Query::into_inner).map_err(|e| {
@@ -81,7 +81,7 @@ pub(super) fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Re
     })
 }
 
-/// An id in an address's path, once it is known who asks.
+/// Parses an id in the path, once the sender is known.
 pub(super) fn in_path<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Problem>
 where
     T::Err: std::fmt::Display,

@@ -9,10 +9,10 @@ use kurrent_protocol::Tls;
 use crate::app::AppError;
 use crate::config::Config;
 
-/// The setting that turns TLS off.
+/// Value of the setting that turns TLS off.
 const NONE: &str = "none";
 
-/// What the settings say; `None` when nothing is to be encrypted.
+/// The certificate that the settings name; `None` if TLS is off.
 pub(super) fn of(config: &Config) -> Result<Option<Tls>, AppError> {
     let (certificate, key) = (config.kurrentdb_certificate.clone(), config.kurrentdb_key.clone());
     if certificate.as_os_str() == NONE {
@@ -56,7 +56,7 @@ fn failed(e: impl std::error::Error + Send + Sync + 'static) -> AppError {
     AppError::caused("a certificate could not be made", e)
 }
 
-/// A file that its owner alone may read.
+/// Writes a file that only its owner may read.
 fn secret(path: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut file =

@@ -5,8 +5,8 @@ use domain::metrics::Aggregation;
 use rusqlite::Connection;
 use rust_decimal::Decimal;
 
-/// Conditions on the reported figures of a KPI; they are about no team, agent, model, connector or
-/// operation.
+/// SQL conditions on the reported figures of a KPI; reported figures name no team, agent, model,
+/// connector or operation.
 pub(super) fn reported_sql(
     scope: &Scope,
     measure: &str,

@@ -7,7 +7,7 @@ use domain::values::Amount;
 use domain::{Cost, Usage};
 use rusqlite::Connection;
 
-/// How a call ended.
+/// The outcome of a call, as its event reports it.
 pub(super) struct End<'a> {
     pub(super) failed: bool,
     pub(super) latency_ms: Option<u32>,

@@ -6,7 +6,7 @@ use domain::Timestamp;
 use domain::tasks::{Event as Tasks, Verdict};
 use rusqlite::Connection;
 
-/// A task as it stands between its events.
+/// State of a task that is kept from one event to the next.
 pub(super) struct Task {
     pub(super) about: Dimensions,
     pub(super) began: Timestamp,

@@ -1,4 +1,4 @@
-//! The rows of a shadow build compared with those that are read: a difference is reported.
+//! Compares the rows of a shadow build with those of the current views, and reports differences.
 
 use crate::view_file::ViewFile;
 use crate::views::{ViewsError, read_only};
@@ -14,7 +14,7 @@ pub(super) struct Comparison {
 }
 
 impl ViewFile {
-    /// Compares the rows of some projections, as both files stand now.
+    /// Begins to compare the rows of some projections, as both files stand now.
     pub(super) fn compare(
         &self,
         other: &Self,

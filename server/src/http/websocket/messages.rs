@@ -22,7 +22,7 @@ pub(super) struct Operation {
     pub(super) variables: Option<serde_json::Map<String, Value>>,
 }
 
-/// Why a connection ends, by the protocol's codes.
+/// Close code of the protocol, and the reason why a connection ends.
 pub(super) struct Close(pub(super) u16, pub(super) String);
 
 pub(super) fn close(code: u16, reason: impl Into<String>) -> Close {
