@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 
 use domain::access::PrincipalKind;
 use domain::approvals::{
-    Approval, ApprovalInputs, ApprovalRule, ApprovalStatus, CarriedInputs, Consumed, Matcher,
+    Approval, ApprovalInputs, ApprovalRule, ApprovalStatus, CarriedInputs, Choice, Consumed,
+    Matcher,
 };
 use domain::businesses::Phase;
 use domain::ids::{ApprovalId, CallId, INSTALLATION};
@@ -46,6 +47,9 @@ pub(crate) struct Asked {
     pub(crate) rule: ApprovalRule,
     /// True when an operator may vote too, because a built-in rule alone asks.
     pub(crate) built_in: bool,
+    /// True when a built-in rule asks, alone or beside the policy's: it wants a second human whom
+    /// the requester did not make one, and no policy's rule takes that away.
+    pub(crate) second_human: bool,
 }
 
 /// What the check reads, besides what the command reads.
@@ -156,9 +160,12 @@ pub(crate) fn asked(
         (Some(rule), Some(_)) => Some(Asked {
             rule: ApprovalRule { separation_of_duties: true, ..rule.clone() },
             built_in: false,
+            second_human: true,
         }),
-        (Some(rule), None) => Some(Asked { rule: rule.clone(), built_in: false }),
-        (None, Some(rule)) => Some(Asked { rule, built_in: true }),
+        (Some(rule), None) => {
+            Some(Asked { rule: rule.clone(), built_in: false, second_human: false })
+        }
+        (None, Some(rule)) => Some(Asked { rule, built_in: true, second_human: true }),
         (None, None) => None,
     })
 }
@@ -225,8 +232,13 @@ pub(crate) fn check(
     if approval.command_digest.as_ref().map(|d| d.digest) != Some(presented_digest) {
         return Err(Refusal::ApprovalMismatch { approval: id });
     }
-    if asked.is_some_and(|asked| !is_enough(approval, &asked)) {
-        return Err(Refusal::ApprovalOutdated { approval: id });
+    if let Some(asked) = asked {
+        if !is_enough(approval, &asked) {
+            return Err(Refusal::ApprovalOutdated { approval: id });
+        }
+        if asked.second_human && !approval.built_in && !has_second_human(approval, ctx) {
+            return Err(Refusal::MadeByRequester);
+        }
     }
     let command_type =
         ctx.command.name.parse().map_err(|_| Refusal::Unknown { what: "command" })?;
@@ -252,6 +264,20 @@ fn usable(id: ApprovalId, approval: &Approval, ctx: &Context) -> Result<(), Refu
             wanted: "granted",
         }),
     }
+}
+
+/// True if a human approved who is not the requester, whom no requester made a voter, and who used
+/// no right of such a human.
+fn has_second_human(approval: &Approval, ctx: &Context) -> bool {
+    let requesters = || [Some(approval.requested_by), approval.requested_for].into_iter().flatten();
+    let is_independent = |person| {
+        !requesters().any(|r| r == person || ctx.people.is_made_by(person, ctx.business, r))
+    };
+    approval.votes.iter().any(|(right_holder, vote)| {
+        vote.choice == Choice::Approve
+            && is_independent(*right_holder)
+            && is_independent(vote.voter)
+    })
 }
 
 /// True if the approval, as it was granted, satisfies the rule that applies now: enough votes, no

@@ -58,8 +58,9 @@ impl Actor {
 /// Lets a command through, or says why not.
 ///
 /// # Errors
-/// [`CommandError::NotFound`] when the actor may not know that the business exists,
-/// [`CommandError::Malformed`] for a command of the other stream, else [`CommandError::Forbidden`].
+/// In this order: [`CommandError::NotFound`] when the actor may not know that the business exists;
+/// [`CommandError::Forbidden`] when the command's declaration does not name the sender;
+/// [`CommandError::Malformed`] when the command was sent to the door of the other stream.
 pub fn authorize(
     actor: &Actor,
     business: BusinessId,

@@ -1,5 +1,7 @@
 //! Access: who may come in, and what for.
 
+use std::io::{Read as _, Write as _};
+
 use commands::CommandError;
 use domain::access::PrincipalKind;
 use domain::ids::INSTALLATION;
@@ -7,6 +9,8 @@ use serde_json::json;
 use tests::Said as _;
 use tests::installation::Installation;
 use uuid::Uuid;
+
+use crate::door::Door;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_may_do_what_it_may_and_nothing_else() {
@@ -148,4 +152,47 @@ async fn only_who_may_speak_for_others_does() {
     );
     plan.on_behalf_of = Some(member.principal);
     installation.app.bus.submit(plan).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_body_keeps_no_revoked_key_and_no_lost_role_alive() {
+    let door = Door::open().await;
+    let app = &door.installation.app;
+    let business = app.business("acme").await.unwrap().unwrap();
+    for (command, data, status) in [
+        ("access.revoke_key", json!({}), 401),
+        ("access.revoke_role", json!({"business": business, "role": "member"}), 404),
+    ] {
+        let member =
+            door.installation.principal(business, PrincipalKind::Human, Some("member")).await;
+        let (key, secret) = app.issue_key(member.principal).await.unwrap();
+        let body = json!({"type": "tasks.plan", "data": {"title": "x", "team": "hr"}}).to_string();
+        let (half, rest) = body.split_at(10);
+        let at = door.url().trim_start_matches("http://").to_owned();
+        let head = format!(
+            "POST /v1/businesses/acme/commands HTTP/1.1\r\nHost: localhost\r\nAuthorization: \
+             Bearer {}\r\nIdempotency-Key: k\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{half}",
+            secret.reveal(),
+            body.len()
+        );
+        let begun = tokio::task::spawn_blocking(move || {
+            let mut stream = std::net::TcpStream::connect(at).unwrap();
+            stream.write_all(head.as_bytes()).unwrap();
+            // The door knows the sender, and waits for the rest.
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            stream
+        });
+        let mut stream = begun.await.unwrap();
+        let data = if data == json!({}) { json!({"key": key}) } else { data };
+        door.installation.must(INSTALLATION, command, Some(member.principal.0), data).await;
+        let rest = rest.to_owned();
+        let answer = tokio::task::spawn_blocking(move || {
+            stream.write_all(rest.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        let answer = answer.await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{command}: {answer}");
+    }
 }

@@ -143,7 +143,7 @@ fn open(
     command: &IntendedCommand,
     opened: Opened,
 ) -> Result<Requested, Refusal> {
-    let Opened { asked: Asked { rule, built_in }, inputs, subject, effects } = opened;
+    let Opened { asked: Asked { rule, built_in, .. }, inputs, subject, effects } = opened;
     if rule.quorum == 0 {
         return Err(Refusal::Forbidden { rule: rule.name.to_string() });
     }

@@ -328,3 +328,32 @@ async fn whom_the_one_that_is_asked_for_made_an_approver_is_no_second_human() {
     let refused = bus.submit(&puppet, business, "approvals.vote", Some(asked), vote).await;
     assert_eq!(refused.unwrap_err().name(), "own_request");
 }
+
+#[tokio::test]
+async fn a_rule_of_the_policy_makes_no_built_in_rule_laxer() {
+    let bus = crate::bus::Bus::new().await;
+    let business = bus.business("acme").await;
+    let owner = bus.operator_in(business).await;
+    let mut rules = json!(domain::approvals::shipped_rules());
+    rules.as_array_mut().unwrap().push(json!({"name": "advance", "quorum": 1,
+        "when": {"command_types": ["businesses.advance"]}, "roles": ["owner", "approver"],
+        "separation_of_duties": true, "expires_after_seconds": 3600, "escalate_to": []}));
+    bus.must(business, "approvals.define_policy", None, json!({"rules": rules})).await;
+    // The owner makes a second human, who votes for whatever the owner asks.
+    let puppet = bus.principal(business, PrincipalKind::Human, Some("approver")).await;
+    let approved = async |to: &str| {
+        let command = json!({"type": "businesses.advance", "id": business, "data": {"to": to}});
+        let asked = json!({"command": command});
+        let asked = bus.must(business, "approvals.request", None, asked).await.events[0].id;
+        let vote = json!({"choice": "approve"});
+        bus.submit(&puppet, business, "approvals.vote", Some(asked), vote).await.unwrap();
+        let (id, data) = (business.0, json!({"to": to}));
+        bus.present(&owner, business, "businesses.advance", id, &data, Some(asked)).await
+    };
+    assert!(approved("planning").await.is_ok(), "the policy alone asks: its own terms count");
+    assert_eq!(
+        approved("wound_up").await.unwrap_err().name(),
+        "own_request",
+        "what can't be undone wants a second human, whatever the policy asks as well"
+    );
+}

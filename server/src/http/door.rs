@@ -94,6 +94,16 @@ async fn admit(
     admitted
 }
 
+/// The sender once more, when the body is read: a slow body keeps no revoked key and no role that
+/// was taken away alive.
+async fn after_body(
+    request: &HttpRequest,
+    state: &State,
+    business: BusinessId,
+) -> Result<Actor, Problem> {
+    actor(request, state, business).await
+}
+
 pub(super) async fn business(
     request: HttpRequest,
     state: Shared,
@@ -111,6 +121,7 @@ pub(super) async fn business(
     let actor = actor(&request, &state, business).await?;
     let admitted = admit(&state, &actor, business, &mut body).await?;
     let body = state.bodies.read(actor.principal, &request, body, BODY_BYTES_MAX).await?;
+    let actor = after_body(&request, &state, business).await?;
     // Whoever opens a business has no role in it yet, and names it by the id that it shall have.
     let by_id = path.parse::<BusinessId>().is_ok();
     let registers = || by_id && Body::parse(&body).is_ok_and(|b| b.r#type == "businesses.register");
@@ -128,6 +139,7 @@ pub(super) async fn installation(
     let actor = actor(&request, &state, INSTALLATION).await?;
     let admitted = admit(&state, &actor, INSTALLATION, &mut body).await?;
     let body = state.bodies.read(actor.principal, &request, body, BODY_BYTES_MAX).await?;
+    let actor = after_body(&request, &state, INSTALLATION).await?;
     submit(&request, &state, INSTALLATION, actor, admitted, &body).await
 }
 
