@@ -24,8 +24,9 @@ use crate::Refusal;
 use crate::registry::{AnyCommand, ContextRules};
 use crate::root::{Changes, Context, LoadedAggregates};
 
-/// Roles whose holders may send a vote, with a right of their own or a delegated one.
-const VOTERS: [Role; 3] = [Role::Owner, Role::Approver, Role::Member];
+/// The roles among the senders of `approvals.vote` (operators may send it too). A member has no
+/// right of its own and votes only with a delegated one.
+const ROLES_THAT_MAY_SEND_VOTE: [Role; 3] = [Role::Owner, Role::Approver, Role::Member];
 
 /// Human-readable names of roles.
 fn named(roles: impl IntoIterator<Item = Role>) -> String {
@@ -84,7 +85,7 @@ fn delegate(c: &Delegate, approval: &Approval, ctx: &Context) -> Result<Option<E
         return Err(Refusal::PrincipalUnknown { principal: c.to });
     }
     let may_send = ctx.people.principal(c.to).is_some_and(|p| p.operator)
-        || ctx.people.has_role(c.to, ctx.business, &VOTERS.into());
+        || ctx.people.has_role(c.to, ctx.business, &ROLES_THAT_MAY_SEND_VOTE.into());
     if !may_send {
         return Err(Refusal::OutOfRange {
             field: "to",

@@ -263,13 +263,13 @@ impl CommandBus {
         let business = submission.business;
         let first_id =
             event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
-        let target_is_new = submission.id.is_none() && target.id == opened_id(&submission);
+        let target_id_from_key = submission.id.is_none() && target.id == opened_id(&submission);
         let job = Job {
             submission,
             command,
             target,
             unopened,
-            target_is_new,
+            target_id_from_key,
             first_id,
             content,
             conflicts: 0,

@@ -1,7 +1,8 @@
 //! A lane decides the commands of its businesses one after another, on state that already includes
 //! the appends in flight. A few lanes share all businesses; each business is always in the same
-//! one. Callers of one process therefore never conflict with each other: a conflict comes from
-//! another process.
+//! one. Appends of one process therefore never conflict with each other: a conflict comes from
+//! another process. (On a shared log an answer that writes nothing can be stale also because of a
+//! later append of its own lane.)
 //!
 //! 1. [`decide`] loads what the command reads, asks the rules, and makes a [`Plan`]: an append, or
 //!    an answer that writes nothing. `append` seals events, `subjects` asks who of theirs is
@@ -15,11 +16,12 @@
 //!
 //! | phase | takes jobs | becomes |
 //! |---|---|---|
-//! | [`Phase::Deciding`] | yes, while fewer than [`IN_FLIGHT_MAX`] are in flight and no cache is full | `Draining`, when an append fails or an answer is stale |
+//! | [`Phase::Deciding`] | new ones, while fewer than [`IN_FLIGHT_MAX`] are in flight and no cache is full | `Draining`, when an append fails or an answer is stale |
 //! | [`Phase::Draining`] | no: it lets the queue run out, and puts jobs that were decided on dropped state aside | `Deciding`, when nothing is in flight |
 //!
-//! A failure also begins the next [`LaneEpoch`], unless it only follows from an earlier one: a
-//! flight of an earlier epoch was decided on state that is dropped. [`retry`] has the table of what
+//! Every failed append and every stale answer also begins the next [`LaneEpoch`], except
+//! `ChainBroken` of an earlier epoch: a flight of an earlier epoch was decided on state that is
+//! dropped. [`retry`] has the table of what
 //! each failure means.
 
 mod append;
@@ -77,10 +79,11 @@ pub(crate) struct Job {
     pub(crate) target: AggregateRef,
     /// For `businesses.claim_slug`: a business that claimed the slug and was never opened.
     pub(crate) unopened: Option<BusinessId>,
-    /// True if the target's id was derived from this command's own key: the target can only be
-    /// there when the command was carried out before. Unless a duplicate was looked for, it is
-    /// taken to be new without being loaded.
-    pub(crate) target_is_new: bool,
+    /// True if the target's id was derived from this command's own key. The target is then taken
+    /// to be new and is not loaded, until `check_duplicate` is set. Where that is wrong, because
+    /// the command was carried out before, the append fails with `IdTaken`, and the job is decided
+    /// again with a look.
+    pub(crate) target_id_from_key: bool,
     /// The id of the first event that the command can make: the same for every repeat.
     pub(crate) first_id: EventId,
     /// RFC 8785 bytes of what was sent.

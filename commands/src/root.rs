@@ -38,7 +38,8 @@ pub struct Context {
     pub now: Timestamp,
     /// What is wrong with the clock, where something is.
     pub clock_doubt: Option<ClockInDoubt>,
-    /// Who asks.
+    /// Who asks, with its roles as the door read them when the body had come; they are not read
+    /// again when a job is decided again.
     pub actor: Actor,
     /// The approval that the command comes with.
     pub approval: Option<ApprovalId>,

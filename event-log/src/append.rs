@@ -30,8 +30,8 @@ pub struct Append {
     pub reads: Vec<(AggregateRef, u64)>,
     /// The events, at least one.
     pub events: Vec<NewEvent>,
-    /// The chain of earlier appends, not yet durable, that it was decided on; `None` when it was
-    /// decided on durable events alone.
+    /// The lane and epoch that decided the append, so that it is refused after an earlier refusal
+    /// of the same chain; `None` outside lanes.
     pub chain: Option<Chain>,
     /// The keyring's epoch in which its fields were sealed; `None` when none is.
     pub key_epoch: Option<KeyEpoch>,
@@ -43,7 +43,7 @@ pub struct Append {
 pub struct Chain {
     /// The lane that decided, unique in its process.
     pub lane: u64,
-    /// The lane's state that it decided on.
+    /// How often that lane had dropped its state by then.
     pub epoch: LaneEpoch,
 }
 

@@ -24,8 +24,9 @@ pub use stored::{Recorded, Stored};
 /// The version of the envelope itself.
 pub const ENVELOPE_VERSION: u8 = 1;
 
-/// Content digest of a command, kept on its first event: `request` in the stored event. It is
-/// compared before anything else is asked, so that a repeat gets its first receipt.
+/// Content digest of a command, kept on its first event: `request` in the stored event. When an
+/// event of the same idempotency key is found, it says whether the same command was sent again,
+/// which gets the first receipt, or another.
 pub type RequestDigest = ContentDigest;
 
 /// An event on its way into the log.
@@ -94,6 +95,8 @@ impl Draft {
     /// # Errors
     /// When a value does not serialise.
     pub fn prepare(self) -> Result<Prepared, SealError> {
+        // While `collect` runs, a clear personal field serialises as `{"$sealed": n}`, and its text
+        // becomes the n-th of `plaintexts`.
         let (data, plaintexts) = collect(|| canonical::to_bytes(&self.event.data()));
         let data = String::from_utf8(data?).map_err(|_| SealError::NoKey)?;
         let event_id = event_id(self.business, self.actor, &self.command_id, self.index);

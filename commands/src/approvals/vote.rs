@@ -14,7 +14,8 @@ use crate::root::{Changes, Context, LoadedAggregates};
 const ALONE_AFTER_SECONDS: u64 = 3_600;
 
 /// Separation of duties: nobody votes on a request that they made themselves, and nobody whom the
-/// requester made an approver votes where a built-in rule asks. `right_holder` is the human whose
+/// requester made an approver votes where a built-in rule alone asks (where the policy asks as well,
+/// `approval_check` looks for a second human when the approval is used). `right_holder` is the human whose
 /// right the voter uses: the voter, or the one who delegated the right.
 ///
 /// Returns true if the requester approves its own request alone, as the only human who can approve

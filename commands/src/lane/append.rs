@@ -15,8 +15,9 @@ use super::{Job, LaneServices, Plan};
 use crate::command::{CommandError, Receipt, ReceiptEvent, ReceiptResult};
 use crate::root::{Changes, Context, LoadedAggregates};
 
-/// The subjects of an append that are forgotten, with the last generation of their keys.
-pub(super) type Fences = BTreeMap<SubjectId, u32>;
+/// Forgotten subjects whose fields are sealed under a throw-away key, with the generation of keys
+/// that is written beside them.
+pub(super) type FencedSubjects = BTreeMap<SubjectId, u32>;
 
 /// An event between decision and bytes.
 pub(super) struct PreparedEvent {
@@ -25,9 +26,10 @@ pub(super) struct PreparedEvent {
     prepared: Prepared,
 }
 
-/// What a command belongs to, where its sender did not say: an approved command goes on where its
-/// approval was asked for and names the grant as its cause; a vote and an outcome go on where the
-/// request and the call began. So one question shows request, votes, command and outcome.
+/// What a command belongs to. An approved command always takes its correlation from its approval,
+/// and the grant as its cause. Otherwise what the sender said counts; failing that, a vote belongs
+/// to its request and an outcome to its call. So one question shows request, votes, command and
+/// outcome.
 struct Causality {
     causation: Option<EventId>,
     correlation: Uuid,
@@ -136,13 +138,14 @@ pub(super) fn subjects(prepared_events: &[PreparedEvent]) -> BTreeSet<SubjectId>
 }
 
 impl LaneServices {
-    /// Seals the events, folds them in as they are stored, and makes the append.
+    /// Seals the events, folds them in from their stored form, and makes the append; `chain` is set by
+    /// [`super::Lane::process`].
     pub(super) async fn to_append(
         &self,
         ctx: &Context,
         loaded: &mut LoadedAggregates,
         prepared_events: Vec<PreparedEvent>,
-        fences: &Fences,
+        fences: &FencedSubjects,
         entropy: &Entropy,
     ) -> Result<Plan, CommandError> {
         let (keys, epoch) = self.keys(ctx.business, &prepared_events, fences, entropy).await?;
@@ -195,7 +198,7 @@ impl LaneServices {
         &self,
         business: BusinessId,
         prepared_events: &[PreparedEvent],
-        fences: &Fences,
+        fences: &FencedSubjects,
         entropy: &Entropy,
     ) -> Result<(SubjectKeys, Option<KeyEpoch>), CommandError> {
         let (mut keys, mut oldest) = (SubjectKeys::new(), None::<KeyEpoch>);

@@ -22,8 +22,9 @@ impl Lane {
     /// decided events folded in.
     ///
     /// # Errors
-    /// When the log, the keyring or the installation can't be read before the rules are asked. What
-    /// goes wrong from then on, refusals too, is a plan that answers with it.
+    /// When the duplicate look-up or the context fails, or the events can't be prepared, fenced or
+    /// sealed: the lane answers with the error, without a stale check. A failed load and a refusal
+    /// are a plan, with the versions that were loaded so far.
     pub(super) async fn decide(&mut self, job: &mut Job) -> Result<Plan, CommandError> {
         if let Some(first_receipt) = self.duplicate(job).await? {
             return Ok(Plan::Answer(Ok(first_receipt), Versions::new()));
@@ -183,7 +184,8 @@ impl Lane {
                 break;
             }
             for aggregate in std::mem::take(&mut wanted) {
-                let is_new = job.target_is_new && !job.check_duplicate && aggregate == job.target;
+                let is_new =
+                    job.target_id_from_key && !job.check_duplicate && aggregate == job.target;
                 let state = if is_new {
                     (0, State::empty(aggregate.kind))
                 } else {

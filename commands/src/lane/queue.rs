@@ -30,7 +30,10 @@ pub(super) enum Outcome {
 pub(super) struct Staleness {
     pub(super) job: Job,
     pub(super) result: Result<Receipt, CommandError>,
-    /// True if another process has changed what the answer rests on.
+    /// The lane's epoch when the job was decided.
+    pub(super) epoch: LaneEpoch,
+    /// True if an aggregate that the answer rests on has moved on since, by whoever, or if this
+    /// command was carried out.
     pub(super) is_stale: Result<bool, LogError>,
 }
 
@@ -89,7 +92,7 @@ impl Lane {
                 let services = Arc::clone(&self.services);
                 self.stale_checks.push(Box::pin(async move {
                     let is_stale = services.is_stale(&job, &versions).await;
-                    Staleness { job, result, is_stale }
+                    Staleness { job, result, epoch, is_stale }
                 }));
             }
             Outcome::Appended(receipt, result) => {

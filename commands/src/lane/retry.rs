@@ -1,14 +1,14 @@
 //! What a lane decides again, and when it gives up.
 //!
 //! Whatever the error, the lane drains and drops its state, except for `ChainBroken` of an earlier
-//! epoch, whose state was dropped already. Everything decided after the failed append is decided
-//! again, in its order.
+//! epoch, whose state was dropped already. Everything decided after the failed append that did not
+//! become durable is decided again, in its order.
 //!
 //! | the append's error | what it means | this job |
 //! |---|---|---|
 //! | `ChainBroken` | an append that this one was decided on failed | decided again |
 //! | `IdTaken`, no duplicate was looked for | the command was carried out before, by any process | decided again, with a look |
-//! | `KeysDestroyed` | keys were destroyed after the events were sealed | sealed anew, at most [`STALE_RETRIES_MAX`] times |
+//! | `KeysDestroyed` | keys were destroyed after the events were sealed | decided and sealed again, at most [`STALE_RETRIES_MAX`] times, then gets the error |
 //! | `Conflict`, `IdTaken` after a look | another process changed what was read | decided again, at most [`CONFLICT_TRIES_MAX`] decisions |
 //! | `OutcomeUnknown` | the store gave no answer; the append may be stored | gets `outcome_unknown` |
 //! | any other | the store refused or failed; a batch on a full disk fails as a whole | gets the error |
@@ -20,7 +20,7 @@ use super::queue::Staleness;
 use super::{Job, Lane, Phase};
 use crate::command::CommandError;
 
-/// How often a job is decided again because another process changed what it rested on.
+/// How often a job is decided again after a stale answer or after keys were destroyed, together.
 const STALE_RETRIES_MAX: u32 = 20;
 /// After a duplicate, this many jobs are looked up before they are decided: whoever sends one
 /// again after a lost connection sends many.
@@ -30,6 +30,8 @@ impl Lane {
     /// Decides a job again whose append failed, or gives it the error.
     pub(super) async fn append_failed(&mut self, mut job: Job, e: AppendError, is_current: bool) {
         match e {
+            // Normally of an earlier epoch, and the lane drains already; a store that reports it
+            // first is treated as one that reports any failure.
             AppendError::ChainBroken => {
                 if is_current {
                     self.drop_state();
@@ -82,16 +84,22 @@ impl Lane {
     /// Gives an answer that still stands; one that rests on what another process has changed is
     /// decided again.
     pub(super) fn answer_unless_stale(&mut self, staleness: Staleness) {
-        let Staleness { mut job, result, is_stale } = staleness;
+        let Staleness { mut job, result, epoch, is_stale } = staleness;
         match is_stale {
             Ok(false) => job.answer(result),
+            // State was dropped since: what the lane decides on now is newer than this answer.
+            Ok(true) if epoch != self.epoch && job.stale_retries < STALE_RETRIES_MAX => {
+                job.stale_retries += 1;
+                job.check_duplicate = true;
+                self.retries.push_back(job);
+            }
             Ok(true) if job.stale_retries < STALE_RETRIES_MAX => {
                 job.stale_retries += 1;
                 job.check_duplicate = true;
                 self.decide_again(job);
             }
             Ok(true) => job.answer(Err(CommandError::unavailable(
-                "other processes keep changing what this command reads; send it again",
+                "what this command reads keeps changing; send it again",
             ))),
             Err(e) => job.answer(Err(e.into())),
         }

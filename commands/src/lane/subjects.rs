@@ -4,7 +4,7 @@ use domain::ids::{ErasureId, EventId};
 use domain::{BusinessId, SubjectId};
 use event_log::Cause;
 
-use super::append::{self, Fences, PreparedEvent};
+use super::append::{self, FencedSubjects, PreparedEvent};
 use super::{Lane, LaneServices};
 use crate::command::CommandError;
 use crate::refusal::Refusal;
@@ -23,8 +23,8 @@ impl Lane {
         ctx: &mut Context,
         loaded: &mut LoadedAggregates,
         prepared_events: &mut [PreparedEvent],
-    ) -> Result<Fences, CommandError> {
-        let mut fences = Fences::new();
+    ) -> Result<FencedSubjects, CommandError> {
+        let mut fences = FencedSubjects::new();
         for subject in append::subjects(prepared_events)
             .into_iter()
             .filter(|subject| *subject != ctx.business.as_subject())

@@ -1,4 +1,5 @@
-//! `POST /v1/businesses/{business}/commands` and `POST /v1/commands`.
+//! `POST /v1/businesses/{business}/commands` for commands declared `of Business`, `POST /v1/commands`
+//! for those `of Installation`; `commands::authorize` refuses one that was sent to the other door.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
