@@ -20,7 +20,7 @@ use crate::root::{Changes, Context, LoadedAggregates};
 pub const KEYS_MAX: usize = 2;
 
 commands!("access" {
-    /// Lets somebody authenticate.
+    /// Adds a principal: a human, an agent's credentials or a service.
     AddPrincipal = "add_principal" sets Principal {
         from: [Operator] of Installation,
         target: Target::Sent,
@@ -28,16 +28,16 @@ commands!("access" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Refused,
     } with {
-        /// What sort of actor.
+        /// Kind of the principal: human, agent or service.
         kind: PrincipalKind,
-        /// The name that people see.
+        /// Name of the principal that people see.
         display_name: Text,
-        /// Whether it runs the installation.
+        /// True if the principal is an operator of the installation; absent = false.
         #[serde(default)]
         operator: bool,
     }
 
-    /// Gives a role in a business.
+    /// Gives a principal a role in a business.
     GrantRole = "grant_role" acts Principal {
         from: [Operator] of Installation,
         target: Target::Sent,
@@ -45,13 +45,13 @@ commands!("access" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// In which business.
+        /// The business in which the principal gets the role.
         business: BusinessId,
-        /// Which role.
+        /// The role that the principal gets.
         role: Role,
     }
 
-    /// Takes a role in a business away.
+    /// Takes a role in a business away from a principal.
     RevokeRole = "revoke_role" acts Principal {
         from: [Operator] of Installation,
         target: Target::Sent,
@@ -59,13 +59,13 @@ commands!("access" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// In which business.
+        /// The business in which the principal loses the role.
         business: BusinessId,
-        /// Which role.
+        /// The role that the principal loses.
         role: Role,
     }
 
-    /// Says how much a principal may ask in a time.
+    /// Sets the rate limits of a principal.
     SetRateProfile = "set_rate_profile" acts Principal {
         from: [Operator] of Installation,
         target: Target::Sent,
@@ -73,11 +73,11 @@ commands!("access" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Which rates: `standard` or `bulk`.
+        /// Rate profile of the principal: `standard` or `bulk`.
         profile: RateProfile,
     }
 
-    /// Registers a key by its hash; the secret never comes here.
+    /// Registers an API key by its hash; the secret itself is never sent.
     IssueKey = "issue_key" acts Principal {
         from: [Operator] of Installation,
         target: Target::Sent,
@@ -85,13 +85,13 @@ commands!("access" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// The key's id.
+        /// Id of the key.
         key: KeyId,
-        /// SHA-256 of the secret.
+        /// SHA-256 of the key's secret.
         hash: Digest,
     }
 
-    /// Makes a key worthless.
+    /// Revokes an API key, so that nobody can authenticate with it any more.
     RevokeKey = "revoke_key" acts Principal {
         from: [Operator] of Installation,
         target: Target::Sent,
@@ -99,10 +99,10 @@ commands!("access" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// The key's id.
+        /// Id of the key to revoke.
         key: KeyId,
-        /// Revokes it also where it is the last key of the last operator. After that the
-        /// installation is run on its data folder alone, until somebody issues a key there.
+        /// True = the key is revoked even if it is the only key of the only operator. Then
+        /// operators can act only through the data folder, until a key is issued there.
         #[serde(default)]
         last: bool,
     }

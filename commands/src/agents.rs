@@ -28,31 +28,32 @@ commands!("agents" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
         when_fenced: Refused,
     } with {
-        /// Its name.
+        /// Name of the agent.
         name: Name,
-        /// Its team.
+        /// Team of the agent.
         team: Team,
-        /// Producer or QA.
+        /// Role of the agent: producer or QA.
         role: AgentRole,
-        /// What it is good at.
+        /// Skills of the agent, by name; absent = none.
         #[serde(default)]
         skills: Vec<Name>,
-        /// Model and prompt version.
+        /// Model and prompt version that the agent runs with.
         runtime: Runtime,
-        /// The human who answers for it; the business's owner when it is left out.
+        /// The human who answers for the agent; absent = the owner of the business.
         #[serde(default)]
         owner: Option<PrincipalId>,
-        /// The credentials it acts with.
+        /// The principal whose credentials the agent acts with.
         principal: PrincipalId,
-        /// What it may use; nothing when it is left out.
+        /// What the agent may use, such as connectors and tools; absent = nothing.
         #[serde(default)]
         permissions: Permissions,
-        /// How many tasks it may hold at once; 1 when it is left out.
+        /// How many tasks the agent may hold at once, 1 to 100; absent = 1.
         #[serde(default)]
         concurrency: Option<u16>,
     }
 
-    /// Changes what it is or may use; what is left out stays.
+    /// Changes an agent's skills, runtime, permissions or concurrency; absent fields stay as they
+    /// are.
     Change = "change" acts Agent {
         from: [Owner] of Business,
         target: Target::Sent,
@@ -60,21 +61,21 @@ commands!("agents" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Refused,
     } with {
-        /// What it is good at.
+        /// Skills of the agent, in place of all earlier ones; absent = unchanged.
         #[serde(default)]
         skills: Option<Vec<Name>>,
-        /// Model and prompt version.
+        /// Model and prompt version that the agent runs with; absent = unchanged.
         #[serde(default)]
         runtime: Option<Runtime>,
-        /// What it may use.
+        /// What the agent may use, in place of all earlier permissions; absent = unchanged.
         #[serde(default)]
         permissions: Option<Permissions>,
-        /// How many tasks it may hold at once.
+        /// How many tasks the agent may hold at once, 1 to 100; absent = unchanged.
         #[serde(default)]
         concurrency: Option<u16>,
     }
 
-    /// Stops it for now.
+    /// Suspends an agent until it is resumed.
     Suspend = "suspend" acts Agent {
         from: [Owner, Member, Operator] of Business,
         target: Target::Sent,
@@ -82,12 +83,12 @@ commands!("agents" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Why.
+        /// Why the agent is suspended.
         #[serde(default)]
         reason: Option<Text>,
     }
 
-    /// Lets it work again.
+    /// Lets a suspended agent work again.
     Resume = "resume" acts Agent {
         from: [Owner] of Business,
         target: Target::Sent,
@@ -96,7 +97,7 @@ commands!("agents" {
         when_fenced: Withheld,
     } with {}
 
-    /// Ends it for good.
+    /// Retires an agent for good.
     Retire = "retire" acts Agent {
         from: [Owner] of Business,
         target: Target::Sent,
@@ -106,7 +107,7 @@ commands!("agents" {
     } with {}
 });
 
-/// Whether an agent in that state may do what is asked: the command's declaration says so.
+/// Refuses the command if its declaration does not allow it for an agent in this state.
 fn standing(ctx: &Context, id: AgentId, agent: &Agent) -> Result<(), Refusal> {
     let allowed = match agent.status {
         None => return Err(Refusal::Unknown { what: "agent" }),
@@ -151,8 +152,8 @@ pub(crate) fn acting_as<'a>(
     Ok(agent)
 }
 
-/// The agent on whose work a command is: the one it names, which must be the actor's own where the
-/// actor is an agent.
+/// Returns the agent that the command names, if the actor may act as that agent; `None` if the
+/// command names none. An agent as the actor must name itself.
 pub(crate) fn at_work(
     ctx: &Context,
     loaded: &LoadedAggregates,
@@ -200,8 +201,8 @@ pub(crate) fn person_of_task(
     Ok(Some(task.subject).filter(|subject| *subject != ctx.business.as_subject()))
 }
 
-/// Refuses what somebody else recorded: an owner may change everything, an agent what it or its
-/// team recorded and no human did, everybody else what is their own.
+/// Refuses a change to somebody else's record. An owner may change every record, an agent also
+/// what agents of its team recorded themselves, everybody else only their own records.
 pub(crate) fn own_record(
     ctx: &Context,
     loaded: &LoadedAggregates,

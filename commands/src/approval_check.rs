@@ -26,7 +26,7 @@ use crate::{Refusal, approvals, businesses, integrations};
 /// How long a request that a built-in rule asked for stays open, in seconds.
 const BUILT_IN_EXPIRES_SECONDS: u32 = 7 * 86_400;
 
-/// What an approval's digest is over.
+/// The content that an approval's digest covers: the command, the policy version and the expiry.
 #[must_use]
 pub fn intended(
     business: BusinessId,
@@ -52,7 +52,7 @@ pub(crate) struct Asked {
     pub(crate) second_human: bool,
 }
 
-/// What the check reads, besides what the command reads.
+/// Aggregates that the check reads, besides those that the command reads.
 pub(crate) fn reads(ctx: &Context) -> Vec<AggregateRef> {
     if ctx.business == INSTALLATION {
         return Vec::new();
@@ -73,7 +73,7 @@ pub(crate) fn is_never_gated(command_type: &CommandType) -> bool {
         || command_type.from.is_empty()
 }
 
-/// The rule that is built in for a command, where one is.
+/// The built-in rule that asks for approval of the command; `None` if none does.
 #[allow(clippy::wildcard_enum_match_arm, reason = "a list of three commands among all")]
 fn built_in(
     command: &AnyCommand,
@@ -109,7 +109,7 @@ fn built_in(
     }))
 }
 
-/// What approval rules look at in a command, with the classes of a call as the tables have them.
+/// The approval inputs of a command; a call's classes are raised to those in the tables.
 fn approval_inputs<'a>(
     command: &AnyCommand,
     ctx: &'a Context,
@@ -179,7 +179,7 @@ fn blocks(rule: &ApprovalRule, ctx: &Context) -> bool {
             < usize::from(rule.quorum)
 }
 
-/// Whether the business takes such a command in its phase.
+/// Refuses the command if the business is not registered, or is wound up and no longer takes it.
 pub(crate) fn business_allows(
     command: &AnyCommand,
     ctx: &Context,
@@ -202,7 +202,8 @@ pub(crate) fn business_allows(
     }
 }
 
-/// Lets a command through, with the event that consumes its approval; or says what it lacks.
+/// Checks a command. Returns the event that consumes its approval (`None` if it came without one
+/// and needs none), or a refusal that says what the command lacks.
 pub(crate) fn check(
     command: &AnyCommand,
     ctx: &Context,
@@ -245,7 +246,7 @@ pub(crate) fn check(
     Ok(Some((id.into(), Consumed { command_type, target: ctx.target }.into())))
 }
 
-/// Whether an approval is granted and its time has not run out.
+/// Refuses an approval that is not granted, or whose time has run out.
 fn usable(id: ApprovalId, approval: &Approval, ctx: &Context) -> Result<(), Refusal> {
     let expired = Refusal::ApprovalExpired { approval: id, expires_at: approval.expires_at };
     match approval.status {

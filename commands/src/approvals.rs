@@ -28,7 +28,7 @@ use crate::root::{Changes, Context, LoadedAggregates};
 /// right of its own and votes only with a delegated one.
 const ROLES_THAT_MAY_SEND_VOTE: [Role; 3] = [Role::Owner, Role::Approver, Role::Member];
 
-/// Human-readable names of roles.
+/// Names of the roles, separated by commas.
 fn named(roles: impl IntoIterator<Item = Role>) -> String {
     roles.into_iter().map(Role::as_str).collect::<Vec<_>>().join(", ")
 }
@@ -44,7 +44,7 @@ fn is_approver(approval: &Approval, ctx: &Context) -> bool {
             || (approval.built_in && ctx.actor.operator))
 }
 
-/// Votes are open and the time has not run out.
+/// Refuses the command unless the approval is open for votes and its time has not run out.
 fn in_time(approval: &Approval, ctx: &Context) -> Result<(), Refusal> {
     match approval.status {
         Some(ApprovalStatus::Requested) if ctx.has_ended(approval.expires_at)? => {
@@ -95,7 +95,8 @@ fn delegate(c: &Delegate, approval: &Approval, ctx: &Context) -> Result<Option<E
     Ok(Some(Delegated { from: me, to: c.to, until: c.until }.into()))
 }
 
-/// An approver or an owner widens the circle at any time, a member when half of the time has gone.
+/// Lets more roles vote. An approver or an owner may do so at any time, a member once half of the
+/// time has passed.
 fn escalate(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal> {
     in_time(approval, ctx)?;
     if approval.escalated {

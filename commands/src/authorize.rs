@@ -1,5 +1,4 @@
-//! Who may send what: the declaration of a command names its senders, and whom it does not name is
-//! refused.
+//! Authorisation: a command's declaration names its senders, and every other sender is refused.
 
 use std::collections::BTreeSet;
 
@@ -11,24 +10,24 @@ use domain::{BusinessId, PrincipalId};
 use crate::command::CommandError;
 use crate::registry::{CommandType, Stream};
 
-/// Who asks, with the roles it has in the business it asks in.
+/// A principal that sends commands, with its roles in one business.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    /// Who authenticated.
+    /// The principal that authenticated.
     pub principal: PrincipalId,
-    /// What sort of actor.
+    /// Kind of the principal.
     pub kind: PrincipalKind,
-    /// Whether it runs the installation.
+    /// True if the principal is an operator of the installation.
     pub operator: bool,
-    /// True for an importer at work in this process, which records the past. No door sets it, so no
-    /// key can have it, whatever its principal is called.
+    /// True for an importer in this process, which records the past. No API sets this field, so no
+    /// key can have it.
     pub historic: bool,
-    /// True for this process where it puts on record again what a restored log has lost: no rule of
-    /// a policy holds that up. No door sets it.
+    /// True if this process records again what a restored log has lost: no approval rule applies to
+    /// that. No API sets this field.
     pub restores: bool,
-    /// How much it may ask in a time.
+    /// Rate profile of the principal, which sets its rate limits.
     pub rate_profile: RateProfile,
-    /// Its roles there.
+    /// Roles of the principal in the business.
     pub roles: BTreeSet<Role>,
 }
 
@@ -48,14 +47,14 @@ impl Actor {
         })
     }
 
-    /// Whether it may know that the business exists.
+    /// True if the actor may know that the business exists.
     #[must_use]
     pub fn may_see(&self) -> bool {
         self.operator || !self.roles.is_empty()
     }
 }
 
-/// Lets a command through, or says why not.
+/// Checks whether the actor may send the command to the stream.
 ///
 /// # Errors
 /// In this order: [`CommandError::NotFound`] when the actor may not know that the business exists;

@@ -23,11 +23,11 @@ pub(crate) use spending::{
 
 /// How long a reservation may stand, in seconds.
 const RESERVATION_SECONDS: std::ops::RangeInclusive<u32> = 60..=7_776_000;
-/// How long it stands when nothing is said: 7 days.
+/// Seconds that a reservation stands if the command does not say how long: 7 days.
 const RESERVATION_SECONDS_DEFAULT: u32 = 7 * 86_400;
 
 commands!("budgets" {
-    /// Gives a scope a limit; lowers it when there is one.
+    /// Sets the limit of a budget; a limit that is set already can only be lowered.
     Set = "set" sets Budget {
         from: [Owner] of Business,
         target: Target::Derived(|c, business| BudgetId::of(business, &c.scope, c.window).0),
@@ -35,15 +35,15 @@ commands!("budgets" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Refused,
     } with {
-        /// What it is for.
+        /// The part of the business whose spending the budget limits.
         scope: Scope,
-        /// How long it must last.
+        /// The period that the limit is for.
         window: Window,
-        /// How much.
+        /// The most that may be spent or set aside in one period.
         limit: Money,
     }
 
-    /// Raises a limit.
+    /// Raises the limit of a budget.
     Raise = "raise" acts Budget {
         from: [Owner] of Business,
         target: Target::Sent,
@@ -51,7 +51,7 @@ commands!("budgets" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Refused,
     } with {
-        /// By how much.
+        /// Amount that is added to the limit.
         by: Money,
     }
 
@@ -63,17 +63,18 @@ commands!("budgets" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Refused,
     } with {
-        /// How much.
+        /// Amount to set aside.
         amount: Money,
-        /// What for; the whole business when it is left out.
+        /// What the money is for; absent = the whole business.
         #[serde(default)]
         purpose: Purpose,
-        /// For how long, in seconds; 7 days when it is left out. Afterwards anybody may free it.
+        /// How long the reservation stands, 60 to 7,776,000 seconds; absent = 7 days. Afterwards
+        /// anybody may release it.
         #[serde(default)]
         expires_after_seconds: Option<u32>,
     }
 
-    /// Says what was spent of a reservation.
+    /// Closes a reservation with the amount that was spent.
     Settle = "settle" acts Budget {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -81,13 +82,13 @@ commands!("budgets" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Which reservation.
+        /// The reservation to close.
         reservation: ReservationId,
-        /// What was spent.
+        /// Amount that was spent.
         amount: Money,
     }
 
-    /// Frees a reservation.
+    /// Closes a reservation and frees its money.
     Release = "release" acts Budget {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -95,22 +96,22 @@ commands!("budgets" {
         when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Which reservation.
+        /// The reservation to close.
         reservation: ReservationId,
     }
 });
 
-/// What money is for; each part that is named brings its budgets in.
+/// What money is for. Each part that is named adds its budgets to those that must have room.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Purpose {
-    /// A team.
+    /// The team that the money is for; absent = none.
     pub team: Option<Team>,
-    /// An agent.
+    /// The agent that spends the money; absent = none.
     pub agent: Option<AgentId>,
-    /// A task.
+    /// The task that the money is for; absent = none.
     pub task: Option<TaskId>,
-    /// An outside service.
+    /// The outside service that the money is spent on; absent = none.
     pub connector: Option<Name>,
 }
 
@@ -145,9 +146,9 @@ fn raise(c: &Raise, budget: &Budget) -> Result<Option<Event>, Refusal> {
     Ok(Some(Raised { by: c.by, limit: Money { amount, ..limit } }.into()))
 }
 
-/// The budgets of a reservation that was made for itself, not for a call, and that the actor may
-/// close: its holder, the owner of its agent, an owner of the business. Once it has expired,
-/// anybody may free it, and still nobody else say that it was spent.
+/// The budgets of a reservation that `budgets.reserve` made, not a call, if the actor may close it:
+/// its holder, the owner of its agent or an owner of the business. Once the reservation has
+/// expired, anybody may release it, but still nobody else may settle it.
 fn own_reservation(
     ctx: &Context,
     loaded: &LoadedAggregates,
@@ -175,7 +176,7 @@ fn own_reservation(
 }
 
 impl Reserve {
-    /// Whose budgets are asked: what an agent says of itself is not believed.
+    /// The spending whose budgets must have room. An agent's credentials say which agent spends.
     fn spending(&self, ctx: &Context, loaded: &LoadedAggregates) -> Spending {
         let agent = ctx.own_agent().or(self.purpose.agent);
         let mut spending =

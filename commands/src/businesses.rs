@@ -20,7 +20,7 @@ use crate::{Refusal, privacy};
 const CLAIM_SECONDS: u64 = 3_600;
 
 commands!("businesses" {
-    /// Takes a slug for a business, and makes its owner owner.
+    /// Claims a slug for a business, and gives the business's owner the role owner.
     ClaimSlug = "claim_slug" sets Slug {
         from: [] of Installation,
         target: Target::Derived(|c, _| slug_id(&c.slug)),
@@ -28,11 +28,11 @@ commands!("businesses" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Refused,
     } with {
-        /// The slug.
+        /// The slug to claim.
         slug: Slug,
-        /// For whom.
+        /// The business that gets the slug.
         business: BusinessId,
-        /// Its accountable human.
+        /// The human who is accountable for the business.
         owner: PrincipalId,
     }
 
@@ -44,26 +44,26 @@ commands!("businesses" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Refused,
     } with {
-        /// Its name in addresses.
+        /// Slug of the business: its name in addresses.
         slug: Slug,
-        /// Its name for people; the slug when it is left out.
+        /// Name of the business for people; absent = the slug.
         #[serde(default)]
         name: Option<Name>,
-        /// What it is meant to be.
+        /// Idea of the business, in at most 100,000 characters.
         #[serde(default)]
         idea: Option<Text>,
-        /// Where its data is at home; `local` when it is left out.
+        /// Region where the business's data is at home; absent = `local`.
         #[serde(default)]
         home_region: Option<Name>,
-        /// The currency it reckons in; USD when it is left out.
+        /// Currency that the business reckons in; absent = USD.
         #[serde(default)]
         currency: Option<Currency>,
-        /// Its accountable human; who registers it when it is left out.
+        /// The human who is accountable for the business; absent = whoever registers it.
         #[serde(default)]
         owner: Option<PrincipalId>,
     }
 
-    /// Takes it into its next phase, or winds it up.
+    /// Takes the business into its next phase, or winds it up.
     Advance = "advance" acts Business {
         from: [Owner] of Business,
         target: Target::Business,
@@ -71,9 +71,9 @@ commands!("businesses" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Refused,
     } with {
-        /// The phase to come.
+        /// The phase that the business enters.
         to: Phase,
-        /// Why.
+        /// Reason for the change of phase.
         #[serde(default)]
         note: Option<Text>,
     }

@@ -1,4 +1,4 @@
-//! Time is a handle: the system's clock, or one that tests move by hand.
+//! The source of the current time: the system's clock, or one that tests move by hand.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,13 +13,13 @@ pub struct ManualClock {
     stepped: AtomicI64,
 }
 
-/// Where "now" comes from.
+/// The source of the current time.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
-    /// The operating system.
+    /// The clock of the operating system.
     #[default]
     System,
-    /// Moved by hand.
+    /// A clock that tests move by hand.
     Manual(Arc<ManualClock>),
 }
 
@@ -37,7 +37,7 @@ impl Clock {
         }))
     }
 
-    /// The moment it shows.
+    /// The moment that the clock shows.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match self {
@@ -49,9 +49,9 @@ impl Clock {
         }
     }
 
-    /// What it shows less the time that went by since the machine was started, in microseconds:
-    /// changes only when somebody sets the clock. The time in which the machine sleeps goes by too
-    /// (`CLOCK_BOOTTIME`).
+    /// The moment that the clock shows, minus the time since the machine was started, in
+    /// microseconds: it changes only when somebody sets the clock. Time in which the machine sleeps
+    /// counts too (`CLOCK_BOOTTIME`).
     pub(crate) fn offset(&self) -> i64 {
         match self {
             Self::System => {
@@ -65,7 +65,7 @@ impl Clock {
         }
     }
 
-    /// The time that has gone by since the first who asked, whatever the clock was set to.
+    /// The time that has passed since the first call, whatever the clock was set to.
     pub(crate) fn elapsed(&self) -> Duration {
         static BEGAN: OnceLock<Instant> = OnceLock::new();
         match self {

@@ -21,9 +21,9 @@ const fn micros(ms: u64) -> i64 {
 pub enum ClockDoubt {
     /// It is behind the newest event of the log.
     Behind(i64),
-    /// It is ahead of the store's clock; behind it when negative.
+    /// The clock is ahead of the store's clock; behind it if negative.
     Differs(i64),
-    /// It moved on by so much more than the time that went by; back when negative.
+    /// The clock moved further than the time that passed; back if negative.
     Jumped(i64),
 }
 
@@ -60,7 +60,7 @@ pub struct ClockInDoubt {
     pub newest: Timestamp,
 }
 
-/// What the clock is measured by.
+/// Measurements that show whether the clock is right.
 #[derive(Debug, Default)]
 struct Measures {
     /// The clock's offset when the clock was last believed to be right, in microseconds.
@@ -69,13 +69,13 @@ struct Measures {
     newest: Timestamp,
     /// How far the clock is ahead of the store's, where the store has one, in microseconds.
     difference: Option<i64>,
-    /// Up to here an operator accepted that the log is ahead of the clock …
+    /// Time of the newest event up to which an operator accepted a log that is ahead of the clock.
     accepted_newest: Timestamp,
     /// The difference from the store's clock that an operator accepted, in microseconds.
     accepted_difference: i64,
 }
 
-/// The clock with what it is measured by.
+/// The server's clock, with the measurements that show whether it is right.
 #[derive(Debug)]
 pub struct ClockWatch {
     clock: Clock,
@@ -151,13 +151,13 @@ impl ClockWatch {
         self.doubt().map(|doubt| ClockInDoubt { doubt, newest: self.measures().newest })
     }
 
-    /// Learns up to where an operator accepted, before this process began, that the log is ahead of
-    /// the clock.
+    /// Takes over what an operator accepted before this process began: events up to `newest` may be
+    /// ahead of the clock.
     pub fn was_accepted(&self, newest: Timestamp) {
         self.measures().accepted_newest = newest;
     }
 
-    /// Goes on with the clock as it is, because an operator said so.
+    /// Accepts the clock as it is, on an operator's command.
     pub fn accept(&self) {
         let mut measures = self.measures();
         measures.offset = self.clock.offset();

@@ -16,35 +16,35 @@ use crate::refusal::Refusal;
 /// A command with everything that came with it.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    /// The stream.
+    /// The business whose stream the command is for.
     pub business: BusinessId,
-    /// Who asks.
+    /// The principal that sends the command, with its roles.
     pub actor: Actor,
     /// The caller's idempotency key.
     pub key: String,
-    /// `context.imperative`.
+    /// Type of the command: `context.imperative`.
     pub r#type: String,
-    /// The aggregate it is for; may be left out where the command opens one.
+    /// Id of the aggregate that the command is for; `None` = the command bus derives it.
     pub id: Option<Uuid>,
-    /// The command's own fields.
+    /// Data of the command: its own fields, as JSON.
     pub data: Box<RawValue>,
-    /// The approval it was given.
+    /// The approval that the command presents; `None` = none.
     pub approval_id: Option<ApprovalId>,
-    /// The principal in whose name the actor sends the command.
+    /// The principal in whose name the actor sends the command; `None` = the actor itself.
     pub on_behalf_of: Option<PrincipalId>,
-    /// When it happened in the world, where that is not now.
+    /// When the subject of the command happened in the world; `None` = now.
     pub occurred_at: Option<Timestamp>,
-    /// The event that led to it.
+    /// The event that led to the command; `None` = none.
     pub causation: Option<EventId>,
     /// The correlation id that the command's events share with related events; without one, the
     /// lane chooses it.
     pub correlation: Option<Uuid>,
-    /// The version that the target must have.
+    /// The version that the target must have; `None` = any.
     pub if_match: Option<u64>,
 }
 
 impl Submission {
-    /// A command with nothing but what every command has.
+    /// A submission without the optional fields.
     #[must_use]
     pub fn new(
         business: BusinessId,
@@ -71,8 +71,8 @@ impl Submission {
         }
     }
 
-    /// What a repeat must have in common with the first: RFC 8785 bytes of what was asked. For whom
-    /// it was asked is left out: an import that somebody else starts again is the same import.
+    /// The content that a retry under the same key must have too: RFC 8785 bytes of the command.
+    /// `on_behalf_of` is left out: an import that somebody else starts again is the same import.
     ///
     /// # Errors
     /// When the data is no JSON.
@@ -104,31 +104,31 @@ impl Submission {
 /// An event that a command made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct ReceiptEvent {
-    /// Its id.
+    /// Id of the event.
     pub event_id: EventId,
-    /// Its type.
+    /// Type of the event: `context.past_tense`.
     pub r#type: String,
-    /// Its place in the business.
+    /// Place of the event in its business.
     pub seq: u64,
-    /// Its aggregate's kind.
+    /// Kind of the event's aggregate.
     pub kind: String,
-    /// Its aggregate's id.
+    /// Id of the event's aggregate.
     pub id: Uuid,
-    /// Its aggregate's version with it.
+    /// Version of the aggregate with this event.
     pub version: u64,
 }
 
-/// What an accepted command is answered with.
+/// The answer to an accepted command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Receipt {
-    /// The stream.
+    /// The business whose stream the command was for.
     pub business: BusinessId,
-    /// The events it made; none when everything was so already.
+    /// Events that the command made; empty if nothing had to change.
     pub events: Vec<ReceiptEvent>,
-    /// Position to wait for before reading what it changed; absent when it made no events.
+    /// Position to wait for before reading the changes; absent if the command made no events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
-    /// True when the same command had been accepted before.
+    /// True if the same command had been accepted before.
     pub repeated: bool,
     /// Public fields of the events that the caller needs next; the same in a repeat.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,13 +142,14 @@ pub struct ReceiptResult {
     /// does must carry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fencing_token: Option<u32>,
-    /// Of the same: when the lease ends unless it is extended.
+    /// Of the same commands: when the lease ends unless it is extended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_expires_at: Option<Timestamp>,
     /// Of `tasks.submit`: the digest that a review of this result names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_digest: Option<Digest>,
-    /// Of whatever opened a request for approval: its id, for the votes and for the command itself.
+    /// Of a command that opened a request for approval: its id, for the votes and the approved
+    /// command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval_id: Option<ApprovalId>,
 }
@@ -195,31 +196,31 @@ pub enum CommandError {
         operator for a role"
     )]
     NotFound(BusinessId),
-    /// The actor's roles don't allow it.
+    /// The actor's roles don't allow the command.
     #[error("your roles do not allow {what}; {instead}")]
     Forbidden {
-        /// What was asked.
+        /// What the actor may not do: a command's name or a few words.
         what: String,
         /// A sentence that says who may do it, or whom to ask for a role.
         instead: &'static str,
     },
-    /// A rule said no.
+    /// A rule refused the command.
     #[error("{0}")]
     Refused(Refusal),
-    /// The idempotency key was used for something else.
+    /// The idempotency key was used for another command.
     #[error(
         "the idempotency key `{0}` was used for another command; take a new key for a new command"
     )]
     KeyReused(String),
-    /// `If-Match` did not fit.
+    /// The target has another version than `If-Match` names.
     #[error(
         "the aggregate is at version {actual}, If-Match asked for {expected}; read it again and \
          decide anew"
     )]
     PreconditionFailed {
-        /// What the caller asked for.
+        /// Version that the caller named.
         expected: u64,
-        /// What it is.
+        /// Version that the target has.
         actual: u64,
     },
     /// Other processes kept changing what the decision read.
@@ -227,14 +228,14 @@ pub enum CommandError {
         "{aggregate} kept changing: decided at version {expected}, found at {actual}; try again"
     )]
     Conflict {
-        /// Which aggregate.
+        /// Kind and id of the aggregate that kept changing.
         aggregate: String,
-        /// What the decision saw.
+        /// Version that the decision was made on.
         expected: u64,
-        /// What it was.
+        /// Version that the store had.
         actual: u64,
     },
-    /// Its sender asks too much in a time.
+    /// The sender reached a rate limit.
     #[error(
         "the rate limit of {limit} is reached; send the request again in {retry_after_ms} ms, a \
          command under the same key, or ask an operator to raise the limit with \
@@ -243,16 +244,16 @@ pub enum CommandError {
     RateLimited {
         /// The limit that the sender reached, in words: `100 commands a second`.
         limit: String,
-        /// When to come again, in milliseconds.
+        /// Milliseconds after which the sender may try again.
         retry_after_ms: u64,
     },
-    /// Too many commands wait.
+    /// Too many commands wait in the command bus.
     #[error("the command bus's queue is full; try again in a second")]
     Busy,
-    /// Beyond a cap.
+    /// The command or an event of it is larger than a limit; the text names the limit.
     #[error("{0}")]
     TooLarge(String),
-    /// The clock can't be relied on, and time alone would decide.
+    /// The clock is in doubt, and the outcome of the command depends on time alone.
     #[error("{0}")]
     ClockInDoubt(Refusal),
     /// The store did not answer in time, or ended before it could: the command may be stored, or
@@ -268,12 +269,12 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// The log, the keyring or the disk failed: a sentence, or their own error.
+    /// Makes [`CommandError::Unavailable`] from a sentence, or from the error of what failed.
     pub fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable(Cause::of(cause))
     }
 
-    /// The name that doors and the list of attempts show.
+    /// Name of the error, as the APIs and the list of attempts show it.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

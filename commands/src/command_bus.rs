@@ -1,4 +1,4 @@
-//! The command bus: the one path that a command takes, whichever door it came through.
+//! The command bus: the one path that a command takes, whichever API it came through.
 //!
 //! parse and bound → authorise → the business's lane (decide, seal, append) → receipt; and every
 //! attempt is kept, whatever came of it.
@@ -33,31 +33,31 @@ use crate::{Refusal, businesses, operations};
 
 /// Commands that may wait in one lane.
 const LANE_QUEUE_MAX: usize = 1_024;
-/// Lanes that share all businesses: enough for the cores that decide, few enough to stay awake.
+/// Number of lanes that share all businesses: enough for the cores, few enough to keep each busy.
 const LANES: usize = 4;
 
-/// What a command bus stands on.
+/// The parts that a command bus is made of.
 pub struct CommandBusParts {
-    /// Where events go.
+    /// The log that events are appended to.
     pub log: Arc<dyn EventLog>,
-    /// The keys of data subjects.
+    /// The keyring with the keys of data subjects.
     pub keyring: Arc<dyn Keyring>,
-    /// Where attempts go.
+    /// The store that keeps attempts.
     pub attempts: Arc<Attempts>,
-    /// What time it is.
+    /// The source of the current time.
     pub clock: Clock,
-    /// Where randomness comes from.
+    /// The source of randomness.
     pub entropy: Entropy,
-    /// Who can tell which tasks an agent holds.
+    /// The look-up of the tasks that an agent holds.
     pub leases: Arc<dyn OpenLeases>,
     /// The secret of the HMAC that attempts and log lines show in place of an idempotency key,
     /// because callers may write anything into a key.
     pub attempts_secret: Zeroizing<[u8; 32]>,
-    /// Businesses that somebody who does not run the installation may register in 24 hours.
+    /// How many businesses a principal that is no operator may register in 24 hours.
     pub registrations_per_day: u32,
 }
 
-/// The one path of all commands.
+/// Takes every command from its sender to its receipt.
 pub struct CommandBus {
     shared: Arc<LaneServices>,
     attempts: Arc<Attempts>,
@@ -113,25 +113,25 @@ impl CommandBus {
         }
     }
 
-    /// Who may come in.
+    /// The principals with their roles and keys, and the slugs of businesses.
     #[must_use]
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
     }
 
-    /// Its clock, and whether it can be relied on.
+    /// The server's clock, and whether it can be relied on.
     #[must_use]
     pub fn clock(&self) -> &Arc<ClockWatch> {
         &self.shared.clock
     }
 
-    /// What everybody may ask in a time.
+    /// The rate limits of all principals and businesses.
     #[must_use]
     pub fn rates(&self) -> &Arc<RateLimits> {
         &self.rates
     }
 
-    /// The log that it writes to.
+    /// The log that the command bus appends to.
     #[must_use]
     pub fn log(&self) -> &Arc<dyn EventLog> {
         &self.shared.log
@@ -146,14 +146,14 @@ impl CommandBus {
     /// Takes a command to its receipt.
     ///
     /// # Errors
-    /// [`CommandError`]; nothing of the command was stored then, but where the outcome is unknown.
+    /// [`CommandError`]; nothing of the command was stored, unless the outcome is unknown.
     pub async fn submit(&self, submission: Submission) -> Result<Receipt, CommandError> {
         let admitted = self.rates.admit(&submission.actor, submission.business)?;
         self.submit_admitted(admitted, submission).await
     }
 
-    /// Takes a command to its receipt that the rate limits admitted before it was read. A sender
-    /// over its limit is only counted and stands in no list of attempts.
+    /// Takes a command that the rate limits admitted before it was read to its receipt. A sender
+    /// over its limit is only counted; the list of attempts does not show it.
     ///
     /// # Errors
     /// As for [`CommandBus::submit`].
@@ -230,7 +230,8 @@ impl CommandBus {
         receipt
     }
 
-    /// Services and operators speak for others, who must belong to the business.
+    /// Refuses `on_behalf_of` somebody else, unless a service or an operator sends it for a
+    /// principal that belongs to the business.
     async fn may_speak_for(&self, submission: &Submission) -> Result<(), CommandError> {
         let actor = &submission.actor;
         let Some(other) = submission.on_behalf_of.filter(|p| *p != actor.principal) else {
@@ -315,7 +316,7 @@ fn check_form(submission: &Submission) -> Result<(), CommandError> {
         .map_err(|e| CommandError::Malformed(format!("`data`: {e}")))
 }
 
-/// The aggregate a command is for: where its id comes from stands in the command's declaration.
+/// The aggregate that a command is for. The command's declaration says where its id comes from.
 fn target(submission: &Submission, command: &AnyCommand) -> Result<AggregateRef, CommandError> {
     let malformed = |why: String| Err(CommandError::Malformed(why));
     let command_type = command.command_type();

@@ -1,5 +1,4 @@
-//! What something cost, as a command says it: an exact amount, or a number in a source's own
-//! notation.
+//! The cost that a command states: an exact amount, or a number in a source's own notation.
 
 use domain::values::{Amount, Currency, ValueError};
 use domain::{Cost, Money};
@@ -17,18 +16,18 @@ const SOURCE_CHARS_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CostInput {
-    /// A decimal of at most 9 fraction digits, as a string.
+    /// The amount as a string: a decimal of at most 9 fraction digits.
     #[serde(default)]
     pub amount: Option<Amount>,
-    /// The number to the letter, instead.
+    /// The number exactly as the source wrote it, in place of `amount`.
     #[serde(default)]
     pub source_text: Option<String>,
-    /// ISO 4217.
+    /// ISO 4217 code of the currency.
     pub currency: Currency,
 }
 
 impl CostInput {
-    /// The cost on record.
+    /// The cost as it is recorded.
     ///
     /// # Errors
     /// [`Refusal::OutOfRange`] when both or neither is given, or what is given is no decimal of
@@ -52,7 +51,7 @@ impl CostInput {
         }
     }
 
-    /// The money, where it can be told; what can't is refused by [`Self::cost`] anyway.
+    /// The cost as money; `None` if the input is invalid, which [`Self::cost`] refuses anyway.
     #[must_use]
     pub fn money(&self) -> Option<Money> {
         self.cost().ok().map(|c| c.money())

@@ -30,21 +30,21 @@ commands!("decisions" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
         when_fenced: Refused,
     } with {
-        /// The task it was made for.
+        /// The task that the decision was made for; absent = none.
         #[serde(default)]
         task: Option<TaskId>,
-        /// The agent that made it; left out when a human did.
+        /// The agent that made the decision; absent = a human did.
         #[serde(default)]
         agent: Option<AgentId>,
-        /// What was asked.
+        /// The question that was decided.
         #[serde(default)]
         question: Option<Text>,
-        /// What else could have been chosen.
+        /// Other options that could have been chosen, at most 100.
         #[serde(default)]
         options: Vec<Text>,
-        /// What was chosen.
+        /// The option that was chosen.
         choice: Text,
-        /// Why.
+        /// Reasons for the choice.
         #[serde(default)]
         rationale: Option<Text>,
         /// How sure the decider was, 0 to 1.
@@ -53,18 +53,18 @@ commands!("decisions" {
         /// How much harm a wrong choice would do; low when it is left out.
         #[serde(default)]
         risk: Option<RiskTier>,
-        /// Events it rested on.
+        /// Events that the decision rested on, at most 100.
         #[serde(default)]
         evidence: Vec<EventId>,
-        /// What it used.
+        /// Model and tokens that the decision used.
         #[serde(default)]
         usage: Option<Usage>,
-        /// What deciding cost.
+        /// What it cost to make the decision.
         #[serde(default)]
         cost: Option<CostInput>,
     }
 
-    /// Says that another decision took its place.
+    /// Says that another decision took the place of this one.
     Supersede = "supersede" acts Decision {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -72,11 +72,11 @@ commands!("decisions" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Which one.
+        /// The decision that takes the place of this one.
         by: DecisionId,
     }
 
-    /// Takes it back.
+    /// Takes a decision back.
     Reverse = "reverse" acts Decision {
         from: [Owner, Member] of Business,
         target: Target::Sent,
@@ -84,11 +84,11 @@ commands!("decisions" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Why.
+        /// Why the decision is taken back.
         reason: Text,
     }
 
-    /// Says what came of it.
+    /// Records what came of a decision.
     ObserveOutcome = "observe_outcome" acts Decision {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -96,9 +96,9 @@ commands!("decisions" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// What was seen.
+        /// The outcome that was observed.
         outcome: Text,
-        /// Whether it was what was wanted.
+        /// Whether the outcome was the wanted one; absent = not stated.
         #[serde(default)]
         as_wanted: Option<bool>,
     }
@@ -132,7 +132,7 @@ fn record(c: &Record, ctx: &Context, loaded: &LoadedAggregates) -> Result<Record
     })
 }
 
-/// What deciding cost is spent whether or not it was set aside.
+/// Counts what the decision cost in the budgets, whether or not it was set aside.
 fn spent(
     c: &Record,
     recorded: &Recorded,

@@ -1,5 +1,5 @@
-//! Who may come in, and which slug is which business: the installation stream, folded in memory.
-//! It is at most [`AGE_MAX`] old; what this process appends there is in it at once.
+//! The principals with their roles and keys, and the slugs of businesses: the installation stream,
+//! folded in memory. It is at most [`AGE_MAX`] old; what this process appends is in it at once.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -15,17 +15,17 @@ use sha2::{Digest as _, Sha256};
 
 use crate::authorize::Actor;
 
-/// Oldest that the directory may be.
+/// The age at which the directory reads the installation stream again.
 const AGE_MAX: Duration = Duration::from_secs(1);
-/// After so long without an answer the store counts as silent.
+/// Time without an answer after which the store counts as silent.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
-/// Registrations of one principal that are remembered: more than a day may have.
+/// Registrations of one principal that are remembered: more than are allowed in one day.
 const REGISTRATIONS_REMEMBERED_MAX: usize = 1_000;
 /// Events that are read at once.
 const PAGE: usize = 1_000;
 
-/// For how long whoever lost a role still counts as there: nobody becomes the only one by taking
-/// a role away.
+/// Seconds for which a human who lost a role still counts as one who can vote: nobody becomes the
+/// only voter by taking a role away.
 const LOST_ROLE_COUNTS_SECONDS: u64 = 7 * 86_400;
 
 /// Every principal with its roles, as the installation stream says it.
@@ -113,7 +113,7 @@ impl Roster {
         by.peek().is_some() && by.all(|granter| granter == other)
     }
 
-    /// How many humans have one of these roles in a business, besides one.
+    /// How many humans other than `besides` have one of these roles in a business.
     #[must_use]
     pub fn voters_besides(
         &self,
@@ -214,7 +214,7 @@ impl Folded {
 }
 
 impl Directory {
-    /// An empty directory over that log; it reads what it needs when it is asked.
+    /// An empty directory of that log; it reads the installation stream when it is asked.
     #[must_use]
     pub fn new(log: Arc<dyn EventLog>) -> Self {
         Self {
@@ -225,7 +225,7 @@ impl Directory {
         }
     }
 
-    /// Reads what is new.
+    /// Reads the new events of the installation stream.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -263,7 +263,8 @@ impl Directory {
         self.read(|f| f.refreshed.is_some_and(|at| at.elapsed() < age))
     }
 
-    /// Reads what is new, unless it was read a moment ago; one does for all who ask.
+    /// Reads new events, unless the directory is younger than [`AGE_MAX`]. One caller reads for all
+    /// who ask at the same time.
     ///
     /// # Errors
     /// When the log can't be read, or does not answer in time.
@@ -292,8 +293,8 @@ impl Directory {
             .map_err(silent)?
     }
 
-    /// The same for readers of the views: while the store is silent they are let in by the keys and
-    /// roles that this process last read, at most [`DIRECTORY_AGE_MS_MAX`] ago.
+    /// Like [`Self::fresh`], for readers of the views: while the store is silent, the keys and
+    /// roles that this process read at most [`DIRECTORY_AGE_MS_MAX`] ago are good enough.
     async fn fresh_to_read(&self) -> Result<(), LogError> {
         let will_do = self.is_younger_than(Duration::from_millis(DIRECTORY_AGE_MS_MAX));
         let silent = self.asked_since().is_some_and(|since| since.elapsed() > SILENT_AFTER);
@@ -308,7 +309,7 @@ impl Directory {
         look(&self.folded.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whose secret that is.
+    /// The principal whose API key has this secret; `None` if no valid key has it.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -318,8 +319,8 @@ impl Directory {
         Ok(self.read(|f| f.keys.get(&hash).copied()))
     }
 
-    /// Whose secret that is, for reading the views: as it was known up to [`DIRECTORY_AGE_MS_MAX`]
-    /// ago while the store says nothing.
+    /// The principal whose API key has this secret, for reading the views: while the store is
+    /// silent, as it was known up to [`DIRECTORY_AGE_MS_MAX`] ago.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -382,7 +383,7 @@ impl Directory {
         Ok(self.read(|f| f.registrations.get(&principal).cloned().unwrap_or_default()))
     }
 
-    /// The business of a slug.
+    /// The business that claimed a slug; `None` if none did.
     ///
     /// # Errors
     /// When the log can't be read.

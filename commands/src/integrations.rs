@@ -25,7 +25,7 @@ use crate::registry::{ContextRules, Target, commands};
 use crate::root::{Changes, Context, LoadedAggregates};
 
 commands!("integrations" {
-    /// Says that a call is about to be made.
+    /// Says that a call to an outside service is about to be made.
     IntendCall = "intend_call" opens Call {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -33,32 +33,34 @@ commands!("integrations" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
         when_fenced: Refused,
     } with {
-        /// The outside service.
+        /// Name of the outside service.
         connector: Name,
-        /// What it is asked to do.
+        /// Operation that the service is asked for.
         operation: Name,
-        /// What that does to the world, where it is more than the tables of operations say.
+        /// What the operation does to the world; it can only raise what the tables of operations
+        /// say.
         class: OperationClass,
-        /// How secret the data is that it touches, where it is more than the tables say.
+        /// How secret the data is that the operation touches; it can only raise what the tables
+        /// say.
         #[serde(default)]
         data_class: Option<DataClass>,
-        /// The agent on whose work it is.
+        /// The agent on whose work the call is made; absent = none.
         #[serde(default)]
         agent: Option<AgentId>,
-        /// The task it is for.
+        /// The task that the call is for; absent = none.
         #[serde(default)]
         task: Option<TaskId>,
-        /// The decision that led to it.
+        /// The decision that led to the call; absent = none.
         #[serde(default)]
         decision: Option<DecisionId>,
-        /// Its arguments, any JSON.
+        /// Arguments of the call, any JSON.
         arguments: Personal<Value>,
-        /// The most it may cost; set aside in every budget that matches.
+        /// The most that the call may cost; it is set aside in every budget that matches.
         #[serde(default)]
         cost_max: Option<Money>,
     }
 
-    /// Says that it is done.
+    /// Reports that a call succeeded.
     SucceedCall = "succeed_call" acts Call {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -66,24 +68,24 @@ commands!("integrations" {
         when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: true,
         when_fenced: Withheld,
     } with {
-        /// The service's status code.
+        /// Status code that the service answered with.
         #[serde(default)]
         status: Option<u16>,
-        /// How long it took.
+        /// How long the call took, in milliseconds.
         #[serde(default)]
         latency_ms: Option<u32>,
-        /// What it answered.
+        /// What the service answered.
         #[serde(default)]
         result: Option<Text>,
-        /// What a model behind it used.
+        /// Model and tokens that the call used.
         #[serde(default)]
         usage: Option<Usage>,
-        /// What it cost; all that was set aside when it is left out.
+        /// What the call cost; absent = all that was set aside.
         #[serde(default)]
         cost: Option<CostInput>,
     }
 
-    /// Says that it is not done.
+    /// Reports that a call failed.
     FailCall = "fail_call" acts Call {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -91,18 +93,18 @@ commands!("integrations" {
         when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: true,
         when_fenced: Withheld,
     } with {
-        /// The service's status code.
+        /// Status code that the service answered with.
         #[serde(default)]
         status: Option<u16>,
-        /// How long it took.
+        /// How long the call took, in milliseconds.
         #[serde(default)]
         latency_ms: Option<u32>,
         /// What went wrong.
         error: Text,
-        /// What a model behind it used all the same.
+        /// Model and tokens that the call used although it failed.
         #[serde(default)]
         usage: Option<Usage>,
-        /// What it cost all the same; nothing when it is left out.
+        /// What the call cost although it failed; absent = nothing.
         #[serde(default)]
         cost: Option<CostInput>,
     }
@@ -115,13 +117,13 @@ commands!("integrations" {
         when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: true,
         when_fenced: Withheld,
     } with {
-        /// What was seen.
+        /// Why the outcome is unknown.
         reason: Text,
     }
 });
 
-/// What the operation does and with which data, as the tables have it; the caller can only make it
-/// more. Work that was done elsewhere is what its source says.
+/// Classes of the operation and of its data, as the tables have them; the caller can only raise
+/// them. For an importer, the source's own classes count.
 fn classes(
     c: &IntendCall,
     ctx: &Context,
@@ -138,7 +140,7 @@ fn classes(
     Ok((class.max(c.class), Some(c.data_class.map_or(data, |inputs| data.max(inputs)))))
 }
 
-/// What an approval rule looks at in a call, with its classes as the tables have them.
+/// Sets the classes in a call's approval inputs, raised to those in the tables.
 pub(crate) fn raise_classes(
     c: &IntendCall,
     ctx: &Context,
@@ -157,8 +159,8 @@ impl IntendCall {
     }
 }
 
-/// Whether the agent's permissions have the connector, the operation (among its tools) and the
-/// data.
+/// Refuses the call unless the agent's permissions have its connector, its operation (among the
+/// tools) and its data class.
 fn permitted(
     c: &IntendCall,
     id: AgentId,
@@ -179,7 +181,7 @@ fn permitted(
     Ok(())
 }
 
-/// Sets aside what the call may cost; where a budget counts it, it must say how much that is.
+/// Sets aside the most that the call may cost, which the call must state if a budget counts it.
 fn set_aside(
     c: &IntendCall,
     ctx: &Context,
@@ -251,8 +253,8 @@ fn intend(c: &IntendCall, ctx: &Context, loaded: &LoadedAggregates) -> Result<Ch
     Ok(changes)
 }
 
-/// What becomes of the money: settled where it was set aside, else counted in every budget that
-/// matches now.
+/// Settles or frees the money that was set aside for a call. A cost that was not set aside is
+/// counted in every budget that matches now.
 fn pay(
     ctx: &Context,
     loaded: &LoadedAggregates,

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 /// words that may be shown to the caller.
 ///
 /// # Errors
-/// What does not fit, and where.
+/// A sentence that says what does not fit, and where.
 pub fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
     // The path costs time, so only what failed is read again for it.
     serde_json::from_slice(json).map_err(|plain| {

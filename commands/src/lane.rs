@@ -86,7 +86,7 @@ pub(crate) struct Job {
     pub(crate) target_id_from_key: bool,
     /// The id of the first event that the command can make: the same for every repeat.
     pub(crate) first_id: EventId,
-    /// RFC 8785 bytes of what was sent.
+    /// RFC 8785 bytes of the command, by which a retry is recognised.
     pub(crate) content: Vec<u8>,
     /// Conflicts so far that did not follow from an earlier failure of the lane, at most
     /// [`domain::limits::CONFLICT_TRIES_MAX`].
@@ -99,7 +99,7 @@ pub(crate) struct Job {
     /// duplicate is likely, because the append finds it anyway, by its event ids.
     pub(crate) check_duplicate: bool,
     pub(crate) answer: oneshot::Sender<Result<Receipt, CommandError>>,
-    /// Its room in the command bus's queue, given back when the job is dropped.
+    /// The job's place in the command bus's queue, given back when the job is dropped.
     pub(crate) _queue_permit: OwnedSemaphorePermit,
 }
 
@@ -123,9 +123,9 @@ type Versions = Vec<(AggregateRef, u64)>;
 /// Whether a lane takes jobs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It decides every job that comes.
+    /// The lane decides every job that comes.
     Deciding,
-    /// It waits until nothing is in flight.
+    /// The lane waits until nothing is in flight.
     Draining,
 }
 
@@ -137,11 +137,11 @@ pub(crate) struct Lane {
     phase: Phase,
     /// Counts the times that state was dropped.
     epoch: LaneEpoch,
-    /// What decisions read lately, appends in flight included.
+    /// Aggregates that decisions read lately, with the appends in flight folded in.
     cache: LaneCache,
     /// Appends and answers, in the order they were decided.
     in_flight: FuturesOrdered<BoxFuture<'static, Flight>>,
-    /// Answers that a shared log is asked about: nothing else waits for them.
+    /// Answers for which a shared log is asked if they are stale; nothing else waits for them.
     stale_checks: FuturesUnordered<BoxFuture<'static, Staleness>>,
     /// First event ids of the appends in flight.
     ids_in_flight: HashSet<EventId>,
@@ -209,15 +209,16 @@ impl Lane {
             && !self.leases.is_full()
     }
 
-    /// Nothing is in flight: what the lane remembers is durable, and may be forgotten.
+    /// Called when nothing is in flight: all that the lane remembers is durable, and may be
+    /// dropped.
     fn settle(&mut self) {
         self.phase = Phase::Deciding;
         self.cache.trim();
         self.leases.settle();
     }
 
-    /// Takes back what appends that failed would have changed, begins the next epoch and drains:
-    /// what is in flight rests on what was dropped.
+    /// Drops the state that failed appends would have changed, begins the next epoch and drains:
+    /// all that is in flight was decided on that state.
     fn drop_state(&mut self) {
         self.cache.clear_aggregates();
         self.leases.take_back();

@@ -1,4 +1,4 @@
-//! Which tasks an agent may hold: found by whoever keeps views, checked on the tasks themselves.
+//! Tasks that an agent may hold: looked up in the views, and checked on the tasks themselves.
 
 use std::collections::BTreeSet;
 
@@ -11,21 +11,21 @@ use lru::LruCache;
 use crate::registry::AnyCommand;
 use crate::root::LoadedAggregates;
 
-/// Agents whose tasks one lane remembers.
+/// Most agents whose tasks one lane remembers, and most ended leases before it must settle.
 const AGENTS_MAX: usize = 10_000;
 
-/// Whoever can look up which tasks an agent holds. The answer may be a moment old: it says where to
-/// look, and the state of each task decides.
+/// A look-up of the tasks that an agent holds. The answer may be a moment old: it only says which
+/// tasks to read, and the state of each task decides.
 #[async_trait]
 pub trait OpenLeases: Send + Sync {
     /// Tasks that the agent seems to hold.
     ///
     /// # Errors
-    /// Why nobody can tell.
+    /// Why the look-up failed.
     async fn of(&self, business: BusinessId, agent: AgentId) -> Result<Vec<TaskId>, Cause>;
 }
 
-/// Nobody holds anything: for programs without views.
+/// A look-up that finds no tasks, for programs without views.
 pub struct NoLeases;
 
 #[async_trait]
@@ -49,17 +49,17 @@ impl Leases {
         Self { held: LruCache::new(agents), ended: Vec::new() }
     }
 
-    /// True if it has to settle before another job is decided.
+    /// True if the ended leases must be settled before another job is decided.
     pub(crate) fn is_full(&self) -> bool {
         self.ended.len() > AGENTS_MAX
     }
 
-    /// Every append so far is durable.
+    /// Forgets the ended leases; called when every append so far is durable.
     pub(crate) fn settle(&mut self) {
         self.ended.clear();
     }
 
-    /// An append failed: the agents may still hold what those in flight would have ended.
+    /// Restores the ended leases after a failed append: the agents may still hold those tasks.
     pub(crate) fn take_back(&mut self) {
         for (agent, task) in self.ended.drain(..) {
             if let Some(held) = self.held.peek_mut(&agent) {
@@ -68,7 +68,7 @@ impl Leases {
         }
     }
 
-    /// The tasks that the agent of a lease may hold; nothing for other commands.
+    /// The tasks that the agent of a `tasks.lease` command may hold; empty for other commands.
     pub(crate) async fn of(
         &mut self,
         command: &AnyCommand,

@@ -1,5 +1,5 @@
-//! DECISIONS: what may be asked, what is refused, what becomes fact; and the command bus, the one
-//! path that every command takes.
+//! DECISIONS: the commands, the refusals and the events that commands make; and the command bus,
+//! the one path that every command takes.
 //!
 //! A context file reads top-down: its commands, what each reads, `decide`. `decide` is synchronous
 //! and pure: the time, the actor and randomness come in [`Context`], look-ups in

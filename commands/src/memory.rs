@@ -25,7 +25,7 @@ use crate::root::{Changes, Context, LoadedAggregates};
 const SOURCES_MAX: usize = 100;
 
 commands!("memory" {
-    /// Says what is known, and from where.
+    /// Records a fact, with the events that it is known from.
     RecordFact = "record_fact" opens Fact {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -33,41 +33,41 @@ commands!("memory" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Refused,
     } with {
-        /// What sort of thing.
+        /// Kind of the fact.
         fact_kind: FactKind,
-        /// What, in a sentence.
+        /// The fact in a sentence.
         statement: Text,
-        /// The same as any JSON, for programs.
+        /// The fact as any JSON, for programs.
         #[serde(default)]
         value: Option<Personal<Value>>,
-        /// What it is about, such as a connector or a process.
+        /// What the fact is about, such as a connector or a process.
         #[serde(default)]
         topic: Option<Name>,
-        /// The agent that learned it; left out when a human did.
+        /// The agent that learned the fact; absent = a human did.
         #[serde(default)]
         agent: Option<AgentId>,
-        /// The task that it was learned from.
+        /// The task that the fact was learned from; absent = none.
         #[serde(default)]
         task: Option<TaskId>,
-        /// The person it is about; left out, the one whom the task serves or the sources are about,
-        /// else the business.
+        /// The person whom the fact is about; absent = the person whom the task serves or the
+        /// sources are about, else the business.
         #[serde(default)]
         about: Option<SubjectId>,
-        /// Since when it holds in the world.
+        /// Since when the fact holds in the world.
         #[serde(default)]
         valid_from: Option<Timestamp>,
-        /// Until when.
+        /// Until when the fact holds in the world; later than `valid_from`.
         #[serde(default)]
         valid_to: Option<Timestamp>,
-        /// How sure, 0 to 1.
+        /// How sure the fact is, 0 to 1.
         #[serde(default)]
         confidence: Option<Ratio>,
-        /// Events it is known from.
+        /// Events that the fact is known from, at most 100.
         #[serde(default)]
         sources: Vec<EventId>,
     }
 
-    /// Says it better: everything is said anew.
+    /// Replaces the content of a fact with a better one.
     ReviseFact = "revise_fact" acts Fact {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -75,26 +75,26 @@ commands!("memory" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Refused,
     } with {
-        /// What, in a sentence.
+        /// The fact in a sentence.
         statement: Text,
-        /// The same as any JSON, for programs.
+        /// The fact as any JSON, for programs.
         #[serde(default)]
         value: Option<Personal<Value>>,
-        /// Since when it holds in the world.
+        /// Since when the fact holds in the world.
         #[serde(default)]
         valid_from: Option<Timestamp>,
-        /// Until when.
+        /// Until when the fact holds in the world; later than `valid_from`.
         #[serde(default)]
         valid_to: Option<Timestamp>,
-        /// How sure, 0 to 1.
+        /// How sure the fact is, 0 to 1.
         #[serde(default)]
         confidence: Option<Ratio>,
-        /// Events it is known from.
+        /// Events that the fact is known from, at most 100.
         #[serde(default)]
         sources: Vec<EventId>,
     }
 
-    /// Says that it is not held to be true any more.
+    /// Says that a fact is not held to be true any more.
     RetractFact = "retract_fact" acts Fact {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -102,12 +102,12 @@ commands!("memory" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Why.
+        /// Why the fact is not held to be true any more.
         #[serde(default)]
         reason: Option<Text>,
     }
 
-    /// Says that another fact took its place.
+    /// Says that another fact took the place of this one.
     SupersedeFact = "supersede_fact" acts Fact {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -115,11 +115,11 @@ commands!("memory" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Which one.
+        /// The fact that takes the place of this one.
         by: FactId,
     }
 
-    /// Brings in a document.
+    /// Adds a document to the memory.
     AddDocument = "add_document" opens Document {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -127,17 +127,17 @@ commands!("memory" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
         when_fenced: Refused,
     } with {
-        /// What sort of knowledge is in it; domain expertise when it is left out.
+        /// Kind of knowledge in the document; absent = domain expertise.
         #[serde(default)]
         fact_kind: Option<FactKind>,
-        /// Its title.
+        /// Title of the document.
         title: Text,
-        /// Its markdown.
+        /// Text of the document in markdown, 1 to 1,000,000 characters.
         text: Text,
-        /// The person it is about; the business when it is left out.
+        /// The person whom the document is about; absent = the business.
         #[serde(default)]
         about: Option<SubjectId>,
-        /// Where it comes from, such as a file's name.
+        /// Where the document comes from, such as a file's name.
         #[serde(default)]
         source: Option<Text>,
     }
@@ -150,7 +150,7 @@ commands!("memory" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Why.
+        /// Why the document is not held to be true any more.
         #[serde(default)]
         reason: Option<Text>,
     }
@@ -240,7 +240,7 @@ fn add(c: &AddDocument, ctx: &Context) -> Result<DocumentAdded, Refusal> {
     })
 }
 
-/// A fact that still stands and that the actor may change.
+/// Refuses a change unless the fact still stands and the actor may change it.
 fn own_standing_fact(ctx: &Context, loaded: &LoadedAggregates, fact: &Fact) -> Result<(), Refusal> {
     own_record(ctx, loaded, fact.recorded_by, fact.agent)?;
     standing("fact", fact.status)

@@ -21,13 +21,13 @@ commands!("metrics" {
         when_suspended: Refused, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Refused,
     } with {
-        /// What of, such as `revenue`.
+        /// Name of the measure, such as `revenue`.
         measure: Name,
-        /// The figure.
+        /// The figure: the value of the measure.
         value: Amount,
-        /// Its unit: ISO 4217 for money, else a word.
+        /// Unit of the figure: an ISO 4217 code for money, else a word.
         unit: Name,
-        /// What it was for, such as a plan or a channel.
+        /// What the figure was for, such as a plan or a channel.
         #[serde(default)]
         dimension: Option<Name>,
     }
@@ -41,17 +41,17 @@ commands!("metrics" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Refused,
     } with {
-        /// Its name; the names of the built-in KPIs are taken.
+        /// Name of the KPI; the names of the built-in KPIs are taken.
         kpi: Name,
-        /// What it says, in a sentence.
+        /// What the KPI says, in a sentence.
         text: Name,
-        /// The figures it is made of.
+        /// Name of the measure whose figures the KPI is made of.
         measure: Name,
         /// The function that makes one number of the reported figures, such as `sum`.
         aggregation: Aggregation,
-        /// Unit of the result.
+        /// Unit of the KPI.
         unit: Name,
-        /// Which way is better.
+        /// Whether a higher or a lower value is better.
         direction: Direction,
     }
 
@@ -63,9 +63,9 @@ commands!("metrics" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Refused,
     } with {
-        /// Which KPI.
+        /// Name of the KPI.
         kpi: Name,
-        /// What it should reach.
+        /// The value that the KPI should reach.
         target: Amount,
     }
 });
@@ -89,8 +89,8 @@ fn define(c: &DefineKpi, kpi: &Kpi) -> Result<Option<KpiDefined>, Refusal> {
     }))
 }
 
-/// An agent reports the figures that its permissions name, as the tool `report:<measure>`, and says
-/// nothing of another time than now.
+/// Refuses an agent a figure that its permissions don't name as the tool `report:<measure>`, and a
+/// figure of another time than now.
 fn may_report(c: &Report, ctx: &Context, loaded: &LoadedAggregates) -> Result<(), Refusal> {
     let Some(id) = ctx.own_agent() else { return Ok(()) };
     let tool = format!("report:{}", c.measure);

@@ -1,7 +1,6 @@
-//! What an operation of an outside service does to the world, and with which data: by the
-//! business's approval policy, else by the table that is compiled in; an operation that neither
-//! names counts as spending, with restricted data. A caller's own word can make it more and never
-//! less.
+//! The classes of an operation of an outside service and of its data: by the business's approval
+//! policy, else by the compiled-in table. An operation that neither names counts as spending,
+//! with restricted data. A caller can only raise the classes.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -10,7 +9,7 @@ use domain::approvals::ApprovalPolicy;
 use domain::integrations::{DataClass, OperationClass};
 use domain::values::Name;
 
-/// The table as it is committed.
+/// The compiled-in table; a line has connector, operation, class and data class.
 const TABLE: &str = include_str!("operation-classes.txt");
 
 type Classes = (OperationClass, DataClass);

@@ -1,4 +1,4 @@
-//! Operations: what was exported is on record, with the digest of what left.
+//! Operations: records exports, events that a projection skips, and an accepted clock.
 
 use domain::approvals::CarriedInputs;
 use domain::ids::{ClockId, ExportId, ProjectionId};
@@ -15,7 +15,7 @@ use crate::registry::{ContextRules, Target, commands};
 use crate::root::{Changes, Context, LoadedAggregates};
 
 commands!("operations" {
-    /// Says that a copy of the record was taken away.
+    /// Records that a copy of the business's events was exported.
     RecordExport = "record_export" opens Export {
         from: [Owner, Member, Auditor, Operator] of Business,
         target: Target::Sent,
@@ -25,11 +25,11 @@ commands!("operations" {
     } with {
         /// The file format in which the copy was written.
         format: ExportFormat,
-        /// How many events, from the first on.
+        /// Number of exported events, from the first event on.
         events: u64,
-        /// SHA-256 of the file.
+        /// SHA-256 of the exported file.
         digest: Digest,
-        /// Root of the stream's Merkle tree with the last of them.
+        /// Root of the stream's Merkle tree with the last exported event.
         root: Digest,
     }
 
@@ -41,18 +41,18 @@ commands!("operations" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Refused,
     } with {
-        /// Which projection.
+        /// Name of the projection.
         projection: Name,
-        /// Of which business.
+        /// The business whose event is skipped.
         business: BusinessId,
-        /// Which of its events: the one it stopped at.
+        /// `seq` of the skipped event: the one that the projection stopped at.
         seq: u64,
-        /// Why.
+        /// Why the event is skipped.
         reason: Text,
     }
 
-    /// Accepts the clock of the server that is asked, which is in doubt: what time alone decides
-    /// goes on by it. Of the installation.
+    /// Accepts the server's clock although it is in doubt, so that commands that depend on time
+    /// alone are decided again; of the installation.
     AcceptClock = "accept_clock" sets Clock {
         from: [Operator] of Installation,
         target: Target::Derived(|_, _| ClockId::only().0),
@@ -60,7 +60,7 @@ commands!("operations" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Refused,
     } with {
-        /// Why.
+        /// Why the clock is accepted.
         reason: Text,
     }
 });

@@ -21,10 +21,10 @@ commands!("privacy" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Whom, by the id that events name as their subject.
+        /// The subject to forget, by the id that events name.
         subject: SubjectId,
-        /// The last generation of keys to forget: only what applies the list of forgettings again
-        /// says it.
+        /// The newest generation of keys to forget; sent only when the list of forgettings is
+        /// applied again.
         #[serde(default)]
         generation: Option<u32>,
     }
@@ -37,10 +37,10 @@ commands!("privacy" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Whose name.
+        /// The principal whose name is forgotten.
         principal: PrincipalId,
-        /// The last generation of keys to forget: only what applies the list of forgettings again
-        /// says it.
+        /// The newest generation of keys to forget; sent only when the list of forgettings is
+        /// applied again.
         #[serde(default)]
         generation: Option<u32>,
     }
@@ -69,7 +69,8 @@ pub(crate) fn forgotten(
     Ok((generation > fenced).then(|| (id.into(), SubjectForgotten { subject, generation }.into())))
 }
 
-/// An operator, or the owner of the only business where the principal has a role.
+/// Refuses everybody but an operator and the owner of the only business where the principal has a
+/// role.
 fn may_forget_name(principal: PrincipalId, ctx: &Context) -> Result<(), Refusal> {
     if ctx.actor.operator {
         return Ok(());

@@ -1,5 +1,5 @@
-//! Who asks too much, or too much at once, is told when to come again, before any work is done.
-//! Counted in each process, on time that goes by and not on the clock.
+//! Rate limits: a sender over a limit is told when to try again, before any work is done. Each
+//! process counts for itself, by the time that passes and not by the clock.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -24,14 +24,14 @@ use crate::command::CommandError;
 /// How many admissions pass between two sweeps, which drop full buckets if there are more than
 /// [`REMEMBERED_MAX`].
 const FORGET_EVERY: u64 = 10_000;
-/// Those who asked that are remembered in any case.
+/// Number of buckets up to which no full bucket is dropped.
 const REMEMBERED_MAX: usize = 10_000;
 /// The time over which bytes are counted.
 const DAY: Duration = Duration::from_secs(86_400);
-/// When to come again where nobody can tell: something under way must end first.
+/// Time to wait if it can't be computed: a command under way must end first.
 const A_MOMENT: Duration = Duration::from_secs(1);
 
-/// Time as it goes by.
+/// The time that passes, as the rate limiter's clock.
 #[derive(Debug, Clone)]
 struct Elapsed(Clock);
 
@@ -42,7 +42,7 @@ impl GovernorClock for Elapsed {
     }
 }
 
-/// One token bucket a key.
+/// Token buckets, one for each key.
 struct Buckets<K: Hash + Eq + Clone>(
     RateLimiter<K, DashMapStateStore<K>, Elapsed, NoOpMiddleware<Nanos>>,
     Elapsed,
@@ -61,7 +61,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         )
     }
 
-    /// Takes `n` from a bucket, or says when there will be as many.
+    /// Takes `n` tokens from a bucket, or returns how long it takes until the bucket has as many.
     fn take(&self, key: &K, n: NonZeroU32) -> Result<(), Duration> {
         match self.0.check_key_n(key, n) {
             Ok(Ok(())) => Ok(()),
@@ -78,7 +78,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     }
 }
 
-/// What a principal uses up besides buckets.
+/// A principal's commands in flight, and the bytes that it has sent on one day.
 #[derive(Debug, Default)]
 struct Use {
     in_flight: u32,
@@ -86,7 +86,7 @@ struct Use {
     bytes: u64,
 }
 
-/// Buckets for those of one rate profile.
+/// The token buckets of the principals with one rate profile.
 struct OfProfile {
     commands: Buckets<PrincipalId>,
     queries: Buckets<PrincipalId>,
@@ -113,7 +113,7 @@ pub struct RateLimits {
     admitted: AtomicU64,
 }
 
-/// A command that was let in, and is under way until this is dropped.
+/// An admitted command; it counts as in flight until this is dropped.
 pub struct Admitted {
     limits: Arc<RateLimits>,
     principal: PrincipalId,
@@ -132,7 +132,7 @@ impl Admitted {
     /// Counts the bytes of the command.
     ///
     /// # Errors
-    /// [`CommandError::RateLimited`] when its sender has no more of them today.
+    /// [`CommandError::RateLimited`] when its sender has used up its bytes of the day.
     pub(crate) fn bytes(&self, bytes: usize) -> Result<(), CommandError> {
         let limits = &self.limits;
         let (passed, max) = (limits.clock.elapsed(), self.profile.rates().command_bytes_per_day);
@@ -181,7 +181,7 @@ impl RateLimits {
         CommandError::RateLimited { limit, retry_after_ms }
     }
 
-    /// Forgets now and then who has not asked for a while.
+    /// Drops, every [`FORGET_EVERY`] admissions, senders that have not asked for a while.
     fn forget(&self) {
         if !self.admitted.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
             return;
@@ -195,13 +195,13 @@ impl RateLimits {
         self.used().retain(|_, used| used.in_flight > 0 || (used.day == day && used.bytes > 0));
     }
 
-    /// How many were told to come again.
+    /// How many requests the rate limits refused since this process began.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Lets a command in before anything is read of it.
+    /// Admits a command before it is read, or refuses it because of a rate limit.
     ///
     /// # Errors
     /// [`CommandError::RateLimited`].
@@ -240,7 +240,7 @@ impl RateLimits {
         Ok(Admitted { limits: Arc::clone(self), principal, profile })
     }
 
-    /// Lets so many GraphQL queries in.
+    /// Admits `n` GraphQL queries, or refuses them because of the rate limit.
     ///
     /// # Errors
     /// [`CommandError::RateLimited`].

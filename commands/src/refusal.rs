@@ -23,10 +23,10 @@ macro_rules! refusals {
                 vec![$(Self::$variant $({ $($field: Sample::sample(stringify!($field))),* })?,)*]
             }
 
-            /// Every name there is.
+            /// The names of all refusals.
             pub const NAMES: &'static [&'static str] = &[$($name,)*];
 
-            /// The name that doors and the list of attempts show.
+            /// Name of the refusal, as the APIs and the list of attempts show it.
             #[must_use]
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$variant { .. } => $name,)* }

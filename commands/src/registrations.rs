@@ -1,5 +1,5 @@
-//! How many businesses somebody may register: whoever does not run the installation has a number a
-//! day, and a try that finds the slug taken counts, so that slugs can't be probed.
+//! How many businesses a principal may register: one that is no operator has a limit for 24 hours.
+//! A registration that finds its slug taken counts too, so that slugs can't be probed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -12,10 +12,10 @@ use crate::command::CommandError;
 use crate::directory::Directory;
 
 const DAY_SECONDS: u64 = 86_400;
-/// Principals whose failed tries are remembered; beyond that all are forgotten.
+/// Most principals whose failed registrations are remembered; beyond that all are forgotten.
 const PRINCIPALS_MAX: usize = 10_000;
 
-/// The limit, and the tries that came to nothing and so are in no stream.
+/// The limit, and the failed registrations, which no stream records.
 pub(crate) struct Registrations {
     per_day: u32,
     failed: Mutex<HashMap<PrincipalId, VecDeque<Timestamp>>>,
@@ -27,12 +27,12 @@ impl Registrations {
         Self { per_day, failed: Mutex::default(), turn: tokio::sync::Mutex::default() }
     }
 
-    /// Waits until nobody else registers: from the count to the claim that the next one counts.
+    /// Waits until no other registration is between its check and its claim.
     pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.turn.lock().await
     }
 
-    /// Refuses whoever has had their number in the last 24 hours.
+    /// Refuses a principal that has reached its limit in the last 24 hours.
     pub(crate) async fn check(
         &self,
         actor: &Actor,
@@ -61,7 +61,7 @@ impl Registrations {
         Err(Refusal::TooManyRegistrations { per_day: self.per_day }.into())
     }
 
-    /// Counts a try that came to nothing.
+    /// Counts a failed registration.
     pub(crate) fn failed(&self, principal: PrincipalId, now: Timestamp) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if failed.len() >= PRINCIPALS_MAX && !failed.contains_key(&principal) {

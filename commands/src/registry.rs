@@ -47,7 +47,7 @@ macro_rules! commands {
             $($(#[doc = $doc])+ $variant($variant),)*
         }
         impl Command {
-            /// What is fixed about each of them.
+            /// The types of the commands of this context, in the order of the declarations.
             pub const TYPES: &'static [$crate::CommandType] = &[$($crate::CommandType {
                 name: concat!($context, ".", $name),
                 sentence: concat!($($doc),+),
@@ -113,13 +113,13 @@ macro_rules! contexts {
                 [$(crate::$module::Command::TYPES,)*].into_iter().flatten()
             }
 
-            /// What is fixed about this command's type.
+            /// The type of this command, with all that its declaration says.
             #[must_use]
             pub fn command_type(&self) -> &'static CommandType {
                 match self { $(Self::$variant(c) => c.command_type(),)* }
             }
 
-            /// The id of the aggregate it is for, where the caller has no choice.
+            /// Id of the target where the command determines it; `None` = the caller may choose it.
             #[must_use]
             pub fn derived_target(&self, business: BusinessId) -> Option<Uuid> {
                 match self { $(Self::$variant(c) => c.derived_target(business),)* }
@@ -160,7 +160,7 @@ pub(crate) trait ContextRules {
         Ok(())
     }
 
-    /// Says what approval rules look at; what is not said counts as the highest.
+    /// Fills in the approval inputs that the command carries; a missing one counts as the highest.
     fn carried_inputs(&self, inputs: &mut CarriedInputs);
 
     /// The task that the command is for, where it is for one.
@@ -168,7 +168,8 @@ pub(crate) trait ContextRules {
         None
     }
 
-    /// The events that the command says it rests on: it is about whom they are about.
+    /// The events that the command says it rests on: the command is about the same person as they
+    /// are.
     fn rests_on(&self) -> Vec<EventId> {
         Vec::new()
     }
@@ -178,14 +179,14 @@ pub(crate) trait ContextRules {
         None
     }
 
-    /// The events that the command makes, or why not. No events: it is so already.
+    /// The events that the command makes; none if nothing has to change.
     ///
     /// # Errors
     /// The [`Refusal`] of the first rule that says no.
     fn decide(&self, ctx: &Context, loaded: &LoadedAggregates) -> Result<Changes, Refusal>;
 }
 
-/// The answer to a name that no command has: with the nearest one.
+/// The error text for an unknown command name, with the most similar name.
 fn unknown(name: &str) -> String {
     let shown: String = name.chars().take(100).collect();
     let near =
@@ -204,13 +205,13 @@ fn unknown(name: &str) -> String {
 }
 
 impl AnyCommand {
-    /// What is fixed about the command type of that name.
+    /// The command type of that name; `None` if there is none.
     #[must_use]
     pub fn type_named(name: &str) -> Option<&'static CommandType> {
         Self::types().find(|t| t.name == name)
     }
 
-    /// What is fixed about the command type of that name, or a sentence that names the nearest one.
+    /// The command type of that name, or a sentence that names the most similar one.
     ///
     /// # Errors
     /// That sentence.
@@ -245,7 +246,7 @@ impl AnyCommand {
         self.context().rests_on()
     }
 
-    /// Says what approval rules look at.
+    /// Fills in the approval inputs that the command carries.
     pub(crate) fn carried_inputs(&self, inputs: &mut CarriedInputs) {
         self.context().carried_inputs(inputs);
     }

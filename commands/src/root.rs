@@ -28,35 +28,36 @@ pub type Changes = Vec<(AggregateRef, Event)>;
 /// What a decision knows besides what it reads.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// The stream.
+    /// The business whose stream the command is for.
     pub business: BusinessId,
-    /// The aggregate that the command is for.
+    /// Id of the aggregate that the command is for.
     pub target: Uuid,
-    /// What is fixed about the command's type.
+    /// Type of the command.
     pub command: &'static CommandType,
-    /// Now: no earlier than what the decision reads was recorded.
+    /// The current time; no earlier than the newest event that the decision reads.
     pub now: Timestamp,
-    /// What is wrong with the clock, where something is.
+    /// Fault of the server's clock; `None` = no fault, or an operator accepted it.
     pub clock_doubt: Option<ClockInDoubt>,
     /// Who asks, with its roles as the door read them when the body had come; they are not read
     /// again when a job is decided again.
     pub actor: Actor,
-    /// The approval that the command comes with.
+    /// The approval that the command presents; `None` = none.
     pub approval: Option<ApprovalId>,
-    /// Digest of the command under that approval's own key, where it can be had.
+    /// Digest of the command under that approval's digest key; `None` = the key can't be had.
     pub presented_digest: Option<Digest>,
-    /// Whether the command says that it happened in the world at another time than now.
+    /// True if the command states when it happened in the world (`occurred_at`).
     pub backdated: bool,
-    /// Random bytes, for digest keys.
+    /// Random bytes that digest keys are derived from.
     pub seed: [u8; 32],
     /// The installation's principals with their roles, at most a second old.
     pub people: Arc<Roster>,
     /// For `tasks.lease`: tasks that the agent may hold now; what it does hold is in their state.
     pub leases: BTreeSet<TaskId>,
-    /// For a command that forgets a subject: the newest generation that it ever had a key of.
+    /// For a command that forgets a subject: the newest generation that the subject ever had a key
+    /// of; `None` = it never had one.
     pub newest_generation: Option<u32>,
-    /// The person that the events are about on which the command says it rests; `None` when they
-    /// are about nobody but the business.
+    /// The person whom the events are about that the command says it rests on; `None` = they are
+    /// about nobody but the business.
     pub person_behind: Option<SubjectId>,
     /// For `businesses.claim_slug`: a business that claimed a slug and was never opened.
     pub unopened: Option<BusinessId>,
@@ -83,8 +84,8 @@ impl Context {
         })
     }
 
-    /// Whether a moment has come. Where time alone would decide something by that, it waits while
-    /// the clock is in doubt.
+    /// True if a moment has come. If it has while the clock is in doubt, the command is refused,
+    /// because time alone would decide.
     ///
     /// # Errors
     /// [`Refusal::ClockInDoubt`].
@@ -120,7 +121,7 @@ impl Context {
         self.clock_doubt.is_none() && self.now >= at
     }
 
-    /// What the envelope of its events would say, without the ids that the command bus gives.
+    /// The part of the envelope that is known before the command bus gives the events their ids.
     #[must_use]
     pub fn meta(&self) -> Meta {
         Meta {
@@ -132,7 +133,7 @@ impl Context {
         }
     }
 
-    /// The agent that these credentials stand for; `None` when the actor is no agent.
+    /// The agent whose credentials the actor uses; `None` if the actor is no agent.
     #[must_use]
     pub fn own_agent(&self) -> Option<AgentId> {
         (self.actor.kind == PrincipalKind::Agent)
@@ -197,7 +198,7 @@ impl LoadedAggregates {
         }
     }
 
-    /// Folds one event in.
+    /// Folds one event into its aggregate.
     pub fn evolve(&mut self, aggregate: AggregateRef, meta: &Meta, event: &Event) {
         let (version, state) =
             self.0.entry(aggregate).or_insert_with(|| (0, State::empty(aggregate.kind)));
@@ -212,7 +213,7 @@ pub trait Decide: fmt::Debug + Send + Sync + Sized + 'static {
     /// nothing new; so what is read may depend on what was read.
     fn reads(&self, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef>;
 
-    /// The events that the command makes, or why not. No events: it is so already.
+    /// The events that the command makes; none if nothing has to change.
     ///
     /// # Errors
     /// The [`Refusal`] of the first rule that says no.

@@ -33,11 +33,11 @@ use crate::root::{Changes, Context, LoadedAggregates};
 
 /// Lengths a lease may have, in seconds.
 pub const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 120..=86_400;
-/// Length of a lease when none is asked for.
+/// Length of a lease if the command does not say, in seconds.
 pub const LEASE_SECONDS_DEFAULT: u32 = 900;
-/// Rounds of rework when none are asked for.
+/// Rounds of rework that a task may have if the command does not say.
 pub const REWORK_ROUNDS_DEFAULT: u16 = 3;
-/// Attempts when none are asked for.
+/// Attempts that a task may have if the command does not say.
 pub const ATTEMPTS_DEFAULT: u16 = 3;
 
 type Decided = Result<Vec<Event>, Refusal>;
@@ -121,8 +121,8 @@ fn offer(task: &Task, status: Status, ctx: &Context, loaded: &LoadedAggregates) 
     Ok(vec![Offered { team: task.team.unwrap_or(Team::Operations), revision: 1 }.into()])
 }
 
-/// What an activity or a result cost is spent, whether or not it was set aside; by the agent whose
-/// credentials say so, else by the one that is named, else by who holds the task.
+/// Counts what an activity or a result cost in the budgets, whether or not it was set aside. The
+/// agent whose credentials sent the command spent it, else the named agent, else the holder.
 fn spent(
     cost: Option<&CostInput>,
     agent: Option<AgentId>,

@@ -11,29 +11,29 @@ use crate::keyring::KeyEpoch;
 /// An event to be appended, its bytes final.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// Its aggregate.
+    /// The aggregate that the event belongs to.
     pub aggregate: AggregateRef,
-    /// The aggregate's version with it.
+    /// Version of the aggregate with this event.
     pub version: u64,
-    /// Its id.
+    /// Id of the event.
     pub event_id: EventId,
-    /// The stored bytes.
+    /// Bytes of the event, as they are stored.
     pub bytes: Vec<u8>,
 }
 
 /// Events of one business that are stored together or not at all.
 #[derive(Debug, Clone)]
 pub struct Append {
-    /// The stream.
+    /// The business whose stream the events are appended to.
     pub business: BusinessId,
-    /// Aggregates that must still have that version; those written to need not be named.
+    /// Aggregates with the versions that they must still have; those written to need not be named.
     pub reads: Vec<(AggregateRef, u64)>,
     /// The events, at least one.
     pub events: Vec<NewEvent>,
     /// The lane and epoch that decided the append, so that it is refused after an earlier refusal
     /// of the same chain; `None` outside lanes.
     pub chain: Option<Chain>,
-    /// The keyring's epoch in which its fields were sealed; `None` when none is.
+    /// The key epoch in which the personal fields were sealed; `None` if there are none.
     pub key_epoch: Option<KeyEpoch>,
 }
 
@@ -61,7 +61,7 @@ impl LaneEpoch {
 }
 
 impl Append {
-    /// Law 8 of [`crate::log`]: the caps.
+    /// Checks law 8 of [`crate::log`]: the limits of size.
     ///
     /// # Errors
     /// [`AppendError::TooLarge`] or [`AppendError::Empty`].
@@ -91,14 +91,14 @@ impl Append {
     }
 }
 
-/// Where an append went.
+/// The place of a stored append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
-    /// `seq` of its first event; the others follow without a gap.
+    /// `seq` of the append's first event; the others follow without a gap.
     pub first_seq: u64,
-    /// Position of its last event.
+    /// Position of the append's last event.
     pub position: u64,
-    /// True when it had been stored before.
+    /// True if the append had been stored before.
     pub repeated: bool,
 }
 
@@ -109,11 +109,11 @@ pub enum AppendError {
     /// An aggregate has another version than the decision saw.
     #[error("{aggregate} is at version {actual}, the decision was made at version {expected}")]
     Conflict {
-        /// Which one.
+        /// The aggregate whose version differs.
         aggregate: AggregateRef,
-        /// What the decision saw.
+        /// Version that the decision was made on.
         expected: u64,
-        /// What it is.
+        /// Version that the aggregate has.
         actual: u64,
     },
     /// An event with this id is stored already, with other bytes.
@@ -122,7 +122,7 @@ pub enum AppendError {
     /// An append that this one was decided on was refused.
     #[error("an append before this one was refused; decide again")]
     ChainBroken,
-    /// Keys were destroyed after it was sealed, perhaps its own.
+    /// Keys were destroyed after the append was sealed, perhaps its own.
     #[error(
         "keys were destroyed after the fields of this append were sealed; seal the fields \
         again with the current keys"
@@ -134,22 +134,22 @@ pub enum AppendError {
         the events in the order of their seq, without a gap"
     )]
     OutOfPlace {
-        /// The `seq` of its first event in the other store.
+        /// `seq` of the append's first event in the other store.
         seq: u64,
         /// The `seq` that comes next in this store.
         next: u64,
     },
-    /// Beyond a cap.
+    /// An event or the whole append is larger than a limit.
     #[error("{what} of {bytes} bytes is beyond the limit of {max}; send less at once")]
     TooLarge {
-        /// What is too large.
+        /// The part that is too large, in words.
         what: &'static str,
-        /// How large it is.
+        /// Size of that part, in bytes.
         bytes: usize,
-        /// How large it may be.
+        /// Largest size that is allowed, in bytes.
         max: usize,
     },
-    /// No events in it.
+    /// The append has no events.
     #[error("an append needs at least one event")]
     Empty,
     /// The disk is full.
@@ -168,7 +168,7 @@ pub enum AppendError {
 }
 
 impl AppendError {
-    /// The store failed: a sentence, or the store's own error.
+    /// Makes [`AppendError::Storage`] from a sentence, or from the store's own error.
     pub fn storage(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Storage(Cause::of(cause))
     }

@@ -21,7 +21,7 @@ use crate::log::LogError;
 
 /// Days that an attempt is kept.
 pub const AGE_DAYS_MAX: u64 = 400;
-/// The same in microseconds.
+/// Microseconds that an attempt is kept.
 pub const AGE_MICROS_MAX: u64 = AGE_DAYS_MAX * 86_400_000_000;
 /// How many attempts are kept.
 #[derive(Debug, Clone, Copy)]
@@ -46,9 +46,9 @@ impl Default for Caps {
     }
 }
 
-/// Longest that somebody waits to have one kept.
+/// Longest time that a caller waits for room in the queue of attempts.
 const KEEP_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(1);
-/// How long a first row waits for others.
+/// How long the writer waits after a first row for more rows of the same transaction.
 pub const GROUP_COMMIT_LINGER: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// One authenticated attempt.
@@ -63,24 +63,24 @@ pub struct Attempt {
     pub actor: PrincipalId,
     /// The command's type, or `(unknown)` if no command has that name.
     pub command_type: String,
-    /// On which aggregate, where one was named.
+    /// Id of the aggregate that the command named; `None` = it named none.
     pub target: Option<Uuid>,
-    /// Under which idempotency key, as an HMAC: callers write what they like into keys.
+    /// HMAC of the idempotency key, because callers write what they like into keys.
     pub key: String,
     /// `accepted`, `repeated`, `unchanged`, or the name of the refusal.
     pub outcome: String,
 }
 
-/// Work for the one who writes attempts.
+/// Work for the writer of attempts.
 #[derive(Debug)]
 pub enum AttemptWork {
-    /// Keep one.
+    /// The writer stores this attempt.
     Keep(Attempt),
-    /// Say when everything before can be read.
+    /// The writer answers once all earlier attempts can be read.
     Flush(oneshot::Sender<()>),
 }
 
-/// Where attempts are kept: read through this, written by whoever has the other end of the queue.
+/// A store of attempts. It is read through this trait; its writer takes its work from a queue.
 #[async_trait]
 pub trait AttemptStore: Send + Sync {
     /// See [`Attempts::oldest`].
@@ -105,10 +105,10 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Opens the file, or makes it.
+    /// Opens the file of attempts, or creates it.
     ///
     /// # Errors
-    /// When it can't be opened.
+    /// When the file can't be opened.
     pub fn open(path: &Path) -> Result<Self, LogError> {
         Self::with(path, Caps::default())
     }
@@ -116,7 +116,7 @@ impl Attempts {
     /// Opens the file with other caps than the default ones, for tests.
     ///
     /// # Errors
-    /// When it can't be opened.
+    /// When the file can't be opened.
     pub fn with(path: &Path, caps: Caps) -> Result<Self, LogError> {
         let (queue, work) = mpsc::channel(QUEUE_MAX);
         Ok(Self::kept_in(queue, Box::new(file::FileStore::open(path, work, caps)?)))
@@ -132,8 +132,8 @@ impl Attempts {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps one attempt; waits a moment while the queue is full. The answer to a command does not
-    /// wait for a store that is away.
+    /// Keeps one attempt. While the queue is full it waits up to a second, then drops the attempt:
+    /// the answer to a command does not wait for a store that is away.
     pub async fn keep(&self, attempt: Attempt) {
         if let Some(queue) = self.queue()
             && tokio::time::timeout(KEEP_WAIT_MAX, queue.send(AttemptWork::Keep(attempt)))
@@ -144,7 +144,7 @@ impl Attempts {
         }
     }
 
-    /// Waits until everything given so far can be read.
+    /// Waits until every attempt that was given so far can be read.
     pub async fn flush(&self) {
         if let Some(queue) = self.queue() {
             let (done, wait) = oneshot::channel();
@@ -163,7 +163,7 @@ impl Attempts {
     /// Attempts, oldest first, at most `limit` after the first `skip`: for copying an installation.
     ///
     /// # Errors
-    /// When they can't be read.
+    /// When the attempts can't be read.
     pub async fn oldest(&self, skip: u64, limit: usize) -> Result<Vec<Attempt>, LogError> {
         self.store.oldest(skip, limit).await
     }
@@ -171,7 +171,7 @@ impl Attempts {
     /// How many attempts there are.
     ///
     /// # Errors
-    /// When they can't be read.
+    /// When the attempts can't be read.
     pub async fn count(&self) -> Result<u64, LogError> {
         self.store.count().await
     }
@@ -180,7 +180,7 @@ impl Attempts {
     /// given; with each one's number, and how many there are in all.
     ///
     /// # Errors
-    /// When they can't be read.
+    /// When the attempts can't be read.
     pub async fn list(
         &self,
         business: BusinessId,

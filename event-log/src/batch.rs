@@ -5,39 +5,39 @@ use tokio::sync::mpsc;
 
 use crate::append::Append;
 
-/// What a store's appender is given to do.
+/// Work for a store's appender.
 pub enum AppenderWork<Q> {
-    /// Write an append and answer it.
+    /// The appender writes an append and answers it.
     Append(Q),
-    /// Take nothing more, write what is queued, and end.
+    /// The appender takes nothing more, writes what is queued, and ends.
     Stop,
 }
 
 /// An append in the queue of a store's appender.
 pub trait QueuedWork {
-    /// The append.
+    /// The append to be written.
     fn append(&self) -> &Append;
 }
 
 /// The most that one batch holds; the last append may go beyond `bytes`.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchCaps {
-    /// Number of appends.
+    /// Most appends in a batch.
     pub appends: usize,
-    /// Bytes of their events.
+    /// Most bytes of all events in a batch.
     pub bytes: usize,
 }
 
 /// Appends that are written together, in the order they were queued.
 pub struct AppendBatch<Q> {
-    /// The appends.
+    /// The appends in the order they were queued.
     pub appends: Vec<Q>,
     bytes: usize,
     caps: BatchCaps,
 }
 
 impl<Q: QueuedWork> AppendBatch<Q> {
-    /// Begins with work that was taken out of the queue.
+    /// Begins a batch with work that was taken out of the queue.
     pub fn begin(
         first: AppenderWork<Q>,
         queue: &mut mpsc::Receiver<AppenderWork<Q>>,

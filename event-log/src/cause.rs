@@ -74,7 +74,7 @@ pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> Chain<'a> {
     Chain(error)
 }
 
-/// What [`chain`] returns.
+/// An error that prints itself with all its causes on one line; made by [`chain`].
 #[derive(Debug, Clone, Copy)]
 pub struct Chain<'a>(&'a (dyn Error + 'static));
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::cause::Cause;
 use crate::log::LogError;
 
-/// How long a lease lasts: a process that is gone is followed after at most twice that.
+/// How long a lease lasts. If a process dies, another takes over after at most twice that time.
 pub const LEASE: Duration = Duration::from_secs(4);
 
 /// The right to act for a consumer.
@@ -31,28 +31,28 @@ pub struct Claim {
     pub position: u64,
 }
 
-/// A consumer as it stands.
+/// The state of a consumer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Consumer {
-    /// Its name.
+    /// Name of the consumer.
     pub name: String,
     /// Everything up to this position was acted on.
     pub position: u64,
-    /// Its epoch.
+    /// Fencing token of the newest lease.
     pub epoch: u64,
-    /// The process that acts for it.
+    /// The process that holds the lease; `None` = no process holds it.
     pub owner: Option<Uuid>,
-    /// Whether somebody said that it should wait.
+    /// True if the consumer is paused.
     pub paused: bool,
 }
 
-/// The places of all consumers of a log.
+/// The checkpoints and leases of all consumers of a log.
 #[async_trait]
 pub trait Consumers: Send + Sync {
-    /// Asks to act for a consumer; `None` while another does, or it is paused.
+    /// Takes the lease of a consumer; `None` if another process holds it or the consumer is paused.
     async fn claim(&self, name: &str, owner: Uuid) -> Result<Option<Claim>, LogError>;
 
-    /// Keeps the lease; false when it is lost.
+    /// Extends the lease; returns false if it is lost or the consumer is paused.
     async fn renew(&self, name: &str, epoch: u64) -> Result<bool, LogError>;
 
     /// Moves the checkpoint and extends the lease; returns false, and moves nothing, if the lease
@@ -62,13 +62,14 @@ pub trait Consumers: Send + Sync {
     /// Gives the lease back.
     async fn release(&self, name: &str, epoch: u64) -> Result<(), LogError>;
 
-    /// Puts a consumer at a position, whoever acts for it; false when there is none of that name.
+    /// Moves a consumer's checkpoint to a position and ends its lease; returns false if there is no
+    /// consumer of that name.
     async fn rewind(&self, name: &str, position: u64) -> Result<bool, LogError>;
 
-    /// Has a consumer wait, or go on; false when there is none of that name.
+    /// Pauses a consumer or lets it go on; returns false if there is no consumer of that name.
     async fn pause(&self, name: &str, paused: bool) -> Result<bool, LogError>;
 
-    /// All of them, by name.
+    /// All consumers, ordered by name.
     async fn list(&self) -> Result<Vec<Consumer>, LogError>;
 
     /// Stores a consumer with the checkpoint that it has in another store, for copying an
@@ -101,10 +102,11 @@ fn lease() -> i64 {
 }
 
 impl LocalConsumers {
-    /// Opens the file, or makes it. Its folder's lock is held: whoever acted before is gone.
+    /// Opens the file, or creates it. The caller holds the folder's lock, so that no earlier
+    /// process can still hold a lease.
     ///
     /// # Errors
-    /// When it can't be opened.
+    /// When the file can't be opened.
     pub fn open(path: &Path) -> Result<Self, LogError> {
         let connection = Connection::open(path).map_err(storage)?;
         connection.execute_batch(SCHEMA).map_err(storage)?;

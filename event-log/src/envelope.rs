@@ -32,38 +32,38 @@ pub type RequestDigest = ContentDigest;
 /// An event on its way into the log.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// The stream.
+    /// The business whose stream the event is for.
     pub business: BusinessId,
-    /// The aggregate.
+    /// The aggregate that the event belongs to.
     pub aggregate: AggregateRef,
-    /// Its version with this event.
+    /// Version of the aggregate with this event.
     pub version: u64,
-    /// What happened, personal fields in clear.
+    /// The typed event, its personal fields in clear text.
     pub event: Event,
     /// When the event was recorded, by the server's clock.
     pub recorded_at: Timestamp,
-    /// The world's clock, where it differs.
+    /// When the event happened in the world; `None` = when it was recorded.
     pub occurred_at: Option<Timestamp>,
-    /// Who authenticated.
+    /// The principal that authenticated.
     pub actor: PrincipalId,
-    /// The principal in whose name the actor sent the command.
+    /// The principal in whose name the actor sent the command; `None` = the actor itself.
     pub on_behalf_of: Option<PrincipalId>,
-    /// Version of the access policies that allowed it.
+    /// Version of the access policies that allowed the command; `None` = not recorded.
     pub access_policy: Option<u32>,
     /// The caller's idempotency key.
     pub command_id: String,
-    /// Place among the command's events.
+    /// Place of the event among the command's events, from 0.
     pub index: u32,
-    /// The event that led to it.
+    /// The event that led to this one; `None` = none.
     pub causation: Option<EventId>,
-    /// What else belongs to it.
+    /// Correlation id, which all events that belong together share.
     pub correlation: Uuid,
 }
 
 /// Why a draft did not become bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// The value does not serialise.
+    /// A value of the event does not serialise.
     #[error("the event can't be written: {0}")]
     Json(#[from] serde_json::Error),
     /// A personal field's subject has no key among those given.
@@ -126,7 +126,7 @@ impl Prepared {
         self.plaintexts.iter().map(|p| p.subject)
     }
 
-    /// Whom the event forgets, where it forgets somebody.
+    /// The forgetting that the event records; `None` if it is another event.
     #[must_use]
     #[allow(clippy::wildcard_enum_match_arm, reason = "one event among all")]
     pub fn forgets(&self) -> Option<&SubjectForgotten> {
@@ -150,10 +150,10 @@ impl Prepared {
             .push(Plaintext { subject, json: format!("\"{}\"", Digest(*digest_key)).into_bytes() });
     }
 
-    /// The stored bytes.
+    /// Seals the personal fields and returns the bytes to store.
     ///
     /// # Errors
-    /// [`SealError`], when a key is missing; nothing clear is in it.
+    /// [`SealError`] when a key is missing; it contains no clear text.
     pub fn seal(mut self, keys: &SubjectKeys, entropy: &Entropy) -> Result<Vec<u8>, SealError> {
         let plaintexts = std::mem::take(&mut self.plaintexts);
         let sealed = self.seal_all(plaintexts, keys, entropy)?;
@@ -193,7 +193,7 @@ impl Prepared {
         sealed.collect::<Option<Vec<_>>>().ok_or(SealError::NoKey)
     }
 
-    /// Keys in the order of RFC 8785, so that the whole is canonical when its parts are.
+    /// Writes the keys in the order of RFC 8785, so that the whole is canonical if its parts are.
     fn write(&self, out: &mut String, sealed: &[StoredSealed]) -> Result<(), SealError> {
         let draft = &self.draft;
         let kind = draft.event.event_type();

@@ -29,7 +29,7 @@ pub struct KeyEpoch(pub u64);
 
 /// A subject's key of one generation.
 pub struct SubjectKey {
-    /// 1, 2, 3 …
+    /// Generation of the key: 1, and one more after each forgetting.
     pub generation: u32,
     pub(crate) bytes: Zeroizing<[u8; 32]>,
     pub(crate) aead: LessSafeKey,
@@ -88,12 +88,12 @@ pub enum KeyringError {
 }
 
 impl KeyringError {
-    /// The keyring's file or table failed: a sentence, or the store's own error.
+    /// Makes [`KeyringError::Storage`] from a sentence, or from the store's own error.
     pub fn storage(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Storage(Cause::of(cause))
     }
 
-    /// The keyring is damaged: a sentence, or the error that found it.
+    /// Makes [`KeyringError::Broken`] from a sentence, or from the error that found the damage.
     pub fn broken(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Broken(Cause::of(cause))
     }
@@ -102,9 +102,9 @@ impl KeyringError {
 /// Whether a keyring may be made where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfMissing {
-    /// It is made: its log has no event yet.
+    /// The keyring is made, because its log has no event yet.
     Make,
-    /// That is an error: a log is not served under other keys than its own.
+    /// A missing keyring is an error: a log is not served under other keys than its own.
     Refuse,
 }
 
@@ -136,8 +136,8 @@ pub trait Keyring: Send + Sync {
         generation: u32,
     ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError>;
 
-    /// 32 random bytes of one name in a business, made at the first call: a secret that goes
-    /// wherever the keys go.
+    /// A secret of 32 random bytes under a name in a business, made at the first call. It is stored
+    /// and copied with the keys.
     async fn secret(
         &self,
         business: BusinessId,
@@ -166,7 +166,7 @@ pub trait Keyring: Send + Sync {
         generation: u32,
     ) -> Result<Option<Arc<SubjectKey>>, KeyringError>;
 
-    /// Goes up whenever any process destroys keys; always the same where there is one process.
+    /// The key epoch, which goes up whenever any process destroys keys; with one process it stays.
     async fn epoch(&self) -> Result<KeyEpoch, KeyringError> {
         Ok(KeyEpoch::default())
     }
@@ -184,13 +184,13 @@ pub trait Keyring: Send + Sync {
         up_to: u32,
     ) -> Result<u32, KeyringError>;
 
-    /// Whether the keys can be read: without them nothing can be opened or sealed.
+    /// Checks that the keys can be read: without them nothing can be unsealed or sealed.
     async fn check(&self) -> Result<(), KeyringError>;
 
-    /// Up to which position of that log the forgettings in it have been applied to these keys; 0
-    /// for a log that was never applied.
+    /// The position up to which the forgettings in that log have been applied to these keys; 0 for
+    /// a log that was never applied.
     async fn applied(&self, log: Digest) -> Result<u64, KeyringError>;
 
-    /// Keeps that position, for this log and no other.
+    /// Stores that position for this log, in place of the position of any other.
     async fn set_applied(&self, log: Digest, position: u64) -> Result<(), KeyringError>;
 }

@@ -2,13 +2,14 @@
 //!
 //! - [`envelope`]: the stored event, its bytes and how they are read.
 //! - [`sealing`], [`keyring`]: personal fields become ciphertext before they are hashed.
-//! - [`append`]: what is stored together. [`batch`]: what a store writes together. [`log`]: the traits of a store, with their laws.
+//! - [`append`]: events that are stored together. [`batch`]: appends that a store writes together.
+//! - [`log`]: the traits of a store, with their laws.
 //! - [`sqlite`]: the embedded store; `postgres`: the one for several processes; `kurrent`: the one
 //!   in a KurrentDB cluster.
 //! - [`subscription`]: catching up and going live on any store.
 //! - [`prove`]: proofs of what is in the log. [`attempts`]: who tried what, beside the log.
-//! - [`consumers`]: places of those who act on it. [`cause`]: what led to an error, and how it is
-//!   printed.
+//! - [`consumers`]: checkpoints of those who act on the log. [`cause`]: what led to an error, and
+//!   how it is printed.
 
 pub mod append;
 pub mod attempts;

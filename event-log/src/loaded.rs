@@ -12,10 +12,10 @@ fn unreadable(why: impl Error + Send + Sync + 'static) -> LogError {
     LogError::Storage(Cause::new("a stored event can't be read (run `minutebook verify`)", why))
 }
 
-/// The typed event in stored bytes, with what rules compare of its envelope.
+/// The typed event in stored bytes, with the part of its envelope that rules look at.
 ///
 /// # Errors
-/// [`LogError::Storage`] when they are none that this program knows; it says what to do.
+/// [`LogError::Storage`] when this program can't read the bytes as an event; it says what to do.
 pub fn typed(bytes: &[u8]) -> Result<(Meta, Event), LogError> {
     let stored = Stored::parse(bytes).map_err(unreadable)?;
     Ok((stored.meta(), stored.event().map_err(unreadable)?))
@@ -24,11 +24,11 @@ pub fn typed(bytes: &[u8]) -> Result<(Meta, Event), LogError> {
 /// An aggregate, folded from all its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
-    /// Its version: how many events it has.
+    /// Version of the aggregate: the number of its events.
     pub version: u64,
-    /// What they make of it.
+    /// State of the aggregate after these events.
     pub state: State,
-    /// When the newest of them was recorded; 1970 when there is none.
+    /// When the newest of these events was recorded; 1970 when there is none.
     pub recorded_at: Timestamp,
 }
 
@@ -39,7 +39,7 @@ impl Loaded {
         Self { version: 0, state: State::empty(kind), recorded_at: Timestamp::default() }
     }
 
-    /// Folds its next event in, from the stored bytes.
+    /// Folds the aggregate's next event in, from the stored bytes.
     ///
     /// # Errors
     /// [`LogError::Storage`], as for [`typed`].

@@ -28,7 +28,7 @@ use crate::loaded::{Loaded, typed};
 /// Why the log could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LogError {
-    /// Another process has the data folder.
+    /// Another process uses the data folder.
     #[error("{0}")]
     Locked(String),
     /// The file is damaged.
@@ -42,12 +42,12 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// The store failed: a sentence, or the store's own error.
+    /// Makes [`LogError::Storage`] from a sentence, or from the store's own error.
     pub fn storage(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Storage(Cause::of(cause))
     }
 
-    /// The file is damaged: a sentence, or the error that found it.
+    /// Makes [`LogError::Corrupt`] from a sentence, or from the error that found the damage.
     pub fn corrupt(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Corrupt(Cause::of(cause))
     }
@@ -56,34 +56,34 @@ impl LogError {
 /// The end of a business's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// The stream.
+    /// The business whose stream it is.
     pub business: BusinessId,
-    /// Its last `seq`.
+    /// `seq` of the stream's last event.
     pub seq: u64,
-    /// The root of its Merkle tree.
+    /// Root of the stream's Merkle tree.
     pub root: Hash,
 }
 
 /// A row as it lies in the store; what it claims of its bytes is not believed.
 #[derive(Debug, Clone)]
 pub struct RawRow {
-    /// Place in the whole log.
+    /// Position of the row in the whole log.
     pub position: u64,
-    /// The stream it claims.
+    /// The business that the row claims.
     pub business: Uuid,
-    /// The place in it that it claims.
+    /// The `seq` that the row claims.
     pub seq: u64,
-    /// The aggregate's kind that it claims.
+    /// The aggregate's kind that the row claims.
     pub kind: String,
-    /// The aggregate's id that it claims.
+    /// The aggregate's id that the row claims.
     pub id: Uuid,
-    /// The version that it claims.
+    /// The aggregate's version that the row claims.
     pub version: u64,
-    /// The event id that it claims.
+    /// The event id that the row claims.
     pub event_id: Uuid,
-    /// The leaf hash that it claims.
+    /// The leaf hash that the row claims.
     pub leaf: Vec<u8>,
-    /// The stored bytes.
+    /// Bytes of the event, as they are stored.
     pub bytes: Vec<u8>,
 }
 
@@ -173,7 +173,7 @@ pub trait Log: Send + Sync {
         aggregates: &[AggregateRef],
     ) -> Result<Vec<u64>, LogError>;
 
-    /// The last position that is durable, as it moves.
+    /// The last durable position, as a value to watch.
     fn position(&self) -> watch::Receiver<u64>;
 
     /// The last position that is durable now.
@@ -191,8 +191,8 @@ pub trait Log: Send + Sync {
     async fn close(&self);
 }
 
-/// Looking into the log as a whole: for verification, copies, operations and the list of who was
-/// forgotten. No command is decided on it.
+/// Reads of the log as a whole, for verification, copies, operations and the list of forgettings.
+/// No command is decided on them.
 #[async_trait]
 pub trait Inspect: Log {
     /// The whole installation's events before a position, the newest first, at most `limit`.
@@ -213,8 +213,8 @@ pub trait Inspect: Log {
         }
     }
 
-    /// The events of erasures in the whole log after a position, at most `limit`: through an index,
-    /// so that a start does not grow with the log.
+    /// The events of erasures in the whole log after a position, at most `limit`. They are read
+    /// through an index, so that a start takes no longer with a longer log.
     async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
 
     /// The ends of all streams, ordered by business.
@@ -224,8 +224,7 @@ pub trait Inspect: Log {
     /// position below 1, which no reader reaches.
     async fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError>;
 
-    /// Whether a consumer or reader can hold that position as its place: it is 0 or the position of
-    /// an event.
+    /// True if a consumer or a reader can have that position as its checkpoint.
     async fn is_place(&self, position: u64) -> Result<bool, LogError> {
         // What is there may be seen before it is told.
         Ok(position <= self.end() || !self.read_all(position - 1, 1).await?.is_empty())
@@ -244,7 +243,8 @@ pub trait Inspect: Log {
     /// Every row as it lies in the store, after a position: for verification.
     async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError>;
 
-    /// Whether the store's indexes agree with its rows; else a position that is concerned, and why.
+    /// Checks the store's indexes against its rows. `None` if they agree, else a position where
+    /// they don't, and why.
     async fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
         Ok(None)
     }
@@ -259,7 +259,7 @@ pub trait Capabilities: Send + Sync {
         false
     }
 
-    /// Whether positions have gaps, so that they must not be counted with.
+    /// True if positions have gaps, so that events can't be counted by their positions.
     fn positions_have_gaps(&self) -> bool {
         false
     }
@@ -275,7 +275,7 @@ pub trait Capabilities: Send + Sync {
         None
     }
 
-    /// The clock of the store, where it has one of its own.
+    /// The time of the store's own clock; `None` if it has none.
     async fn store_time(&self) -> Result<Option<Timestamp>, LogError> {
         Ok(None)
     }

@@ -23,10 +23,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::keyring::{Keyring, KeyringError, SubjectKey};
 
-/// Where nonces, keys and ids come from.
+/// The source of random bytes for nonces, keys and ids.
 #[derive(Clone, Debug, Default)]
 pub enum Entropy {
-    /// The operating system.
+    /// The randomness of the operating system.
     #[default]
     System,
     /// The same bytes in every run: for tests that compare whole streams.
@@ -39,7 +39,7 @@ pub enum Entropy {
 pub struct Seed {
     label: Vec<u8>,
     drawn: AtomicU64,
-    /// Whether every command and every key has bytes of its own.
+    /// True if every command and every key has bytes of its own.
     apart: bool,
 }
 
@@ -51,13 +51,14 @@ impl Seed {
         Self { apart: true, ..Self::default() }
     }
 
-    /// How often it was drawn from.
+    /// Number of blocks that were drawn so far.
     #[must_use]
     pub fn drawn(&self) -> u64 {
         self.drawn.load(Ordering::Relaxed)
     }
 
-    /// Goes back to where it was, so that the next draw gives the same bytes again.
+    /// Goes back to an earlier number of drawn blocks, so that the next draw gives the same bytes
+    /// again.
     pub fn back_to(&self, drawn: u64) {
         self.drawn.store(drawn, Ordering::Relaxed);
     }
@@ -88,7 +89,7 @@ impl Entropy {
         }
     }
 
-    /// Fills with random bytes.
+    /// Fills `bytes` with random bytes.
     ///
     /// # Panics
     /// When the operating system has no randomness to give: nothing may be sealed then.
@@ -129,7 +130,7 @@ pub struct StoredSealed {
     pub(crate) subject: SubjectId,
 }
 
-/// The place of an aggregate's event, without the pointer into it.
+/// The place of a sealed field: its aggregate and version, without the JSON pointer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SealedFieldContext<'a> {
     pub(crate) business: BusinessId,
@@ -179,12 +180,12 @@ pub(crate) fn seal(
     })
 }
 
-/// What came of opening a sealed field.
+/// The result of unsealing a field.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Unsealed<T> {
-    /// The value.
+    /// The value of the field.
     Value(T),
-    /// Its key was destroyed: the subject is forgotten.
+    /// The key of the field was destroyed: the subject is forgotten.
     Forgotten,
 }
 
@@ -197,7 +198,7 @@ impl<T> fmt::Debug for Unsealed<T> {
     }
 }
 
-/// Opens a sealed field.
+/// Unseals a field.
 ///
 /// # Errors
 /// [`KeyringError::Broken`] when ciphertext, place or commitment do not fit the key.
@@ -249,7 +250,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 }
 
 impl<'de> Visitor<'de> for Walk<'_> {
-    /// The integer, where the value is one: a `$sealed` wants to know it.
+    /// The value if it is an integer, which the reader of `$sealed` needs; else `None`.
     type Value = Option<u64>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")

@@ -29,22 +29,22 @@ use reader::Readers;
 
 pub use folder::FolderLock;
 
-/// How hard the store waits for the disk. Only [`Durability::Full`] keeps law 5; the other exists
-/// so that the power-cut test can show that it would be caught.
+/// Whether the store waits for the disk. Only [`Durability::Full`] keeps law 5; the other exists so
+/// that the power-cut test can show that it would be caught.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
     /// Every commit is on the disk before it is acknowledged.
     Full,
-    /// Commits may be lost with the power.
+    /// Commits may be lost in a power cut.
     Normal,
 }
 
-/// How a store is opened.
+/// Options for opening a store.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How hard it waits for the disk.
+    /// Whether a commit waits for the disk.
     pub durability: Durability,
-    /// Pages the file may have; 0 = no limit. For tests of a full disk.
+    /// Most pages that the file may have; 0 = no limit. For tests of a full disk.
     pub pages_max: u32,
 }
 
@@ -121,7 +121,7 @@ fn own(_: &Path, _: bool) -> std::io::Result<()> {
 /// An append that waits for the writer.
 struct QueuedAppend {
     append: Append,
-    /// Whether neither its events nor the aggregates that it opens can be in the log.
+    /// True if neither its events nor the aggregates that it opens can be in the log.
     new: bool,
     /// The `seq` and positions that another store gave the events, if the append is a copy.
     placed: Option<AssignedPositions>,
@@ -137,9 +137,9 @@ impl QueuedWork for QueuedAppend {
 /// The places that another store gave to the events of an append that is copied here.
 #[derive(Debug)]
 pub struct AssignedPositions {
-    /// `seq` of the first.
+    /// `seq` of the first event.
     pub first_seq: u64,
-    /// Position of each.
+    /// Position of each event.
     pub positions: Vec<u64>,
     /// The batch of copied appends that this one belongs to: once one append can't be written, the
     /// writer refuses the later ones of its batch.
@@ -198,7 +198,8 @@ impl SqliteLog {
         Ok(Self { queue, readers, known, position, trouble, writer: Mutex::new(Some(thread)) })
     }
 
-    /// Takes in what another store has, at the places it has there: for a mirror of it.
+    /// Queues an append that is a copy from another store, with the places that its events have
+    /// there.
     pub async fn mirror(
         &self,
         append: Append,
@@ -340,7 +341,7 @@ impl Capabilities for SqliteLog {
     }
 }
 
-/// A database of something else is not written to.
+/// Refuses a file that is a database of something else.
 fn is_a_log(path: &Path) -> Result<(), LogError> {
     if !path.exists() {
         return Ok(());

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::envelope::Recorded;
 use crate::log::{EventLog, LogError};
 
-/// What a subscription says.
+/// The next message of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
     /// Events, oldest first, at least one.
@@ -20,14 +20,14 @@ pub enum Update {
     CaughtUp(u64),
 }
 
-/// Somebody's place in the log.
+/// A reader that follows the log from a position.
 pub struct Subscription {
     log: Arc<dyn EventLog>,
     position: watch::Receiver<u64>,
     after: u64,
     batch: usize,
     told: bool,
-    /// The batch after this one.
+    /// The next batch, which is being read ahead; `None` if none is.
     ahead: Option<JoinHandle<Result<Vec<Recorded>, LogError>>>,
 }
 

@@ -1,5 +1,5 @@
-//! Threads and tasks that a process can't do without. When one of them panics, what it did is done
-//! by nobody any more: the process says so wherever it is asked how it is, and ends, so that a
+//! Threads and tasks that a process can't do without. When one of them panics, its work is not done
+//! any more: the process reports it wherever its health is asked for, and ends, so that a
 //! supervisor starts it again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,12 +7,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use futures_util::FutureExt as _;
 
-/// Which one died first.
+/// Name of the first vital thread or task that panicked; `None` = none did.
 static DEAD: Mutex<Option<&'static str>> = Mutex::new(None);
 /// The function that is called when a vital thread or task panics; a server's ends the process.
 static ON_DEATH: OnceLock<fn(&'static str)> = OnceLock::new();
 
-/// The one that died, if one did.
+/// Name of the first vital thread or task that panicked; `None` = none did.
 #[must_use]
 pub fn dead() -> Option<&'static str> {
     *DEAD.lock().unwrap_or_else(PoisonError::into_inner)
@@ -35,7 +35,7 @@ fn died(name: &'static str) {
 /// Starts a thread that must not panic.
 ///
 /// # Errors
-/// When there can be no more threads.
+/// When the operating system can't start another thread.
 pub fn thread(
     name: &'static str,
     work: impl FnOnce() + Send + 'static,

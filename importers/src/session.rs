@@ -292,8 +292,9 @@ impl Session {
         self.run_of(record, task.into()).await
     }
 
-    /// Begins to import a record, with a rehearsal. If the aggregate `earlier` exists, an earlier version imported
-    /// the record, which then keeps its id in the clear; otherwise its id is an HMAC.
+    /// Begins to import a record, with a rehearsal. If the aggregate `earlier` exists, an earlier
+    /// version imported the record, which then keeps its id in the clear; otherwise its id is an
+    /// HMAC.
     ///
     /// # Errors
     /// When the log can't be read.

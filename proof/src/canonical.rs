@@ -18,7 +18,7 @@ pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// Keys that begin with this are written by the sealer alone.
 pub const SEALED_PREFIX: &str = "$sealed";
 
-/// Why a JSON text was not let in.
+/// Why the gate refused a JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GateError {
     /// Not JSON, a duplicate key, too deep, a lone surrogate or a reserved key.
@@ -43,7 +43,7 @@ pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     serde_json_canonicalizer::to_vec(value)
 }
 
-/// Lets a JSON text through, or says what is wrong with it and where.
+/// Checks a JSON text against the gate's rules, or says what is wrong with it and where.
 ///
 /// # Errors
 /// [`GateError`], with line and column or the byte's offset.
@@ -56,7 +56,7 @@ pub fn gate(json: &[u8]) -> Result<(), GateError> {
     check_integers(json)
 }
 
-/// serde_json speaks of hex escapes where a surrogate has no partner.
+/// Names a lone surrogate in the error, which serde_json reports as a wrong hex escape.
 fn explain(json: &[u8], e: &serde_json::Error) -> GateError {
     let line = json.split(|b| *b == b'\n').nth(e.line().saturating_sub(1)).unwrap_or_default();
     let read = line.get(..e.column().min(line.len())).unwrap_or_default();
@@ -68,7 +68,7 @@ fn explain(json: &[u8], e: &serde_json::Error) -> GateError {
     GateError::Malformed(if at_escape { format!("a lone surrogate: {e}") } else { e.to_string() })
 }
 
-/// Walks the numbers of a text that is already known to be JSON.
+/// Refuses integer literals beyond [`INTEGER_MAX`], in a text that is known to be JSON.
 fn check_integers(json: &[u8]) -> Result<(), GateError> {
     let mut i = 0;
     while let Some(&b) = json.get(i) {
@@ -107,7 +107,7 @@ fn check_integers(json: &[u8]) -> Result<(), GateError> {
     Ok(())
 }
 
-/// Visits a JSON value for its shape alone.
+/// Visits a JSON value to check its nesting and its keys.
 struct Gate {
     depth: usize,
 }

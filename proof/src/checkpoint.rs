@@ -14,19 +14,19 @@ use crate::tree::{Hash, ProofError, leaf_hash, verify_inclusion};
 
 /// The type of an Ed25519 signature in a note.
 const ED25519: u8 = 0x01;
-/// What a proof that travels alone says it is.
+/// The format that an [`EventProof`] names.
 pub const PROOF_FORMAT: &str = "minutebook-proof/1";
 
-/// Why a note or a proof was not believed.
+/// Why a note or a proof was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
-    /// Not of its form.
+    /// The text is not what the field names.
     #[error("it is no {0}")]
     Malformed(&'static str),
-    /// No signature by that key.
+    /// The note has no signature by that key.
     #[error("it is not signed by {0}")]
     NotSignedBy(String),
-    /// A signature by that key that does not fit.
+    /// The signature by that key does not fit the note's text.
     #[error("the signature of {0} does not fit the text")]
     BadSignature(String),
     /// The path does not lead from the event to the root.
@@ -34,13 +34,13 @@ pub enum CheckpointError {
     NotIncluded(#[source] ProofError),
 }
 
-/// Who signs: a name and an Ed25519 key.
+/// A signer: a name and an Ed25519 private key.
 pub struct Signer {
     name: String,
     key: SigningKey,
 }
 
-/// Whom to believe: a name and an Ed25519 public key; written as a `vkey`.
+/// A verifier of signatures: a name and an Ed25519 public key; written as a `vkey`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verifier {
     name: String,
@@ -59,19 +59,19 @@ fn key_id(name: &str, key: &VerifyingKey) -> [u8; 4] {
 }
 
 impl Signer {
-    /// A signer of that name; the name has no blanks and no plus sign.
+    /// A signer of that name; the name must have no blanks and no plus sign.
     #[must_use]
     pub fn new(name: &str, seed: &[u8; 32]) -> Self {
         Self { name: name.to_owned(), key: SigningKey::from_bytes(seed) }
     }
 
-    /// Whom to believe to believe it.
+    /// The verifier of this signer's signatures.
     #[must_use]
     pub fn verifier(&self) -> Verifier {
         Verifier { name: self.name.clone(), key: self.key.verifying_key() }
     }
 
-    /// A checkpoint of a stream, signed.
+    /// A signed checkpoint of a stream.
     #[must_use]
     pub fn checkpoint(&self, stream: &str, size: u64, root: &Hash) -> String {
         let text = format!("{}/{stream}\n{size}\n{}\n", self.name, STANDARD.encode(root));
@@ -158,14 +158,14 @@ impl Verifier {
     }
 }
 
-/// What a checkpoint says.
+/// The content of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The stream.
+    /// Name of the stream.
     pub stream: String,
-    /// Number of its events.
+    /// Number of events in the stream.
     pub size: u64,
-    /// Root of its Merkle tree.
+    /// Root of the stream's Merkle tree.
     pub root: Hash,
 }
 
@@ -173,22 +173,23 @@ pub struct Checkpoint {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventProof {
-    /// [`PROOF_FORMAT`].
+    /// Format of the proof: [`PROOF_FORMAT`].
     pub format: String,
-    /// The stored bytes.
+    /// Bytes of the event, as they are stored.
     pub event: String,
-    /// Its place in its business: 1, 2, 3 …; the leaf's index is one less.
+    /// Place of the event in its business: 1, 2, 3 …; the leaf's index is one less.
     pub seq: u64,
     /// Hashes from the leaf to the root, base64.
     pub path: Vec<String>,
     /// The signed checkpoint whose root the path leads to.
     pub checkpoint: String,
-    /// The key that signed it. Whoever checks should know it from elsewhere.
+    /// The key that signed the checkpoint. Whoever checks the proof should know the key from
+    /// elsewhere.
     pub vkey: String,
 }
 
 impl EventProof {
-    /// A proof of an event.
+    /// Makes the proof of an event.
     #[must_use]
     pub fn new(
         event: String,
@@ -208,7 +209,7 @@ impl EventProof {
         }
     }
 
-    /// Checks everything; believes only that key.
+    /// Checks the whole proof; only a checkpoint that `believed` verifies is accepted.
     ///
     /// # Errors
     /// [`CheckpointError`].

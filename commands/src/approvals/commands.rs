@@ -1,4 +1,4 @@
-//! What can be asked of approvals.
+//! The commands of approvals.
 
 use domain::approvals::{ApprovalRule, Choice, OperationRule};
 use domain::ids::EventId;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::registry::{Target, commands};
 
 commands!("approvals" {
-    /// Lays down what needs approval, and whose.
+    /// Sets the approval policy: which commands need approval, and by whom.
     DefinePolicy = "define_policy" sets ApprovalPolicy {
         from: [Owner, Operator] of Business,
         target: Target::Business,
@@ -21,9 +21,10 @@ commands!("approvals" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Refused,
     } with {
-        /// The first rule that matches a command counts.
+        /// Rules of the policy; the first rule that matches a command applies.
         rules: Vec<ApprovalRule>,
-        /// What operations of outside services do to the world, and with which data.
+        /// Classes of outside services' operations; they take precedence over the compiled-in
+        /// table.
         #[serde(default)]
         operation_classes: Vec<OperationRule>,
     }
@@ -36,9 +37,9 @@ commands!("approvals" {
         when_suspended: Refused, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Refused,
     } with {
-        /// The command.
+        /// The command that needs approval.
         command: IntendedCommand,
-        /// Events it rests on.
+        /// Events on which the request rests.
         #[serde(default)]
         evidence: Vec<EventId>,
         /// The person it is about; the business when it is left out.
@@ -46,7 +47,7 @@ commands!("approvals" {
         serves: Option<SubjectId>,
     }
 
-    /// Says yes or no.
+    /// Votes for or against a request for approval.
     Vote = "vote" acts Approval {
         from: [Owner, Approver, Member, Operator] of Business,
         target: Target::Sent,
@@ -54,17 +55,17 @@ commands!("approvals" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Yes or no.
+        /// The vote: approve or reject.
         choice: Choice,
-        /// Why.
+        /// Reason for the vote.
         #[serde(default)]
         comment: Option<Text>,
-        /// Whose delegated right is used.
+        /// The principal whose delegated right the voter uses; absent = the voter's own right.
         #[serde(default)]
         delegated_by: Option<PrincipalId>,
     }
 
-    /// Says something without voting.
+    /// Comments on a request for approval without voting.
     Comment = "comment" acts Approval {
         from: [Owner, Member, Approver, Agent, Service, Operator] of Business,
         target: Target::Sent,
@@ -72,11 +73,11 @@ commands!("approvals" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// What.
+        /// Text of the comment.
         comment: Text,
     }
 
-    /// Lets another vote for a time.
+    /// Lets another principal vote in the sender's place for a time.
     Delegate = "delegate" acts Approval {
         from: [Owner, Approver] of Business,
         target: Target::Sent,
@@ -86,7 +87,7 @@ commands!("approvals" {
     } with {
         /// The principal that may vote in the sender's place by the delegation.
         to: PrincipalId,
-        /// Until when.
+        /// When the delegation ends.
         until: Timestamp,
     }
 
@@ -98,11 +99,11 @@ commands!("approvals" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Who.
+        /// The principal that loses the delegated right.
         to: PrincipalId,
     }
 
-    /// Lets others vote too.
+    /// Lets the roles vote too that the rule names for an escalation.
     Escalate = "escalate" acts Approval {
         from: [Owner, Member, Approver] of Business,
         target: Target::Sent,
@@ -111,7 +112,7 @@ commands!("approvals" {
         when_fenced: Withheld,
     } with {}
 
-    /// Says that it is not wanted any more.
+    /// Withdraws a request for approval.
     Withdraw = "withdraw" acts Approval {
         from: [Owner, Member, Agent, Service, Operator] of Business,
         target: Target::Sent,
@@ -120,7 +121,7 @@ commands!("approvals" {
         when_fenced: Withheld,
     } with {}
 
-    /// Ends it when its time ran out.
+    /// Ends a request or a granted approval whose time ran out.
     Expire = "expire" acts Approval {
         from: [Owner, Member, Approver, Service] of Business,
         target: Target::Sent,
@@ -134,10 +135,10 @@ commands!("approvals" {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IntendedCommand {
-    /// Its type.
+    /// Type of the command, such as `budgets.raise`.
     pub r#type: Name,
-    /// The aggregate it is for.
+    /// Id of the aggregate that the command is for.
     pub id: Uuid,
-    /// Its data, exactly as it will be sent.
+    /// Data of the command, exactly as it will be sent.
     pub data: Personal<Value>,
 }

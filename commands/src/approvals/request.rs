@@ -22,7 +22,7 @@ fn parse(command: &IntendedCommand) -> Result<AnyCommand, Refusal> {
     AnyCommand::parse(command.r#type.as_str(), &raw).map_err(sendable)
 }
 
-/// What the command would find if it were sent now.
+/// The context in which the command would be decided if it were sent now.
 fn sent(command: &AnyCommand, intended: &IntendedCommand, ctx: &Context) -> Context {
     Context {
         target: intended.id,
@@ -33,7 +33,7 @@ fn sent(command: &AnyCommand, intended: &IntendedCommand, ctx: &Context) -> Cont
     }
 }
 
-/// What the request reads: the approval policy, and what its command would read.
+/// Aggregates that the request reads: the policy, the business and those that its command reads.
 pub(super) fn reads(c: &Request, ctx: &Context, loaded: &LoadedAggregates) -> Vec<AggregateRef> {
     let mut reads = vec![ctx.business.approval_policy().into(), ctx.business.into()];
     if let Ok(command) = parse(&c.command) {
@@ -93,7 +93,7 @@ pub(super) fn request(
     Ok(Requested { evidence: c.evidence.clone(), task, ..requested })
 }
 
-/// The event that opens a request which a rule makes by itself, in the append of what it is about.
+/// The event of a request that a rule makes after a budget overrun, in the overrun's own append.
 pub(crate) fn request_of_a_rule(
     ctx: &Context,
     loaded: &LoadedAggregates,
@@ -128,7 +128,7 @@ fn effects(changes: &Changes) -> Vec<Name> {
     changes.iter().filter_map(|(_, event)| event.name().parse().ok()).collect()
 }
 
-/// What is known of a request before it is put on record.
+/// The parts of a request that come from its rule and its command.
 struct Opened {
     asked: Asked,
     inputs: CarriedInputs,

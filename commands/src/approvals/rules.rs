@@ -1,5 +1,5 @@
-//! Which rules an approval policy may have: every rule must be able to apply, and none may take
-//! away the way to mend it.
+//! Checks the rules of an approval policy: each rule must be able to apply, and no rule may make
+//! the policy impossible to change.
 
 use std::collections::BTreeSet;
 
@@ -18,10 +18,10 @@ use crate::root::Context;
 const RULES_MAX: usize = 100;
 /// Most votes that a rule may ask for.
 const QUORUM_MAX: u8 = 20;
-/// The command that mends an approval policy.
+/// The command that changes an approval policy.
 const MENDS: &str = "approvals.define_policy";
 
-/// What is wrong with a rule, in a sentence each; nothing for a sound one.
+/// The faults of a rule, a sentence each; empty for a sound rule.
 fn faults_of(rule: &ApprovalRule) -> Vec<String> {
     let mut faults = Vec::new();
     let looks_at = rule.when.looks_at();
@@ -93,8 +93,8 @@ fn faults_of(rule: &ApprovalRule) -> Vec<String> {
     faults
 }
 
-/// The faults of an approval policy's rules, by rule, those included of a policy that was
-/// stored before these checks.
+/// The faults of an approval policy's rules, each with the rule's name. Rules that were stored
+/// before these checks existed are checked too.
 #[must_use]
 pub fn faults(rules: &[ApprovalRule]) -> Vec<(String, String)> {
     rules

@@ -1,4 +1,4 @@
-//! Votes: by humans with the right to it, each of whom counts once, and never for what they asked.
+//! Votes: by humans with the right to vote, each counted once, and not on their own requests.
 
 use domain::access::PrincipalKind;
 use domain::approvals::{Approval, Choice, Granted, Rejected, Voted};
@@ -10,13 +10,13 @@ use super::{Vote, in_time, is_approver, not_an_approver};
 use crate::Refusal;
 use crate::root::{Changes, Context, LoadedAggregates};
 
-/// After this time the only human there may do alone what should take two.
+/// Seconds after which the only human of a business may approve a built-in rule's request alone.
 const ALONE_AFTER_SECONDS: u64 = 3_600;
 
 /// Separation of duties: nobody votes on a request that they made themselves, and nobody whom the
-/// requester made an approver votes where a built-in rule alone asks (where the policy asks as well,
-/// `approval_check` looks for a second human when the approval is used). `right_holder` is the human whose
-/// right the voter uses: the voter, or the one who delegated the right.
+/// requester made an approver votes where a built-in rule alone asks (where the policy asks as
+/// well, `approval_check` looks for a second human when the approval is used). `right_holder` is
+/// the human whose right the voter uses: the voter, or the one who delegated the right.
 ///
 /// Returns true if the requester approves its own request alone, as the only human who can approve
 /// what a built-in rule asks for; false for every other vote.
@@ -50,7 +50,7 @@ fn approves_own_request_alone(
     if ctx.has_come(at)? { Ok(true) } else { Err(Refusal::TooEarly { at }) }
 }
 
-/// The voter uses its own right, or one that somebody who still has it delegated.
+/// Refuses a voter without a right to vote, its own or delegated by a human who still has it.
 fn may_vote(c: &Vote, approval: &Approval, ctx: &Context) -> Result<(), Refusal> {
     let allowed = match c.delegated_by {
         Some(from) => {

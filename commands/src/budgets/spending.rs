@@ -1,5 +1,5 @@
-//! Money on its way: set aside, spent, freed, in every budget that it counts in, in the append of
-//! what it is for.
+//! Money that is set aside, spent or freed, in every budget that counts it and in the same append
+//! as the event that it pays for.
 
 use std::collections::BTreeSet;
 
@@ -13,24 +13,24 @@ use crate::Refusal;
 use crate::approvals;
 use crate::root::{Changes, Context, LoadedAggregates};
 
-/// Expired reservations of one budget that one new reservation clears away.
+/// Most expired reservations of one budget that one new reservation frees.
 const EXPIRED_MAX: usize = 100;
 
-/// What money is spent for: each part brings its budgets in.
+/// What money is spent for. Each part adds its budgets to those that count the money.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Spending {
-    /// The agent's team and the task's.
+    /// Teams of the agent, of the task and of the holder, and a team that the command names.
     pub(crate) teams: BTreeSet<Team>,
     pub(crate) agent: Option<AgentId>,
-    /// Who holds the task, where another agent was named by somebody who stands for many.
+    /// The agent that holds the task, if a service or a human named another agent.
     pub(crate) holder: Option<AgentId>,
     pub(crate) task: Option<TaskId>,
     pub(crate) connector: Option<Name>,
 }
 
 impl Spending {
-    /// The teams follow from the agent and the task, as far as these are loaded; who holds the task
-    /// is the agent where none is named.
+    /// Takes the teams from the agent and the task, as far as these are loaded. If no agent is
+    /// named, the holder of the task counts as the agent.
     pub(crate) fn of(
         loaded: &LoadedAggregates,
         agent: Option<AgentId>,
@@ -60,7 +60,7 @@ impl Spending {
         self
     }
 
-    /// Every budget that could match: the business and what is named, in each window.
+    /// Ids of all budgets that could match: of the business and of each part, for each window.
     pub(crate) fn budgets(&self, business: BusinessId) -> Vec<BudgetId> {
         let mut scopes = vec![Scope::Business {}];
         scopes.extend(self.teams.iter().copied().map(Scope::Team));
@@ -73,13 +73,13 @@ impl Spending {
             .collect()
     }
 
-    /// What must be read to set money aside for it.
+    /// Aggregates that must be read to set money aside.
     pub(crate) fn reads(&self, ctx: &Context) -> Vec<AggregateRef> {
         let budgets = self.budgets(ctx.business).into_iter().map(AggregateRef::from);
         budgets.chain(self.agent.into_iter().chain(self.holder).map(AggregateRef::from)).collect()
     }
 
-    /// What must be read to spend money for it that was not set aside.
+    /// Aggregates that must be read to spend money that was not set aside.
     pub(crate) fn charge_reads(
         &self,
         ctx: &Context,
@@ -91,7 +91,7 @@ impl Spending {
         reads
     }
 
-    /// Those of the budgets that are set.
+    /// The matching budgets that have a limit, each with its limit and window.
     fn set<'a>(
         &self,
         ctx: &Context,
@@ -107,7 +107,7 @@ impl Spending {
         Ok(set)
     }
 
-    /// Whether any budget counts it.
+    /// True if a matching budget has a limit.
     pub(crate) fn is_counted(
         &self,
         ctx: &Context,
@@ -117,11 +117,11 @@ impl Spending {
     }
 }
 
-/// Money that is set aside.
+/// A reservation to be made.
 pub(crate) struct Aside {
     pub(crate) reservation: ReservationId,
     pub(crate) agent: Option<AgentId>,
-    /// `None`: until the call that it is for has its outcome.
+    /// When the reservation expires; `None` = it stands until its call has an outcome.
     pub(crate) expires_at: Option<Timestamp>,
 }
 
@@ -133,16 +133,16 @@ pub(crate) fn positive(field: &'static str, money: Money) -> Result<(), Refusal>
     }
 }
 
-/// The approval that an overrun of this reservation in this budget would ask for, as the budget
-/// stands: the same for the same overrun, another for the next one.
+/// Id of the approval that an overrun of this reservation would ask for. It depends on what the
+/// budget has used, so the next overrun has another id.
 fn overrun_approval(reservation: ReservationId, id: BudgetId, budget: &Budget) -> ApprovalId {
     let used: Vec<String> =
         budget.used.iter().map(|(period, amount)| format!("{period}={amount}")).collect();
     ApprovalId(uuid::Uuid::new_v5(&reservation.0, format!("{id} {}", used.join(" ")).as_bytes()))
 }
 
-/// What settling reads: the budgets, the approvals it may open or has opened, and the approval
-/// policy.
+/// Aggregates that settling reads: the budgets, the approvals that it may open or has opened, and
+/// the approval policy.
 pub(crate) fn settle_reads(
     ctx: &Context,
     loaded: &LoadedAggregates,
@@ -179,8 +179,8 @@ pub(crate) fn used_up(
     Ok(())
 }
 
-/// Sets money aside in each of the budgets that is set; in none when it does not fit one. What has
-/// expired there is freed first.
+/// Sets money aside in every matching budget that has a limit, or in none if one lacks room.
+/// Frees the expired reservations of those budgets first.
 pub(crate) fn reserve(
     ctx: &Context,
     loaded: &LoadedAggregates,
@@ -271,8 +271,8 @@ pub(crate) fn settle(
     if changes.is_empty() { Err(Refusal::ReservationUnknown { reservation }) } else { Ok(changes) }
 }
 
-/// Counts money that was spent without having been set aside, in every budget that it belongs to:
-/// what fits is as if it had been set aside, what does not is an overrun.
+/// Counts money that was spent without being set aside, in every matching budget: what fits is
+/// reserved and settled at once, what does not fit is an overrun.
 pub(crate) fn charge(
     ctx: &Context,
     loaded: &LoadedAggregates,
@@ -323,7 +323,7 @@ pub(crate) fn charge(
     Ok(changes)
 }
 
-/// How far a reservation was overrun.
+/// A reservation that was overrun, and by how much.
 struct Overran {
     reservation: ReservationId,
     reserved: Money,
@@ -369,7 +369,7 @@ fn overrun(
     Ok(changes)
 }
 
-/// Frees what is set aside; what is not there any more is passed over.
+/// Frees a reservation in its budgets; budgets that no longer hold it are skipped.
 pub(crate) fn release(
     loaded: &LoadedAggregates,
     ids: &[BudgetId],

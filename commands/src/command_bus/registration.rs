@@ -10,8 +10,9 @@ use domain::{BusinessId, State};
 use serde_json::json;
 
 impl CommandBus {
-    /// Where a business will open: a place that is nobody's yet. Who runs the installation may
-    /// choose it; for everybody else it follows from who asks under which key.
+    /// Sets the id of a business to be opened, and refuses one that is open already. An operator
+    /// may choose the id; for everybody else it is derived from the principal and the idempotency
+    /// key.
     pub(super) async fn place_business(
         &self,
         submission: &mut Submission,
@@ -86,7 +87,7 @@ impl CommandBus {
         })
     }
 
-    /// The slug first, so that no two businesses open under one.
+    /// Claims the slug before the business opens, so that no two businesses have the same slug.
     pub(super) async fn claim_slug(
         &self,
         submission: &Submission,

@@ -14,8 +14,8 @@ pub(super) fn spending_of(call: &Call, loaded: &LoadedAggregates) -> Spending {
     Spending::of(loaded, call.agent, call.task, call.connector.clone())
 }
 
-/// A call whose outcome the actor may report: who said that it would be made, the agent on whose
-/// work it is, or an owner.
+/// Refuses the report of an outcome unless the call is open, and the actor intended the call, is
+/// the agent on whose work it is, or is an owner.
 pub(super) fn reportable(
     call: &Call,
     ctx: &Context,

@@ -19,7 +19,7 @@ use crate::root::{Changes, Context, LoadedAggregates};
 /// that is written beside them.
 pub(super) type FencedSubjects = BTreeMap<SubjectId, u32>;
 
-/// An event between decision and bytes.
+/// A decided event whose personal fields are not yet sealed.
 pub(super) struct PreparedEvent {
     receipt: ReceiptEvent,
     aggregate: AggregateRef,
@@ -127,19 +127,19 @@ pub(super) fn prepare(
     Ok(prepared_events)
 }
 
-/// Says that the events are recorded then.
+/// Sets the time at which the events are recorded.
 pub(super) fn record_at(prepared_events: &mut [PreparedEvent], now: Timestamp) {
     prepared_events.iter_mut().for_each(|r| r.prepared.record_at(now));
 }
 
-/// Whom the personal fields of these events are about.
+/// The subjects of the personal fields of these events.
 pub(super) fn subjects(prepared_events: &[PreparedEvent]) -> BTreeSet<SubjectId> {
     prepared_events.iter().flat_map(|r| r.prepared.subjects()).collect()
 }
 
 impl LaneServices {
-    /// Seals the events, folds them in from their stored form, and makes the append; `chain` is set by
-    /// [`super::Lane::process`].
+    /// Seals the events, folds them in from their stored form, and makes the append; `chain` is set
+    /// by [`super::Lane::process`].
     pub(super) async fn to_append(
         &self,
         ctx: &Context,
@@ -190,10 +190,10 @@ impl LaneServices {
         Ok(Plan::Append(receipt, append))
     }
 
-    /// A key for every subject in the events, in a fixed order, so that the same run makes the
-    /// same; and the epoch of the oldest of them. What is about somebody forgotten is sealed under
-    /// a key that is kept nowhere; the append that forgets the business's own texts is sealed under
-    /// its next key.
+    /// A key for every subject in the events, made in a fixed order so that a seeded run repeats,
+    /// and the oldest key epoch among them. Data about a forgotten subject is sealed under a key
+    /// that is kept nowhere; the append that forgets the business's own texts is sealed under its
+    /// next key.
     async fn keys(
         &self,
         business: BusinessId,

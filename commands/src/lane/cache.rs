@@ -1,4 +1,4 @@
-//! What a lane remembers, so that a decision need not read it from the log again.
+//! The aggregates that a lane remembers, so that a decision need not read them from the log again.
 
 use domain::limits::LANE_AGGREGATES_MAX;
 use domain::{AggregateRef, BusinessId, State, Timestamp};
@@ -12,7 +12,7 @@ pub(super) struct LaneCache {
     aggregates: LruCache<(BusinessId, AggregateRef), (u64, State)>,
     /// When the newest event of each business was recorded.
     newest: LruCache<BusinessId, Timestamp>,
-    /// How many of each a lane with nothing in flight may remember.
+    /// How many aggregates, and how many businesses, a lane with nothing in flight may remember.
     max: usize,
 }
 
@@ -55,19 +55,19 @@ impl LaneCache {
         self.newest.get(&business).copied()
     }
 
-    /// Remembers that a decision of a business rests on an event recorded then.
+    /// Remembers when an event was recorded that a decision of the business rests on.
     pub(super) fn note_recorded_at(&mut self, business: BusinessId, recorded_at: Timestamp) {
         let newest = self.newest.get_or_insert_mut(business, Timestamp::default);
         *newest = (*newest).max(recorded_at);
     }
 
-    /// True if it has to be trimmed before another job is decided.
+    /// True if the cache must be trimmed before another job is decided.
     pub(super) fn is_full(&self) -> bool {
         self.aggregates.len().max(self.newest.len()) > self.max
     }
 
-    /// Forgets what has not been used for longest, a quarter more than must be: a lane whose work
-    /// goes beyond the limit does not stop at every job.
+    /// Drops the least recently used entries, down to three quarters of the limit: a lane whose
+    /// work goes beyond the limit does not stop at every job.
     pub(super) fn trim(&mut self) {
         if !self.is_full() {
             return;

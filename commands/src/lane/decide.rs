@@ -59,7 +59,7 @@ impl Lane {
         }
     }
 
-    /// All that a decision knows besides the aggregates it reads; the seed is still zero.
+    /// The context of a decision; the seed is still zero.
     async fn context(&mut self, job: &Job) -> Result<Context, CommandError> {
         let submission = &job.submission;
         let business = submission.business;

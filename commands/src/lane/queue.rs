@@ -16,7 +16,7 @@ pub(super) struct Flight {
     pub(super) outcome: Outcome,
 }
 
-/// What a flight brings when its turn has come.
+/// The result of a flight when its turn has come.
 pub(super) enum Outcome {
     /// The append is durable, or failed.
     Appended(Receipt, Result<Committed, AppendError>),
@@ -118,9 +118,9 @@ impl Lane {
 }
 
 impl LaneServices {
-    /// True if an aggregate was moved on since (by another process, or by a later append of this
-    /// lane), or if this very command was carried out. Only
-    /// answers are asked about: an append finds that out by itself.
+    /// True if an aggregate has another version by now (from another process, or from a later
+    /// append of this lane), or if this very command was carried out. Only answers need this check:
+    /// an append finds it out by itself.
     async fn is_stale(&self, job: &Job, versions: &Versions) -> Result<bool, LogError> {
         let business = job.submission.business;
         let aggregates: Vec<_> = versions.iter().map(|(aggregate, _)| *aggregate).collect();
@@ -130,7 +130,7 @@ impl LaneServices {
     }
 }
 
-/// A receipt with what the store assigned.
+/// The receipt with the `seq` numbers and the position that the store assigned.
 fn completed(mut receipt: Receipt, committed: Committed) -> Receipt {
     for (seq, event) in (committed.first_seq..).zip(&mut receipt.events) {
         event.seq = seq;

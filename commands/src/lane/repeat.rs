@@ -1,4 +1,4 @@
-//! What a command says against what is stored: the approval that it presents, and an earlier
+//! Compares a command with what is stored: with the approval that it presents, and with an earlier
 //! command under the same key.
 
 use domain::ids::ApprovalId;
@@ -14,7 +14,7 @@ use crate::command::{CommandError, Receipt, ReceiptEvent, ReceiptResult};
 use crate::root::LoadedAggregates;
 
 impl LaneServices {
-    /// The digest of this command as the approval would have it; `None` when its key is destroyed.
+    /// Digest of this command under the approval's digest key; `None` if that key is destroyed.
     pub(super) async fn presented_digest(
         &self,
         job: &Job,
@@ -45,8 +45,9 @@ impl LaneServices {
         }
     }
 
-    /// The idempotency key was used: the first receipt again, when the content is the same. Once
-    /// the subject of its digest is forgotten, the content can't be compared.
+    /// The first receipt of an idempotency key that was used, if the content is the same. Once the
+    /// subject of the first digest is forgotten, the content can't be compared and counts as the
+    /// same.
     pub(super) async fn repeat(
         &self,
         job: &Job,

@@ -22,8 +22,8 @@ use crate::command::CommandError;
 
 /// How often a job is decided again after a stale answer or after keys were destroyed, together.
 const STALE_RETRIES_MAX: u32 = 20;
-/// After a duplicate, this many jobs are looked up before they are decided: whoever sends one
-/// again after a lost connection sends many.
+/// How many jobs after a duplicate are checked for duplicates before they are decided: a sender
+/// that lost its connection sends many commands again.
 pub(super) const DUPLICATES_EXPECTED: u32 = 1_000;
 
 impl Lane {

@@ -11,13 +11,13 @@ use crate::refusal::Refusal;
 use crate::registry::WhenFenced;
 use crate::root::{Context, LoadedAggregates};
 
-/// Events that a command may say it rests on.
+/// Most events that are looked up of those that a command says it rests on.
 const RESTS_ON_MAX: usize = 100;
 
 impl Lane {
-    /// The subjects of these events that are forgotten. What is sealed for a person rests on their
-    /// erasure, as it stands: when another server forgets them meanwhile, the append conflicts. The
-    /// business itself is never fenced.
+    /// The forgotten subjects of these events. An append about a person reads the person's erasure,
+    /// so that it conflicts if another server forgets the person meanwhile. The business itself is
+    /// never fenced.
     pub(super) async fn fences(
         &mut self,
         ctx: &mut Context,

@@ -8,8 +8,8 @@ use crate::command::CommandError;
 use crate::refusal::Refusal;
 use crate::root::Context;
 
-/// The kinds that a sender is told. The ids of the others can be made of names or of a person's id,
-/// so that "there is one" would answer a guess about somebody: an erasure, a document, a slug.
+/// Kinds that the refusal may name. Ids of other kinds (erasure, document, slug) can be made of
+/// names or of a person's id, so that naming them would confirm a guess about somebody.
 const TOLD: [Kind; 7] = [
     Kind::Agent,
     Kind::Approval,

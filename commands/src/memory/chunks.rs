@@ -1,8 +1,9 @@
 //! A document in chunks: cut at headings and paragraphs, so that a hit shows what belongs together.
 
-/// Characters that a chunk should not exceed.
+/// Bytes after which a chunk ends at the next empty line; beyond four times as many it ends at
+/// any line.
 const CHUNK_CHARS: usize = 1_500;
-/// Characters that a document may have.
+/// Most characters that a document may have.
 const TEXT_CHARS_MAX: usize = 1_000_000;
 
 /// The chunks of a markdown text; put together they are the text. `None` when it is empty or too

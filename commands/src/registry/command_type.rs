@@ -16,9 +16,9 @@ use uuid::Uuid;
 pub enum Verb {
     /// The aggregate must be absent; `id` may be left out.
     opens,
-    /// The aggregate must be there.
+    /// The aggregate must exist.
     acts,
-    /// Either: the command says how it shall be, or names something inside.
+    /// The aggregate may exist or not: the command sets all of it or a part of it.
     sets,
 }
 
@@ -37,7 +37,7 @@ pub enum Sender {
     Agent,
     /// Whoever has the role service there.
     Service,
-    /// Whoever runs the installation.
+    /// An operator of the installation.
     Operator,
     /// Every human with a key, whatever their roles.
     AnyHuman,
@@ -74,39 +74,39 @@ impl Sender {
 /// Which stream a command is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
-    /// A business's own.
+    /// The stream of one business.
     Business,
-    /// The one above all businesses.
+    /// The stream `installation`, above all businesses.
     Installation,
 }
 
-/// Whether a command is taken in a state in which most are not.
+/// Whether a command is accepted while its agent or its business is out of action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// It is taken.
+    /// The command is accepted.
     Allowed,
-    /// It is refused.
+    /// The command is refused.
     Refused,
 }
 
-/// What becomes of a command with text about somebody who is forgotten.
+/// What happens to a command whose text is about a forgotten subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFenced {
-    /// It opens or changes something about them: it is refused.
+    /// The command is refused, because it opens or changes something about the subject.
     Refused,
-    /// It records or closes what goes on: it is taken, and its text is withheld from everybody for
-    /// ever.
+    /// The command is accepted, because it records or closes what is under way; its text is
+    /// withheld from everybody for ever.
     Withheld,
 }
 
 /// Where the id of a command's aggregate comes from.
 #[derive(Clone, Copy)]
 pub(crate) enum Target<C> {
-    /// The caller sends it; where the command opens the aggregate it may be left out.
+    /// The caller sends the id; it may be left out unless the verb is [`Verb::acts`].
     Sent,
-    /// It is the business's own.
+    /// The id is that of the business.
     Business,
-    /// It follows from the command; an id that is sent must be that one.
+    /// The id is derived from the command; an id that is sent must be the same.
     Derived(fn(&C, BusinessId) -> Uuid),
 }
 
@@ -120,35 +120,35 @@ impl<C> Target<C> {
     }
 }
 
-/// What is fixed about a command's type.
+/// All that the declaration of a command says.
 #[derive(Debug, Clone, Copy)]
 pub struct CommandType {
-    /// `context.imperative`.
+    /// Name of the command: `context.imperative`.
     pub name: &'static str,
-    /// What it asks for, in a sentence.
+    /// What the command does, in a sentence.
     pub sentence: &'static str,
-    /// The kind of aggregate it is for.
+    /// Kind of the aggregate that the command is for.
     pub kind: Kind,
-    /// What it does to that aggregate.
+    /// What the command does to that aggregate.
     pub verb: Verb,
-    /// Who may send it; nobody else may.
+    /// The senders that may send the command; nobody else may.
     pub from: &'static [Sender],
-    /// The stream it is for.
+    /// The stream that the command is for.
     pub stream: Stream,
-    /// What it can carry that approval rules look at.
+    /// The approval inputs that the command can carry.
     pub carries: &'static [Carries],
-    /// Whether it is taken while the agent that sends it, or in whose name it is sent, is
-    /// suspended.
+    /// Whether the command is accepted while the agent that sends it, or in whose name it is sent,
+    /// is suspended.
     pub when_suspended: When,
-    /// The same for an agent that is retired.
+    /// Whether the command is accepted if that agent is retired.
     pub when_retired: When,
-    /// Whether it is taken once the business is wound up.
+    /// Whether the command is accepted once the business is wound up.
     pub after_end: When,
-    /// What becomes of it where its text is about somebody who is forgotten.
+    /// What happens to the command if its text is about a forgotten subject.
     pub when_fenced: WhenFenced,
-    /// Whether importers send it: what they send is the past, which no approval can undo.
+    /// Whether importers may send the command: they record the past, which no approval can undo.
     pub historic: bool,
-    /// JSON Schema of its `data`.
+    /// JSON Schema of the command's `data`.
     pub json_schema: fn() -> schemars::Schema,
 }
 

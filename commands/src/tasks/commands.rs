@@ -1,4 +1,4 @@
-//! What can be asked of tasks.
+//! The commands of tasks.
 
 use domain::ids::{AgentId, HistoryId, TaskId};
 use domain::personal::Text;
@@ -25,26 +25,26 @@ commands!("tasks" {
         /// What is to be done, in full.
         #[serde(default)]
         instructions: Option<Text>,
-        /// Who is to do it.
+        /// The team that is to do the task.
         team: Team,
-        /// The person it serves; the business when it is left out.
+        /// The person whom the task serves; absent = the business.
         #[serde(default)]
         serves: Option<SubjectId>,
-        /// What must be completed first.
+        /// Tasks that must be completed first, at most 100.
         #[serde(default)]
         depends_on: Vec<TaskId>,
-        /// 0 (whenever) to 9 (now); 5 when it is left out.
+        /// Priority, 0 (whenever) to 9 (now); absent = 5.
         #[serde(default)]
         priority: Option<u8>,
-        /// How often reviewers may ask for changes; 3 when it is left out.
+        /// How often reviewers may ask for changes, 0 to 100; absent = 3.
         #[serde(default)]
         rework_rounds_max: Option<u16>,
-        /// How often it may fail; 3 when it is left out.
+        /// How many attempts the task may have, 1 to 100; absent = 3.
         #[serde(default)]
         attempts_max: Option<u16>,
     }
 
-    /// Lets the team take it.
+    /// Offers a task to its team.
     Offer = "offer" acts Task {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -53,7 +53,7 @@ commands!("tasks" {
         when_fenced: Refused,
     } with {}
 
-    /// Takes it for a time.
+    /// Leases a task to an agent for a time.
     Lease = "lease" acts Task {
         from: [Owner, Agent, Service] of Business,
         target: Target::Sent,
@@ -61,14 +61,14 @@ commands!("tasks" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
         when_fenced: Refused,
     } with {
-        /// Who takes it.
+        /// The agent that takes the task.
         agent: AgentId,
-        /// 120 to 86,400; 900 when it is left out.
+        /// Length of the lease, 120 to 86,400 seconds; absent = 900.
         #[serde(default)]
         lease_seconds: Option<u32>,
     }
 
-    /// Keeps it longer.
+    /// Extends the lease of a task.
     Heartbeat = "heartbeat" acts Task {
         from: [Owner, Agent, Service] of Business,
         target: Target::Sent,
@@ -76,11 +76,11 @@ commands!("tasks" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Withheld,
     } with {
-        /// The holder's token.
+        /// Fencing token of the holder's lease.
         fencing_token: u32,
     }
 
-    /// Gives it back.
+    /// Gives a leased task back.
     Release = "release" acts Task {
         from: [Owner, Agent, Service] of Business,
         target: Target::Sent,
@@ -88,14 +88,14 @@ commands!("tasks" {
         when_suspended: Allowed, when_retired: Allowed, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// The holder's token.
+        /// Fencing token of the holder's lease.
         fencing_token: u32,
-        /// Why.
+        /// Why the holder gives the task back.
         #[serde(default)]
         reason: Option<Text>,
     }
 
-    /// Hands in a result.
+    /// Hands in the result of a task.
     Submit = "submit" acts Task {
         from: [Owner, Agent, Service] of Business,
         target: Target::Sent,
@@ -103,25 +103,25 @@ commands!("tasks" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: true,
         when_fenced: Withheld,
     } with {
-        /// Who made it.
+        /// The agent that made the result.
         agent: AgentId,
-        /// The holder's token.
+        /// Fencing token of the lease under which the result was made.
         fencing_token: u32,
-        /// Files that were made.
+        /// Files that belong to the result.
         #[serde(default)]
         artifacts: Vec<Artifact>,
         /// The result in words.
         #[serde(default)]
         result: Option<Text>,
-        /// What it used.
+        /// Model and tokens that the work used.
         #[serde(default)]
         usage: Option<Usage>,
-        /// What making it cost.
+        /// What it cost to make the result.
         #[serde(default)]
         cost: Option<CostInput>,
     }
 
-    /// Says what a reviewer thinks of the result at hand.
+    /// Gives a reviewer's verdict on the submitted result.
     Review = "review" acts Task {
         from: [Owner, Agent, Service] of Business,
         target: Target::Sent,
@@ -129,21 +129,21 @@ commands!("tasks" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: true,
         when_fenced: Withheld,
     } with {
-        /// Who looked.
+        /// The agent that reviewed the result.
         reviewer: AgentId,
-        /// The `artifact_digest` it looked at.
+        /// The `artifact_digest` of the reviewed result.
         artifact_digest: Digest,
-        /// What it says.
+        /// Verdict of the review: passed or changes requested.
         verdict: Verdict,
-        /// What it found.
+        /// What the reviewer found.
         #[serde(default)]
         findings: Option<Text>,
-        /// True when no further revision will come.
+        /// True if no further revision may come: the task fails if changes are requested.
         #[serde(default)]
         r#final: bool,
     }
 
-    /// Asks a human how it goes on.
+    /// Asks a human how a task is to go on.
     Escalate = "escalate" acts Task {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -151,21 +151,21 @@ commands!("tasks" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: true,
         when_fenced: Withheld,
     } with {
-        /// The holder's token, when it is leased.
+        /// Fencing token of the holder's lease; absent if the task is not leased.
         #[serde(default)]
         fencing_token: Option<u32>,
-        /// Which humans; the owner when it is left out.
+        /// Role of the humans who are asked; absent = owner.
         #[serde(default)]
         to_role: Option<Role>,
-        /// What they should know.
+        /// What the humans should know.
         #[serde(default)]
         note: Option<Text>,
-        /// The result the holder leaves, in words.
+        /// The result that the holder leaves, in words.
         #[serde(default)]
         result: Option<Text>,
     }
 
-    /// Says, as a human, how it goes on.
+    /// Says, as a human, how an escalated or quarantined task goes on.
     Resolve = "resolve" acts Task {
         from: [Owner, Member, Approver] of Business,
         target: Target::Sent,
@@ -173,14 +173,14 @@ commands!("tasks" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: true,
         when_fenced: Withheld,
     } with {
-        /// Where it goes.
+        /// How the task goes on: offered, submitted, completed, failed or cancelled.
         resolution: Resolution,
-        /// Why.
+        /// Reason for the resolution.
         #[serde(default)]
         note: Option<Text>,
     }
 
-    /// Says that this attempt failed.
+    /// Reports that an attempt at a task failed.
     Fail = "fail" acts Task {
         from: [Owner, Agent, Service] of Business,
         target: Target::Sent,
@@ -188,7 +188,7 @@ commands!("tasks" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Withheld,
     } with {
-        /// The holder's token.
+        /// Fencing token of the holder's lease.
         fencing_token: u32,
         /// Whether another attempt makes sense.
         retryable: bool,
@@ -197,7 +197,7 @@ commands!("tasks" {
         error: Option<Text>,
     }
 
-    /// Says that nobody knows what happened outside.
+    /// Sets a leased task aside, because nobody knows what happened outside.
     Quarantine = "quarantine" acts Task {
         from: [Owner, Agent, Service] of Business,
         target: Target::Sent,
@@ -205,13 +205,13 @@ commands!("tasks" {
         when_suspended: Allowed, when_retired: Refused, after_end: Refused, historic: false,
         when_fenced: Withheld,
     } with {
-        /// The holder's token.
+        /// Fencing token of the holder's lease.
         fencing_token: u32,
-        /// What is unknown.
+        /// What is unknown about the outside.
         reason: Text,
     }
 
-    /// Says that it is not wanted any more.
+    /// Cancels a task that is not wanted any more.
     Cancel = "cancel" acts Task {
         from: [Owner, Member] of Business,
         target: Target::Sent,
@@ -219,12 +219,12 @@ commands!("tasks" {
         when_suspended: Allowed, when_retired: Refused, after_end: Allowed, historic: false,
         when_fenced: Withheld,
     } with {
-        /// Why.
+        /// Why the task is cancelled.
         #[serde(default)]
         reason: Option<Text>,
     }
 
-    /// Takes it from a holder who was not heard of in time.
+    /// Ends the lease of a holder that did not extend it in time.
     Expire = "expire" acts Task {
         from: [Owner, Member, Service] of Business,
         target: Target::Sent,
@@ -233,7 +233,7 @@ commands!("tasks" {
         when_fenced: Withheld,
     } with {}
 
-    /// Says what was done for it elsewhere.
+    /// Records what was done for a task elsewhere.
     RecordActivity = "record_activity" acts Task {
         from: [Owner, Member, Agent, Service] of Business,
         target: Target::Sent,
@@ -241,38 +241,38 @@ commands!("tasks" {
         when_suspended: Refused, when_retired: Refused, after_end: Allowed, historic: true,
         when_fenced: Withheld,
     } with {
-        /// What was done.
+        /// Name of the activity.
         activity: Name,
-        /// Which step of doing it.
+        /// Step of the activity, such as `start` or `complete`.
         #[serde(default)]
         lifecycle: Option<Name>,
-        /// Who did it.
+        /// The principal that did the activity.
         #[serde(default)]
         resource: Option<PrincipalId>,
-        /// What it cost those the task serves; no cost of ours.
+        /// What the activity cost those whom the task serves; it is no cost of the business.
         #[serde(default)]
         customer_cost: Option<SourceCost>,
-        /// What a model used for it.
+        /// Model and tokens that the activity used.
         #[serde(default)]
         usage: Option<Usage>,
-        /// What it cost us.
+        /// What the activity cost the business.
         #[serde(default)]
         cost: Option<CostInput>,
-        /// The time as the source wrote it, with its offset.
+        /// Time of the activity as the source wrote it, with its offset.
         #[serde(default)]
         source_time: Option<Name>,
-        /// Everything else the source says of it, in its order; personal.
+        /// All else that the source says of the activity, in its order; personal.
         #[serde(default)]
         attributes: Option<Personal<Vec<Attribute>>>,
-        /// Keys of attributes that are about nobody and may be kept in the clear as well.
+        /// Keys of attributes that are about nobody and are kept in clear text as well.
         #[serde(default)]
         clear: Vec<String>,
-        /// Anything else, in words.
+        /// Anything else about the activity, in words.
         #[serde(default)]
         note: Option<Text>,
     }
 
-    /// Puts a log of work done elsewhere on record: what it says of itself.
+    /// Records the header of a log of work that was done elsewhere.
     OpenHistory = "open_history" opens History {
         from: [] of Business,
         target: Target::Sent,
@@ -280,13 +280,13 @@ commands!("tasks" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
         when_fenced: Refused,
     } with {
-        /// Its format, such as `xes` or `csv`.
+        /// Format of the log, such as `xes` or `csv`.
         format: Name,
-        /// JSON of its header.
+        /// Header of the log, as JSON.
         header: Text,
     }
 
-    /// Ends work that was done elsewhere.
+    /// Ends a task that was done elsewhere.
     CloseHistory = "close_history" acts Task {
         from: [] of Business,
         target: Target::Sent,
@@ -294,15 +294,15 @@ commands!("tasks" {
         when_suspended: Refused, when_retired: Refused, after_end: Refused, historic: true,
         when_fenced: Withheld,
     } with {
-        /// True when it was completed, false when it failed.
+        /// True if the task was completed, false if it failed.
         completed: bool,
-        /// The log that it is a case of.
+        /// The log that has the task as a case; absent = none.
         #[serde(default)]
         history: Option<HistoryId>,
-        /// Its place in that log.
+        /// Place of the case in that log.
         #[serde(default)]
         place: Option<u32>,
-        /// What the log says of the case, in its order; personal.
+        /// What the log says of the case, in the log's order; personal.
         #[serde(default)]
         attributes: Option<Personal<Vec<Attribute>>>,
     }
@@ -312,9 +312,9 @@ commands!("tasks" {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceCost {
-    /// To the letter; rounded half-even to 9 fraction digits.
+    /// The number exactly as the source wrote it; it is rounded half-even to 9 fraction digits.
     pub source_text: String,
-    /// ISO 4217.
+    /// ISO 4217 code of the currency.
     pub currency: Currency,
 }
 

@@ -1,4 +1,4 @@
-//! Work that was done elsewhere: activities as facts, with everything the source says of them.
+//! Work that was done elsewhere: its activities, with everything the source says of them.
 
 use domain::ids::HistoryId;
 use domain::tasks::{
@@ -11,9 +11,9 @@ use crate::Refusal;
 use crate::cost::CostInput;
 use crate::root::{Changes, Context};
 
-/// Attributes of one record, those of attributes too.
+/// Most attributes of one record, nested ones included.
 const ATTRIBUTES_MAX: usize = 2_000;
-/// Deepest attribute in an attribute.
+/// Deepest nesting of attributes.
 const ATTRIBUTE_DEPTH_MAX: usize = 16;
 
 fn count(list: &[Attribute], depth: usize) -> Result<usize, Refusal> {

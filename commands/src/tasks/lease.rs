@@ -10,8 +10,8 @@ use crate::agents::acting_as;
 use crate::budgets::{self, Spending};
 use crate::root::{Context, LoadedAggregates};
 
-/// The holder's token, or `lease_lost`. A token is a small number that anybody can guess: the actor
-/// must be the holder, or stand for it openly.
+/// The lease with this token, or `lease_lost`. A token is a small number that anybody can guess:
+/// the actor must be the holder, or act for the holder openly.
 pub(super) fn holds(
     task: &Task,
     token: u32,
@@ -108,7 +108,7 @@ pub(super) fn expire(task: &Task, status: Status, ctx: &Context) -> Decided {
     }
 }
 
-/// An agent holds no more tasks at once than it was enrolled for.
+/// Refuses an agent that holds as many tasks as its concurrency allows.
 fn leases_left(id: AgentId, ctx: &Context, loaded: &LoadedAggregates) -> Result<(), Refusal> {
     let mut still = 0;
     for task in ctx.leases.iter().filter(|task| **task != TaskId(ctx.target)) {

@@ -15,7 +15,7 @@ use domain::tasks::{
 use domain::values::{Role, Team};
 use domain::{Event, Personal, SubjectId};
 
-/// Digest over what was made: what a review must name.
+/// Digest of a result's files and words; a review must name it.
 pub(super) fn artifact_digest(
     ctx: &Context,
     subject: SubjectId,
@@ -135,8 +135,8 @@ pub(super) fn escalate(
     ])
 }
 
-/// A human of the role that the task was escalated to, or an owner; work that was done elsewhere is
-/// resolved as its source says.
+/// Refuses everybody but an owner and a human of the role that the task was escalated to; an
+/// importer resolves as its source says.
 pub(super) fn may_resolve(task: &Task, status: Status, ctx: &Context) -> Result<(), Refusal> {
     if ctx.actor.historic {
         return Ok(());

@@ -139,8 +139,8 @@ fn attempt(r: &rusqlite::Row<'_>, business: BusinessId) -> rusqlite::Result<Atte
     })
 }
 
-/// Forgets of one business what is beyond its caps: ?1 the business, ?2 for all, ?3 for one
-/// principal.
+/// SQL that deletes the attempts of one business beyond its caps. ?1 is the business, ?2 the cap
+/// for all, ?3 the cap for one principal.
 pub(crate) const PRUNE: &str = "
 DELETE FROM attempts WHERE n IN (
   SELECT n FROM (

@@ -21,7 +21,7 @@ pub struct Stored<'a> {
     pub v: u8,
     /// The event's id.
     pub event_id: EventId,
-    /// The stream.
+    /// The business whose stream has the event.
     pub business: BusinessId,
     /// The aggregate's kind.
     pub kind: Kind,
@@ -29,33 +29,33 @@ pub struct Stored<'a> {
     pub id: Uuid,
     /// The aggregate's version with this event.
     pub version: u64,
-    /// `context.past_tense`.
+    /// Type of the event: `context.past_tense`.
     #[serde(borrow)]
     pub r#type: Cow<'a, str>,
     /// Version of the data's schema.
     pub schema: u16,
     /// When the event was recorded, by the server's clock.
     pub recorded_at: Timestamp,
-    /// The world's clock, where it differs.
+    /// When the event happened in the world; `None` = when it was recorded.
     pub occurred_at: Option<Timestamp>,
-    /// Who authenticated.
+    /// The principal that authenticated.
     pub actor: PrincipalId,
-    /// For whom.
+    /// The principal in whose name the actor sent the command; `None` = the actor itself.
     pub on_behalf_of: Option<PrincipalId>,
-    /// Version of the access policies that allowed it.
+    /// Version of the access policies that allowed the command; `None` = not recorded.
     pub access_policy: Option<u32>,
     /// The caller's idempotency key.
     pub command_id: Cow<'a, str>,
-    /// On index 0: digest of the command.
+    /// Digest of the command; only the event with index 0 has it.
     #[serde(borrow)]
     pub request: Option<&'a RawValue>,
-    /// Place among the command's events.
+    /// Place of the event among the command's events, from 0.
     pub index: u32,
-    /// The event that led to it.
+    /// The event that led to this one; `None` = none.
     pub causation: Option<EventId>,
-    /// What else belongs to it.
+    /// Correlation id, which all events that belong together share.
     pub correlation: Uuid,
-    /// What happened, not yet decoded.
+    /// Data of the event, not yet decoded.
     #[serde(borrow)]
     pub data: &'a RawValue,
     /// Ciphertexts of the personal fields.
@@ -67,18 +67,18 @@ impl<'a> Stored<'a> {
     /// Reads an event from its bytes.
     ///
     /// # Errors
-    /// When they are no stored event.
+    /// When the bytes are no stored event.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
     }
 
-    /// The aggregate.
+    /// The aggregate that the event belongs to.
     #[must_use]
     pub fn aggregate(&self) -> AggregateRef {
         AggregateRef { kind: self.kind, id: self.id }
     }
 
-    /// What rules compare of the envelope.
+    /// The part of the envelope that rules look at.
     #[must_use]
     pub fn meta(&self) -> Meta {
         Meta {
@@ -90,7 +90,7 @@ impl<'a> Stored<'a> {
         }
     }
 
-    /// When it happened: the world's clock where it is known, else ours.
+    /// When the event happened in the world; when it was recorded, if that is not known.
     #[must_use]
     pub fn happened_at(&self) -> Timestamp {
         self.occurred_at.unwrap_or(self.recorded_at)
@@ -106,21 +106,21 @@ impl<'a> Stored<'a> {
         })
     }
 
-    /// The digest of the command that made it; on index 0 only.
+    /// Digest of the command that made the event; `None` unless the index is 0.
     ///
     /// # Errors
-    /// When it does not have that form.
+    /// When the digest does not have that form.
     pub fn request_digest(&self) -> Result<Option<RequestDigest>, serde_json::Error> {
         let Some(raw) = self.request else { return Ok(None) };
         resolve(self.sealed_fields(raw, "/request"), || serde_json::from_str(raw.get()).map(Some))
     }
 
-    /// Whom its personal fields are about, the digest of the command among them.
+    /// Subjects of the event's personal fields, that of the command's digest included.
     pub fn subjects(&self) -> impl Iterator<Item = SubjectId> {
         self.sealed.iter().map(|field| field.subject)
     }
 
-    /// The personal fields of its data, each with its JSON pointer.
+    /// The personal fields of the event's data, each with its JSON pointer.
     #[must_use]
     pub fn personal_fields(&self) -> Vec<(String, Arc<SealedField>)> {
         let fields = self.sealed_fields(self.data, "/data");
@@ -167,19 +167,19 @@ impl<'a> Stored<'a> {
 pub struct Recorded {
     /// Place in the whole installation's log: 1, 2, 3 …, gaps possible.
     pub position: u64,
-    /// The stream it lies in.
+    /// The business whose stream has the event.
     pub business: BusinessId,
     /// Place in its business: 1, 2, 3 …, dense.
     pub seq: u64,
-    /// The stored bytes.
+    /// Bytes of the event, as they are stored.
     pub bytes: Vec<u8>,
 }
 
 impl Recorded {
-    /// The event in the bytes.
+    /// Reads the event from its bytes.
     ///
     /// # Errors
-    /// When they are no stored event.
+    /// When the bytes are no stored event.
     pub fn stored(&self) -> Result<Stored<'_>, serde_json::Error> {
         Stored::parse(&self.bytes)
     }

@@ -33,18 +33,17 @@ CREATE TABLE IF NOT EXISTS keys(
 CREATE TABLE IF NOT EXISTS applied(id INTEGER PRIMARY KEY CHECK (id = 1), log BLOB NOT NULL, \
     position INTEGER NOT NULL) STRICT;";
 
-/// How long a lock that another connection has on the file is waited for.
+/// How long to wait for a lock that another connection has on the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
-/// Keys that stay unwrapped in memory.
+/// Most keys that stay unwrapped in memory.
 const UNWRAPPED_MAX: usize = 100_000;
 
-/// How often a reader of the file is waited for before a destroyed key is said to lie in the WAL
-/// still.
+/// How often to try to truncate the WAL before a destroyed key is reported as still in it.
 const TRUNCATE_TRIES_MAX: u32 = 20;
-/// Time between two of these.
+/// Time between two tries to truncate the WAL.
 const TRUNCATE_EVERY: Duration = Duration::from_millis(100);
 
-/// Nonce and wrapped key; neither once it is destroyed.
+/// Nonce and wrapped key; both `None` once the key is destroyed.
 type WrappedKey = (Option<[u8; 12]>, Option<Vec<u8>>);
 
 struct Inner {
@@ -53,7 +52,7 @@ struct Inner {
     unwrapped: HashMap<(Uuid, Uuid, u32), Arc<SubjectKey>>,
     /// The newest generation that is not destroyed, by (business, subject).
     current: HashMap<(Uuid, Uuid), u32>,
-    /// Whether a destroyed key may still lie in the WAL.
+    /// True if a destroyed key may still lie in the WAL.
     wal_dirty: bool,
 }
 
@@ -203,8 +202,8 @@ impl LocalKeyring {
         Ok(destroyed)
     }
 
-    /// Until the WAL is folded back and truncated, older pages with the key are still in it.
-    /// Readers of them are waited for, a little, without holding up those who seal.
+    /// Folds the WAL back and truncates it: until then, older pages with the key are still in it.
+    /// Waits a little for readers of those pages, without holding up those who seal.
     async fn empty_wal(&self) -> Result<(), KeyringError> {
         for _ in 0..TRUNCATE_TRIES_MAX {
             {

@@ -15,12 +15,12 @@ use crate::sealing::Entropy;
 
 /// Iterations of PBKDF2-HMAC-SHA-256 for a passphrase (OWASP, 2023).
 const PASSPHRASE_ITERATIONS: std::num::NonZeroU32 = std::num::NonZeroU32::new(600_000).unwrap();
-/// What the keys are wrapped with.
+/// The key or passphrase that the keyring's keys are wrapped with.
 #[derive(Clone)]
 pub enum Wrapping {
-    /// 32 random bytes of a file.
+    /// A key of 32 random bytes, from a file.
     Key(Zeroizing<[u8; 32]>),
-    /// Something a human remembers.
+    /// A passphrase that a human remembers.
     Passphrase(Zeroizing<String>),
 }
 
@@ -33,7 +33,7 @@ impl Wrapping {
         Ok(Self::Key(secret_file(path, entropy)?))
     }
 
-    /// The key in a file that must be there: a log whose keys it wraps is.
+    /// The key in a file that must exist, because the log whose keys it wraps exists.
     ///
     /// # Errors
     /// [`KeyringError::Missing`] names the file when it is not there.
@@ -101,8 +101,8 @@ pub struct Proof {
     pub proof: Vec<u8>,
 }
 
-/// A whole keyring as it is kept, every key wrapped: for moving house. It opens with the key or
-/// passphrase that it was made with, wherever it lies.
+/// A whole keyring as it is stored, every key wrapped, for copying an installation. It opens with
+/// the key or passphrase that it was made with, wherever it lies.
 pub struct Chest {
     /// `None` when the keyring was never opened.
     pub proof: Option<Proof>,
@@ -119,19 +119,19 @@ pub struct ChestKey {
 }
 
 impl Chest {
-    /// How many keys it has, destroyed ones too.
+    /// Number of keys, destroyed ones included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether it has none.
+    /// True if there are no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Whether it may go where this one is: there must be nothing, or the same keyring.
+    /// Refuses to replace `there` unless that one is empty or the same keyring.
     pub fn may_replace(&self, there: &Self) -> Result<(), KeyringError> {
         if there.proof.is_none() || there.proof == self.proof || there.keys.is_empty() {
             return Ok(());
@@ -140,7 +140,7 @@ impl Chest {
     }
 }
 
-/// A key as it is kept.
+/// A wrapped key with its nonce, as it is stored.
 pub struct Wrapped {
     pub nonce: [u8; 12],
     pub wrapped: Zeroizing<Vec<u8>>,
@@ -159,7 +159,7 @@ fn aad(business: Uuid, subject: Uuid, generation: u32) -> String {
 }
 
 impl Wrapper {
-    /// For a keyring that is made now; with what it must keep.
+    /// A wrapper for a new keyring, and the proof that the keyring must store.
     pub fn fresh(wrapping: &Wrapping, entropy: Entropy) -> Result<(Self, Proof), KeyringError> {
         let (mut salt, mut nonce, mut proof) = (vec![0; 16], [0; 12], Vec::new());
         entropy.fill(&mut salt);
@@ -174,7 +174,7 @@ impl Wrapper {
         Ok((Self { key, entropy }, Proof { salt, nonce, proof }))
     }
 
-    /// For a keyring that is there.
+    /// A wrapper for an existing keyring.
     ///
     /// # Errors
     /// [`KeyringError::WrongWrappingKey`] when it was made with another key or passphrase.
@@ -193,7 +193,7 @@ impl Wrapper {
         Ok(Self { key, entropy })
     }
 
-    /// A new key, and how it is kept.
+    /// Makes a new key, and its wrapped form to store.
     pub fn make(
         &self,
         b: Uuid,
@@ -213,7 +213,7 @@ impl Wrapper {
         self.wrap((b, s, generation), bytes, nonce)
     }
 
-    /// A secret that was kept elsewhere, and how it is kept.
+    /// Takes over a secret that was kept elsewhere, and makes its wrapped form to store.
     pub fn adopt(
         &self,
         b: Uuid,
@@ -242,7 +242,7 @@ impl Wrapper {
         Ok((Arc::new(SubjectKey::new(generation, bytes)?), Wrapped { nonce, wrapped }))
     }
 
-    /// A key that was kept.
+    /// Unwraps a stored key.
     pub fn unwrap(
         &self,
         b: Uuid,

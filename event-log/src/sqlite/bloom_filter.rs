@@ -17,9 +17,9 @@ use crate::append::Append;
 
 /// Bits for each entry there is room for: with [`PROBES`] about one "maybe" in 2,000 is wrong.
 const BITS_PER_ENTRY: u64 = 16;
-/// Bits that are looked at for an entry.
+/// Bits that are set for an entry.
 const PROBES: u64 = 6;
-/// Entries there is room for at least, and beyond those in the file when it is opened.
+/// Entries that the filter has room for, beyond twice those in the file when it is opened.
 const ROOM: u64 = 1 << 20;
 
 pub(super) struct BloomFilter {

@@ -1,4 +1,4 @@
-//! The data folder: one process has it.
+//! The data folder, which one process at a time uses.
 
 use super::own;
 use crate::cause::Cause;

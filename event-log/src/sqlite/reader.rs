@@ -18,7 +18,7 @@ use crate::log::{Head, LogError, RawRow};
 
 /// Bytes of the file that a reader maps instead of reading page by page.
 const MAPPED_BYTES_MAX: u64 = 1 << 32;
-/// Connections that are kept for the next who reads.
+/// Most idle connections that are kept for the next reads.
 const IDLE_MAX: usize = 32;
 
 #[derive(Clone)]
@@ -46,7 +46,7 @@ fn to_head((business, seq, frontier): (Uuid, u64, Vec<u8>)) -> Result<Head, LogE
     Ok(Head { business: BusinessId(business), seq, root: frontier.root() })
 }
 
-/// Rows until they have too many bytes together; `read` says how many each has.
+/// Reads rows until they have [`PAGE_BYTES_MAX`] bytes together; `read` returns each row's bytes.
 fn page<T>(
     mut statement: CachedStatement<'_>,
     args: &[&dyn ToSql],

@@ -21,15 +21,15 @@ use crate::log::LogError;
 const BATCH_AGE_MAX: Duration = Duration::from_millis(5);
 /// How long the writer waits on an empty queue for a batch to become as large as the last one.
 const GROUP_COMMIT_LINGER_MAX: Duration = Duration::from_micros(250);
-/// How often the queue is looked at meanwhile.
+/// Time between two looks at the queue during that wait.
 const GROUP_COMMIT_LINGER_POLL: Duration = Duration::from_micros(20);
 /// The most that the writer commits at once.
 const BATCH_CAPS: BatchCaps = BatchCaps { appends: 1_000, bytes: 16 << 20 };
-/// How often a writer that could not write tries whether it can again …
+/// Time between two tests of whether a writer that failed can write again.
 const TRY_AGAIN_EVERY: Duration = Duration::from_secs(1);
-/// How often the writer looks for a job between two tests of whether it can write again.
+/// Time between two looks for a job while the writer can't write.
 const GLANCE_EVERY: Duration = Duration::from_millis(5);
-/// Versions and heads that are remembered between batches.
+/// Most versions, and most heads, that are remembered between batches.
 const REMEMBERED_MAX: usize = 200_000;
 
 pub(super) struct LogWriter {
@@ -95,7 +95,7 @@ impl LogWriter {
         self.trouble.subscribe()
     }
 
-    /// How many events there are; of a mirror that is not what the positions say.
+    /// Number of events in the log; the positions of a mirror don't tell it.
     pub(super) fn count(&self) -> Result<u64, LogError> {
         self.connection
             .query_row("SELECT coalesce(sum(seq), 0) FROM heads", [], |r| r.get(0))
@@ -139,8 +139,8 @@ impl LogWriter {
         }
     }
 
-    /// The next job. A writer that could not write tries meanwhile whether it can again: whoever is
-    /// told that it can't sends it nothing more.
+    /// The next job; `None` once the queue is closed. A writer that failed tests meanwhile whether
+    /// it can write again, because callers that are told of the failure send nothing more.
     fn next(
         &self,
         jobs: &mut mpsc::Receiver<AppenderWork<QueuedAppend>>,
@@ -161,7 +161,7 @@ impl LogWriter {
         jobs.blocking_recv()
     }
 
-    /// Remembers what became of the last transaction.
+    /// Records whether the last transaction was stored, and why not.
     fn wrote(&self, error: Option<&AppendError>) {
         let trouble = error.map(|e| format!("the log can't be written: {}", chain(e)));
         self.trouble.send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
@@ -208,7 +208,7 @@ impl LogWriter {
         }
     }
 
-    /// Takes a transaction back, and what was remembered of it.
+    /// Rolls a transaction back, and forgets what was remembered of it.
     fn forget(&mut self, position: u64) {
         let _ = self.connection.execute_batch("ROLLBACK");
         self.position = position;

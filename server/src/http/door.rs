@@ -1,5 +1,6 @@
-//! `POST /v1/businesses/{business}/commands` for commands declared `of Business`, `POST /v1/commands`
-//! for those `of Installation`; `commands::authorize` refuses one that was sent to the other door.
+//! `POST /v1/businesses/{business}/commands` for commands declared `of Business`, `POST
+//! /v1/commands` for those `of Installation`; `commands::authorize` refuses one that was sent to
+//! the other door.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};

@@ -7,7 +7,8 @@ use proof::tree::Frontier;
 use rusqlite::{OptionalExtension, params};
 
 impl LogWriter {
-    /// Law 4: ids that are there with the same bytes are answered as before.
+    /// Law 4: the first answer, if the same ids are stored with the same bytes; `None` if they are
+    /// new.
     pub(super) fn stored_before(
         &self,
         append: &Append,
