@@ -22,8 +22,8 @@ pub struct Actor {
     /// True for an importer in this process, which records the past. No API sets this field, so no
     /// key can have it.
     pub historic: bool,
-    /// True if this process records again what a restored log has lost: no approval rule applies to
-    /// that. No API sets this field.
+    /// True if this process records again the forgettings that a restored log has lost: no approval
+    /// rule applies to them. No API sets this field.
     pub restores: bool,
     /// Rate profile of the principal, which sets its rate limits.
     pub rate_profile: RateProfile,

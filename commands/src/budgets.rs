@@ -37,9 +37,9 @@ commands!("budgets" {
     } with {
         /// The part of the business whose spending the budget limits.
         scope: Scope,
-        /// The period that the limit is for.
+        /// How long the limit must last: the life of the business, or a UTC day, week or month.
         window: Window,
-        /// The most that may be spent or set aside in one period.
+        /// The most that may be spent or set aside in one such period.
         limit: Money,
     }
 

@@ -19,7 +19,7 @@ const fn micros(ms: u64) -> i64 {
 /// A fault of the server's clock, with its size in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockDoubt {
-    /// It is behind the newest event of the log.
+    /// The clock is behind the newest event of the log.
     Behind(i64),
     /// The clock is ahead of the store's clock; behind it if negative.
     Differs(i64),

@@ -38,8 +38,8 @@ pub struct Context {
     pub now: Timestamp,
     /// Fault of the server's clock; `None` = no fault, or an operator accepted it.
     pub clock_doubt: Option<ClockInDoubt>,
-    /// Who asks, with its roles as the door read them when the body had come; they are not read
-    /// again when a job is decided again.
+    /// The principal that sends the command, with its roles as they were when its body had
+    /// arrived; they are not read again when a job is decided again.
     pub actor: Actor,
     /// The approval that the command presents; `None` = none.
     pub approval: Option<ApprovalId>,

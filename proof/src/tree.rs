@@ -168,7 +168,7 @@ fn subproof(leaves: &[Hash], size: usize, whole: bool) -> Vec<Hash> {
 /// (RFC 9162, section 2.1.3.2).
 ///
 /// # Errors
-/// [`ProofError`] says which of the three does not fit.
+/// [`ProofError`] says what does not fit.
 pub fn verify_inclusion(
     index: u64,
     size: u64,

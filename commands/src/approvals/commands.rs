@@ -42,7 +42,8 @@ commands!("approvals" {
         /// Events on which the request rests.
         #[serde(default)]
         evidence: Vec<EventId>,
-        /// The person it is about; the business when it is left out.
+        /// The person whom the request is about, if its command or evidence does not tell; absent =
+        /// the business.
         #[serde(default)]
         serves: Option<SubjectId>,
     }
