@@ -270,9 +270,10 @@ fn usable(id: ApprovalId, approval: &Approval, ctx: &Context) -> Result<(), Refu
 /// True if a human approved who is not the requester, whom no requester made a voter, and who used
 /// no right of such a human.
 fn has_second_human(approval: &Approval, ctx: &Context) -> bool {
-    let requesters = || [Some(approval.requested_by), approval.requested_for].into_iter().flatten();
     let is_independent = |person| {
-        !requesters().any(|r| r == person || ctx.people.is_made_by(person, ctx.business, r))
+        !approval
+            .requesters()
+            .any(|r| r == person || ctx.people.is_made_by(person, ctx.business, r))
     };
     approval.votes.iter().any(|(right_holder, vote)| {
         vote.choice == Choice::Approve

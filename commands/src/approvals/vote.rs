@@ -26,11 +26,9 @@ fn approves_own_request_alone(
     ctx: &Context,
 ) -> Result<bool, Refusal> {
     let voter = ctx.actor.principal;
-    // Whoever asks through a service or for another is the requester too.
-    let requesters = || [Some(approval.requested_by), approval.requested_for].into_iter().flatten();
-    let is_requester = |person| requesters().any(|r| r == person);
+    let is_requester = |person| approval.requesters().any(|r| r == person);
     let was_made_by_requester =
-        |person| requesters().any(|r| ctx.people.is_made_by(person, ctx.business, r));
+        |person| approval.requesters().any(|r| ctx.people.is_made_by(person, ctx.business, r));
     if approval.built_in && (was_made_by_requester(voter) || was_made_by_requester(right_holder)) {
         return Err(Refusal::MadeByRequester);
     }

@@ -69,6 +69,11 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// The principals that count as requesters: the one that asked, and the one it asked for.
+    pub fn requesters(&self) -> impl Iterator<Item = PrincipalId> {
+        [Some(self.requested_by), self.requested_for].into_iter().flatten()
+    }
+
     /// How many people said yes: nobody counts twice, not even with somebody else's right.
     #[must_use]
     pub fn approvals(&self) -> usize {
