@@ -4,7 +4,7 @@ use domain::ids::{ApprovalId, EventId};
 use domain::limits::COMMAND_MS_MAX;
 use domain::values::Digest;
 use domain::{BusinessId, Event, PrincipalId, Timestamp, approvals, tasks};
-use event_log::{AppendError, Cause, KeyringError, LogError};
+use event_log::{AppendError, Cause, KeyringError, LogError, Position, Seq, Version};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -40,7 +40,7 @@ pub struct Submission {
     /// lane chooses it.
     pub correlation: Option<Uuid>,
     /// The version that the target must have; `None` = any.
-    pub if_match: Option<u64>,
+    pub if_match: Option<Version>,
 }
 
 impl Submission {
@@ -109,13 +109,13 @@ pub struct ReceiptEvent {
     /// Type of the event: `context.past_tense`.
     pub r#type: String,
     /// Place of the event in its business.
-    pub seq: u64,
+    pub seq: Seq,
     /// Kind of the event's aggregate.
     pub kind: String,
     /// Id of the event's aggregate.
     pub id: Uuid,
     /// Version of the aggregate with this event.
-    pub version: u64,
+    pub version: Version,
 }
 
 /// The answer to an accepted command.
@@ -127,7 +127,7 @@ pub struct Receipt {
     pub events: Vec<ReceiptEvent>,
     /// Position to wait for before reading the changes; absent if the command made no events.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub position: Option<u64>,
+    pub position: Option<Position>,
     /// True if the same command had been accepted before.
     pub repeated: bool,
     /// Public fields of the events that the caller needs next; the same in a repeat.
@@ -219,9 +219,9 @@ pub enum CommandError {
     )]
     PreconditionFailed {
         /// Version that the caller named.
-        expected: u64,
+        expected: Version,
         /// Version that the target has.
-        actual: u64,
+        actual: Version,
     },
     /// Other processes kept changing what the decision read.
     #[error(
@@ -231,9 +231,9 @@ pub enum CommandError {
         /// Kind and id of the aggregate that kept changing.
         aggregate: String,
         /// Version that the decision was made on.
-        expected: u64,
+        expected: Version,
         /// Version that the store had.
-        actual: u64,
+        actual: Version,
     },
     /// The sender reached a rate limit.
     #[error(

@@ -10,7 +10,7 @@ use domain::ids::INSTALLATION;
 use domain::limits::{DIRECTORY_AGE_MS_MAX, STORE_ANSWER_MS_MAX};
 use domain::values::{Digest, Role};
 use domain::{BusinessId, Event, Meta, PrincipalId, Timestamp, access, businesses};
-use event_log::{EventLog, LogError, is_last};
+use event_log::{EventLog, LogError, Seq, is_last};
 use sha2::{Digest as _, Sha256};
 
 use crate::authorize::Actor;
@@ -151,7 +151,7 @@ impl Roster {
 
 #[derive(Default)]
 struct Folded {
-    seq: u64,
+    seq: Seq,
     refreshed: Option<Instant>,
     roster: Arc<Roster>,
     keys: HashMap<Digest, PrincipalId>,

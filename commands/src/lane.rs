@@ -43,7 +43,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use domain::ids::EventId;
 use domain::{AggregateRef, BusinessId};
 use event_log::envelope::event_id;
-use event_log::{Append, Entropy, EventLog, Keyring, LaneEpoch};
+use event_log::{Append, Entropy, EventLog, Keyring, LaneEpoch, Version};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
@@ -118,7 +118,7 @@ enum Plan {
 }
 
 /// Aggregates with the versions that a decision loaded.
-type Versions = Vec<(AggregateRef, u64)>;
+type Versions = Vec<(AggregateRef, Version)>;
 
 /// Whether a lane takes jobs.
 #[derive(Clone, Copy, PartialEq, Eq)]

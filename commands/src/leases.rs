@@ -119,6 +119,7 @@ impl Leases {
 mod tests {
     use domain::ids::{AgentId, TaskId};
     use domain::{AggregateRef, BusinessId, Kind, State};
+    use event_log::Version;
     use uuid::Uuid;
 
     use super::{Leases, NoLeases};
@@ -136,7 +137,7 @@ mod tests {
         leases.held.put((business, agent), [held].into());
         let mut loaded = LoadedAggregates::default();
         // A decision in flight ended the lease.
-        loaded.0.insert(AggregateRef::from(held), (2, State::empty(Kind::Task)));
+        loaded.0.insert(AggregateRef::from(held), (Version(2), State::empty(Kind::Task)));
         leases.note(&lease, business, &loaded);
         assert!(leases.of(&lease, business, &NoLeases, false).await.unwrap().is_empty());
         leases.take_back();

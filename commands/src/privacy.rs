@@ -2,6 +2,7 @@
 
 use domain::approvals::CarriedInputs;
 use domain::ids::{ErasureId, INSTALLATION};
+use domain::personal::Generation;
 use domain::privacy::{SubjectForgotten, is_secret};
 use domain::values::Role;
 use domain::{AggregateRef, PrincipalId, SubjectId};
@@ -26,7 +27,7 @@ commands!("privacy" {
         /// The newest generation of keys to forget; sent only when the list of forgettings is
         /// applied again.
         #[serde(default)]
-        generation: Option<u32>,
+        generation: Option<Generation>,
     }
 
     /// Forgets the name of a principal for good; of the installation.
@@ -42,7 +43,7 @@ commands!("privacy" {
         /// The newest generation of keys to forget; sent only when the list of forgettings is
         /// applied again.
         #[serde(default)]
-        generation: Option<u32>,
+        generation: Option<Generation>,
     }
 });
 
@@ -50,7 +51,7 @@ commands!("privacy" {
 /// already.
 pub(crate) fn forgotten(
     subject: SubjectId,
-    inputs: Option<u32>,
+    inputs: Option<Generation>,
     ctx: &Context,
     loaded: &LoadedAggregates,
 ) -> Result<Option<(AggregateRef, domain::Event)>, Refusal> {
@@ -66,7 +67,8 @@ pub(crate) fn forgotten(
     let Some(generation) = ctx.newest_generation.max(inputs) else {
         return Err(Refusal::NothingToForget { subject });
     };
-    Ok((generation > fenced).then(|| (id.into(), SubjectForgotten { subject, generation }.into())))
+    Ok((Some(generation) > fenced)
+        .then(|| (id.into(), SubjectForgotten { subject, generation }.into())))
 }
 
 /// Refuses everybody but an operator and the owner of the only business where the principal has a

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use domain::access::PrincipalKind;
 use domain::ids::{AgentId, ApprovalId, EventId, TaskId};
-use domain::personal::{ContentDigest, Text};
+use domain::personal::{ContentDigest, Generation, Text};
 use domain::values::Digest;
 use domain::{AggregateId, AggregateRef, BusinessId, Event, Meta, State, SubjectId, Timestamp};
+use event_log::Version;
 use event_log::sealing::content_digest;
 use serde::Serialize;
 use uuid::Uuid;
@@ -55,7 +56,7 @@ pub struct Context {
     pub leases: BTreeSet<TaskId>,
     /// For a command that forgets a subject: the newest generation that the subject ever had a key
     /// of; `None` = it never had one.
-    pub newest_generation: Option<u32>,
+    pub newest_generation: Option<Generation>,
     /// The person whom the events are about that the command says it rests on; `None` = they are
     /// about nobody but the business.
     pub person_behind: Option<SubjectId>,
@@ -155,7 +156,7 @@ impl Context {
 
 /// The folded aggregates that a decision reads, by reference, with their versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LoadedAggregates(pub BTreeMap<AggregateRef, (u64, State)>);
+pub struct LoadedAggregates(pub BTreeMap<AggregateRef, (Version, State)>);
 
 impl LoadedAggregates {
     /// An aggregate that the decision declared to read.
@@ -180,7 +181,7 @@ impl LoadedAggregates {
     pub fn exists(&self, aggregate: AggregateRef) -> Result<bool, Refusal> {
         self.0
             .get(&aggregate)
-            .map(|(version, _)| *version > 0)
+            .map(|(version, _)| *version > Version::START)
             .ok_or(Refusal::Undeclared { aggregate })
     }
 
@@ -194,15 +195,17 @@ impl LoadedAggregates {
             if missing.is_empty() {
                 return self;
             }
-            self.0.extend(missing.into_iter().map(|a| (a, (0, State::empty(a.kind)))));
+            self.0.extend(missing.into_iter().map(|a| (a, (Version::START, State::empty(a.kind)))));
         }
     }
 
     /// Folds one event into its aggregate.
     pub fn evolve(&mut self, aggregate: AggregateRef, meta: &Meta, event: &Event) {
-        let (version, state) =
-            self.0.entry(aggregate).or_insert_with(|| (0, State::empty(aggregate.kind)));
-        *version += 1;
+        let (version, state) = self
+            .0
+            .entry(aggregate)
+            .or_insert_with(|| (Version::START, State::empty(aggregate.kind)));
+        *version = version.next();
         state.evolve(meta, event);
     }
 }

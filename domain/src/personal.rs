@@ -20,6 +20,34 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::SubjectId;
 
+/// Which of a data subject's keys: 1, and one more after each forgetting.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct Generation(pub u32);
+
+impl Generation {
+    /// Of a subject's first key.
+    pub const FIRST: Self = Self(1);
+
+    /// Every key that a subject has is of this one or an earlier one.
+    pub const LAST: Self = Self(u32::MAX);
+
+    /// Of the key that follows when those up to this one are destroyed.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A sealed value with all that is needed to open it, except the key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct SealedField {
@@ -28,7 +56,7 @@ pub struct SealedField {
     /// The data subject whose key seals the value.
     pub subject: SubjectId,
     /// Generation of the subject's key.
-    pub generation: u32,
+    pub generation: Generation,
     /// 96-bit nonce, base64url.
     pub nonce: String,
     /// Ciphertext and tag, base64url.

@@ -1,6 +1,7 @@
 //! Privacy. Aggregate: `erasure`, what became of everything that is sealed under one data subject's
 //! keys in one stream. The names of principals are in the installation's stream.
 
+use crate::personal::Generation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,7 @@ events!("privacy" {
         /// The data subject whose keys are destroyed.
         subject: SubjectId,
         /// The last generation of keys that is destroyed; all before it are too.
-        generation: u32,
+        generation: Generation,
     }
 });
 
@@ -49,15 +50,15 @@ pub fn is_secret(business: BusinessId, subject: SubjectId) -> bool {
 /// The erasure of one subject as the rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Erasure {
-    /// The last generation of the subject's keys that is destroyed; 0 while none is.
-    pub fenced: u32,
+    /// The last generation of the subject's keys that is destroyed; `None` while none is.
+    pub fenced: Option<Generation>,
 }
 
 impl Erasure {
     /// Folds one event in.
     pub fn evolve(&mut self, _: &Meta, event: &Event) {
         match event {
-            Event::SubjectForgotten(e) => self.fenced = self.fenced.max(e.generation),
+            Event::SubjectForgotten(e) => self.fenced = self.fenced.max(Some(e.generation)),
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::cause::Cause;
 use crate::keyring::KeyEpoch;
+use crate::place::{Position, Seq, Version};
 
 /// An event to be appended, its bytes final.
 #[derive(Debug, Clone)]
@@ -14,7 +15,7 @@ pub struct NewEvent {
     /// The aggregate that the event belongs to.
     pub aggregate: AggregateRef,
     /// Version of the aggregate with this event.
-    pub version: u64,
+    pub version: Version,
     /// Id of the event.
     pub event_id: EventId,
     /// Bytes of the event, as they are stored.
@@ -27,7 +28,7 @@ pub struct Append {
     /// The business whose stream the events are appended to.
     pub business: BusinessId,
     /// Aggregates with the versions that they must still have; those written to need not be named.
-    pub reads: Vec<(AggregateRef, u64)>,
+    pub reads: Vec<(AggregateRef, Version)>,
     /// The events, at least one.
     pub events: Vec<NewEvent>,
     /// The lane and epoch that decided the append, so that it is refused after an earlier refusal
@@ -95,9 +96,9 @@ impl Append {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
     /// `seq` of the append's first event; the others follow without a gap.
-    pub first_seq: u64,
+    pub first_seq: Seq,
     /// Position of the append's last event.
-    pub position: u64,
+    pub position: Position,
     /// True if the append had been stored before.
     pub repeated: bool,
 }
@@ -112,9 +113,9 @@ pub enum AppendError {
         /// The aggregate whose version differs.
         aggregate: AggregateRef,
         /// Version that the decision was made on.
-        expected: u64,
+        expected: Version,
         /// Version that the aggregate has.
-        actual: u64,
+        actual: Version,
     },
     /// An event with this id is stored already, with other bytes.
     #[error("event {0} is stored already, with other content")]
@@ -135,9 +136,9 @@ pub enum AppendError {
     )]
     OutOfPlace {
         /// `seq` of the append's first event in the other store.
-        seq: u64,
+        seq: Seq,
         /// The `seq` that comes next in this store.
-        next: u64,
+        next: Seq,
     },
     /// An event or the whole append is larger than a limit.
     #[error("{what} of {bytes} bytes is beyond the limit of {max}; send less at once")]

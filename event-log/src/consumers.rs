@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::cause::Cause;
 use crate::log::LogError;
+use crate::place::Position;
 
 /// How long a lease lasts. If a process dies, another takes over after at most twice that time.
 pub const LEASE: Duration = Duration::from_secs(4);
@@ -28,7 +29,7 @@ pub struct Claim {
     /// Fencing token: goes up with every hand-over and every rewind.
     pub epoch: u64,
     /// Everything up to this position was acted on.
-    pub position: u64,
+    pub position: Position,
 }
 
 /// The state of a consumer.
@@ -37,7 +38,7 @@ pub struct Consumer {
     /// Name of the consumer.
     pub name: String,
     /// Everything up to this position was acted on.
-    pub position: u64,
+    pub position: Position,
     /// Fencing token of the newest lease.
     pub epoch: u64,
     /// The process that holds the lease; `None` = no process holds it.
@@ -57,14 +58,14 @@ pub trait Consumers: Send + Sync {
 
     /// Moves the checkpoint and extends the lease; returns false, and moves nothing, if the lease
     /// is lost.
-    async fn advance(&self, name: &str, epoch: u64, position: u64) -> Result<bool, LogError>;
+    async fn advance(&self, name: &str, epoch: u64, position: Position) -> Result<bool, LogError>;
 
     /// Gives the lease back.
     async fn release(&self, name: &str, epoch: u64) -> Result<(), LogError>;
 
     /// Moves a consumer's checkpoint to a position and ends its lease; returns false if there is no
     /// consumer of that name.
-    async fn rewind(&self, name: &str, position: u64) -> Result<bool, LogError>;
+    async fn rewind(&self, name: &str, position: Position) -> Result<bool, LogError>;
 
     /// Pauses a consumer or lets it go on; returns false if there is no consumer of that name.
     async fn pause(&self, name: &str, paused: bool) -> Result<bool, LogError>;
@@ -156,7 +157,7 @@ impl Consumers for LocalConsumers {
         )
     }
 
-    async fn advance(&self, name: &str, epoch: u64, position: u64) -> Result<bool, LogError> {
+    async fn advance(&self, name: &str, epoch: u64, position: Position) -> Result<bool, LogError> {
         let sql = "UPDATE consumers SET position = ?3, lease_until = ?4 WHERE name = ?1 AND epoch \
             = ?2 AND owner IS NOT NULL";
         self.change(sql, &[&name, &epoch, &position, &(now() + lease())])
@@ -170,7 +171,7 @@ impl Consumers for LocalConsumers {
         .map(|_| ())
     }
 
-    async fn rewind(&self, name: &str, position: u64) -> Result<bool, LogError> {
+    async fn rewind(&self, name: &str, position: Position) -> Result<bool, LogError> {
         self.change(
             "UPDATE consumers SET position = ?2, epoch = epoch + 1, owner = NULL WHERE name = ?1",
             &[&name, &position],

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::sealing::{Entropy, SealedFieldContext, StoredSealed, SubjectKeys, places, seal};
 
+use crate::place::Version;
 pub use stored::{Recorded, Stored};
 
 /// The version of the envelope itself.
@@ -37,7 +38,7 @@ pub struct Draft {
     /// The aggregate that the event belongs to.
     pub aggregate: AggregateRef,
     /// Version of the aggregate with this event.
-    pub version: u64,
+    pub version: Version,
     /// The typed event, its personal fields in clear text.
     pub event: Event,
     /// When the event was recorded, by the server's clock.

@@ -18,7 +18,9 @@ use zeroize::Zeroizing;
 
 pub use self::to_come::KeyringToCome;
 use crate::cause::Cause;
+use crate::place::Position;
 use crate::sealing::Entropy;
+use domain::personal::Generation;
 pub use local::LocalKeyring;
 pub use wrapping::{Chest, Wrapping, secret_file};
 
@@ -30,13 +32,16 @@ pub struct KeyEpoch(pub u64);
 /// A subject's key of one generation.
 pub struct SubjectKey {
     /// Generation of the key: 1, and one more after each forgetting.
-    pub generation: u32,
+    pub generation: Generation,
     pub(crate) bytes: Zeroizing<[u8; 32]>,
     pub(crate) aead: LessSafeKey,
 }
 
 impl SubjectKey {
-    pub(crate) fn new(generation: u32, bytes: Zeroizing<[u8; 32]>) -> Result<Self, KeyringError> {
+    pub(crate) fn new(
+        generation: Generation,
+        bytes: Zeroizing<[u8; 32]>,
+    ) -> Result<Self, KeyringError> {
         let unbound = UnboundKey::new(&AES_256_GCM, bytes.as_ref())
             .map_err(|_| KeyringError::broken("a key has the wrong length"))?;
         Ok(Self { generation, bytes, aead: LessSafeKey::new(unbound) })
@@ -47,7 +52,7 @@ impl SubjectKey {
     ///
     /// # Errors
     /// Never: the key has the right length.
-    pub fn kept_nowhere(generation: u32, entropy: &Entropy) -> Result<Self, KeyringError> {
+    pub fn kept_nowhere(generation: Generation, entropy: &Entropy) -> Result<Self, KeyringError> {
         let mut bytes = Zeroizing::new([0; 32]);
         entropy.fill(&mut *bytes);
         Self::new(generation, bytes)
@@ -125,7 +130,7 @@ pub trait Keyring: Send + Sync {
         &self,
         business: BusinessId,
         subject: SubjectId,
-    ) -> Result<Option<u32>, KeyringError>;
+    ) -> Result<Option<Generation>, KeyringError>;
 
     /// Makes the key of the next generation, unless that one is there: from now on new data is
     /// sealed under it. With the epoch, as for [`Keyring::sealing_key`].
@@ -133,7 +138,7 @@ pub trait Keyring: Send + Sync {
         &self,
         business: BusinessId,
         subject: SubjectId,
-        generation: u32,
+        generation: Generation,
     ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError>;
 
     /// A secret of 32 random bytes under a name in a business, made at the first call. It is stored
@@ -163,7 +168,7 @@ pub trait Keyring: Send + Sync {
         &self,
         business: BusinessId,
         subject: SubjectId,
-        generation: u32,
+        generation: Generation,
     ) -> Result<Option<Arc<SubjectKey>>, KeyringError>;
 
     /// The key epoch, which goes up whenever any process destroys keys; with one process it stays.
@@ -181,7 +186,7 @@ pub trait Keyring: Send + Sync {
         &self,
         business: BusinessId,
         subject: SubjectId,
-        up_to: u32,
+        up_to: Generation,
     ) -> Result<u32, KeyringError>;
 
     /// Checks that the keys can be read: without them nothing can be unsealed or sealed.
@@ -189,8 +194,8 @@ pub trait Keyring: Send + Sync {
 
     /// The position up to which the forgettings in that log have been applied to these keys; 0 for
     /// a log that was never applied.
-    async fn applied(&self, log: Digest) -> Result<u64, KeyringError>;
+    async fn applied(&self, log: Digest) -> Result<Position, KeyringError>;
 
     /// Stores that position for this log, in place of the position of any other.
-    async fn set_applied(&self, log: Digest, position: u64) -> Result<(), KeyringError>;
+    async fn set_applied(&self, log: Digest, position: Position) -> Result<(), KeyringError>;
 }

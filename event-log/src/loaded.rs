@@ -7,6 +7,7 @@ use domain::{Event, Kind, Meta, State, Timestamp};
 use crate::cause::Cause;
 use crate::envelope::Stored;
 use crate::log::LogError;
+use crate::place::Version;
 
 fn unreadable(why: impl Error + Send + Sync + 'static) -> LogError {
     LogError::Storage(Cause::new("a stored event can't be read (run `minutebook verify`)", why))
@@ -25,7 +26,7 @@ pub fn typed(bytes: &[u8]) -> Result<(Meta, Event), LogError> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// Version of the aggregate: the number of its events.
-    pub version: u64,
+    pub version: Version,
     /// State of the aggregate after these events.
     pub state: State,
     /// When the newest of these events was recorded; 1970 when there is none.
@@ -36,7 +37,11 @@ impl Loaded {
     /// An aggregate without events.
     #[must_use]
     pub fn empty(kind: Kind) -> Self {
-        Self { version: 0, state: State::empty(kind), recorded_at: Timestamp::default() }
+        Self {
+            version: Version::START,
+            state: State::empty(kind),
+            recorded_at: Timestamp::default(),
+        }
     }
 
     /// Folds the aggregate's next event in, from the stored bytes.
@@ -46,7 +51,7 @@ impl Loaded {
     pub fn evolve(&mut self, bytes: &[u8]) -> Result<(), LogError> {
         let (meta, event) = typed(bytes)?;
         self.state.evolve(&meta, &event);
-        self.version += 1;
+        self.version = self.version.next();
         self.recorded_at = self.recorded_at.max(meta.recorded_at);
         Ok(())
     }

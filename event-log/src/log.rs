@@ -24,6 +24,7 @@ use crate::append::{Append, AppendError, Committed, Pending};
 use crate::cause::Cause;
 use crate::envelope::Recorded;
 use crate::loaded::{Loaded, typed};
+use crate::place::{Position, Seq, Version};
 
 /// Why the log could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -59,7 +60,7 @@ pub struct Head {
     /// The business whose stream it is.
     pub business: BusinessId,
     /// `seq` of the stream's last event.
-    pub seq: u64,
+    pub seq: Seq,
     /// Root of the stream's Merkle tree.
     pub root: Hash,
 }
@@ -68,17 +69,17 @@ pub struct Head {
 #[derive(Debug, Clone)]
 pub struct RawRow {
     /// Position of the row in the whole log.
-    pub position: u64,
+    pub position: Position,
     /// The business that the row claims.
     pub business: Uuid,
     /// The `seq` that the row claims.
-    pub seq: u64,
+    pub seq: Seq,
     /// The aggregate's kind that the row claims.
     pub kind: String,
     /// The aggregate's id that the row claims.
     pub id: Uuid,
     /// The aggregate's version that the row claims.
-    pub version: u64,
+    pub version: Version,
     /// The event id that the row claims.
     pub event_id: Uuid,
     /// The leaf hash that the row claims.
@@ -118,7 +119,7 @@ pub trait Log: Send + Sync {
         &self,
         business: BusinessId,
         aggregate: AggregateRef,
-        after: u64,
+        after: Version,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError>;
 
@@ -145,7 +146,7 @@ pub trait Log: Send + Sync {
     async fn newest(&self, business: BusinessId) -> Result<Timestamp, LogError> {
         let Some(head) = self.head(business).await? else { return Ok(Timestamp::default()) };
         // What came after the head was asked for is newer still; it is not waited for.
-        let last = self.read_business(business, head.seq - 1, 1).await?;
+        let last = self.read_business(business, head.seq.previous(), 1).await?;
         last.first()
             .map_or(Ok(Timestamp::default()), |recorded| Ok(typed(&recorded.bytes)?.0.recorded_at))
     }
@@ -154,12 +155,12 @@ pub trait Log: Send + Sync {
     async fn read_business(
         &self,
         business: BusinessId,
-        after: u64,
+        after: Seq,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError>;
 
     /// The whole installation's events after a position, at most `limit`.
-    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
+    async fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError>;
 
     /// The end of a business's stream; `None` when it has none.
     async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError>;
@@ -171,13 +172,13 @@ pub trait Log: Send + Sync {
         &self,
         business: BusinessId,
         aggregates: &[AggregateRef],
-    ) -> Result<Vec<u64>, LogError>;
+    ) -> Result<Vec<Version>, LogError>;
 
     /// The last durable position, as a value to watch.
-    fn position(&self) -> watch::Receiver<u64>;
+    fn position(&self) -> watch::Receiver<Position>;
 
     /// The last position that is durable now.
-    fn end(&self) -> u64 {
+    fn end(&self) -> Position {
         *self.position().borrow()
     }
 
@@ -196,12 +197,12 @@ pub trait Log: Send + Sync {
 #[async_trait]
 pub trait Inspect: Log {
     /// The whole installation's events before a position, the newest first, at most `limit`.
-    async fn read_back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let high = before.saturating_sub(1).min(self.end());
-        let mut after = high.saturating_sub(limit as u64);
+    async fn read_back(&self, before: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let high = before.previous().min(self.end());
+        let mut after = Position(high.0.saturating_sub(limit as u64));
         loop {
-            let mut page =
-                self.read_all(after, usize::try_from(high - after).unwrap_or(limit)).await?;
+            let room = usize::try_from(high.0 - after.0).unwrap_or(limit);
+            let mut page = self.read_all(after, room).await?;
             match page.last().map(|r| r.position) {
                 // Full of bytes before it is there: what is nearest is what was asked for.
                 Some(last) if last < high => after = last,
@@ -215,37 +216,42 @@ pub trait Inspect: Log {
 
     /// The events of erasures in the whole log after a position, at most `limit`. They are read
     /// through an index, so that a start takes no longer with a longer log.
-    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
+    async fn read_erasures(&self, after: Position, limit: usize)
+    -> Result<Vec<Recorded>, LogError>;
 
     /// The ends of all streams, ordered by business.
     async fn heads(&self) -> Result<Vec<Head>, LogError>;
 
     /// The ends of all streams and the last position, read at one moment, and how many rows have a
     /// position below 1, which no reader reaches.
-    async fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError>;
+    async fn consistent_heads(&self) -> Result<(Vec<Head>, Position, u64), LogError>;
 
     /// True if a consumer or a reader can have that position as its checkpoint.
-    async fn is_place(&self, position: u64) -> Result<bool, LogError> {
+    async fn is_place(&self, position: Position) -> Result<bool, LogError> {
         // What is there may be seen before it is told.
-        Ok(position <= self.end() || !self.read_all(position - 1, 1).await?.is_empty())
+        Ok(position <= self.end() || !self.read_all(position.previous(), 1).await?.is_empty())
     }
 
     /// How many events lie after a position: positions may have gaps.
-    async fn lag(&self, position: u64) -> Result<u64, LogError> {
-        Ok(self.end().saturating_sub(position))
+    async fn lag(&self, position: Position) -> Result<u64, LogError> {
+        Ok(self.end().0.saturating_sub(position.0))
     }
 
     /// Identifies the log by the leaf hash of its first event; `None` while the log is empty.
     async fn identity(&self) -> Result<Option<Digest>, LogError> {
-        Ok(self.read_all(0, 1).await?.first().map(|first| Digest(leaf_hash(&first.bytes))))
+        Ok(self
+            .read_all(Position::START, 1)
+            .await?
+            .first()
+            .map(|first| Digest(leaf_hash(&first.bytes))))
     }
 
     /// Every row as it lies in the store, after a position: for verification.
-    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError>;
+    async fn raw_rows(&self, after: Position, limit: usize) -> Result<Vec<RawRow>, LogError>;
 
     /// Checks the store's indexes against its rows. `None` if they agree, else a position where
     /// they don't, and why.
-    async fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
+    async fn check_indexes(&self) -> Result<Option<(Position, String)>, LogError> {
         Ok(None)
     }
 }

@@ -6,6 +6,7 @@ use proof::checkpoint::{EventProof, Signer};
 use proof::tree::{Hash, inclusion_proof, leaf_hash};
 
 use crate::log::{EventLog, LogError};
+use crate::place::Seq;
 
 /// Events read at once.
 const PAGE: usize = 5_000;
@@ -26,9 +27,9 @@ pub async fn event(
         return Ok(None);
     };
     let mut leaves: Vec<Hash> = Vec::new();
-    while (leaves.len() as u64) < head.seq {
-        let room = usize::try_from(head.seq - leaves.len() as u64).unwrap_or(PAGE).min(PAGE);
-        let page = log.read_business(business, leaves.len() as u64, room).await?;
+    while (leaves.len() as u64) < head.seq.0 {
+        let room = usize::try_from(head.seq.0 - leaves.len() as u64).unwrap_or(PAGE).min(PAGE);
+        let page = log.read_business(business, Seq(leaves.len() as u64), room).await?;
         if page.is_empty() {
             return Err(LogError::corrupt(format!(
                 "the stream ends after {} of {} events",
@@ -38,9 +39,9 @@ pub async fn event(
         }
         leaves.extend(page.iter().map(|r| leaf_hash(&r.bytes)));
     }
-    let index = usize::try_from(recorded.seq - 1).unwrap_or(usize::MAX);
+    let index = usize::try_from(recorded.seq.previous().0).unwrap_or(usize::MAX);
     let path = inclusion_proof(&leaves, index).map_err(LogError::corrupt)?;
     let text = String::from_utf8(recorded.bytes).map_err(LogError::corrupt)?;
-    let checkpoint = signer.checkpoint(&business.stream_name(), head.seq, &head.root);
-    Ok(Some(EventProof::new(text, recorded.seq, &path, checkpoint, &signer.verifier())))
+    let checkpoint = signer.checkpoint(&business.stream_name(), head.seq.0, &head.root);
+    Ok(Some(EventProof::new(text, recorded.seq.0, &path, checkpoint, &signer.verifier())))
 }

@@ -14,7 +14,7 @@ use aws_lc_rs::aead::{Aad, Nonce};
 use aws_lc_rs::{constant_time, hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::personal::{Plaintext, SealedField};
+use domain::personal::{Generation, Plaintext, SealedField};
 use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
@@ -22,6 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::keyring::{Keyring, KeyringError, SubjectKey};
+use crate::place::Version;
 
 /// The source of random bytes for nonces, keys and ids.
 #[derive(Clone, Debug, Default)]
@@ -125,7 +126,7 @@ pub fn content_digest(digest_key: &[u8; 32], content: &[u8]) -> Digest {
 pub struct StoredSealed {
     pub(crate) commit: String,
     pub(crate) ct: String,
-    pub(crate) generation: u32,
+    pub(crate) generation: Generation,
     pub(crate) nonce: String,
     pub(crate) subject: SubjectId,
 }
@@ -136,11 +137,11 @@ pub(crate) struct SealedFieldContext<'a> {
     pub(crate) business: BusinessId,
     pub(crate) kind: &'a str,
     pub(crate) id: uuid::Uuid,
-    pub(crate) version: u64,
+    pub(crate) version: Version,
 }
 
 impl SealedFieldContext<'_> {
-    pub(crate) fn aad(&self, pointer: &str, generation: u32) -> String {
+    pub(crate) fn aad(&self, pointer: &str, generation: Generation) -> String {
         format!(
             "{}|{}|{}|{}|{pointer}|{generation}",
             self.business, self.kind, self.id, self.version

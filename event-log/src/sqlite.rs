@@ -27,6 +27,7 @@ use crate::log::{Capabilities, Head, Inspect, Log, LogError, RawRow};
 use bloom_filter::BloomFilter;
 use reader::Readers;
 
+use crate::place::{Position, Seq, Version};
 pub use folder::FolderLock;
 
 /// Whether the store waits for the disk. Only [`Durability::Full`] keeps law 5; the other exists so
@@ -138,9 +139,9 @@ impl QueuedWork for QueuedAppend {
 #[derive(Debug)]
 pub struct AssignedPositions {
     /// `seq` of the first event.
-    pub first_seq: u64,
+    pub first_seq: Seq,
     /// Position of each event.
-    pub positions: Vec<u64>,
+    pub positions: Vec<Position>,
     /// The batch of copied appends that this one belongs to: once one append can't be written, the
     /// writer refuses the later ones of its batch.
     pub batch: u64,
@@ -151,7 +152,7 @@ pub struct SqliteLog {
     queue: mpsc::Sender<AppenderWork<QueuedAppend>>,
     readers: Readers,
     known: Arc<BloomFilter>,
-    position: watch::Receiver<u64>,
+    position: watch::Receiver<Position>,
     trouble: watch::Receiver<Option<String>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -216,12 +217,12 @@ impl SqliteLog {
     }
 
     /// How many events lie after a position.
-    pub fn count_after(&self, position: u64) -> Result<u64, LogError> {
+    pub fn count_after(&self, position: Position) -> Result<u64, LogError> {
         self.readers.count_after(position)
     }
 
     /// Whether an event has that position.
-    pub fn has(&self, position: u64) -> Result<bool, LogError> {
+    pub fn has(&self, position: Position) -> Result<bool, LogError> {
         self.readers.has(position)
     }
 }
@@ -252,7 +253,7 @@ impl Log for SqliteLog {
         &self,
         business: BusinessId,
         aggregate: AggregateRef,
-        after: u64,
+        after: Version,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
         if !self.known.maybe_aggregate(business, aggregate) {
@@ -264,14 +265,14 @@ impl Log for SqliteLog {
     async fn read_business(
         &self,
         business: BusinessId,
-        after: u64,
+        after: Seq,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.business(business, after, limit)).await
     }
 
-    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.all(after, limit)).await
     }
@@ -280,7 +281,7 @@ impl Log for SqliteLog {
         self.readers.head(business)
     }
 
-    fn position(&self) -> watch::Receiver<u64> {
+    fn position(&self) -> watch::Receiver<Position> {
         self.position.clone()
     }
 
@@ -288,7 +289,7 @@ impl Log for SqliteLog {
         &self,
         business: BusinessId,
         aggregates: &[AggregateRef],
-    ) -> Result<Vec<u64>, LogError> {
+    ) -> Result<Vec<Version>, LogError> {
         aggregates.iter().map(|a| self.readers.version(business, *a)).collect()
     }
 
@@ -303,12 +304,16 @@ impl Log for SqliteLog {
 
 #[async_trait]
 impl Inspect for SqliteLog {
-    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_erasures(
+        &self,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.erasures(after, limit)).await
     }
 
-    async fn read_back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_back(&self, before: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.back(before, limit)).await
     }
@@ -318,17 +323,17 @@ impl Inspect for SqliteLog {
         blocking(move || readers.heads()).await
     }
 
-    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+    async fn raw_rows(&self, after: Position, limit: usize) -> Result<Vec<RawRow>, LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.raw_rows(after, limit)).await
     }
 
-    async fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+    async fn consistent_heads(&self) -> Result<(Vec<Head>, Position, u64), LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.consistent_heads()).await
     }
 
-    async fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
+    async fn check_indexes(&self) -> Result<Option<(Position, String)>, LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.check_indexes()).await
     }

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::envelope::Recorded;
 use crate::log::{EventLog, LogError};
+use crate::place::Position;
 
 /// The next message of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,14 +18,14 @@ pub enum Update {
     /// Events, oldest first, at least one.
     Events(Vec<Recorded>),
     /// Everything up to this position has been given; what follows is new.
-    CaughtUp(u64),
+    CaughtUp(Position),
 }
 
 /// A reader that follows the log from a position.
 pub struct Subscription {
     log: Arc<dyn EventLog>,
-    position: watch::Receiver<u64>,
-    after: u64,
+    position: watch::Receiver<Position>,
+    after: Position,
     batch: usize,
     told: bool,
     /// The next batch, which is being read ahead; `None` if none is.
@@ -33,7 +34,7 @@ pub struct Subscription {
 
 impl Subscription {
     /// Follows everything after that position, in batches of at most `batch`.
-    pub fn new(log: Arc<dyn EventLog>, after: u64, batch: usize) -> Self {
+    pub fn new(log: Arc<dyn EventLog>, after: Position, batch: usize) -> Self {
         let position = log.position();
         Self { log, position, after, batch: batch.max(1), told: false, ahead: None }
     }

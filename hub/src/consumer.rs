@@ -52,7 +52,7 @@ impl Runner {
                     tracing::info!(
                         consumer.name = self.name,
                         consumer.epoch = claim.epoch,
-                        position = claim.position,
+                        position = claim.position.0,
                         "this process acts for a consumer"
                     );
                     self.hold(claim, &mut effect, &mut stop).await;
@@ -124,7 +124,7 @@ impl Runner {
                 Err(e) => {
                     tracing::warn!(
                         consumer.name = self.name,
-                        position,
+                        position = position.0,
                         error = %chain(&e),
                         "a consumer could not act; it tries again"
                     );

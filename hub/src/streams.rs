@@ -182,6 +182,7 @@ fn storage(e: &rusqlite::Error) -> Refusal {
 #[async_trait]
 impl Store for Streams {
     type Caller = ();
+    type Place = u64;
 
     async fn admit(&self, _: Option<&Credentials>) -> Result<(), Refusal> {
         Ok(())

@@ -16,7 +16,7 @@ use domain::ids::{AgentId, HistoryId, INSTALLATION, TaskId};
 use domain::{AggregateRef, BusinessId, PrincipalId, Timestamp};
 use event_log::envelope::event_id;
 use event_log::sealing::content_digest;
-use event_log::{Cause, Keyring, chain};
+use event_log::{Cause, Keyring, Version, chain};
 use lru::LruCache;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -147,7 +147,7 @@ impl Session {
             .versions(self.business, &[aggregate])
             .await?
             .first()
-            .is_some_and(|version| *version > 0))
+            .is_some_and(|version| *version > Version::START))
     }
 
     /// True if a command was carried out under this idempotency key.

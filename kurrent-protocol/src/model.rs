@@ -131,6 +131,8 @@ impl std::fmt::Debug for Credentials {
 pub trait Store: Send + Sync + 'static {
     /// A caller that was authenticated.
     type Caller: Clone + Send + Sync + 'static;
+    /// A number that tells the place of an event in the store.
+    type Place: Copy + Into<u64> + Send + Sync + 'static;
 
     /// Authenticates a caller; called again for each page that a follower reads.
     async fn admit(&self, credentials: Option<&Credentials>) -> Result<Self::Caller, Refusal>;
@@ -165,7 +167,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Page, Refusal>;
 
     /// A channel that changes after each write, and closes with the store.
-    fn moved(&self) -> watch::Receiver<u64>;
+    fn moved(&self) -> watch::Receiver<Self::Place>;
 
     /// Appends all of the events or none.
     async fn append(

@@ -237,7 +237,10 @@ impl<S: Store> Reading<S> {
             Cursor::Start => Ok(0),
             Cursor::At(n) => Ok(n.saturating_add(1)),
             Cursor::End => match &self.of {
-                ReadSource::All => Ok(self.store.moved().borrow().saturating_add(1)),
+                ReadSource::All => {
+                    let last: u64 = (*self.store.moved().borrow()).into();
+                    Ok(last.saturating_add(1))
+                }
                 ReadSource::Stream(name) => {
                     let page = self
                         .store
@@ -295,7 +298,7 @@ impl<S: Store> Reading<S> {
         mut self,
         mut resume: u64,
         first: Option<Page>,
-        mut moved: watch::Receiver<u64>,
+        mut moved: watch::Receiver<S::Place>,
         mut stop: watch::Receiver<bool>,
     ) -> impl Stream<Item = Result<ReadResp, Status>> {
         async_stream::try_stream! {

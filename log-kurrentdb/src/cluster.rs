@@ -14,7 +14,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use eventstore::{
-    AppendToStreamOptions, Client, ClientSettings, Error, EventData, ExpectedRevision, Position,
+    AppendToStreamOptions, Client, ClientSettings, Error, EventData, ExpectedRevision,
     ReadAllOptions, ReadStreamOptions, StreamMetadataBuilder, StreamPosition,
     SubscribeToAllOptions, SubscriptionEvent, SubscriptionFilter,
 };
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use event_log::log::LogError;
-use event_log::{Cause, chain};
+use event_log::{Cause, Position, Seq, chain};
 
 /// Longest time of a call.
 const CALL_MAX: Duration = Duration::from_secs(10);
@@ -43,10 +43,17 @@ pub(super) struct Found {
     /// Revision of the event in its stream: 0, 1, 2 …
     pub(super) revision: u64,
     /// Commit position of the event.
-    pub(super) position: u64,
+    pub(super) position: Position,
     pub(super) id: Uuid,
     pub(super) metadata: Vec<u8>,
     pub(super) data: Vec<u8>,
+}
+
+impl Found {
+    /// The event's `seq`: revisions count from 0.
+    pub(super) fn seq(&self) -> Seq {
+        Seq(self.revision).next()
+    }
 }
 
 /// An event to append.
@@ -229,7 +236,7 @@ impl Cluster {
     }
 
     /// The position of the newest event of all streams; 0 if there is none.
-    pub(super) async fn end(&self) -> Result<u64, ClusterError> {
+    pub(super) async fn end(&self) -> Result<Position, ClusterError> {
         let read = |client: Client| -> Answer<_> {
             Box::pin(async move {
                 let options = ReadAllOptions::default()
@@ -238,7 +245,8 @@ impl Cluster {
                     .max_count(1)
                     .requires_leader(true);
                 let newest = client.read_all(&options).await?.next().await?;
-                Ok(newest.map_or(0, |e| e.get_original_event().position.commit))
+                Ok(newest
+                    .map_or(Position::START, |e| Position(e.get_original_event().position.commit)))
             })
         };
         self.call(read).await
@@ -263,23 +271,23 @@ impl Cluster {
     }
 
     /// Follows the streams with these prefixes after a position, until the subscription ends.
-    pub(super) fn follow(&self, after: u64, prefixes: &[&str]) -> mpsc::Receiver<Heard> {
+    pub(super) fn follow(&self, after: Position, prefixes: &[&str]) -> mpsc::Receiver<Heard> {
         let (hear, heard) = mpsc::channel(READY_MAX);
         let (made, client) = self.client();
         let filter = prefixes
             .iter()
             .fold(SubscriptionFilter::on_stream_name(), |filter, prefix| filter.add_prefix(prefix));
-        let position = if after == 0 {
+        let position = if after == Position::START {
             StreamPosition::Start
         } else {
-            StreamPosition::Position(Position { commit: after, prepare: after })
+            StreamPosition::Position(eventstore::Position { commit: after.0, prepare: after.0 })
         };
         let options = SubscribeToAllOptions::default()
             .position(position)
             .filter(filter.max(1_000))
             .requires_leader(false);
         tokio::spawn(async move {
-            tracing::debug!(kurrentdb.client = made, kurrentdb.after = after, "following");
+            tracing::debug!(kurrentdb.client = made, kurrentdb.after = after.0, "following");
             let mut subscription = client.subscribe_to_all(&options).await;
             loop {
                 let next = match subscription.next_subscription_event().await {
@@ -340,7 +348,7 @@ fn found(event: &eventstore::RecordedEvent) -> Found {
     Found {
         stream: event.stream_id.clone(),
         revision: event.revision,
-        position: event.position.commit,
+        position: Position(event.position.commit),
         id: event.id,
         metadata: event.custom_metadata.to_vec(),
         data: event.data.to_vec(),

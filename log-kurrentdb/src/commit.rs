@@ -12,7 +12,9 @@ use super::cluster::{Cluster, ClusterError, Given};
 use super::form::metadata;
 use super::lease::Serving;
 use super::mirror::Mirror;
-use event_log::{Append, AppendError, Cause, Committed, Keyring, LaneEpoch, Log, chain};
+use event_log::{
+    Append, AppendError, Cause, Committed, Keyring, LaneEpoch, Log, Position, Seq, Version, chain,
+};
 
 /// Most bytes of one call, unless a single append has more.
 const CALL_BYTES_MAX: usize = 900_000;
@@ -158,9 +160,9 @@ impl Batch {
             }
             let stream = self.business.stream_name();
             let count = given.len() as u64;
-            let result = self.shared.cluster.append(&stream, head.checked_sub(1), given).await;
+            let result = self.shared.cluster.append(&stream, head.0.checked_sub(1), given).await;
             let reach = match result {
-                Ok(_) => head + count,
+                Ok(_) => head.plus(count),
                 Err(ClusterError::WrongRevision(current)) => {
                     conflicts += 1;
                     if conflicts > CONFLICTS_MAX {
@@ -168,7 +170,7 @@ impl Batch {
                             "others wrote to {stream} {CONFLICTS_MAX} times in between; try again"
                         ));
                     }
-                    current.map_or(0, |n| n + 1)
+                    current.map_or(Seq::START, |revision| Seq(revision).next())
                 }
                 Err(ClusterError::Refused(_)) if !self.alone && self.left.len() > 1 => {
                     self.alone = true;
@@ -185,7 +187,7 @@ impl Batch {
                         .cluster
                         .last(&stream)
                         .await
-                        .map_or(head, |last| last.map_or(0, |e| e.revision + 1))
+                        .map_or(head, |last| last.map_or(Seq::START, |e| e.seq()))
                 }
             };
             if let Err(e) = self.shared.mirror.reach(self.business, reach, HEAR_MAX).await {
@@ -209,7 +211,7 @@ impl Batch {
 
     /// Answers the appends that are duplicates or must be refused; returns the last `seq` of the
     /// stream and the events of the others, to be appended.
-    async fn check(&mut self) -> Result<(u64, Vec<Given>), AppendError> {
+    async fn check(&mut self) -> Result<(Seq, Vec<Given>), AppendError> {
         if let Some(why) = self.shared.mirror.broken(self.business) {
             return Err(AppendError::storage(why));
         }
@@ -221,8 +223,8 @@ impl Batch {
             .head(self.business)
             .await
             .map_err(AppendError::storage)?
-            .map_or(0, |h| h.seq);
-        let mut versions: HashMap<AggregateRef, u64> = HashMap::new();
+            .map_or(Seq::START, |h| h.seq);
+        let mut versions: HashMap<AggregateRef, Version> = HashMap::new();
         let mut first_ids = HashSet::new();
         let mut given = Vec::new();
         let mut waiting = VecDeque::from(std::mem::take(&mut self.left));
@@ -263,7 +265,7 @@ impl Batch {
         &self,
         queued: &QueuedAppend,
         epoch: event_log::KeyEpoch,
-        versions: &mut HashMap<AggregateRef, u64>,
+        versions: &mut HashMap<AggregateRef, Version>,
     ) -> Result<Result<Option<Committed>, AppendError>, AppendError> {
         let append = &queued.append;
         if append.chain.is_some_and(|c| self.lanes.get(&c.lane) == Some(&c.epoch)) {
@@ -285,7 +287,7 @@ impl Batch {
         sent: bool,
     ) -> Result<Option<Result<Committed, AppendError>>, AppendError> {
         let log = self.shared.mirror.log();
-        let (mut first_seq, mut position) = (0, 0);
+        let (mut first_seq, mut position) = (Seq::START, Position::START);
         for (n, event) in append.events.iter().enumerate() {
             match log.find(self.business, event.event_id).await.map_err(AppendError::storage)? {
                 Some(found) if found.bytes == event.bytes => {
@@ -304,13 +306,13 @@ impl Batch {
     async fn fits(
         &self,
         append: &Append,
-        versions: &mut HashMap<AggregateRef, u64>,
+        versions: &mut HashMap<AggregateRef, Version>,
     ) -> Result<Result<(), AppendError>, AppendError> {
         let log = self.shared.mirror.log();
         let mut next = HashMap::new();
         let wanted = append.reads.iter().map(|&(aggregate, version)| (aggregate, version, false));
-        for (aggregate, expected, written) in wanted
-            .chain(append.events.iter().map(|e| (e.aggregate, e.version.saturating_sub(1), true)))
+        for (aggregate, expected, written) in
+            wanted.chain(append.events.iter().map(|e| (e.aggregate, e.version.previous(), true)))
         {
             let known = next.get(&aggregate).or_else(|| versions.get(&aggregate)).copied();
             let actual = match known {
@@ -321,12 +323,12 @@ impl Batch {
                     .map_err(AppendError::storage)?
                     .first()
                     .copied()
-                    .unwrap_or(0),
+                    .unwrap_or_default(),
             };
             if actual != expected {
                 return Ok(Err(AppendError::Conflict { aggregate, expected, actual }));
             }
-            next.insert(aggregate, if written { expected + 1 } else { expected });
+            next.insert(aggregate, if written { expected.next() } else { expected });
         }
         versions.extend(next);
         Ok(Ok(()))

@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use super::KurrentLog;
 use super::cluster::{Cluster, ClusterError, Given};
-use event_log::Cause;
 use event_log::consumers::{Claim, Consumer, Consumers, LEASE};
 use event_log::log::LogError;
+use event_log::{Cause, Position};
 
 /// How often a change is decided again because another process came first.
 const TRIES_MAX: u32 = 20;
@@ -32,7 +32,7 @@ const EVENT: &str = "minutebook.consumer.v1";
 /// The content of a consumer's event.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct ConsumerRecord {
-    position: u64,
+    position: Position,
     epoch: u64,
     owner: Option<Uuid>,
     paused: bool,
@@ -206,7 +206,7 @@ impl Consumers for KurrentConsumers {
             .is_some())
     }
 
-    async fn advance(&self, name: &str, epoch: u64, position: u64) -> Result<bool, LogError> {
+    async fn advance(&self, name: &str, epoch: u64, position: Position) -> Result<bool, LogError> {
         self.held(name, epoch, |s| ConsumerRecord { position, ..s.clone() }).await
     }
 
@@ -214,7 +214,7 @@ impl Consumers for KurrentConsumers {
         self.held(name, epoch, |s| ConsumerRecord { owner: None, ..s.clone() }).await.map(drop)
     }
 
-    async fn rewind(&self, name: &str, position: u64) -> Result<bool, LogError> {
+    async fn rewind(&self, name: &str, position: Position) -> Result<bool, LogError> {
         let change = |k: &ConsumerHead| {
             k.revision.map(|_| ConsumerRecord {
                 position,

@@ -6,15 +6,15 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::cluster::Found;
-use event_log::NewEvent;
 use event_log::envelope::Stored;
+use event_log::{NewEvent, Version};
 
 /// The part of an event's metadata that says where the event belongs in our log.
 #[derive(Deserialize)]
 struct Claims {
     mbkind: String,
     mbid: Uuid,
-    mbversion: u64,
+    mbversion: Version,
     /// How many more events of the same append follow.
     #[serde(default)]
     mbmore: usize,

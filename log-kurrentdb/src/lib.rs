@@ -34,7 +34,7 @@ use commit::{Committer, QueuedAppend};
 use event_log::envelope::Recorded;
 use event_log::{
     Append, AppendError, Capabilities, Cause, Head, Inspect, Keyring, Log, LogError, Pending,
-    RawRow,
+    Position, RawRow, Seq, Version,
 };
 use lease::{KeyringLease, Serving};
 use mirror::Mirror;
@@ -160,7 +160,7 @@ impl Log for KurrentLog {
         &self,
         business: BusinessId,
         aggregate: AggregateRef,
-        after: u64,
+        after: Version,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
         self.mirror.log().read_aggregate(business, aggregate, after, limit).await
@@ -169,13 +169,13 @@ impl Log for KurrentLog {
     async fn read_business(
         &self,
         business: BusinessId,
-        after: u64,
+        after: Seq,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
         self.mirror.log().read_business(business, after, limit).await
     }
 
-    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         self.mirror.log().read_all(after, limit).await
     }
 
@@ -183,7 +183,7 @@ impl Log for KurrentLog {
         self.mirror.log().head(business).await
     }
 
-    fn position(&self) -> watch::Receiver<u64> {
+    fn position(&self) -> watch::Receiver<Position> {
         self.mirror.position()
     }
 
@@ -196,7 +196,7 @@ impl Log for KurrentLog {
         }
         // What another process appended may not have been heard of here.
         let last = self.cluster.last(&business.stream_name()).await?;
-        self.mirror.reach(business, last.map_or(0, |e| e.revision + 1), commit::HEAR_MAX).await?;
+        self.mirror.reach(business, last.map_or(Seq::START, |e| e.seq()), commit::HEAR_MAX).await?;
         self.mirror.broken(business).map_or(Ok(()), |why| Err(cant_say(why)))
     }
 
@@ -204,7 +204,7 @@ impl Log for KurrentLog {
         &self,
         business: BusinessId,
         aggregates: &[AggregateRef],
-    ) -> Result<Vec<u64>, LogError> {
+    ) -> Result<Vec<Version>, LogError> {
         self.catch_up(business).await?;
         self.mirror.log().versions(business, aggregates).await
     }
@@ -230,22 +230,26 @@ impl Log for KurrentLog {
 
 #[async_trait]
 impl Inspect for KurrentLog {
-    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_erasures(
+        &self,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
         self.mirror.log().read_erasures(after, limit).await
     }
 
-    async fn read_back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_back(&self, before: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         self.mirror.log().read_back(before, limit).await
     }
 
-    async fn is_place(&self, position: u64) -> Result<bool, LogError> {
+    async fn is_place(&self, position: Position) -> Result<bool, LogError> {
         // Who was told a place by another server may be here before the event is.
         let mut heard = self.mirror.position();
         let _ = tokio::time::timeout(PLACE_WAIT_MAX, heard.wait_for(|at| *at >= position)).await;
-        Ok(position == 0 || self.mirror.log().has(position)?)
+        Ok(position == Position::START || self.mirror.log().has(position)?)
     }
 
-    async fn lag(&self, position: u64) -> Result<u64, LogError> {
+    async fn lag(&self, position: Position) -> Result<u64, LogError> {
         self.mirror.log().count_after(position)
     }
 
@@ -253,17 +257,17 @@ impl Inspect for KurrentLog {
         self.mirror.log().heads().await
     }
 
-    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+    async fn raw_rows(&self, after: Position, limit: usize) -> Result<Vec<RawRow>, LogError> {
         self.mirror.log().raw_rows(after, limit).await
     }
 
-    async fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+    async fn consistent_heads(&self) -> Result<(Vec<Head>, Position, u64), LogError> {
         self.mirror.log().consistent_heads().await
     }
 
-    async fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
+    async fn check_indexes(&self) -> Result<Option<(Position, String)>, LogError> {
         if let Some(why) = self.mirror.any_broken() {
-            return Ok(Some((0, why)));
+            return Ok(Some((Position::START, why)));
         }
         self.mirror.log().check_indexes().await
     }

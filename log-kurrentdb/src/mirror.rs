@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::cluster::{Cluster, ClusterError, Heard};
 use super::form::taken;
 use event_log::sqlite::{Durability, Options, SqliteLog};
-use event_log::{Capabilities, Cause, Inspect, Log, LogError, chain};
+use event_log::{Capabilities, Cause, Inspect, Log, LogError, Position, Seq, chain};
 
 /// Prefixes of the mirrored streams: those of businesses, and that of the installation.
 const PREFIXES: [&str; 2] = ["business-", "installation"];
@@ -110,14 +110,14 @@ impl Mirror {
     /// truncated a stream, the mirror has more than the cluster, and keeps it.
     async fn same(log: &SqliteLog, cluster: &Cluster) -> Result<bool, LogError> {
         let last = log.end();
-        if last == 0 {
+        if last == Position::START {
             return Ok(true);
         }
-        let Some(ours) = log.raw_rows(last - 1, 1).await?.into_iter().next() else {
+        let Some(ours) = log.raw_rows(last.previous(), 1).await?.into_iter().next() else {
             return Ok(false);
         };
         let stream = BusinessId(ours.business).stream_name();
-        match cluster.at(&stream, ours.seq - 1).await {
+        match cluster.at(&stream, ours.seq.previous().0).await {
             Ok(Some(theirs)) => {
                 Ok((theirs.position, theirs.id) == (last, ours.event_id)
                     && theirs.data == ours.bytes)
@@ -127,7 +127,7 @@ impl Mirror {
                 if later {
                     tracing::warn!(
                         stream,
-                        revision = ours.seq - 1,
+                        revision = ours.seq.previous().0,
                         "the cluster does not have this event any more; the mirror does"
                     );
                 }
@@ -141,7 +141,7 @@ impl Mirror {
         &self.log
     }
 
-    pub(super) fn position(&self) -> watch::Receiver<u64> {
+    pub(super) fn position(&self) -> watch::Receiver<Position> {
         self.log.position()
     }
 
@@ -200,7 +200,7 @@ impl Mirror {
     pub(super) async fn reach(
         &self,
         business: BusinessId,
-        seq: u64,
+        seq: Seq,
         at_most: Duration,
     ) -> Result<(), LogError> {
         let mut position = self.position();
@@ -210,7 +210,7 @@ impl Mirror {
             loop {
                 position.borrow_and_update();
                 if self.broken(business).is_some()
-                    || self.log.head(business).await?.map_or(0, |h| h.seq) >= seq
+                    || self.log.head(business).await?.map_or(Seq::START, |h| h.seq) >= seq
                 {
                     return Ok(());
                 }

@@ -14,7 +14,7 @@ use sqlx::PgPool;
 
 use super::ANSWER_MAX;
 use event_log::log::LogError;
-use event_log::{Cause, Loaded};
+use event_log::{Cause, Loaded, Version};
 
 /// How many events are read at once.
 const PAGE: u64 = 250;
@@ -75,11 +75,11 @@ async fn page(
     pool: PgPool,
     business: BusinessId,
     aggregate: AggregateRef,
-    after: u64,
+    after: Version,
 ) -> Result<Vec<SerializedEvent>, PersistenceError> {
     let part = format!(
         "(SELECT * FROM es_events WHERE sequence > {after} AND sequence <= {}) part",
-        after + PAGE
+        after.plus(PAGE)
     );
     // There are no snapshots of its kind, and `get_events` asks for none.
     let repository = PostgresEventRepository::new(pool).with_tables(&part, "es_snapshots");

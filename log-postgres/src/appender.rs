@@ -15,7 +15,7 @@ use super::follower::{Heard, advance};
 use super::plan::{Believed, Plan, plan};
 use super::{QueuedAppend, count, within};
 use event_log::batch::{AppendBatch, AppenderWork, BatchCaps};
-use event_log::{AppendError, Cause, Committed, KeyEpoch, chain};
+use event_log::{AppendError, Cause, Committed, KeyEpoch, Position, Seq, Version, chain};
 
 /// The most that one call to the database stores.
 const BATCH_CAPS: BatchCaps = BatchCaps { appends: 500, bytes: 8 << 20 };
@@ -62,7 +62,7 @@ struct Appender {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
     believed: Believed,
-    moved: watch::Sender<u64>,
+    moved: watch::Sender<Position>,
     heard: Heard,
     /// Events that were sent and whose outcome is unknown.
     doubtful: HashSet<EventId>,
@@ -72,7 +72,7 @@ struct Appender {
 pub(super) async fn run(
     options: PgConnectOptions,
     mut jobs: mpsc::Receiver<AppenderWork<QueuedAppend>>,
-    moved: watch::Sender<u64>,
+    moved: watch::Sender<Position>,
     heard: Heard,
 ) {
     let mut appender = Appender {
@@ -241,21 +241,24 @@ impl Appender {
         rows: &[PgRow],
     ) -> Result<HashMap<usize, Result<Committed, AppendError>>, sqlx::Error> {
         self.believed.forget_refusal();
-        let mut stored: HashMap<usize, (u64, u64, Vec<u8>)> = HashMap::new();
+        let mut stored: HashMap<usize, (Seq, Position, Vec<u8>)> = HashMap::new();
         let mut ends: HashMap<BusinessId, u64> = HashMap::new();
         for row in rows {
             let (what, i, n): (&str, i64, i64) =
                 (row.try_get("what")?, row.try_get("i")?, row.try_get("n")?);
             let at = usize::try_from(i - 1).unwrap_or_default();
             match what {
-                "done" => return Ok(self.done(plan, queue, count(n), &ends)),
+                "done" => return Ok(self.done(plan, queue, Position(count(n)), &ends)),
                 "id" => {
-                    stored.insert(at, (count(n), count(row.try_get("m")?), row.try_get("b")?));
+                    stored.insert(
+                        at,
+                        (Seq(count(n)), Position(count(row.try_get("m")?)), row.try_get("b")?),
+                    );
                 }
                 "keys" => self.believed.key_epoch = Some(KeyEpoch(count(n))),
                 "version" => {
                     if let Some(place) = plan.guards.place.get(at) {
-                        self.believed.versions.insert(*place, count(n));
+                        self.believed.versions.insert(*place, Version(count(n)));
                     }
                 }
                 "head" | "moved" => {
@@ -308,24 +311,24 @@ impl Appender {
         &mut self,
         plan: &Plan,
         queue: &[QueuedAppend],
-        last: u64,
+        last: Position,
         ends: &HashMap<BusinessId, u64>,
     ) -> HashMap<usize, Result<Committed, AppendError>> {
         let as_planned = plan.next.iter().filter(|(business, _)| !ends.contains_key(business));
         self.believed.heads.extend(as_planned.map(|(business, head)| (*business, head.clone())));
         // Readers are told before the callers, so that nobody waits for what is already there.
         advance(&self.moved, last);
-        let before = last - plan.events.event_id.len() as u64;
+        let before = Position(last.0 - plan.events.event_id.len() as u64);
         let mut answers = HashMap::new();
         for placed in &plan.placed {
             let Some(QueuedAppend { append, .. }) = queue.get(placed.queued) else { continue };
-            let position = before + (placed.events_before + append.events.len()) as u64;
+            let position = before.plus((placed.events_before + append.events.len()) as u64);
             let planned = plan.next.get(&append.business).map_or(0, Frontier::size);
             let end = ends.get(&append.business).copied().unwrap_or(planned);
             answers.insert(
                 placed.queued,
                 Ok(Committed {
-                    first_seq: end - (planned - placed.first_seq),
+                    first_seq: Seq(end - (planned - placed.first_seq.0)),
                     position,
                     repeated: false,
                 }),

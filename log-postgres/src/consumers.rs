@@ -1,6 +1,7 @@
 //! Consumers of a log in PostgreSQL; the database's clock decides when a lease has ended.
 
 use async_trait::async_trait;
+use event_log::Position;
 use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
@@ -41,8 +42,10 @@ impl Consumers for PostgresConsumers {
         let claimed: Option<(i64, i64)> =
             read(sqlx::query_as(sql).bind(name).bind(owner).bind(lease()).fetch_optional(&self.0))
                 .await?;
-        Ok(claimed
-            .map(|(epoch, position)| Claim { epoch: count(epoch), position: count(position) }))
+        Ok(claimed.map(|(epoch, position)| Claim {
+            epoch: count(epoch),
+            position: Position(count(position)),
+        }))
     }
 
     async fn renew(&self, name: &str, epoch: u64) -> Result<bool, LogError> {
@@ -52,7 +55,7 @@ impl Consumers for PostgresConsumers {
             .await
     }
 
-    async fn advance(&self, name: &str, epoch: u64, position: u64) -> Result<bool, LogError> {
+    async fn advance(&self, name: &str, epoch: u64, position: Position) -> Result<bool, LogError> {
         let sql = "UPDATE consumers SET position = $4, lease_until = clock_timestamp() + \
             make_interval(secs => $3)
                    WHERE name = $1 AND epoch = $2 AND owner IS NOT NULL";
@@ -72,7 +75,7 @@ impl Consumers for PostgresConsumers {
         changed(sqlx::query(sql).bind(name).bind(number(epoch)).execute(&self.0)).await.map(|_| ())
     }
 
-    async fn rewind(&self, name: &str, position: u64) -> Result<bool, LogError> {
+    async fn rewind(&self, name: &str, position: Position) -> Result<bool, LogError> {
         let sql =
             "UPDATE consumers SET position = $2, epoch = epoch + 1, owner = NULL WHERE name = $1";
         changed(sqlx::query(sql).bind(name).bind(number(position)).execute(&self.0)).await
@@ -95,7 +98,7 @@ impl Consumers for PostgresConsumers {
         let rows: Vec<Row> = read(sqlx::query_as(sql).fetch_all(&self.0)).await?;
         let consumer = |(name, position, epoch, owner, paused): Row| Consumer {
             name,
-            position: count(position),
+            position: Position(count(position)),
             epoch: count(epoch),
             owner,
             paused,

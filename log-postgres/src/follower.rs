@@ -8,7 +8,7 @@ use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::watch;
 
 use super::{ANSWER_MAX, count, read, within};
-use event_log::{AppendError, LogError, chain};
+use event_log::{AppendError, LogError, Position, chain};
 
 /// How often the end of the log is queried, in case a notification is lost.
 const POLL_EVERY: Duration = Duration::from_millis(500);
@@ -60,14 +60,14 @@ impl Heard {
     }
 }
 
-pub(super) async fn last_position(pool: &PgPool) -> Result<u64, LogError> {
+pub(super) async fn last_position(pool: &PgPool) -> Result<Position, LogError> {
     let last: i64 = read(sqlx::query_scalar("SELECT position FROM log").fetch_one(pool)).await?;
-    Ok(count(last))
+    Ok(Position(count(last)))
 }
 
 /// Moves the position on when any process appends: after a notification, and by queries in case one
 /// is lost.
-pub(super) async fn follow(pool: PgPool, moved: watch::Sender<u64>, heard: Heard) {
+pub(super) async fn follow(pool: PgPool, moved: watch::Sender<Position>, heard: Heard) {
     let mut listener: Option<PgListener> = None;
     while !moved.is_closed() {
         fail::fail_point!("log-follower");
@@ -106,7 +106,7 @@ pub(super) async fn follow(pool: PgPool, moved: watch::Sender<u64>, heard: Heard
 }
 
 /// Moves the position forward, never back.
-pub(super) fn advance(moved: &watch::Sender<u64>, position: u64) {
+pub(super) fn advance(moved: &watch::Sender<Position>, position: Position) {
     moved.send_if_modified(|known| {
         let further = position > *known;
         *known = position.max(*known);

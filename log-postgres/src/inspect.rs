@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::Timestamp;
 use event_log::envelope::Recorded;
-use event_log::{Capabilities, Head, Inspect, LogError, RawRow};
+use event_log::{Capabilities, Head, Inspect, LogError, Position, RawRow, Seq, Version};
 use sqlx::Executor as _;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -12,7 +12,11 @@ use crate::{PostgresLog, count, head, log_error, number, page, read, recorded};
 
 #[async_trait]
 impl Inspect for PostgresLog {
-    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_erasures(
+        &self,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
         // The kind stands in the text, as the partial index has it.
         let sql = page!(
             "position, business, seq, bytes",
@@ -39,7 +43,7 @@ impl Inspect for PostgresLog {
         rows?.into_iter().map(head).collect()
     }
 
-    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+    async fn raw_rows(&self, after: Position, limit: usize) -> Result<Vec<RawRow>, LogError> {
         let sql = page!(
             "position, business, seq, kind, id, version, event_id, leaf, bytes",
             "position > $1",
@@ -55,12 +59,12 @@ impl Inspect for PostgresLog {
         .await?;
         let raw = |r: &PgRow| -> Result<RawRow, sqlx::Error> {
             Ok(RawRow {
-                position: count(r.try_get(0)?),
+                position: Position(count(r.try_get(0)?)),
                 business: r.try_get(1)?,
-                seq: count(r.try_get(2)?),
+                seq: Seq(count(r.try_get(2)?)),
                 kind: r.try_get(3)?,
                 id: r.try_get(4)?,
-                version: count(r.try_get(5)?),
+                version: Version(count(r.try_get(5)?)),
                 event_id: r.try_get(6)?,
                 leaf: r.try_get(7)?,
                 bytes: r.try_get(8)?,
@@ -69,7 +73,7 @@ impl Inspect for PostgresLog {
         rows.iter().map(|r| raw(r).map_err(log_error)).collect()
     }
 
-    async fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+    async fn consistent_heads(&self) -> Result<(Vec<Head>, Position, u64), LogError> {
         let asked = async {
             let mut tx = self.readers.begin().await?;
             tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
@@ -84,7 +88,7 @@ impl Inspect for PostgresLog {
         let (heads, ends): (Vec<_>, (Option<i64>, i64)) = read(asked).await?;
         Ok((
             heads.into_iter().map(head).collect::<Result<_, _>>()?,
-            count(ends.0.unwrap_or(0)),
+            Position(count(ends.0.unwrap_or(0))),
             count(ends.1),
         ))
     }

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::personal::Generation;
 use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
 use sqlx::Executor as _;
@@ -20,10 +21,10 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{ANSWER_MAX, within};
-use event_log::chain;
 use event_log::keyring::wrapping::{Proof, Wrapped, Wrapper, Wrapping};
 use event_log::keyring::{IfMissing, KeyEpoch, Keyring, KeyringError, SubjectKey};
 use event_log::sealing::Entropy;
+use event_log::{Position, chain};
 
 pub use chest::{chest, put_chest};
 
@@ -40,8 +41,8 @@ const DESTROY: &str = "SELECT minutebook_keys.destroy_keys($1, $2, $3) WHERE EXI
 #[derive(Default)]
 struct Remembered {
     epoch: i64,
-    unwrapped: HashMap<(Uuid, Uuid, u32), Arc<SubjectKey>>,
-    current: HashMap<(Uuid, Uuid), u32>,
+    unwrapped: HashMap<(Uuid, Uuid, Generation), Arc<SubjectKey>>,
+    current: HashMap<(Uuid, Uuid), Generation>,
 }
 
 /// Cached keys to seal with, valid in one key epoch.
@@ -71,8 +72,8 @@ fn nonce(bytes: &[u8]) -> Result<[u8; 12], KeyringError> {
 }
 
 /// A generation as the database stores it.
-fn stored(generation: u32) -> i32 {
-    i32::try_from(generation).unwrap_or(i32::MAX)
+fn stored(generation: Generation) -> i32 {
+    i32::try_from(generation.0).unwrap_or(i32::MAX)
 }
 
 async fn asked<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, KeyringError> {
@@ -176,20 +177,20 @@ impl PostgresKeyring {
                 remembered.current.insert((b, s), generation);
                 return Ok((key, epoch));
             }
-            self.make(b, s, newest.unwrap_or(0) + 1).await?;
+            self.make(b, s, newest.map_or(Generation::FIRST, Generation::next)).await?;
         }
     }
 
-    async fn newest(&self, b: Uuid, s: Uuid) -> Result<Option<u32>, KeyringError> {
+    async fn newest(&self, b: Uuid, s: Uuid) -> Result<Option<Generation>, KeyringError> {
         let sql =
             "SELECT max(generation) FROM minutebook_keys.keys WHERE business = $1 AND subject = $2";
         let newest: Option<i32> =
             asked(sqlx::query_scalar(sql).bind(b).bind(s).fetch_one(&self.pool)).await?;
-        Ok(newest.and_then(|g| u32::try_from(g).ok()))
+        Ok(newest.and_then(|g| u32::try_from(g).ok()).map(Generation))
     }
 
     /// Makes a generation's key; if another process made it just now, that key stays.
-    async fn make(&self, b: Uuid, s: Uuid, generation: u32) -> Result<(), KeyringError> {
+    async fn make(&self, b: Uuid, s: Uuid, generation: Generation) -> Result<(), KeyringError> {
         let (_, wrapped) = self.wrapper.make(b, s, generation)?;
         self.insert(b, s, generation, wrapped).await
     }
@@ -198,7 +199,7 @@ impl PostgresKeyring {
         &self,
         b: Uuid,
         s: Uuid,
-        generation: u32,
+        generation: Generation,
         Wrapped { nonce, wrapped }: Wrapped,
     ) -> Result<(), KeyringError> {
         let sql =
@@ -217,7 +218,7 @@ impl PostgresKeyring {
         remembered: &mut Remembered,
         b: Uuid,
         s: Uuid,
-        generation: u32,
+        generation: Generation,
     ) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
         if let Some(key) = remembered.unwrapped.get(&(b, s, generation)) {
             return Ok(Some(Arc::clone(key)));
@@ -267,7 +268,7 @@ impl Keyring for PostgresKeyring {
         &self,
         business: BusinessId,
         subject: SubjectId,
-    ) -> Result<Option<u32>, KeyringError> {
+    ) -> Result<Option<Generation>, KeyringError> {
         self.newest(business.0, subject.0).await
     }
 
@@ -281,14 +282,14 @@ impl Keyring for PostgresKeyring {
             return Ok(());
         }
         let (_, wrapped) = self.wrapper.adopt(business.0, name.0, bytes)?;
-        self.insert(business.0, name.0, 1, wrapped).await
+        self.insert(business.0, name.0, Generation(1), wrapped).await
     }
 
     async fn open_generation(
         &self,
         business: BusinessId,
         subject: SubjectId,
-        generation: u32,
+        generation: Generation,
     ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError> {
         self.make(business.0, subject.0, generation).await?;
         // What the others seal under the generation before is not appended any more.
@@ -313,7 +314,7 @@ impl Keyring for PostgresKeyring {
         &self,
         business: BusinessId,
         subject: SubjectId,
-        generation: u32,
+        generation: Generation,
     ) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
         let mut remembered = self.current().await?;
         self.unwrapped(&mut remembered, business.0, subject.0, generation).await
@@ -334,7 +335,7 @@ impl Keyring for PostgresKeyring {
         &self,
         business: BusinessId,
         subject: SubjectId,
-        up_to: u32,
+        up_to: Generation,
     ) -> Result<u32, KeyringError> {
         // One statement: nobody who is stopped in the middle holds up the others.
         let destroying = sqlx::query_scalar(DESTROY)
@@ -360,14 +361,14 @@ impl Keyring for PostgresKeyring {
             .map(|_| ())
     }
 
-    async fn applied(&self, log: Digest) -> Result<u64, KeyringError> {
+    async fn applied(&self, log: Digest) -> Result<Position, KeyringError> {
         let sql = "SELECT position FROM minutebook_keys.applied WHERE log = $1";
         let position: Option<i64> =
             asked(sqlx::query_scalar(sql).bind(log.0.to_vec()).fetch_optional(&self.pool)).await?;
-        Ok(position.map_or(0, super::count))
+        Ok(position.map(|position| Position(super::count(position))).unwrap_or_default())
     }
 
-    async fn set_applied(&self, log: Digest, position: u64) -> Result<(), KeyringError> {
+    async fn set_applied(&self, log: Digest, position: Position) -> Result<(), KeyringError> {
         let sql = "INSERT INTO minutebook_keys.applied(log, position) VALUES ($1, $2)
                    ON CONFLICT (one) DO UPDATE SET log = excluded.log, position = \
                    excluded.position";

@@ -38,7 +38,10 @@ pub use attempts::{attempts, attempts_with};
 pub use consumers::PostgresConsumers;
 use event_log::batch::{AppenderWork, QueuedWork};
 use event_log::envelope::Recorded;
-use event_log::{Append, AppendError, Cause, Committed, Head, Loaded, Log, LogError, Pending};
+use event_log::{
+    Append, AppendError, Cause, Committed, Head, Loaded, Log, LogError, Pending, Position, Seq,
+    Version,
+};
 use follower::Heard;
 pub use keyring::{PostgresKeyring, chest, put_chest};
 pub use schema::{migrate, print};
@@ -96,14 +99,14 @@ impl QueuedWork for QueuedAppend {
 pub struct PostgresLog {
     queue: mpsc::Sender<AppenderWork<QueuedAppend>>,
     readers: PgPool,
-    position: watch::Receiver<u64>,
+    position: watch::Receiver<Position>,
     /// What the database last answered, and whether it refused an append.
     heard: Heard,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-fn number(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+fn number(value: impl Into<u64>) -> i64 {
+    i64::try_from(value.into()).unwrap_or(i64::MAX)
 }
 
 fn count(value: i64) -> u64 {
@@ -196,7 +199,7 @@ impl PostgresLog {
         &self,
         sql: &'static str,
         business: BusinessId,
-        after: u64,
+        after: Seq,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
         let rows = read(
@@ -214,9 +217,9 @@ impl PostgresLog {
 fn recorded(row: &PgRow) -> Result<Recorded, LogError> {
     let read = || -> Result<Recorded, sqlx::Error> {
         Ok(Recorded {
-            position: count(row.try_get(0)?),
+            position: Position(count(row.try_get(0)?)),
             business: BusinessId(row.try_get(1)?),
-            seq: count(row.try_get(2)?),
+            seq: Seq(count(row.try_get(2)?)),
             bytes: row.try_get(3)?,
         })
     };
@@ -226,7 +229,7 @@ fn recorded(row: &PgRow) -> Result<Recorded, LogError> {
 fn head((business, seq, frontier): (Uuid, i64, Vec<u8>)) -> Result<Head, LogError> {
     let frontier = Frontier::from_bytes(count(seq), &frontier)
         .map_err(|e| LogError::Corrupt(Cause::new(format!("head of {business}"), e)))?;
-    Ok(Head { business: BusinessId(business), seq: count(seq), root: frontier.root() })
+    Ok(Head { business: BusinessId(business), seq: Seq(count(seq)), root: frontier.root() })
 }
 
 #[async_trait]
@@ -254,7 +257,7 @@ impl Log for PostgresLog {
         &self,
         business: BusinessId,
         aggregate: AggregateRef,
-        after: u64,
+        after: Version,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
         let sql = page!(
@@ -283,7 +286,7 @@ impl Log for PostgresLog {
     async fn read_business(
         &self,
         business: BusinessId,
-        after: u64,
+        after: Seq,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
         self.list(
@@ -295,7 +298,7 @@ impl Log for PostgresLog {
         .await
     }
 
-    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    async fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let sql = page!("position, business, seq, bytes", "position > $1", "position", "$2");
         let rows = read(
             sqlx::query(sql)
@@ -321,7 +324,7 @@ impl Log for PostgresLog {
         &self,
         business: BusinessId,
         aggregates: &[AggregateRef],
-    ) -> Result<Vec<u64>, LogError> {
+    ) -> Result<Vec<Version>, LogError> {
         let (kinds, ids): (Vec<&str>, Vec<Uuid>) =
             aggregates.iter().map(|a| (a.kind.as_str(), a.id)).unzip();
         let sql = "SELECT coalesce((SELECT e.version FROM events e WHERE e.business = $1 AND e.id \
@@ -333,10 +336,10 @@ impl Log for PostgresLog {
             sqlx::query_scalar(sql).bind(business.0).bind(kinds).bind(ids).fetch_all(&self.readers),
         )
         .await?;
-        Ok(found.into_iter().map(count).collect())
+        Ok(found.into_iter().map(|version| Version(count(version))).collect())
     }
 
-    fn position(&self) -> watch::Receiver<u64> {
+    fn position(&self) -> watch::Receiver<Position> {
         self.position.clone()
     }
 

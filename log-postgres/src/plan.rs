@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use domain::ids::EventId;
 use domain::{AggregateRef, BusinessId};
+use event_log::{Seq, Version};
 use proof::tree::{Frontier, leaf_hash};
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ pub(super) struct Believed {
     /// The epoch of the keys that the database named when it refused the last batch.
     pub(super) key_epoch: Option<KeyEpoch>,
     /// Versions that the database named when it refused the last batch …
-    pub(super) versions: HashMap<VersionKey, u64>,
+    pub(super) versions: HashMap<VersionKey, Version>,
     /// The first event ids of the appends in that batch, none of which is stored. Only for these
     /// does a differing version mean a conflict: any other append may still be a duplicate.
     pub(super) asked: HashSet<EventId>,
@@ -57,7 +58,7 @@ pub(super) struct PlannedAppend {
     /// The append's index in the queue.
     pub(super) queued: usize,
     /// The `seq` of its first event.
-    pub(super) first_seq: u64,
+    pub(super) first_seq: Seq,
     /// How many events of the batch stand before it.
     pub(super) events_before: usize,
 }
@@ -111,7 +112,7 @@ pub(super) struct Events {
 
 enum Admitted {
     /// The append fits, with the versions that the database must check and the versions after it.
-    Yes(Vec<(VersionKey, u64)>, HashMap<VersionKey, u64>),
+    Yes(Vec<(VersionKey, Version)>, HashMap<VersionKey, Version>),
     No(AppendError),
     /// Its outcome depends on an earlier append of the batch, so it waits for the next call.
     Later,
@@ -189,15 +190,17 @@ pub(super) fn plan(queue: &[QueuedAppend], believed: &Believed) -> Plan {
     plan
 }
 
-fn admit(append: &Append, now: &HashMap<VersionKey, u64>, believed: &Believed) -> Admitted {
-    let (mut guards, mut after): (Vec<(VersionKey, u64)>, HashMap<VersionKey, u64>) =
+/// The version that the aggregate must have for the event of this version to be its next. Version 0
+/// is no version of an event: what is before it is a version that no aggregate has.
+fn before(version: Version) -> Version {
+    if version == Version::START { Version(u64::MAX >> 1) } else { version.previous() }
+}
+
+fn admit(append: &Append, now: &HashMap<VersionKey, Version>, believed: &Believed) -> Admitted {
+    let (mut guards, mut after): (Vec<(VersionKey, Version)>, HashMap<VersionKey, Version>) =
         (Vec::new(), HashMap::new());
     let reads = append.reads.iter().map(|&(aggregate, version)| (aggregate, version, version));
-    // Version 0 is no version of an event: it is refused as one that is not there.
-    let writes = append
-        .events
-        .iter()
-        .map(|e| (e.aggregate, e.version.checked_sub(1).unwrap_or(u64::MAX >> 1), e.version));
+    let writes = append.events.iter().map(|e| (e.aggregate, before(e.version), e.version));
     let asked = append.events.first().is_some_and(|e| believed.asked.contains(&e.event_id));
     for (aggregate, expected, next) in reads.chain(writes) {
         let place = (append.business, aggregate);
@@ -220,7 +223,7 @@ impl Plan {
         &mut self,
         queued: usize,
         append: &Append,
-        guards: Vec<(VersionKey, u64)>,
+        guards: Vec<(VersionKey, Version)>,
         believed: &Believed,
     ) {
         for (place, version) in guards {
@@ -241,7 +244,7 @@ impl Plan {
             .or_insert_with(|| believed.heads.get(&append.business).cloned().unwrap_or_default());
         self.placed.push(PlannedAppend {
             queued,
-            first_seq: head.size() + 1,
+            first_seq: Seq(head.size()).next(),
             events_before: self.events.event_id.len(),
         });
         for event in &append.events {

@@ -30,6 +30,7 @@ mod views;
 use std::sync::Arc;
 
 use domain::Event;
+use domain::personal::Generation;
 use event_log::{Cause, Keyring, KeyringError, Recorded, Stored, Unsealed, unseal};
 use rusqlite::{Connection, ToSql};
 
@@ -126,7 +127,7 @@ impl Unsealer {
         &self,
         business: domain::BusinessId,
         subject: domain::SubjectId,
-        generation: u32,
+        generation: Generation,
     ) -> Result<bool, ApplyError> {
         let key = self.runtime.block_on(self.keyring.opening_key(business, subject, generation));
         Ok(key?.is_some())

@@ -44,7 +44,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
                 &[
                     &a.business(),
                     &subject,
-                    &e.generation,
+                    &e.generation.0,
                     &a.recorded.seq,
                     &a.stored.recorded_at.to_string(),
                 ],

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use domain::values::Digest;
-use event_log::{EventLog, Keyring, chain};
+use event_log::{EventLog, Keyring, Position, chain};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -41,7 +41,7 @@ pub struct Runner {
     snapshots: Option<Snapshots>,
     build: Option<Build>,
     published: PublishedState,
-    moved: watch::Sender<u64>,
+    moved: watch::Sender<Position>,
     building: watch::Sender<Option<Building>>,
     /// Why the last step failed; `None` when it did not.
     trouble: watch::Sender<Option<String>>,
@@ -148,7 +148,7 @@ impl Runner {
     pub fn rebuilt_digests(
         log: Arc<dyn EventLog>,
         keyring: Arc<dyn Keyring>,
-        up_to: u64,
+        up_to: Position,
     ) -> Result<Vec<(String, Digest)>, ViewsError> {
         let sources = Sources {
             log,
@@ -172,7 +172,7 @@ impl Runner {
                 snapshots.as_ref().and_then(|s| s.adopt(&generations.path(current), &sources))
         {
             tracing::info!(
-                position,
+                position = position.0,
                 "the views begin with a snapshot; what is searchable is filled from the log"
             );
         }
@@ -248,7 +248,7 @@ impl Runner {
         loop {
             fail::fail_point!("projections");
             appended.mark_unchanged();
-            let step = self.live.step(u64::MAX);
+            let step = self.live.step(Position::END);
             let trouble = step.as_ref().err().map(|e| chain(e).to_string());
             self.trouble
                 .send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);

@@ -1,6 +1,7 @@
 //! Full text of the personal texts of a business: the one projection that holds them in the clear.
 //! Forgetting a subject purges its rows; a rebuild finds only texts that still have a key.
 
+use domain::personal::Generation;
 use domain::{BusinessId, Event, SubjectId};
 use rusqlite::Connection;
 
@@ -45,7 +46,7 @@ fn apply(tx: &Connection, a: &Applied<'_>, unsealer: &Unsealer) -> Result<(), Ap
                 &a.recorded.seq,
                 &pointer,
                 &field.subject.to_string(),
-                &field.generation,
+                &field.generation.0,
                 &a.stored.kind.as_str(),
                 &a.id(),
             ],
@@ -68,9 +69,9 @@ pub fn purge(
     tx: &Connection,
     business: BusinessId,
     subject: SubjectId,
-    up_to: u32,
+    up_to: Generation,
 ) -> Result<(), ApplyError> {
-    let args: [&dyn rusqlite::ToSql; 3] = [&business.to_string(), &subject.to_string(), &up_to];
+    let args: [&dyn rusqlite::ToSql; 3] = [&business.to_string(), &subject.to_string(), &up_to.0];
     run(
         tx,
         "DELETE FROM search_text WHERE rowid IN (SELECT n FROM search_rows WHERE business = ? AND \
@@ -92,6 +93,7 @@ pub(crate) fn purge_forgotten(tx: &Connection, unsealer: &Unsealer) -> Result<bo
         .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (business, subject, generation) in known {
+        let generation = Generation(generation);
         let bad = |e: uuid::Error| ApplyError::value(e);
         let (b, s): (BusinessId, SubjectId) =
             (business.parse().map_err(bad)?, subject.parse().map_err(bad)?);

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use domain::values::Digest;
-use event_log::chain;
+use event_log::{Position, chain};
 use rusqlite::{Connection, InterruptHandle};
 use sha2::Digest as _;
 
@@ -47,7 +47,7 @@ impl Default for SharedFolder {
 pub(crate) struct Snapshots {
     shared: SharedFolder,
     looked: Option<Instant>,
-    leaving: Option<JoinHandle<Result<Option<u64>, ViewsError>>>,
+    leaving: Option<JoinHandle<Result<Option<Position>, ViewsError>>>,
     /// Interrupts the snapshot that is being written.
     interrupt: Arc<Mutex<Option<InterruptHandle>>>,
 }
@@ -70,9 +70,8 @@ fn shape() -> String {
 
 /// The SHA-256 of the event at a position. Event ids are derived, so another log with the same
 /// commands has the same ids; the bytes of its events differ in times and nonces.
-fn event_at(position: u64, sources: &Sources) -> Result<String, ViewsError> {
-    let rows =
-        sources.unsealer.runtime.block_on(sources.log.raw_rows(position.saturating_sub(1), 1))?;
+fn event_at(position: Position, sources: &Sources) -> Result<String, ViewsError> {
+    let rows = sources.unsealer.runtime.block_on(sources.log.raw_rows(position.previous(), 1))?;
     let row = rows.first().filter(|r| r.position == position);
     row.map(|r| sha256(&[&r.bytes]))
         .ok_or_else(|| ViewsError::storage(format!("the log has no event at position {position}")))
@@ -80,7 +79,7 @@ fn event_at(position: u64, sources: &Sources) -> Result<String, ViewsError> {
 
 /// The beginning of the names of this log's snapshots: the shape of the tables and the first event.
 fn prefix(sources: &Sources) -> Result<String, ViewsError> {
-    let rows = sources.unsealer.runtime.block_on(sources.log.raw_rows(0, 1))?;
+    let rows = sources.unsealer.runtime.block_on(sources.log.raw_rows(Position::START, 1))?;
     let first = rows.first().ok_or_else(|| ViewsError::storage("an empty log has no snapshots"))?;
     Ok(format!(
         "views-{}-{}-",
@@ -90,7 +89,7 @@ fn prefix(sources: &Sources) -> Result<String, ViewsError> {
 }
 
 /// Snapshots with this prefix, newest first.
-fn list(folder: &Path, prefix: &str) -> std::io::Result<Vec<(u64, PathBuf)>> {
+fn list(folder: &Path, prefix: &str) -> std::io::Result<Vec<(Position, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -98,7 +97,7 @@ fn list(folder: &Path, prefix: &str) -> std::io::Result<Vec<(u64, PathBuf)>> {
         if let Some(position) = name
             .strip_prefix(prefix)
             .and_then(|rest| rest.strip_suffix(".db"))
-            .and_then(|n| n.parse().ok())
+            .and_then(|n| n.parse().ok().map(Position))
         {
             found.push((position, path));
         }
@@ -118,7 +117,7 @@ impl Snapshots {
     }
 
     /// Copies the newest usable snapshot of this log to `to`; returns its position.
-    pub(crate) fn adopt(&self, to: &Path, sources: &Sources) -> Option<u64> {
+    pub(crate) fn adopt(&self, to: &Path, sources: &Sources) -> Option<Position> {
         // An empty log has no snapshots.
         let prefix = prefix(sources).ok()?;
         let all = list(&self.shared.folder, &prefix)
@@ -144,12 +143,15 @@ impl Snapshots {
 
     /// Leaves a snapshot of a view file that stands at position `at`, unless somebody has left a
     /// recent one. A thread of its own touches the folder, which may be slow.
-    pub(crate) fn leave(&mut self, live: &Path, at: u64, sources: &Sources) {
+    pub(crate) fn leave(&mut self, live: &Path, at: Position, sources: &Sources) {
         if let Some(done) = self.leaving.take_if(|l| l.is_finished()) {
             match done.join() {
                 Ok(Ok(None)) => {}
                 Ok(Ok(Some(position))) => {
-                    tracing::info!(position, "a snapshot of the views was left for others")
+                    tracing::info!(
+                        position = position.0,
+                        "a snapshot of the views was left for others"
+                    )
                 }
                 Ok(Err(e)) => {
                     tracing::warn!(error = %chain(&e), "a snapshot of the views could not be left")
@@ -158,7 +160,7 @@ impl Snapshots {
             }
         }
         if self.leaving.is_some()
-            || at < self.shared.every
+            || at.0 < self.shared.every
             || self.looked.is_some_and(|l| l.elapsed() < self.shared.look_every)
         {
             return;
@@ -181,17 +183,17 @@ impl Snapshots {
 
 fn leave(
     live: &Path,
-    at: u64,
+    at: Position,
     shared: &SharedFolder,
     sources: &Sources,
     interrupt: &Mutex<Option<InterruptHandle>>,
-) -> Result<Option<u64>, ViewsError> {
+) -> Result<Option<Position>, ViewsError> {
     let prefix = prefix(sources)?;
     let end = sources.log.end();
     // What is further than the log is of a time before the log was restored.
     let mut there = list(&shared.folder, &prefix)?;
     there.retain(|(position, _)| *position <= end);
-    let newest = there.first().map_or(0, |(newest, _)| *newest);
+    let newest = there.first().map_or(Position::START, |(newest, _)| *newest);
     let after = |position| sources.unsealer.runtime.block_on(sources.log.lag(position));
     if after(newest)?.saturating_sub(after(at)?) < shared.every {
         return Ok(None);
@@ -199,7 +201,7 @@ fn leave(
     let unfinished = shared.folder.join(format!("{}.unfinished", uuid::Uuid::now_v7()));
     let written = write(live, &unfinished, sources, interrupt).and_then(|position| {
         fs::File::open(&unfinished)?.sync_all()?;
-        fs::rename(&unfinished, shared.folder.join(format!("{prefix}{position:020}.db")))?;
+        fs::rename(&unfinished, shared.folder.join(format!("{prefix}{:020}.db", position.0)))?;
         Ok(Some(position))
     });
     *interrupt.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -223,10 +225,10 @@ fn leave(
 }
 
 /// Checks that a snapshot file is whole and is of this log.
-fn check(path: &Path, position: u64, sources: &Sources) -> Result<(), ViewsError> {
+fn check(path: &Path, position: Position, sources: &Sources) -> Result<(), ViewsError> {
     let connection = Connection::open(path)?;
     let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
-    let origin: (u64, String) =
+    let origin: (Position, String) =
         connection
             .query_row("SELECT position, event FROM origin", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
     if sound != "ok" {
@@ -246,7 +248,7 @@ fn write(
     to: &Path,
     sources: &Sources,
     interrupt: &Mutex<Option<InterruptHandle>>,
-) -> Result<u64, ViewsError> {
+) -> Result<Position, ViewsError> {
     let searchable: Vec<String> =
         made_by(&search::PROJECTION)?.into_iter().map(|(_, name)| name).collect();
     let connection = Connection::open(to)?;
@@ -255,7 +257,7 @@ fn write(
     connection.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     connection.execute("ATTACH ? AS live", [format!("file:{}?mode=ro", live.display())])?;
     let tx = connection.unchecked_transaction()?;
-    let position: u64 = tx.query_row(
+    let position: Position = tx.query_row(
         "SELECT min(position) FROM live.projections WHERE name <> ?",
         [search::PROJECTION.name],
         |r| r.get(0),

@@ -19,7 +19,7 @@ use domain::Event;
 use domain::ids::INSTALLATION;
 use domain::limits::PROJECTION_BATCH_MAX;
 use domain::operations::{self};
-use event_log::{Cause, EventLog, Recorded, chain};
+use event_log::{Cause, EventLog, Position, Recorded, chain};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::tables::{VERSION_NOT_BUILT, fill_in, make_anew};
@@ -63,7 +63,7 @@ pub(crate) struct ViewFile {
     pub(crate) connection: Connection,
     sources: Sources,
     /// The last applied position of each projection, in the order of [`ALL`].
-    positions: Vec<u64>,
+    positions: Vec<Position>,
     stopped: HashSet<(usize, String)>,
     /// Projections whose rows another version made; events are not applied to them.
     pub(crate) stale: Vec<usize>,
@@ -94,7 +94,7 @@ impl ViewFile {
             if fresh {
                 make_anew(&connection, projection)?;
             }
-            let known: Option<(u32, u64)> = connection
+            let known: Option<(u32, Position)> = connection
                 .query_row(
                     "SELECT version, position FROM projections WHERE name = ?",
                     [projection.name],
@@ -106,7 +106,7 @@ impl ViewFile {
             }
             search_pending |= projection.name == search::PROJECTION.name
                 && known.is_some_and(|(version, _)| version == VERSION_NOT_BUILT);
-            positions.push(known.map_or(0, |(_, position)| position));
+            positions.push(known.map_or(Position::START, |(_, position)| position));
         }
         let mut fold = Self {
             connection,
@@ -127,14 +127,14 @@ impl ViewFile {
     }
 
     /// The last position that every projection has applied.
-    pub(crate) fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> Position {
         self.positions
             .iter()
             .enumerate()
             .filter(|(i, _)| !self.is_unfilled(*i))
             .map(|(_, p)| *p)
             .min()
-            .unwrap_or(0)
+            .unwrap_or(Position::START)
     }
 
     fn is_unfilled(&self, i: usize) -> bool {
@@ -148,14 +148,14 @@ impl ViewFile {
     }
 
     /// The position to read the log after; projections that another version made do not count.
-    pub(crate) fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> Position {
         self.positions
             .iter()
             .enumerate()
             .filter(|(i, _)| !self.stale.contains(i))
             .map(|(_, p)| *p)
             .min()
-            .unwrap_or(u64::MAX)
+            .unwrap_or(Position::END)
     }
 
     /// True if the searchable text is in a form that this program can purge.
@@ -199,7 +199,7 @@ impl ViewFile {
                 continue;
             };
             make_anew(&self.connection, projection)?;
-            *position = 0;
+            *position = Position::START;
             self.stopped.retain(|(n, _)| n != i);
         }
         self.stale.retain(|i| !which.contains(i));
@@ -208,7 +208,7 @@ impl ViewFile {
     }
 
     /// Applies the next batch of events; returns how many there were.
-    pub(crate) fn step(&mut self, up_to: u64) -> Result<usize, ViewsError> {
+    pub(crate) fn step(&mut self, up_to: Position) -> Result<usize, ViewsError> {
         let after = self.next();
         if after >= up_to {
             return Ok(0);
@@ -240,7 +240,12 @@ impl ViewFile {
         Ok(events.len())
     }
 
-    fn batch(&mut self, events: &[Recorded], last: u64, careful: bool) -> Result<(), ViewsError> {
+    fn batch(
+        &mut self,
+        events: &[Recorded],
+        last: Position,
+        careful: bool,
+    ) -> Result<(), ViewsError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let result = self.batch_inside(events, last, careful).and_then(|failed| {
             self.connection.execute_batch("COMMIT")?;
@@ -261,7 +266,7 @@ impl ViewFile {
     fn batch_inside(
         &self,
         events: &[Recorded],
-        last: u64,
+        last: Position,
         careful: bool,
     ) -> Result<HashSet<(usize, String)>, ApplyError> {
         let mut failed = HashSet::new();
@@ -316,7 +321,7 @@ impl ViewFile {
                     }
                     self.connection.execute_batch("ROLLBACK TO one")?;
                     tracing::error!(projection.name = projection.name, business.id = %business,
-                        event.seq = recorded.seq, error = %chain(&e),
+                        event.seq = recorded.seq.0, error = %chain(&e),
                             "a projection stopped at an event of one business");
                     self.connection.execute(
                         "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)",

@@ -3,6 +3,7 @@
 mod error;
 mod reading;
 
+use domain::personal::Generation;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
+use event_log::{Position, Seq};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -26,7 +28,7 @@ pub struct Failure {
     /// Id of the business.
     pub business: String,
     /// The `seq` of the event at which the projection stopped.
-    pub seq: u64,
+    pub seq: Seq,
     /// Why the projection can't apply the event.
     pub error: String,
 }
@@ -61,9 +63,9 @@ pub struct Building {
     /// Purpose of the build.
     pub purpose: Purpose,
     /// The last position that the build has applied.
-    pub position: u64,
+    pub position: Position,
     /// The last position that the current views have applied.
-    pub of: u64,
+    pub of: Position,
 }
 
 /// How the last shadow build ended.
@@ -72,7 +74,7 @@ pub struct Outcome {
     /// Purpose of the build.
     pub purpose: Purpose,
     /// The position at which the build was compared with the current views.
-    pub position: u64,
+    pub position: Position,
     /// Names of the projections whose rows differed at that position.
     pub differed: Vec<String>,
     /// Why the build was given up; `None` if it was not.
@@ -83,7 +85,7 @@ pub struct Outcome {
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ViewsHealth {
     /// Up to this position an audit found the rows equal to those that the log gives.
-    pub verified: Option<u64>,
+    pub verified: Option<Position>,
     /// How the last shadow build ended; `None` before the first.
     pub last: Option<Outcome>,
     /// True if the previous views are kept for a rollback.
@@ -100,7 +102,7 @@ pub struct Status {
     /// Its version.
     pub version: u32,
     /// The last position it has applied.
-    pub position: u64,
+    pub position: Position,
     /// Businesses in which the projection stopped at an event that it can't apply.
     pub failures: Vec<Failure>,
 }
@@ -110,7 +112,7 @@ pub(crate) enum Request {
     Rollback(oneshot::Sender<Result<(), ViewsError>>),
     Audit(oneshot::Sender<Result<(), ViewsError>>),
     Retry(oneshot::Sender<Result<(), ViewsError>>),
-    Purge(BusinessId, SubjectId, u32, oneshot::Sender<Result<(), ViewsError>>),
+    Purge(BusinessId, SubjectId, Generation, oneshot::Sender<Result<(), ViewsError>>),
     Tick,
     Forgotten(oneshot::Sender<bool>),
     Stop,
@@ -144,7 +146,7 @@ const TEXT_AGE_MAX: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Views {
     pub(crate) published: PublishedState,
-    pub(crate) position: watch::Receiver<u64>,
+    pub(crate) position: watch::Receiver<Position>,
     pub(crate) building: watch::Receiver<Option<Building>>,
     /// Why the views can't follow the log; `None` when they can.
     pub(crate) trouble: watch::Receiver<Option<String>>,
@@ -163,7 +165,7 @@ impl Views {
 
     /// The last position that every projection has applied.
     #[must_use]
-    pub fn position(&self) -> u64 {
+    pub fn position(&self) -> Position {
         *self.position.borrow()
     }
 
@@ -175,7 +177,7 @@ impl Views {
 
     /// The last position that every projection has applied, as a channel that reports each move.
     #[must_use]
-    pub fn moved(&self) -> watch::Receiver<u64> {
+    pub fn moved(&self) -> watch::Receiver<Position> {
         self.position.clone()
     }
 
@@ -183,7 +185,7 @@ impl Views {
     ///
     /// # Errors
     /// [`ViewsError::Behind`] if they have not after `at_most`.
-    pub async fn wait_for(&self, position: u64, at_most: Duration) -> Result<(), ViewsError> {
+    pub async fn wait_for(&self, position: Position, at_most: Duration) -> Result<(), ViewsError> {
         let mut moved = self.position.clone();
         let waited = tokio::time::timeout(at_most, moved.wait_for(|at| *at >= position)).await;
         match waited {
@@ -276,7 +278,7 @@ impl Views {
         &self,
         business: BusinessId,
         subject: SubjectId,
-        up_to: u32,
+        up_to: Generation,
     ) -> Result<(), ViewsError> {
         self.ask(|answer| Request::Purge(business, subject, up_to, answer)).await
     }
@@ -288,7 +290,7 @@ impl Views {
     pub fn status(&self) -> Result<Vec<Status>, ViewsError> {
         self.read(|c| {
             let failures = failures(c)?;
-            let of = |(name, version, position): (String, u32, u64)| Status {
+            let of = |(name, version, position): (String, u32, Position)| Status {
                 failures: failures.iter().filter(|f| f.projection == name).cloned().collect(),
                 name,
                 version,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use domain::BusinessId;
-use event_log::{Recorded, Unsealed, unseal};
+use event_log::{Recorded, Seq, Unsealed, unseal};
 use rusqlite::OptionalExtension as _;
 
 use crate::allowance::read;
@@ -64,7 +64,8 @@ impl Event {
             .business
             .parse()
             .map_err(|_| client_error("NOT_FOUND", "no such business", "check the id"))?;
-        let found = children::recorded(ctx, business, u64::try_from(self.seq).unwrap_or(0)).await?;
+        let found =
+            children::recorded(ctx, business, Seq(u64::try_from(self.seq).unwrap_or(0))).await?;
         found.ok_or_else(|| {
             client_error("NOT_FOUND", "the log does not have this event", "run `minutebook verify`")
         })

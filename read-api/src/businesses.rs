@@ -78,7 +78,7 @@ impl Business {
     async fn head(&self, ctx: &Context<'_>) -> Result<Option<StreamHead>> {
         let head = of_store(ctx.data::<Sources>()?.log.head(self.id()?)).await?;
         Ok(head
-            .map(|h| StreamHead { seq: h.seq, root: domain::values::Digest(h.root).to_string() }))
+            .map(|h| StreamHead { seq: h.seq.0, root: domain::values::Digest(h.root).to_string() }))
     }
 
     /// The principals with a role in the business. Not for agents and services.

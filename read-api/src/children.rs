@@ -13,7 +13,7 @@ use async_graphql::connection::{Connection, Edge};
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::{Context, OutputType, Result};
 use domain::BusinessId;
-use event_log::Recorded;
+use event_log::{Recorded, Seq};
 
 use crate::Sources;
 use crate::allowance::read;
@@ -96,7 +96,7 @@ struct EventIdKey {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RecordedKey {
     business: BusinessId,
-    seq: u64,
+    seq: Seq,
 }
 
 /// Groups keys by `group`; each group is loaded in one read.
@@ -225,12 +225,12 @@ impl Loader<RecordedKey> for BatchLoader {
         for mut group in grouped(keys, |k| k.business) {
             group.sort_by_key(|k| k.seq);
             // A page of the trail lies side by side; what lies apart is read one by one.
-            for run in group.chunk_by(|a, b| b.seq == a.seq + 1) {
+            for run in group.chunk_by(|a, b| b.seq == a.seq.next()) {
                 let mut run = run;
                 while let Some(first) = run.first() {
                     let page = of_store(self.0.log.read_business(
                         first.business,
-                        first.seq.saturating_sub(1),
+                        first.seq.previous(),
                         run.len(),
                     ))
                     .await?;
@@ -309,7 +309,7 @@ pub(crate) async fn event_id(
 pub(crate) async fn recorded(
     ctx: &Context<'_>,
     business: BusinessId,
-    seq: u64,
+    seq: Seq,
 ) -> Result<Option<Arc<Recorded>>> {
     batches(ctx)?.load_one(RecordedKey { business, seq }).await
 }

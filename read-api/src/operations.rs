@@ -79,11 +79,11 @@ pub(crate) async fn signed_checkpoint(
 ) -> Result<Option<SignedCheckpoint>> {
     let sources = ctx.data::<Sources>()?;
     let Some(head) = of_store(sources.log.head(business)).await? else { return Ok(None) };
-    let text = sources.signer.checkpoint(&business.stream_name(), head.seq, &head.root);
+    let text = sources.signer.checkpoint(&business.stream_name(), head.seq.0, &head.root);
     Ok(Some(SignedCheckpoint {
         text,
         vkey: sources.signer.verifier().to_string(),
-        seq: head.seq,
+        seq: head.seq.0,
         root: domain::values::Digest(head.root).to_string(),
     }))
 }

@@ -77,7 +77,7 @@ pub(crate) fn is_withheld(sources: &Sources, field: &SealedField) -> Result<bool
                               e.seq > f.seq)";
     let ask = |c: &Connection| {
         c.prepare_cached(sql)?
-            .query_row((id, kind, version, business, &subject, field.generation), |r| r.get(0))
+            .query_row((id, kind, version, business, &subject, field.generation.0), |r| r.get(0))
     };
     read_here(|| sources.views.read(ask))
 }

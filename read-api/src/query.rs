@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use domain::limits::{MIN_POSITION_WAIT_MS_MAX, PAGE_MAX};
+use event_log::Position;
 use rusqlite::OptionalExtension as _;
 
 use crate::allowance::{read, read_here};
@@ -96,7 +97,7 @@ async fn wait_for(ctx: &Context<'_>, position: Option<u64>) -> Result<()> {
     let waited = ctx
         .data::<Sources>()?
         .views
-        .wait_for(position, Duration::from_millis(MIN_POSITION_WAIT_MS_MAX))
+        .wait_for(Position(position), Duration::from_millis(MIN_POSITION_WAIT_MS_MAX))
         .await;
     waited.map_err(|e| {
         client_error(
@@ -218,7 +219,7 @@ impl Query {
         let log = std::sync::Arc::clone(&sources.log);
         let failure = |f: projections::Failure| ProjectionFailure {
             business: f.business,
-            seq: f.seq,
+            seq: f.seq.0,
             error: f.error,
         };
         let mut all = Vec::new();
@@ -228,7 +229,7 @@ impl Query {
             all.push(ProjectionStatus {
                 name: s.name,
                 version: s.version,
-                position: s.position,
+                position: s.position.0,
                 lag,
                 failures,
             });
@@ -243,16 +244,16 @@ impl Query {
         let health = views.health();
         let outcome = |l: projections::Outcome| ViewsOutcome {
             purpose: l.purpose.word(),
-            position: l.position,
+            position: l.position.0,
             differed: l.differed,
             failed: l.failed,
         };
         Ok(ViewsStatus {
-            verified_position: health.verified,
+            verified_position: health.verified.map(u64::from),
             building: views.building().map(|b| ViewsBuilding {
                 purpose: b.purpose.word(),
-                position: b.position,
-                of: b.of,
+                position: b.position.0,
+                of: b.of.0,
             }),
             last: health.last.map(outcome),
             previous_kept: health.previous,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_graphql::{Context, Result, SimpleObject, Subscription as Root};
 use domain::limits::PAGE_MAX;
+use event_log::Position;
 use futures_util::{Stream, stream};
 use rusqlite::{OptionalExtension as _, params};
 use tokio::sync::watch;
@@ -64,7 +65,7 @@ struct SubscriptionCursor {
     currency: String,
     sight: Sight,
     after: i64,
-    moved: watch::Receiver<u64>,
+    moved: watch::Receiver<Position>,
 }
 
 impl SubscriptionCursor {

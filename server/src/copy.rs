@@ -13,7 +13,7 @@ use domain::limits::APPEND_BYTES_MAX;
 use domain::{AggregateRef, BusinessId};
 use event_log::attempts::Attempts;
 use event_log::keyring::Wrapping;
-use event_log::{Append, Chain, EventLog, Keyring, LaneEpoch, NewEvent, Pending, RawRow};
+use event_log::{Append, Chain, EventLog, Keyring, LaneEpoch, NewEvent, Pending, Position, RawRow};
 use serde::Serialize;
 
 use crate::app::AppError;
@@ -108,7 +108,7 @@ async fn between(
             "the source has events before its first position; run `minutebook verify`",
         ));
     }
-    let total = source.log.heads().await?.iter().map(|head| head.seq).sum();
+    let total = source.log.heads().await?.iter().map(|head| head.seq.0).sum();
     let copied = events(&*source.log, &*target.log, end, total, progress).await?;
     let attempts = attempts(&source.attempts, &target.attempts).await?;
     for consumer in source.consumers.list().await? {
@@ -119,7 +119,7 @@ async fn between(
     for stores in [source, target] {
         for head in stores.log.heads().await? {
             streams.entry(head.business.to_string()).or_insert_with(Vec::new).push(Side {
-                events: head.seq,
+                events: head.seq.0,
                 root: domain::values::Digest(head.root).to_string(),
             });
         }
@@ -159,12 +159,12 @@ async fn between(
 async fn translated(
     source: &dyn EventLog,
     target: &dyn EventLog,
-    position: u64,
-) -> Result<u64, AppError> {
-    let Some(last) = source.read_back(position.saturating_add(1), 1).await?.pop() else {
-        return Ok(0);
+    position: Position,
+) -> Result<Position, AppError> {
+    let Some(last) = source.read_back(position.next(), 1).await?.pop() else {
+        return Ok(Position::START);
     };
-    let there = target.read_business(last.business, last.seq - 1, 1).await?.pop();
+    let there = target.read_business(last.business, last.seq.previous(), 1).await?.pop();
     Ok(there
         .ok_or_else(|| {
             AppError::other("a consumer stands at an event that was not copied; copy again")
@@ -177,12 +177,12 @@ async fn translated(
 async fn events(
     source: &dyn EventLog,
     target: &dyn EventLog,
-    end: u64,
+    end: Position,
     total: u64,
     progress: impl Fn(u64, u64),
 ) -> Result<u64, AppError> {
     let there = target.heads().await?;
-    let at: u64 = there.iter().map(|head| head.seq).sum();
+    let at: u64 = there.iter().map(|head| head.seq.0).sum();
     if at > total {
         return Err(AppError::other(
             "the target has more events than the source; it is not a copy of it",
@@ -190,23 +190,24 @@ async fn events(
     }
     // A store of many streams keeps the order between them only if each waits for the one before.
     let in_flight_max = if target.positions_have_gaps() { 1 } else { IN_FLIGHT_MAX };
-    let (mut streams, mut after, mut seen, mut copied) = (StreamChecks::default(), 0, 0, 0);
+    let (mut streams, mut after, mut seen, mut copied) =
+        (StreamChecks::default(), Position::START, 0, 0);
     let mut in_flight: std::collections::VecDeque<Pending> = std::collections::VecDeque::new();
     while after < end {
         let page = source.raw_rows(after, PAGE).await?;
         if page.is_empty() {
             return Err(AppError::other(format!(
                 "the source has no event at position {}",
-                after + 1
+                after.next()
             )));
         }
         // The part that is there already ends within a page.
         let cut = usize::try_from(at.saturating_sub(seen)).unwrap_or(page.len()).min(page.len());
         for row in &page {
-            if row.position != after + 1 && !source.positions_have_gaps() {
+            if row.position != after.next() && !source.positions_have_gaps() {
                 return Err(AppError::other(format!(
                     "the source has no event at position {}",
-                    after + 1
+                    after.next()
                 )));
             }
             check(row, &mut streams).map_err(|why| {
@@ -257,7 +258,7 @@ fn same_beginning(there: &[event_log::Head], streams: &StreamChecks) -> Result<(
             streams
                 .trees
                 .get(&head.business)
-                .is_some_and(|tree| (tree.size(), tree.root()) == (head.seq, head.root))
+                .is_some_and(|tree| (tree.size(), tree.root()) == (head.seq.0, head.root))
         });
     if same {
         Ok(())

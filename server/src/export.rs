@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::operations::ExportFormat;
 use domain::values::Digest;
-use event_log::Stored;
+use event_log::{Seq, Stored};
 use proof::checkpoint::Verifier;
 use proof::tree::{Frontier, leaf_hash};
 use serde::{Deserialize, Serialize};
@@ -103,7 +103,7 @@ fn cell(text: &str) -> String {
     format!("\"{guard}{}\"", text.replace('"', "\"\""))
 }
 
-fn cloud_event(seq: u64, stored: &Stored<'_>) -> Result<Value, serde_json::Error> {
+fn cloud_event(seq: Seq, stored: &Stored<'_>) -> Result<Value, serde_json::Error> {
     Ok(json!({
         "specversion": "1.0",
         "id": stored.event_id,
@@ -119,7 +119,7 @@ fn cloud_event(seq: u64, stored: &Stored<'_>) -> Result<Value, serde_json::Error
     }))
 }
 
-fn row(seq: u64, stored: &Stored<'_>) -> String {
+fn row(seq: Seq, stored: &Stored<'_>) -> String {
     let optional = |v: Option<String>| v.unwrap_or_default();
     let cells = [
         seq.to_string(),
@@ -194,12 +194,12 @@ impl ExportWriter {
         match self.format {
             ExportFormat::Jsonl => self.line(bytes),
             ExportFormat::Cloudevents => {
-                let event = cloud_event(seq, &Stored::parse(bytes.as_bytes()).map_err(bad)?)
+                let event = cloud_event(Seq(seq), &Stored::parse(bytes.as_bytes()).map_err(bad)?)
                     .map_err(bad)?;
                 self.line(&event.to_string())
             }
             ExportFormat::Csv => {
-                let row = row(seq, &Stored::parse(bytes.as_bytes()).map_err(bad)?);
+                let row = row(Seq(seq), &Stored::parse(bytes.as_bytes()).map_err(bad)?);
                 self.line(&row)
             }
         }

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use commands::{Actor, CommandBus, Submission};
 use domain::ids::{ErasureId, INSTALLATION};
+use domain::personal::Generation;
 use domain::{AggregateRef, BusinessId, Event, SubjectId, privacy};
-use event_log::{EventLog, Keyring, KeyringError, chain};
+use event_log::{EventLog, Keyring, KeyringError, Position, chain};
 use projections::Views;
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -45,10 +46,10 @@ struct State {
     list: ForgottenList,
     /// The position up to which the list has every forgetting; `None` before the first pass, when
     /// the list's own last position counts.
-    listed: Option<u64>,
+    listed: Option<Position>,
     /// The position up to which this process has purged searchable text; views that begin later
     /// hold no older text.
-    purged: u64,
+    purged: Position,
 }
 
 /// Path of the list: beside the file that wraps the keys, or in the data folder.
@@ -65,7 +66,8 @@ impl Forgettings {
         log: Arc<dyn EventLog>,
         keyring: Arc<dyn Keyring>,
     ) -> Result<Self, AppError> {
-        let state = State { list: ForgottenList::open(file)?, listed: None, purged: 0 };
+        let state =
+            State { list: ForgottenList::open(file)?, listed: None, purged: Position::START };
         Ok(Self { log, keyring, state: Mutex::new(state), pending: AtomicBool::new(false) })
     }
 
@@ -140,8 +142,8 @@ impl Forgettings {
 
     /// The position `known` if the log has it, else 0: then the log was restored from an earlier
     /// day.
-    fn position(&self, known: u64) -> u64 {
-        if known > self.log.end() { 0 } else { known }
+    fn position(&self, known: Position) -> Position {
+        if known > self.log.end() { Position::START } else { known }
     }
 
     /// Destroys the keys and purges the searchable text; each is done even if the other fails.
@@ -204,7 +206,8 @@ impl Forgettings {
         for Line { business, subject, generation, .. } in lines {
             let erasure = AggregateRef::from(ErasureId::of(business, subject));
             let state = self.log.load(business, erasure).await?.state;
-            let fenced = matches!(&state, domain::State::Erasure(e) if e.fenced >= generation);
+            let fenced =
+                matches!(&state, domain::State::Erasure(e) if e.fenced >= Some(generation));
             if fenced || self.log.head(business).await?.is_none() {
                 continue;
             }
@@ -256,12 +259,15 @@ async fn destroy(
     keyring: &dyn Keyring,
     business: BusinessId,
     subject: SubjectId,
-    generation: u32,
+    generation: Generation,
 ) -> Result<u32, KeyringError> {
     let own = subject == business.as_subject()
         && keyring.opening_key(business, subject, generation).await?.is_some();
     let with_it = if own {
-        keyring.destroy(business, privacy::import_secret(business), u32::MAX).await.map(|_| ())
+        keyring
+            .destroy(business, privacy::import_secret(business), Generation::LAST)
+            .await
+            .map(|_| ())
     } else {
         Ok(())
     };
@@ -270,7 +276,7 @@ async fn destroy(
 }
 
 /// The command that records a forgetting again, as the log had it before it was restored.
-fn again(business: BusinessId, subject: SubjectId, generation: u32) -> Submission {
+fn again(business: BusinessId, subject: SubjectId, generation: Generation) -> Submission {
     let kind = domain::access::PrincipalKind::Human;
     let actor = Actor {
         principal: operator(),
@@ -303,7 +309,7 @@ pub(crate) async fn apply_all(
     for line in list {
         destroy(keyring, line.business, line.subject, line.generation).await?;
     }
-    let mut after = 0;
+    let mut after = Position::START;
     loop {
         let events = log.read_erasures(after, PAGE).await?;
         let Some(last) = events.last().map(|e| e.position) else { return Ok(()) };

@@ -1,6 +1,7 @@
 //! The list of forgettings beside the file that wraps the keys: ids only, a JSON object a line,
 //! `{"log", "position", "business", "subject", "generation"}`. Lines are added, never removed.
 
+use domain::personal::Generation;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write as _;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
+use event_log::Position;
 use serde::{Deserialize, Serialize};
 
 use crate::app::AppError;
@@ -19,13 +21,13 @@ pub(crate) struct Line {
     /// Leaf hash of the first event of the log that records the forgetting; it names the log.
     pub(crate) log: Digest,
     /// Position of the forgetting in that log.
-    pub(crate) position: u64,
+    pub(crate) position: Position,
     /// The business; the nil UUID if the name of a principal was forgotten.
     pub(crate) business: BusinessId,
     /// The data subject whose keys are destroyed.
     pub(crate) subject: SubjectId,
     /// The generation up to which the subject's keys are destroyed.
-    pub(crate) generation: u32,
+    pub(crate) generation: Generation,
 }
 
 /// The list of forgettings.
@@ -37,7 +39,7 @@ pub(crate) struct ForgottenList {
     /// A last line without its end: a process was killed while it wrote (then the log has the
     /// forgetting, and the line is written again), or a copy was cut off.
     torn: Option<String>,
-    known: HashSet<(Digest, BusinessId, SubjectId, u32)>,
+    known: HashSet<(Digest, BusinessId, SubjectId, Generation)>,
 }
 
 impl ForgottenList {
@@ -78,13 +80,13 @@ impl ForgottenList {
     }
 
     /// The last position of a log that the list knows; 0 if it knows none.
-    pub(crate) fn position(&self, log: Digest) -> u64 {
+    pub(crate) fn position(&self, log: Digest) -> Position {
         self.lines
             .iter()
             .filter(|line| line.log == log)
             .map(|line| line.position)
             .max()
-            .unwrap_or(0)
+            .unwrap_or_default()
     }
 
     /// Every line of the list, of whichever log.

@@ -8,7 +8,7 @@ use commands::{Clock, CommandBus};
 use domain::State;
 use domain::ids::{ClockId, INSTALLATION};
 use domain::limits::{STORE_ANSWER_MS_MAX, STORE_SILENT_MS_MAX};
-use event_log::{EventLog, Keyring, LogError, chain};
+use event_log::{EventLog, Keyring, LogError, Position, chain};
 use tokio::time::timeout;
 
 /// Time from one check to the next.
@@ -65,7 +65,7 @@ impl Health {
 
     /// Repeats the checks until the process is told to stop.
     pub(crate) async fn run(self: Arc<Self>, mut stop: tokio::sync::watch::Receiver<bool>) {
-        let mut seen = 0;
+        let mut seen = Position::START;
         loop {
             fail::fail_point!("health");
             tokio::join!(
@@ -97,12 +97,11 @@ impl Health {
             answer.err().map(|e| chain(&e).to_string());
     }
 
-    async fn look_at_clock(&self, seen: &mut u64) {
+    async fn look_at_clock(&self, seen: &mut Position) {
         let (clock, answer) = (self.bus.clock(), Duration::from_millis(STORE_ANSWER_MS_MAX));
         let end = self.log.end();
         if end > *seen
-            && let Ok(Ok(newest)) =
-                timeout(answer, self.log.read_back(end.saturating_add(1), 1)).await
+            && let Ok(Ok(newest)) = timeout(answer, self.log.read_back(end.next(), 1)).await
         {
             *seen = end;
             newest

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::values::Role;
 use domain::{BusinessId, PrincipalId};
-use event_log::{LogError, Recorded, chain, is_last};
+use event_log::{LogError, Position, Recorded, Seq, chain, is_last};
 use kurrent_protocol::{
     Appended, Credentials, Cursor, Direction, Event, Expected, Listening, Page, Proposed, Refusal,
     Store, StreamName,
@@ -109,8 +109,8 @@ impl Reader {
         Ok(Some(Event {
             id: stored.event_id.0,
             stream: Arc::clone(stream),
-            revision: recorded.seq - 1,
-            position: recorded.position,
+            revision: recorded.seq.previous().0,
+            position: recorded.position.0,
             created: stored.recorded_at.as_micros().saturating_mul(10),
             event_type: format!("minutebook.{}.v{}", stored.r#type, stored.schema).into(),
             content_type: "application/json".into(),
@@ -126,15 +126,15 @@ impl BusinessDoor {
     async fn back(
         &self,
         business: BusinessId,
-        high: u64,
+        high: Seq,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
-        let mut low = high.saturating_sub(limit as u64);
+        let mut low = Seq(high.0.saturating_sub(limit as u64));
         loop {
             let mut page = self
                 .0
                 .log
-                .read_business(business, low, usize::try_from(high - low).unwrap_or(limit))
+                .read_business(business, low, usize::try_from(high.0 - low.0).unwrap_or(limit))
                 .await?;
             match page.last() {
                 Some(last) if last.seq < high => low = last.seq,
@@ -150,6 +150,7 @@ impl BusinessDoor {
 #[async_trait]
 impl Store for BusinessDoor {
     type Caller = Reader;
+    type Place = Position;
 
     async fn admit(&self, credentials: Option<&Credentials>) -> Result<Reader, Refusal> {
         let denied = |why: &str| {
@@ -185,7 +186,7 @@ impl Store for BusinessDoor {
     async fn check_place(&self, at: u64) -> Result<(), Refusal> {
         let is_place =
             async |position| self.0.log.is_place(position).await.map_err(|e| unavailable(&e));
-        if is_place(at).await? || is_place(at.saturating_sub(1)).await? {
+        if is_place(Position(at)).await? || is_place(Position(at).previous()).await? {
             return Ok(());
         }
         Err(Refusal::BadRequest(format!(
@@ -220,28 +221,31 @@ impl Store for BusinessDoor {
             let after = match from {
                 Cursor::Start => 0,
                 Cursor::At(revision) => revision,
-                Cursor::End => head.seq,
+                Cursor::End => head.seq.0,
             };
-            self.0.log.read_business(business, after.min(i64::MAX.cast_unsigned()), limit).await
+            self.0
+                .log
+                .read_business(business, Seq(after.min(i64::MAX.cast_unsigned())), limit)
+                .await
         } else {
             let high = match from {
-                Cursor::Start => 1.min(head.seq),
-                Cursor::At(revision) => revision.saturating_add(1).min(head.seq),
-                Cursor::End => head.seq,
+                Cursor::Start => 1.min(head.seq.0),
+                Cursor::At(revision) => revision.saturating_add(1).min(head.seq.0),
+                Cursor::End => head.seq.0,
             };
-            self.back(business, high, limit).await
+            self.back(business, Seq(high), limit).await
         };
         let found = found.map_err(|e| unavailable(&e))?;
         let stream: StreamName = name.into();
         let (next, resume) = match found.last() {
             Some(last) if forwards => {
-                (Some(last.seq).filter(|_| !is_last(&found, limit)), last.seq)
+                (Some(last.seq.0).filter(|_| !is_last(&found, limit)), last.seq.0)
             }
-            Some(last) => ((last.seq - 1).checked_sub(1), 0),
-            None => (None, if let Cursor::At(revision) = from { revision } else { head.seq }),
+            Some(last) => (last.seq.previous().0.checked_sub(1), 0),
+            None => (None, if let Cursor::At(revision) = from { revision } else { head.seq.0 }),
         };
         let page = page(reader, &found, |_| Some(Arc::clone(&stream)))?;
-        Ok(Some(Page { next, resume, ends: Some((0, head.seq - 1)), ..page }))
+        Ok(Some(Page { next, resume, ends: Some((0, head.seq.previous().0)), ..page }))
     }
 
     async fn all(
@@ -256,15 +260,15 @@ impl Store for BusinessDoor {
         let at = match from {
             Cursor::Start => 0,
             Cursor::At(position) => position,
-            Cursor::End => log.end().saturating_add(1),
+            Cursor::End => log.end().next().0,
         };
         let found = if forwards {
-            log.read_all(at.saturating_sub(1), limit).await
+            log.read_all(Position(at).previous(), limit).await
         } else {
-            log.read_back(at, limit).await
+            log.read_back(Position(at), limit).await
         };
         let found = found.map_err(|e| unavailable(&e))?;
-        let end = found.last().map(|r| r.position);
+        let end = found.last().map(|r| r.position.0);
         let next = match end {
             Some(end) if forwards => Some(end + 1).filter(|_| !is_last(&found, limit)),
             Some(end) => Some(end).filter(|_| !is_last(&found, limit)),
@@ -274,7 +278,7 @@ impl Store for BusinessDoor {
         Ok(Page { next, resume: end.map_or(at, |end| end + 1), ..page })
     }
 
-    fn moved(&self) -> watch::Receiver<u64> {
+    fn moved(&self) -> watch::Receiver<Position> {
         self.0.log.position()
     }
 
@@ -314,7 +318,7 @@ fn page(
     Ok(Page {
         events,
         looked_at: u32::try_from(found.len()).unwrap_or(u32::MAX),
-        reached: found.last().map(|r| r.position),
+        reached: found.last().map(|r| r.position.0),
         ..Page::default()
     })
 }

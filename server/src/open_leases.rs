@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use commands::OpenLeases;
 use domain::BusinessId;
 use domain::ids::{AgentId, TaskId};
-use event_log::Cause;
+use event_log::{Cause, Position};
 use projections::Views;
 use tokio::sync::OnceCell;
 
@@ -16,12 +16,12 @@ const CAUGHT_UP_WAIT_MAX: Duration = Duration::from_secs(1);
 /// The views, and the log's end when they were opened: before they reach it they may lack leases.
 pub(crate) struct LeasesInViews {
     views: Views,
-    began_at: u64,
+    began_at: Position,
     caught_up: OnceCell<()>,
 }
 
 impl LeasesInViews {
-    pub(crate) fn new(views: Views, began_at: u64) -> Self {
+    pub(crate) fn new(views: Views, began_at: Position) -> Self {
         Self { views, began_at, caught_up: OnceCell::new() }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use domain::ids::ErasureId;
 use domain::values::Digest;
 use event_log::sqlite::SqliteLog;
-use event_log::{EventLog, Keyring, KeyringError, Unsealed, unseal};
+use event_log::{EventLog, Keyring, KeyringError, Position, Unsealed, unseal};
 use serde::{Deserialize, Serialize};
 
 use crate::app::AppError;
@@ -164,7 +164,7 @@ pub(crate) async fn has_its_keys(
     log: &dyn EventLog,
     keyring: &dyn Keyring,
 ) -> Result<(), AppError> {
-    let Some(first) = log.read_all(0, 1).await?.pop() else { return Ok(()) };
+    let Some(first) = log.read_all(Position::START, 1).await?.pop() else { return Ok(()) };
     let stored = first.stored().map_err(AppError::other)?;
     let others = "the keys beside the log are another installation's: restore its own keyring \
         (keys.db, or the schema minutebook_keys)";
@@ -177,7 +177,8 @@ pub(crate) async fn has_its_keys(
         };
         let erasure = ErasureId::of(stored.business, field.subject);
         let state = log.load(stored.business, erasure.into()).await?.state;
-        let fenced = matches!(state, domain::State::Erasure(e) if e.fenced >= field.generation);
+        let fenced =
+            matches!(state, domain::State::Erasure(e) if e.fenced >= Some(field.generation));
         if !(forgotten && fenced) {
             return Err(AppError::other(others));
         }

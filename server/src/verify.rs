@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use domain::{AggregateRef, BusinessId};
 use event_log::envelope::event_id;
-use event_log::{EventLog, LogError, RawRow, Stored, chain};
+use event_log::{EventLog, LogError, Position, RawRow, Seq, Stored, Version, chain};
 use proof::tree::{Frontier, leaf_hash};
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -34,11 +34,11 @@ pub struct Fault {
     /// Id of the business in whose stream the event is, if known.
     pub business: String,
     /// The `seq` of the event in that stream.
-    pub seq: u64,
+    pub seq: Seq,
     /// Id of the event, if known.
     pub event_id: String,
     /// Position of the event in the log.
-    pub position: u64,
+    pub position: Position,
     /// What is wrong with the event.
     pub why: String,
 }
@@ -58,7 +58,7 @@ pub struct Report {
 #[derive(Default)]
 pub(crate) struct StreamChecks {
     pub(crate) trees: BTreeMap<BusinessId, Frontier>,
-    versions: HashMap<(BusinessId, AggregateRef), u64>,
+    versions: HashMap<(BusinessId, AggregateRef), Version>,
 }
 
 impl StreamChecks {
@@ -103,7 +103,7 @@ pub(crate) fn check(row: &RawRow, streams: &mut StreamChecks) -> Result<(), Stri
     }
     stored.event().map_err(|e| e.to_string())?;
     let tree = streams.trees.entry(stored.business).or_default();
-    if row.seq != tree.size() + 1 {
+    if row.seq != Seq(tree.size()).next() {
         return Err(format!(
             "it has seq {}, after {} events: some are missing or doubled",
             row.seq,
@@ -111,13 +111,13 @@ pub(crate) fn check(row: &RawRow, streams: &mut StreamChecks) -> Result<(), Stri
         ));
     }
     let version = streams.versions.entry((stored.business, stored.aggregate())).or_default();
-    if stored.version != *version + 1 {
+    if stored.version != version.next() {
         return Err(format!(
             "it is version {} of its aggregate, after version {version}",
             stored.version
         ));
     }
-    *version += 1;
+    *version = version.next();
     tree.push(leaf);
     Ok(())
 }
@@ -139,15 +139,18 @@ struct Rows {
 }
 
 impl Rows {
-    fn page(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+    fn page(&self, after: Position, limit: usize) -> Result<Vec<RawRow>, LogError> {
         self.runtime.block_on(self.log.raw_rows(after, limit))
     }
 }
 
 /// Reads and checks the whole log.
-fn verify(log: &Rows, heads: &[event_log::Head], up_to: u64) -> Result<Report, LogError> {
-    let (mut streams, mut report, mut after) =
-        (StreamChecks::default(), Report { events: 0, businesses: Vec::new(), fault: None }, 0);
+fn verify(log: &Rows, heads: &[event_log::Head], up_to: Position) -> Result<Report, LogError> {
+    let (mut streams, mut report, mut after) = (
+        StreamChecks::default(),
+        Report { events: 0, businesses: Vec::new(), fault: None },
+        Position::START,
+    );
     'log: loop {
         let rows = match log.page(after, PAGE) {
             Ok(rows) => rows,
@@ -186,7 +189,7 @@ fn verify(log: &Rows, heads: &[event_log::Head], up_to: u64) -> Result<Report, L
 /// Finds the event that can't be read in a damaged page, by reading one event at a time.
 fn find_unreadable(
     log: &Rows,
-    mut after: u64,
+    mut after: Position,
     streams: &mut StreamChecks,
     events: &mut u64,
 ) -> Result<Fault, LogError> {
@@ -209,10 +212,10 @@ fn find_unreadable(
                 }
             },
             Err(LogError::Corrupt(why)) => {
-                let position = after + 1;
+                let position = after.next();
                 return Ok(Fault {
                     business: String::new(),
-                    seq: 0,
+                    seq: Seq::START,
                     event_id: String::new(),
                     position,
                     why: format!("the page it lies on is damaged: {}", chain(&why)),
@@ -223,21 +226,31 @@ fn find_unreadable(
     }
 }
 
-fn located(log: &Rows, position: u64, why: String) -> Fault {
+fn located(log: &Rows, position: Position, why: String) -> Fault {
     match log
-        .page(position.saturating_sub(1), 1)
+        .page(position.previous(), 1)
         .ok()
-        .filter(|_| position > 0)
+        .filter(|_| position > Position::START)
         .and_then(|rows| rows.into_iter().next())
     {
         Some(row) => fault(&row, why),
-        None => Fault { business: String::new(), seq: 0, event_id: String::new(), position, why },
+        None => Fault {
+            business: String::new(),
+            seq: Seq::START,
+            event_id: String::new(),
+            position,
+            why,
+        },
     }
 }
 
 /// Compares the stream ends that were stored with the appends to those that the bytes give.
-fn compare_heads(heads: &[event_log::Head], streams: &StreamChecks, after: u64) -> Option<Fault> {
-    let bad = |business: BusinessId, seq: u64, why: &str| {
+fn compare_heads(
+    heads: &[event_log::Head],
+    streams: &StreamChecks,
+    after: Position,
+) -> Option<Fault> {
+    let bad = |business: BusinessId, seq: Seq, why: &str| {
         Some(Fault {
             business: business.to_string(),
             seq,
@@ -248,14 +261,18 @@ fn compare_heads(heads: &[event_log::Head], streams: &StreamChecks, after: u64) 
     };
     for head in heads {
         match streams.trees.get(&head.business) {
-            None => return bad(head.business, 1, "its events are missing"),
-            Some(tree) if tree.size() < head.seq => {
-                return bad(head.business, tree.size() + 1, "it and all after it are missing");
-            }
-            Some(tree) if tree.size() > head.seq => {
+            None => return bad(head.business, Seq::FIRST, "its events are missing"),
+            Some(tree) if tree.size() < head.seq.0 => {
                 return bad(
                     head.business,
-                    head.seq + 1,
+                    Seq(tree.size()).next(),
+                    "it and all after it are missing",
+                );
+            }
+            Some(tree) if tree.size() > head.seq.0 => {
+                return bad(
+                    head.business,
+                    head.seq.next(),
                     "it came in without its stored end of stream",
                 );
             }
@@ -274,7 +291,7 @@ fn compare_heads(heads: &[event_log::Head], streams: &StreamChecks, after: u64) 
         .trees
         .keys()
         .find(|b| !known(b))
-        .and_then(|b| bad(*b, 1, "its stream has no stored end"))
+        .and_then(|b| bad(*b, Seq::FIRST, "its stream has no stored end"))
 }
 
 /// Verifies one business's stream in an open log, as far as it is durable now: every event, the
@@ -287,11 +304,14 @@ pub async fn verify_business(
     business: BusinessId,
 ) -> Result<Report, LogError> {
     let heads: Vec<event_log::Head> = log.head(business).await?.into_iter().collect();
-    let end = heads.first().map_or(0, |head| head.seq);
-    let (mut streams, mut report, mut at) =
-        (StreamChecks::default(), Report { events: 0, businesses: Vec::new(), fault: None }, 0);
-    while report.events < end && report.fault.is_none() {
-        let page = log.read_business(business, report.events, PAGE).await?;
+    let end = heads.first().map_or(Seq::START, |head| head.seq);
+    let (mut streams, mut report, mut at) = (
+        StreamChecks::default(),
+        Report { events: 0, businesses: Vec::new(), fault: None },
+        Position::START,
+    );
+    while report.events < end.0 && report.fault.is_none() {
+        let page = log.read_business(business, Seq(report.events), PAGE).await?;
         for recorded in page.iter().take_while(|r| r.seq <= end) {
             let Some(row) = as_row(recorded) else {
                 let why = "its bytes are no event".to_owned();
@@ -342,8 +362,13 @@ fn as_row(recorded: &event_log::Recorded) -> Option<RawRow> {
 pub async fn verify_open(log: &Arc<dyn EventLog>) -> Result<Report, LogError> {
     // Ends and last position of one moment: what is appended later is left alone.
     let nowhere = |why: String| {
-        let fault =
-            Fault { business: String::new(), seq: 0, event_id: String::new(), position: 0, why };
+        let fault = Fault {
+            business: String::new(),
+            seq: Seq::START,
+            event_id: String::new(),
+            position: Position::START,
+            why,
+        };
         Ok(Report { events: 0, businesses: Vec::new(), fault: Some(fault) })
     };
     let (heads, end, unreadable_rows) = match log.consistent_heads().await {

@@ -1,6 +1,7 @@
 //! Views at 300,000 events: how fast they are built, whether a page depends on how much happened,
 //! and how soon an event is seen by those who wait for it.
 
+use event_log::Position;
 use importers::Importer as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -82,9 +83,10 @@ async fn only_counting(app: &App) -> f64 {
         .unwrap();
     let (began, mut after, mut n) = (Instant::now(), 0, 0);
     loop {
-        let page = app.log.read_all(after, domain::limits::PROJECTION_BATCH_MAX).await.unwrap();
+        let page =
+            app.log.read_all(Position(after), domain::limits::PROJECTION_BATCH_MAX).await.unwrap();
         let Some(last) = page.last() else { return per_second(n, began.elapsed()) };
-        after = last.position;
+        after = last.position.0;
         n += page.len();
         let tx = connection.unchecked_transaction().unwrap();
         for recorded in &page {
@@ -111,7 +113,7 @@ async fn building(app: &App) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let outcome = app.views.settled(Duration::from_secs(1)).await.unwrap().unwrap();
-    let built = per_second(usize::try_from(end).unwrap(), began.elapsed());
+    let built = per_second(usize::try_from(end.0).unwrap(), began.elapsed());
     println!(
         "all projections built beside, compared and flipped: {built:.0} events/s; one that only \
          counts {counted:.0}/s, ratio {:.2}",

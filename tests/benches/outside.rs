@@ -110,7 +110,7 @@ async fn relay(bench: &Bench) {
         assert!(began.elapsed().as_secs() < 300, "the relay does not come to the end");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    let rate = per_second(usize::try_from(end).unwrap(), began.elapsed());
+    let rate = per_second(usize::try_from(end.0).unwrap(), began.elapsed());
     println!("relay to a quorum queue, each message confirmed: {rate:.0} events/s");
     stop.send(true).unwrap();
     running.await.unwrap();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::{PersistedEventRepository as _, PersistedEventStore};
 use cqrs_es::{Aggregate, CqrsFramework, DomainEvent};
-use event_log::{RawRow, Subscription, Update};
+use event_log::{Position, RawRow, Subscription, Update};
 use futures_util::future::join_all;
 use postgres_es::PostgresEventRepository;
 use serde::{Deserialize, Serialize};
@@ -210,10 +210,10 @@ async fn insert(
         let (row, turn) = (&rows[i % rows.len()], (i / rows.len()) as u64);
         position.push(n(*i as u64 + 1));
         business.push(row.business);
-        seq.push(n(row.seq + turn * 1_000_000));
+        seq.push(n(row.seq.0 + turn * 1_000_000));
         kind.push(row.kind.as_str());
         id.push(Uuid::new_v5(&row.id, &turn.to_be_bytes()));
-        version.push(n(row.version));
+        version.push(n(row.version.0));
         event_id.push(Uuid::new_v5(&row.event_id, &turn.to_be_bytes()));
         leaf.push(row.leaf.as_slice());
         bytes.push(row.bytes.as_slice());
@@ -340,8 +340,8 @@ async fn one_aggregate(ours: &Bench, pool: &PgPool, payload: &Value) {
 
 async fn replay(ours: &Bench, pool: &PgPool) {
     let end = *ours.app.log.position().borrow();
-    if end < REPLAYED {
-        ours.run(256, usize::try_from(REPLAYED - end).unwrap(), plan).await;
+    if end < Position(REPLAYED) {
+        ours.run(256, usize::try_from(REPLAYED - end.0).unwrap(), plan).await;
     }
     pool.execute("TRUNCATE es.events").await.unwrap();
     pool.execute(
@@ -354,7 +354,7 @@ async fn replay(ours: &Bench, pool: &PgPool) {
     let (mut rate, mut theirs) = (0.0_f64, 0.0_f64);
     for _ in 0..3 {
         let (began, mut n) = (Instant::now(), 0);
-        let mut following = Subscription::new(Arc::clone(&ours.app.log), 0, 1_000);
+        let mut following = Subscription::new(Arc::clone(&ours.app.log), Position::START, 1_000);
         while let Update::Events(page) = following.next().await.unwrap() {
             n += page.len();
             for recorded in &page {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use actix_web::{HttpRequest, HttpResponse, web};
 use commands::Actor;
 use domain::BusinessId;
-use event_log::{EventLog, RawRow};
+use event_log::{EventLog, Position, RawRow};
 use futures_util::future::join_all;
 use projections::Views;
 use rusqlite::{Connection, params};
@@ -30,7 +30,8 @@ pub(crate) async fn rows<F: Future<Output = ()>>(
 pub(crate) async fn all_rows(log: &dyn EventLog) -> Arc<Vec<RawRow>> {
     let mut all: Vec<RawRow> = Vec::new();
     loop {
-        let page = log.raw_rows(all.last().map_or(0, |r| r.position), 5_000).await.unwrap();
+        let page =
+            log.raw_rows(all.last().map_or(Position::START, |r| r.position), 5_000).await.unwrap();
         if page.is_empty() {
             return Arc::new(all);
         }
@@ -91,7 +92,7 @@ fn write(
             let turn = u64::try_from(i / rows.len()).unwrap();
             let id = uuid::Uuid::new_v5(&row.event_id, &turn.to_be_bytes());
             let aggregate = uuid::Uuid::new_v5(&row.id, &turn.to_be_bytes());
-            let seq = row.seq + turn * 1_000_000;
+            let seq = row.seq.plus(turn * 1_000_000);
             connection
                 .prepare_cached("INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)")
                 .unwrap()

@@ -1,6 +1,7 @@
 //! How fast a business is read: events, lists, answers.
 
 use super::{Bench, per_second, raw};
+use event_log::Position;
 use futures_util::future::join_all;
 use serde_json::json;
 use server::app::operator;
@@ -14,9 +15,9 @@ pub(super) async fn reading(bench: &Bench) {
     let scan = async |typed: bool| {
         let (began, mut after, mut n) = (Instant::now(), 0, 0);
         loop {
-            let page = bench.app.log.read_all(after, 1_000).await.unwrap();
+            let page = bench.app.log.read_all(Position(after), 1_000).await.unwrap();
             let Some(last) = page.last() else { return per_second(n, began.elapsed()) };
-            after = last.position;
+            after = last.position.0;
             n += page.len();
             if typed {
                 for recorded in &page {
@@ -33,7 +34,7 @@ pub(super) async fn reading(bench: &Bench) {
     let began = Instant::now();
     bench.app.views.rebuild(None).await.unwrap();
     bench.app.views.settled(Duration::from_secs(600)).await.unwrap();
-    let rate = per_second(usize::try_from(end).unwrap(), began.elapsed());
+    let rate = per_second(usize::try_from(end.0).unwrap(), began.elapsed());
     println!(
         "all projections built beside and compared: {rate:.0} events/s, {:.2} of the scan",
         rate / raw

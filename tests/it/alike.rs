@@ -6,6 +6,7 @@ use domain::ids::{
     AgentId, ApprovalId, BudgetId, CallId, DecisionId, DocumentId, ExportId, FactId, KpiId, TaskId,
 };
 use domain::tasks::Status;
+use event_log::Version;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -229,7 +230,7 @@ impl Work {
     {
         let loaded =
             self.cast.installation().app.log.load(self.cast.business, id.into()).await.unwrap();
-        assert!(loaded.version > 0, "{:?} has no events", id.into());
+        assert!(loaded.version > Version::START, "{:?} has no events", id.into());
         I::state_in(&loaded.state).unwrap().clone()
     }
 

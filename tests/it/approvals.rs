@@ -1,6 +1,7 @@
 //! Approvals, as they are asked for, used, forgotten and shown.
 
 use commands::Submission;
+use event_log::{Seq, Version};
 use serde_json::{Value, json};
 use tests::installation::Installation;
 use uuid::Uuid;
@@ -116,7 +117,7 @@ async fn forgetting_the_business_itself_takes_a_second_human() {
         receipt.events.iter().map(|e| e.r#type.as_str()).collect::<Vec<_>>(),
         ["privacy.subject_forgotten", "approvals.consumed"]
     );
-    let log = installation.app.log.read_business(business, 0, 100).await.unwrap();
+    let log = installation.app.log.read_business(business, Seq::START, 100).await.unwrap();
     let stored =
         |name: &str| log.iter().map(|r| r.stored().unwrap()).find(|s| s.r#type == name).unwrap();
     let (requested, granted, consumed) =
@@ -147,7 +148,13 @@ async fn a_policy_of_before_these_checks_still_counts_and_is_shown_with_its_faul
     // The next one as an older program stored it: a rule for a command that does not exist, in a v1
     // event.
     let id = domain::AggregateRef::new(domain::Kind::ApprovalPolicy, business.0);
-    let first = installation.app.log.read_aggregate(business, id, 0, 1).await.unwrap().remove(0);
+    let first = installation
+        .app
+        .log
+        .read_aggregate(business, id, Version::START, 1)
+        .await
+        .unwrap()
+        .remove(0);
     let mut event: Value = serde_json::from_slice(&first.bytes).unwrap();
     let event_id = Uuid::now_v7();
     (event["version"], event["event_id"], event["schema"]) = (json!(2), json!(event_id), json!(1));
@@ -160,7 +167,7 @@ async fn a_policy_of_before_these_checks_still_counts_and_is_shown_with_its_faul
     let bytes = proof::canonical::to_bytes(&event).unwrap();
     let new = event_log::NewEvent {
         aggregate: id,
-        version: 2,
+        version: Version(2),
         event_id: domain::ids::EventId(event_id),
         bytes,
     };

@@ -1,5 +1,6 @@
 //! Businesses.
 
+use event_log::{Seq, Version};
 use serde_json::json;
 use tests::installation::Installation;
 
@@ -142,7 +143,7 @@ async fn what_is_too_large_claims_no_slug() {
 /// Puts the claim of a slug into the log and nothing else.
 async fn claimed_and_never_opened(installation: &Installation, slug: &str) {
     use domain::ids::INSTALLATION;
-    let claims = installation.app.log.read_business(INSTALLATION, 0, 100).await.unwrap();
+    let claims = installation.app.log.read_business(INSTALLATION, Seq::START, 100).await.unwrap();
     let claim =
         claims.iter().find(|r| r.stored().unwrap().r#type == "businesses.slug_claimed").unwrap();
     let mut event: serde_json::Value = serde_json::from_slice(&claim.bytes).unwrap();
@@ -155,7 +156,7 @@ async fn claimed_and_never_opened(installation: &Installation, slug: &str) {
     let aggregate = domain::AggregateRef::new(domain::Kind::Slug, id);
     let new = event_log::NewEvent {
         aggregate,
-        version: 1,
+        version: Version(1),
         event_id: domain::ids::EventId(event_id),
         bytes,
     };

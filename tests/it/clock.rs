@@ -2,6 +2,7 @@
 //! decides waits.
 
 use domain::ids::INSTALLATION;
+use event_log::Seq;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tests::installation::Installation;
@@ -13,7 +14,8 @@ async fn ready(door: &Door) -> Answer {
 }
 
 async fn recorded(door: &Door) -> Vec<domain::Timestamp> {
-    let events = door.installation.app.log.read_business(door.business, 0, 1_000).await.unwrap();
+    let events =
+        door.installation.app.log.read_business(door.business, Seq::START, 1_000).await.unwrap();
     events.iter().map(|e| e.stored().unwrap().recorded_at).collect()
 }
 

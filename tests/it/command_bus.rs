@@ -4,6 +4,7 @@ mod others;
 
 use commands::{AnyCommand, CommandError, Refusal, Submission};
 use domain::ids::INSTALLATION;
+use event_log::Version;
 use serde_json::{Value, json};
 use tests::installation::Installation;
 use uuid::Uuid;
@@ -364,7 +365,7 @@ async fn a_command_submitted_twice_has_one_receipt_and_no_new_event() {
     for (mut submission, first) in done {
         // The aggregate has moved on since, and the caller's If-Match is long stale: still the
         // first receipt.
-        submission.if_match = Some(999);
+        submission.if_match = Some(Version(999));
         let again = installation.app.bus.submit(submission.clone()).await.unwrap();
         assert!(again.repeated && !first.repeated);
         assert_eq!(

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use event_log::consumers::{Consumers, LocalConsumers};
-use event_log::{EventLog, Recorded};
+use event_log::{EventLog, Position, Recorded};
 use hub::consumer::{Effect, Runner};
 use log_postgres::{PostgresConsumers, PostgresLog};
 use serde_json::json;
@@ -20,17 +20,17 @@ use uuid::Uuid;
 pub(crate) async fn keeps_its_promises(consumers: Arc<dyn Consumers>) {
     let (a, b) = (Uuid::now_v7(), Uuid::now_v7());
     let first = consumers.claim("x", a).await.unwrap().unwrap();
-    assert_eq!(first.position, 0);
+    assert_eq!(first.position, Position::START);
     assert_eq!(consumers.claim("x", b).await.unwrap(), None, "one at a time");
-    assert!(consumers.advance("x", first.epoch, 7).await.unwrap());
+    assert!(consumers.advance("x", first.epoch, Position(7)).await.unwrap());
     assert!(consumers.renew("x", first.epoch).await.unwrap());
-    assert!(consumers.rewind("x", 3).await.unwrap());
+    assert!(consumers.rewind("x", Position(3)).await.unwrap());
     assert!(
-        !consumers.advance("x", first.epoch, 9).await.unwrap(),
+        !consumers.advance("x", first.epoch, Position(9)).await.unwrap(),
         "who was rewound can't move the place"
     );
     let second = consumers.claim("x", b).await.unwrap().unwrap();
-    assert!(second.epoch > first.epoch && second.position == 3);
+    assert!(second.epoch > first.epoch && second.position == Position(3));
     assert!(!consumers.renew("x", first.epoch).await.unwrap());
     assert!(consumers.pause("x", true).await.unwrap());
     assert!(!consumers.renew("x", second.epoch).await.unwrap(), "who is paused lets go");
@@ -39,7 +39,7 @@ pub(crate) async fn keeps_its_promises(consumers: Arc<dyn Consumers>) {
     assert!(
         consumers.pause("x", false).await.unwrap()
             && !consumers.pause("nobody", false).await.unwrap()
-            && !consumers.rewind("nobody", 0).await.unwrap()
+            && !consumers.rewind("nobody", Position::START).await.unwrap()
     );
     let third = consumers.claim("x", a).await.unwrap().unwrap();
     let began = Instant::now();
@@ -50,9 +50,15 @@ pub(crate) async fn keeps_its_promises(consumers: Arc<dyn Consumers>) {
         assert!(began.elapsed() < Duration::from_secs(60), "a lease that is not renewed runs out");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    assert!(fourth.epoch > third.epoch && !consumers.advance("x", third.epoch, 5).await.unwrap());
+    assert!(
+        fourth.epoch > third.epoch
+            && !consumers.advance("x", third.epoch, Position(5)).await.unwrap()
+    );
     let all = consumers.list().await.unwrap();
-    assert_eq!((all.len(), all[0].position, all[0].owner, all[0].paused), (1, 3, Some(b), false));
+    assert_eq!(
+        (all.len(), all[0].position, all[0].owner, all[0].paused),
+        (1, Position(3), Some(b), false)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +71,7 @@ async fn consumers_of_a_folder_and_of_postgres_keep_the_same_promises() {
 }
 
 /// Notes what it was given, and by which process.
-struct Notes(&'static str, Arc<Mutex<Vec<(&'static str, u64)>>>);
+struct Notes(&'static str, Arc<Mutex<Vec<(&'static str, Position)>>>);
 
 #[async_trait]
 impl Effect for Notes {
@@ -93,7 +99,7 @@ async fn a_process_that_dies_is_followed_and_nothing_is_left_out() {
     };
     let wait_for = async |n: u64| {
         let began = Instant::now();
-        while notes.lock().unwrap().iter().map(|(_, p)| *p).max() < Some(n) {
+        while notes.lock().unwrap().iter().map(|(_, p)| *p).max() < Some(Position(n)) {
             assert!(began.elapsed() < Duration::from_secs(40), "{n} did not come");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -112,10 +118,10 @@ async fn a_process_that_dies_is_followed_and_nothing_is_left_out() {
     eprintln!("followed after {took:?}");
     let seen = notes.lock().unwrap().clone();
     for who in ["first", "second"] {
-        let own: Vec<u64> = seen.iter().filter(|(w, _)| *w == who).map(|(_, p)| *p).collect();
+        let own: Vec<u64> = seen.iter().filter(|(w, _)| *w == who).map(|(_, p)| p.0).collect();
         assert!(own.is_sorted(), "in order: {seen:?}");
     }
-    let positions: std::collections::BTreeSet<u64> = seen.iter().map(|(_, p)| *p).collect();
+    let positions: std::collections::BTreeSet<u64> = seen.iter().map(|(_, p)| p.0).collect();
     assert!(positions.into_iter().eq(1..=10), "at least once: {seen:?}");
     assert_eq!(seen.last().unwrap().0, "second");
     second.abort();
@@ -239,14 +245,14 @@ pub(crate) mod relay {
         };
         plan(20).await;
         let public = async || {
-            let all = installation.app.log.read_all(0, 10_000).await.unwrap();
+            let all = installation.app.log.read_all(Position::START, 10_000).await.unwrap();
             all.iter()
                 .filter(|r| hub::public::cloud_event(r).unwrap().is_some())
-                .map(|r| r.position)
+                .map(|r| r.position.0)
                 .collect::<Vec<_>>()
         };
         // What was published before somebody bound a queue is gone: that is the exchange's way.
-        installation.app.consumers.rewind("amqp", 0).await.unwrap();
+        installation.app.consumers.rewind("amqp", Position::START).await.unwrap();
         let mut again = take(&channel, &public().await).await;
         // Some came by before the rewind, in front of those that came for the first time after it.
         again.sort_unstable();
@@ -299,11 +305,11 @@ pub(crate) mod relay {
             }
             tokio::time::sleep(Duration::from_millis(700)).await;
         }
-        let all = installation.app.log.read_all(0, 10_000).await.unwrap();
+        let all = installation.app.log.read_all(Position::START, 10_000).await.unwrap();
         let wanted: Vec<u64> = all
             .iter()
             .filter(|r| hub::public::cloud_event(r).unwrap().is_some())
-            .map(|r| r.position)
+            .map(|r| r.position.0)
             .collect();
         assert_eq!(
             take(&channel, &wanted).await,

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use domain::Event;
+use domain::personal::Generation;
 use serde_json::{Value, json};
 use server::contracts::{contracts, example_of, schema_of};
 use tests::Said as _;
@@ -64,7 +65,7 @@ fn decode(kind: &str, version: u16, data: &Value) -> Event {
     let field = domain::personal::SealedField {
         business: domain::BusinessId(uuid::Uuid::nil()),
         subject: domain::SubjectId(uuid::Uuid::nil()),
-        generation: 1,
+        generation: Generation(1),
         nonce: String::new(),
         ct: String::new(),
         commit: String::new(),

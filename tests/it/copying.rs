@@ -1,6 +1,7 @@
 //! Moving house: the same bytes, places, roots, keys and views on the other side.
 
 use event_log::Inspect as _;
+use event_log::Position;
 use serde_json::json;
 use server::app::{App, Handles};
 use server::copy::{self, Moved, copy, wrapping};
@@ -56,7 +57,7 @@ async fn a_business_moves_to_postgres_and_back_with_the_same_roots_and_views() {
     }
     installation.forgets(business, ada).await;
     let heads = installation.app.log.heads().await.unwrap();
-    let rows = installation.app.log.raw_rows(0, 10_000).await.unwrap();
+    let rows = installation.app.log.raw_rows(Position::START, 10_000).await.unwrap();
     installation.app.bus.attempts().flush().await;
     let attempts = installation.app.bus.attempts().count().await.unwrap();
     let home = installation.close().await;
@@ -74,7 +75,7 @@ async fn a_business_moves_to_postgres_and_back_with_the_same_roots_and_views() {
     assert!(second.same && second.copied == first.copied, "{second:?}");
     let app = App::open(&config(back.path()), Handles::default()).await.unwrap();
     assert_eq!(app.log.heads().await.unwrap(), heads);
-    let came_back = app.log.raw_rows(0, 10_000).await.unwrap();
+    let came_back = app.log.raw_rows(Position::START, 10_000).await.unwrap();
     let whole = |rows: &[event_log::RawRow]| {
         rows.iter()
             .map(|r| (r.position, r.business, r.seq, r.event_id, r.leaf.clone(), r.bytes.clone()))
@@ -170,7 +171,7 @@ async fn a_copy_that_is_killed_again_and_again_goes_on_and_ends_with_the_same_ro
         // Once it has written something more it is killed; a few times, and then it may end.
         let before = at;
         let status = loop {
-            at = target.consistent_heads().await.unwrap().1;
+            at = target.consistent_heads().await.unwrap().1.0;
             if kills < 3 && at > before {
                 copying.kill().unwrap();
             }
@@ -208,7 +209,7 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
     installation.forgets(business, business.derive_id("ada")).await;
     let (heads, rows) = (
         installation.app.log.heads().await.unwrap(),
-        installation.app.log.raw_rows(0, 10_000).await.unwrap(),
+        installation.app.log.raw_rows(Position::START, 10_000).await.unwrap(),
     );
     let (stands, end) = (rows[rows.len() / 2].clone(), rows.len() as u64);
     let home = installation.close().await;
@@ -260,7 +261,7 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
     let app = std::sync::Arc::new(App::open(&settings, Handles::default()).await.unwrap());
     assert_eq!(app.log.heads().await.unwrap(), heads);
     let consumer = app.consumers.list().await.unwrap().remove(0);
-    let at = app.log.read_back(consumer.position + 1, 1).await.unwrap().remove(0);
+    let at = app.log.read_back(consumer.position.next(), 1).await.unwrap().remove(0);
     assert_eq!(
         (consumer.name.as_str(), at.bytes, at.position),
         ("amqp", stands.bytes.clone(), consumer.position),
@@ -311,7 +312,7 @@ async fn a_business_moves_to_kurrentdb_to_postgres_and_back_with_the_same_roots_
     assert_eq!(app.log.heads().await.unwrap(), heads);
     let came_back: Vec<_> = app
         .log
-        .raw_rows(0, 10_000)
+        .raw_rows(Position::START, 10_000)
         .await
         .unwrap()
         .into_iter()

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use domain::operations::ExportFormat;
+use event_log::Seq;
 use tests::installation::Installation;
 
 use crate::door::Door;
@@ -85,7 +86,7 @@ async fn the_official_sdk_finds_every_exported_cloud_event_valid() {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("events");
     let mut writer = server::export::ExportWriter::begin(&file, ExportFormat::Cloudevents).unwrap();
-    let events = installation.app.log.read_business(business, 0, 1_000).await.unwrap();
+    let events = installation.app.log.read_business(business, Seq::START, 1_000).await.unwrap();
     for recorded in &events {
         writer.event(std::str::from_utf8(&recorded.bytes).unwrap()).unwrap();
     }

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use domain::Event;
+use event_log::Seq;
 use serde_json::{Value, json};
 use tests::installation::Installation;
 
@@ -45,7 +46,8 @@ async fn a_feed_gives_every_public_event_once_from_any_place() {
     let of_business = format!("/v1/businesses/{}/events?follow=false", door.business);
     let all = ndjson(&door, &of_business).await;
     assert!(all.len() > 5);
-    let stored = door.installation.app.log.read_business(door.business, 0, 1_000).await.unwrap();
+    let stored =
+        door.installation.app.log.read_business(door.business, Seq::START, 1_000).await.unwrap();
     let public: Vec<_> =
         stored.iter().filter_map(|r| hub::public::cloud_event(r).unwrap()).collect();
     assert_eq!(all, public);

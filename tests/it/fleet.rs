@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use event_log::{Position, Seq};
 use serde_json::{Value, json};
 use tests::fleet::{Answer, Server, plan, post};
 use tests::installation::Installation;
@@ -100,9 +101,9 @@ async fn all_is_well(auditor: &Installation, receipts: &HashMap<String, Value>) 
     auditor.views_are_rebuilt_alike().await;
     let (mut stored, mut after) = (HashMap::new(), 0);
     loop {
-        let page = auditor.app.log.read_all(after, 1_000).await.unwrap();
+        let page = auditor.app.log.read_all(Position(after), 1_000).await.unwrap();
         let Some(last) = page.last() else { break };
-        after = last.position;
+        after = last.position.0;
         for recorded in page {
             let event = recorded.stored().unwrap();
             if event.r#type == "tasks.planned" {
@@ -120,7 +121,7 @@ async fn all_is_well(auditor: &Installation, receipts: &HashMap<String, Value>) 
             stored.get(key).unwrap_or_else(|| panic!("{key} was acknowledged and is not there"));
         assert_eq!(
             (receipt["events"][0]["event_id"].as_str(), receipt["events"][0]["seq"].as_u64()),
-            (Some(id.as_str()), Some(*seq)),
+            (Some(id.as_str()), Some(seq.0)),
             "{key}: {receipt}"
         );
     }
@@ -208,7 +209,9 @@ async fn readers_that_were_all_cut_off_in_the_middle_of_a_question_read_again() 
     log.append(tests::samples::append(business, tests::samples::task(1), 0, 5, "x")).await.unwrap();
     let readers = (0..24).map(|_| {
         let log = Arc::clone(&log);
-        tokio::spawn(async move { while log.read_business(business, 0, 10).await.is_ok() {} })
+        tokio::spawn(
+            async move { while log.read_business(business, Seq::START, 10).await.is_ok() {} },
+        )
     });
     let readers: Vec<_> = readers.collect();
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -221,7 +224,7 @@ async fn readers_that_were_all_cut_off_in_the_middle_of_a_question_read_again() 
     }
     proxy.turns(Weather::Fair);
     let began = std::time::Instant::now();
-    while log.read_business(business, 0, 10).await.is_err() {
+    while log.read_business(business, Seq::START, 10).await.is_err() {
         assert!(
             began.elapsed() < Duration::from_secs(60),
             "the connections that went silent are held for ever"
@@ -264,9 +267,9 @@ async fn collect(channel: &lapin::Channel) -> (Came, tokio::task::JoinHandle<()>
 async fn everything_came_in_order(seen: &log_postgres::PostgresLog, came: &Came) {
     let end = *seen.position().borrow();
     let mut wanted = Vec::new();
-    for recorded in seen.read_all(0, 100_000).await.unwrap() {
+    for recorded in seen.read_all(Position::START, 100_000).await.unwrap() {
         if hub::public::cloud_event(&recorded).unwrap().is_some() {
-            wanted.push((recorded.business.to_string(), recorded.seq));
+            wanted.push((recorded.business.to_string(), recorded.seq.0));
         }
     }
     let began = std::time::Instant::now();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use event_log::Seed;
+use event_log::{Seed, Seq};
 use importers::Format;
 use serde_json::{Value, json};
 use tests::installation::Installation;
@@ -40,7 +40,8 @@ async fn golden(format: Format, file: &str) -> Value {
     let counts = import_at_once(&installation, format, file, "acme", 1).await;
     let business = installation.app.business("acme").await.unwrap().unwrap();
     let mut types: BTreeMap<String, u64> = BTreeMap::new();
-    for recorded in installation.app.log.read_business(business, 0, 100_000).await.unwrap() {
+    for recorded in installation.app.log.read_business(business, Seq::START, 100_000).await.unwrap()
+    {
         *types.entry(recorded.stored().unwrap().r#type.to_string()).or_default() += 1;
     }
     let head = installation.app.log.head(business).await.unwrap().unwrap();

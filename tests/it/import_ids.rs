@@ -1,6 +1,8 @@
 //! Ids and keys of imports: no text of a source is in them, and what an earlier version imported
 //! stays what it is.
 
+use domain::personal::Generation;
+use event_log::Seq;
 use importers::Importer as _;
 use std::path::Path;
 
@@ -29,7 +31,7 @@ async fn in_the_clear(
     business: domain::BusinessId,
     after: u64,
 ) -> String {
-    let events = installation.app.log.read_business(business, after, 10_000).await.unwrap();
+    let events = installation.app.log.read_business(business, Seq(after), 10_000).await.unwrap();
     events
         .iter()
         .map(|r| String::from_utf8(r.bytes.clone()).unwrap())
@@ -79,7 +81,7 @@ async fn what_an_earlier_version_imported_is_recognised_and_what_is_new_has_no_n
     )
     .unwrap();
     import_at_once(&installation, &importers::Csv, file.to_str().unwrap(), "bank", 1).await;
-    let new = in_the_clear(&installation, bank, before).await;
+    let new = in_the_clear(&installation, bank, before.0).await;
     assert!(new.contains("tasks.planned") && new.contains("tasks.history_closed"), "{new}");
     for name in ["T-77", "T-1", "Ana", "Zacharias", "tickets.csv"] {
         assert!(!new.contains(name), "{name}: {new}");
@@ -118,7 +120,7 @@ async fn what_an_earlier_version_imported_is_recognised_and_what_is_new_has_no_n
         reported.extend(importer.record(&record.unwrap().bytes.unwrap()).await.err());
     }
     assert!(reported.is_empty(), "a case that has grown is not broken: {reported:?}");
-    let grown = in_the_clear(&installation, bank, now).await;
+    let grown = in_the_clear(&installation, bank, now.0).await;
     assert!(
         grown.contains("reopen") && !grown.contains("T-1") && !grown.contains("tickets"),
         "{grown}"
@@ -152,7 +154,7 @@ async fn a_document_of_the_first_version_shows_where_it_is_from_and_a_new_one_se
             json!({"title": "t", "text": "x", "source": "letter-of-ada.md"}),
         )
         .await;
-    assert!(!in_the_clear(&installation, bank, before).await.contains("letter-of-ada"));
+    assert!(!in_the_clear(&installation, bank, before.0).await.contains("letter-of-ada"));
     assert!(installation.query(ask).await.to_string().contains("letter-of-ada.md"));
 }
 
@@ -208,9 +210,25 @@ async fn the_secret_of_imports_goes_with_the_businesss_own_key_and_is_forgotten_
     let refused =
         installation.app.forget_subject(business, operator, name, None).await.unwrap_err();
     assert_eq!(refused.name(), "nothing_to_forget");
-    assert!(installation.app.keyring.opening_key(business, name, 1).await.unwrap().is_some());
+    assert!(
+        installation
+            .app
+            .keyring
+            .opening_key(business, name, Generation(1))
+            .await
+            .unwrap()
+            .is_some()
+    );
     installation.forgets(business, business.0).await;
-    assert!(installation.app.keyring.opening_key(business, name, 1).await.unwrap().is_none());
+    assert!(
+        installation
+            .app
+            .keyring
+            .opening_key(business, name, Generation(1))
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

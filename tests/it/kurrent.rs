@@ -3,7 +3,7 @@
 
 mod lease;
 
-use event_log::{AppendError, Inspect as _, Log as _};
+use event_log::{AppendError, Inspect as _, Log as _, Position, Seq, Version};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tests::Said as _;
@@ -42,11 +42,11 @@ async fn agree(logs: &[Arc<KurrentLog>], events: u64) {
     let mut all = Vec::new();
     for log in logs {
         let until = Instant::now() + Duration::from_secs(60);
-        while log.head(b).await.unwrap().map_or(0, |h| h.seq) < events && Instant::now() < until {
+        while log.head(b).await.unwrap().map_or(0, |h| h.seq.0) < events && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let rows: Vec<_> = log
-            .raw_rows(0, 100_000)
+            .raw_rows(Position::START, 100_000)
             .await
             .unwrap()
             .into_iter()
@@ -56,7 +56,11 @@ async fn agree(logs: &[Arc<KurrentLog>], events: u64) {
         let mut tree = proof::tree::Frontier::default();
         rows.iter().for_each(|(.., bytes)| tree.push(proof::tree::leaf_hash(bytes)));
         let head = log.head(b).await.unwrap().unwrap();
-        assert_eq!((head.seq, head.root), (events, tree.root()), "the tree is that of the bytes");
+        assert_eq!(
+            (head.seq, head.root),
+            (Seq(events), tree.root()),
+            "the tree is that of the bytes"
+        );
         all.push((rows, head));
     }
     assert!(all.windows(2).all(|two| two[0] == two[1]), "every process has the same");
@@ -96,18 +100,18 @@ async fn two_processes_on_one_business_lose_nothing_and_see_the_same() {
     for n in 0..20 {
         let read = append(business(1), task(100), n, 1, "a");
         let mut other = append(business(1), task(200 + u128::from(n)), 0, 1, "b");
-        other.reads = vec![(task(100), n)];
+        other.reads = vec![(task(100), Version(n))];
         let (one, two) = tokio::join!(logs[0].append(read), logs[1].append(other));
         one.unwrap();
         assert!(
             two.is_ok()
                 || matches!(two, Err(AppendError::Conflict { expected, actual, .. })
-                    if expected == n && actual == n + 1),
+                    if expected == Version(n) && actual == Version(n + 1)),
             "{two:?}"
         );
         let seq = |r: &event_log::Recorded| r.seq;
         let changed =
-            logs[0].read_aggregate(business(1), task(100), n, 1).await.unwrap()[0].clone();
+            logs[0].read_aggregate(business(1), task(100), Version(n), 1).await.unwrap()[0].clone();
         if let Ok(committed) = two {
             assert!(committed.first_seq < seq(&changed), "it was decided before the change");
         }
@@ -117,7 +121,7 @@ async fn two_processes_on_one_business_lose_nothing_and_see_the_same() {
         );
         assert_eq!(
             logs[1].versions(business(1), &[task(100)]).await.unwrap(),
-            [n + 1],
+            [Version(n + 1)],
             "as they are in the cluster, not as the mirror has heard"
         );
     }
@@ -133,8 +137,8 @@ async fn a_cluster_that_is_killed_in_the_middle_of_appends_doubles_nothing() {
         async move { join_all((0..6_u128).map(|w| write(&log, w, 60))).await }
     });
     for round in 0..4 {
-        let before = log.head(business(1)).await.unwrap().map_or(0, |h| h.seq);
-        while log.head(business(1)).await.unwrap().map_or(0, |h| h.seq) < (before + 20).min(350) {
+        let before = log.head(business(1)).await.unwrap().map_or(0, |h| h.seq.0);
+        while log.head(business(1)).await.unwrap().map_or(0, |h| h.seq.0) < (before + 20).min(350) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         if round == 3 {
@@ -150,11 +154,11 @@ async fn a_cluster_that_is_killed_in_the_middle_of_appends_doubles_nothing() {
     writing.await.unwrap();
     agree(&[Arc::clone(&log)], 360).await;
     // A mirror that is deleted is filled anew, and has the same places.
-    let rows = log.raw_rows(0, 1_000).await.unwrap();
+    let rows = log.raw_rows(Position::START, 1_000).await.unwrap();
     log.close().await;
     std::fs::remove_dir_all(folder.path().join("mirror")).unwrap();
     let log = open(&address(process.port), &folder).await;
-    let again = log.raw_rows(0, 1_000).await.unwrap();
+    let again = log.raw_rows(Position::START, 1_000).await.unwrap();
     assert_eq!(
         rows.iter().map(|r| (r.position, &r.bytes)).collect::<Vec<_>>(),
         again.iter().map(|r| (r.position, &r.bytes)).collect::<Vec<_>>()
@@ -212,7 +216,7 @@ async fn an_event_that_is_not_ours_stops_its_business_and_no_other() {
     );
     assert_eq!(
         log.head(business(1)).await.unwrap().unwrap().seq,
-        1,
+        Seq(1),
         "what was there before is still read"
     );
     log.close().await;
@@ -243,7 +247,7 @@ async fn a_cluster_that_is_put_back_to_an_earlier_day_is_noticed() {
     assert!(error.contains("start the server again"), "{error}");
     log.close().await;
     let log = open(&address(process.port), &folder).await;
-    assert_eq!(log.raw_rows(0, 10).await.unwrap().len(), 0, "it is read anew");
+    assert_eq!(log.raw_rows(Position::START, 10).await.unwrap().len(), 0, "it is read anew");
     write(&log, 1, 5).await;
     let aside = std::fs::read_dir(folder.path())
         .unwrap()
@@ -253,7 +257,7 @@ async fn a_cluster_that_is_put_back_to_an_earlier_day_is_noticed() {
     let kept = SqliteLog::open(&aside, &Options::default()).unwrap();
     assert_eq!(
         kept.head(business(1)).await.unwrap().unwrap().seq,
-        5,
+        Seq(5),
         "what only the mirror had is still there"
     );
 }
@@ -268,7 +272,7 @@ async fn of_a_stream_that_somebody_deleted_the_mirror_keeps_what_it_has() {
         cluster.streams.delete(&(), &b.stream_name(), Expected::Any, forever).await.unwrap();
         log.close().await;
         let log = open(&cluster.address(), &folder).await;
-        assert_eq!(log.head(b).await.unwrap().unwrap().seq, 3, "for ever: {forever}");
+        assert_eq!(log.head(b).await.unwrap().unwrap().seq, Seq(3), "for ever: {forever}");
         log.append(append(business(7), task(1), u64::from(forever), 1, "a")).await.unwrap();
         log.close().await;
     }
@@ -287,6 +291,7 @@ struct Contrary;
 #[async_trait]
 impl Protocol for Contrary {
     type Caller = ();
+    type Place = u64;
     async fn admit(&self, _: Option<&Credentials>) -> Result<(), Refusal> {
         Ok(())
     }
@@ -342,5 +347,9 @@ async fn consumers_of_a_cluster_keep_the_same_promises() {
     let (cluster, folder) = (Cluster::start().await, TempDir::new().unwrap());
     let log = open(&cluster.address(), &folder).await;
     crate::consumers::keeps_its_promises(Arc::new(KurrentConsumers::of(&log))).await;
-    assert_eq!(log.raw_rows(0, 10).await.unwrap().len(), 0, "they are never in the mirror");
+    assert_eq!(
+        log.raw_rows(Position::START, 10).await.unwrap().len(),
+        0,
+        "they are never in the mirror"
+    );
 }

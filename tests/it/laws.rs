@@ -1,6 +1,7 @@
 //! The laws, on the embedded store.
 
 use event_log::Log as _;
+use event_log::{Position, Seq};
 use std::sync::Arc;
 use tests::Said as _;
 
@@ -47,7 +48,7 @@ async fn a_reopened_log_goes_on_where_it_was() {
     let (_lock, log) = open(&folder, &Options::default());
     assert_eq!(log.head(b).await.unwrap().unwrap().root, root);
     let next = log.append(append(b, task(1), 3, 1, "a")).await.unwrap();
-    assert_eq!((next.first_seq, next.position), (4, first.position + 1));
+    assert_eq!((next.first_seq, next.position), (Seq(4), first.position.next()));
 }
 
 #[tokio::test]
@@ -62,7 +63,7 @@ async fn close_commits_what_was_queued() {
     for one in pending {
         one.done().await.unwrap();
     }
-    assert_eq!(log.head(business(1)).await.unwrap().unwrap().seq, 50);
+    assert_eq!(log.head(business(1)).await.unwrap().unwrap().seq, Seq(50));
 }
 
 #[tokio::test]
@@ -84,7 +85,7 @@ async fn a_full_disk_refuses_whole_appends_and_recovers() {
     assert!(stored > 0);
     assert_eq!(
         log.head(b).await.unwrap().unwrap().seq,
-        stored,
+        Seq(stored),
         "what was acknowledged is there, and no more"
     );
     log.append(append(b, task(1), stored, 1, "small")).await.unwrap();
@@ -106,5 +107,8 @@ async fn places_far_apart_cost_no_room() {
     file.execute("UPDATE events SET position = 10000000000000", []).unwrap();
     drop(file);
     let (_lock, log) = open(&folder, &Options::default());
-    assert_eq!(log.find(business(1), id).await.unwrap().unwrap().position, 10_000_000_000_000);
+    assert_eq!(
+        log.find(business(1), id).await.unwrap().unwrap().position,
+        Position(10_000_000_000_000)
+    );
 }

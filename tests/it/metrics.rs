@@ -5,6 +5,7 @@ mod reported;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::BusinessId;
+use event_log::Seq;
 use futures_util::StreamExt as _;
 use importers::source::Reading;
 use importers::{Format, Import, Settings};
@@ -83,7 +84,7 @@ pub(crate) async fn import_at_once(
 }
 
 async fn events(installation: &Installation, business: BusinessId) -> Vec<Value> {
-    let all = installation.app.log.read_business(business, 0, 100_000).await.unwrap();
+    let all = installation.app.log.read_business(business, Seq::START, 100_000).await.unwrap();
     all.iter().map(|r| serde_json::from_slice(&r.bytes).unwrap()).collect()
 }
 

@@ -4,6 +4,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use event_log::Position;
 use serde_json::{Value, json};
 use tests::installation::Installation;
 use tests::samples::{append, business, task};
@@ -57,7 +58,7 @@ async fn a_consumer_is_looked_at_rewound_paused_and_resumed() {
     );
 
     let rewound = by_command_line(&door, &["rewind", "notes", "--to", "1"]).await.unwrap();
-    assert_eq!((&rewound[0]["position"], &rewound[0]["lag"]), (&json!(1), &json!(end - 1)));
+    assert_eq!((&rewound[0]["position"], &rewound[0]["lag"]), (&json!(1), &json!(end.previous())));
     assert!(!places.advance("notes", first.epoch, end).await.unwrap(), "who acted for it is told");
     assert_eq!(
         by_command_line(&door, &["pause", "notes"]).await.unwrap()[0]["paused"],
@@ -68,9 +69,9 @@ async fn a_consumer_is_looked_at_rewound_paused_and_resumed() {
         by_command_line(&door, &["resume", "notes"]).await.unwrap()[0]["paused"],
         json!(false)
     );
-    assert_eq!(places.claim("notes", Uuid::now_v7()).await.unwrap().unwrap().position, 1);
+    assert_eq!(places.claim("notes", Uuid::now_v7()).await.unwrap().unwrap().position, Position(1));
 
-    let beyond = by_command_line(&door, &["rewind", "notes", "--to", &(end + 1).to_string()])
+    let beyond = by_command_line(&door, &["rewind", "notes", "--to", &(end.next()).to_string()])
         .await
         .unwrap_err();
     assert!(beyond.contains(&format!("beyond the end of the log, which is {end}")), "{beyond}");
@@ -159,8 +160,8 @@ async fn of_a_cluster_a_place_is_that_of_an_event_and_its_absence_is_told() {
     installation.business("acme").await;
     let door = Door::on(installation).await;
     door.installation.app.consumers.claim("notes", Uuid::now_v7()).await.unwrap();
-    let first = door.installation.app.log.read_all(0, 1).await.unwrap()[0].position;
-    let told = refused(&door, json!({"name": "notes", "rewind": first + 1})).await;
+    let first = door.installation.app.log.read_all(Position::START, 1).await.unwrap()[0].position;
+    let told = refused(&door, json!({"name": "notes", "rewind": first.next()})).await;
     assert!(told.contains("before the log was moved"), "positions have gaps there: {told}");
     assert_eq!(
         consumers(&door, json!({"name": "notes", "rewind": first})).await.body[0]["position"],

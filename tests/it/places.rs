@@ -10,6 +10,7 @@ use domain::limits::{
     GRAPHQL_QUERIES_PER_PRINCIPAL_MAX, IMPORTS_MAX, IMPORTS_PER_PRINCIPAL_MAX,
     MIN_POSITION_WAIT_MS_MAX, PROOF_MS_MAX, PROOFS_MAX,
 };
+use event_log::Seq;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -208,10 +209,11 @@ async fn large_bodies_wait_for_room_and_small_ones_never_do() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proof_more_than_there_are_places_for_is_refused_or_ends_in_time() {
     let door = Door::open().await;
-    let event = door.installation.app.log.read_business(door.business, 0, 1).await.unwrap()[0]
-        .stored()
-        .unwrap()
-        .event_id;
+    let event =
+        door.installation.app.log.read_business(door.business, Seq::START, 1).await.unwrap()[0]
+            .stored()
+            .unwrap()
+            .event_id;
     let prove = format!(
         "{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ seq }} }} }}",
         event.0

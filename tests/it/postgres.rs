@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use domain::ids::EventId;
 use domain::{AggregateRef, BusinessId};
 use event_log::{
-    Append, AppendError, Capabilities, Head, Inspect, Log, LogError, Pending, RawRow, Recorded,
+    Append, AppendError, Capabilities, Head, Inspect, Log, LogError, Pending, Position, RawRow,
+    Recorded, Seq, Version,
 };
 use log_postgres::PostgresLog;
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -64,30 +65,30 @@ impl Log for Several {
         &self,
         business: BusinessId,
         aggregate: AggregateRef,
-        after: u64,
+        after: Version,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
-        self.next().read_aggregate(business, aggregate, after, limit).await
+        self.next().read_aggregate(business, aggregate, Version(after.0), limit).await
     }
 
     async fn read_business(
         &self,
         business: BusinessId,
-        after: u64,
+        after: Seq,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
-        self.next().read_business(business, after, limit).await
+        self.next().read_business(business, Seq(after.0), limit).await
     }
 
-    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        self.next().read_all(after, limit).await
+    async fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.next().read_all(Position(after.0), limit).await
     }
 
     async fn head(&self, business: BusinessId) -> Result<Option<Head>, LogError> {
         self.next().head(business).await
     }
 
-    fn position(&self) -> tokio::sync::watch::Receiver<u64> {
+    fn position(&self) -> tokio::sync::watch::Receiver<Position> {
         self.0[0].position()
     }
 
@@ -95,7 +96,7 @@ impl Log for Several {
         &self,
         business: BusinessId,
         aggregates: &[AggregateRef],
-    ) -> Result<Vec<u64>, LogError> {
+    ) -> Result<Vec<Version>, LogError> {
         self.next().versions(business, aggregates).await
     }
 
@@ -108,19 +109,23 @@ impl Log for Several {
 
 #[async_trait]
 impl Inspect for Several {
-    async fn read_erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        self.next().read_erasures(after, limit).await
+    async fn read_erasures(
+        &self,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
+        self.next().read_erasures(Position(after.0), limit).await
     }
 
     async fn heads(&self) -> Result<Vec<Head>, LogError> {
         self.next().heads().await
     }
 
-    async fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
-        self.next().raw_rows(after, limit).await
+    async fn raw_rows(&self, after: Position, limit: usize) -> Result<Vec<RawRow>, LogError> {
+        self.next().raw_rows(Position(after.0), limit).await
     }
 
-    async fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+    async fn consistent_heads(&self) -> Result<(Vec<Head>, Position, u64), LogError> {
         self.next().consistent_heads().await
     }
 }
@@ -192,7 +197,7 @@ async fn what_was_only_read_and_changed_while_waiting_for_the_lock_is_a_conflict
         other.execute("BEGIN").await.unwrap();
         other.execute("SELECT position FROM minutebook.log FOR UPDATE").await.unwrap();
         let mut waiting = append(b, task(100 + u128::from(round)), 0, 1, &format!("waits {round}"));
-        waiting.reads = vec![(read, round)];
+        waiting.reads = vec![(read, Version(round))];
         let pending = log.enqueue(waiting).await.unwrap();
         let mut watcher = PgConnection::connect(&url).await.unwrap();
         let waits = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = \
@@ -204,11 +209,15 @@ async fn what_was_only_read_and_changed_while_waiting_for_the_lock_is_a_conflict
         other.execute("COMMIT").await.unwrap();
         assert_eq!(
             pending.done().await,
-            Err(AppendError::Conflict { aggregate: read, expected: round, actual: round + 1 }),
+            Err(AppendError::Conflict {
+                aggregate: read,
+                expected: Version(round),
+                actual: Version(round + 1)
+            }),
             "round {round}"
         );
     }
-    assert_eq!(log.head(b).await.unwrap().unwrap().seq, 51);
+    assert_eq!(log.head(b).await.unwrap().unwrap().seq, Seq(51));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -227,9 +236,13 @@ async fn no_follower_skips_a_row_that_is_held_back_while_others_commit() {
     let follower = tokio::spawn(async move {
         let mut after = 0;
         while after < 50 * 6 {
-            for recorded in reader.read_all(after, 100).await.unwrap() {
-                assert_eq!(recorded.position, after + 1, "a follower has passed over an event");
-                after = recorded.position;
+            for recorded in reader.read_all(Position(after), 100).await.unwrap() {
+                assert_eq!(
+                    recorded.position,
+                    Position(after + 1),
+                    "a follower has passed over an event"
+                );
+                after = recorded.position.0;
             }
             tokio::task::yield_now().await;
         }
@@ -280,7 +293,7 @@ async fn a_stream_that_another_server_moved_on_is_grown_under_the_lock() {
         for (pending, n) in pending {
             let committed = pending.done().await.unwrap();
             let first = one
-                .read_business(business(n % 2), committed.first_seq - 1, 1)
+                .read_business(business(n % 2), committed.first_seq.previous(), 1)
                 .await
                 .unwrap()
                 .remove(0);
@@ -292,7 +305,7 @@ async fn a_stream_that_another_server_moved_on_is_grown_under_the_lock() {
     }
     for head in a.heads().await.unwrap() {
         let leaves: Vec<_> = a
-            .read_business(head.business, 0, 10_000)
+            .read_business(head.business, Seq::START, 10_000)
             .await
             .unwrap()
             .iter()
@@ -300,7 +313,7 @@ async fn a_stream_that_another_server_moved_on_is_grown_under_the_lock() {
             .collect();
         assert_eq!(
             (head.seq, head.root),
-            (leaves.len() as u64, proof::tree::root(&leaves)),
+            (Seq(leaves.len() as u64), proof::tree::root(&leaves)),
             "the tree is as proof/ makes it"
         );
     }

@@ -1,7 +1,9 @@
 //! The stock crate postgres-es beside us: it reads our log through the view `es_events`, and shows
 //! why replay and appending are our own.
 
-use event_log::{EventLog, Inspect as _, Loaded, Log as _, Subscription, Update};
+use event_log::{
+    EventLog, Inspect as _, Loaded, Log as _, Position, Subscription, Update, Version,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tests::Said as _;
@@ -119,7 +121,7 @@ async fn the_stock_crate_reads_our_log_and_every_kind_loads_through_it() {
     let log = &installation.app.log;
     let mut kinds = std::collections::BTreeSet::new();
     let mut folded: std::collections::HashMap<_, Loaded> = std::collections::HashMap::new();
-    for recorded in log.read_all(0, 10_000).await.unwrap() {
+    for recorded in log.read_all(Position::START, 10_000).await.unwrap() {
         let stored = recorded.stored().unwrap();
         let aggregate = AggregateRef { kind: stored.kind, id: stored.id };
         folded
@@ -133,7 +135,10 @@ async fn the_stock_crate_reads_our_log_and_every_kind_loads_through_it() {
         kinds.insert(aggregate.kind);
     }
     assert!(kinds.len() >= 9, "{kinds:?}");
-    assert!(log.load(business, AggregateRef::new(Kind::Task, long)).await.unwrap().version > 500);
+    assert!(
+        log.load(business, AggregateRef::new(Kind::Task, long)).await.unwrap().version
+            > Version(500)
+    );
     // JSON to PostgreSQL and none to serde_json: an error of that aggregate alone.
     let mut owner = PgConnection::connect(&url).await.unwrap();
     let spoil = "UPDATE minutebook.events SET bytes = '{\"type\":\"x\",\"n\":1e999}' WHERE id = $1";
@@ -161,7 +166,8 @@ async fn the_stock_crate_replays_by_version_and_we_by_position() {
         [1, 1, 2, 3],
         "the second task begins before the first goes on, though it came last"
     );
-    let ours: Vec<u64> = log.raw_rows(0, 10).await.unwrap().iter().map(|r| r.version).collect();
+    let ours: Vec<u64> =
+        log.raw_rows(Position::START, 10).await.unwrap().iter().map(|r| r.version.0).collect();
     assert_eq!(ours, [1, 2, 3, 1]);
 }
 
@@ -193,7 +199,8 @@ async fn a_backend_terminated_in_mid_replay_ends_theirs_as_if_it_were_done_and_o
     let seen = 1 + all(theirs).await.len();
     assert!(seen < ALL, "the stock crate had everything before its connection died");
 
-    let mut following = Subscription::new(Arc::clone(&log) as Arc<dyn EventLog>, 0, 1_000);
+    let mut following =
+        Subscription::new(Arc::clone(&log) as Arc<dyn EventLog>, Position::START, 1_000);
     let (mut after, mut errors, mut turns) = (0, 0, 0);
     loop {
         if turns % 7 == 3 && errors < 5 {
@@ -203,11 +210,13 @@ async fn a_backend_terminated_in_mid_replay_ends_theirs_as_if_it_were_done_and_o
         match following.next().await {
             Ok(Update::Events(events)) => {
                 for recorded in events {
-                    assert_eq!(recorded.position, after + 1, "nothing is passed over");
-                    after = recorded.position;
+                    assert_eq!(recorded.position, Position(after + 1), "nothing is passed over");
+                    after = recorded.position.0;
                 }
             }
-            Ok(Update::CaughtUp(at)) => break assert_eq!((at, after), (ALL as u64, ALL as u64)),
+            Ok(Update::CaughtUp(at)) => {
+                break assert_eq!((at, after), (Position(ALL as u64), ALL as u64));
+            }
             Err(_) => {
                 errors += 1;
                 tokio::time::sleep(Duration::from_millis(10)).await;

@@ -5,9 +5,10 @@ mod restored;
 use std::path::Path;
 
 use domain::ids::ErasureId;
+use domain::personal::Generation;
 use domain::{AggregateRef, BusinessId, Kind, SubjectId};
 use event_log::keyring::{IfMissing, LocalKeyring, Wrapping};
-use event_log::{Entropy, Keyring, KeyringError};
+use event_log::{Entropy, Keyring, KeyringError, Position, Version};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::Said as _;
@@ -51,7 +52,7 @@ async fn titles(installation: &Installation) -> Value {
 }
 
 async fn forgettings(installation: &Installation) -> Vec<(SubjectId, u32)> {
-    let events = installation.app.log.read_erasures(0, 100).await.unwrap();
+    let events = installation.app.log.read_erasures(Position::START, 100).await.unwrap();
     let one = |r: &event_log::Recorded| {
         let data: Value = serde_json::from_slice(&r.bytes).unwrap();
         (
@@ -76,20 +77,20 @@ async fn a_key_is_not_destroyed_while_a_reader_keeps_its_bytes_in_the_wal() {
         contains(&std::fs::read(folder.path().join("keys.db-wal")).unwrap_or_default(), &wrapped)
     };
     reader.execute_batch("BEGIN; SELECT count(*) FROM keys").unwrap();
-    let held = keyring.destroy(business, subject, 1).await;
+    let held = keyring.destroy(business, subject, Generation(1)).await;
     assert!(matches!(held, Err(KeyringError::NotYetDestroyed)), "{held:?}");
     assert!(
-        keyring.opening_key(business, subject, 1).await.unwrap().is_none(),
+        keyring.opening_key(business, subject, Generation(1)).await.unwrap().is_none(),
         "it opens nothing any more"
     );
     assert!(in_wal(), "the test would find it");
-    let again = keyring.destroy(business, subject, 1).await;
+    let again = keyring.destroy(business, subject, Generation(1)).await;
     assert!(
         matches!(again, Err(KeyringError::NotYetDestroyed)),
         "not said to be destroyed because the row is: {again:?}"
     );
     reader.execute_batch("COMMIT").unwrap();
-    assert_eq!(keyring.destroy(business, subject, 1).await.unwrap(), 0);
+    assert_eq!(keyring.destroy(business, subject, Generation(1)).await.unwrap(), 0);
     assert!(!in_wal());
 }
 
@@ -297,7 +298,13 @@ async fn an_erasure_is_found_through_an_index() {
         ErasureId::of(business, SubjectId(business.derive_id("ada"))).0,
     );
     assert_eq!(
-        installation.app.log.read_aggregate(business, aggregate, 0, 10).await.unwrap().len(),
+        installation
+            .app
+            .log
+            .read_aggregate(business, aggregate, Version::START, 10)
+            .await
+            .unwrap()
+            .len(),
         1
     );
     let folder = installation.close().await;

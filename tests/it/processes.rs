@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use domain::access::PrincipalKind;
+use domain::personal::Generation;
 use serde_json::json;
 use tests::installation::Installation;
 use tests::postgres::database;
@@ -244,7 +245,10 @@ async fn a_key_that_one_server_destroys_is_gone_at_the_next_use_at_the_other() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let epoch = a.app.keyring.epoch().await.unwrap();
-        assert_eq!(b.app.keyring.destroy(business, domain::SubjectId(ada), 1).await.unwrap(), 0);
+        assert_eq!(
+            b.app.keyring.destroy(business, domain::SubjectId(ada), Generation(1)).await.unwrap(),
+            0
+        );
         assert_eq!(
             a.app.keyring.epoch().await.unwrap(),
             epoch,

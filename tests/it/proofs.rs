@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::values::Digest;
-use event_log::{Seed, Stored};
+use event_log::{Seed, Seq, Stored};
 use proof::tree::{self, Frontier, Hash};
 use serde_json::{Value, json};
 use tests::installation::Installation;
@@ -197,7 +197,7 @@ async fn the_golden_vector_stays_what_it_is() {
     installation.must(business, "tasks.review", Some(task), review).await;
     installation.must(business, "businesses.advance", None, json!({"to": "planning"})).await;
     let (mut tree, mut events) = (Frontier::default(), Vec::new());
-    for recorded in installation.app.log.read_business(business, 0, 100).await.unwrap() {
+    for recorded in installation.app.log.read_business(business, Seq::START, 100).await.unwrap() {
         let leaf = tree::leaf_hash(&recorded.bytes);
         tree.push(leaf);
         let canonical: Value = serde_json::from_slice(&recorded.bytes).unwrap();

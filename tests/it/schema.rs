@@ -1,7 +1,7 @@
 //! The schema in PostgreSQL: brought up to date with what is in it, and older programs on a newer
 //! one; what followers are told, and what they find by themselves.
 
-use event_log::{Inspect as _, Log as _};
+use event_log::{Inspect as _, Log as _, Position, Seq};
 use std::sync::Arc;
 use std::time::Duration;
 use tests::Said as _;
@@ -40,7 +40,7 @@ async fn an_older_schema_is_brought_up_to_date_with_what_is_in_it() {
     let log = PostgresLog::open(&newer).await.unwrap();
     log.append(append(business(1), task(1), 0, 5, "a")).await.unwrap();
     let rows = async |log: &PostgresLog| {
-        log.raw_rows(0, 10)
+        log.raw_rows(Position::START, 10)
             .await
             .unwrap()
             .into_iter()
@@ -68,7 +68,7 @@ async fn an_older_schema_is_brought_up_to_date_with_what_is_in_it() {
     let log = PostgresLog::open(&older).await.unwrap();
     assert_eq!(rows(&log).await, before);
     log.append(append(business(1), task(1), 5, 1, "a")).await.unwrap();
-    assert_eq!(log.head(business(1)).await.unwrap().unwrap().seq, 6);
+    assert_eq!(log.head(business(1)).await.unwrap().unwrap().seq, Seq(6));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +127,7 @@ async fn followers_are_told_once_a_batch_and_find_by_themselves_what_nobody_told
         UPDATE minutebook.log SET position = 201";
     sqlx::raw_sql(sql).execute(&mut silent).await.unwrap();
     let found = tokio::time::timeout(Duration::from_secs(60), async {
-        log.position().wait_for(|at| *at == 201).await.map(drop)
+        log.position().wait_for(|at| *at == Position(201)).await.map(drop)
     })
     .await;
     found.expect("it is looked for now and then").unwrap();
@@ -145,6 +145,6 @@ async fn an_append_outlasts_a_lock_that_is_held_too_long() {
     // Longer than the server lets it wait: it is refused there, and tried again.
     tokio::time::sleep(Duration::from_secs(11)).await;
     other.execute("COMMIT").await.unwrap();
-    assert_eq!(pending.done().await.unwrap().first_seq, 2);
-    assert_eq!(log.head(business(1)).await.unwrap().unwrap().seq, 2);
+    assert_eq!(pending.done().await.unwrap().first_seq, Seq(2));
+    assert_eq!(log.head(business(1)).await.unwrap().unwrap().seq, Seq(2));
 }

@@ -1,6 +1,7 @@
 //! Personal fields: sealed in everything that is kept, forgotten at once when their key is gone.
 
 use domain::access::PrincipalKind;
+use event_log::Seq;
 use serde_json::json;
 use tests::installation::Installation;
 
@@ -60,7 +61,8 @@ async fn shredding_a_subject_makes_every_answer_say_forgotten_and_the_proof_stan
         installation.app.views.health().previous,
         "what was read before the rebuild is kept, and holds the text too"
     );
-    let stored = async || installation.app.log.read_business(business, 0, 100).await.unwrap();
+    let stored =
+        async || installation.app.log.read_business(business, Seq::START, 100).await.unwrap();
     let rows = stored().await;
     installation.forgets(business, ada).await;
     let after = installation.query(ask).await["business"].clone();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use event_log::Position;
 use projections::SharedFolder;
 use serde_json::json;
 use tempfile::TempDir;
@@ -51,7 +52,7 @@ async fn a_new_server_begins_with_the_snapshot_of_another_and_fills_what_is_sear
 
     let second = Installation::sharing(&url, shared.path(), often.clone()).await;
     assert!(
-        second.app.views.position() >= 200,
+        second.app.views.position() >= Position(200),
         "it begins where the snapshot ends, whatever is still to be filled"
     );
     let reads = second.app.views.building();

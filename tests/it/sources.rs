@@ -3,6 +3,7 @@
 
 mod damaged;
 
+use event_log::Seq;
 use importers::Importer as _;
 use importers::csv::Columns;
 use importers::source::Reading;
@@ -172,7 +173,7 @@ async fn a_process_log_comes_in_without_loss() {
     let raw = installation
         .app
         .log
-        .read_business(installation.app.business("acme").await.unwrap().unwrap(), 0, 1_000)
+        .read_business(installation.app.business("acme").await.unwrap().unwrap(), Seq::START, 1_000)
         .await
         .unwrap();
     assert!(

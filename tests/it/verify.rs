@@ -1,5 +1,6 @@
 //! Verification: one byte is enough to be found, and the event is named.
 
+use event_log::Seq;
 use event_log::sqlite::SqliteLog;
 use rusqlite::Connection;
 use serde_json::json;
@@ -59,7 +60,7 @@ async fn every_way_to_tamper_is_found_at_the_right_event() {
         assert!(verify(&folder).await.fault.is_none());
         change(&folder, sql);
         let fault = verify(&folder).await.fault.unwrap_or_else(|| panic!("not found: {sql}"));
-        assert_eq!(fault.seq, seq, "{sql}: {fault:?}");
+        assert_eq!(fault.seq, Seq(seq), "{sql}: {fault:?}");
         assert!(fault.why.contains(says), "{sql}: {fault:?}");
     }
 }
@@ -88,7 +89,7 @@ async fn one_flipped_byte_of_an_event_in_the_file_is_found_and_named() {
     file[at + 3] ^= 1;
     std::fs::write(&path, file).unwrap();
     let fault = verify(&folder).await.fault.unwrap();
-    assert_eq!((fault.seq, fault.event_id), (13, id));
+    assert_eq!((fault.seq, fault.event_id), (Seq(13), id));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::ids::EventId;
-use event_log::{Append, NewEvent};
+use event_log::{Append, NewEvent, Position, Seq, Version};
 use serde_json::{Value, json};
 use tests::Said as _;
 use tests::installation::Installation;
@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 /// An event of a type that only a newer program knows, as if that program had written it.
 async fn write_unknown(installation: &Installation, business: domain::BusinessId) {
-    let first = installation.app.log.read_business(business, 0, 1).await.unwrap().remove(0);
+    let first =
+        installation.app.log.read_business(business, Seq::START, 1).await.unwrap().remove(0);
     let mut event: Value = serde_json::from_slice(&first.bytes).unwrap();
     let (event_id, id) = (Uuid::now_v7(), Uuid::now_v7());
     for (key, value) in [
@@ -25,7 +26,7 @@ async fn write_unknown(installation: &Installation, business: domain::BusinessId
     }
     let bytes = proof::canonical::to_bytes(&event).unwrap();
     let aggregate = domain::AggregateRef::new(domain::Kind::Task, id);
-    let new = NewEvent { aggregate, version: 1, event_id: EventId(event_id), bytes };
+    let new = NewEvent { aggregate, version: Version(1), event_id: EventId(event_id), bytes };
     installation
         .app
         .log
@@ -188,7 +189,8 @@ async fn min_position_waits_for_what_was_just_written() {
         let answer = installation.app.api.execute(server::app::graphql_request(&ask, viewer)).await;
         assert!(answer.errors.is_empty(), "{:?}", answer.errors);
     }
-    let late = installation.app.views.wait_for(1_000_000, Duration::from_millis(10)).await;
+    let late =
+        installation.app.views.wait_for(Position(1_000_000), Duration::from_millis(10)).await;
     assert!(late.unwrap_err().said().contains("1000000 was asked for"));
 }
 

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::limits::{APPEND_BYTES_MAX, EVENT_BYTES_MAX};
-use event_log::{Append, AppendError, Chain, EventLog, LaneEpoch, Recorded, Subscription, Update};
+use event_log::{
+    Append, AppendError, Chain, EventLog, LaneEpoch, Position, Recorded, Seq, Subscription, Update,
+    Version,
+};
 use futures_util::future::join_all;
 use proof::tree::{Frontier, leaf_hash};
 
@@ -18,9 +21,9 @@ pub type Store = Arc<dyn EventLog>;
 async fn everything(log: &Store) -> Vec<Recorded> {
     let (mut all, mut after) = (Vec::new(), 0);
     loop {
-        let page = log.read_all(after, 700).await.unwrap();
+        let page = log.read_all(Position(after), 700).await.unwrap();
         let Some(last) = page.last() else { return all };
-        after = last.position;
+        after = last.position.0;
         all.extend(page);
     }
 }
@@ -52,14 +55,18 @@ pub async fn order_under_load(log: Store) {
     let mut next: HashMap<_, u64> = HashMap::new();
     for pair in all.chunks(2) {
         let [a, b] = pair else { panic!("an append of two is there whole") };
-        assert_eq!((a.business, a.seq + 1), (b.business, b.seq), "an append is contiguous in seq");
+        assert_eq!(
+            (a.business, a.seq.next()),
+            (b.business, b.seq),
+            "an append is contiguous in seq"
+        );
         let seq = next.entry(a.business).or_default();
-        assert_eq!(a.seq, *seq + 1, "seq is dense");
+        assert_eq!(a.seq, Seq(*seq + 1), "seq is dense");
         *seq += 2;
     }
     assert_eq!(all.len() as u64, writers * appends * 2);
     let sent: Vec<u8> = event(business(0), task(0), 1, "load").bytes;
-    let kept = log.read_aggregate(business(0), task(0), 0, 1).await.unwrap();
+    let kept = log.read_aggregate(business(0), task(0), Version::START, 1).await.unwrap();
     assert_eq!(kept[0].bytes, sent, "bytes out = bytes in");
     roots_are_right(&log, &all).await;
 }
@@ -74,7 +81,7 @@ async fn roots_are_right(log: &Store, all: &[Recorded]) {
     for head in heads {
         assert_eq!(
             (head.seq, head.root),
-            (trees[&head.business].size(), trees[&head.business].root()),
+            (Seq(trees[&head.business].size()), trees[&head.business].root()),
             "the stored end is the tree of the bytes"
         );
     }
@@ -85,7 +92,8 @@ async fn follow(log: Store, done: Arc<AtomicBool>) -> Vec<Recorded> {
     let mut seen: Vec<Recorded> = Vec::new();
     loop {
         let finished = done.load(Ordering::SeqCst);
-        let page = log.read_all(seen.last().map_or(0, |r| r.position), 50).await.unwrap();
+        let page =
+            log.read_all(seen.last().map_or(Position::START, |r| r.position), 50).await.unwrap();
         assert_eq!(page.len() % 2, 0, "an append of two is seen whole or not at all");
         if page.is_empty() && finished {
             return seen;
@@ -96,7 +104,7 @@ async fn follow(log: Store, done: Arc<AtomicBool>) -> Vec<Recorded> {
 }
 
 async fn subscribe(log: Store, expected: u64) -> Vec<Recorded> {
-    let mut subscription = Subscription::new(log, 0, 33);
+    let mut subscription = Subscription::new(log, Position::START, 33);
     let (mut seen, mut caught_up) = (Vec::new(), 0);
     while (seen.len() as u64) < expected || caught_up == 0 {
         match subscription.next().await.unwrap() {
@@ -112,23 +120,33 @@ pub async fn conditions(log: Store) {
     let (b, read, written) = (business(50), task(1), task(2));
     log.append(append(b, read, 0, 3, "a")).await.unwrap();
     let mut stale = append(b, written, 0, 1, "b");
-    stale.reads = vec![(read, 2)];
+    stale.reads = vec![(read, Version(2))];
     let conflict = log.append(stale.clone()).await.unwrap_err();
-    assert_eq!(conflict, AppendError::Conflict { aggregate: read, expected: 2, actual: 3 });
-    stale.reads = vec![(read, 3), (task(99), 0)];
+    assert_eq!(
+        conflict,
+        AppendError::Conflict { aggregate: read, expected: Version(2), actual: Version(3) }
+    );
+    stale.reads = vec![(read, Version(3)), (task(99), Version::START)];
     log.append(stale).await.unwrap();
     let wrong_version = append(b, written, 4, 1, "c");
     assert_eq!(
         log.append(wrong_version).await.unwrap_err(),
-        AppendError::Conflict { aggregate: written, expected: 4, actual: 1 }
+        AppendError::Conflict { aggregate: written, expected: Version(4), actual: Version(1) }
     );
     let mut absent = append(b, task(3), 0, 1, "d");
-    absent.reads = vec![(task(99), 1)];
-    assert!(matches!(log.append(absent).await, Err(AppendError::Conflict { actual: 0, .. })));
-    assert_eq!(log.head(b).await.unwrap().unwrap().seq, 4, "nothing of a refused append is there");
-    assert!(log.read_aggregate(b, task(3), 0, 10).await.unwrap().is_empty());
+    absent.reads = vec![(task(99), Version(1))];
+    assert!(matches!(
+        log.append(absent).await,
+        Err(AppendError::Conflict { actual: Version::START, .. })
+    ));
+    assert_eq!(
+        log.head(b).await.unwrap().unwrap().seq,
+        Seq(4),
+        "nothing of a refused append is there"
+    );
+    assert!(log.read_aggregate(b, task(3), Version::START, 10).await.unwrap().is_empty());
     assert!(
-        log.read_business(business(51), 0, 10).await.unwrap().is_empty(),
+        log.read_business(business(51), Seq::START, 10).await.unwrap().is_empty(),
         "another business is not touched"
     );
 }
@@ -162,16 +180,16 @@ pub async fn pages(log: Store) {
     }
     let (mut seq, mut sizes) = (0, Vec::new());
     loop {
-        let page = log.read_business(b, seq, 100).await.unwrap();
+        let page = log.read_business(b, Seq(seq), 100).await.unwrap();
         let Some(last) = page.last() else { break };
-        seq = last.seq;
+        seq = last.seq.0;
         sizes.push(page.len());
     }
     assert_eq!(sizes, [17, 1]);
-    let from = log.read_business(b, 0, 1).await.unwrap().remove(0).position - 1;
+    let from = log.read_business(b, Seq::START, 1).await.unwrap().remove(0).position.previous();
     assert_eq!(log.read_all(from, 100).await.unwrap().len(), 17);
     assert_eq!(log.raw_rows(from, 100).await.unwrap().len(), 17);
-    assert_eq!(log.read_aggregate(b, task(9), 0, 100).await.unwrap().len(), 17);
+    assert_eq!(log.read_aggregate(b, task(9), Version::START, 100).await.unwrap().len(), 17);
 }
 
 /// What is read backwards is what is read forwards, and places are those of events.
@@ -182,25 +200,28 @@ pub async fn backwards(log: Store) {
     // What others wrote is told a moment later.
     log.position().wait_for(|position| *position >= end).await.unwrap();
     assert_eq!(log.lag(end).await.unwrap(), 0);
-    assert_eq!(log.lag(0).await.unwrap(), newest_first.len() as u64);
+    assert_eq!(log.lag(Position::START).await.unwrap(), newest_first.len() as u64);
     let (mut before, mut read) = (u64::MAX, Vec::new());
     loop {
-        let page = log.read_back(before, 30).await.unwrap();
+        let page = log.read_back(Position(before), 30).await.unwrap();
         let Some(last) = page.last() else { break };
         assert!(page.len() <= 30);
-        before = last.position;
+        before = last.position.0;
         read.extend(page);
     }
     assert_eq!(read, newest_first, "page by page, nothing left out, nothing twice");
     for recorded in newest_first.iter().take(20) {
         assert!(log.is_place(recorded.position).await.unwrap());
     }
-    assert!(log.is_place(0).await.unwrap() && !log.is_place(end + 1).await.unwrap());
+    assert!(
+        log.is_place(Position::START).await.unwrap() && !log.is_place(end.next()).await.unwrap()
+    );
 }
 
 /// Erasures are found among everything else, in order, page by page, wherever in the log they are.
 pub async fn erasures(log: Store) {
-    let before = log.read_erasures(0, 1_000).await.unwrap().last().map_or(0, |r| r.position);
+    let before =
+        log.read_erasures(Position::START, 1_000).await.unwrap().last().map_or(0, |r| r.position.0);
     let erasure =
         |n: u128| domain::AggregateRef::new(domain::Kind::Erasure, uuid::Uuid::from_u128(n));
     let mut expected = Vec::new();
@@ -215,15 +236,15 @@ pub async fn erasures(log: Store) {
     log.position().wait_for(|position| *position >= end).await.unwrap();
     let (mut after, mut found) = (before, Vec::new());
     loop {
-        let page = log.read_erasures(after, 2).await.unwrap();
+        let page = log.read_erasures(Position(after), 2).await.unwrap();
         assert!(page.len() <= 2);
         let Some(last) = page.last() else { break };
-        after = last.position;
+        after = last.position.0;
         found.extend(page.into_iter().map(|r| r.position));
     }
     assert_eq!(found, expected);
     let identity = log.identity().await.unwrap().unwrap();
-    let first = log.read_all(0, 1).await.unwrap().remove(0);
+    let first = log.read_all(Position::START, 1).await.unwrap().remove(0);
     assert_eq!(identity.0, proof::tree::leaf_hash(&first.bytes));
 }
 
@@ -242,9 +263,9 @@ pub async fn idempotency(log: Store) {
     let mut other = first.clone();
     other.events[0].bytes = b"{}".to_vec();
     assert_eq!(log.append(other).await, Err(AppendError::IdTaken(first.events[0].event_id)));
-    assert_eq!(log.head(b).await.unwrap().unwrap().seq, 4);
+    assert_eq!(log.head(b).await.unwrap().unwrap().seq, Seq(4));
     let found = log.find(b, first.events[1].event_id).await.unwrap().unwrap();
-    assert_eq!((found.seq, found.bytes), (2, first.events[1].bytes.clone()));
+    assert_eq!((found.seq, found.bytes), (Seq(2), first.events[1].bytes.clone()));
     assert_eq!(
         log.find(business(71), first.events[1].event_id).await.unwrap(),
         None,
@@ -254,7 +275,7 @@ pub async fn idempotency(log: Store) {
     let many = append(b, task(2), 0, 2, "many");
     let all = join_all((0..20).map(|_| log.append(many.clone()))).await;
     assert_eq!(all.iter().filter(|r| !r.as_ref().unwrap().repeated).count(), 1);
-    assert_eq!(log.head(b).await.unwrap().unwrap().seq, 6);
+    assert_eq!(log.head(b).await.unwrap().unwrap().seq, Seq(6));
 }
 
 /// Law 8.
@@ -276,7 +297,7 @@ pub async fn caps(log: Store) {
         event.bytes = vec![b' '; APPEND_BYTES_MAX / 4];
     }
     assert!(matches!(log.append(many).await, Err(AppendError::TooLarge { what: "an append", .. })));
-    assert_eq!(log.head(b).await.unwrap().unwrap().seq, 1);
+    assert_eq!(log.head(b).await.unwrap().unwrap().seq, Seq(1));
 }
 
 /// Only one of many that decided on the same version gets through; nothing is lost or doubled.
@@ -288,7 +309,8 @@ pub async fn contention(log: Store) {
         tokio::spawn(async move {
             for turn in 0..20 {
                 loop {
-                    let at = log.read_aggregate(b, hot, 0, 10_000).await.unwrap().len() as u64;
+                    let at = log.read_aggregate(b, hot, Version::START, 10_000).await.unwrap().len()
+                        as u64;
                     match log.append(append(b, hot, at, 1, &format!("{caller}/{turn}"))).await {
                         Ok(_) => break,
                         Err(AppendError::Conflict { .. }) => {
@@ -305,7 +327,7 @@ pub async fn contention(log: Store) {
         caller.unwrap();
     }
     assert_eq!(won.load(Ordering::SeqCst), 160);
-    assert_eq!(log.read_aggregate(b, hot, 0, 10_000).await.unwrap().len(), 160);
+    assert_eq!(log.read_aggregate(b, hot, Version::START, 10_000).await.unwrap().len(), 160);
 }
 
 /// Appends that were decided one on another: when one is refused, all that stand behind it in its
@@ -328,7 +350,7 @@ pub async fn chains(log: Store) {
         .unwrap();
     assert!(matches!(
         stale.done().await,
-        Err(AppendError::Conflict { expected: 0, actual: 1, .. })
+        Err(AppendError::Conflict { expected: Version::START, actual: Version(1), .. })
     ));
     assert_eq!(
         behind.done().await,
@@ -344,8 +366,9 @@ pub async fn chains(log: Store) {
     );
     let anew = log.enqueue(chained(task(2), 0, LaneEpoch(2), "anew")).await.unwrap();
     anew.done().await.unwrap();
-    let seqs: Vec<_> = log.read_business(b, 0, 10).await.unwrap().iter().map(|r| r.seq).collect();
-    assert_eq!(seqs, [1, 2, 3], "nothing of the refused ones is there");
+    let seqs: Vec<_> =
+        log.read_business(b, Seq::START, 10).await.unwrap().iter().map(|r| r.seq).collect();
+    assert_eq!(seqs, [1, 2, 3].map(Seq), "nothing of the refused ones is there");
 }
 
 /// Every law, one after another, on one store.

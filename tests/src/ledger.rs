@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use domain::BusinessId;
-use event_log::EventLog;
 use event_log::sqlite::{FolderLock, Options, SqliteLog};
+use event_log::{EventLog, Seq};
 use proof::tree::{Frontier, leaf_hash};
 
 use crate::samples::{append, business, event, task};
@@ -31,7 +31,7 @@ pub async fn write_for_ever(log: Arc<dyn EventLog>, ledger: &Path) {
         let (log, ledger) = (Arc::clone(&log), Arc::clone(&ledger));
         tokio::spawn(async move {
             let (b, t) = (business(n), task(n));
-            let mut version = log.head(b).await.unwrap().map_or(0, |h| h.seq);
+            let mut version = log.head(b).await.unwrap().map_or(0, |h| h.seq.0);
             loop {
                 log.append(append(b, t, version, 2, "crash")).await.unwrap();
                 version += 2;
@@ -81,14 +81,14 @@ pub async fn check_open(log: &dyn EventLog, ledger: &Path) -> Result<u64, String
         let b: BusinessId = business(n);
         let (mut seq, mut tree) = (0, Frontier::default());
         loop {
-            let page = log.read_business(b, seq, 1_000).await.map_err(|e| e.to_string())?;
+            let page = log.read_business(b, Seq(seq), 1_000).await.map_err(|e| e.to_string())?;
             if page.is_empty() {
                 break;
             }
             for recorded in page {
                 seq += 1;
                 let expected = event(b, task(n), seq, "crash");
-                if recorded.seq != seq || recorded.bytes != expected.bytes {
+                if recorded.seq != Seq(seq) || recorded.bytes != expected.bytes {
                     return Err(format!("business {n}: event {seq} is not the one that was sent"));
                 }
                 tree.push(leaf_hash(&recorded.bytes));
@@ -107,7 +107,7 @@ pub async fn check_open(log: &dyn EventLog, ledger: &Path) -> Result<u64, String
             .await
             .map_err(|e| e.to_string())?
             .ok_or("the end of the stream is missing")?;
-        if (head.seq, head.root) != (seq, tree.root()) {
+        if (head.seq, head.root) != (Seq(seq), tree.root()) {
             return Err(format!(
                 "business {n}: the stored end of the stream does not fit its events"
             ));

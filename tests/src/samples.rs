@@ -2,7 +2,7 @@
 
 use domain::ids::EventId;
 use domain::{AggregateRef, BusinessId, Kind};
-use event_log::{Append, NewEvent};
+use event_log::{Append, NewEvent, Version};
 use uuid::Uuid;
 
 /// A business by number.
@@ -23,7 +23,7 @@ pub fn event(business: BusinessId, aggregate: AggregateRef, version: u64, salt: 
     let id = Uuid::new_v5(&business.0, format!("{aggregate} {version} {salt}").as_bytes());
     // Keys out of order and a lone blank: a store that rewrites JSON would be found out.
     let bytes = format!("{{\"z\":{version},\"a\": \"{salt}\",\"id\":\"{id}\"}}").into_bytes();
-    NewEvent { aggregate, version, event_id: EventId(id), bytes }
+    NewEvent { aggregate, version: Version(version), event_id: EventId(id), bytes }
 }
 
 /// An append of `count` events to one aggregate, after a version.

@@ -7,6 +7,7 @@ use crate::root::{Context, Decide as _, LoadedAggregates};
 use crate::{Refusal, businesses};
 use domain::ids::INSTALLATION;
 use domain::{BusinessId, State};
+use event_log::Version;
 use serde_json::json;
 
 impl CommandBus {
@@ -57,7 +58,7 @@ impl CommandBus {
         let ctx = self.opening(submission, command).await?;
         let mut nothing = LoadedAggregates::default();
         for aggregate in command.reads(&ctx, &nothing) {
-            nothing.0.insert(aggregate, (0, State::empty(aggregate.kind)));
+            nothing.0.insert(aggregate, (Version::START, State::empty(aggregate.kind)));
         }
         command.decide(&ctx, &nothing)?;
         Ok(())

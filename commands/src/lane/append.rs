@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use domain::personal::Generation;
 use domain::{AggregateRef, BusinessId, Event, Meta, SubjectId, Timestamp};
 use event_log::keyring::SubjectKey;
 use event_log::sealing::{SubjectKeys, content_digest};
-use event_log::{Append, Draft, Entropy, KeyEpoch, NewEvent, Prepared, typed};
+use event_log::{Append, Draft, Entropy, KeyEpoch, NewEvent, Prepared, Seq, typed};
 
 use domain::ids::{ApprovalId, CallId, EventId};
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use crate::root::{Changes, Context, LoadedAggregates};
 
 /// Forgotten subjects whose fields are sealed under a throw-away key, with the generation of keys
 /// that is written beside them.
-pub(super) type FencedSubjects = BTreeMap<SubjectId, u32>;
+pub(super) type FencedSubjects = BTreeMap<SubjectId, Generation>;
 
 /// A decided event whose personal fields are not yet sealed.
 pub(super) struct PreparedEvent {
@@ -78,7 +79,7 @@ fn envelopes(
             )));
         };
         let earlier = prepared_events.iter().filter(|r| r.aggregate == aggregate).count() as u64;
-        let version = read + earlier + 1;
+        let version = read.plus(earlier).next();
         let draft = Draft {
             business: ctx.business,
             aggregate,
@@ -99,7 +100,7 @@ fn envelopes(
         let receipt = ReceiptEvent {
             event_id: prepared.event_id(),
             r#type: name,
-            seq: 0,
+            seq: Seq::START,
             kind: aggregate.kind.to_string(),
             id: aggregate.id,
             version,
@@ -213,7 +214,7 @@ impl LaneServices {
             }
             let (key, epoch) = match forgotten.filter(|f| f.subject == subject) {
                 Some(f) => {
-                    self.keyring.open_generation(business, subject, f.generation + 1).await?
+                    self.keyring.open_generation(business, subject, f.generation.next()).await?
                 }
                 None => self.keyring.sealing_key(business, subject).await?,
             };

@@ -2,6 +2,7 @@
 
 use domain::limits::LANE_AGGREGATES_MAX;
 use domain::{AggregateRef, BusinessId, State, Timestamp};
+use event_log::Version;
 use lru::LruCache;
 
 /// The aggregates and businesses of a lane. While an append is in flight its state is nowhere but
@@ -9,7 +10,7 @@ use lru::LruCache;
 /// jobs until then.
 pub(super) struct LaneCache {
     /// Folded aggregates with their versions, appends in flight included.
-    aggregates: LruCache<(BusinessId, AggregateRef), (u64, State)>,
+    aggregates: LruCache<(BusinessId, AggregateRef), (Version, State)>,
     /// When the newest event of each business was recorded.
     newest: LruCache<BusinessId, Timestamp>,
     /// How many aggregates, and how many businesses, a lane with nothing in flight may remember.
@@ -32,7 +33,7 @@ impl LaneCache {
         &mut self,
         business: BusinessId,
         aggregate: AggregateRef,
-    ) -> Option<(u64, State)> {
+    ) -> Option<(Version, State)> {
         self.aggregates.pop(&(business, aggregate))
     }
 
@@ -40,7 +41,7 @@ impl LaneCache {
         &mut self,
         business: BusinessId,
         aggregate: AggregateRef,
-        state: (u64, State),
+        state: (Version, State),
     ) {
         self.aggregates.put((business, aggregate), state);
     }

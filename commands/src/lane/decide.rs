@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use domain::ids::TaskId;
 use domain::{AggregateRef, BusinessId, State};
-use event_log::{Cause, Entropy};
+use event_log::{Cause, Entropy, Version};
 
 use super::retry::DUPLICATES_EXPECTED;
 use super::{Job, Lane, Plan, Versions, append};
@@ -139,7 +139,7 @@ impl Lane {
         self.load_all(job, ctx, loaded).await?;
         ctx.now = self.now(ctx.business).await?.max(ctx.now);
         if let Some(expected) = job.submission.if_match {
-            let actual = loaded.0.get(&job.target).map_or(0, |(version, _)| *version);
+            let actual = loaded.0.get(&job.target).map_or(Version::START, |(version, _)| *version);
             if actual != expected {
                 return Err(CommandError::PreconditionFailed { expected, actual });
             }
@@ -187,7 +187,7 @@ impl Lane {
                 let is_new =
                     job.target_id_from_key && !job.check_duplicate && aggregate == job.target;
                 let state = if is_new {
-                    (0, State::empty(aggregate.kind))
+                    (Version::START, State::empty(aggregate.kind))
                 } else {
                     self.take_or_load(ctx.business, aggregate).await?
                 };
@@ -215,7 +215,7 @@ impl Lane {
         &mut self,
         business: BusinessId,
         aggregate: AggregateRef,
-    ) -> Result<(u64, State), CommandError> {
+    ) -> Result<(Version, State), CommandError> {
         if let Some(state) = self.cache.take(business, aggregate) {
             return Ok(state);
         }

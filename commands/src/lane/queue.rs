@@ -132,8 +132,8 @@ impl LaneServices {
 
 /// The receipt with the `seq` numbers and the position that the store assigned.
 fn completed(mut receipt: Receipt, committed: Committed) -> Receipt {
-    for (seq, event) in (committed.first_seq..).zip(&mut receipt.events) {
-        event.seq = seq;
+    for (n, event) in (0..).zip(&mut receipt.events) {
+        event.seq = committed.first_seq.plus(n);
     }
     receipt.position = Some(committed.position);
     receipt.repeated = committed.repeated;

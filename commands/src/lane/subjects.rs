@@ -35,11 +35,11 @@ impl Lane {
                 loaded.0.insert(id.into(), state);
             }
             match loaded.get(id)?.fenced {
-                0 => {}
-                _ if ctx.command.when_fenced == WhenFenced::Refused => {
+                None => {}
+                Some(_) if ctx.command.when_fenced == WhenFenced::Refused => {
                     return Err(Refusal::SubjectFenced { subject }.into());
                 }
-                generation => {
+                Some(generation) => {
                     fences.insert(subject, generation);
                 }
             }

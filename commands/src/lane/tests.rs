@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::{AggregateRef, BusinessId, Kind, State};
 use event_log::keyring::{IfMissing, LocalKeyring, Wrapping};
 use event_log::sqlite::{Options, SqliteLog};
-use event_log::{Entropy, EventLog};
+use event_log::{Entropy, EventLog, Version};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -41,10 +41,10 @@ async fn a_lane_whose_cache_is_full_takes_no_job_until_everything_in_flight_is_d
     let business = BusinessId(Uuid::from_u128(1));
     let task = |n| AggregateRef::new(Kind::Task, Uuid::from_u128(n));
     for n in 0..4 {
-        lane.cache.put(business, task(n), (1, State::empty(Kind::Task)));
+        lane.cache.put(business, task(n), (Version(1), State::empty(Kind::Task)));
     }
     assert!(lane.takes_jobs());
-    lane.cache.put(business, task(4), (1, State::empty(Kind::Task)));
+    lane.cache.put(business, task(4), (Version(1), State::empty(Kind::Task)));
     assert!(!lane.takes_jobs(), "what is in flight may be nowhere else");
     lane.settle();
     assert!(lane.takes_jobs());

@@ -1,6 +1,7 @@
 //! An id of the wrong kind: a refusal that finds nothing says what the id is instead.
 
 use domain::{AggregateRef, Kind};
+use event_log::Version;
 use uuid::Uuid;
 
 use super::{Job, LaneServices};
@@ -57,7 +58,7 @@ impl LaneServices {
         }
         let all: Vec<AggregateRef> = TOLD.iter().map(|kind| AggregateRef::new(*kind, id)).collect();
         let versions = self.log.versions(ctx.business, &all).await.ok()?;
-        let there = all.iter().zip(versions).find(|(_, version)| *version > 0);
+        let there = all.iter().zip(versions).find(|(_, version)| *version > Version::START);
         there.map(|(aggregate, _)| aggregate.kind.as_str())
     }
 }

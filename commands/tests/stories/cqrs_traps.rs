@@ -175,7 +175,7 @@ async fn raised(
     run("businesses.register", json!({"slug": "acme"})).await?;
     run("businesses.advance", json!({"to": "planning"})).await?;
     let mut context = store(m).load_aggregate("b").await?;
-    Ok(context.aggregate().loaded.0.values().next().unwrap().0)
+    Ok(context.aggregate().loaded.0.values().next().unwrap().0.0)
 }
 
 #[tokio::test]

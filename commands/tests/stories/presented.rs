@@ -2,6 +2,7 @@
 //! rule of now asks for no more than was given.
 
 use domain::access::PrincipalKind;
+use domain::personal::Generation;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -61,7 +62,7 @@ async fn a_gated_command_consumes_its_approval_in_its_own_append_and_once() {
     let receipt = l.advance(to.clone(), Some(l.approval)).await.unwrap();
     let types: Vec<_> = receipt.events.iter().map(|e| e.r#type.as_str()).collect();
     assert_eq!(types, ["businesses.advanced", "approvals.consumed"]);
-    assert_eq!(receipt.events[0].seq + 1, receipt.events[1].seq, "in one append");
+    assert_eq!(receipt.events[0].seq.next(), receipt.events[1].seq, "in one append");
     assert_eq!(
         l.advance(json!({"to": "wound_up"}), Some(l.approval)).await.unwrap_err().name(),
         "wrong_status",
@@ -84,7 +85,10 @@ async fn an_expired_a_forgotten_and_an_outdated_approval_open_nothing() {
         "approval_expired"
     );
     let l = granted().await;
-    assert_eq!(l.bus.keyring.destroy(l.business, l.business.as_subject(), 1).await.unwrap(), 1);
+    assert_eq!(
+        l.bus.keyring.destroy(l.business, l.business.as_subject(), Generation(1)).await.unwrap(),
+        1
+    );
     assert_eq!(l.advance(to, Some(l.approval)).await.unwrap_err().name(), "approval_forgotten");
 }
 

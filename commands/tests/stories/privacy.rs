@@ -1,6 +1,7 @@
 //! The commands that destroy the key of a person or of a name: who may send them, and how often.
 
 use domain::ids::{ErasureId, INSTALLATION};
+use domain::personal::Generation;
 use domain::{BusinessId, SubjectId};
 use serde_json::json;
 
@@ -26,7 +27,7 @@ fn a_person_is_forgotten_once_for_each_generation_of_keys() {
         story.when("privacy.forget_subject", own, json!({"subject": crate::story::BUSINESS})),
         Err("forget_business_instead")
     );
-    let known = story.with_keys(1);
+    let known = story.with_keys(Generation(1));
     assert_eq!(
         known.when("privacy.forget_subject", erasure, json!({"subject": who})),
         Ok(vec!["privacy.subject_forgotten"])
@@ -37,7 +38,11 @@ fn a_person_is_forgotten_once_for_each_generation_of_keys() {
         Ok(vec![])
     );
     assert_eq!(
-        forgotten.with_keys(2).when("privacy.forget_subject", erasure, json!({"subject": who})),
+        forgotten.with_keys(Generation(2)).when(
+            "privacy.forget_subject",
+            erasure,
+            json!({"subject": who})
+        ),
         Ok(vec!["privacy.subject_forgotten"])
     );
 }
@@ -48,7 +53,7 @@ fn a_name_is_forgotten_by_the_owner_of_the_only_business_where_it_has_a_role() {
     use domain::values::Role::{Member, Owner};
     let member = actor(20, Human, &[Member]);
     let target = ErasureId::of(INSTALLATION, SubjectId(id(20))).0;
-    let mut story = Story::new().by(actor(1, Human, &[Owner])).with_keys(1);
+    let mut story = Story::new().by(actor(1, Human, &[Owner])).with_keys(Generation(1));
     story.know(&member);
     let forget = json!({"principal": id(20)});
     assert_eq!(

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use commands::{Context, Decide, LoadedAggregates, Refusal};
 use cqrs_es::event_sink::EventSink;
 use domain::{AggregateRef, Event, Meta, State};
+use event_log::Version;
 use serde::{Deserialize, Serialize};
 
 /// An event of one of the loaded aggregates: the domain's event and its aggregate, as cqrs-es wants
@@ -52,7 +53,7 @@ impl<D> Serialize for Root<D> {
 
 impl<'de, D> Deserialize<'de> for Root<D> {
     fn deserialize<De: serde::Deserializer<'de>>(d: De) -> Result<Self, De::Error> {
-        let entries = Vec::<(AggregateRef, (u64, State))>::deserialize(d)?;
+        let entries = Vec::<(AggregateRef, (Version, State))>::deserialize(d)?;
         Ok(Self { loaded: LoadedAggregates(entries.into_iter().collect()), decide: PhantomData })
     }
 }

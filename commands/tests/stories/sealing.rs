@@ -1,7 +1,8 @@
 //! Sealed texts and the keys that open them.
 
+use domain::personal::Generation;
 use event_log::keyring::{IfMissing, LocalKeyring, Wrapping};
-use event_log::{Entropy, Keyring as _};
+use event_log::{Entropy, Keyring as _, Seq};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -15,7 +16,7 @@ async fn a_keyring_opens_with_its_own_key_only_and_a_destroyed_key_is_gone_from_
     let (business, subject) =
         (crate::samples::business(1), domain::SubjectId(uuid::Uuid::from_u128(5)));
     let keyring = LocalKeyring::open(&path, &own, Entropy::System, IfMissing::Make).unwrap();
-    assert_eq!(keyring.sealing_key(business, subject).await.unwrap().0.generation, 1);
+    assert_eq!(keyring.sealing_key(business, subject).await.unwrap().0.generation, Generation(1));
     drop(keyring);
     let other = Wrapping::Passphrase(String::from("guess").into());
     assert!(
@@ -30,12 +31,16 @@ async fn a_keyring_opens_with_its_own_key_only_and_a_destroyed_key_is_gone_from_
         .unwrap()
         .query_row("SELECT wrapped FROM keys", [], |r| r.get(0))
         .unwrap();
-    assert_eq!(keyring.destroy(business, subject, 1).await.unwrap(), 1);
-    assert!(keyring.opening_key(business, subject, 1).await.unwrap().is_none());
-    assert_eq!(keyring.destroy(business, subject, 1).await.unwrap(), 0, "twice is once");
+    assert_eq!(keyring.destroy(business, subject, Generation(1)).await.unwrap(), 1);
+    assert!(keyring.opening_key(business, subject, Generation(1)).await.unwrap().is_none());
+    assert_eq!(
+        keyring.destroy(business, subject, Generation(1)).await.unwrap(),
+        0,
+        "twice is once"
+    );
     assert_eq!(
         keyring.sealing_key(business, subject).await.unwrap().0.generation,
-        2,
+        Generation(2),
         "later data has a key of its own"
     );
     drop(keyring);
@@ -60,7 +65,7 @@ async fn a_ciphertext_opens_at_its_own_place_only() {
         json!({"title": "a", "instructions": "b", "team": "sales"}),
     )
     .await;
-    let recorded = bus.log.read_business(business, 1, 1).await.unwrap().remove(0);
+    let recorded = bus.log.read_business(business, Seq(1), 1).await.unwrap().remove(0);
     let stored = recorded.stored().unwrap();
     let fields = stored.personal_fields();
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Given facts, when a command, then facts or a refusal: rules told through the cqrs-es
 //! TestFramework, without log, clock or keys.
 
+use domain::personal::Generation;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use domain::access::{self, PrincipalKind};
 use domain::ids::{EventId, TaskId};
 use domain::values::Role;
 use domain::{BusinessId, Event, Meta, PrincipalId, Timestamp};
+use event_log::Version;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -24,7 +26,7 @@ pub(crate) struct Story {
     facts: Vec<Change>,
     people: Roster,
     business: BusinessId,
-    newest_generation: Option<u32>,
+    newest_generation: Option<Generation>,
     pub(crate) now: Timestamp,
     pub(crate) clock: Option<ClockInDoubt>,
     pub(crate) actor: Actor,
@@ -145,7 +147,7 @@ impl Story {
     }
 
     /// Whoever is forgotten next has keys up to this generation.
-    pub(crate) fn with_keys(&self, generation: u32) -> Self {
+    pub(crate) fn with_keys(&self, generation: Generation) -> Self {
         Self { newest_generation: Some(generation), ..self.clone() }
     }
 
@@ -237,7 +239,7 @@ impl Story {
                     .0
                     .get(&aggregate)
                     .cloned()
-                    .unwrap_or((0, domain::State::empty(aggregate.kind)));
+                    .unwrap_or((Version::START, domain::State::empty(aggregate.kind)));
                 declared.0.insert(aggregate, state);
             }
         }

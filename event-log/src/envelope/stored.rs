@@ -1,6 +1,7 @@
 //! The stored event as it is read.
 
 use super::RequestDigest;
+use crate::place::{Position, Seq, Version};
 use crate::sealing::{SealedFieldContext, StoredSealed, places};
 use domain::ids::EventId;
 use domain::personal::{SealedField, resolve};
@@ -28,7 +29,7 @@ pub struct Stored<'a> {
     /// The aggregate's id.
     pub id: Uuid,
     /// The aggregate's version with this event.
-    pub version: u64,
+    pub version: Version,
     /// Type of the event: `context.past_tense`.
     #[serde(borrow)]
     pub r#type: Cow<'a, str>,
@@ -166,11 +167,11 @@ impl<'a> Stored<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// Place in the whole installation's log: 1, 2, 3 …, gaps possible.
-    pub position: u64,
+    pub position: Position,
     /// The business whose stream has the event.
     pub business: BusinessId,
     /// Place in its business: 1, 2, 3 …, dense.
-    pub seq: u64,
+    pub seq: Seq,
     /// Bytes of the event, as they are stored.
     pub bytes: Vec<u8>,
 }

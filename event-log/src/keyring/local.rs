@@ -20,7 +20,9 @@ use super::wrapping::{Proof, Wrapped, Wrapper, Wrapping};
 use super::{IfMissing, KeyEpoch, Keyring, KeyringError, SubjectKey};
 use crate::sealing::Entropy;
 
+use crate::place::Position;
 pub use chest::{chest, put_chest};
+use domain::personal::Generation;
 
 const SCHEMA: &str = "
 PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
@@ -49,9 +51,9 @@ type WrappedKey = (Option<[u8; 12]>, Option<Vec<u8>>);
 struct Inner {
     connection: Connection,
     /// Unwrapped keys by (business, subject, generation).
-    unwrapped: HashMap<(Uuid, Uuid, u32), Arc<SubjectKey>>,
+    unwrapped: HashMap<(Uuid, Uuid, Generation), Arc<SubjectKey>>,
     /// The newest generation that is not destroyed, by (business, subject).
-    current: HashMap<(Uuid, Uuid), u32>,
+    current: HashMap<(Uuid, Uuid), Generation>,
     /// True if a destroyed key may still lie in the WAL.
     wal_dirty: bool,
 }
@@ -142,7 +144,7 @@ impl LocalKeyring {
         inner: &mut Inner,
         b: Uuid,
         s: Uuid,
-        generation: u32,
+        generation: Generation,
     ) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
         if let Some(key) = inner.unwrapped.get(&(b, s, generation)) {
             return Ok(Some(Arc::clone(key)));
@@ -154,7 +156,7 @@ impl LocalKeyring {
                 AND generation = ?",
             )
             .and_then(|mut q| {
-                q.query_row(params![b, s, generation], |r| Ok((r.get(0)?, r.get(1)?))).optional()
+                q.query_row(params![b, s, generation.0], |r| Ok((r.get(0)?, r.get(1)?))).optional()
             })
             .map_err(storage)?;
         let Some((Some(nonce), Some(wrapped))) = row else { return Ok(None) };
@@ -173,13 +175,13 @@ impl LocalKeyring {
         inner: &mut Inner,
         b: Uuid,
         s: Uuid,
-        generation: u32,
+        generation: Generation,
     ) -> Result<Arc<SubjectKey>, KeyringError> {
         let (key, Wrapped { nonce, wrapped }) = self.wrapper.make(b, s, generation)?;
         inner
             .connection
             .prepare_cached("INSERT INTO keys VALUES (?, ?, ?, ?, ?)")
-            .and_then(|mut q| q.execute(params![b, s, generation, nonce, *wrapped]))
+            .and_then(|mut q| q.execute(params![b, s, generation.0, nonce, *wrapped]))
             .map_err(storage)?;
         inner.remember((b, s, generation), &key);
         Ok(key)
@@ -187,7 +189,7 @@ impl LocalKeyring {
 
     /// Overwrites the keys of a subject up to a generation; says how many there were. The WAL is
     /// left to [`LocalKeyring::empty_wal`].
-    fn overwrite(&self, b: Uuid, s: Uuid, up_to: u32) -> Result<usize, KeyringError> {
+    fn overwrite(&self, b: Uuid, s: Uuid, up_to: Generation) -> Result<usize, KeyringError> {
         let mut inner = self.inner();
         inner.unwrapped.retain(|(business, subject, generation), _| {
             (*business, *subject) != (b, s) || *generation > up_to
@@ -197,7 +199,7 @@ impl LocalKeyring {
         }
         let sql = "UPDATE keys SET nonce = NULL, wrapped = NULL WHERE business = ? AND subject = ? \
             AND generation <= ? AND wrapped IS NOT NULL";
-        let destroyed = inner.connection.execute(sql, params![b, s, up_to]).map_err(storage)?;
+        let destroyed = inner.connection.execute(sql, params![b, s, up_to.0]).map_err(storage)?;
         inner.wal_dirty |= destroyed > 0;
         Ok(destroyed)
     }
@@ -232,20 +234,23 @@ impl LocalKeyring {
         };
         let key = match alive {
             Some(key) => key,
-            None => self.make_key(&mut inner, b, s, newest.unwrap_or(0) + 1)?,
+            None => {
+                self.make_key(&mut inner, b, s, newest.map_or(Generation::FIRST, Generation::next))?
+            }
         };
         inner.current.insert((b, s), key.generation);
         Ok(key)
     }
 }
 
-fn newest(connection: &Connection, b: Uuid, s: Uuid) -> Result<Option<u32>, KeyringError> {
+fn newest(connection: &Connection, b: Uuid, s: Uuid) -> Result<Option<Generation>, KeyringError> {
     connection
         .query_row(
             "SELECT max(generation) FROM keys WHERE business = ? AND subject = ?",
             params![b, s],
-            |r| r.get(0),
+            |r| r.get::<_, Option<u32>>(0),
         )
+        .map(|newest| newest.map(Generation))
         .map_err(storage)
 }
 
@@ -263,7 +268,7 @@ fn truncate_wal(connection: &Connection) -> Result<bool, KeyringError> {
 }
 
 impl Inner {
-    fn remember(&mut self, place: (Uuid, Uuid, u32), key: &Arc<SubjectKey>) {
+    fn remember(&mut self, place: (Uuid, Uuid, Generation), key: &Arc<SubjectKey>) {
         if self.unwrapped.len() >= UNWRAPPED_MAX {
             self.unwrapped.clear();
             self.current.clear();
@@ -286,7 +291,7 @@ impl Keyring for LocalKeyring {
         &self,
         business: BusinessId,
         subject: SubjectId,
-    ) -> Result<Option<u32>, KeyringError> {
+    ) -> Result<Option<Generation>, KeyringError> {
         newest(&self.inner().connection, business.0, subject.0)
     }
 
@@ -312,7 +317,7 @@ impl Keyring for LocalKeyring {
         &self,
         business: BusinessId,
         subject: SubjectId,
-        generation: u32,
+        generation: Generation,
     ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError> {
         let (b, s) = (business.0, subject.0);
         let mut inner = self.inner();
@@ -328,7 +333,7 @@ impl Keyring for LocalKeyring {
         &self,
         business: BusinessId,
         subject: SubjectId,
-        generation: u32,
+        generation: Generation,
     ) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
         self.unwrap_key(&mut self.inner(), business.0, subject.0, generation)
     }
@@ -337,7 +342,7 @@ impl Keyring for LocalKeyring {
         &self,
         business: BusinessId,
         subject: SubjectId,
-        up_to: u32,
+        up_to: Generation,
     ) -> Result<u32, KeyringError> {
         let destroyed = self.overwrite(business.0, subject.0, up_to)?;
         self.empty_wal().await?;
@@ -353,7 +358,7 @@ impl Keyring for LocalKeyring {
             .map_err(storage)
     }
 
-    async fn applied(&self, log: Digest) -> Result<u64, KeyringError> {
+    async fn applied(&self, log: Digest) -> Result<Position, KeyringError> {
         let sql = "SELECT position FROM applied WHERE log = ?";
         Ok(self
             .inner()
@@ -361,10 +366,10 @@ impl Keyring for LocalKeyring {
             .query_row(sql, [log.0], |r| r.get(0))
             .optional()
             .map_err(storage)?
-            .unwrap_or(0))
+            .unwrap_or_default())
     }
 
-    async fn set_applied(&self, log: Digest, position: u64) -> Result<(), KeyringError> {
+    async fn set_applied(&self, log: Digest, position: Position) -> Result<(), KeyringError> {
         let sql = "INSERT OR REPLACE INTO applied VALUES (1, ?, ?)";
         self.inner().connection.execute(sql, params![log.0, position]).map(|_| ()).map_err(storage)
     }

@@ -10,6 +10,8 @@ use domain::{BusinessId, SubjectId};
 use zeroize::Zeroizing;
 
 use super::{KeyEpoch, Keyring, KeyringError, SubjectKey};
+use crate::place::Position;
+use domain::personal::Generation;
 
 /// Passes every call on to a keyring that is set later; until then each call fails.
 #[derive(Default)]
@@ -42,14 +44,14 @@ impl Keyring for KeyringToCome {
         &self,
         business: BusinessId,
         subject: SubjectId,
-    ) -> Result<Option<u32>, KeyringError> {
+    ) -> Result<Option<Generation>, KeyringError> {
         self.get()?.newest_generation(business, subject).await
     }
     async fn open_generation(
         &self,
         business: BusinessId,
         subject: SubjectId,
-        generation: u32,
+        generation: Generation,
     ) -> Result<(Arc<SubjectKey>, KeyEpoch), KeyringError> {
         self.get()?.open_generation(business, subject, generation).await
     }
@@ -70,7 +72,7 @@ impl Keyring for KeyringToCome {
         &self,
         business: BusinessId,
         subject: SubjectId,
-        generation: u32,
+        generation: Generation,
     ) -> Result<Option<Arc<SubjectKey>>, KeyringError> {
         self.get()?.opening_key(business, subject, generation).await
     }
@@ -81,17 +83,17 @@ impl Keyring for KeyringToCome {
         &self,
         business: BusinessId,
         subject: SubjectId,
-        up_to: u32,
+        up_to: Generation,
     ) -> Result<u32, KeyringError> {
         self.get()?.destroy(business, subject, up_to).await
     }
     async fn check(&self) -> Result<(), KeyringError> {
         self.get()?.check().await
     }
-    async fn applied(&self, log: Digest) -> Result<u64, KeyringError> {
+    async fn applied(&self, log: Digest) -> Result<Position, KeyringError> {
         self.get()?.applied(log).await
     }
-    async fn set_applied(&self, log: Digest, position: u64) -> Result<(), KeyringError> {
+    async fn set_applied(&self, log: Digest, position: Position) -> Result<(), KeyringError> {
         self.get()?.set_applied(log, position).await
     }
 }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::{KeyringError, SubjectKey};
 use crate::cause::Cause;
 use crate::sealing::Entropy;
+use domain::personal::Generation;
 
 /// Iterations of PBKDF2-HMAC-SHA-256 for a passphrase (OWASP, 2023).
 const PASSPHRASE_ITERATIONS: std::num::NonZeroU32 = std::num::NonZeroU32::new(600_000).unwrap();
@@ -113,7 +114,7 @@ pub struct Chest {
 pub struct ChestKey {
     pub business: Uuid,
     pub subject: Uuid,
-    pub generation: u32,
+    pub generation: Generation,
     pub nonce: Option<Vec<u8>>,
     pub wrapped: Option<Vec<u8>>,
 }
@@ -154,7 +155,7 @@ pub struct Wrapper {
 
 const PROVEN: &str = "minutebook keyring";
 
-fn aad(business: Uuid, subject: Uuid, generation: u32) -> String {
+fn aad(business: Uuid, subject: Uuid, generation: Generation) -> String {
     format!("{business}|{subject}|{generation}")
 }
 
@@ -198,7 +199,7 @@ impl Wrapper {
         &self,
         b: Uuid,
         s: Uuid,
-        generation: u32,
+        generation: Generation,
     ) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
         let (mut bytes, mut nonce) = (Zeroizing::new([0; 32]), [0; 12]);
         let label = aad(b, s, generation);
@@ -222,12 +223,12 @@ impl Wrapper {
     ) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
         let mut nonce = [0; 12];
         Entropy::System.fill(&mut nonce);
-        self.wrap((b, s, 1), bytes, nonce)
+        self.wrap((b, s, Generation::FIRST), bytes, nonce)
     }
 
     fn wrap(
         &self,
-        (b, s, generation): (Uuid, Uuid, u32),
+        (b, s, generation): (Uuid, Uuid, Generation),
         bytes: Zeroizing<[u8; 32]>,
         nonce: [u8; 12],
     ) -> Result<(Arc<SubjectKey>, Wrapped), KeyringError> {
@@ -247,7 +248,7 @@ impl Wrapper {
         &self,
         b: Uuid,
         s: Uuid,
-        generation: u32,
+        generation: Generation,
         mut kept: Wrapped,
     ) -> Result<Arc<SubjectKey>, KeyringError> {
         let opened = self

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::append::Append;
+use crate::place::Version;
 
 /// Bits for each entry there is room for: with [`PROBES`] about one "maybe" in 2,000 is wrong.
 const BITS_PER_ENTRY: u64 = 16;
@@ -77,8 +78,8 @@ impl BloomFilter {
         let mut new = self.filled.load(Ordering::Acquire);
         for event in &append.events {
             new &= self.add(halves([append.business.0, event.event_id.0], 1));
-            new &=
-                self.add(halves([append.business.0, event.aggregate.id], 2)) || event.version > 1;
+            new &= self.add(halves([append.business.0, event.aggregate.id], 2))
+                || event.version > Version::FIRST;
         }
         new
     }

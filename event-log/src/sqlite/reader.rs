@@ -15,6 +15,7 @@ use super::log_error;
 use crate::cause::{Cause, chain};
 use crate::envelope::Recorded;
 use crate::log::{Head, LogError, RawRow};
+use crate::place::{Position, Seq, Version};
 
 /// Bytes of the file that a reader maps instead of reading page by page.
 const MAPPED_BYTES_MAX: u64 = 1 << 32;
@@ -36,12 +37,12 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
     })
 }
 
-fn head(row: &Row<'_>) -> rusqlite::Result<(Uuid, u64, Vec<u8>)> {
+fn head(row: &Row<'_>) -> rusqlite::Result<(Uuid, Seq, Vec<u8>)> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }
 
-fn to_head((business, seq, frontier): (Uuid, u64, Vec<u8>)) -> Result<Head, LogError> {
-    let frontier = Frontier::from_bytes(seq, &frontier)
+fn to_head((business, seq, frontier): (Uuid, Seq, Vec<u8>)) -> Result<Head, LogError> {
+    let frontier = Frontier::from_bytes(seq.0, &frontier)
         .map_err(|e| LogError::Corrupt(Cause::new(format!("head of {business}"), e)))?;
     Ok(Head { business: BusinessId(business), seq, root: frontier.root() })
 }
@@ -116,7 +117,7 @@ impl Readers {
         &self,
         business: BusinessId,
         aggregate: AggregateRef,
-        after: u64,
+        after: Version,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
         self.list(
@@ -130,20 +131,20 @@ impl Readers {
         &self,
         business: BusinessId,
         aggregate: AggregateRef,
-    ) -> Result<u64, LogError> {
-        let version: Option<u64> = self.with(|c| {
+    ) -> Result<Version, LogError> {
+        let version: Option<Version> = self.with(|c| {
             c.prepare_cached(
                 "SELECT max(version) FROM events WHERE business = ? AND id = ? AND kind = ?",
             )?
             .query_row(params![business.0, aggregate.id, aggregate.kind.as_str()], |r| r.get(0))
         })?;
-        Ok(version.unwrap_or(0))
+        Ok(version.unwrap_or_default())
     }
 
     pub(super) fn business(
         &self,
         business: BusinessId,
-        after: u64,
+        after: Seq,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
         self.list(
@@ -153,7 +154,7 @@ impl Readers {
         )
     }
 
-    pub(super) fn all(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    pub(super) fn all(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         self.list(
             "SELECT position, business, seq, bytes FROM events WHERE position > ? ORDER BY \
             position LIMIT ?",
@@ -161,7 +162,11 @@ impl Readers {
         )
     }
 
-    pub(super) fn erasures(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+    pub(super) fn erasures(
+        &self,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
         // The kind stands in the text, as the partial index has it.
         self.list(
             "SELECT position, business, seq, bytes FROM events WHERE kind = 'erasure' AND \
@@ -170,8 +175,8 @@ impl Readers {
         )
     }
 
-    pub(super) fn back(&self, before: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
-        let before = before.min(i64::MAX.cast_unsigned());
+    pub(super) fn back(&self, before: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let before = before.min(Position(i64::MAX.cast_unsigned()));
         self.list(
             "SELECT position, business, seq, bytes FROM events WHERE position < ? ORDER BY \
             position DESC LIMIT ?",
@@ -179,14 +184,14 @@ impl Readers {
         )
     }
 
-    pub(super) fn count_after(&self, position: u64) -> Result<u64, LogError> {
+    pub(super) fn count_after(&self, position: Position) -> Result<u64, LogError> {
         self.with(|c| {
             c.prepare_cached("SELECT count(*) FROM events WHERE position > ?")?
                 .query_row([position], |r| r.get(0))
         })
     }
 
-    pub(super) fn has(&self, position: u64) -> Result<bool, LogError> {
+    pub(super) fn has(&self, position: Position) -> Result<bool, LogError> {
         self.with(|c| {
             c.prepare_cached("SELECT 1 FROM events WHERE position = ?")?.exists([position])
         })
@@ -217,25 +222,25 @@ impl Readers {
         }
     }
 
-    pub(super) fn consistent_heads(&self) -> Result<(Vec<Head>, u64, u64), LogError> {
+    pub(super) fn consistent_heads(&self) -> Result<(Vec<Head>, Position, u64), LogError> {
         let (heads, end, unreadable_rows) = self.with(|c| {
             let tx = c.unchecked_transaction()?;
             let heads: Vec<_> = tx
                 .prepare_cached("SELECT business, seq, frontier FROM heads ORDER BY business")?
                 .query_map([], head)?
                 .collect::<rusqlite::Result<_>>()?;
-            let end: Option<u64> =
+            let end: Option<Position> =
                 tx.query_row("SELECT max(position) FROM events WHERE position > 0", [], |r| {
                     r.get(0)
                 })?;
             let unreadable_rows: u64 =
                 tx.query_row("SELECT count(*) FROM events WHERE position < 1", [], |r| r.get(0))?;
-            Ok((heads, end.unwrap_or(0), unreadable_rows))
+            Ok((heads, end.unwrap_or_default(), unreadable_rows))
         })?;
         Ok((heads.into_iter().map(to_head).collect::<Result<_, _>>()?, end, unreadable_rows))
     }
 
-    pub(super) fn raw_rows(&self, after: u64, limit: usize) -> Result<Vec<RawRow>, LogError> {
+    pub(super) fn raw_rows(&self, after: Position, limit: usize) -> Result<Vec<RawRow>, LogError> {
         self.with(|c| {
             let sql = "SELECT position, business, seq, kind, id, version, event_id, leaf, bytes \
                 FROM events WHERE position > ? ORDER BY position LIMIT ?";
@@ -256,7 +261,7 @@ impl Readers {
         })
     }
 
-    pub(super) fn check_indexes(&self) -> Result<Option<(u64, String)>, LogError> {
+    pub(super) fn check_indexes(&self) -> Result<Option<(Position, String)>, LogError> {
         let said: String =
             self.with(|c| c.query_row("PRAGMA integrity_check(1)", [], |r| r.get(0)))?;
         if said == "ok" {
@@ -264,7 +269,7 @@ impl Readers {
         }
         // "row 17 missing from index events_by_seq"
         let mut words = said.split_whitespace().skip_while(|w| *w != "row").skip(1);
-        let position = words.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        let position = words.next().and_then(|n| n.parse().ok()).map(Position).unwrap_or_default();
         Ok(Some((position, format!("the file is damaged: {said}"))))
     }
 }

@@ -16,6 +16,7 @@ use crate::append::{Append, AppendError, Committed, LaneEpoch};
 use crate::batch::{AppendBatch, AppenderWork, BatchCaps};
 use crate::cause::chain;
 use crate::log::LogError;
+use crate::place::{Position, Seq, Version};
 
 /// The age at which the writer commits a batch even if more appends are queued.
 const BATCH_AGE_MAX: Duration = Duration::from_millis(5);
@@ -34,8 +35,8 @@ const REMEMBERED_MAX: usize = 200_000;
 
 pub(super) struct LogWriter {
     connection: Connection,
-    position: u64,
-    versions: HashMap<(BusinessId, AggregateRef), u64>,
+    position: Position,
+    versions: HashMap<(BusinessId, AggregateRef), Version>,
     heads: HashMap<BusinessId, Frontier>,
     /// The last broken epoch of each lane.
     broken: HashMap<u64, LaneEpoch>,
@@ -54,7 +55,7 @@ fn append_error(e: rusqlite::Error) -> AppendError {
 
 impl LogWriter {
     pub(super) fn open(path: &Path, options: &Options) -> Result<Self, LogError> {
-        let open = || -> rusqlite::Result<(Connection, u64)> {
+        let open = || -> rusqlite::Result<(Connection, Position)> {
             let connection = Connection::open(path)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             let synchronous = match options.durability {
@@ -70,9 +71,9 @@ impl LogWriter {
             }
             connection.execute_batch(include_str!("schema.sql"))?;
             connection.set_prepared_statement_cache_capacity(32);
-            let position: Option<u64> =
+            let position: Option<Position> =
                 connection.query_row("SELECT max(position) FROM events", [], |r| r.get(0))?;
-            Ok((connection, position.unwrap_or(0)))
+            Ok((connection, position.unwrap_or_default()))
         };
         let (connection, position) = open().map_err(log_error)?;
         Ok(Self {
@@ -86,7 +87,7 @@ impl LogWriter {
         })
     }
 
-    pub(super) fn last_position(&self) -> u64 {
+    pub(super) fn last_position(&self) -> Position {
         self.position
     }
 
@@ -105,7 +106,7 @@ impl LogWriter {
     pub(super) fn run(
         mut self,
         mut jobs: mpsc::Receiver<AppenderWork<QueuedAppend>>,
-        moved: &watch::Sender<u64>,
+        moved: &watch::Sender<Position>,
     ) {
         let mut expected = 1;
         while let Some(first) = self.next(&mut jobs) {
@@ -167,7 +168,7 @@ impl LogWriter {
         self.trouble.send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
     }
 
-    fn commit(&mut self, mut batch: Vec<QueuedAppend>, moved: &watch::Sender<u64>) {
+    fn commit(&mut self, mut batch: Vec<QueuedAppend>, moved: &watch::Sender<Position>) {
         fail::fail_point!("log-writer");
         let (before, broken) = (self.position, self.broken.clone());
         let mut written = self.write(&batch);
@@ -209,7 +210,7 @@ impl LogWriter {
     }
 
     /// Rolls a transaction back, and forgets what was remembered of it.
-    fn forget(&mut self, position: u64) {
+    fn forget(&mut self, position: Position) {
         let _ = self.connection.execute_batch("ROLLBACK");
         self.position = position;
         self.versions.clear();
@@ -276,7 +277,7 @@ impl LogWriter {
         {
             return Ok(answer);
         }
-        let mut next: HashMap<AggregateRef, u64> = HashMap::new();
+        let mut next: HashMap<AggregateRef, Version> = HashMap::new();
         for &(aggregate, expected) in &append.reads {
             let actual = self.version(append.business, aggregate)?;
             if actual != expected {
@@ -286,11 +287,11 @@ impl LogWriter {
         for event in &append.events {
             let actual = match next.get(&event.aggregate) {
                 Some(version) => *version,
-                None if new && event.version == 1 => 0,
+                None if new && event.version == Version::FIRST => Version::START,
                 None => self.version(append.business, event.aggregate)?,
             };
-            if event.version != actual + 1 {
-                let expected = event.version.saturating_sub(1);
+            if event.version != actual.next() {
+                let expected = event.version.previous();
                 return Ok(Err(AppendError::Conflict {
                     aggregate: event.aggregate,
                     expected,
@@ -300,7 +301,7 @@ impl LogWriter {
             next.insert(event.aggregate, event.version);
         }
         let mut head = self.head(append.business)?;
-        let first_seq = head.size() + 1;
+        let first_seq = Seq(head.size()).next();
         if let Some(placed) = placed.filter(|p| p.first_seq != first_seq) {
             return Ok(Err(AppendError::OutOfPlace { seq: placed.first_seq, next: first_seq }));
         }
@@ -308,7 +309,7 @@ impl LogWriter {
             let leaf = leaf_hash(&event.bytes);
             head.push(leaf);
             self.position =
-                placed.and_then(|p| p.positions.get(n).copied()).unwrap_or(self.position + 1);
+                placed.and_then(|p| p.positions.get(n).copied()).unwrap_or(self.position.next());
             self.connection
                 .prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?
                 .execute(params![

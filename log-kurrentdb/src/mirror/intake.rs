@@ -5,10 +5,11 @@ use super::super::form::{business, taken};
 use super::Mirror;
 use domain::BusinessId;
 use event_log::sqlite::AssignedPositions;
-use event_log::{Append, AppendError, Cause, LogError};
 use std::io::Write as _;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+
+use event_log::{Append, AppendError, Cause, LogError, Position, Seq};
 
 impl Mirror {
     /// Stores events in order, except those that are there already. After a failure nothing more is
@@ -44,7 +45,7 @@ impl Mirror {
     pub(super) fn appends(
         &self,
         events: Vec<Found>,
-        after: u64,
+        after: Position,
         batch: u64,
     ) -> Vec<(Append, AssignedPositions)> {
         let mut all: Vec<(Append, AssignedPositions)> = Vec::new();
@@ -57,7 +58,7 @@ impl Mirror {
             let (new, more) = match taken(&found) {
                 Ok(taken) => taken,
                 Err(why) => {
-                    self.stop(business, found.revision + 1, &why);
+                    self.stop(business, found.seq(), &why);
                     open = false;
                     continue;
                 }
@@ -66,7 +67,7 @@ impl Mirror {
                 Some((append, placed))
                     if open
                         && append.business == business
-                        && placed.first_seq + append.events.len() as u64 == found.revision + 1 =>
+                        && placed.first_seq.plus(append.events.len() as u64) == found.seq() =>
                 {
                     append.events.push(new);
                     placed.positions.push(found.position);
@@ -82,7 +83,7 @@ impl Mirror {
                     all.push((
                         append,
                         AssignedPositions {
-                            first_seq: found.revision + 1,
+                            first_seq: found.seq(),
                             positions: vec![found.position],
                             batch,
                         },
@@ -94,12 +95,12 @@ impl Mirror {
         all
     }
 
-    pub(super) fn stop(&self, business: BusinessId, seq: u64, why: &str) {
+    pub(super) fn stop(&self, business: BusinessId, seq: Seq, why: &str) {
         let sentence = format!(
             "the stream {} has an event at revision {} that this installation did not write \
              ({why})",
             business.stream_name(),
-            seq - 1
+            seq.previous()
         );
         tracing::error!(business.id = %business, "{sentence}; the business is stopped");
         let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);

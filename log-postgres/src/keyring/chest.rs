@@ -1,6 +1,7 @@
 //! Reads and writes the whole keyring at once, for copying an installation.
 
 use super::{DESTROY, asked, nonce, stored};
+use domain::personal::Generation;
 use event_log::keyring::KeyringError;
 use event_log::keyring::wrapping::{Chest, ChestKey, Proof};
 use sqlx::Executor as _;
@@ -38,7 +39,7 @@ pub async fn chest(url: &str) -> Result<Chest, KeyringError> {
     let key = |(business, subject, generation, nonce, wrapped): Row| ChestKey {
         business,
         subject,
-        generation: u32::try_from(generation).unwrap_or(0),
+        generation: Generation(u32::try_from(generation).unwrap_or(0)),
         nonce,
         wrapped,
     };
@@ -71,11 +72,7 @@ pub async fn put_chest(url: &str, moved: &Chest) -> Result<(), KeyringError> {
         let query = sqlx::query(sql)
             .bind(part.iter().map(|k| k.business).collect::<Vec<_>>())
             .bind(part.iter().map(|k| k.subject).collect::<Vec<_>>())
-            .bind(
-                part.iter()
-                    .map(|k| i32::try_from(k.generation).unwrap_or(i32::MAX))
-                    .collect::<Vec<_>>(),
-            )
+            .bind(part.iter().map(|k| super::stored(k.generation)).collect::<Vec<_>>())
             .bind(part.iter().map(|k| k.nonce.clone()).collect::<Vec<_>>())
             .bind(part.iter().map(|k| k.wrapped.clone()).collect::<Vec<_>>());
         asked(query.execute(&mut *tx)).await?;

@@ -3,10 +3,11 @@
 mod compare;
 
 use compare::Comparison;
-use event_log::chain;
+use domain::personal::Generation;
 use std::time::{Duration, Instant};
 
 use domain::{BusinessId, SubjectId};
+use event_log::{Position, chain};
 use rusqlite::InterruptHandle;
 
 use super::Runner;
@@ -33,7 +34,7 @@ pub(super) struct Build {
     stale_compared: bool,
     compared: bool,
     comparison: Option<Comparison>,
-    position: u64,
+    position: Position,
     differed: Vec<String>,
     /// How many attempts to advance failed in a row.
     failed: u32,
@@ -49,7 +50,7 @@ impl Build {
             stale_compared: false,
             compared: false,
             comparison: None,
-            position: 0,
+            position: Position::START,
             differed: Vec::new(),
             failed: 0,
         }
@@ -249,7 +250,7 @@ impl Runner {
         let Some(build) = &self.build else { return Ok(()) };
         let (purpose, position, differed) = (build.purpose, build.position, build.differed.clone());
         if !differed.is_empty() {
-            tracing::warn!(projections = ?differed, position,
+            tracing::warn!(projections = ?differed, position = position.0,
                 purpose = purpose.word(), "what was built beside the views has other rows");
         }
         self.ended(None);
@@ -324,7 +325,7 @@ impl Runner {
         &mut self,
         business: BusinessId,
         subject: SubjectId,
-        up_to: u32,
+        up_to: Generation,
     ) -> Result<(), ViewsError> {
         self.snapshots.iter().for_each(Snapshots::interrupt);
         let beside = self.build.as_ref().map_or(Ok(()), |build| {

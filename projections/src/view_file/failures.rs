@@ -6,7 +6,7 @@ use crate::{ALL, Applied, ApplyError, Projection};
 use domain::BusinessId;
 use domain::limits::PROJECTION_BATCH_MAX;
 use domain::operations::EventSkipped;
-use event_log::{Recorded, chain};
+use event_log::{Recorded, Seq, chain};
 use rusqlite::params;
 
 impl ViewFile {
@@ -20,7 +20,7 @@ impl ViewFile {
             else {
                 continue;
             };
-            self.resume(i, &failure.business, failure.seq.saturating_sub(1))?;
+            self.resume(i, &failure.business, failure.seq.previous())?;
         }
         Ok(())
     }
@@ -31,14 +31,14 @@ impl ViewFile {
         for failure in failures(&self.connection)? {
             let named = failure.projection == skipped.projection.as_str()
                 && failure.business == business
-                && failure.seq == skipped.seq;
+                && failure.seq == Seq(skipped.seq);
             if let Some(i) = ALL
                 .iter()
                 .position(|p| named && p.name == failure.projection)
                 .filter(|i| !self.stale.contains(i))
             {
                 tracing::warn!(projection.name = failure.projection, business.id = %business,
-                    event.seq = failure.seq, "an event is passed over, as an operator said");
+                    event.seq = failure.seq.0, "an event is passed over, as an operator said");
                 self.resume(i, &business, failure.seq)?;
             }
         }
@@ -51,7 +51,7 @@ impl ViewFile {
         &mut self,
         i: usize,
         business: &str,
-        mut after: u64,
+        mut after: Seq,
     ) -> Result<(), ViewsError> {
         let (Some(projection), Some(up_to)) = (ALL.get(i), self.positions.get(i)) else {
             return Ok(());

@@ -3,6 +3,7 @@
 use super::{ViewFile, WAL_TRIES_MAX};
 use crate::search;
 use crate::views::ViewsError;
+use domain::personal::Generation;
 use domain::{BusinessId, SubjectId};
 
 impl ViewFile {
@@ -19,7 +20,7 @@ impl ViewFile {
         &self,
         business: BusinessId,
         subject: SubjectId,
-        up_to: u32,
+        up_to: Generation,
     ) -> Result<(), ViewsError> {
         let tx = self.connection.unchecked_transaction()?;
         if self.purges() {

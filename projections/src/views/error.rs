@@ -2,7 +2,7 @@
 
 use std::io;
 
-use event_log::{Cause, LogError};
+use event_log::{Cause, LogError, Position};
 
 use super::Building;
 use crate::ApplyError;
@@ -20,9 +20,9 @@ pub enum ViewsError {
     #[error("the views are at position {at}, {wanted} was asked for; try again")]
     Behind {
         /// The position that the views have applied.
-        at: u64,
+        at: Position,
         /// The position that was waited for.
-        wanted: u64,
+        wanted: Position,
     },
     /// No projection has that name.
     #[error("there is no projection `{0}`; `minutebook projections status` lists them")]

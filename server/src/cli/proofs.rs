@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::operations::ExportFormat;
-use event_log::chain;
+use event_log::{Seq, chain};
 use proof::checkpoint::{EventProof, Verifier};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -186,7 +186,7 @@ async fn export_all(
     let mut writer = ExportWriter::begin(out, format).map_err(failed)?;
     while writer.events() < end {
         for bytes in
-            page(target, business, writer.events(), PAGE.min(end - writer.events())).await?
+            page(target, business, Seq(writer.events()), PAGE.min(end - writer.events())).await?
         {
             writer.event(&bytes).map_err(failed)?;
         }
@@ -225,7 +225,7 @@ async fn export_all(
 async fn page(
     target: &Target,
     business: &str,
-    after: u64,
+    after: Seq,
     n: u64,
 ) -> Result<Vec<String>, AppError> {
     if let Target::Local(app) = target {

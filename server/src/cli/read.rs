@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
 use domain::ids::INSTALLATION;
+use event_log::{Seq, Version};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -122,8 +123,9 @@ pub(super) async fn send(
                     let body = crate::http::CommandBody::parse(command.as_bytes())
                         .map_err(|e| AppError::caused("no command", e))?;
                     let actor = app.operator_in(business).await?;
-                    let receipt =
-                        app.submit(body.into_submission(business, actor, key, if_match)).await;
+                    let receipt = app
+                        .submit(body.into_submission(business, actor, key, if_match.map(Version)))
+                        .await;
                     receipt
                         .map_err(|e| AppError::caused(e.name(), e))
                         .and_then(|r| serde_json::to_value(r).map_err(AppError::other))
@@ -153,12 +155,12 @@ async fn replay_local(app: &crate::app::App, business: &str, from: u64) -> Resul
         .business(business)
         .await?
         .ok_or_else(|| AppError::other(format!("there is no business `{business}`")))?;
-    let mut after = from.saturating_sub(1);
+    let mut after = Seq(from).previous();
     loop {
         let events = app.log.read_business(id, after, 500).await?;
         for recorded in &events {
             print_event(
-                &recorded.seq.into(),
+                &recorded.seq.0.into(),
                 std::str::from_utf8(&recorded.bytes).map_err(AppError::other)?,
             )?;
             after = recorded.seq;

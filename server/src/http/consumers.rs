@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::limits::SMALL_BODY_BYTES_MAX;
-use event_log::LogError;
+use event_log::{LogError, Position};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ pub(crate) async fn change_consumer(app: &App, change: ConsumerChange) -> Result
         };
     };
     let mut found = true;
-    if let Some(position) = rewind {
+    if let Some(position) = rewind.map(Position) {
         check_place(app, position).await?;
         found &= app.consumers.rewind(&name, position).await?;
     }
@@ -57,7 +57,7 @@ pub(crate) async fn change_consumer(app: &App, change: ConsumerChange) -> Result
 }
 
 /// Checks that a position is 0 or that of an event; one from before a copy to another store is not.
-async fn check_place(app: &App, position: u64) -> Result<(), ChangeError> {
+async fn check_place(app: &App, position: Position) -> Result<(), ChangeError> {
     if app.log.is_place(position).await? {
         return Ok(());
     }

@@ -8,6 +8,7 @@ use commands::{Actor, Admitted, Submission};
 use domain::ids::{ApprovalId, EventId, INSTALLATION};
 use domain::limits::BODY_BYTES_MAX;
 use domain::{BusinessId, PrincipalId, Timestamp};
+use event_log::Version;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -41,7 +42,7 @@ impl Body {
         business: BusinessId,
         actor: commands::Actor,
         key: String,
-        if_match: Option<u64>,
+        if_match: Option<Version>,
     ) -> Submission {
         let Self {
             r#type,
@@ -70,11 +71,11 @@ impl Body {
     }
 }
 
-fn if_match(request: &HttpRequest) -> Result<Option<u64>, Problem> {
+fn if_match(request: &HttpRequest) -> Result<Option<Version>, Problem> {
     let Some(value) = request.headers().get(header::IF_MATCH) else { return Ok(None) };
     let version =
         value.to_str().ok().and_then(|v| v.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-    version.map(Some).ok_or_else(|| {
+    version.map(|version| Some(Version(version))).ok_or_else(|| {
         Problem::new(
             400,
             "malformed",

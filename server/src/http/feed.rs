@@ -12,7 +12,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::limits::FEEDS_PER_PRINCIPAL_MAX;
 use domain::{BusinessId, PrincipalId};
-use event_log::{Cause, Recorded, chain};
+use event_log::{Cause, Position, Recorded, Seq, chain};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
@@ -101,7 +101,12 @@ pub(super) async fn all(request: HttpRequest, state: Shared) -> Result<HttpRespo
     }
     let after = match place(&request, &ask).await? {
         FeedCursor::Number(position)
-            if state.app.log.is_place(position).await.map_err(|e| Problem::unavailable(&e))? =>
+            if state
+                .app
+                .log
+                .is_place(Position(position))
+                .await
+                .map_err(|e| Problem::unavailable(&e))? =>
         {
             position
         }
@@ -117,10 +122,10 @@ pub(super) async fn all(request: HttpRequest, state: Shared) -> Result<HttpRespo
             let found = state
                 .app
                 .log
-                .read_business(business, seq - 1, 1)
+                .read_business(business, Seq(seq).previous(), 1)
                 .await
                 .map_err(|e| Problem::unavailable(&e))?;
-            let found = found.first().filter(|_| seq > 0).map(|r| r.position);
+            let found = found.first().filter(|_| seq > 0).map(|r| r.position.0);
             let visible = may_see(&state.app, caller, business).await?;
             found.filter(|_| visible).ok_or_else(|| {
                 bad_place(
@@ -317,12 +322,12 @@ impl Feed {
         }
         let log = &self.app.log;
         let page = match self.business {
-            Some(business) => log.read_business(business, self.after, PAGE).await,
-            None => log.read_all(self.after, PAGE).await,
+            Some(business) => log.read_business(business, Seq(self.after), PAGE).await,
+            None => log.read_all(Position(self.after), PAGE).await,
         };
         let page = page.map_err(Cause::of)?;
         let Some(last) = page.last() else { return Ok(None) };
-        self.after = if self.business.is_some() { last.seq } else { last.position };
+        self.after = if self.business.is_some() { last.seq.0 } else { last.position.0 };
         // Roles may be taken away while somebody reads.
         let viewer = self.app.viewer(self.caller).await.map_err(Cause::of)?;
         let (mut ready, mut text) = (Vec::new(), String::new());
@@ -351,7 +356,7 @@ impl Feed {
         events: bool,
     ) {
         use std::fmt::Write as _;
-        let place = if self.business.is_some() { recorded.seq } else { recorded.position };
+        let place = if self.business.is_some() { recorded.seq.0 } else { recorded.position.0 };
         let _ = if events {
             write!(
                 text,

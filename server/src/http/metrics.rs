@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::limits::{FEEDS_MAX, IMPORTS_MAX, PROOFS_MAX};
+use event_log::Position;
 use projections::Views;
 
 use super::State;
@@ -39,7 +40,7 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn text(&self, log_position: u64, lag: u64, views: &Views) -> String {
+    pub(crate) fn text(&self, log_position: Position, lag: u64, views: &Views) -> String {
         let mut out = String::new();
         let (views_position, health) = (views.position(), views.health());
         let _ = writeln!(
@@ -56,7 +57,7 @@ impl Metrics {
             "# TYPE minutebook_views_reads_total counter\nminutebook_views_reads_total {}",
             views.reads()
         );
-        let verified = health.verified.unwrap_or(0);
+        let verified = health.verified.unwrap_or(Position::START);
         let differing = health.last.map_or(0, |l| l.differed.len());
         let _ = writeln!(
             out,

@@ -3,7 +3,7 @@
 use super::every_command;
 use commands::{CommandError, Submission};
 use domain::limits::CONFLICT_TRIES_MAX;
-use event_log::{Append, NewEvent};
+use event_log::{Append, NewEvent, Version};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -59,13 +59,16 @@ pub(super) async fn if_match_holds_the_caller_to_the_version_it_saw() {
     let actor = installation.app.operator_in(business).await.unwrap();
     let mut offer =
         Submission::new(business, actor, "offer", "tasks.offer", Some(task), &json!({}));
-    offer.if_match = Some(7);
+    offer.if_match = Some(Version(7));
     let error = installation.app.bus.submit(offer.clone()).await.unwrap_err();
     assert!(
-        matches!(error, CommandError::PreconditionFailed { expected: 7, actual: 1 }),
+        matches!(
+            error,
+            CommandError::PreconditionFailed { expected: Version(7), actual: Version(1) }
+        ),
         "{error}"
     );
-    offer.if_match = Some(1);
+    offer.if_match = Some(Version(1));
     installation.app.bus.submit(offer).await.unwrap();
 }
 
@@ -101,7 +104,7 @@ pub(super) async fn another_process_writes(
         .read_aggregate(
             business,
             domain::AggregateRef::new(domain::Kind::Task, task),
-            version - 1,
+            Version(version - 1),
             1,
         )
         .await
@@ -117,7 +120,7 @@ pub(super) async fn another_process_writes(
     let bytes = proof::canonical::to_bytes(&event).unwrap();
     let new = NewEvent {
         aggregate: domain::AggregateRef::new(domain::Kind::Task, task),
-        version: version + 1,
+        version: Version(version + 1),
         event_id: domain::ids::EventId(event_id),
         bytes,
     };
@@ -147,7 +150,8 @@ pub(super) async fn what_another_process_changed_is_read_and_decided_again() {
     another_process_writes(&installation, business, task, 1).await;
     let receipt = installation.must(business, "tasks.offer", Some(task), json!({})).await;
     assert_eq!(
-        receipt.events[0].version, 3,
+        receipt.events[0].version,
+        Version(3),
         "decided at version 1, refused by the log, decided again at 2"
     );
     const { assert!(CONFLICT_TRIES_MAX >= 2) };

@@ -1,6 +1,7 @@
 //! Servers that take over from each other, of a cluster and of the relay.
 
 use super::{PROGRAM, Work, all_is_well, first, start};
+use event_log::Seq;
 use serde_json::Value;
 use tests::fleet::run;
 use tests::installation::Installation;
@@ -64,12 +65,12 @@ pub(super) async fn three_processes_that_import_the_same_file_at_once_import_it_
     together.views_are_rebuilt_alike().await;
     let of = async |one: &Installation| {
         let business = one.app.business("acme").await.unwrap().unwrap();
-        let all = one.app.log.read_business(business, 0, 100_000).await.unwrap();
+        let all = one.app.log.read_business(business, Seq::START, 100_000).await.unwrap();
         // The ids are made with a secret that each installation has for itself.
         let mut events: Vec<(u64, String)> = Vec::new();
         for recorded in &all {
             let stored = recorded.stored().unwrap();
-            events.push((stored.version, stored.r#type.to_string()));
+            events.push((stored.version.0, stored.r#type.to_string()));
         }
         events.sort();
         events

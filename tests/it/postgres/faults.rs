@@ -1,7 +1,7 @@
 //! What goes wrong between a server and PostgreSQL.
 
 use super::open;
-use event_log::Log;
+use event_log::{Log, Seq};
 use log_postgres::{PostgresLog, migrate};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::sync::Arc;
@@ -55,12 +55,12 @@ pub(super) async fn a_backend_that_is_terminated_in_mid_append_loses_and_doubles
     for b in 0..3 {
         let all = loop {
             // A reader's connection may have been killed as well.
-            match log.read_business(business(b), 0, 10_000).await {
+            match log.read_business(business(b), Seq::START, 10_000).await {
                 Ok(all) => break all,
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
-        assert!(all.iter().enumerate().all(|(i, r)| r.seq == i as u64 + 1));
+        assert!(all.iter().enumerate().all(|(i, r)| r.seq == Seq(i as u64 + 1)));
         seen += all.len();
     }
     assert_eq!(seen, 480);
@@ -115,7 +115,7 @@ pub(super) async fn a_damaged_end_of_a_stream_stops_its_own_business_alone() {
         .unwrap();
     // Known before, and asked for anew by another server.
     for log in [log, open(&url).await] {
-        let version = log.read_business(business(2), 0, 100).await.unwrap().len() as u64;
+        let version = log.read_business(business(2), Seq::START, 100).await.unwrap().len() as u64;
         let (to_damaged, to_sound) = (
             append(business(1), task(1), 1, 1, "y"),
             append(business(2), task(1), version, 1, "y"),
@@ -139,8 +139,8 @@ pub(super) async fn an_exhausted_pool_is_an_error_that_says_so_and_appends_go_on
         held.push(connection);
     }
     log.append(append(business(1), task(1), 0, 1, "x")).await.unwrap();
-    let refused = log.read_business(business(1), 0, 10).await.unwrap_err().said();
+    let refused = log.read_business(business(1), Seq::START, 10).await.unwrap_err().said();
     assert!(refused.contains("are busy"), "{refused}");
     drop(held);
-    assert_eq!(log.read_business(business(1), 0, 10).await.unwrap().len(), 1);
+    assert_eq!(log.read_business(business(1), Seq::START, 10).await.unwrap().len(), 1);
 }

@@ -3,6 +3,7 @@
 use super::super::KeyringError;
 use super::super::wrapping::{Chest, ChestKey, Proof};
 use super::{SCHEMA, TRUNCATE_EVERY, TRUNCATE_TRIES_MAX, storage, truncate_wal};
+use domain::personal::Generation;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
 
@@ -26,7 +27,7 @@ pub fn chest(path: &Path) -> Result<Chest, KeyringError> {
         Ok(ChestKey {
             business: r.get(0)?,
             subject: r.get(1)?,
-            generation: r.get(2)?,
+            generation: Generation(r.get(2)?),
             nonce: r.get(3)?,
             wrapped: r.get(4)?,
         })
@@ -57,7 +58,7 @@ pub fn put_chest(path: &Path, moved: &Chest) -> Result<(), KeyringError> {
             tx.prepare_cached(sql)?.execute(params![
                 k.business,
                 k.subject,
-                k.generation,
+                k.generation.0,
                 k.nonce,
                 k.wrapped
             ])?;

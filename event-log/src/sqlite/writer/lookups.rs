@@ -2,6 +2,7 @@
 
 use super::LogWriter;
 use crate::append::{Append, AppendError, Committed};
+use crate::place::{Position, Seq, Version};
 use domain::{AggregateRef, BusinessId};
 use proof::tree::Frontier;
 use rusqlite::{OptionalExtension, params};
@@ -20,7 +21,7 @@ impl LogWriter {
         let mut lookup = |event: &crate::NewEvent| {
             query
                 .query_row([event.event_id.0], |r| {
-                    Ok((r.get::<_, u64>(0)?, r.get::<_, u64>(1)?, r.get::<_, Vec<u8>>(2)?))
+                    Ok((r.get::<_, Seq>(0)?, r.get::<_, Position>(1)?, r.get::<_, Vec<u8>>(2)?))
                 })
                 .optional()
         };
@@ -41,17 +42,17 @@ impl LogWriter {
         &mut self,
         business: BusinessId,
         aggregate: AggregateRef,
-    ) -> rusqlite::Result<u64> {
+    ) -> rusqlite::Result<Version> {
         if let Some(version) = self.versions.get(&(business, aggregate)) {
             return Ok(*version);
         }
-        let version: Option<u64> = self
+        let version: Option<Version> = self
             .connection
             .prepare_cached(
                 "SELECT max(version) FROM events WHERE business = ? AND id = ? AND kind = ?",
             )?
             .query_row(params![business.0, aggregate.id, aggregate.kind.as_str()], |r| r.get(0))?;
-        let version = version.unwrap_or(0);
+        let version = version.unwrap_or_default();
         self.versions.insert((business, aggregate), version);
         Ok(version)
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_log::{AppendError, EventLog};
+use event_log::{AppendError, EventLog, Seq};
 use log_postgres::PostgresLog;
 use tempfile::TempDir;
 use tests::ledger;
@@ -131,7 +131,8 @@ async fn full_disk() -> Result<u64, String> {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    let all = log.read_business(business(1), 0, 1_000_000).await.map_err(|e| e.to_string())?;
+    let all =
+        log.read_business(business(1), Seq::START, 1_000_000).await.map_err(|e| e.to_string())?;
     log.close().await;
     drop(cluster);
     if all.len() as u64 == stored + 20 {
