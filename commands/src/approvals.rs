@@ -112,8 +112,9 @@ fn escalate(approval: &Approval, ctx: &Context) -> Result<Option<Event>, Refusal
     Ok(Some(Escalated { to_roles: approval.escalate_to.iter().copied().collect() }.into()))
 }
 
-/// True if the actor may send the command that awaits approval. A requester who may not did not
-/// ask: a rule asked after a budget overrun, and the requester can't withdraw that request.
+/// True if the actor may send the command that awaits approval. A requester who may not send it did
+/// not make the request: a rule opened it in the requester's name, after a budget overrun, and the
+/// requester can't withdraw it.
 fn may_send_it(approval: &Approval, ctx: &Context) -> bool {
     let command =
         approval.command_type.as_ref().and_then(|name| AnyCommand::type_named(name.as_str()));

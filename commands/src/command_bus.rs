@@ -1,9 +1,11 @@
 //! The command bus: the one path that a command takes, whichever API it came through.
 //!
-//! parse and bound → authorise → the business's lane (decide, seal, append) → receipt; and every
-//! attempt is kept, whatever came of it.
+//! check the form → authorise → parse → the business's lane (decide, seal, append) → receipt. Every
+//! attempt that the rate limits admitted is kept, whatever came of it and even if its caller has
+//! gone.
 
 mod registration;
+mod unkept_attempt;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,7 @@ use crate::rates::{Admitted, RateLimits};
 use crate::registrations::Registrations;
 use crate::registry::{AnyCommand, Verb};
 use crate::{Refusal, businesses, operations};
+use unkept_attempt::UnkeptAttempt;
 
 /// Commands that may wait in one lane.
 const LANE_QUEUE_MAX: usize = 1_024;
@@ -152,8 +155,8 @@ impl CommandBus {
         self.submit_admitted(admitted, submission).await
     }
 
-    /// Takes a command that the rate limits admitted before it was read to its receipt. A sender
-    /// over its limit is only counted; the list of attempts does not show it.
+    /// Takes a command to its receipt; the rate limits admitted it before its body was read. A
+    /// sender over its limit is only counted; the list of attempts does not show it.
     ///
     /// # Errors
     /// As for [`CommandBus::submit`].
@@ -163,13 +166,13 @@ impl CommandBus {
         submission: Submission,
     ) -> Result<Receipt, CommandError> {
         admitted.bytes(submission.data.get().len())?;
-        let mut attempt = Attempt {
+        let attempt = Attempt {
             at: self.shared.clock.now(),
             // A stranger writes into no business's list: its attempts are kept with the
             // installation's.
             business: if submission.actor.may_see() { submission.business } else { INSTALLATION },
             actor: submission.actor.principal,
-            // A type that there is not is whatever somebody wrote.
+            // An unknown type is a text of the sender's, which is not kept.
             command_type: AnyCommand::type_named(&submission.r#type)
                 .map_or("(unknown)", |t| t.name)
                 .to_owned(),
@@ -177,23 +180,20 @@ impl CommandBus {
             key: content_digest(&self.attempts_secret, submission.key.as_bytes()).to_string(),
             outcome: String::new(),
         };
-        let span = tracing::info_span!("command", "command.type" = %attempt.command_type,
+        let unkept = UnkeptAttempt::new(attempt, Arc::clone(&self.attempts));
+        let span = tracing::info_span!("command", "command.type" = %unkept.command_type(),
             business.id = %submission.business, correlation.id = ?submission.correlation);
         let taken =
             tokio::time::timeout(Duration::from_millis(COMMAND_MS_MAX), self.take(submission));
         let result =
             taken.instrument(span.clone()).await.unwrap_or(Err(CommandError::OutcomeUnknown));
-        attempt.outcome = match &result {
-            Ok(receipt) if receipt.repeated => "repeated".to_owned(),
-            Ok(receipt) if receipt.events.is_empty() => "unchanged".to_owned(),
-            Ok(_) => "accepted".to_owned(),
-            Err(e) => e.name().to_owned(),
+        let outcome = match &result {
+            Ok(receipt) if receipt.repeated => "repeated",
+            Ok(receipt) if receipt.events.is_empty() => "unchanged",
+            Ok(_) => "accepted",
+            Err(e) => e.name(),
         };
-        span.in_scope(|| {
-            tracing::info!(command.outcome = %attempt.outcome,
-            command.key = %attempt.key, actor.id = %attempt.actor, "command")
-        });
-        self.attempts.keep(attempt).await;
+        unkept.keep(outcome, &span).await;
         result
     }
 
@@ -320,7 +320,7 @@ fn check_form(submission: &Submission) -> Result<(), CommandError> {
 fn target(submission: &Submission, command: &AnyCommand) -> Result<AggregateRef, CommandError> {
     let malformed = |why: String| Err(CommandError::Malformed(why));
     let command_type = command.command_type();
-    // Agents of other people's records have ids of their own, made of what the source calls them.
+    // An importer makes the id of an agent of what the source calls it, and sends it.
     let derived =
         command.derived_target(submission.business).filter(|_| !submission.actor.historic);
     let id = match (submission.id, derived) {

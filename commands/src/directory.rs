@@ -99,8 +99,8 @@ impl Roster {
         candidates.filter(|id| self.principal(**id).is_some_and(there)).copied().collect()
     }
 
-    /// True if `other` granted every owner or approver role that `id` has, or ever had, in the
-    /// business: `id` then does not count as a second human for a request of `other`.
+    /// True if `other` was the first to grant every owner or approver role that `id` has, or ever
+    /// had, in the business: `id` then does not count as a second human for a request of `other`.
     #[must_use]
     pub fn is_made_by(&self, id: PrincipalId, business: BusinessId, other: PrincipalId) -> bool {
         let Some(person) = self.principal(id).filter(|p| !p.operator && id != other) else {

@@ -1,28 +1,29 @@
 //! A lane decides the commands of its businesses one after another, on state that already includes
 //! the appends in flight. A few lanes share all businesses; each business is always in the same
-//! one. Appends of one process therefore never conflict with each other: a conflict comes from
-//! another process. (On a shared log an answer that writes nothing can be stale also because of a
-//! later append of its own lane.)
+//! one. Appends of one process therefore do not conflict with each other: a conflict comes from
+//! another process, or from an append that was stored after its outcome was given up as unknown.
 //!
 //! 1. [`decide`] loads what the command reads, asks the rules, and makes a [`Plan`]: an append, or
 //!    an answer that writes nothing. `append` seals events, `subjects` asks who of theirs is
 //!    forgotten, `repeat` finds earlier commands, `time` gives the time, `wrong_kind` explains ids.
 //! 2. [`queue`]: a decided job is a *flight*; it waits in one queue with those before it, and
 //!    *lands* when its turn comes. An answer never leaves before the appends that it was decided on
-//!    are durable.
-//! 3. [`retry`]: when an append fails, it and everything decided after it is decided again.
+//!    are durable. On a shared log it is first asked whether what the answer rests on still holds:
+//!    if not, the answer is *stale*. Another process may have appended, or this lane itself, to a
+//!    job that was decided later.
+//! 3. [`retry`] says what becomes of a failed append and of a stale answer. Whatever was decided
+//!    after it and is not durable is decided again.
 //!
 //! # States of a lane
 //!
 //! | phase | takes jobs | becomes |
 //! |---|---|---|
-//! | [`Phase::Deciding`] | new ones, while fewer than [`IN_FLIGHT_MAX`] are in flight and no cache is full | `Draining`, when an append fails or an answer is stale |
+//! | [`Phase::Deciding`] | new ones, while fewer than [`IN_FLIGHT_MAX`] are in flight and no cache is full | `Draining`, when an append fails or an answer of this epoch is stale |
 //! | [`Phase::Draining`] | no: it lets the queue run out, and puts jobs that were decided on dropped state aside | `Deciding`, when nothing is in flight |
 //!
-//! Every failed append and every stale answer also begins the next [`LaneEpoch`], except
-//! `ChainBroken` of an earlier epoch: a flight of an earlier epoch was decided on state that is
-//! dropped. [`retry`] has the table of what
-//! each failure means.
+//! Draining begins the next [`LaneEpoch`]. What was decided in an earlier epoch rests on state that
+//! was dropped, so its append is refused with `ChainBroken` and it is decided again; that drops
+//! nothing more.
 
 mod append;
 mod cache;
@@ -86,7 +87,7 @@ pub(crate) struct Job {
     pub(crate) target_id_from_key: bool,
     /// The id of the first event that the command can make: the same for every repeat.
     pub(crate) first_id: EventId,
-    /// RFC 8785 bytes of the command, by which a retry is recognised.
+    /// RFC 8785 bytes of the command, by which a repeat is recognised.
     pub(crate) content: Vec<u8>,
     /// Conflicts so far that did not follow from an earlier failure of the lane, at most
     /// [`domain::limits::CONFLICT_TRIES_MAX`].
@@ -149,8 +150,8 @@ pub(crate) struct Lane {
     leases: Leases,
     /// Jobs that are decided again once the lane is [`Phase::Deciding`].
     retries: VecDeque<Job>,
-    /// How many more jobs are checked for duplicates before they are decided, since the last one
-    /// that was a duplicate.
+    /// How many more jobs are looked up before they are decided: set anew whenever one turns out to
+    /// be a duplicate.
     duplicates_expected: u32,
 }
 
@@ -201,7 +202,7 @@ impl Lane {
         }
     }
 
-    /// True if the lane may decide another job now.
+    /// True if the lane may take a new job now; what is decided again is not asked for.
     fn takes_jobs(&self) -> bool {
         self.phase == Phase::Deciding
             && self.in_flight.len() < IN_FLIGHT_MAX
@@ -220,7 +221,7 @@ impl Lane {
     /// Drops the state that failed appends would have changed, begins the next epoch and drains:
     /// all that is in flight was decided on that state.
     fn drop_state(&mut self) {
-        self.cache.clear_aggregates();
+        self.cache.clear();
         self.leases.take_back();
         self.epoch = self.epoch.next();
         self.phase = Phase::Draining;

@@ -49,7 +49,7 @@ impl Leases {
         Self { held: LruCache::new(agents), ended: Vec::new() }
     }
 
-    /// True if the ended leases must be settled before another job is decided.
+    /// True if the ended leases must be settled before the lane takes a new job.
     pub(crate) fn is_full(&self) -> bool {
         self.ended.len() > AGENTS_MAX
     }

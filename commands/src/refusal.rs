@@ -3,7 +3,7 @@
 mod samples;
 
 use crate::clock_watch::ClockDoubt;
-use domain::ids::{AgentId, ApprovalId, BudgetId, ReservationId, TaskId};
+use domain::ids::{AgentId, ApprovalId, BudgetId, EventId, ReservationId, TaskId};
 use domain::values::{Currency, Digest};
 use domain::{Money, PrincipalId, SubjectId, Timestamp};
 use samples::Sample;
@@ -58,6 +58,9 @@ refusals! {
     PrincipalUnknown { principal: PrincipalId } = "principal_unknown",
     #[error("you may not send this command: only {who} may send it; ask one of them")]
     NotYours { who: &'static str } = "not_yours",
+    #[error("no event of this business has the id {event}, so nothing can rest on it; name an \
+        event from a receipt that you were given")]
+    EvidenceUnknown { event: EventId } = "evidence_unknown",
     #[error("it is too early for that: wait until {at}")]
     TooEarly { at: Timestamp } = "too_early",
     #[error("the server can't rely on its clock, and the outcome of this command depends on the \
@@ -177,8 +180,8 @@ refusals! {
     NoApprovalNeeded = "no_approval_needed",
     #[error("who asked for approval can't vote on it; let another approver vote")]
     OwnRequest = "own_request",
-    #[error("the requester of this approval granted you the role that lets you vote, so your vote \
-        is not that of an independent second human; an owner or approver whose role somebody else \
+    #[error("the requester of this approval granted the role that this vote rests on, so it is not \
+        the vote of an independent second human; an owner or approver whose role somebody else \
         granted must vote")]
     MadeByRequester = "own_request",
     #[error("you may not vote on this approval; a voter needs one of these roles: {roles}")]

@@ -97,7 +97,8 @@ pub struct Principal {
     /// Revoked roles by business, with the time of the last revocation. Whoever lost a role counts
     /// as a second human for a while longer, so that nobody is left alone by a revocation.
     pub lost: BTreeMap<BusinessId, BTreeMap<Role, Timestamp>>,
-    /// Who granted each role that the principal has or had, by business.
+    /// Who first granted each role that the principal has or had, by business. A later grant
+    /// changes nothing: who revokes a role and grants it again did not make the principal.
     pub granted_by: BTreeMap<BusinessId, BTreeMap<Role, PrincipalId>>,
     /// The rate profile that an operator set; `None` = the default, see [`Self::rate_profile`].
     #[serde(default)]
@@ -116,7 +117,7 @@ impl Principal {
             }
             Event::RoleGranted(e) => {
                 self.roles.entry(e.business).or_default().insert(e.role);
-                self.granted_by.entry(e.business).or_default().insert(e.role, meta.actor);
+                self.granted_by.entry(e.business).or_default().entry(e.role).or_insert(meta.actor);
             }
             Event::RoleRevoked(e) => {
                 if let Some(roles) = self.roles.get_mut(&e.business) {

@@ -34,7 +34,8 @@ pub struct Append {
     /// The lane and epoch that decided the append, so that it is refused after an earlier refusal
     /// of the same chain; `None` outside lanes.
     pub chain: Option<Chain>,
-    /// The key epoch in which the personal fields were sealed; `None` if there are none.
+    /// The key epoch in which the personal fields were sealed; `None` if none was sealed
+    /// with a key of the keyring.
     pub key_epoch: Option<KeyEpoch>,
 }
 

@@ -1,4 +1,4 @@
-//! Who tried what: every authenticated command with its outcome, beside the log and not in it (a
+//! Who tried what: every command that the rate limits admitted, with its outcome, beside the log and not in it (a
 //! stranger must not be able to grow a business's proof). Never the command's data.
 //!
 //! A file of its own with one writing thread, or a table in the log's own database. Rows are

@@ -49,7 +49,7 @@ pub struct Draft {
     pub actor: PrincipalId,
     /// The principal in whose name the actor sent the command; `None` = the actor itself.
     pub on_behalf_of: Option<PrincipalId>,
-    /// Version of the access policies that allowed the command; `None` = not recorded.
+    /// Reserved for the version of the rules about access; nothing writes it today.
     pub access_policy: Option<u32>,
     /// The caller's idempotency key.
     pub command_id: String,
@@ -67,7 +67,8 @@ pub enum SealError {
     /// A value of the event does not serialise.
     #[error("the event can't be written: {0}")]
     Json(#[from] serde_json::Error),
-    /// A personal field's subject has no key among those given.
+    /// A personal field could not be sealed: its subject has no key among those given, or the
+    /// fields of the event are not where they are looked for.
     #[error("a personal field could not be sealed")]
     NoKey,
 }
@@ -197,7 +198,7 @@ impl Prepared {
     /// Writes the keys in the order of RFC 8785, so that the whole is canonical if its parts are.
     fn write(&self, out: &mut String, sealed: &[StoredSealed]) -> Result<(), SealError> {
         let draft = &self.draft;
-        let kind = draft.event.event_type();
+        let event_type = draft.event.event_type();
         let data = &self.data;
         let text = |value: &str| serde_json::to_string(value);
         out.push('{');
@@ -227,14 +228,14 @@ impl Prepared {
         if let Some(request) = &self.request {
             let _ = write!(out, "\"request\":{request},");
         }
-        let _ = write!(out, "\"schema\":{},", kind.schema);
+        let _ = write!(out, "\"schema\":{},", event_type.schema);
         if !sealed.is_empty() {
             let _ = write!(out, "\"sealed\":{},", serde_json::to_string(sealed)?);
         }
         let _ = write!(
             out,
             "\"type\":\"{}\",\"v\":{ENVELOPE_VERSION},\"version\":{}}}",
-            kind.name, draft.version
+            event_type.name, draft.version
         );
         Ok(())
     }

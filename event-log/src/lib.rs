@@ -1,11 +1,11 @@
-//! MEMORY: the log of all businesses, and the sealing of what is personal in it.
+//! The log of all businesses, and the sealing of what is personal in it.
 //!
 //! - [`envelope`]: the stored event, its bytes and how they are read.
 //! - [`sealing`], [`keyring`]: personal fields become ciphertext before they are hashed.
 //! - [`append`]: events that are stored together. [`batch`]: appends that a store writes together.
 //! - [`log`]: the traits of a store, with their laws.
-//! - [`sqlite`]: the embedded store; `postgres`: the one for several processes; `kurrent`: the one
-//!   in a KurrentDB cluster.
+//! - [`sqlite`]: the embedded store. The crate `log-postgres` has the store for several processes,
+//!   `log-kurrentdb` the one in a KurrentDB cluster.
 //! - [`subscription`]: catching up and going live on any store.
 //! - [`prove`]: proofs of what is in the log. [`attempts`]: who tried what, beside the log.
 //! - [`consumers`]: checkpoints of those who act on the log. [`cause`]: what led to an error, and

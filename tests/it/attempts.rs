@@ -1,7 +1,7 @@
 //! Who tried what: nobody pushes another's attempts out, and strangers write into no business's
 //! list.
 
-use commands::Actor;
+use commands::{Actor, Submission};
 use domain::access::PrincipalKind;
 use domain::ids::INSTALLATION;
 use domain::{BusinessId, PrincipalId, Timestamp};
@@ -122,4 +122,30 @@ async fn a_stranger_writes_into_no_business_list() {
         3,
         "it is on record all the same"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_is_kept_although_its_caller_has_gone() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let operator = installation.app.operator_in(business).await.unwrap();
+    let plan = json!({"title": "x", "team": "sales"});
+    let plan = Submission::new(business, operator, "gone".to_owned(), "tasks.plan", None, &plan);
+    {
+        let mut sent = std::pin::pin!(installation.app.submit(plan));
+        assert!(futures_util::poll!(&mut sent).is_pending());
+    }
+    let attempts = installation.app.bus.attempts();
+    let began = std::time::Instant::now();
+    loop {
+        attempts.flush().await;
+        let listed = attempts.list(business, None, 1_000).await.unwrap().0;
+        let of_type = |a: &Attempt| a.command_type == "tasks.plan";
+        if let Some((_, attempt)) = listed.into_iter().find(|(_, a)| of_type(a)) {
+            assert_eq!(attempt.outcome, "outcome_unknown");
+            break;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(30), "nobody kept it");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
 }

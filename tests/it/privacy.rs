@@ -4,9 +4,11 @@ mod restored;
 
 use std::path::Path;
 
+use commands::Submission;
 use domain::ids::ErasureId;
 use domain::personal::Generation;
 use domain::{AggregateRef, BusinessId, Kind, SubjectId};
+use event_log::envelope::event_id;
 use event_log::keyring::{IfMissing, LocalKeyring, Wrapping};
 use event_log::{Entropy, Keyring, KeyringError, Position, Version};
 use serde_json::{Value, json};
@@ -135,6 +137,43 @@ async fn a_forgetting_that_is_held_up_is_answered_503_and_goes_on_by_itself() {
         .await
         .unwrap();
     assert!(again.receipt.repeated);
+}
+
+/// The id of an event follows from its sender and key. Who named it before it is there would have
+/// what is said of Ada sealed for the business, where forgetting Ada does not reach it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_rests_on_an_event_that_is_not_stored() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let operator = installation.app.operator_in(business).await.unwrap();
+    let later = event_id(business, operator.principal, "later", 0);
+    let decision = json!({"choice": CANARY, "evidence": [later]});
+    let fact = json!({"fact_kind": "process_memory", "statement": CANARY, "value": 1,
+        "sources": [later]});
+    let sent = [("decisions.record", &decision), ("memory.record_fact", &fact)];
+    for (command, data) in sent {
+        let refused = installation
+            .submit(&operator, business, command, None, data.clone())
+            .await
+            .unwrap_err();
+        assert_eq!(refused.name(), "evidence_unknown", "{command}");
+    }
+    // More events than are looked up would hide the one about Ada behind the others.
+    let many: Vec<_> = (0..101).map(|_| Uuid::now_v7()).collect();
+    let request = json!({"command": {"type": "memory.record_fact", "id": Uuid::now_v7(), "data": fact},
+        "evidence": many});
+    let refused = installation
+        .submit(&operator, business, "approvals.request", None, request)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.name(), "out_of_range", "{}", refused.said());
+    let plan = json!({"title": "x", "team": "sales", "serves": business.derive_id("ada")});
+    let plan =
+        Submission::new(business, operator.clone(), "later".to_owned(), "tasks.plan", None, &plan);
+    assert_eq!(installation.app.submit(plan).await.unwrap().events[0].event_id, later);
+    for (command, data) in sent {
+        installation.submit(&operator, business, command, None, data.clone()).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! The layout stays true: the same word in every folder, the arrows between the crates, short files
 //! and functions, no catch-all on the enums that grow. Each message names the limit and the remedy.
 
+mod bare_numbers;
 mod catch_alls;
 
 use std::collections::{BTreeMap, BTreeSet};

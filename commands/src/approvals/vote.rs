@@ -1,4 +1,5 @@
-//! Votes: by humans with the right to vote, each counted once, and not on their own requests.
+//! Votes: by humans with the right to vote, each counted once. Where duties are separated, a
+//! requester has no vote unless no other human can vote.
 
 use domain::access::PrincipalKind;
 use domain::approvals::{Approval, Choice, Granted, Rejected, Voted};
@@ -13,14 +14,14 @@ use crate::root::{Changes, Context, LoadedAggregates};
 /// Seconds after which the only human of a business may approve a built-in rule's request alone.
 const ALONE_AFTER_SECONDS: u64 = 3_600;
 
-/// Separation of duties: nobody votes on a request that they made themselves, and nobody whom the
-/// requester made an approver votes where a built-in rule alone asks (where the policy asks as
-/// well, `approval_check` looks for a second human when the approval is used). `right_holder` is
-/// the human whose right the voter uses: the voter, or the one who delegated the right.
+/// Separation of duties, where the rule or a built-in rule asks for it: no requester votes, and
+/// nobody whom a requester made an approver votes where a built-in rule alone asks (where the policy
+/// asks as well, `approval_check` looks for a second human when the approval is used).
+/// `right_holder` is the human whose right the voter uses: the voter, or the one who delegated it.
 ///
-/// Returns true if the requester approves its own request alone, as the only human who can approve
-/// what a built-in rule asks for; false for every other vote.
-fn approves_own_request_alone(
+/// Returns true if a requester votes alone on its own request, as the only human who can vote on
+/// what a built-in rule asks for; false for every other vote that is allowed.
+fn check_separation_of_duties(
     approval: &Approval,
     right_holder: PrincipalId,
     ctx: &Context,
@@ -36,11 +37,10 @@ fn approves_own_request_alone(
     if !is_own_request || !(approval.separation_of_duties || approval.built_in) {
         return Ok(false);
     }
-    let others = ctx
-        .people
-        .second_humans(ctx.business, ctx.now)
-        .into_iter()
-        .any(|person| person != voter && !was_made_by_requester(person));
+    let others =
+        ctx.people.second_humans(ctx.business, ctx.now).into_iter().any(|person| {
+            person != voter && !is_requester(person) && !was_made_by_requester(person)
+        });
     if !approval.built_in || others || right_holder != voter {
         return Err(Refusal::OwnRequest);
     }
@@ -82,7 +82,7 @@ pub(super) fn vote(
     if !ctx.by_human() {
         return Err(Refusal::HumanOnly);
     }
-    let alone = approves_own_request_alone(approval, right_holder, ctx)?;
+    let alone = check_separation_of_duties(approval, right_holder, ctx)?;
     may_vote(c, approval, ctx)?;
     if approval.has_part_in_a_vote(voter) || approval.has_part_in_a_vote(right_holder) {
         return Err(Refusal::VotedAlready);

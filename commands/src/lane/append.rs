@@ -29,8 +29,8 @@ pub(super) struct PreparedEvent {
 
 /// What a command belongs to. An approved command always takes its correlation from its approval,
 /// and the grant as its cause. Otherwise what the sender said counts; failing that, a vote belongs
-/// to its request and an outcome to its call. So one question shows request, votes, command and
-/// outcome.
+/// to its request and an outcome to its call. So one query by
+/// correlation id finds request, votes, command and outcome, unless a sender chose another.
 struct Causality {
     causation: Option<EventId>,
     correlation: Uuid,
@@ -192,7 +192,8 @@ impl LaneServices {
     }
 
     /// A key for every subject in the events, made in a fixed order so that a seeded run repeats,
-    /// and the oldest key epoch among them. Data about a forgotten subject is sealed under a key
+    /// and the oldest key epoch among them: if keys were destroyed while these were fetched, the
+    /// store refuses the append by it. Data about a forgotten subject is sealed under a key
     /// that is kept nowhere; the append that forgets the business's own texts is sealed under its
     /// next key.
     async fn keys(

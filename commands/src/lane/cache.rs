@@ -46,9 +46,11 @@ impl LaneCache {
         self.aggregates.put((business, aggregate), state);
     }
 
-    /// Forgets all aggregates: what is in flight was decided on state that does not hold.
-    pub(super) fn clear_aggregates(&mut self) {
+    /// Forgets everything: what is in flight was decided on state that does not hold, and was
+    /// noted as recorded before it was.
+    pub(super) fn clear(&mut self) {
         self.aggregates.clear();
+        self.newest.clear();
     }
 
     /// When the newest event of a business was recorded, as far as this process knows.
@@ -62,7 +64,7 @@ impl LaneCache {
         *newest = (*newest).max(recorded_at);
     }
 
-    /// True if the cache must be trimmed before another job is decided.
+    /// True if the cache must be trimmed before the lane takes a new job.
     pub(super) fn is_full(&self) -> bool {
         self.aggregates.len().max(self.newest.len()) > self.max
     }

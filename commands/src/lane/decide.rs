@@ -14,7 +14,7 @@ use crate::command::{CommandError, Receipt};
 use crate::root::{Changes, Context, Decide, LoadedAggregates};
 
 /// Rounds in which a command may name more aggregates that it reads. What it names after the last
-/// stays unloaded, and a rule that reads it is refused as `undeclared`.
+/// stays unloaded, and a rule that reads it fails: the caller gets `unavailable`.
 const READ_ROUNDS_MAX: u32 = 8;
 
 impl Lane {
@@ -23,8 +23,8 @@ impl Lane {
     ///
     /// # Errors
     /// When the duplicate look-up or the context fails, or the events can't be prepared, fenced or
-    /// sealed: the lane answers with the error, without a stale check. A failed load and a refusal
-    /// are a plan, with the versions that were loaded so far.
+    /// sealed: the lane answers with the error, without a stale check. A refusal, and a failed load,
+    /// become a [`Plan::Answer`] with the versions loaded so far, because they may rest on old state.
     pub(super) async fn decide(&mut self, job: &mut Job) -> Result<Plan, CommandError> {
         if let Some(first_receipt) = self.duplicate(job).await? {
             return Ok(Plan::Answer(Ok(first_receipt), Versions::new()));
@@ -43,7 +43,7 @@ impl Lane {
     }
 
     /// The first receipt of a command that was carried out before under the same key. On a shared
-    /// log the look-up asks another program, so it is left to the append unless it is likely.
+    /// log the look-up costs more, so it is left to the append unless a duplicate is likely.
     async fn duplicate(&mut self, job: &mut Job) -> Result<Option<Receipt>, CommandError> {
         job.check_duplicate |= !self.services.log.shared() || self.duplicates_expected > 0;
         self.duplicates_expected = self.duplicates_expected.saturating_sub(1);
@@ -184,6 +184,7 @@ impl Lane {
                 break;
             }
             for aggregate in std::mem::take(&mut wanted) {
+                // Where this is wrong, the append fails or the answer is stale: both drop the state.
                 let is_new =
                     job.target_id_from_key && !job.check_duplicate && aggregate == job.target;
                 let state = if is_new {

@@ -1,15 +1,15 @@
 //! What a lane decides again, and when it gives up.
 //!
 //! Whatever the error, the lane drains and drops its state, except for `ChainBroken` of an earlier
-//! epoch, whose state was dropped already. Everything decided after the failed append that did not
-//! become durable is decided again, in its order.
+//! epoch, whose state was dropped already. Of what was decided after the failed append, all that is
+//! not durable is decided again, in its order.
 //!
 //! | the append's error | what it means | this job |
 //! |---|---|---|
 //! | `ChainBroken` | an append that this one was decided on failed | decided again |
 //! | `IdTaken`, no duplicate was looked for | the command was carried out before, by any process | decided again, with a look |
 //! | `KeysDestroyed` | keys were destroyed after the events were sealed | decided and sealed again, at most [`STALE_RETRIES_MAX`] times, then gets the error |
-//! | `Conflict`, `IdTaken` after a look | another process changed what was read | decided again, at most [`CONFLICT_TRIES_MAX`] decisions |
+//! | `Conflict`, `IdTaken` after a look | another process changed what was read | decided again, at most [`CONFLICT_TRIES_MAX`] times in a row in which nothing of this lane failed before it |
 //! | `OutcomeUnknown` | the store gave no answer; the append may be stored | gets `outcome_unknown` |
 //! | any other | the store refused or failed; a batch on a full disk fails as a whole | gets the error |
 
@@ -17,7 +17,7 @@ use domain::limits::CONFLICT_TRIES_MAX;
 use event_log::AppendError;
 
 use super::queue::Staleness;
-use super::{Job, Lane, Phase};
+use super::{Job, Lane};
 use crate::command::CommandError;
 
 /// How often a job is decided again after a stale answer or after keys were destroyed, together.
@@ -30,13 +30,12 @@ impl Lane {
     /// Decides a job again whose append failed, or gives it the error.
     pub(super) async fn append_failed(&mut self, mut job: Job, e: AppendError, is_current: bool) {
         match e {
-            // Normally of an earlier epoch, and the lane drains already; a store that reports it
-            // first is treated as one that reports any failure.
+            // Of an earlier epoch the state was dropped already. Of this one it is the first that
+            // the lane hears of the failure which broke the chain.
             AppendError::ChainBroken => {
                 if is_current {
                     self.drop_state();
                 }
-                self.phase = Phase::Draining;
                 self.retries.push_back(job);
             }
             AppendError::IdTaken(_) if !job.check_duplicate => {
@@ -81,13 +80,13 @@ impl Lane {
         self.retries.push_back(job);
     }
 
-    /// Gives an answer that still stands; one that rests on what another process has changed is
-    /// decided again.
+    /// Gives an answer that still stands; a stale one is decided again, at most
+    /// [`STALE_RETRIES_MAX`] times.
     pub(super) fn answer_unless_stale(&mut self, staleness: Staleness) {
         let Staleness { mut job, result, epoch, is_stale } = staleness;
         match is_stale {
             Ok(false) => job.answer(result),
-            // State was dropped since: what the lane decides on now is newer than this answer.
+            // The lane dropped its state since this was decided, and drains already.
             Ok(true) if epoch != self.epoch && job.stale_retries < STALE_RETRIES_MAX => {
                 job.stale_retries += 1;
                 job.check_duplicate = true;

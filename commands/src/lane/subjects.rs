@@ -2,7 +2,7 @@
 
 use domain::ids::{ErasureId, EventId};
 use domain::{BusinessId, SubjectId};
-use event_log::Cause;
+use event_log::{Cause, Recorded};
 
 use super::append::{self, FencedSubjects, PreparedEvent};
 use super::{Lane, LaneServices};
@@ -44,11 +44,11 @@ impl Lane {
                 }
             }
         }
-        let now = self.now(ctx.business).await?;
-        if now > ctx.now && !fences.is_empty() {
-            // Decided on an erasure of another server, whose clock is ahead.
-            ctx.now = now;
-            append::record_at(prepared_events, now);
+        if !fences.is_empty() {
+            // An erasure that was just loaded may have been recorded by a server whose clock is
+            // ahead: nothing that rests on it is recorded before it.
+            ctx.now = self.now(ctx.business).await?.max(ctx.now);
+            append::record_at(prepared_events, ctx.now);
         }
         Ok(fences)
     }
@@ -56,15 +56,19 @@ impl Lane {
 
 impl LaneServices {
     /// The person that one of these events is about: what is known from them is about that person
-    /// too.
+    /// too. Refuses an event that is not stored: whom it is about is not known, and an id can be
+    /// derived before its event is there.
     pub(super) async fn person_behind(
         &self,
         business: BusinessId,
         events: &[EventId],
     ) -> Result<Option<SubjectId>, CommandError> {
-        // More of them than may be named are refused by the rule, and not looked up first.
-        for id in events.iter().take(RESTS_ON_MAX) {
-            let Some(recorded) = self.log.find(business, *id).await? else { continue };
+        if events.len() > RESTS_ON_MAX {
+            let field = "evidence and sources";
+            return Err(Refusal::OutOfRange { field, rule: "at most 100 events in all" }.into());
+        }
+        for id in events {
+            let recorded = self.stored(business, *id).await?;
             let stored = recorded.stored().map_err(|e| {
                 CommandError::Unavailable(Cause::new("a stored event can't be read", e))
             })?;
@@ -74,5 +78,15 @@ impl LaneServices {
             }
         }
         Ok(None)
+    }
+
+    /// An event of the business, whichever process appended it.
+    async fn stored(&self, business: BusinessId, id: EventId) -> Result<Recorded, CommandError> {
+        if let Some(recorded) = self.log.find(business, id).await? {
+            return Ok(recorded);
+        }
+        self.log.catch_up(business).await?;
+        let found = self.log.find(business, id).await?;
+        found.ok_or_else(|| Refusal::EvidenceUnknown { event: id }.into())
     }
 }

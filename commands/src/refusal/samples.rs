@@ -1,6 +1,6 @@
 //! Sample arguments of refusals, for the page that shows every one of them.
 
-use domain::ids::{AgentId, ApprovalId, BudgetId, ReservationId, TaskId};
+use domain::ids::{AgentId, ApprovalId, BudgetId, EventId, ReservationId, TaskId};
 use domain::values::{Amount, Currency, Digest};
 use domain::{Money, PrincipalId, SubjectId, Timestamp};
 use rust_decimal::Decimal;
@@ -100,4 +100,4 @@ macro_rules! sample_ids {
         }
     )*};
 }
-sample_ids!(AgentId ApprovalId BudgetId PrincipalId ReservationId SubjectId TaskId);
+sample_ids!(AgentId ApprovalId BudgetId EventId PrincipalId ReservationId SubjectId TaskId);

@@ -146,6 +146,11 @@ fn who_was_made_an_approver_by_whoever_asks_is_no_second_human() {
     assert!(vote(&story.later(HOUR)).is_ok());
     let other = asked(with(Story::new(), &[human(2, &[])]).granted(2, Role::Approver, 3));
     assert!(votes(&other).is_ok(), "somebody else made this one an approver");
+    let again = with(Story::new(), &[human(2, &[])])
+        .granted(2, Role::Approver, 3)
+        .without(2, Role::Approver)
+        .granted(2, Role::Approver, 1);
+    assert!(votes(&asked(again)).is_ok(), "who grants a role again did not make the approver");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The facts about approvals.
+//! The events of approvals.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -48,7 +48,8 @@ pub struct Approval {
     pub requested_for: Option<PrincipalId>,
     /// When the request was recorded.
     pub requested_at: Option<Timestamp>,
-    /// Correlation id of the request; the votes and the approved command share it.
+    /// Correlation id of the request; the approved command shares it, and so do the
+    /// votes that name no other.
     pub correlation: Uuid,
     /// The event that granted the request, which is the cause of the approved command.
     pub granted: Option<EventId>,

@@ -43,7 +43,7 @@ pub struct Stored<'a> {
     pub actor: PrincipalId,
     /// The principal in whose name the actor sent the command; `None` = the actor itself.
     pub on_behalf_of: Option<PrincipalId>,
-    /// Version of the access policies that allowed the command; `None` = not recorded.
+    /// Reserved for the version of the rules about access; nothing writes it today.
     pub access_policy: Option<u32>,
     /// The caller's idempotency key.
     pub command_id: Cow<'a, str>,
