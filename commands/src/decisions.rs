@@ -53,7 +53,7 @@ commands!("decisions" {
         /// How much harm a wrong choice would do; low when it is left out.
         #[serde(default)]
         risk: Option<RiskTier>,
-        /// Events that the decision rested on, at most 100.
+        /// Stored events of this business that the decision rested on, at most 100.
         #[serde(default)]
         evidence: Vec<EventId>,
         /// Model and tokens that the decision used.

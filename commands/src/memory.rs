@@ -62,7 +62,7 @@ commands!("memory" {
         /// How sure the fact is, 0 to 1.
         #[serde(default)]
         confidence: Option<Ratio>,
-        /// Events that the fact is known from, at most 100.
+        /// Stored events of this business that the fact is known from, at most 100.
         #[serde(default)]
         sources: Vec<EventId>,
     }
@@ -89,7 +89,7 @@ commands!("memory" {
         /// How sure the fact is, 0 to 1.
         #[serde(default)]
         confidence: Option<Ratio>,
-        /// Events that the fact is known from, at most 100.
+        /// Stored events of this business that the fact is known from, at most 100.
         #[serde(default)]
         sources: Vec<EventId>,
     }
