@@ -9,10 +9,10 @@
 //! 2. [`queue`]: a decided job is a *flight*; it waits in one queue with those before it, and
 //!    *lands* when its turn comes. An answer never leaves before the appends that it was decided on
 //!    are durable. On a shared log it is first asked whether what the answer rests on still holds:
-//!    if not, the answer is *stale*. Another process may have appended, or this lane itself, to a
+//!    if not, the answer is *stale*. Another process may have appended, or this lane itself, for a
 //!    job that was decided later.
-//! 3. [`retry`] says what becomes of a failed append and of a stale answer. Whatever was decided
-//!    after it and is not durable is decided again.
+//! 3. [`retry`] says what becomes of a failed append and of a stale answer, and of what was decided
+//!    after it.
 //!
 //! # States of a lane
 //!
@@ -22,8 +22,8 @@
 //! | [`Phase::Draining`] | no: it lets the queue run out, and puts jobs that were decided on dropped state aside | `Deciding`, when nothing is in flight |
 //!
 //! Draining begins the next [`LaneEpoch`]. What was decided in an earlier epoch rests on state that
-//! was dropped, so its append is refused with `ChainBroken` and it is decided again; that drops
-//! nothing more.
+//! was dropped. After a failed append the store refuses its append with `ChainBroken`, and it is
+//! decided again; that drops nothing more.
 
 mod append;
 mod cache;
@@ -124,7 +124,7 @@ type Versions = Vec<(AggregateRef, Version)>;
 /// Whether a lane takes jobs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The lane decides every job that comes.
+    /// The lane takes new jobs while it has room for them.
     Deciding,
     /// The lane waits until nothing is in flight.
     Draining,

@@ -1,5 +1,6 @@
-//! Who tried what: every command that the rate limits admitted, with its outcome, beside the log and not in it (a
-//! stranger must not be able to grow a business's proof). Never the command's data.
+//! Who tried what: every command that reached the bus within the rate limits, with its outcome,
+//! beside the log and not in it (a stranger must not be able to grow a business's proof). Never the
+//! command's data.
 //!
 //! A file of its own with one writing thread, or a table in the log's own database. Rows are
 //! written in groups without waiting for the disk. What is kept is bounded by age and number, apart
@@ -67,7 +68,7 @@ pub struct Attempt {
     pub target: Option<Uuid>,
     /// HMAC of the idempotency key, because callers write what they like into keys.
     pub key: String,
-    /// `accepted`, `repeated`, `unchanged`, or the name of the refusal.
+    /// `accepted`, `repeated`, `unchanged`, or the name of the error.
     pub outcome: String,
 }
 

@@ -174,6 +174,12 @@ async fn nothing_rests_on_an_event_that_is_not_stored() {
     for (command, data) in sent {
         installation.submit(&operator, business, command, None, data.clone()).await.unwrap();
     }
+    let mixed = json!({"choice": CANARY, "evidence": [later, Uuid::now_v7()]});
+    let refused = installation
+        .submit(&operator, business, "decisions.record", None, mixed)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.name(), "evidence_unknown", "also behind one that tells the person");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Votes: by humans with the right to vote, each counted once. Where duties are separated, a
-//! requester has no vote unless no other human can vote.
+//! requester has no vote; where a built-in rule alone asks and no other human can vote, it has one
+//! after an hour.
 
 use domain::access::PrincipalKind;
 use domain::approvals::{Approval, Choice, Granted, Rejected, Voted};
@@ -11,7 +12,8 @@ use super::{Vote, in_time, is_approver, not_an_approver};
 use crate::Refusal;
 use crate::root::{Changes, Context, LoadedAggregates};
 
-/// Seconds after which the only human of a business may approve a built-in rule's request alone.
+/// Seconds after which a requester may vote alone on what a built-in rule asks for, if no other
+/// human can vote.
 const ALONE_AFTER_SECONDS: u64 = 3_600;
 
 /// Separation of duties, where the rule or a built-in rule asks for it: no requester votes, and

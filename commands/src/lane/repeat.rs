@@ -14,7 +14,8 @@ use crate::command::{CommandError, Receipt, ReceiptEvent, ReceiptResult};
 use crate::root::LoadedAggregates;
 
 impl LaneServices {
-    /// Digest of this command under the approval's digest key; `None` if that key is destroyed.
+    /// Digest of this command under the approval's digest key; `None` if that key is destroyed, or
+    /// the approval was never requested.
     pub(super) async fn presented_digest(
         &self,
         job: &Job,

@@ -1,15 +1,15 @@
 //! What a lane decides again, and when it gives up.
 //!
 //! Whatever the error, the lane drains and drops its state, except for `ChainBroken` of an earlier
-//! epoch, whose state was dropped already. Of what was decided after the failed append, all that is
-//! not durable is decided again, in its order.
+//! epoch, whose state was dropped already. Of what was decided after the failed append, all that the
+//! store refused because of it is decided again, in its order.
 //!
 //! | the append's error | what it means | this job |
 //! |---|---|---|
-//! | `ChainBroken` | an append that this one was decided on failed | decided again |
+//! | `ChainBroken` | another append of the lane and epoch failed | decided again |
 //! | `IdTaken`, no duplicate was looked for | the command was carried out before, by any process | decided again, with a look |
 //! | `KeysDestroyed` | keys were destroyed after the events were sealed | decided and sealed again, at most [`STALE_RETRIES_MAX`] times, then gets the error |
-//! | `Conflict`, `IdTaken` after a look | another process changed what was read | decided again, at most [`CONFLICT_TRIES_MAX`] times in a row in which nothing of this lane failed before it |
+//! | `Conflict`, `IdTaken` after a look | another process changed what was read | decided again; gets the error at the [`CONFLICT_TRIES_MAX`]th conflict that was the first failure of its epoch |
 //! | `OutcomeUnknown` | the store gave no answer; the append may be stored | gets `outcome_unknown` |
 //! | any other | the store refused or failed; a batch on a full disk fails as a whole | gets the error |
 
@@ -30,8 +30,9 @@ impl Lane {
     /// Decides a job again whose append failed, or gives it the error.
     pub(super) async fn append_failed(&mut self, mut job: Job, e: AppendError, is_current: bool) {
         match e {
-            // Of an earlier epoch the state was dropped already. Of this one it is the first that
-            // the lane hears of the failure which broke the chain.
+            // Of an earlier epoch: the state was dropped already. Of this one: the store refused a
+            // later append of the chain first, and this one because of it; the lane has not heard
+            // of that failure yet.
             AppendError::ChainBroken => {
                 if is_current {
                     self.drop_state();
@@ -86,7 +87,7 @@ impl Lane {
         let Staleness { mut job, result, epoch, is_stale } = staleness;
         match is_stale {
             Ok(false) => job.answer(result),
-            // The lane dropped its state since this was decided, and drains already.
+            // The lane dropped its state since this was decided.
             Ok(true) if epoch != self.epoch && job.stale_retries < STALE_RETRIES_MAX => {
                 job.stale_retries += 1;
                 job.check_duplicate = true;

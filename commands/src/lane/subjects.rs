@@ -55,9 +55,9 @@ impl Lane {
 }
 
 impl LaneServices {
-    /// The person that one of these events is about: what is known from them is about that person
-    /// too. Refuses an event that is not stored: whom it is about is not known, and an id can be
-    /// derived before its event is there.
+    /// The person that these events are about, by the first of them that is about one: what is
+    /// known from them is about that person too. Refuses an event that is not stored: whom it is
+    /// about is not known, and an id can be derived before its event is there.
     pub(super) async fn person_behind(
         &self,
         business: BusinessId,
@@ -67,17 +67,16 @@ impl LaneServices {
             let field = "evidence and sources";
             return Err(Refusal::OutOfRange { field, rule: "at most 100 events in all" }.into());
         }
+        let mut person = None;
         for id in events {
             let recorded = self.stored(business, *id).await?;
             let stored = recorded.stored().map_err(|e| {
                 CommandError::Unavailable(Cause::new("a stored event can't be read", e))
             })?;
-            let person = stored.subjects().find(|subject| *subject != business.as_subject());
-            if person.is_some() {
-                return Ok(person);
-            }
+            let of_event = stored.subjects().find(|subject| *subject != business.as_subject());
+            person = person.or(of_event);
         }
-        Ok(None)
+        Ok(person)
     }
 
     /// An event of the business, whichever process appended it.

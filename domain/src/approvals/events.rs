@@ -56,7 +56,7 @@ events!("approvals" {
         quorum: u8,
         /// Roles whose holders may vote.
         roles: Vec<Role>,
-        /// True if whoever made the request may not vote on it.
+        /// True if who made the request, or whom it was made for, may not vote on it.
         separation_of_duties: bool,
         /// Roles whose holders may vote too after an escalation.
         escalate_to: Vec<Role>,

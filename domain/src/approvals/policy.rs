@@ -227,7 +227,7 @@ pub struct ApprovalRule {
     pub quorum: u8,
     /// Roles whose holders may vote.
     pub roles: Vec<Role>,
-    /// True if whoever made the request may not vote on it.
+    /// True if who made the request, or whom it was made for, may not vote on it.
     pub separation_of_duties: bool,
     /// How long a request can be granted and used, in seconds from when it is made.
     pub expires_after_seconds: u32,

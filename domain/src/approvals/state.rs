@@ -40,7 +40,7 @@ pub struct Approval {
     pub roles: BTreeSet<Role>,
     /// Roles whose holders may vote too after an escalation.
     pub escalate_to: BTreeSet<Role>,
-    /// True if whoever made the request may not vote on it.
+    /// True if who made the request, or whom it was made for, may not vote on it.
     pub separation_of_duties: bool,
     /// The principal that made the request.
     pub requested_by: PrincipalId,
