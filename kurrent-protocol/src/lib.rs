@@ -16,7 +16,7 @@ mod refusal;
 mod service;
 mod wire;
 
-pub use listen::{Listening, Tls, listen};
+pub use listen::{ListenError, Listening, Tls, listen};
 pub use model::{
     Appended, Credentials, Cursor, Direction, Event, Expected, Page, Proposed, Store, StreamName,
 };

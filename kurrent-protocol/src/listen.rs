@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,23 @@ const FAREWELL_MAX: Duration = Duration::from_secs(5);
 /// Most calls at once on one connection.
 const CALLS_MAX: u32 = 1_000;
 
+/// Why nothing can be listened for, or the listener failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct ListenError {
+    what: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl ListenError {
+    fn new(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { what: what.into(), source: source.into() }
+    }
+}
+
 /// Paths of a certificate with its chain and of its key, PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
@@ -54,21 +71,24 @@ pub struct Tls {
 }
 
 impl Tls {
-    fn acceptor(&self) -> Result<TlsAcceptor, String> {
-        let named = |file: &PathBuf, e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+    fn acceptor(&self) -> Result<TlsAcceptor, ListenError> {
+        let unusable = |file: &Path| format!("{} can't be used for TLS", file.display());
         let chain: Result<Vec<_>, _> =
             CertificateDer::pem_file_iter(&self.certificate).and_then(Iterator::collect);
-        let chain = chain.map_err(|e| named(&self.certificate, &e))?;
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| named(&self.key, &e))?;
+        let chain = chain.map_err(|e| ListenError::new(unusable(&self.certificate), e))?;
+        let key = PrivateKeyDer::from_pem_file(&self.key)
+            .map_err(|e| ListenError::new(unusable(&self.key), e))?;
         // Not the process's default provider: others may have chosen that, or nobody.
         let builder = rustls::ServerConfig::builder_with_provider(Arc::new(
             rustls::crypto::aws_lc_rs::default_provider(),
         ));
-        let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
+        let builder = builder
+            .with_safe_default_protocol_versions()
+            .map_err(|e| ListenError::new("TLS can't be used", e))?;
         let mut config = builder
             .with_no_client_auth()
             .with_single_cert(chain, key)
-            .map_err(|e| named(&self.certificate, &e))?;
+            .map_err(|e| ListenError::new(unusable(&self.certificate), e))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
@@ -87,10 +107,12 @@ impl Listening {
     ///
     /// # Errors
     /// If the listener failed.
-    pub async fn stopped(mut self) -> Result<(), String> {
+    pub async fn stopped(mut self) -> Result<(), ListenError> {
         let _ = self.stop.wait_for(|stop| *stop).await;
         match tokio::time::timeout(FAREWELL_MAX, self.serving).await {
-            Ok(done) => done.map_err(|e| e.to_string())?.map_err(|e| e.to_string()),
+            Ok(done) => done
+                .map_err(|e| ListenError::new("the listener ended early", e))?
+                .map_err(|e| ListenError::new("the listener failed", e)),
             // Somebody does not take what it is sent, and so does not hear that this is the end.
             Err(_) => Ok(()),
         }
@@ -108,13 +130,13 @@ pub async fn listen<S: Store>(
     advertised: &str,
     tls: Option<&Tls>,
     stop: watch::Receiver<bool>,
-) -> Result<Listening, String> {
+) -> Result<Listening, ListenError> {
     let acceptor = tls.map(Tls::acceptor).transpose()?;
     let named = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|e| format!("can't listen on {address}: {e}; choose another address"))?;
-    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    let cant_listen =
+        |e| ListenError::new(format!("can't listen on {address}; choose another address"), e);
+    let listener = TcpListener::bind(address).await.map_err(cant_listen)?;
+    let address = listener.local_addr().map_err(cant_listen)?;
     let host = if advertised.is_empty() { named } else { advertised };
     let service = Service {
         store,

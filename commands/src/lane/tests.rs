@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{AggregateRef, BusinessId, Kind, State};
+use domain::{AggregateRef, BusinessId, Kind, State, Timestamp};
 use event_log::keyring::{IfMissing, LocalKeyring, Wrapping};
 use event_log::sqlite::{Options, SqliteLog};
 use event_log::{Entropy, EventLog, Version};
@@ -52,4 +52,16 @@ async fn a_lane_whose_cache_is_full_takes_no_job_until_everything_in_flight_is_d
     assert!(lane.cache.take(business, task(4)).is_some());
     lane.phase = Phase::Draining;
     assert!(!lane.takes_jobs());
+}
+
+#[tokio::test]
+async fn a_time_that_was_not_recorded_after_all_is_forgotten() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut lane = lane(folder.path(), LaneCache::with_max(4));
+    let business = BusinessId(Uuid::from_u128(1));
+    let next_year = Timestamp::from_micros(4_000_000_000_000_000);
+    lane.cache.note_recorded_at(business, next_year);
+    assert_eq!(lane.now(business).await.unwrap(), next_year);
+    lane.drop_state();
+    assert!(lane.now(business).await.unwrap() < next_year);
 }

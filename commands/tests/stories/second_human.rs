@@ -330,8 +330,10 @@ async fn whom_the_one_that_is_asked_for_made_an_approver_is_no_second_human() {
     request.on_behalf_of = Some(owner.principal);
     let asked = bus.bus().submit(request).await.unwrap().events[0].id;
     let vote = json!({"choice": "approve"});
-    let refused = bus.submit(&puppet, business, "approvals.vote", Some(asked), vote).await;
+    let refused = bus.submit(&puppet, business, "approvals.vote", Some(asked), vote.clone()).await;
     assert_eq!(refused.unwrap_err().name(), "own_request");
+    let alone = bus.submit(&owner, business, "approvals.vote", Some(asked), vote).await;
+    assert_eq!(alone.unwrap_err().name(), "too_early", "who asked is no other human either");
 }
 
 #[tokio::test]
