@@ -1,8 +1,8 @@
 //! The command bus: the one path that a command takes, whichever API it came through.
 //!
 //! check the form → authorise → parse → the business's lane (decide, seal, append) → receipt. Every
-//! attempt that came here within the rate limits is kept, whatever came of it and even if its caller has
-//! gone.
+//! attempt that came here within the rate limits is kept, whatever came of it and even if its
+//! caller has gone.
 
 mod registration;
 mod unkept_attempt;

@@ -160,8 +160,8 @@ async fn nothing_rests_on_an_event_that_is_not_stored() {
     }
     // More events than are looked up would hide the one about Ada behind the others.
     let many: Vec<_> = (0..101).map(|_| Uuid::now_v7()).collect();
-    let request = json!({"command": {"type": "memory.record_fact", "id": Uuid::now_v7(), "data": fact},
-        "evidence": many});
+    let command = json!({"type": "memory.record_fact", "id": Uuid::now_v7(), "data": fact});
+    let request = json!({"command": command, "evidence": many});
     let refused = installation
         .submit(&operator, business, "approvals.request", None, request)
         .await

@@ -17,8 +17,8 @@ use crate::root::{Changes, Context, LoadedAggregates};
 const ALONE_AFTER_SECONDS: u64 = 3_600;
 
 /// Separation of duties, where the rule or a built-in rule asks for it: no requester votes, and
-/// nobody whom a requester made an approver votes where a built-in rule alone asks (where the policy
-/// asks as well, `approval_check` looks for a second human when the approval is used).
+/// nobody whom a requester made an approver votes where a built-in rule alone asks (where the
+/// policy asks as well, `approval_check` looks for a second human when the approval is used).
 /// `right_holder` is the human whose right the voter uses: the voter, or the one who delegated it.
 ///
 /// Returns true if a requester votes alone on its own request, as the only human who can vote on

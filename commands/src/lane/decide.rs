@@ -23,8 +23,9 @@ impl Lane {
     ///
     /// # Errors
     /// When the duplicate look-up or the context fails, or the events can't be prepared, fenced or
-    /// sealed: the lane answers with the error, without a stale check. A refusal by a rule, and a failed
-    /// load, become a [`Plan::Answer`] with the versions loaded so far, because they may rest on old state.
+    /// sealed: the lane answers with the error, without a stale check. A refusal by a rule, and a
+    /// failed load, become a [`Plan::Answer`] with the versions loaded so far, because they may rest
+    /// on old state.
     pub(super) async fn decide(&mut self, job: &mut Job) -> Result<Plan, CommandError> {
         if let Some(first_receipt) = self.duplicate(job).await? {
             return Ok(Plan::Answer(Ok(first_receipt), Versions::new()));
