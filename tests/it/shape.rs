@@ -121,9 +121,21 @@ fn a_context_is_the_same_word_in_every_folder() {
         for file in files.map(|file| file.replace('X', context)) {
             assert!(root().join(&file).exists(), "{file} is missing: every context has one");
         }
-        let stories = ["commands/tests/stories/X.rs", "tests/it/X.rs"];
-        let told = stories.map(|file| root().join(file.replace('X', context)).exists());
-        assert!(told.contains(&true), "no story of {context} is told; write {stories:?}");
+        let stories = ["commands/tests/stories", "tests/it"];
+        let told = stories.map(|folder| {
+            let main = std::fs::read_to_string(root().join(folder).join("main.rs")).unwrap();
+            root().join(folder).join(format!("{context}.rs")).exists()
+                && main.lines().any(|line| line == format!("mod {context};"))
+        });
+        assert!(
+            told.contains(&true),
+            "no story of {context} is told; write {context}.rs in one of {stories:?}, and name it \
+             in main.rs there"
+        );
+        assert!(
+            projections::ALL.iter().any(|projection| projection.name == *context),
+            "add {context}::PROJECTION to `ALL` in projections/src/lib.rs"
+        );
         let commands = commands::AnyCommand::types().any(|c| context_of(c.name) == *context);
         assert!(commands, "{context} has events and no command");
     }
