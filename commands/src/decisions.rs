@@ -98,7 +98,7 @@ commands!("decisions" {
     } with {
         /// The outcome that was observed.
         outcome: Text,
-        /// Whether the outcome was the wanted one; absent = not stated.
+        /// True if the outcome is what the decision was made for; absent = not stated.
         #[serde(default)]
         as_wanted: Option<bool>,
     }

@@ -29,14 +29,16 @@ async fn earlier() -> Installation {
 async fn in_the_clear(
     installation: &Installation,
     business: domain::BusinessId,
-    after: u64,
+    after: Seq,
 ) -> String {
-    let events = installation.app.log.read_business(business, Seq(after), 10_000).await.unwrap();
-    events
-        .iter()
-        .map(|r| String::from_utf8(r.bytes.clone()).unwrap())
-        .collect::<Vec<_>>()
-        .join("\n")
+    let events = installation.app.log.read_business(business, after, 10_000).await.unwrap();
+    let clear = |recorded: &event_log::Recorded| {
+        let mut event: Value = serde_json::from_slice(&recorded.bytes).unwrap();
+        // Three letters of a name come by in ciphertexts, too.
+        event.as_object_mut().unwrap().remove("sealed");
+        event.to_string()
+    };
+    events.iter().map(clear).collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +50,7 @@ async fn what_an_earlier_version_imported_is_recognised_and_what_is_new_has_no_n
     let seq = async |b| installation.app.log.head(b).await.unwrap().unwrap().seq;
     let (before, other) = (seq(bank).await, seq(studio).await);
     assert!(
-        in_the_clear(&installation, bank, 0).await.contains("T-1"),
+        in_the_clear(&installation, bank, Seq::START).await.contains("T-1"),
         "the earlier version had it in the clear"
     );
     for (format, file, slug) in [
@@ -81,7 +83,7 @@ async fn what_an_earlier_version_imported_is_recognised_and_what_is_new_has_no_n
     )
     .unwrap();
     import_at_once(&installation, &importers::Csv, file.to_str().unwrap(), "bank", 1).await;
-    let new = in_the_clear(&installation, bank, before.0).await;
+    let new = in_the_clear(&installation, bank, before).await;
     assert!(new.contains("tasks.planned") && new.contains("tasks.history_closed"), "{new}");
     for name in ["T-77", "T-1", "Ana", "Zacharias", "tickets.csv"] {
         assert!(!new.contains(name), "{name}: {new}");
@@ -120,7 +122,7 @@ async fn what_an_earlier_version_imported_is_recognised_and_what_is_new_has_no_n
         reported.extend(importer.record(&record.unwrap().bytes.unwrap()).await.err());
     }
     assert!(reported.is_empty(), "a case that has grown is not broken: {reported:?}");
-    let grown = in_the_clear(&installation, bank, now.0).await;
+    let grown = in_the_clear(&installation, bank, now).await;
     assert!(
         grown.contains("reopen") && !grown.contains("T-1") && !grown.contains("tickets"),
         "{grown}"
@@ -154,7 +156,7 @@ async fn a_document_of_the_first_version_shows_where_it_is_from_and_a_new_one_se
             json!({"title": "t", "text": "x", "source": "letter-of-ada.md"}),
         )
         .await;
-    assert!(!in_the_clear(&installation, bank, before.0).await.contains("letter-of-ada"));
+    assert!(!in_the_clear(&installation, bank, before).await.contains("letter-of-ada"));
     assert!(installation.query(ask).await.to_string().contains("letter-of-ada.md"));
 }
 
@@ -167,7 +169,7 @@ async fn two_businesses_and_two_installations_share_no_id_of_the_same_record() {
             let business = installation.business(slug).await;
             import_at_once(&installation, &importers::Csv, "process-logs/tickets.csv", slug, 1)
                 .await;
-            let clear = in_the_clear(&installation, business, 0).await;
+            let clear = in_the_clear(&installation, business, Seq::START).await;
             for name in ["T-1", "Ana", "tickets.csv"] {
                 assert!(!clear.contains(name), "{name}");
             }
@@ -210,25 +212,13 @@ async fn the_secret_of_imports_goes_with_the_businesss_own_key_and_is_forgotten_
     let refused =
         installation.app.forget_subject(business, operator, name, None).await.unwrap_err();
     assert_eq!(refused.name(), "nothing_to_forget");
-    assert!(
-        installation
-            .app
-            .keyring
-            .opening_key(business, name, Generation(1))
-            .await
-            .unwrap()
-            .is_some()
-    );
+    let has_key = async || {
+        let keyring = &installation.app.keyring;
+        keyring.opening_key(business, name, Generation::FIRST).await.unwrap().is_some()
+    };
+    assert!(has_key().await);
     installation.forgets(business, business.0).await;
-    assert!(
-        installation
-            .app
-            .keyring
-            .opening_key(business, name, Generation(1))
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(!has_key().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
