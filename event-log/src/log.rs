@@ -159,6 +159,14 @@ pub trait Log: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError>;
 
+    /// The events of a business with these `seq`s, which ascend; a `seq` without an event is left
+    /// out. Whoever gets an event before the last `seq` as the last one asks again for the rest.
+    async fn read_events(
+        &self,
+        business: BusinessId,
+        seqs: &[Seq],
+    ) -> Result<Vec<Recorded>, LogError>;
+
     /// The whole installation's events after a position, at most `limit`.
     async fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError>;
 

@@ -272,6 +272,15 @@ impl Log for SqliteLog {
         blocking(move || readers.business(business, after, limit)).await
     }
 
+    async fn read_events(
+        &self,
+        business: BusinessId,
+        seqs: &[Seq],
+    ) -> Result<Vec<Recorded>, LogError> {
+        let (readers, seqs) = (self.readers.clone(), seqs.to_vec());
+        blocking(move || readers.events(business, &seqs)).await
+    }
+
     async fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let readers = self.readers.clone();
         blocking(move || readers.all(after, limit)).await

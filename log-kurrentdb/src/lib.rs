@@ -175,6 +175,14 @@ impl Log for KurrentLog {
         self.mirror.log().read_business(business, after, limit).await
     }
 
+    async fn read_events(
+        &self,
+        business: BusinessId,
+        seqs: &[Seq],
+    ) -> Result<Vec<Recorded>, LogError> {
+        self.mirror.log().read_events(business, seqs).await
+    }
+
     async fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         self.mirror.log().read_all(after, limit).await
     }

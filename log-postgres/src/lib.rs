@@ -298,6 +298,18 @@ impl Log for PostgresLog {
         .await
     }
 
+    async fn read_events(
+        &self,
+        business: BusinessId,
+        seqs: &[Seq],
+    ) -> Result<Vec<Recorded>, LogError> {
+        let wanted: Vec<i64> = seqs.iter().map(|seq| number(*seq)).collect();
+        let sql =
+            page!("position, business, seq, bytes", "business = $1 AND seq = ANY($2)", "seq", "$3");
+        let query = sqlx::query(sql).bind(business.0).bind(wanted).bind(number(seqs.len() as u64));
+        read(query.fetch_all(&self.readers)).await?.iter().map(recorded).collect()
+    }
+
     async fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         let sql = page!("position, business, seq, bytes", "position > $1", "position", "$2");
         let rows = read(

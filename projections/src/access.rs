@@ -4,12 +4,12 @@ use domain::Event;
 use domain::access::Event as Access;
 use rusqlite::Connection;
 
-use crate::{Applied, Apply, ApplyError, Projection, run, sealed};
+use crate::{Applied, Apply, ApplyError, Projection, run};
 
 /// The projection of principals and their roles.
 pub const PROJECTION: Projection = Projection {
     name: "access",
-    version: 1,
+    version: 2,
     sql: include_str!("access.sql"),
     tables: &[("principals", "principal"), ("roles", "business, principal, role")],
     apply: Apply::Sealed(apply),
@@ -25,7 +25,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
                 &e.principal.to_string(),
                 &e.kind.as_str(),
                 &e.operator,
-                &sealed(&e.display_name)?,
+                &a.field("/data/display_name"),
                 &a.at(),
             ],
         ),

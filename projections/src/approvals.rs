@@ -7,12 +7,12 @@ use domain::approvals::{ApprovalStatus, Escalated, Event as Approvals, Requested
 use domain::values::Role;
 use rusqlite::Connection;
 
-use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
+use crate::{Applied, Apply, ApplyError, Projection, run};
 
 /// The projection of requests for approval, votes and approval policies.
 pub const PROJECTION: Projection = Projection {
     name: "approvals",
-    version: 2,
+    version: 3,
     sql: include_str!("approvals.sql"),
     tables: &[
         ("approvals", "business, id"),
@@ -35,7 +35,7 @@ fn requested(tx: &Connection, a: &Applied<'_>, e: &Requested) -> Result<(), Appl
             &a.recorded.seq,
             &e.command_type.as_str(),
             &e.target.to_string(),
-            &sealed(&e.preview)?,
+            &a.field("/data/preview"),
             &e.rule.as_str(),
             &e.approval_policy_version,
             &e.quorum,
@@ -102,7 +102,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
                 &e.voter.to_string(),
                 &e.delegated_by.map(|p| p.to_string()),
                 &e.choice.as_str(),
-                &sealed_opt(e.comment.as_ref())?,
+                &a.optional_field(e.comment.as_ref(), "/data/comment"),
                 &a.at(),
             ],
         ),

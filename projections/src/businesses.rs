@@ -4,12 +4,12 @@ use domain::Event;
 use domain::businesses::{Event as Businesses, Phase};
 use rusqlite::Connection;
 
-use crate::{Applied, Apply, ApplyError, Projection, run, sealed_opt};
+use crate::{Applied, Apply, ApplyError, Projection, run};
 
 /// The projection of businesses.
 pub const PROJECTION: Projection = Projection {
     name: "businesses",
-    version: 1,
+    version: 2,
     sql: include_str!("businesses.sql"),
     tables: &[("businesses", "business"), ("phases", "business, seq")],
     apply: Apply::Sealed(apply),
@@ -27,7 +27,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
                     &a.business(),
                     &e.slug.as_str(),
                     &e.name.as_str(),
-                    &sealed_opt(e.idea.as_ref())?,
+                    &a.optional_field(e.idea.as_ref(), "/data/idea"),
                     &e.home_region.as_str(),
                     &e.currency.to_string(),
                     &e.owner.to_string(),

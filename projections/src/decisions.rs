@@ -4,12 +4,12 @@ use domain::Event;
 use domain::decisions::{DecisionStatus, Event as Decisions, Recorded};
 use rusqlite::Connection;
 
-use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
+use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run};
 
 /// The projection of decisions.
 pub const PROJECTION: Projection = Projection {
     name: "decisions",
-    version: 2,
+    version: 3,
     sql: include_str!("decisions.sql"),
     tables: &[("decisions", "business, id")],
     apply: Apply::Sealed(apply),
@@ -21,7 +21,7 @@ fn recorded(tx: &Connection, a: &Applied<'_>, e: &Recorded) -> Result<(), ApplyE
     run(
         tx,
         "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-         ?, ?, NULL, NULL, NULL, ?)",
+         ?, NULL, NULL, NULL, ?)",
         &[
             &a.business(),
             &a.id(),
@@ -29,10 +29,9 @@ fn recorded(tx: &Connection, a: &Applied<'_>, e: &Recorded) -> Result<(), ApplyE
             &e.task.map(|t| t.to_string()),
             &e.agent.map(|t| t.to_string()),
             &a.stored.actor.to_string(),
-            &sealed_opt(e.question.as_ref())?,
-            &sealed(&e.options)?,
-            &sealed(&e.choice)?,
-            &sealed_opt(e.rationale.as_ref())?,
+            &a.optional_field(e.question.as_ref(), "/data/question"),
+            &a.field("/data/choice"),
+            &a.optional_field(e.rationale.as_ref(), "/data/rationale"),
             &e.confidence.map(|c| c.to_string()),
             &e.risk.as_str(),
             &serde_json::to_string(&e.evidence)?,
@@ -67,7 +66,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Decisions::OutcomeObserved(e) => run(
             tx,
             "UPDATE decisions SET outcome = ?, as_wanted = ? WHERE business = ? AND id = ?",
-            &[&sealed(&e.outcome)?, &e.as_wanted, &a.business(), &a.id()],
+            &[&a.field("/data/outcome"), &e.as_wanted, &a.business(), &a.id()],
         ),
     }
 }

@@ -4,12 +4,12 @@ use domain::integrations::{CallIntended, CallStatus, Event as Integrations};
 use domain::{Cost, Event, Money};
 use rusqlite::Connection;
 
-use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
+use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run};
 
 /// The projection of calls to outside services.
 pub const PROJECTION: Projection = Projection {
     name: "integrations",
-    version: 3,
+    version: 4,
     sql: include_str!("integrations.sql"),
     tables: &[("calls", "business, id")],
     apply: Apply::Sealed(apply),
@@ -35,7 +35,7 @@ fn intended(tx: &Connection, a: &Applied<'_>, e: &CallIntended) -> Result<(), Ap
             &e.agent.map(|i| i.to_string()),
             &e.task.map(|i| i.to_string()),
             &e.decision.map(|i| i.to_string()),
-            &sealed(&e.arguments)?,
+            &a.field("/data/arguments"),
             &e.arguments_digest.digest.to_string(),
             &cost_max,
             &currency,
@@ -82,7 +82,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
     match event {
         Integrations::CallIntended(e) => intended(tx, a, e),
         Integrations::CallSucceeded(e) => {
-            let result = sealed_opt(e.result.as_ref())?;
+            let result = a.optional_field(e.result.as_ref(), "/data/result");
             end(
                 tx,
                 a,
@@ -97,7 +97,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
             )
         }
         Integrations::CallFailed(e) => {
-            let error = Some(sealed(&e.error)?);
+            let error = Some(a.field("/data/error"));
             end(
                 tx,
                 a,
@@ -111,8 +111,8 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
                 },
             )
         }
-        Integrations::CallAmbiguous(e) => {
-            let error = Some(sealed(&e.reason)?);
+        Integrations::CallAmbiguous(_) => {
+            let error = Some(a.field("/data/reason"));
             end(
                 tx,
                 a,

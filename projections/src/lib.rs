@@ -60,6 +60,15 @@ impl Applied<'_> {
     fn at(&self) -> String {
         self.stored.happened_at().to_string()
     }
+    /// The reference to a personal field of the event: its `seq` and the JSON pointer to the field,
+    /// such as `17/data/title`. Rows hold it instead of the field: readers find it in the log.
+    fn field(&self, pointer: &str) -> String {
+        format!("{}{pointer}", self.recorded.seq.0)
+    }
+    /// The reference to a personal field that the event may lack.
+    fn optional_field<T>(&self, field: Option<&T>, pointer: &str) -> Option<String> {
+        field.map(|_| self.field(pointer))
+    }
 }
 
 /// Why an event could not be applied.
@@ -198,14 +207,4 @@ fn run(tx: &Connection, sql: &str, args: &[&dyn ToSql]) -> Result<(), ApplyError
 /// Splits a cost into the values of its two columns: amount and currency.
 fn cost_columns(cost: Option<&domain::Cost>) -> (Option<String>, Option<String>) {
     cost.map(|c| (c.amount.to_string(), c.currency.to_string())).unzip()
-}
-
-/// The value of a column that holds a sealed field: its JSON.
-fn sealed<T: serde::Serialize>(field: &T) -> Result<String, ApplyError> {
-    Ok(serde_json::to_string(field)?)
-}
-
-/// The value of a column that holds a sealed field, `None` if the field is absent.
-fn sealed_opt<T: serde::Serialize>(field: Option<&T>) -> Result<Option<String>, ApplyError> {
-    field.map(sealed).transpose()
 }

@@ -8,12 +8,12 @@ use domain::values::Ratio;
 use domain::{Timestamp, ids::EventId};
 use rusqlite::Connection;
 
-use crate::{Applied, Apply, ApplyError, Projection, run, sealed, sealed_opt};
+use crate::{Applied, Apply, ApplyError, Projection, run};
 
 /// The projection of facts and documents.
 pub const PROJECTION: Projection = Projection {
     name: "memory",
-    version: 3,
+    version: 4,
     sql: include_str!("memory.sql"),
     tables: &[("memory", "business, seq, n")],
     apply: Apply::Sealed(apply),
@@ -35,10 +35,10 @@ struct FactVersion<'a> {
 fn fact(tx: &Connection, a: &Applied<'_>, said: &FactVersion<'_>) -> Result<(), ApplyError> {
     run(
         tx,
-        "INSERT INTO memory(business, seq, n, pointer, item, id, kind, text, value, topic, agent, \
-         valid_from, valid_to, confidence, sources, revision, known_from)
+        "INSERT INTO memory(business, seq, n, pointer, item, id, kind, text, subject, value, topic, \
+         agent, valid_from, valid_to, confidence, sources, revision, known_from)
          VALUES (?, ?, 0, '/data/statement', 'fact', ?, coalesce(?, (SELECT kind FROM memory WHERE \
-         business = ?1 AND id = ?3 AND revision = 1)), ?, ?,
+         business = ?1 AND id = ?3 AND revision = 1)), ?, ?, ?,
            coalesce(?, (SELECT topic FROM memory WHERE business = ?1 AND id = ?3 AND revision = 1)),
            coalesce(?, (SELECT agent FROM memory WHERE business = ?1 AND id = ?3 AND revision = \
            1)), ?, ?, ?, ?, ?, ?)",
@@ -47,8 +47,9 @@ fn fact(tx: &Connection, a: &Applied<'_>, said: &FactVersion<'_>) -> Result<(), 
             &a.recorded.seq,
             &a.id(),
             &said.kind.map(FactKind::as_str),
-            &sealed(said.statement)?,
-            &sealed_opt(said.value)?,
+            &a.field("/data/statement"),
+            &subject_of(a, said.statement),
+            &a.optional_field(said.value, "/data/value"),
             &said.topic,
             &said.agent,
             &said.valid.0.map(|t| t.to_string()),
@@ -89,29 +90,30 @@ fn revised<'a>(e: &'a FactRevised) -> FactVersion<'a> {
     }
 }
 
+/// The data subject of a text; who may read the text depends on it.
+fn subject_of(a: &Applied<'_>, text: &Text) -> String {
+    text.sealed().map_or(a.stored.business.as_subject(), |field| field.subject).to_string()
+}
+
 fn document(tx: &Connection, a: &Applied<'_>, e: &DocumentAdded) -> Result<(), ApplyError> {
-    // The first version of the event has it in the clear.
-    let source = e
-        .source
-        .as_ref()
-        .map(|s| s.clear().map_or_else(|| sealed(s), |text| Ok(serde_json::to_string(text)?)))
-        .transpose()?;
     for (n, chunk) in (0_i64..).zip(&e.chunks) {
+        let pointer = format!("/data/chunks/{n}");
         run(
             tx,
-            "INSERT INTO memory(business, seq, n, pointer, item, id, kind, title, text, source, \
-             sources, revision, known_from)
-             VALUES (?, ?, ?, ?, 'document', ?, ?, ?, ?, ?, '[]', 1, ?)",
+            "INSERT INTO memory(business, seq, n, pointer, item, id, kind, title, text, \
+             subject, source, sources, revision, known_from)
+             VALUES (?, ?, ?, ?, 'document', ?, ?, ?, ?, ?, ?, '[]', 1, ?)",
             &[
                 &a.business(),
                 &a.recorded.seq,
                 &n,
-                &format!("/data/chunks/{n}"),
+                &pointer,
                 &a.id(),
                 &e.fact_kind.as_str(),
-                &sealed(&e.title)?,
-                &sealed(chunk)?,
-                &source,
+                &a.field("/data/title"),
+                &a.field(&pointer),
+                &subject_of(a, chunk),
+                &a.optional_field(e.source.as_ref(), "/data/source"),
                 &a.stored.recorded_at.to_string(),
             ],
         )?;

@@ -10,12 +10,12 @@ use rusqlite::{Connection, ToSql};
 use rust_decimal::Decimal;
 
 use crate::Views;
-use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run, sealed, sealed_opt};
+use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run};
 
 /// The projection of tasks.
 pub const PROJECTION: Projection = Projection {
     name: "tasks",
-    version: 4,
+    version: 5,
     sql: include_str!("tasks.sql"),
     tables: &[
         ("tasks", "business, id"),
@@ -68,8 +68,8 @@ fn planned(tx: &Connection, a: &Applied<'_>, e: &Planned) -> Result<(), ApplyErr
             &a.business(),
             &a.id(),
             &a.recorded.seq,
-            &sealed(&e.title)?,
-            &sealed_opt(e.instructions.as_ref())?,
+            &a.field("/data/title"),
+            &a.optional_field(e.instructions.as_ref(), "/data/instructions"),
             &e.team.as_str(),
             &e.priority,
             &Status::Planned.as_str(),
@@ -132,7 +132,7 @@ fn submitted(tx: &Connection, a: &Applied<'_>, e: &Submitted) -> Result<(), Appl
             &e.revision,
             &e.agent.to_string(),
             &e.artifact.digest.to_string(),
-            &sealed_opt(e.result.as_ref())?,
+            &a.optional_field(e.result.as_ref(), "/data/result"),
             &cost,
             &currency,
         ],
@@ -151,7 +151,7 @@ fn reviewed(tx: &Connection, a: &Applied<'_>, e: &Reviewed) -> Result<(), ApplyE
             &e.reviewer.to_string(),
             &e.verdict.as_str(),
             &e.r#final,
-            &sealed_opt(e.findings.as_ref())?,
+            &a.optional_field(e.findings.as_ref(), "/data/findings"),
             &a.at(),
         ],
     )?;
@@ -198,7 +198,7 @@ fn escalated(tx: &Connection, a: &Applied<'_>, e: &Escalated) -> Result<(), Appl
     set(tx, a, "escalated = 1, escalated_to = ?", &[&e.to_role.as_str()])?;
     let (Some(artifact), Some(producer)) = (&e.artifact, e.producer) else { return Ok(()) };
     let args: [&dyn ToSql; 3] =
-        [&producer.to_string(), &artifact.digest.to_string(), &sealed_opt(e.result.as_ref())?];
+        [&producer.to_string(), &artifact.digest.to_string(), &a.optional_field(e.result.as_ref(), "/data/result")];
     set(tx, a, "producer = ?, artifact_digest = ?, result = ?", &args)
 }
 
@@ -220,8 +220,8 @@ fn activity(tx: &Connection, a: &Applied<'_>, e: &ActivityRecorded) -> Result<()
             &usage.output_tokens,
             &cost,
             &currency,
-            &sealed_opt(e.note.as_ref())?,
-            &sealed_opt(e.attributes.as_ref())?,
+            &a.optional_field(e.note.as_ref(), "/data/note"),
+            &a.optional_field(e.attributes.as_ref(), "/data/attributes"),
             &serde_json::to_string(&e.clear_attributes)?,
             &e.source_time.as_ref().map(|t| t.as_str()),
             &a.at(),
@@ -294,7 +294,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
                 &a.recorded.seq,
                 &a.id(),
                 &e.format.as_str(),
-                &sealed(&e.header)?,
+                &a.field("/data/header"),
                 &a.at(),
             ];
             return run(tx, "INSERT INTO histories VALUES (?, ?, ?, ?, ?, ?)", &args);
@@ -302,7 +302,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Tasks::HistoryClosed(e) => {
             enter(tx, a, if e.completed { Status::Completed } else { Status::Failed })?;
             let args: [&dyn ToSql; 3] =
-                [&e.history.map(|h| h.to_string()), &e.place, &sealed_opt(e.attributes.as_ref())?];
+                [&e.history.map(|h| h.to_string()), &e.place, &a.optional_field(e.attributes.as_ref(), "/data/attributes")];
             set(tx, a, "history = ?, history_place = ?, attributes = ?", &args)?;
         }
     }

@@ -4,7 +4,7 @@ use async_graphql::{ComplexObject, Context, Result};
 
 use crate::node::node;
 use crate::page::{Filter, all};
-use crate::personal::PersonalText;
+use crate::personal::PrincipalName;
 
 node! {
     /// A role that a principal has in a business.
@@ -16,7 +16,7 @@ node! {
         /// Kind of the principal: human, agent or service.
         kind: String,
         /// Name of the principal, for people.
-        display_name: PersonalText,
+        display_name: PrincipalName,
         /// When the principal was given the role.
         since: String,
     } money {}

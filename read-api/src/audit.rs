@@ -64,11 +64,7 @@ impl Event {
             .business
             .parse()
             .map_err(|_| client_error("NOT_FOUND", "no such business", "check the id"))?;
-        let found =
-            children::recorded(ctx, business, Seq(u64::try_from(self.seq).unwrap_or(0))).await?;
-        found.ok_or_else(|| {
-            client_error("NOT_FOUND", "the log does not have this event", "run `minutebook verify`")
-        })
+        crate::stored::recorded(ctx, business, Seq(u64::try_from(self.seq).unwrap_or(0))).await
     }
 }
 

@@ -12,8 +12,6 @@ use std::time::Duration;
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::{Context, OutputType, Result};
-use domain::BusinessId;
-use event_log::{Recorded, Seq};
 
 use crate::Sources;
 use crate::allowance::read;
@@ -21,10 +19,9 @@ use crate::node::Node;
 use crate::page::{List, Page, Slice, Total, encode};
 use crate::row::Row;
 use crate::sight::Sight;
-use crate::store::of_store;
 
 /// Loads rows for many parents in one read.
-pub(crate) struct BatchLoader(Sources);
+pub(crate) struct BatchLoader(pub(crate) Sources);
 
 /// Makes the loader of one request; it caches nothing, because the views move.
 pub(crate) fn loader(sources: &Sources) -> DataLoader<BatchLoader> {
@@ -92,15 +89,8 @@ struct EventIdKey {
     seq: i64,
 }
 
-/// Key of an event in the log: the event's business and `seq`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct RecordedKey {
-    business: BusinessId,
-    seq: Seq,
-}
-
 /// Groups keys by `group`; each group is loaded in one read.
-fn grouped<K: Clone, G: Eq + Hash>(keys: &[K], group: impl Fn(&K) -> G) -> Vec<Vec<K>> {
+pub(crate) fn grouped<K: Clone, G: Eq + Hash>(keys: &[K], group: impl Fn(&K) -> G) -> Vec<Vec<K>> {
     let mut groups: HashMap<G, Vec<K>> = HashMap::new();
     for key in keys {
         groups.entry(group(key)).or_default().push(key.clone());
@@ -217,38 +207,7 @@ impl Loader<EventIdKey> for BatchLoader {
     }
 }
 
-impl Loader<RecordedKey> for BatchLoader {
-    type Value = Arc<Recorded>;
-    type Error = async_graphql::Error;
-    async fn load(&self, keys: &[RecordedKey]) -> Result<HashMap<RecordedKey, Self::Value>> {
-        let mut found = HashMap::new();
-        for mut group in grouped(keys, |k| k.business) {
-            group.sort_by_key(|k| k.seq);
-            // A page of the trail lies side by side; what lies apart is read one by one.
-            for run in group.chunk_by(|a, b| b.seq == a.seq.next()) {
-                let mut run = run;
-                while let Some(first) = run.first() {
-                    let page = of_store(self.0.log.read_business(
-                        first.business,
-                        first.seq.previous(),
-                        run.len(),
-                    ))
-                    .await?;
-                    run = run.get(page.len().max(1)..).unwrap_or_default();
-                    self.0.allowance.spend(page.iter().map(|r| r.bytes.len()).sum())?;
-                    found.extend(
-                        page.into_iter().map(|r| {
-                            (RecordedKey { business: r.business, seq: r.seq }, Arc::new(r))
-                        }),
-                    );
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-fn batches<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<BatchLoader>> {
+pub(crate) fn batches<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<BatchLoader>> {
     ctx.data::<DataLoader<BatchLoader>>()
 }
 
@@ -303,13 +262,4 @@ pub(crate) async fn event_id(
     seq: i64,
 ) -> Result<Option<String>> {
     batches(ctx)?.load_one(EventIdKey { business: business.to_owned(), seq }).await
-}
-
-/// Loads the event with this `seq` in a business from the log.
-pub(crate) async fn recorded(
-    ctx: &Context<'_>,
-    business: BusinessId,
-    seq: Seq,
-) -> Result<Option<Arc<Recorded>>> {
-    batches(ctx)?.load_one(RecordedKey { business, seq }).await
 }

@@ -28,6 +28,7 @@ mod row;
 mod selections;
 mod sight;
 mod store;
+mod stored;
 mod subscription;
 mod tasks;
 

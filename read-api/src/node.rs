@@ -15,7 +15,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use serde::{Deserialize, Serialize};
 
-use crate::row::Column;
+use crate::row::{Column, FromColumn};
 use crate::sight::{Seen, Sight};
 
 /// A row of a view as a GraphQL object.
@@ -87,6 +87,12 @@ impl OutputType for NodeId {
 pub(crate) struct JsonValue(pub(crate) serde_json::Value);
 scalar!(JsonValue, "JSON", "Any JSON value.");
 
+impl FromColumn for JsonValue {
+    fn from_column(row: &Row<'_>, i: usize, _: &str) -> rusqlite::Result<Self> {
+        row.get(i)
+    }
+}
+
 impl Column for JsonValue {
     fn plain(&self) -> Option<Value> {
         None
@@ -156,7 +162,7 @@ macro_rules! node {
                 let mut i = at + 1;
                 $(let $id = $crate::node::NodeId { ty: stringify!($name),
                     business: business.clone(), key: row.get(i).unwrap_or_default() };)?
-                $(i += 1; let $field = row.get(i)?;)*
+                $(i += 1; let $field = $crate::row::FromColumn::from_column(row, i, &business)?;)*
                 $(
                     let (amount, currency): (Option<String>, Option<String>) = (row.get(i + 1)?,
                         row.get(i + 2)?);

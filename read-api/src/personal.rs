@@ -1,28 +1,34 @@
 //! Personal texts in answers: opened here, for readers who may see them, and nowhere before.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::{
     Context, ContextSelectionSet, Enum, Object, OutputType, Positioned, Result, ServerResult, Value,
 };
-use domain::Personal;
-use event_log::{Unsealed, unseal};
-use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
+use domain::BusinessId;
+use domain::ids::INSTALLATION;
+use event_log::{Seq, Unsealed, unseal};
+use rusqlite::Row;
+use rusqlite::types::{FromSqlError, Type};
 
 use crate::privacy::{is_withheld, may_open_name};
-use crate::row::Column;
+use crate::row::{Column, FromColumn};
 use crate::store::of_store;
+use crate::stored::{self, StoredText};
 use crate::{Sources, Viewer};
 
-/// A text about a person, or one that a person or a model wrote. It stays sealed until a request
-/// selects it.
+/// A text about a person, or one that a person or a model wrote. A row says in which event and
+/// field it is; it is read from the log, and opened, when a request selects it.
 #[derive(Clone)]
 pub(crate) struct PersonalText {
-    /// The sealed field, as JSON.
-    sealed: Arc<str>,
+    /// The business whose stream has the event.
+    business: BusinessId,
+    /// `seq` of the event.
+    seq: Seq,
+    /// JSON pointer to the field in the event, such as `/data/title`.
+    pointer: String,
     /// True if only readers who see all of the business may open the text.
     whole: bool,
 }
@@ -31,6 +37,10 @@ pub(crate) struct PersonalText {
 /// an agent's work does not need it.
 #[derive(Clone)]
 pub(crate) struct BusinessText(PersonalText);
+
+/// The name of a principal, which is in an event of the installation.
+#[derive(Clone)]
+pub(crate) struct PrincipalName(PersonalText);
 
 /// Whether a personal text can be read.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -50,53 +60,80 @@ impl Column for PersonalText {
     }
 }
 
-impl FromSql for PersonalText {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Ok(Self { sealed: value.as_str()?.into(), whole: false })
+impl FromColumn for PersonalText {
+    fn from_column(row: &Row<'_>, i: usize, business: &str) -> rusqlite::Result<Self> {
+        let reference = row.get_ref(i)?.as_str()?;
+        let read = || {
+            let (seq, _) = reference.split_once('/')?;
+            let pointer = reference.get(seq.len()..)?.to_owned();
+            let (business, seq) = (business.parse().ok()?, Seq(seq.parse().ok()?));
+            Some(Self { business, seq, pointer, whole: false })
+        };
+        read().ok_or_else(|| {
+            let why = FromSqlError::Other(format!("`{reference}` names no field").into());
+            rusqlite::Error::FromSqlConversionFailure(i, Type::Text, Box::new(why))
+        })
     }
 }
 
-impl Column for BusinessText {
-    fn plain(&self) -> Option<Value> {
-        None
+/// Makes a column of a text that opens like [`PersonalText`].
+macro_rules! opens_like_personal_text {
+    ($name:ident) => {
+        impl Column for $name {
+            fn plain(&self) -> Option<Value> {
+                None
+            }
+        }
+
+        impl OutputType for $name {
+            fn type_name() -> Cow<'static, str> {
+                PersonalText::type_name()
+            }
+            fn create_type_info(registry: &mut Registry) -> String {
+                PersonalText::create_type_info(registry)
+            }
+            async fn resolve(
+                &self,
+                ctx: &ContextSelectionSet<'_>,
+                field: &Positioned<Field>,
+            ) -> ServerResult<Value> {
+                self.0.resolve(ctx, field).await
+            }
+        }
+    };
+}
+opens_like_personal_text!(BusinessText);
+opens_like_personal_text!(PrincipalName);
+
+impl FromColumn for BusinessText {
+    fn from_column(row: &Row<'_>, i: usize, business: &str) -> rusqlite::Result<Self> {
+        let text = PersonalText::from_column(row, i, business)?;
+        Ok(Self(PersonalText { whole: true, ..text }))
     }
 }
 
-impl FromSql for BusinessText {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        PersonalText::column_result(value).map(|text| Self(PersonalText { whole: true, ..text }))
-    }
-}
-
-impl OutputType for BusinessText {
-    fn type_name() -> Cow<'static, str> {
-        PersonalText::type_name()
-    }
-    fn create_type_info(registry: &mut Registry) -> String {
-        PersonalText::create_type_info(registry)
-    }
-    async fn resolve(
-        &self,
-        ctx: &ContextSelectionSet<'_>,
-        field: &Positioned<Field>,
-    ) -> ServerResult<Value> {
-        self.0.resolve(ctx, field).await
+impl FromColumn for PrincipalName {
+    fn from_column(row: &Row<'_>, i: usize, business: &str) -> rusqlite::Result<Self> {
+        let text = PersonalText::from_column(row, i, business)?;
+        Ok(Self(PersonalText { business: INSTALLATION, ..text }))
     }
 }
 
 impl PersonalText {
     async fn open(&self, ctx: &Context<'_>) -> Result<(PersonalState, Option<String>)> {
-        let sources = ctx.data::<Sources>()?;
-        sources.allowance.spend(self.sealed.len())?;
-        let personal: Personal<serde_json::Value> = serde_json::from_str(&self.sealed)?;
-        if let Some(serde_json::Value::String(text)) = personal.clear() {
-            // An event of an earlier version has it in the clear.
-            return Ok((PersonalState::Visible, Some(text.clone())));
+        let (sources, viewer) = (ctx.data::<Sources>()?, ctx.data::<Viewer>()?);
+        let may_open = viewer.may_open(self.business) || self.business == INSTALLATION;
+        if !may_open || (self.whole && !viewer.reads_all(self.business)) {
+            return Ok((PersonalState::Withheld, None));
         }
-        let Some(field) = personal.sealed() else { return Ok((PersonalState::Withheld, None)) };
-        let viewer = ctx.data::<Viewer>()?;
-        let may_open = viewer.may_open(field.business) || may_open_name(sources, viewer, field)?;
-        if !may_open || (self.whole && !viewer.reads_all(field.business)) {
+        let event = stored::texts(ctx, self.business, self.seq).await?;
+        let field = match event.text(&self.pointer)?.ok_or_else(stored::no_such_event)? {
+            StoredText::Sealed(field) => field,
+            StoredText::Clear(text) => return Ok((PersonalState::Visible, Some(text))),
+        };
+        let field = &*field;
+        sources.allowance.spend(field.ct.len())?;
+        if field.business == INSTALLATION && !may_open_name(sources, viewer, field)? {
             return Ok((PersonalState::Withheld, None));
         }
         match of_store(unseal::<serde_json::Value>(&*sources.keyring, field)).await? {

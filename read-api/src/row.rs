@@ -12,6 +12,12 @@ use async_graphql::{ContextSelectionSet, Name, OutputType, Positioned, ServerRes
 
 use crate::node::Node;
 
+/// A value that is read from a column.
+pub(crate) trait FromColumn: Sized {
+    /// Reads the column with index `i` of a row of this business.
+    fn from_column(row: &rusqlite::Row<'_>, i: usize, business: &str) -> rusqlite::Result<Self>;
+}
+
 /// A column whose value needs nothing but the row.
 pub(crate) trait Column {
     /// Value of the column; `None` if it takes more than the row to answer.
@@ -19,13 +25,25 @@ pub(crate) trait Column {
 }
 
 macro_rules! columns {
-    ($($ty:ty),*) => {$(impl Column for $ty {
+    ($($ty:ty),*) => {$(impl FromColumn for $ty {
+        fn from_column(row: &rusqlite::Row<'_>, i: usize, _: &str) -> rusqlite::Result<Self> {
+            row.get(i)
+        }
+    }
+    impl Column for $ty {
         fn plain(&self) -> Option<Value> {
             Some(Value::from(self.clone()))
         }
     })*};
 }
 columns!(String, i64, bool, f64);
+
+impl<T: FromColumn> FromColumn for Option<T> {
+    fn from_column(row: &rusqlite::Row<'_>, i: usize, business: &str) -> rusqlite::Result<Self> {
+        let null = row.get_ref(i)? == rusqlite::types::ValueRef::Null;
+        if null { Ok(None) } else { T::from_column(row, i, business).map(Some) }
+    }
+}
 
 impl<T: Column> Column for Option<T> {
     fn plain(&self) -> Option<Value> {

@@ -130,7 +130,7 @@ fn of_agent(
         Seen::OfDataClass => match agent.and_then(|(_, _, clearance)| clearance) {
             Some(DataClass::Restricted) => "1".to_owned(),
             Some(DataClass::Confidential) => {
-                format!("json_extract(text, '$.\"$sealed\".subject') = '{business}'")
+                format!("subject = '{business}'")
             }
             Some(DataClass::Public | DataClass::Internal) | None => never(),
         },

@@ -80,6 +80,14 @@ impl Log for Several {
         self.next().read_business(business, Seq(after.0), limit).await
     }
 
+    async fn read_events(
+        &self,
+        business: BusinessId,
+        seqs: &[Seq],
+    ) -> Result<Vec<Recorded>, LogError> {
+        self.next().read_events(business, seqs).await
+    }
+
     async fn read_all(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         self.next().read_all(Position(after.0), limit).await
     }

@@ -190,6 +190,24 @@ pub async fn pages(log: Store) {
     assert_eq!(log.read_all(from, 100).await.unwrap().len(), 17);
     assert_eq!(log.raw_rows(from, 100).await.unwrap().len(), 17);
     assert_eq!(log.read_aggregate(b, task(9), Version::START, 100).await.unwrap().len(), 17);
+    let all: Vec<Seq> = (1..=18).map(Seq).collect();
+    assert_eq!(log.read_events(b, &all).await.unwrap().len(), 17);
+}
+
+/// Events are found by their `seq`s, in order, within their business; others are left out.
+pub async fn events_by_seq(log: Store) {
+    let (b, other) = (business(86), business(87));
+    for n in 0..5 {
+        log.append(append(b, task(9), n, 1, "x")).await.unwrap();
+    }
+    log.append(append(other, task(9), 0, 1, "theirs")).await.unwrap();
+    let wanted = [Seq(1), Seq(3), Seq(4), Seq(9)];
+    let found = log.read_events(b, &wanted).await.unwrap();
+    let all = log.read_business(b, Seq::START, 10).await.unwrap();
+    assert_eq!(found, [all[0].clone(), all[2].clone(), all[3].clone()]);
+    assert!(log.read_events(other, &[Seq(2)]).await.unwrap().is_empty());
+    assert!(log.read_events(business(88), &wanted).await.unwrap().is_empty());
+    assert!(log.read_events(b, &[]).await.unwrap().is_empty());
 }
 
 /// What is read backwards is what is read forwards, and places are those of events.
@@ -379,6 +397,7 @@ pub async fn all(log: Store) {
     idempotency(Arc::clone(&log)).await;
     caps(Arc::clone(&log)).await;
     pages(Arc::clone(&log)).await;
+    events_by_seq(Arc::clone(&log)).await;
     contention(Arc::clone(&log)).await;
     erasures(Arc::clone(&log)).await;
     backwards(log).await;

@@ -154,6 +154,19 @@ impl Readers {
         )
     }
 
+    pub(super) fn events(
+        &self,
+        business: BusinessId,
+        seqs: &[Seq],
+    ) -> Result<Vec<Recorded>, LogError> {
+        let seqs = format!("[{}]", seqs.iter().map(Seq::to_string).collect::<Vec<_>>().join(","));
+        self.list(
+            "SELECT position, business, e.seq, bytes FROM json_each(?2) wanted CROSS JOIN events e \
+             ON e.business = ?1 AND e.seq = wanted.value",
+            &[&business.0, &seqs],
+        )
+    }
+
     pub(super) fn all(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
         self.list(
             "SELECT position, business, seq, bytes FROM events WHERE position > ? ORDER BY \
