@@ -3,4 +3,3 @@ CREATE TABLE agents(
   skills TEXT NOT NULL, model TEXT NOT NULL, prompt_version TEXT, owner TEXT NOT NULL, principal TEXT NOT NULL,
   permissions TEXT NOT NULL, concurrency INTEGER NOT NULL, status TEXT NOT NULL, enrolled_at TEXT NOT NULL,
   PRIMARY KEY (business, id)) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX agents_by_seq ON agents(business, seq);

@@ -5,10 +5,8 @@ CREATE TABLE approvals(
   expires_at TEXT NOT NULL, closed_at TEXT, consumed_at TEXT, built_in INTEGER NOT NULL, effects TEXT NOT NULL, task TEXT,
   alone INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (business, id)) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX approvals_by_seq ON approvals(business, seq);
 CREATE TABLE votes(
   business TEXT NOT NULL, seq INTEGER NOT NULL, approval TEXT NOT NULL, voter TEXT NOT NULL, delegated_by TEXT, choice TEXT NOT NULL,
   comment TEXT, at TEXT NOT NULL, PRIMARY KEY (business, seq)) STRICT, WITHOUT ROWID;
-CREATE INDEX votes_by_approval ON votes(business, approval, seq);
 CREATE TABLE approval_policies(
   business TEXT PRIMARY KEY, version INTEGER NOT NULL, rules TEXT NOT NULL, operation_classes TEXT NOT NULL, defined_at TEXT NOT NULL) STRICT, WITHOUT ROWID;

@@ -3,8 +3,3 @@ CREATE TABLE events(
   id TEXT NOT NULL, version INTEGER NOT NULL, recorded_at TEXT NOT NULL, occurred_at TEXT, actor TEXT NOT NULL, on_behalf_of TEXT,
   command_id TEXT NOT NULL, causation TEXT, correlation TEXT NOT NULL,
   PRIMARY KEY (business, seq)) STRICT, WITHOUT ROWID;
-CREATE INDEX events_by_type ON events(business, event_type, seq);
-CREATE INDEX events_by_aggregate ON events(business, id, seq);
-CREATE INDEX events_by_correlation ON events(business, correlation, seq);
-CREATE INDEX events_by_id ON events(event_id);
-CREATE INDEX events_by_causation ON events(business, causation, seq) WHERE causation IS NOT NULL;

@@ -2,7 +2,6 @@ CREATE TABLE budgets(
   business TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL, scope TEXT NOT NULL, window TEXT NOT NULL, amount TEXT NOT NULL,
   currency TEXT NOT NULL, overruns INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (business, id)) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX budgets_by_seq ON budgets(business, seq);
 CREATE TABLE budget_periods(
   business TEXT NOT NULL, budget TEXT NOT NULL, period TEXT NOT NULL, reserved TEXT NOT NULL, spent TEXT NOT NULL,
   PRIMARY KEY (business, budget, period)) STRICT, WITHOUT ROWID;

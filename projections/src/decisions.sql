@@ -4,5 +4,3 @@ CREATE TABLE decisions(
   input_tokens INTEGER, output_tokens INTEGER, cached_tokens INTEGER, reasoning_tokens INTEGER, cost TEXT, cost_currency TEXT, status TEXT NOT NULL, superseded_by TEXT, outcome TEXT,
   as_wanted INTEGER, recorded_at TEXT NOT NULL,
   PRIMARY KEY (business, id)) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX decisions_by_seq ON decisions(business, seq);
-CREATE INDEX decisions_by_task ON decisions(business, task, seq);

@@ -18,19 +18,7 @@ pub fn digest(
     let mut hash = Sha256::new();
     for (table, key) in projection.tables {
         hash.update(table.as_bytes());
-        // Row numbers say in which order rows came, not what is in them.
-        let sql = match *table {
-            "search_rows" => format!(
-                "SELECT business, seq, pointer, subject, generation, kind, id \
-             FROM search_rows ORDER BY {key}"
-            ),
-            "search_text" => {
-                "SELECT t.text FROM search_rows r JOIN search_text t ON t.rowid = r.n \
-             ORDER BY r.business, r.seq, r.pointer"
-                    .to_owned()
-            }
-            _ => format!("SELECT * FROM {table} ORDER BY {key}"),
-        };
+        let sql = format!("SELECT * FROM {table} ORDER BY {key}");
         let mut query = connection.prepare(&sql)?;
         let width = query.column_count();
         let mut rows = query.query([])?;

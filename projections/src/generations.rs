@@ -13,11 +13,20 @@ pub(crate) struct Generations {
     named: Manifest,
 }
 
-#[derive(Default, Clone, Copy, Serialize, Deserialize)]
+#[derive(Default, Clone, Serialize, Deserialize)]
 struct Manifest {
     current: Option<u64>,
     previous: Option<u64>,
     building: Option<u64>,
+    /// The boot of the machine in which the build began: what is built is not synced, so a crash of
+    /// the machine may have torn it.
+    #[serde(default)]
+    boot: Option<String>,
+}
+
+/// Identifies the boot of the machine; `None` where that can't be told.
+fn boot_id() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
 }
 
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
@@ -67,6 +76,11 @@ impl Generations {
         self.named.building
     }
 
+    /// True if the machine has run ever since the generation in the making was begun.
+    pub(crate) fn is_of_this_boot(&self) -> bool {
+        self.named.boot.is_some() && self.named.boot == boot_id()
+    }
+
     /// A number that no generation has yet.
     pub(crate) fn next(&self) -> u64 {
         [self.named.current, self.named.previous, self.named.building]
@@ -79,13 +93,13 @@ impl Generations {
 
     /// Records that a generation is in the making, so that the next process continues it.
     pub(crate) fn begin(&mut self, generation: u64) -> io::Result<()> {
-        self.write(Manifest { building: Some(generation), ..self.named })
+        self.write(Manifest { building: Some(generation), boot: boot_id(), ..self.named.clone() })
     }
 
     /// Gives up the generation in the making and deletes its file, unless it is the previous one.
     pub(crate) fn give_up(&mut self, generation: u64) -> io::Result<()> {
         if self.named.building == Some(generation) {
-            self.write(Manifest { building: None, ..self.named })?;
+            self.write(Manifest { building: None, boot: None, ..self.named.clone() })?;
         }
         if self.named.previous == Some(generation) { Ok(()) } else { self.remove(generation) }
     }
@@ -93,13 +107,21 @@ impl Generations {
     /// Makes a generation the current one. The old current one is kept as the previous one; the
     /// previous one before it is deleted.
     pub(crate) fn flip(&mut self, generation: u64) -> io::Result<()> {
-        let dropped = self.named.previous.filter(|n| *n != generation);
-        self.write(Manifest {
-            current: Some(generation),
-            previous: self.named.current,
-            building: None,
-        })?;
+        let before = self.named.previous;
+        let previous = self.named.current.or(before).filter(|n| *n != generation);
+        self.write(Manifest { current: Some(generation), previous, ..Manifest::default() })?;
         // The next start deletes what could not be deleted now.
+        let dropped = before.filter(|n| *n != generation && previous != Some(*n));
+        let _ = dropped.map(|n| self.remove(n));
+        Ok(())
+    }
+
+    /// Has no generation be the current one until the one in the making is filled; the old current
+    /// one is kept as the previous one.
+    pub(crate) fn retire_current(&mut self) -> io::Result<()> {
+        let Some(current) = self.named.current else { return Ok(()) };
+        let dropped = self.named.previous;
+        self.write(Manifest { current: None, previous: Some(current), ..self.named.clone() })?;
         let _ = dropped.map(|n| self.remove(n));
         Ok(())
     }
@@ -107,7 +129,7 @@ impl Generations {
     /// Deletes the generation before the current one.
     pub(crate) fn forget_previous(&mut self) -> io::Result<()> {
         let Some(previous) = self.named.previous else { return Ok(()) };
-        self.write(Manifest { previous: None, ..self.named })?;
+        self.write(Manifest { previous: None, ..self.named.clone() })?;
         self.remove(previous)
     }
 

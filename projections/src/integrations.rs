@@ -11,6 +11,10 @@ pub const PROJECTION: Projection = Projection {
     name: "integrations",
     version: 4,
     sql: include_str!("integrations.sql"),
+    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS calls_by_seq ON calls(business, seq); \
+        CREATE INDEX IF NOT EXISTS calls_by_status ON calls(business, status, seq); \
+        CREATE INDEX IF NOT EXISTS calls_by_task ON calls(business, task, seq) WHERE task IS NOT NULL; \
+        CREATE INDEX IF NOT EXISTS calls_by_decision ON calls(business, decision, seq) WHERE decision IS NOT NULL;",
     tables: &[("calls", "business, id")],
     apply: Apply::Sealed(apply),
 };

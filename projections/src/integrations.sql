@@ -4,7 +4,3 @@ CREATE TABLE calls(
   status TEXT NOT NULL, status_code INTEGER, latency_ms INTEGER, result TEXT, error TEXT, cost TEXT, cost_currency TEXT,
   intended_at TEXT NOT NULL, ended_at TEXT, data_class TEXT,
   PRIMARY KEY (business, id)) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX calls_by_seq ON calls(business, seq);
-CREATE INDEX calls_by_status ON calls(business, status, seq);
-CREATE INDEX calls_by_task ON calls(business, task, seq) WHERE task IS NOT NULL;
-CREATE INDEX calls_by_decision ON calls(business, decision, seq) WHERE decision IS NOT NULL;

@@ -1,9 +1,12 @@
 //! Projections: folds of the log into tables, and the runner that keeps the tables up to date.
 //!
-//! The views are disposable and local: an SQLite file in the folder `views`, rebuilt from the log
-//! at any time. A projection is a version, its `.sql` and an `apply`; its rows and its checkpoint
-//! are written in one transaction. A changed projection gets a new version and is built anew by a
+//! The views are disposable and local: SQLite files in the folder `views`, rebuilt from the log at
+//! any time. A projection is a version, its `.sql` and an `apply`; its rows and its checkpoint are
+//! written in one transaction. A changed projection gets a new version and is built anew by a
 //! shadow build; there are no migrations. A projection has no side effects.
+//!
+//! Personal text stays sealed in the log: rows only refer to it. The one exception is the text that
+//! can be searched, which is in a file of its own, filled by a runner of its own.
 
 pub mod access;
 pub mod agents;
@@ -19,6 +22,7 @@ pub mod memory;
 pub mod metrics;
 pub mod operations;
 pub mod privacy;
+mod projection_set;
 mod runner;
 pub mod search;
 mod snapshots;
@@ -31,10 +35,11 @@ use std::sync::Arc;
 
 use domain::Event;
 use domain::personal::Generation;
-use event_log::{Cause, Keyring, KeyringError, Recorded, Stored, Unsealed, unseal};
+use event_log::{Cause, Keyring, KeyringError, Recorded, Seq, Stored, Unsealed, unseal};
 use rusqlite::{Connection, ToSql};
 
 pub use digest::digest;
+use projection_set::{ProjectionSet, SEARCH, TABLES};
 pub use runner::Runner;
 pub use snapshots::SharedFolder;
 pub use views::{Building, Failure, Outcome, Purpose, Status, Views, ViewsError, ViewsHealth};
@@ -105,7 +110,8 @@ impl ApplyError {
         };
         let code = match self {
             Self::Sql(e) => e.sqlite_error_code(),
-            Self::Keyring(_) => return true,
+            // A field that does not fit its key is the event's fault.
+            Self::Keyring(e) => return !matches!(e, KeyringError::Broken(_)),
             Self::Value(_) => None,
         };
         code.is_some_and(|c| {
@@ -162,8 +168,9 @@ impl Unsealer {
 pub enum Apply {
     /// Applies only what is in the clear; personal fields stay sealed.
     Sealed(fn(&Connection, &Applied<'_>) -> Result<(), ApplyError>),
-    /// Writes personal text in the clear, into tables from which forgotten subjects are purged.
-    Searchable(fn(&Connection, &Applied<'_>, &Unsealer) -> Result<(), ApplyError>),
+    /// Writes personal text in the clear, into tables from which forgotten subjects are purged. It
+    /// needs the envelope of the event and the sealed fields, but not the typed event.
+    Searchable(fn(&Connection, &Stored<'_>, Seq, &Unsealer) -> Result<(), ApplyError>),
 }
 
 /// A projection: its version, its tables, and how it applies an event.
@@ -172,15 +179,18 @@ pub struct Projection {
     pub name: &'static str,
     /// Version of the projection; it goes up whenever the tables or `apply` change.
     pub version: u32,
-    /// SQL that makes the tables.
+    /// SQL that makes the tables, and the indexes that `apply` itself needs.
     pub sql: &'static str,
+    /// SQL that makes the indexes that only readers need, each with `IF NOT EXISTS`. A file that is
+    /// built from the log gets them at the end: a whole index is sorted faster than it is grown.
+    pub indexes: &'static str,
     /// Names of the tables, each with the columns of its key.
     pub tables: &'static [(&'static str, &'static str)],
     /// Applies one event to the tables.
     pub apply: Apply,
 }
 
-/// Every projection.
+/// Every projection; the searchable ones stand last.
 pub const ALL: &[Projection] = &[
     businesses::PROJECTION,
     access::PROJECTION,

@@ -4,7 +4,6 @@ CREATE TABLE memory(
   revision INTEGER NOT NULL, status TEXT NOT NULL DEFAULT 'standing', known_from TEXT NOT NULL, known_to TEXT,
   place INTEGER NOT NULL GENERATED ALWAYS AS (seq * 1000000 + n) VIRTUAL,
   PRIMARY KEY (business, seq, n)) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX memory_by_place ON memory(business, place);
 CREATE INDEX memory_by_id ON memory(business, id, revision);
 -- The same with what a search adds.
 CREATE VIEW memory_items AS SELECT *, NULL AS snippet, NULL AS score FROM memory;

@@ -3,7 +3,6 @@ CREATE TABLE samples(
   business TEXT NOT NULL, sample TEXT NOT NULL, at TEXT NOT NULL, seq INTEGER NOT NULL, n INTEGER NOT NULL, value TEXT NOT NULL, number REAL NOT NULL,
   unit TEXT NOT NULL, team TEXT NOT NULL, agent TEXT NOT NULL, model TEXT NOT NULL, connector TEXT NOT NULL, operation TEXT NOT NULL,
   PRIMARY KEY (business, sample, seq, n)) STRICT, WITHOUT ROWID;
-CREATE INDEX samples_by_number ON samples(business, sample, number);
 -- The same, summed by the hour, so that a page does not depend on how much happened.
 CREATE TABLE sample_hours(
   business TEXT NOT NULL, sample TEXT NOT NULL, hour TEXT NOT NULL, unit TEXT NOT NULL, team TEXT NOT NULL, agent TEXT NOT NULL, model TEXT NOT NULL,
@@ -30,7 +29,6 @@ CREATE TABLE kpi_budgets(
 CREATE TABLE measures(
   business TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, measure TEXT NOT NULL, value TEXT NOT NULL, unit TEXT NOT NULL, dimension TEXT, at TEXT NOT NULL,
   PRIMARY KEY (business, seq)) STRICT, WITHOUT ROWID;
-CREATE INDEX measures_by_name ON measures(business, measure, at);
 CREATE TABLE kpi_definitions(
   business TEXT NOT NULL, kpi TEXT NOT NULL, version INTEGER NOT NULL, text TEXT NOT NULL, measure TEXT NOT NULL, aggregation TEXT NOT NULL,
   unit TEXT NOT NULL, direction TEXT NOT NULL,

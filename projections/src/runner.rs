@@ -1,13 +1,16 @@
-//! The runner: reads the log from the least advanced projection on, applies bounded batches, and
-//! writes rows and checkpoints of all projections in one transaction. New events wake it.
+//! The runner of a set of projections: reads the log from the least advanced projection on, applies
+//! batches, and writes rows and checkpoints of all projections of the set in one transaction. New
+//! events wake it. Each set has a runner with a thread of its own.
 //!
-//! A shadow build has a view file of its own and is advanced by the same thread in turns. When it
-//! has caught up, its rows are compared with the current views, and it replaces them between two
-//! reads; the old ones are kept for a rollback. An audit is a shadow build that is then deleted.
+//! A file far behind the log is filled in bulk. A shadow build has a view file of its own and is
+//! advanced by the same thread in turns. When it has caught up, its rows are compared with the
+//! current views, and it replaces them between two reads; the old ones are kept for a rollback. An
+//! audit is a shadow build that is then deleted.
 
+mod opening;
+mod purging;
 mod shadow_build;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,10 +22,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::generations::Generations;
 use crate::snapshots::{SharedFolder, Snapshots};
-use crate::view_file::{Sources, ViewFile};
-use crate::views::{Building, PublishedState, Purpose, Request, Views, ViewsError, digests};
-use crate::{ALL, Unsealer};
+use crate::view_file::{Sources, ViewFile, Writing, finish};
+use crate::views::{
+    Building, Follower, PublishedState, Request, Served, Views, ViewsError, digest_all,
+};
+use crate::{ProjectionSet, SEARCH, TABLES, Unsealer};
 use shadow_build::Build;
+use std::path::Path;
 
 /// How often a waiting thread checks for something to do.
 const GLANCE_EVERY: Duration = Duration::from_millis(2);
@@ -33,9 +39,10 @@ const AUDIT_EVERY: Duration = Duration::from_secs(86_400);
 /// How often a process asks whether another one has destroyed keys.
 const KEYS_ASKED_EVERY: Duration = Duration::from_secs(1);
 
-/// The runner of one folder of view files.
+/// The runner of one set of projections, with its folder of view files.
 pub struct Runner {
     sources: Sources,
+    set: ProjectionSet,
     generations: Generations,
     live: ViewFile,
     snapshots: Option<Snapshots>,
@@ -87,7 +94,7 @@ async fn watch_keys(
 }
 
 impl Runner {
-    /// Opens the views, and runs on a thread of its own. Views that another version of this program
+    /// Opens the views, and runs on threads of its own. Views that another version of this program
     /// made are rebuilt, and read meanwhile if this program can read them. Without any views it
     /// begins with the newest snapshot. `pages_max` bounds a view file, 0 = no limit, for tests of
     /// a full disk.
@@ -100,44 +107,56 @@ impl Runner {
         keyring: Arc<dyn Keyring>,
         shared: SharedFolder,
         pages_max: u32,
-    ) -> Result<(Views, JoinHandle<()>), ViewsError> {
-        let own = folder.to_owned();
+    ) -> Result<(Views, Vec<JoinHandle<()>>), ViewsError> {
         // Before anything is opened: keys that are destroyed from now on are noticed.
         let epoch = keyring.epoch().await.ok();
         let sources =
             Sources { log, unsealer: Unsealer { keyring, runtime: Handle::current() }, pages_max };
-        let opened =
-            tokio::task::spawn_blocking(move || Self::open(&own, sources, Snapshots::new(shared)))
-                .await;
-        let mut runner = opened.map_err(ViewsError::storage)??;
-        let (requests, inbox) = mpsc::channel(16);
-        event_log::vital::task("projections-clock", remind(requests.downgrade()));
+        let (folder, of, served) = (folder.to_owned(), sources.clone(), Served::default());
+        let opened = tokio::task::spawn_blocking({
+            let served = served.clone();
+            move || -> Result<[Self; 2], ViewsError> {
+                let snapshots = Snapshots::new(shared);
+                let tables = Self::open(&folder, TABLES, of.clone(), snapshots, &served)?;
+                Ok([tables, Self::open(&folder, SEARCH, of, None, &served)?])
+            }
+        })
+        .await;
+        let [tables, search] = opened.map_err(ViewsError::storage)??;
+        let (tables, tables_thread) = tables.spawn()?;
+        let (search, search_thread) = search.spawn()?;
         let (purged, text) = watch::channel(Instant::now());
         event_log::vital::task(
             "projections-keys",
-            watch_keys(
-                requests.downgrade(),
-                Arc::clone(&runner.sources.unsealer.keyring),
-                epoch,
-                purged,
-            ),
+            watch_keys(search.requests.downgrade(), sources.unsealer.keyring, epoch, purged),
         );
-        let views = Views {
-            published: runner.published.clone(),
-            position: runner.moved.subscribe(),
-            building: runner.building.subscribe(),
-            trouble: runner.trouble.subscribe(),
-            text,
-            requests,
-        };
-        let thread = event_log::vital::thread("projections", move || runner.run(inbox))
-            .map_err(ViewsError::storage)?;
-        Ok((views, thread))
+        Ok((
+            Views { tables, search, served, text, requests: Arc::default() },
+            vec![tables_thread, search_thread],
+        ))
     }
 
-    /// Asks a running runner to finish its batch and to end.
+    /// Runs on a thread of its own.
+    fn spawn(mut self) -> Result<(Follower, JoinHandle<()>), ViewsError> {
+        let (requests, inbox) = mpsc::channel(16);
+        event_log::vital::task("projections-clock", remind(requests.downgrade()));
+        let follower = Follower {
+            published: self.published.clone(),
+            position: self.moved.subscribe(),
+            building: self.building.subscribe(),
+            trouble: self.trouble.subscribe(),
+            requests,
+        };
+        let thread = event_log::vital::thread(self.set.name, move || self.run(inbox))
+            .map_err(ViewsError::storage)?;
+        Ok((follower, thread))
+    }
+
+    /// Asks running runners to finish their batches and to end.
     pub async fn stop(views: &Views) {
-        let _ = views.requests.send(Request::Stop).await;
+        for follower in views.followers() {
+            let _ = follower.requests.send(Request::Stop).await;
+        }
     }
 
     /// Rebuilds all projections from the log up to a position, in a temporary database, and returns
@@ -155,91 +174,13 @@ impl Runner {
             unsealer: Unsealer { keyring, runtime: Handle::current() },
             pages_max: 0,
         };
-        let mut fold = ViewFile::open(Path::new(""), &sources)?;
-        while fold.step(up_to)? > 0 {}
-        digests(&fold.connection)
-    }
-
-    fn open(
-        folder: &Path,
-        sources: Sources,
-        snapshots: Option<Snapshots>,
-    ) -> Result<Self, ViewsError> {
-        let mut generations = Generations::open(folder)?;
-        let mut current = generations.current().unwrap_or_else(|| generations.next());
-        if generations.current().is_none()
-            && let Some(position) =
-                snapshots.as_ref().and_then(|s| s.adopt(&generations.path(current), &sources))
-        {
-            tracing::info!(
-                position = position.0,
-                "the views begin with a snapshot; what is searchable is filled from the log"
-            );
+        let mut all = Vec::new();
+        for set in [TABLES, SEARCH] {
+            let mut file = ViewFile::open(Path::new(""), &sources, set, Writing::Bulk)?;
+            while file.step(up_to)? > 0 {}
+            all.extend(digest_all(&file.connection, set)?);
         }
-        let mut live = ViewFile::open(&generations.path(current), &sources)?;
-        if generations.current().is_none() {
-            generations.flip(current)?;
-        }
-        if !live.stale.is_empty()
-            && let Some(previous) = generations.previous()
-        {
-            // An earlier program is back: it goes on with what it made.
-            if let Ok(earlier) = ViewFile::open(&generations.path(previous), &sources)
-                && earlier.stale.is_empty()
-            {
-                generations.flip(previous)?;
-                (live, current) = (earlier, previous);
-            }
-        }
-        let (published, position) = (PublishedState::default(), live.position());
-        if !sources.unsealer.runtime.block_on(sources.log.is_place(position))? {
-            return Err(ViewsError::storage(format!(
-                "they are of position {position}, at which this log has no event: it was put back \
-                 to an earlier day"
-            )));
-        }
-        published.serve(generations.path(current));
-        let (moved, building, trouble) =
-            (watch::channel(position).0, watch::channel(None).0, watch::channel(None).0);
-        let mut this = Self {
-            sources,
-            generations,
-            live,
-            snapshots,
-            build: None,
-            published,
-            moved,
-            building,
-            trouble,
-        };
-        this.go_on_building()?;
-        this.purge_previous();
-        Ok(this)
-    }
-
-    /// Continues a build that an earlier process began, and rebuilds what another version made.
-    fn go_on_building(&mut self) -> Result<(), ViewsError> {
-        if let Some(number) = self.generations.building() {
-            match ViewFile::open(&self.generations.path(number), &self.sources) {
-                Ok(fold) if fold.stale.is_empty() => {
-                    self.build = Some(Build::new(number, fold, Purpose::Rebuild))
-                }
-                // Cut off while it was copied, or of yet another version.
-                Ok(_) | Err(_) => self.generations.give_up(number)?,
-            }
-        }
-        if self.build.is_none() && !self.live.stale.is_empty() {
-            self.begin_rebuild(&[])?;
-        }
-        if !self.live.is_readable()? {
-            tracing::warn!(
-                "this program can't read the tables that another version made; what is asked \
-                 before they are built finds less"
-            );
-            self.flip()?;
-        }
-        self.publish();
-        Ok(())
+        Ok(all)
     }
 
     fn run(&mut self, mut inbox: mpsc::Receiver<Request>) {
@@ -248,7 +189,12 @@ impl Runner {
         loop {
             fail::fail_point!("projections");
             appended.mark_unchanged();
-            let step = self.live.step(Position::END);
+            let step = self.live.step(Position::END).and_then(|applied| {
+                if applied == 0 && self.live.is_bulk() {
+                    self.end_filling()?;
+                }
+                Ok(applied)
+            });
             let trouble = step.as_ref().err().map(|e| chain(e).to_string());
             self.trouble
                 .send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
@@ -266,7 +212,8 @@ impl Runner {
                 }
             };
             if !more
-                && self.live.stale.is_empty()
+                && self.live.is_of_this_version()
+                && !self.live.is_bulk()
                 && let Some(snapshots) = &mut self.snapshots
             {
                 snapshots.leave(
@@ -302,6 +249,18 @@ impl Runner {
         }
     }
 
+    /// Makes the file that was filled in bulk one that is kept, and the current one.
+    fn end_filling(&mut self) -> Result<(), ViewsError> {
+        finish(&self.live.connection, self.set)?;
+        self.live.keep()?;
+        if let Some(number) = self.generations.building() {
+            self.generations.flip(number)?;
+        }
+        tracing::info!(position = self.live.position().0, "the views are filled from the log");
+        self.publish();
+        Ok(())
+    }
+
     /// Carries out a request; returns false if the runner is to stop.
     fn answer(&mut self, request: Request) -> bool {
         match request {
@@ -310,18 +269,18 @@ impl Runner {
             Request::Forgotten(answer) => {
                 let _ = answer.send(self.purge_forgotten());
             }
-            Request::Rebuild(name, answer) => {
-                let _ = answer.send(self.rebuild(name.as_deref()));
+            Request::Rebuild(name, n, answer) => {
+                let _ = answer.send(self.rebuild(name, n));
             }
-            Request::Rollback(answer) => {
-                let _ = answer.send(self.rollback());
+            Request::Rollback(n, answer) => {
+                let _ = answer.send(self.rollback(n));
             }
-            Request::Audit(answer) => {
-                let _ = answer.send(self.cancel_audit_or_busy().and_then(|()| self.begin_audit()));
+            Request::Audit(n, answer) => {
+                let _ = answer.send(self.cancel_audit_or_busy().and_then(|()| self.begin_audit(n)));
             }
             Request::Retry(answer) => {
                 let retried = self.live.retry();
-                let beside = self.build.as_mut().map_or(Ok(()), |b| b.fold.retry());
+                let beside = self.build.as_mut().map_or(Ok(()), |b| b.retry());
                 let _ = answer.send(retried.and(beside));
             }
             Request::Purge(business, subject, up_to, answer) => {
@@ -331,16 +290,9 @@ impl Runner {
         true
     }
 
-    fn rebuild(&mut self, name: Option<&str>) -> Result<(), ViewsError> {
-        let which = match name {
-            None => (0..ALL.len()).collect(),
-            Some(name) => vec![
-                ALL.iter()
-                    .position(|p| p.name == name)
-                    .ok_or_else(|| ViewsError::Unknown(name.to_owned()))?,
-            ],
-        };
+    /// Begins to rebuild one projection of the set, or all.
+    fn rebuild(&mut self, name: Option<&'static str>, n: u64) -> Result<(), ViewsError> {
         self.cancel_audit_or_busy()?;
-        self.begin_rebuild(&which)
+        self.begin_rebuild(|slot| name.is_none_or(|name| slot.projection.name == name), n)
     }
 }

@@ -2,37 +2,39 @@
 //! Forgetting a subject purges its rows; a rebuild finds only texts that still have a key.
 
 use domain::personal::Generation;
-use domain::{BusinessId, Event, SubjectId};
+use domain::{BusinessId, SubjectId};
+use event_log::{Seq, Stored};
 use rusqlite::Connection;
 
-use crate::{Applied, Apply, ApplyError, Projection, Unsealer, run};
+use crate::{Apply, ApplyError, Projection, Unsealer, run};
 
 /// The projection of searchable text.
 pub const PROJECTION: Projection = Projection {
     name: "search",
-    version: 3,
+    version: 4,
     sql: include_str!("search.sql"),
-    tables: &[("search_rows", "business, seq, pointer"), ("search_text", "rowid")],
+    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS search_by_place ON search_rows(business, seq, pointer); \
+        CREATE INDEX IF NOT EXISTS search_by_subject ON search_rows(business, subject);",
+    tables: &[("searchable_texts", "business, seq, pointer")],
     apply: Apply::Searchable(apply),
 };
 
-fn apply(tx: &Connection, a: &Applied<'_>, unsealer: &Unsealer) -> Result<(), ApplyError> {
-    // Texts can be searched where their context is named here: those of principals stand above
-    // businesses and must not be.
-    let searched = matches!(
-        a.event,
-        Event::Tasks(_)
-            | Event::Decisions(_)
-            | Event::Memory(_)
-            | Event::Integrations(_)
-            | Event::Approvals(_)
-            | Event::Agents(_)
-            | Event::Businesses(_)
-    );
-    if !searched {
+/// Contexts whose texts can be searched. Those of principals stand above businesses and must not be.
+const SEARCHED: [&str; 7] =
+    ["tasks", "decisions", "memory", "integrations", "approvals", "agents", "businesses"];
+
+fn apply(
+    tx: &Connection,
+    stored: &Stored<'_>,
+    seq: Seq,
+    unsealer: &Unsealer,
+) -> Result<(), ApplyError> {
+    let context = stored.r#type.split('.').next().unwrap_or_default();
+    if !SEARCHED.contains(&context) || stored.sealed.is_empty() {
         return Ok(());
     }
-    for (pointer, field) in a.stored.personal_fields() {
+    let (business, id) = (stored.business.to_string(), stored.id.to_string());
+    for (pointer, field) in stored.personal_fields() {
         if pointer.ends_with("/digest_key") {
             continue;
         }
@@ -42,13 +44,13 @@ fn apply(tx: &Connection, a: &Applied<'_>, unsealer: &Unsealer) -> Result<(), Ap
             "INSERT INTO search_rows(business, seq, pointer, subject, generation, kind, id) VALUES \
              (?, ?, ?, ?, ?, ?, ?)",
             &[
-                &a.business(),
-                &a.recorded.seq,
+                &business,
+                &seq,
                 &pointer,
                 &field.subject.to_string(),
                 &field.generation.0,
-                &a.stored.kind.as_str(),
-                &a.id(),
+                &stored.kind.as_str(),
+                &id,
             ],
         )?;
         run(

@@ -2,24 +2,22 @@
 //! leaves one, and a new server begins with the newest instead of with the first event.
 //!
 //! A snapshot is one SQLite file, complete once it has its final name. It never holds searchable
-//! text, which is filled again from the log with the keys that still exist. It names the event it
-//! ends with, so that no server takes one of another log.
+//! text, which is in a file of its own and is filled from the log with the keys that still exist.
+//! It names the event it ends with, so that no server takes one of another log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use domain::values::Digest;
 use event_log::{Position, chain};
-use rusqlite::{Connection, InterruptHandle};
+use rusqlite::Connection;
 use sha2::Digest as _;
 
-use crate::tables::made_by;
+use crate::TABLES;
 use crate::view_file::{META, Sources};
 use crate::views::ViewsError;
-use crate::{ALL, search};
 
 /// How many snapshots of one shape of tables are kept.
 const KEPT: usize = 2;
@@ -48,8 +46,6 @@ pub(crate) struct Snapshots {
     shared: SharedFolder,
     looked: Option<Instant>,
     leaving: Option<JoinHandle<Result<Option<Position>, ViewsError>>>,
-    /// Interrupts the snapshot that is being written.
-    interrupt: Arc<Mutex<Option<InterruptHandle>>>,
 }
 
 fn sha256(parts: &[&[u8]]) -> String {
@@ -58,12 +54,10 @@ fn sha256(parts: &[&[u8]]) -> String {
     Digest(hash.finalize().into()).to_string().split(':').next_back().unwrap_or_default().to_owned()
 }
 
-/// A hash of the tables' SQL without the searchable ones: another version's tables may differ.
+/// A hash of the tables' SQL: another version's tables may differ.
 fn shape() -> String {
-    let tables = ALL
-        .iter()
-        .filter(|p| p.name != search::PROJECTION.name)
-        .map(|p| format!("{}\0{}\0{}\0", p.name, p.version, p.sql));
+    let tables =
+        TABLES.projections.iter().map(|p| format!("{}\0{}\0{}\0", p.name, p.version, p.sql));
     let tables: String = std::iter::once(META.to_owned()).chain(tables).collect();
     sha256(&[tables.as_bytes()]).chars().take(16).collect()
 }
@@ -112,7 +106,6 @@ impl Snapshots {
             shared,
             looked: None,
             leaving: None,
-            interrupt: Arc::default(),
         })
     }
 
@@ -166,18 +159,10 @@ impl Snapshots {
             return;
         }
         self.looked = Some(Instant::now());
-        let (live, shared, sources, interrupt) =
-            (live.to_owned(), self.shared.clone(), sources.clone(), Arc::clone(&self.interrupt));
-        let leave = move || leave(&live, at, &shared, &sources, &interrupt);
+        let (live, shared, sources) = (live.to_owned(), self.shared.clone(), sources.clone());
+        let leave = move || leave(&live, at, &shared, &sources);
         self.leaving =
             std::thread::Builder::new().name("views-snapshot".to_owned()).spawn(leave).ok();
-    }
-
-    /// Stops the snapshot that is being written: it reads pages that are to be deleted.
-    pub(crate) fn interrupt(&self) {
-        if let Some(handle) = &*self.interrupt.lock().unwrap_or_else(PoisonError::into_inner) {
-            handle.interrupt();
-        }
     }
 }
 
@@ -186,7 +171,6 @@ fn leave(
     at: Position,
     shared: &SharedFolder,
     sources: &Sources,
-    interrupt: &Mutex<Option<InterruptHandle>>,
 ) -> Result<Option<Position>, ViewsError> {
     let prefix = prefix(sources)?;
     let end = sources.log.end();
@@ -199,12 +183,11 @@ fn leave(
         return Ok(None);
     }
     let unfinished = shared.folder.join(format!("{}.unfinished", uuid::Uuid::now_v7()));
-    let written = write(live, &unfinished, sources, interrupt).and_then(|position| {
+    let written = write(live, &unfinished, sources).and_then(|position| {
         fs::File::open(&unfinished)?.sync_all()?;
         fs::rename(&unfinished, shared.folder.join(format!("{prefix}{:020}.db", position.0)))?;
         Ok(Some(position))
     });
-    *interrupt.lock().unwrap_or_else(PoisonError::into_inner) = None;
     let _ = fs::remove_file(&unfinished);
     // With the new one, so many are kept.
     let old = there.into_iter().skip(KEPT - 1).map(|(_, path)| path).filter(|_| written.is_ok());
@@ -241,39 +224,22 @@ fn check(path: &Path, position: Position, sources: &Sources) -> Result<(), Views
     Ok(())
 }
 
-/// Writes the tables of a view file, as they stand at one moment and without the searchable ones,
-/// to a new file.
-fn write(
-    live: &Path,
-    to: &Path,
-    sources: &Sources,
-    interrupt: &Mutex<Option<InterruptHandle>>,
-) -> Result<Position, ViewsError> {
-    let searchable: Vec<String> =
-        made_by(&search::PROJECTION)?.into_iter().map(|(_, name)| name).collect();
+/// Writes the tables of a view file, as they stand at one moment, to a new file.
+fn write(live: &Path, to: &Path, sources: &Sources) -> Result<Position, ViewsError> {
     let connection = Connection::open(to)?;
-    *interrupt.lock().unwrap_or_else(PoisonError::into_inner) =
-        Some(connection.get_interrupt_handle());
     connection.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     connection.execute("ATTACH ? AS live", [format!("file:{}?mode=ro", live.display())])?;
     let tx = connection.unchecked_transaction()?;
-    let position: Position = tx.query_row(
-        "SELECT min(position) FROM live.projections WHERE name <> ?",
-        [search::PROJECTION.name],
-        |r| r.get(0),
-    )?;
-    type Object = (String, String, String, String);
+    let position: Position =
+        tx.query_row("SELECT min(position) FROM live.projections", [], |r| r.get(0))?;
+    type Object = (String, String, String);
     let objects: Vec<Object> = {
-        let sql = "SELECT type, name, tbl_name, sql FROM live.sqlite_master WHERE sql IS NOT NULL \
+        let sql = "SELECT type, name, sql FROM live.sqlite_master WHERE sql IS NOT NULL \
             AND name NOT LIKE 'sqlite_%' ORDER BY type = 'table' DESC, rowid";
         let mut query = tx.prepare(sql)?;
-        query
-            .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?
-            .collect::<Result<_, _>>()?
+        query.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect::<Result<_, _>>()?
     };
-    for (kind, name, table, sql) in
-        objects.iter().filter(|(_, _, table, _)| !searchable.contains(table))
-    {
+    for (kind, name, sql) in &objects {
         tx.execute_batch(sql)?;
         if kind == "table" {
             // Without columns that the file computes itself.
@@ -283,11 +249,10 @@ fn write(
                 |r| r.get(0),
             )?;
             tx.execute_batch(&format!(
-                "INSERT INTO main.\"{name}\" ({columns}) SELECT {columns} FROM live.\"{table}\""
+                "INSERT INTO main.\"{name}\" ({columns}) SELECT {columns} FROM live.\"{name}\""
             ))?;
         }
     }
-    tx.execute("DELETE FROM main.projections WHERE name = ?", [search::PROJECTION.name])?;
     tx.commit()?;
     // The live file is let go of before the log is asked.
     connection.execute_batch(

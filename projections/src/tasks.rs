@@ -17,6 +17,12 @@ pub const PROJECTION: Projection = Projection {
     name: "tasks",
     version: 5,
     sql: include_str!("tasks.sql"),
+    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS tasks_by_seq ON tasks(business, seq); \
+        CREATE INDEX IF NOT EXISTS tasks_by_status ON tasks(business, status, seq); \
+        CREATE INDEX IF NOT EXISTS tasks_by_producer ON tasks(business, producer, seq) WHERE producer IS NOT NULL; \
+        CREATE INDEX IF NOT EXISTS tasks_by_holder ON tasks(business, lease_agent) WHERE lease_agent IS NOT NULL; \
+        CREATE INDEX IF NOT EXISTS reviews_by_task ON reviews(business, task, seq); \
+        CREATE INDEX IF NOT EXISTS activities_by_task ON activities(business, task, seq);",
     tables: &[
         ("tasks", "business, id"),
         ("task_dependencies", "business, task, n"),
@@ -197,8 +203,11 @@ fn escalated(tx: &Connection, a: &Applied<'_>, e: &Escalated) -> Result<(), Appl
     enter(tx, a, Status::Escalated)?;
     set(tx, a, "escalated = 1, escalated_to = ?", &[&e.to_role.as_str()])?;
     let (Some(artifact), Some(producer)) = (&e.artifact, e.producer) else { return Ok(()) };
-    let args: [&dyn ToSql; 3] =
-        [&producer.to_string(), &artifact.digest.to_string(), &a.optional_field(e.result.as_ref(), "/data/result")];
+    let args: [&dyn ToSql; 3] = [
+        &producer.to_string(),
+        &artifact.digest.to_string(),
+        &a.optional_field(e.result.as_ref(), "/data/result"),
+    ];
     set(tx, a, "producer = ?, artifact_digest = ?, result = ?", &args)
 }
 
@@ -301,8 +310,11 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         }
         Tasks::HistoryClosed(e) => {
             enter(tx, a, if e.completed { Status::Completed } else { Status::Failed })?;
-            let args: [&dyn ToSql; 3] =
-                [&e.history.map(|h| h.to_string()), &e.place, &a.optional_field(e.attributes.as_ref(), "/data/attributes")];
+            let args: [&dyn ToSql; 3] = [
+                &e.history.map(|h| h.to_string()),
+                &e.place,
+                &a.optional_field(e.attributes.as_ref(), "/data/attributes"),
+            ];
             set(tx, a, "history = ?, history_place = ?, attributes = ?", &args)?;
         }
     }

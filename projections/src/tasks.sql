@@ -7,10 +7,6 @@ CREATE TABLE tasks(
   activities INTEGER NOT NULL DEFAULT 0, planned_at TEXT NOT NULL, closed_at TEXT,
   history TEXT, history_place INTEGER, attributes TEXT,
   PRIMARY KEY (business, id)) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX tasks_by_seq ON tasks(business, seq);
-CREATE INDEX tasks_by_status ON tasks(business, status, seq);
-CREATE INDEX tasks_by_producer ON tasks(business, producer, seq) WHERE producer IS NOT NULL;
-CREATE INDEX tasks_by_holder ON tasks(business, lease_agent) WHERE lease_agent IS NOT NULL;
 CREATE TABLE task_dependencies(
   business TEXT NOT NULL, task TEXT NOT NULL, n INTEGER NOT NULL, depends_on TEXT NOT NULL,
   PRIMARY KEY (business, task, n)) STRICT, WITHOUT ROWID;
@@ -19,13 +15,11 @@ CREATE TABLE reviews(
   business TEXT NOT NULL, seq INTEGER NOT NULL, task TEXT NOT NULL, revision INTEGER NOT NULL, reviewer TEXT NOT NULL, verdict TEXT NOT NULL,
   final_revision INTEGER NOT NULL, findings TEXT, at TEXT NOT NULL,
   PRIMARY KEY (business, seq)) STRICT, WITHOUT ROWID;
-CREATE INDEX reviews_by_task ON reviews(business, task, seq);
 CREATE TABLE activities(
   business TEXT NOT NULL, seq INTEGER NOT NULL, task TEXT NOT NULL, activity TEXT NOT NULL, lifecycle TEXT, resource TEXT, model TEXT,
   input_tokens INTEGER, output_tokens INTEGER, cost TEXT, cost_currency TEXT, note TEXT, attributes TEXT, clear_attributes TEXT NOT NULL,
   source_time TEXT, at TEXT NOT NULL,
   PRIMARY KEY (business, seq)) STRICT, WITHOUT ROWID;
-CREATE INDEX activities_by_task ON activities(business, task, seq);
 CREATE TABLE histories(
   business TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, format TEXT NOT NULL, header TEXT NOT NULL, opened_at TEXT NOT NULL,
   PRIMARY KEY (business, seq)) STRICT, WITHOUT ROWID;

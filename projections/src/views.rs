@@ -1,24 +1,24 @@
 //! The views for their readers: read-only connections, progress, and requests to the runner.
 
 mod error;
+mod follower;
 mod reading;
 
-use domain::personal::Generation;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use domain::personal::Generation;
 use domain::values::Digest;
 use domain::{BusinessId, SubjectId};
 use event_log::{Position, Seq};
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 
-use crate::ALL;
+use crate::{ProjectionSet, SEARCH, TABLES};
 pub use error::ViewsError;
-use reading::Served;
-pub(crate) use reading::read_only;
+pub(crate) use follower::{Follower, PublishedState, Request};
+pub(crate) use reading::{Served, read_only};
 
 /// A business in which a projection stopped at an event that it can't apply.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -37,6 +37,8 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
+    /// The views are filled from the log for the first time, and read meanwhile.
+    Filling,
     /// The build replaces the current views.
     Rebuild,
     /// The previous views are brought up to date and replace the current ones.
@@ -50,6 +52,7 @@ impl Purpose {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Filling => "filling",
             Self::Rebuild => "rebuild",
             Self::Rollback => "rollback",
             Self::Audit => "audit",
@@ -79,6 +82,23 @@ pub struct Outcome {
     pub differed: Vec<String>,
     /// Why the build was given up; `None` if it was not.
     pub failed: Option<String>,
+    /// Number of the request that the build began with; each file of views has an outcome of it.
+    #[serde(skip)]
+    pub(crate) request: u64,
+}
+
+impl Outcome {
+    /// The outcome of both files of views: of the later request, or of the one that both had.
+    fn of_both(a: Option<Self>, b: Option<Self>) -> Option<Self> {
+        let (Some(mut a), Some(b)) = (a.clone(), b.clone()) else { return a.or(b) };
+        if a.request != b.request {
+            return Some(if a.request > b.request { a } else { b });
+        }
+        a.position = a.position.min(b.position);
+        a.differed.extend(b.differed);
+        a.failed = a.failed.or(b.failed);
+        Some(a)
+    }
 }
 
 /// The state of the views as a whole.
@@ -107,55 +127,26 @@ pub struct Status {
     pub failures: Vec<Failure>,
 }
 
-pub(crate) enum Request {
-    Rebuild(Option<String>, oneshot::Sender<Result<(), ViewsError>>),
-    Rollback(oneshot::Sender<Result<(), ViewsError>>),
-    Audit(oneshot::Sender<Result<(), ViewsError>>),
-    Retry(oneshot::Sender<Result<(), ViewsError>>),
-    Purge(BusinessId, SubjectId, Generation, oneshot::Sender<Result<(), ViewsError>>),
-    Tick,
-    Forgotten(oneshot::Sender<bool>),
-    Stop,
-}
-
-/// State that the runner publishes to readers.
-#[derive(Clone, Default)]
-pub(crate) struct PublishedState {
-    served: Arc<Mutex<Served>>,
-    reads: Arc<AtomicU64>,
-    health: Arc<Mutex<ViewsHealth>>,
-}
-
-impl PublishedState {
-    /// Has new readers use this file; whoever reads another file finishes there.
-    pub(crate) fn serve(&self, path: PathBuf) {
-        *self.served.lock().unwrap_or_else(PoisonError::into_inner) =
-            Served { path, idle: Vec::new() };
-    }
-
-    /// Changes the published state of the views.
-    pub(crate) fn note(&self, change: impl FnOnce(&mut ViewsHealth)) {
-        change(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
 /// How long searchable text is shown without a confirmation that none of its keys was destroyed.
 const TEXT_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// The views of this process.
 #[derive(Clone)]
 pub struct Views {
-    pub(crate) published: PublishedState,
-    pub(crate) position: watch::Receiver<Position>,
-    pub(crate) building: watch::Receiver<Option<Building>>,
-    /// Why the views can't follow the log; `None` when they can.
-    pub(crate) trouble: watch::Receiver<Option<String>>,
+    pub(crate) tables: Follower,
+    pub(crate) search: Follower,
+    pub(crate) served: Served,
     /// When it was last confirmed that no searchable text belongs to a destroyed key.
     pub(crate) text: watch::Receiver<Instant>,
-    pub(crate) requests: mpsc::Sender<Request>,
+    /// How many rebuilds, rollbacks and audits were asked for.
+    pub(crate) requests: Arc<AtomicU64>,
 }
 
 impl Views {
+    pub(crate) fn followers(&self) -> [&Follower; 2] {
+        [&self.tables, &self.search]
+    }
+
     /// True if searchable text may be shown. False if for 30 s nobody could tell whether another
     /// process has destroyed keys, or text of a destroyed key could not be deleted.
     #[must_use]
@@ -163,57 +154,61 @@ impl Views {
         self.text.borrow().elapsed() < TEXT_AGE_MAX
     }
 
-    /// The last position that every projection has applied.
+    /// The last position that every projection but the searchable text has applied.
     #[must_use]
     pub fn position(&self) -> Position {
-        *self.position.borrow()
+        self.tables.position()
     }
 
     /// Why the views can't follow the log at the moment; `None` when they can.
     #[must_use]
     pub fn unavailable_reason(&self) -> Option<String> {
-        self.trouble.borrow().as_ref().map(|why| format!("the views can't follow the log: {why}"))
+        let why = self.followers().into_iter().find_map(Follower::trouble);
+        why.map(|why| format!("the views can't follow the log: {why}"))
     }
 
-    /// The last position that every projection has applied, as a channel that reports each move.
+    /// [`Views::position`] as a channel that reports each move.
     #[must_use]
     pub fn moved(&self) -> watch::Receiver<Position> {
-        self.position.clone()
+        self.tables.position.clone()
     }
 
-    /// Waits until the views have applied a position.
+    /// Waits until the views, but not the searchable text, have applied a position.
     ///
     /// # Errors
     /// [`ViewsError::Behind`] if they have not after `at_most`.
     pub async fn wait_for(&self, position: Position, at_most: Duration) -> Result<(), ViewsError> {
-        let mut moved = self.position.clone();
-        let waited = tokio::time::timeout(at_most, moved.wait_for(|at| *at >= position)).await;
-        match waited {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(ViewsError::Stopped),
-            Err(_) => Err(ViewsError::Behind { at: self.position(), wanted: position }),
-        }
+        self.tables.wait_for(position, at_most).await
     }
 
-    async fn ask(
+    /// Waits until the searchable text has applied a position.
+    ///
+    /// # Errors
+    /// [`ViewsError::Behind`] if it has not after `at_most`.
+    pub async fn wait_for_text(
         &self,
-        request: impl FnOnce(oneshot::Sender<Result<(), ViewsError>>) -> Request,
+        position: Position,
+        at_most: Duration,
     ) -> Result<(), ViewsError> {
-        let (answer, wait) = oneshot::channel();
-        self.requests.send(request(answer)).await.map_err(|_| ViewsError::Stopped)?;
-        wait.await.unwrap_or(Err(ViewsError::Stopped))
+        self.search.wait_for(position, at_most).await
     }
 
     /// The shadow build in progress; `None` if there is none.
     #[must_use]
     pub fn building(&self) -> Option<Building> {
-        self.building.borrow().clone()
+        self.followers().into_iter().find_map(|f| f.building.borrow().clone())
     }
 
     /// The state of the views as a whole.
     #[must_use]
     pub fn health(&self) -> ViewsHealth {
-        self.published.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let (tables, search) = (self.tables.health(), self.search.health());
+        ViewsHealth {
+            verified: tables.verified.zip(search.verified).map(|(a, b)| a.min(b)),
+            last: Outcome::of_both(tables.last, search.last),
+            previous: tables.previous || search.previous,
+            search_pending: search.search_pending,
+        }
     }
 
     /// Waits until no shadow build is in progress; returns how the last one ended.
@@ -221,12 +216,17 @@ impl Views {
     /// # Errors
     /// If a build takes longer than `at_most`, or the last one was given up.
     pub async fn settled(&self, at_most: Duration) -> Result<Option<Outcome>, ViewsError> {
-        let mut building = self.building.clone();
-        let waited = tokio::time::timeout(at_most, building.wait_for(Option::is_none)).await;
-        match waited {
-            Ok(Ok(_)) => {}
-            Ok(Err(_)) => return Err(ViewsError::Stopped),
-            Err(_) => return Err(self.building().map_or(ViewsError::Stopped, ViewsError::Busy)),
+        let until = tokio::time::Instant::now() + at_most;
+        for follower in self.followers() {
+            let mut building = follower.building.clone();
+            let waited = tokio::time::timeout_at(until, building.wait_for(Option::is_none)).await;
+            match waited {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => return Err(ViewsError::Stopped),
+                Err(_) => {
+                    return Err(self.building().map_or(ViewsError::Stopped, ViewsError::Busy));
+                }
+            }
         }
         let last = self.health().last;
         match last.as_ref().and_then(|l| l.failed.clone()) {
@@ -235,13 +235,21 @@ impl Views {
         }
     }
 
+    fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Begins to bring the previous views up to date, which then replace the current ones; returns
-    /// once that has begun.
+    /// once that has begun. A file of views that was not rebuilt stays.
     ///
     /// # Errors
     /// If there are no previous views that this program can update.
     pub async fn rollback(&self) -> Result<(), ViewsError> {
-        self.ask(Request::Rollback).await
+        let (n, search) = (self.next_request(), self.search.health().previous);
+        if !search || self.tables.health().previous {
+            self.tables.ask(|answer| Request::Rollback(n, answer)).await?;
+        }
+        if search { self.search.ask(|answer| Request::Rollback(n, answer)).await } else { Ok(()) }
     }
 
     /// Begins an audit: builds all projections from the log and compares them with the current
@@ -250,7 +258,9 @@ impl Views {
     /// # Errors
     /// If a shadow build is in progress.
     pub async fn audit(&self) -> Result<(), ViewsError> {
-        self.ask(Request::Audit).await
+        let n = self.next_request();
+        self.tables.ask(|answer| Request::Audit(n, answer)).await?;
+        self.search.ask(|answer| Request::Audit(n, answer)).await
     }
 
     /// Begins to rebuild one projection, or all if `name` is `None`, from the log beside the
@@ -259,7 +269,18 @@ impl Views {
     /// # Errors
     /// If no projection has that name, or a shadow build is in progress.
     pub async fn rebuild(&self, name: Option<String>) -> Result<(), ViewsError> {
-        self.ask(|answer| Request::Rebuild(name, answer)).await
+        let n = self.next_request();
+        let Some(name) = name else {
+            self.tables.ask(|answer| Request::Rebuild(None, n, answer)).await?;
+            return self.search.ask(|answer| Request::Rebuild(None, n, answer)).await;
+        };
+        for (follower, set) in [(&self.tables, TABLES), (&self.search, SEARCH)] {
+            if let Some(projection) = set.projections.iter().find(|p| p.name == name) {
+                let which = Some(projection.name);
+                return follower.ask(|answer| Request::Rebuild(which, n, answer)).await;
+            }
+        }
+        Err(ViewsError::Unknown(name))
     }
 
     /// Retries every business in which a projection stopped.
@@ -267,7 +288,8 @@ impl Views {
     /// # Errors
     /// When the tables can't be written.
     pub async fn retry(&self) -> Result<(), ViewsError> {
-        self.ask(Request::Retry).await
+        self.tables.ask(Request::Retry).await?;
+        self.search.ask(Request::Retry).await
     }
 
     /// Deletes searchable text that was sealed under a subject's keys up to a generation.
@@ -280,7 +302,7 @@ impl Views {
         subject: SubjectId,
         up_to: Generation,
     ) -> Result<(), ViewsError> {
-        self.ask(|answer| Request::Purge(business, subject, up_to, answer)).await
+        self.search.ask(|answer| Request::Purge(business, subject, up_to, answer)).await
     }
 
     /// How far each projection has followed the log.
@@ -289,15 +311,17 @@ impl Views {
     /// When the file can't be read.
     pub fn status(&self) -> Result<Vec<Status>, ViewsError> {
         self.read(|c| {
-            let failures = failures(c)?;
+            let failures = [failures_in(c, "main")?, failures_in(c, "search")?].concat();
             let of = |(name, version, position): (String, u32, Position)| Status {
                 failures: failures.iter().filter(|f| f.projection == name).cloned().collect(),
                 name,
                 version,
                 position,
             };
-            let mut query =
-                c.prepare("SELECT name, version, position FROM projections ORDER BY name")?;
+            let mut query = c.prepare(
+                "SELECT name, version, position FROM main.projections UNION ALL SELECT name, \
+                 version, position FROM search.projections ORDER BY name",
+            )?;
             let rows = query.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
             rows.map(|r| r.map(of).map_err(ViewsError::from)).collect()
         })
@@ -308,19 +332,29 @@ impl Views {
     /// # Errors
     /// When the file can't be read.
     pub fn digests(&self) -> Result<Vec<(String, Digest)>, ViewsError> {
-        self.read(digests)
+        self.read(|c| Ok([digest_all(c, TABLES)?, digest_all(c, SEARCH)?].concat()))
     }
 }
 
-pub(crate) fn digests(connection: &Connection) -> Result<Vec<(String, Digest)>, ViewsError> {
-    ALL.iter().map(|p| Ok((p.name.to_owned(), crate::digest(connection, p)?))).collect()
+pub(crate) fn digest_all(
+    connection: &Connection,
+    set: ProjectionSet,
+) -> Result<Vec<(String, Digest)>, ViewsError> {
+    let digest = |p| crate::digest(connection, p);
+    set.projections.iter().map(|p| Ok((p.name.to_owned(), digest(p)?))).collect()
 }
 
+/// The failures in one file.
 pub(crate) fn failures(connection: &Connection) -> rusqlite::Result<Vec<Failure>> {
+    failures_in(connection, "main")
+}
+
+fn failures_in(connection: &Connection, schema: &str) -> rusqlite::Result<Vec<Failure>> {
     connection
-        .prepare_cached(
-            "SELECT projection, business, seq, error FROM failures ORDER BY projection, business",
-        )?
+        .prepare_cached(&format!(
+            "SELECT projection, business, seq, error FROM {schema}.failures ORDER BY projection, \
+             business"
+        ))?
         .query_map([], |r| {
             Ok(Failure {
                 projection: r.get(0)?,

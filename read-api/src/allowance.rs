@@ -1,11 +1,12 @@
 //! The limits of one GraphQL request: bytes of its answer, reads at once, and time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_graphql::Result;
 use domain::limits::{GRAPHQL_ANSWER_BYTES_MAX, GRAPHQL_QUERY_MS_MAX, GRAPHQL_READS_MAX};
+use event_log::Position;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use tokio::sync::Semaphore;
@@ -19,6 +20,8 @@ pub struct Allowance {
     bytes: Arc<AtomicUsize>,
     reads: Arc<Semaphore>,
     is_over: Arc<AtomicBool>,
+    /// The position that the request waits for; 0 = none.
+    min_position: Arc<AtomicU64>,
 }
 
 impl Default for Allowance {
@@ -27,6 +30,7 @@ impl Default for Allowance {
             bytes: Arc::default(),
             reads: Arc::new(Semaphore::new(GRAPHQL_READS_MAX)),
             is_over: Arc::default(),
+            min_position: Arc::default(),
         }
     }
 }
@@ -63,6 +67,16 @@ impl Allowance {
     /// Sets the count of bytes to 0: each message of a subscription is an answer of its own.
     pub(crate) fn next_answer(&self) {
         self.bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Has the request wait for a position wherever it reads.
+    pub(crate) fn wait_for(&self, position: Position) {
+        self.min_position.fetch_max(position.0, Ordering::Relaxed);
+    }
+
+    /// The position that the request waits for.
+    pub(crate) fn min_position(&self) -> Position {
+        Position(self.min_position.load(Ordering::Relaxed))
     }
 
     fn take(&self, bytes: usize) -> Result<(), TooLarge> {

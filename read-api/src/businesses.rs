@@ -278,7 +278,7 @@ impl Business {
         let filter = match search.as_deref().map(words).transpose()?.filter(|w| !w.is_empty()) {
             Some(_) if !ctx.data::<Viewer>()?.may_open(self.id()?) => return Err(may_not_search()),
             Some(words) => {
-                crate::memory::searchable(&ctx.data::<Sources>()?.views)?;
+                crate::memory::searchable(ctx.data::<Sources>()?).await?;
                 filter.all(crate::audit::WITH_TEXT.to_owned(), vec![words, self.business.clone()])
             }
             None => filter,
@@ -425,7 +425,7 @@ impl Business {
              r.business = ?{} ORDER BY rank LIMIT 50",
             seen.unwrap_or_default()
         );
-        crate::memory::searchable(&sources.views)?;
+        crate::memory::searchable(&sources).await?;
         read(&sources, move |c| {
             let hit = |r: &rusqlite::Row<'_>| {
                 Ok(SearchHit {

@@ -8,6 +8,7 @@ use crate::children;
 use crate::node::{JsonValue, Node as _, node};
 use crate::page::{Filter, List, Page, Total, client_error, first_rows, list, time, words};
 use crate::personal::PersonalText;
+use crate::query::wait_for_text;
 use crate::row::Row;
 use crate::{Sources, Viewer};
 
@@ -126,7 +127,8 @@ pub(crate) async fn memory(
 }
 
 /// Refuses a search while the searchable texts are not complete or may not be shown.
-pub(crate) fn searchable(views: &projections::Views) -> Result<()> {
+pub(crate) async fn searchable(sources: &Sources) -> Result<()> {
+    let views = &sources.views;
     if views.health().search_pending {
         let how_far =
             views.building().map_or(String::new(), |b| format!(" (at {} of {})", b.position, b.of));
@@ -143,7 +145,7 @@ pub(crate) fn searchable(views: &projections::Views) -> Result<()> {
             "try again in a moment",
         ));
     }
-    Ok(())
+    wait_for_text(sources).await
 }
 
 /// Searches, best match first; a cursor is a position in this ranking, which new items may move.
@@ -174,7 +176,7 @@ async fn search(
     };
     let (conditions, args) = filter.into_sql::<Memory>(ctx)?;
     let sources = ctx.data::<Sources>()?.clone();
-    searchable(&sources.views)?;
+    searchable(&sources).await?;
     let business = business.to_owned();
     let allowance = sources.allowance.clone();
     let mut hits: Vec<(i64, Memory)> = read(&sources, move |c| {

@@ -93,19 +93,27 @@ fn only_operators(ctx: &Context<'_>) -> Result<()> {
 }
 
 async fn wait_for(ctx: &Context<'_>, position: Option<u64>) -> Result<()> {
-    let Some(position) = position else { return Ok(()) };
-    let waited = ctx
-        .data::<Sources>()?
-        .views
-        .wait_for(Position(position), Duration::from_millis(MIN_POSITION_WAIT_MS_MAX))
-        .await;
-    waited.map_err(|e| {
-        client_error(
-            "BEHIND",
-            &e.to_string(),
-            "the views catch up in the background; ask again in a second",
-        )
-    })
+    let Some(position) = position.map(Position) else { return Ok(()) };
+    let sources = ctx.data::<Sources>()?;
+    // The searchable text is waited for where it is asked.
+    sources.allowance.wait_for(position);
+    sources.views.wait_for(position, MIN_POSITION_WAIT).await.map_err(|e| behind(&e))
+}
+
+/// Waits until the searchable text is at the position that the request waits for.
+pub(crate) async fn wait_for_text(sources: &Sources) -> Result<()> {
+    let position = sources.allowance.min_position();
+    sources.views.wait_for_text(position, MIN_POSITION_WAIT).await.map_err(|e| behind(&e))
+}
+
+const MIN_POSITION_WAIT: Duration = Duration::from_millis(MIN_POSITION_WAIT_MS_MAX);
+
+fn behind(e: &projections::ViewsError) -> async_graphql::Error {
+    client_error(
+        "BEHIND",
+        &e.to_string(),
+        "the views catch up in the background; ask again in a second",
+    )
 }
 
 /// Queries over everything that you may see.

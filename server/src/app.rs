@@ -126,7 +126,7 @@ pub struct App {
     pub(crate) health: Arc<Health>,
     forgettings: Arc<Forgettings>,
     attempts: Arc<Attempts>,
-    runner: Option<JoinHandle<()>>,
+    runners: Vec<JoinHandle<()>>,
     _lock: FolderLock,
 }
 
@@ -299,13 +299,15 @@ impl App {
         self.forgettings.is_pending()
     }
 
-    /// Waits until the views have applied everything that is durable now.
+    /// Waits until the views, with the searchable text, have applied everything that is durable
+    /// now.
     ///
     /// # Errors
     /// If the views have not after `at_most`.
     pub async fn caught_up(&self, at_most: Duration) -> Result<(), AppError> {
         let end = self.log.end();
-        Ok(self.views.wait_for(end, at_most).await?)
+        self.views.wait_for(end, at_most).await?;
+        Ok(self.views.wait_for_text(end, at_most).await?)
     }
 
     /// Forgets a data subject in a business on a principal's behalf, and lists the aggregates that
@@ -340,9 +342,9 @@ impl App {
     pub async fn close(mut self) {
         self.stopping.send_replace(true);
         Runner::stop(&self.views).await;
-        if let Some(runner) = self.runner.take() {
-            let _ = tokio::task::spawn_blocking(move || runner.join()).await;
-        }
+        let runners = std::mem::take(&mut self.runners);
+        let ended = move || runners.into_iter().for_each(|runner| drop(runner.join()));
+        let _ = tokio::task::spawn_blocking(ended).await;
         self.attempts.close().await;
         self.log.close().await;
     }

@@ -167,7 +167,7 @@ impl Forgettings {
         views.purge(line.business, line.subject, line.generation).await?;
         // What the runner read before the key was gone may still be on its way into the tables.
         let end = self.log.end();
-        views.wait_for(end, CAUGHT_UP_MAX).await?;
+        views.wait_for_text(end, CAUGHT_UP_MAX).await?;
         Ok(views.purge(line.business, line.subject, line.generation).await?)
     }
 

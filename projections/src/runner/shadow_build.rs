@@ -1,39 +1,49 @@
 //! Shadow builds: rebuilds, rollbacks and audits beside the views that are read.
 
-mod compare;
+mod beside;
 
-use compare::Comparison;
-use domain::personal::Generation;
 use std::time::{Duration, Instant};
 
-use domain::{BusinessId, SubjectId};
+use beside::{Comparison, Indexing};
 use event_log::{Position, chain};
-use rusqlite::InterruptHandle;
 
 use super::Runner;
-use crate::ALL;
-use crate::snapshots::Snapshots;
-use crate::view_file::ViewFile;
+use crate::view_file::{Slot, ViewFile, Writing};
 use crate::views::{Building, Outcome, Purpose, ViewsError};
 
-/// How often the runner asks whether a comparison is done.
-const COMPARISON_ASKED_EVERY: Duration = Duration::from_millis(20);
+/// How often the runner asks whether what another thread does for the build is done.
+const THREAD_ASKED_EVERY: Duration = Duration::from_millis(20);
 
 /// How often a failing build is tried again, and the first pause; each further pause is longer.
 const FAILURES_MAX: u32 = 5;
 const FAILURE_PAUSE: Duration = Duration::from_millis(200);
 
+/// How far a build is. Another thread compares and makes indexes; this one goes on meanwhile.
+enum Phase {
+    /// Applies events up to where the rows of another version stand still.
+    CatchingUpWithStale,
+    /// Compares these rows with those that are built, both at that position.
+    ComparingStale(Comparison),
+    /// Applies events up to where the current views are.
+    CatchingUp,
+    /// Makes the indexes that only readers need and brings the file to the disk.
+    Indexing(Indexing),
+    /// Compares the other rows.
+    Comparing(Comparison),
+    /// Replaces the current views, or is deleted, as soon as it is where they are.
+    Compared,
+}
+
 /// A shadow build in progress.
 pub(super) struct Build {
-    number: u64,
-    pub(super) fold: ViewFile,
+    pub(super) number: u64,
+    pub(super) file: ViewFile,
     purpose: Purpose,
+    request: u64,
     /// True if every projection is built from the log.
     whole: bool,
-    /// True once stale projections were compared, or if there are none.
-    stale_compared: bool,
-    compared: bool,
-    comparison: Option<Comparison>,
+    phase: Phase,
+    /// Where the rows were compared.
     position: Position,
     differed: Vec<String>,
     /// How many attempts to advance failed in a row.
@@ -41,23 +51,58 @@ pub(super) struct Build {
 }
 
 impl Build {
-    pub(super) fn new(number: u64, fold: ViewFile, purpose: Purpose) -> Self {
+    pub(super) fn new(number: u64, file: ViewFile, purpose: Purpose, request: u64) -> Self {
         Self {
             number,
-            fold,
+            file,
             purpose,
+            request,
             whole: purpose == Purpose::Audit,
-            stale_compared: false,
-            compared: false,
-            comparison: None,
+            phase: Phase::CatchingUpWithStale,
             position: Position::START,
             differed: Vec::new(),
             failed: 0,
         }
     }
 
-    fn interrupt(&self) {
-        self.comparison.iter().flat_map(|c| &c.interrupts).for_each(InterruptHandle::interrupt);
+    /// Ends what another thread does for the build; it begins again with the next step.
+    pub(super) fn interrupt(&mut self) {
+        match &mut self.phase {
+            Phase::ComparingStale(work) | Phase::Comparing(work) => work.interrupt(),
+            Phase::Indexing(work) => work.interrupt(),
+            Phase::CatchingUpWithStale | Phase::CatchingUp | Phase::Compared => {}
+        }
+    }
+
+    /// Retries every business in which a projection of the build stopped.
+    pub(super) fn retry(&mut self) -> Result<(), ViewsError> {
+        self.interrupt();
+        self.file.retry()
+    }
+
+    /// Takes the result of a comparison, if it is done; returns the phase that follows.
+    fn compared(
+        &mut self,
+        comparison: Comparison,
+        same: fn(Comparison) -> Phase,
+        again: Phase,
+        next: Phase,
+    ) -> Result<Phase, ViewsError> {
+        Ok(match comparison.result() {
+            Err(comparison) => same(comparison),
+            Ok(Ok(differed)) => {
+                self.differed.extend(differed);
+                next
+            }
+            Ok(Err(e)) if e.is_interrupted() => again,
+            Ok(Err(e)) if self.purpose == Purpose::Audit => return Err(e),
+            // What is read can't be read: all the more reason to take what was built.
+            Ok(Err(e)) => {
+                tracing::error!(error = %chain(&e), "the views that are read could not be compared");
+                self.differed.push("unreadable".to_owned());
+                Phase::Compared
+            }
+        })
     }
 }
 
@@ -65,38 +110,42 @@ impl Runner {
     /// Cancels an audit, which can be repeated; refuses if another build is in progress.
     pub(super) fn cancel_audit_or_busy(&mut self) -> Result<(), ViewsError> {
         match &self.build {
-            None => Ok(()),
+            None if !self.live.is_bulk() => Ok(()),
             Some(build) if build.purpose == Purpose::Audit => {
                 self.drop_build();
                 Ok(())
             }
-            Some(_) => {
+            None | Some(_) => {
                 Err(self.building.borrow().clone().map_or(ViewsError::Stopped, ViewsError::Busy))
             }
         }
     }
 
-    /// Begins a build of some projections, or of all, that is to replace the current views.
-    pub(super) fn begin_rebuild(&mut self, which: &[usize]) -> Result<(), ViewsError> {
+    /// Begins a build of some projections, or of all, that is to replace the current views. What
+    /// another version made is built anew, too.
+    pub(super) fn begin_rebuild(
+        &mut self,
+        which: impl Fn(&Slot) -> bool,
+        request: u64,
+    ) -> Result<(), ViewsError> {
         let number = self.generations.next();
-        let path = self.generations.path(number);
-        let anew: Vec<usize> =
-            (0..ALL.len()).filter(|i| which.contains(i) || self.live.stale.contains(i)).collect();
-        let whole = anew.len() == ALL.len();
+        let anew: Vec<bool> = self.live.slots.iter().map(|s| s.stale || which(s)).collect();
+        let whole = anew.iter().all(|anew| *anew);
         self.generations.begin(number)?;
         let begun = (|| {
             if !whole {
-                self.live.copy_to(&path)?;
+                self.live.copy_to(&self.generations.path(number))?;
             }
-            let mut fold = ViewFile::open(&path, &self.sources)?;
+            let mut file = self.open_file(number, Writing::Bulk)?;
             if !whole {
-                fold.remake(&anew)?;
+                file.remake(&anew)?;
             }
-            Ok(fold)
+            Ok(file)
         })();
         match begun {
-            Ok(fold) => {
-                self.build = Some(Build { whole, ..Build::new(number, fold, Purpose::Rebuild) });
+            Ok(file) => {
+                let build = Build::new(number, file, Purpose::Rebuild, request);
+                self.build = Some(Build { whole, ..build });
                 self.publish();
                 Ok(())
             }
@@ -108,56 +157,52 @@ impl Runner {
     }
 
     /// Begins a build that is compared with the current views and then deleted.
-    pub(super) fn begin_audit(&mut self) -> Result<(), ViewsError> {
+    pub(super) fn begin_audit(&mut self, request: u64) -> Result<(), ViewsError> {
         let number = self.generations.next();
         self.generations.give_up(number)?;
-        let opened =
-            ViewFile::open(&self.generations.path(number), &self.sources).and_then(|fold| {
-                if fold.stale.is_empty() {
-                    Ok(fold)
-                } else {
-                    Err(ViewsError::storage("a new file of views is not empty"))
-                }
-            });
-        let fold = match opened {
-            Ok(fold) => fold,
+        match self.open_file(number, Writing::Bulk) {
+            Ok(file) => {
+                self.build = Some(Build::new(number, file, Purpose::Audit, request));
+                self.publish();
+                Ok(())
+            }
             Err(e) => {
                 self.generations.give_up(number)?;
-                return Err(e);
+                Err(e)
             }
-        };
-        self.build = Some(Build::new(number, fold, Purpose::Audit));
-        self.publish();
-        Ok(())
+        }
     }
 
-    /// Begins to bring the previous views up to date, so that they can be read again.
-    pub(super) fn rollback(&mut self) -> Result<(), ViewsError> {
+    /// Begins to bring the previous views up to date, which then replace the current ones.
+    pub(super) fn rollback(&mut self, request: u64) -> Result<(), ViewsError> {
         self.cancel_audit_or_busy()?;
         let none = |why: &str| ViewsError::NoRollback(why.to_owned());
         let previous = self.generations.previous().ok_or_else(|| {
             none("there are no earlier views: they are kept from a rebuild to the next")
         })?;
-        let fold = ViewFile::open(&self.generations.path(previous), &self.sources)?;
-        if let Some(projection) = fold.stale.first().and_then(|i| ALL.get(*i)) {
+        let file = self.open_file(previous, Writing::Kept)?;
+        if let Some(slot) = file.slots.iter().find(|slot| slot.stale) {
             return Err(none(&format!(
                 "the earlier views were made by a program with another version of the projection \
                  `{}`; start that program: it goes on with them by itself",
-                projection.name
+                slot.projection.name
             )));
         }
-        self.build = Some(Build::new(previous, fold, Purpose::Rollback));
+        self.build = Some(Build::new(previous, file, Purpose::Rollback, request));
         self.publish();
         Ok(())
     }
 
     /// Begins an audit, or, if another version made some projections, their rebuild.
     pub(super) fn due(&mut self) {
-        if self.build.is_some() {
+        if self.build.is_some() || self.live.is_bulk() {
             return;
         }
-        let begun =
-            if self.live.stale.is_empty() { self.begin_audit() } else { self.begin_rebuild(&[]) };
+        let begun = if self.live.is_of_this_version() {
+            self.begin_audit(0)
+        } else {
+            self.begin_rebuild(|_| false, 0)
+        };
         if let Err(e) = begun {
             tracing::error!(error = %chain(&e), "the views could not be compared with the log");
         }
@@ -187,62 +232,88 @@ impl Runner {
         Some(pause)
     }
 
+    /// Applies a batch to the build, or takes it to its next phase; returns how long to wait.
     fn advance(&mut self) -> Result<Duration, ViewsError> {
-        let Some(build) = &mut self.build else { return Ok(Duration::ZERO) };
-        if let Some(comparison) = build.comparison.take_if(|c| c.thread.is_finished()) {
-            match comparison.thread.join() {
-                Ok(Ok(differed)) => {
-                    let done = if build.stale_compared {
-                        &mut build.compared
-                    } else {
-                        &mut build.stale_compared
-                    };
-                    *done = true;
-                    build.differed.extend(differed);
+        let Some(mut build) = self.build.take() else { return Ok(Duration::ZERO) };
+        let advanced = self.advance_phase(&mut build);
+        let compared = matches!(build.phase, Phase::Compared);
+        self.build = Some(build);
+        match advanced? {
+            None if compared => self.finish().map(|()| Duration::ZERO),
+            pause => Ok(pause.unwrap_or_default()),
+        }
+    }
+
+    /// Returns how long to wait; `None` if the phase is at its end.
+    fn advance_phase(&mut self, build: &mut Build) -> Result<Option<Duration>, ViewsError> {
+        let began = Instant::now();
+        let (live, audit) = (&self.live, build.purpose == Purpose::Audit);
+        // An audit is in no hurry: it leaves every other moment to others.
+        let applied =
+            |n: usize| (n > 0).then(|| if audit { began.elapsed() } else { Duration::ZERO });
+        let asked = Ok(Some(THREAD_ASKED_EVERY));
+        let phase = std::mem::replace(&mut build.phase, Phase::CatchingUp);
+        match phase {
+            // A build that a restart went on with may be beyond it.
+            Phase::CatchingUpWithStale
+                if live.is_of_this_version() || build.file.position() > live.position() => {}
+            Phase::CatchingUpWithStale => {
+                build.phase = Phase::CatchingUpWithStale;
+                if let Some(pause) = applied(build.file.step(live.position())?) {
+                    build.failed = 0;
+                    return Ok(Some(pause));
                 }
-                // For the sake of a purge: once more.
-                Ok(Err(e)) if e.is_interrupted() => {
-                    tracing::info!("comparing the views begins again")
+                let stale = live.compare(&build.file, |slot| slot.stale)?;
+                build.phase = Phase::ComparingStale(stale);
+            }
+            Phase::ComparingStale(work) => {
+                let again = Phase::CatchingUpWithStale;
+                build.phase =
+                    build.compared(work, Phase::ComparingStale, again, Phase::CatchingUp)?;
+                return asked;
+            }
+            Phase::Indexing(work) => {
+                build.phase = match work.result() {
+                    Err(work) => Phase::Indexing(work),
+                    Ok(Err(e)) if e.is_interrupted() => Phase::CatchingUp,
+                    Ok(result) => {
+                        result?;
+                        build.file.keep()?;
+                        Phase::CatchingUp
+                    }
+                };
+                return asked;
+            }
+            phase @ (Phase::CatchingUp | Phase::Comparing(_) | Phase::Compared) => {
+                build.phase = phase;
+                if let Some(pause) = applied(build.file.step(live.next())?) {
+                    build.failed = 0;
+                    return Ok(Some(pause));
                 }
-                Ok(Err(e)) if build.purpose == Purpose::Audit => return Err(e),
-                // What is read can't be read: all the more reason to take what was built.
-                Ok(Err(e)) => {
-                    tracing::error!(error = %chain(&e), "the views that are read could not be compared");
-                    build.stale_compared = true;
-                    build.compared = true;
-                    build.differed.push("unreadable".to_owned());
-                }
-                Err(_) => {
-                    return Err(ViewsError::storage("comparing the views ended early"));
-                }
+                return self.after_catching_up(build);
             }
         }
-        // Rows of another version stand still at their position: there they are compared, unless a
-        // build that a restart went on with is beyond it.
-        build.stale_compared |=
-            self.live.is_of_this_version() || build.fold.position() > self.live.position();
-        let up_to = if build.stale_compared { self.live.next() } else { self.live.position() };
-        let began = Instant::now();
-        if build.fold.step(up_to)? > 0 {
-            build.failed = 0;
-            return Ok(if build.purpose == Purpose::Audit {
-                began.elapsed()
-            } else {
-                Duration::ZERO
-            });
-        }
-        if build.comparison.is_some() {
-            return Ok(COMPARISON_ASKED_EVERY);
-        }
-        if build.compared {
-            self.finish()?;
-            return Ok(Duration::ZERO);
-        }
-        let which = |i: &usize| build.stale_compared != self.live.stale.contains(i);
-        let which: Vec<usize> = (0..ALL.len()).filter(which).collect();
-        build.position = up_to;
-        build.comparison = Some(self.live.compare(&build.fold, which)?);
-        Ok(COMPARISON_ASKED_EVERY)
+        Ok(Some(Duration::ZERO))
+    }
+
+    /// What a build does that is where the current views are.
+    fn after_catching_up(&self, build: &mut Build) -> Result<Option<Duration>, ViewsError> {
+        let phase = std::mem::replace(&mut build.phase, Phase::CatchingUp);
+        build.phase = match phase {
+            Phase::Compared => Phase::Compared,
+            Phase::Comparing(work) => {
+                build.compared(work, Phase::Comparing, Phase::CatchingUp, Phase::Compared)?
+            }
+            _ if build.file.is_bulk() && build.purpose != Purpose::Audit => {
+                Phase::Indexing(Indexing::of(&build.file, self.set)?)
+            }
+            _ => {
+                build.position = self.live.next();
+                Phase::Comparing(self.live.compare(&build.file, |slot| !slot.stale)?)
+            }
+        };
+        let done = matches!(build.phase, Phase::Compared);
+        Ok((!done).then_some(THREAD_ASKED_EVERY))
     }
 
     /// Ends a build that has caught up and was compared with the current views.
@@ -254,34 +325,31 @@ impl Runner {
                 purpose = purpose.word(), "what was built beside the views has other rows");
         }
         self.ended(None);
-        match purpose {
-            Purpose::Audit => {
-                self.published.note(|c| {
-                    c.verified = if differed.is_empty() { Some(position) } else { c.verified }
-                });
-                self.drop_build();
-            }
-            Purpose::Rebuild | Purpose::Rollback => {
-                let verified = Some(position).filter(|_| build.whole);
-                self.flip()?;
-                self.published.note(|c| c.verified = verified);
-            }
+        if purpose == Purpose::Audit {
+            let verified = differed.is_empty().then_some(position);
+            self.published.note(|c| c.verified = verified.or(c.verified));
+            self.drop_build();
+            return Ok(());
         }
+        let verified = Some(position).filter(|_| build.whole);
+        self.generations.flip(build.number)?;
+        self.take_build();
+        self.published.note(|c| c.verified = verified);
         Ok(())
     }
 
-    /// Makes the build the views that are read from now on.
-    pub(super) fn flip(&mut self) -> Result<(), ViewsError> {
-        let Some(build) = &self.build else { return Ok(()) };
-        self.generations.flip(build.number)?;
-        let Some(build) = self.build.take() else { return Ok(()) };
-        let before = std::mem::replace(&mut self.live, build.fold);
-        if before.search_pending {
-            drop(before);
-            self.generations.forget_previous()?;
-        }
-        self.published.serve(self.generations.path(build.number));
+    /// Has readers use the build from now on.
+    fn take_build(&mut self) {
+        let Some(build) = self.build.take() else { return };
+        self.published.serve(build.file.path());
+        self.live = build.file;
         self.moved.send_replace(self.live.position());
+    }
+
+    /// Has readers use the build while it is still filled.
+    pub(super) fn read_what_is_built(&mut self) -> Result<(), ViewsError> {
+        self.generations.retire_current()?;
+        self.take_build();
         Ok(())
     }
 
@@ -292,14 +360,15 @@ impl Runner {
             position: build.position,
             differed: build.differed.clone(),
             failed,
+            request: build.request,
         };
         self.published.note(|c| c.last = Some(outcome));
     }
 
     fn drop_build(&mut self) {
-        let Some(build) = self.build.take() else { return };
+        let Some(mut build) = self.build.take() else { return };
         build.interrupt();
-        drop(build.fold);
+        drop(build.file);
         if let Err(e) = self.generations.give_up(build.number) {
             tracing::error!(error = %chain(&e), "a file of views that is not needed could not be deleted");
         }
@@ -309,69 +378,15 @@ impl Runner {
     /// Publishes the progress of the build.
     pub(super) fn publish(&self) {
         let previous = self.generations.previous().is_some();
-        let search_pending = self.live.search_pending;
+        let search_pending = self.set.is_searchable() && self.live.is_bulk();
         self.published.note(|c| (c.previous, c.search_pending) = (previous, search_pending));
-        let of = self.live.position();
-        let now = self.build.as_ref().map(|b| Building {
-            purpose: b.purpose,
-            position: b.fold.position(),
-            of,
-        });
-        self.building.send_if_modified(|known| std::mem::replace(known, now.clone()) != now);
-    }
-
-    /// Deletes a subject's text from every view file.
-    pub(super) fn purge(
-        &mut self,
-        business: BusinessId,
-        subject: SubjectId,
-        up_to: Generation,
-    ) -> Result<(), ViewsError> {
-        self.snapshots.iter().for_each(Snapshots::interrupt);
-        let beside = self.build.as_ref().map_or(Ok(()), |build| {
-            build.interrupt();
-            build.fold.purge(business, subject, up_to)
-        });
-        let live = self.live.purge(business, subject, up_to);
-        self.purge_previous();
-        live.and(beside)
-    }
-
-    /// Deletes the text of subjects whose keys another process destroyed from every view file;
-    /// returns false if some text could not be deleted.
-    pub(super) fn purge_forgotten(&mut self) -> bool {
-        self.snapshots.iter().for_each(Snapshots::interrupt);
-        let beside = self.build.as_ref().map_or(Ok(()), |build| {
-            build.interrupt();
-            build.fold.purge_forgotten()
-        });
-        let live = if self.live.purges() { self.live.purge_forgotten() } else { Ok(()) };
-        self.purge_previous();
-        if let Err(e) = live.and(beside) {
-            tracing::error!(error = %chain(&e), "text of forgotten subjects could not be deleted; it is \
-                tried again");
-            return false;
-        }
-        true
-    }
-
-    /// Opens the previous views once, which deletes text that nobody has a key for; if that fails,
-    /// they are not kept.
-    pub(super) fn purge_previous(&mut self) {
-        let in_the_making = self.build.as_ref().map(|b| b.number);
-        let Some(previous) = self.generations.previous().filter(|p| in_the_making != Some(*p))
-        else {
-            return;
+        let at = self.live.position();
+        let filling =
+            Some(Building { purpose: Purpose::Filling, position: at, of: self.sources.log.end() });
+        let now = match &self.build {
+            Some(b) => Some(Building { purpose: b.purpose, position: b.file.position(), of: at }),
+            None => filling.filter(|_| self.live.is_bulk()),
         };
-        let purged =
-            ViewFile::open(&self.generations.path(previous), &self.sources).and_then(|fold| {
-                if fold.purges() { fold.empty_wal() } else { Err(ViewsError::Stopped) }
-            });
-        if purged.is_err()
-            && let Err(e) = self.generations.forget_previous()
-        {
-            tracing::error!(error = %chain(&e), "earlier views could not be deleted");
-        }
-        self.publish();
+        self.building.send_if_modified(|known| std::mem::replace(known, now.clone()) != now);
     }
 }

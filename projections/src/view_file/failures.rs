@@ -1,26 +1,25 @@
 //! Projections that stopped at an event: retrying, skipping and resuming.
 
 use super::ViewFile;
-use crate::views::{ViewsError, failures};
-use crate::{ALL, Applied, ApplyError, Projection};
+use crate::views::{Failure, ViewsError, failures};
 use domain::BusinessId;
 use domain::limits::PROJECTION_BATCH_MAX;
 use domain::operations::EventSkipped;
-use event_log::{Recorded, Seq, chain};
+use event_log::{Seq, chain};
 use rusqlite::params;
 
 impl ViewFile {
+    /// The number of the slot in which a failure is; `None` if its rows are of another version.
+    fn slot_of(&self, failure: &Failure) -> Option<usize> {
+        self.slots.iter().position(|s| s.projection.name == failure.projection && !s.stale)
+    }
+
     /// Retries every stopped business, each from the event at which it stopped.
     pub(crate) fn retry(&mut self) -> Result<(), ViewsError> {
         for failure in failures(&self.connection)? {
-            let Some(i) = ALL
-                .iter()
-                .position(|p| p.name == failure.projection)
-                .filter(|i| !self.stale.contains(i))
-            else {
-                continue;
-            };
-            self.resume(i, &failure.business, failure.seq.previous())?;
+            if let Some(i) = self.slot_of(&failure) {
+                self.resume(i, &failure.business, failure.seq.previous())?;
+            }
         }
         Ok(())
     }
@@ -32,11 +31,7 @@ impl ViewFile {
             let named = failure.projection == skipped.projection.as_str()
                 && failure.business == business
                 && failure.seq == Seq(skipped.seq);
-            if let Some(i) = ALL
-                .iter()
-                .position(|p| named && p.name == failure.projection)
-                .filter(|i| !self.stale.contains(i))
-            {
+            if let Some(i) = self.slot_of(&failure).filter(|_| named) {
                 tracing::warn!(projection.name = failure.projection, business.id = %business,
                     event.seq = failure.seq.0, "an event is passed over, as an operator said");
                 self.resume(i, &business, failure.seq)?;
@@ -47,15 +42,9 @@ impl ViewFile {
 
     /// Applies the events that a stopped business has waited for; stops again at the first one that
     /// can't be applied.
-    pub(super) fn resume(
-        &mut self,
-        i: usize,
-        business: &str,
-        mut after: Seq,
-    ) -> Result<(), ViewsError> {
-        let (Some(projection), Some(up_to)) = (ALL.get(i), self.positions.get(i)) else {
-            return Ok(());
-        };
+    fn resume(&mut self, i: usize, business: &str, mut after: Seq) -> Result<(), ViewsError> {
+        let Some(slot) = self.slots.get(i) else { return Ok(()) };
+        let (projection, up_to) = (slot.projection, slot.position);
         let id: BusinessId = business
             .parse()
             .map_err(|_| ViewsError::storage(format!("`{business}` is no business")))?;
@@ -69,28 +58,20 @@ impl ViewFile {
             ))?;
             let Some(last) = events.last().map(|e| e.seq) else { break };
             for recorded in &events {
-                if recorded.position > *up_to {
+                if recorded.position > up_to {
                     break 'stream;
                 }
-                tx.execute_batch("SAVEPOINT one")?;
-                if let Err(e) = self.apply_stored(projection, recorded) {
-                    if e.is_of_the_file() {
-                        return Err(ViewsError::storage(e));
-                    }
-                    tx.execute_batch("ROLLBACK TO one; RELEASE one")?;
-                    let skipped = "SELECT EXISTS (SELECT 1 FROM skips WHERE projection = ? AND \
-                        business = ? AND seq = ?)";
-                    if tx.query_row(
-                        skipped,
-                        params![projection.name, business, recorded.seq],
-                        |r| r.get(0),
-                    )? {
-                        continue;
-                    }
+                let Err(e) = self.apply_one(projection, recorded).map_err(ViewsError::storage)?
+                else {
+                    continue;
+                };
+                let skipped = "SELECT EXISTS (SELECT 1 FROM skips WHERE projection = ? AND \
+                    business = ? AND seq = ?)";
+                let args = params![projection.name, business, recorded.seq];
+                if !tx.query_row(skipped, args, |r| r.get(0))? {
                     stuck = Some((recorded.seq, recorded.position, chain(&e).to_string()));
                     break 'stream;
                 }
-                tx.execute_batch("RELEASE one")?;
             }
             after = last;
         }
@@ -105,22 +86,13 @@ impl ViewFile {
             )?,
         };
         tx.commit()?;
-        let place = (i, business.to_owned());
-        if stuck.is_some() {
-            self.stopped.insert(place);
-        } else {
-            self.stopped.remove(&place);
+        if let Some(slot) = self.slots.get_mut(i) {
+            if stuck.is_some() {
+                slot.stopped.insert(id);
+            } else {
+                slot.stopped.remove(&id);
+            }
         }
         Ok(())
-    }
-
-    pub(super) fn apply_stored(
-        &self,
-        projection: &Projection,
-        recorded: &Recorded,
-    ) -> Result<(), ApplyError> {
-        let stored = recorded.stored()?;
-        let event = stored.event().map_err(ApplyError::value)?;
-        self.apply(projection, &Applied { recorded, stored: &stored, event: &event })
     }
 }

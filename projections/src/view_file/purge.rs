@@ -1,10 +1,27 @@
 //! Purges the text of forgotten subjects from a view file and its WAL.
 
-use super::{ViewFile, WAL_TRIES_MAX};
+use super::ViewFile;
 use crate::search;
 use crate::views::ViewsError;
 use domain::personal::Generation;
 use domain::{BusinessId, SubjectId};
+use rusqlite::Connection;
+
+/// How often readers are waited for before emptying the WAL fails.
+const WAL_TRIES_MAX: u32 = 100;
+
+/// Copies the whole WAL into its file and empties it; waits for readers of older pages.
+pub(super) fn checkpoint(connection: &Connection) -> Result<(), ViewsError> {
+    for _ in 0..WAL_TRIES_MAX {
+        let busy: i64 =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
+        if busy == 0 {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    Err(ViewsError::storage("a reader holds the WAL, which should be emptied; try again"))
+}
 
 impl ViewFile {
     /// Deletes the text of subjects whose keys are destroyed, from the WAL too.
@@ -38,17 +55,8 @@ impl ViewFile {
     /// Empties the WAL, where deleted text would live on; waits for readers of older pages.
     pub(crate) fn empty_wal(&self) -> Result<(), ViewsError> {
         self.wal_dirty.set(true);
-        for _ in 0..WAL_TRIES_MAX {
-            let busy: i64 =
-                self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
-            if busy == 0 {
-                self.wal_dirty.set(false);
-                return Ok(());
-            }
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-        Err(ViewsError::storage(
-            "deleted text is still in the WAL, because a reader holds it; shred again",
-        ))
+        checkpoint(&self.connection)?;
+        self.wal_dirty.set(false);
+        Ok(())
     }
 }

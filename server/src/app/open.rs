@@ -43,7 +43,7 @@ pub(super) async fn start_views(
     keyring: &Arc<dyn Keyring>,
     snapshots: SharedFolder,
     pages_max: u32,
-) -> Result<(Views, JoinHandle<()>), AppError> {
+) -> Result<(Views, Vec<JoinHandle<()>>), AppError> {
     let start = |snapshots| {
         Runner::start(folder, Arc::clone(log), Arc::clone(keyring), snapshots, pages_max)
     };
@@ -86,7 +86,7 @@ impl App {
             return Err(e);
         }
         let forgettings = open_forgettings(config, log, keyring).await?;
-        let (views, runner) =
+        let (views, runners) =
             start_views(&config.data.join("views"), log, keyring, snapshots, views_pages_max)
                 .await?;
         let bus = start_bus(config, &stores, clock, &entropy, &views).await?;
@@ -121,7 +121,7 @@ impl App {
             health,
             forgettings,
             attempts,
-            runner: Some(runner),
+            runners,
             _lock: lock,
         };
         app.begin(config).await?;

@@ -1,0 +1,87 @@
+//! How a file that is being built differs from one that is kept: it is not synced, and the indexes
+//! that only readers need are made at the end.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::purge::checkpoint;
+use super::{Sources, ViewFile, Writing};
+use crate::ProjectionSet;
+use crate::views::ViewsError;
+
+/// Sets how a connection writes. Memory of the page cache: 64 MiB.
+pub(super) fn set_pragmas(connection: &Connection, writing: Writing) -> rusqlite::Result<()> {
+    // Pages of 4 KiB in the WAL before they are copied into the file. A page that changes often is
+    // copied once: the more there may be, the less is copied.
+    let (synchronous, pages) = match writing {
+        Writing::Kept => ("NORMAL", 10_000),
+        Writing::Bulk => ("OFF", 50_000),
+    };
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = {pages}; PRAGMA \
+         cache_size = -65536"
+    ))
+}
+
+/// Bounds the size of the file to which a connection writes.
+pub(super) fn limit_size(connection: &Connection, sources: &Sources) -> rusqlite::Result<()> {
+    if sources.pages_max > 0 {
+        connection.pragma_update(None, "max_page_count", sources.pages_max)?;
+    }
+    Ok(())
+}
+
+impl ViewFile {
+    /// Makes the indexes that only readers need, where they are missing.
+    pub(super) fn make_indexes(&self) -> Result<(), ViewsError> {
+        // The tables of another version may lack the columns.
+        for slot in self.slots.iter().filter(|slot| !slot.stale) {
+            self.connection.execute_batch(slot.projection.indexes)?;
+        }
+        Ok(())
+    }
+
+    /// True if the file is being built.
+    pub(crate) fn is_bulk(&self) -> bool {
+        self.writing == Writing::Bulk
+    }
+
+    /// Path of the file.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.connection.path().unwrap_or_default().into()
+    }
+
+    /// Opens a second connection to the file, under the same limit of its size.
+    pub(crate) fn connect_again(&self) -> Result<Connection, ViewsError> {
+        let connection = Connection::open(self.path())?;
+        limit_size(&connection, &self.sources)?;
+        Ok(connection)
+    }
+
+    /// Goes on as a file that is kept, once [`finish`] has made it one.
+    pub(crate) fn keep(&mut self) -> Result<(), ViewsError> {
+        set_pragmas(&self.connection, Writing::Kept)?;
+        self.writing = Writing::Kept;
+        Ok(())
+    }
+}
+
+/// Makes a file that was built one that is kept: gives it its indexes and brings it to the disk.
+/// Nobody may apply events to it meanwhile.
+pub(crate) fn finish(connection: &Connection, set: ProjectionSet) -> Result<(), ViewsError> {
+    connection.execute_batch("PRAGMA cache_size = -65536")?;
+    for projection in set.projections {
+        connection.execute_batch(projection.indexes)?;
+    }
+    // What was written without syncing is synced with the file.
+    connection.execute_batch("PRAGMA synchronous = FULL")?;
+    checkpoint(connection)?;
+    let path = connection.path().unwrap_or_default();
+    File::open(path)?.sync_all()?;
+    if let Some(folder) = Path::new(path).parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
