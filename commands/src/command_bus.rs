@@ -4,7 +4,9 @@
 //! attempt that came here within the rate limits is kept, whatever came of it and even if its
 //! caller has gone.
 
+mod batch;
 mod registration;
+mod turn;
 mod unkept_attempt;
 
 use std::sync::Arc;
@@ -32,6 +34,8 @@ use crate::rates::{Admitted, RateLimits};
 use crate::registrations::Registrations;
 use crate::registry::{AnyCommand, Verb};
 use crate::{Refusal, businesses, operations};
+pub use batch::BatchItem;
+use turn::Turn;
 use unkept_attempt::UnkeptAttempt;
 
 /// Commands that may wait in one lane.
@@ -165,6 +169,15 @@ impl CommandBus {
         admitted: Admitted,
         submission: Submission,
     ) -> Result<Receipt, CommandError> {
+        self.submit_in_turn(admitted, submission, &mut Turn::at_once()).await
+    }
+
+    async fn submit_in_turn(
+        &self,
+        admitted: Admitted,
+        submission: Submission,
+        turn: &mut Turn,
+    ) -> Result<Receipt, CommandError> {
         admitted.bytes(submission.data.get().len())?;
         let attempt = Attempt {
             at: self.shared.clock.now(),
@@ -183,8 +196,10 @@ impl CommandBus {
         let unkept = UnkeptAttempt::new(attempt, Arc::clone(&self.attempts));
         let span = tracing::info_span!("command", "command.type" = %unkept.command_type(),
             business.id = %submission.business, correlation.id = ?submission.correlation);
-        let taken =
-            tokio::time::timeout(Duration::from_millis(COMMAND_MS_MAX), self.take(submission));
+        let taken = tokio::time::timeout(
+            Duration::from_millis(COMMAND_MS_MAX),
+            self.take(submission, turn),
+        );
         let result =
             taken.instrument(span.clone()).await.unwrap_or(Err(CommandError::OutcomeUnknown));
         let outcome = match &result {
@@ -197,7 +212,11 @@ impl CommandBus {
         result
     }
 
-    async fn take(&self, mut submission: Submission) -> Result<Receipt, CommandError> {
+    async fn take(
+        &self,
+        mut submission: Submission,
+        turn: &mut Turn,
+    ) -> Result<Receipt, CommandError> {
         check_form(&submission)?;
         let command_type =
             AnyCommand::known(&submission.r#type).map_err(CommandError::Malformed)?;
@@ -219,7 +238,7 @@ impl CommandBus {
         let installation = submission.business == INSTALLATION;
         let accepts_clock =
             matches!(command, AnyCommand::Operations(operations::Command::AcceptClock(_)));
-        let receipt = self.through_lane(submission, command, None).await;
+        let receipt = self.through_lane(submission, command, None, turn).await;
         if accepts_clock && receipt.is_ok() {
             self.shared.clock.accept();
         }
@@ -255,6 +274,7 @@ impl CommandBus {
         submission: Submission,
         command: AnyCommand,
         unopened: Option<BusinessId>,
+        turn: &mut Turn,
     ) -> Result<Receipt, CommandError> {
         let queue_room =
             Arc::clone(&self.queue_room).try_acquire_owned().map_err(|_| CommandError::Busy)?;
@@ -281,6 +301,7 @@ impl CommandBus {
         };
         let closing = || CommandError::unavailable("the command bus is shutting down; try again");
         self.lane(business).send(job).await.map_err(|_| closing())?;
+        turn.end();
         wait.await.unwrap_or_else(|_| Err(closing()))
     }
 

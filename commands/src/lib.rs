@@ -40,7 +40,7 @@ pub use authorize::Actor;
 pub use clock::Clock;
 pub use clock_watch::{ClockDoubt, ClockInDoubt, ClockWatch};
 pub use command::{CommandError, Receipt, ReceiptEvent, Submission};
-pub use command_bus::{CommandBus, CommandBusParts};
+pub use command_bus::{BatchItem, CommandBus, CommandBusParts};
 pub use directory::{Directory, Roster};
 pub use json::from_json;
 pub use leases::{NoLeases, OpenLeases};

@@ -2,6 +2,10 @@
 
 /// Largest body of a command or a GraphQL request, and largest WebSocket message, in bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Largest body of a batch of commands, in bytes.
+pub const BATCH_BYTES_MAX: usize = 4 << 20;
+/// Most commands of a batch.
+pub const BATCH_COMMANDS_MAX: usize = 500;
 /// Largest body of an operator's request that brings no command, in bytes.
 pub const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
 /// Longest time in which a body must arrive, in milliseconds.
@@ -156,6 +160,8 @@ pub const BODIES_BYTES_MAX: usize = 256 << 20;
 /// Name, value and unit of each limit, for people.
 pub const ALL: &[(&str, u64, &str)] = &[
     ("body", BODY_BYTES_MAX as u64, "bytes"),
+    ("body of a batch", BATCH_BYTES_MAX as u64, "bytes"),
+    ("batch", BATCH_COMMANDS_MAX as u64, "commands"),
     ("small body", SMALL_BODY_BYTES_MAX as u64, "bytes, where no command comes"),
     ("body time", BODY_MS_MAX, "ms"),
     ("body without room of its own", BODY_BYTES_SMALL as u64, "bytes"),

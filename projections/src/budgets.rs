@@ -65,7 +65,7 @@ fn close(
             "SELECT amount, period FROM reservations WHERE business = ? AND budget = ? \
             AND reservation = ?",
         )?
-        .query_row([a.business(), a.id(), reservation.to_string()], |r| Ok((r.get(0)?, r.get(1)?)))
+        .query_row([a.business(), a.id(), &reservation.to_string()], |r| Ok((r.get(0)?, r.get(1)?)))
         .optional()?;
     let Some((reserved, period)) = open else { return Ok(()) };
     run(

@@ -52,18 +52,37 @@ pub struct Applied<'a> {
     pub stored: &'a Stored<'a>,
     /// The data of the event.
     pub event: &'a Event,
+    /// Parts of the envelope as rows hold them.
+    columns: &'a Columns,
+}
+
+/// Parts of an envelope as rows hold them, written once for all projections.
+struct Columns {
+    business: String,
+    id: String,
+    at: String,
+}
+
+impl Columns {
+    fn of(stored: &Stored<'_>) -> Self {
+        Self {
+            business: stored.business.to_string(),
+            id: stored.id.to_string(),
+            at: stored.happened_at().to_string(),
+        }
+    }
 }
 
 impl Applied<'_> {
-    fn business(&self) -> String {
-        self.stored.business.to_string()
+    fn business(&self) -> &str {
+        &self.columns.business
     }
-    fn id(&self) -> String {
-        self.stored.id.to_string()
+    fn id(&self) -> &str {
+        &self.columns.id
     }
     /// When the event happened in the world, as text.
-    fn at(&self) -> String {
-        self.stored.happened_at().to_string()
+    fn at(&self) -> &str {
+        &self.columns.at
     }
     /// The reference to a personal field of the event: its `seq` and the JSON pointer to the field,
     /// such as `17/data/title`. Rows hold it instead of the field: readers find it in the log.

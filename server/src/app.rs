@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use commands::{Actor, Admitted, Clock, CommandBus, CommandError, Submission};
+use commands::{Actor, Admitted, BatchItem, Clock, CommandBus, CommandError, Submission};
 use domain::ids::{ErasureId, INSTALLATION, KeyId};
 use domain::{BusinessId, PrincipalId, SubjectId};
 use event_log::attempts::Attempts;
@@ -223,24 +223,55 @@ impl App {
         admitted: Admitted,
         submission: Submission,
     ) -> Result<commands::Receipt, CommandError> {
-        let forgets = ["businesses.forget", "privacy.forget_subject", "privacy.forget_name"]
-            .contains(&&*submission.r#type);
+        let forgets = forgets(&submission);
         if forgets && let Some(why) = self.log.keys_elsewhere() {
             return Err(CommandError::unavailable(why));
         }
         let receipt = self.bus.submit_admitted(admitted, submission).await?;
         if forgets {
-            // It is on record by then; the same command under the same key goes on from here, and
-            // so does this process by itself.
-            let failed = |e: AppError| {
-                CommandError::Unavailable(Cause::new(
-                    "the forgetting is on record, and not everything is forgotten yet",
-                    e,
-                ))
-            };
-            self.forgettings.apply(Some(&self.views)).await.map_err(failed)?;
+            self.forget_everywhere().await?;
         }
         Ok(receipt)
+    }
+
+    /// Like [`App::submit`], for the commands of a batch: see [`CommandBus::submit_batch`].
+    pub async fn submit_batch(
+        &self,
+        mut items: Vec<BatchItem>,
+    ) -> Vec<Result<commands::Receipt, CommandError>> {
+        let mut forgetting = Vec::new();
+        for (n, item) in items.iter_mut().enumerate() {
+            if !item.as_ref().is_ok_and(|(_, submission)| forgets(submission)) {
+                continue;
+            }
+            match self.log.keys_elsewhere() {
+                Some(why) => *item = Err(CommandError::unavailable(why)),
+                None => forgetting.push(n),
+            }
+        }
+        let mut results = self.bus.submit_batch(items).await;
+        forgetting.retain(|n| results.get(*n).is_some_and(Result::is_ok));
+        if !forgetting.is_empty()
+            && let Err(e) = self.forget_everywhere().await
+        {
+            for n in forgetting {
+                results.get_mut(n).map(|result| *result = Err(e.clone()));
+            }
+        }
+        results
+    }
+
+    /// Destroys the keys of what was forgotten, and the text in the views. The forgetting is on
+    /// record by then; the same command under the same key goes on from here, and so does this
+    /// process by itself.
+    async fn forget_everywhere(&self) -> Result<(), CommandError> {
+        let failed = |e: AppError| {
+            CommandError::Unavailable(Cause::new(
+                "the forgetting is on record, and not everything is forgotten yet",
+                e,
+            ))
+        };
+        self.forgettings.apply(Some(&self.views)).await.map(drop).map_err(failed)
     }
 
     /// Makes an API key for a principal; its secret is shown only this once.
@@ -348,6 +379,12 @@ impl App {
         self.attempts.close().await;
         self.log.close().await;
     }
+}
+
+/// True if a command has somebody forgotten, which is more than an event.
+fn forgets(submission: &Submission) -> bool {
+    ["businesses.forget", "privacy.forget_subject", "privacy.forget_name"]
+        .contains(&&*submission.r#type)
 }
 
 /// Makes a GraphQL request of a viewer.

@@ -1,5 +1,6 @@
 //! The HTTP listener: commands in, GraphQL out; only health and the GraphiQL page need no key.
 
+mod batch;
 mod body;
 mod consumers;
 mod door;
@@ -270,6 +271,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/businesses/{business}/events", web::get().to(feed::business))
         .route("/v1/commands", web::post().to(door::installation))
         .route("/v1/businesses/{business}/commands", web::post().to(door::business))
+        .route("/v1/businesses/{business}/commands:batch", web::post().to(batch::batch))
         .route(
             "/v1/businesses/{business}/subjects/{subject}/key",
             web::delete().to(operations::forget),

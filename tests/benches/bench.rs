@@ -17,6 +17,7 @@ mod outside;
 mod postgres;
 mod raw;
 mod reading;
+mod views;
 use reading::reading;
 
 use std::fs::File;
@@ -347,6 +348,7 @@ fn main() {
             kurrentdb::kurrentdb().await;
         }
         if wanted("views") {
+            views::views().await;
             dashboards::dashboards().await;
         }
         println!("\npeak memory {} MiB, of benchmark and product together", usage().1 / 1024);

@@ -1,15 +1,12 @@
 //! Views at 300,000 events: how fast they are built, whether a page depends on how much happened,
 //! and how soon an event is seen by those who wait for it.
 
-use event_log::Position;
-use importers::Importer as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use importers::{Import, Settings};
 use serde_json::json;
 use server::app::{App, Handles, graphql_request, operator};
 use tests::installation::config;
@@ -30,29 +27,12 @@ fn log_of_a_helpdesk() -> Option<PathBuf> {
     Some(PathBuf::from(root).join("2-process-logs/pm4py/helpdesk.xes.gz")).filter(|p| p.exists())
 }
 
+/// The log under a name of its own, so that importing it again makes new events.
 async fn import(app: &Arc<App>, log: &std::path::Path, business: &str, name: &str) -> u64 {
     let place = folder();
     let copy = place.path().join(format!("{name}.xes.gz"));
     std::fs::copy(log, &copy).unwrap();
-    let settings = Settings {
-        business: business.to_owned(),
-        currency: domain::values::Currency::USD,
-        clear: Vec::new(),
-    };
-    let importer =
-        Import::begin(&app.import_host().await.unwrap(), &importers::Xes, &settings, operator())
-            .await
-            .unwrap();
-    let records = importers::Xes.open(&copy, &Default::default()).unwrap();
-    let take = async |record: std::io::Result<importers::records::Record>| {
-        importer.record(&record.unwrap().bytes.unwrap()).await.unwrap().events_written
-    };
-    let mut under_way = futures_util::stream::iter(records).map(take).buffered(64);
-    let mut events = 0;
-    while let Some(n) = under_way.next().await {
-        events += n;
-    }
-    events
+    super::views::import(app, &importers::Xes, &copy, business).await
 }
 
 /// Median and 99th percentile, in milliseconds.
@@ -70,41 +50,9 @@ async fn answer(app: &App, query: &str) -> Duration {
     began.elapsed()
 }
 
-/// A projection that does nothing but count, in the same batches on the same kind of file.
-async fn only_counting(app: &App) -> f64 {
-    let place = folder();
-    let connection = rusqlite::Connection::open(place.path().join("count.db")).unwrap();
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; CREATE TABLE \
-            counts(business TEXT PRIMARY KEY, n INTEGER NOT NULL, at INTEGER NOT NULL) STRICT, \
-            WITHOUT ROWID",
-        )
-        .unwrap();
-    let (began, mut after, mut n) = (Instant::now(), 0, 0);
-    loop {
-        let page =
-            app.log.read_all(Position(after), domain::limits::PROJECTION_BATCH_MAX).await.unwrap();
-        let Some(last) = page.last() else { return per_second(n, began.elapsed()) };
-        after = last.position.0;
-        n += page.len();
-        let tx = connection.unchecked_transaction().unwrap();
-        for recorded in &page {
-            std::hint::black_box(recorded.stored().unwrap().event().unwrap());
-            let sql = "INSERT INTO counts VALUES (?, 1, ?) ON CONFLICT (business) DO UPDATE SET n \
-                = n + 1, at = excluded.at";
-            tx.prepare_cached(sql)
-                .unwrap()
-                .execute((recorded.business.to_string(), recorded.position))
-                .unwrap();
-        }
-        tx.commit().unwrap();
-    }
-}
-
+/// Builds everything anew while readers go on.
 async fn building(app: &App) {
     let end = app.views.position();
-    let counted = only_counting(app).await;
     let began = Instant::now();
     app.views.rebuild(None).await.unwrap();
     let mut reads = Vec::new();
@@ -114,15 +62,10 @@ async fn building(app: &App) {
     }
     let outcome = app.views.settled(Duration::from_secs(1)).await.unwrap().unwrap();
     let built = per_second(usize::try_from(end.0).unwrap(), began.elapsed());
-    println!(
-        "all projections built beside, compared and flipped: {built:.0} events/s; one that only \
-         counts {counted:.0}/s, ratio {:.2}",
-        built / counted
-    );
     let (p50, p99) = percentiles(reads);
     println!(
-        "lists of 10 rows read meanwhile: p50 {p50:.2} ms, p99 {p99:.2} ms; projections that \
-         differed: {}",
+        "all projections built beside while lists of 10 rows are read: {built:.0} events/s; lists \
+         p50 {p50:.2} ms, p99 {p99:.2} ms; projections that differed: {}",
         outcome.differed.len()
     );
 }

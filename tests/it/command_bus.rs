@@ -72,7 +72,7 @@ fn eur(n: &str) -> Value {
 }
 
 /// Every command but those of the installation, each in a state in which it gets through.
-async fn every_command(
+pub(crate) async fn every_command(
     installation: &Installation,
     business: domain::BusinessId,
 ) -> Vec<(Submission, commands::Receipt)> {

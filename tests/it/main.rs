@@ -79,5 +79,6 @@ mod sources;
 mod standstill;
 mod surroundings;
 mod verify;
+mod view_versions;
 mod views;
 mod whole_life;

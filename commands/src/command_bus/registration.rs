@@ -1,5 +1,6 @@
 //! Commands that open a business: its slug is claimed in the installation first.
 
+use super::turn::Turn;
 use super::{CommandBus, forbidden};
 use crate::command::{CommandError, Submission};
 use crate::registry::AnyCommand;
@@ -121,7 +122,7 @@ impl CommandBus {
             }
             Some(_) | None => None,
         };
-        if let Err(e) = self.through_lane(claim, command, unopened).await {
+        if let Err(e) = self.through_lane(claim, command, unopened, &mut Turn::at_once()).await {
             self.registrations.failed(submission.actor.principal, self.shared.clock.now());
             return Err(e);
         }

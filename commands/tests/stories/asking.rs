@@ -111,7 +111,7 @@ impl Asking {
         kind: PrincipalKind,
         role: Option<&str>,
     ) -> Actor {
-        let id = Uuid::now_v7();
+        let id = business.derive_id(&self.key());
         let add = json!({"kind": kind, "display_name": "canary-name"});
         self.must(INSTALLATION, "access.add_principal", Some(id), add).await;
         if let Some(role) = role {

@@ -12,14 +12,14 @@ use rusqlite::params;
 
 use super::ViewFile;
 use crate::views::ViewsError;
-use crate::{Applied, Apply, ApplyError, Projection};
+use crate::{Applied, Apply, ApplyError, Columns, Projection};
 
 /// An event of a batch, read at most once for all projections.
 struct BatchEvent<'a> {
     recorded: &'a Recorded,
     stored: Result<Stored<'a>, Cause>,
     /// The typed event; not read while nobody needs it.
-    event: Option<Result<Event, Cause>>,
+    event: Option<Result<(Event, Columns), Cause>>,
 }
 
 impl<'a> BatchEvent<'a> {
@@ -31,10 +31,11 @@ impl<'a> BatchEvent<'a> {
         self.stored.as_ref().map_err(unreadable)
     }
 
-    fn typed(&mut self) -> Result<(&Stored<'a>, &Event), ApplyError> {
+    fn typed(&mut self) -> Result<Applied<'_>, ApplyError> {
         let stored = self.stored.as_ref().map_err(unreadable)?;
-        let event = self.event.get_or_insert_with(|| stored.event().map_err(Cause::of));
-        Ok((stored, event.as_ref().map_err(unreadable)?))
+        let read = || stored.event().map(|e| (e, Columns::of(stored))).map_err(Cause::of);
+        let (event, columns) = self.event.get_or_insert_with(read).as_ref().map_err(unreadable)?;
+        Ok(Applied { recorded: self.recorded, stored, event, columns })
     }
 }
 
@@ -47,9 +48,11 @@ fn skipped(recorded: &Recorded) -> Option<EventSkipped> {
     if recorded.business != INSTALLATION {
         return None;
     }
-    match recorded.stored().ok()?.event().ok()? {
-        Event::Operations(Operations::EventSkipped(skipped)) => Some(skipped),
-        _ => None,
+    let event = recorded.stored().ok()?.event().ok()?;
+    if let Event::Operations(Operations::EventSkipped(skipped)) = event {
+        Some(skipped)
+    } else {
+        None
     }
 }
 
@@ -213,10 +216,7 @@ impl ViewFile {
             fail::fail_point!("apply");
             let recorded = event.recorded;
             match projection.apply {
-                Apply::Sealed(apply) => {
-                    let (stored, event) = event.typed()?;
-                    apply(&self.connection, &Applied { recorded, stored, event })
-                }
+                Apply::Sealed(apply) => apply(&self.connection, &event.typed()?),
                 Apply::Searchable(apply) => {
                     let stored = event.stored()?;
                     apply(&self.connection, stored, recorded.seq, &self.sources.unsealer)

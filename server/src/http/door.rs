@@ -16,6 +16,9 @@ use uuid::Uuid;
 use super::problem::let_in;
 use super::{Problem, Shared, State, actor, body, principal};
 
+/// The command that may be sent to a business that is not there yet.
+pub(super) const REGISTER: &str = "businesses.register";
+
 /// The JSON body of a command; other members are refused.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,30 +110,53 @@ async fn after_body(
     actor(request, state, business).await
 }
 
+/// A request to a business, from a sender who may send one.
+pub(super) struct Entered {
+    pub(super) business: BusinessId,
+    pub(super) actor: Actor,
+    pub(super) admitted: Admitted,
+    pub(super) body: web::Bytes,
+}
+
+/// Reads a request to a business: says who sends it, and whether the business is there for them.
+/// `registers` says whether a body registers the business.
+pub(super) async fn enter(
+    request: &HttpRequest,
+    state: &State,
+    path: &str,
+    mut body: web::Payload,
+    bytes_max: usize,
+    registers: fn(&[u8]) -> bool,
+) -> Result<Entered, Problem> {
+    // Without a working API key the answer is 401 before the slug is looked up. Without a role a
+    // business that exists is answered, to the byte, as one that does not: rate limits and the
+    // body's limit come first for both.
+    principal(request, state).await?;
+    let hidden = || Problem::from(commands::CommandError::NotFound(INSTALLATION));
+    let found = state.app.business(path).await.map_err(|e| Problem::unavailable(&e))?;
+    let found = found.filter(|b| *b != INSTALLATION);
+    let business = found.unwrap_or(INSTALLATION);
+    let actor = actor(request, state, business).await?;
+    let admitted = admit(state, &actor, business, &mut body).await?;
+    let body = state.bodies.read(actor.principal, request, body, bytes_max).await?;
+    let actor = after_body(request, state, business).await?;
+    // Whoever opens a business has no role in it yet, and names it by the id that it shall have.
+    let by_id = path.parse::<BusinessId>().is_ok();
+    if found.is_none() || (!actor.may_see() && !(by_id && registers(&body))) {
+        return Err(hidden());
+    }
+    Ok(Entered { business, actor, admitted, body })
+}
+
 pub(super) async fn business(
     request: HttpRequest,
     state: Shared,
     path: web::Path<String>,
-    mut body: web::Payload,
+    body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    // Without a working API key the answer is 401 before the slug is looked up. Without a role a
-    // business that exists is answered, to the byte, as one that does not: rate limits and the
-    // body's limit come first for both.
-    principal(&request, &state).await?;
-    let hidden = || Problem::from(commands::CommandError::NotFound(INSTALLATION));
-    let found = state.app.business(&path).await.map_err(|e| Problem::unavailable(&e))?;
-    let found = found.filter(|b| *b != INSTALLATION);
-    let business = found.unwrap_or(INSTALLATION);
-    let actor = actor(&request, &state, business).await?;
-    let admitted = admit(&state, &actor, business, &mut body).await?;
-    let body = state.bodies.read(actor.principal, &request, body, BODY_BYTES_MAX).await?;
-    let actor = after_body(&request, &state, business).await?;
-    // Whoever opens a business has no role in it yet, and names it by the id that it shall have.
-    let by_id = path.parse::<BusinessId>().is_ok();
-    let registers = || by_id && Body::parse(&body).is_ok_and(|b| b.r#type == "businesses.register");
-    if found.is_none() || (!actor.may_see() && !registers()) {
-        return Err(hidden());
-    }
+    let registers = |body: &[u8]| Body::parse(body).is_ok_and(|b| b.r#type == REGISTER);
+    let Entered { business, actor, admitted, body } =
+        enter(&request, &state, &path, body, BODY_BYTES_MAX, registers).await?;
     submit(&request, &state, business, actor, admitted, &body).await
 }
 
