@@ -210,6 +210,16 @@ impl RateLimits {
         actor: &Actor,
         business: BusinessId,
     ) -> Result<Admitted, CommandError> {
+        self.take_token(actor, business)?;
+        self.enter(actor).ok_or_else(|| self.too_many_at_once(actor))
+    }
+
+    /// Takes the tokens of one command from the buckets of its sender and of the business.
+    pub(crate) fn take_token(
+        &self,
+        actor: &Actor,
+        business: BusinessId,
+    ) -> Result<(), CommandError> {
         self.forget();
         let (principal, profile) = (actor.principal, actor.rate_profile);
         let rates = profile.rates();
@@ -228,16 +238,26 @@ impl RateLimits {
                 )
             })?;
         }
+        Ok(())
+    }
+
+    /// Counts a command as in flight; `None` if its sender has as many in flight as it may.
+    pub(crate) fn enter(self: &Arc<Self>, actor: &Actor) -> Option<Admitted> {
+        let (principal, profile) = (actor.principal, actor.rate_profile);
         let mut used = self.used();
         let of_principal = used.entry(principal).or_default();
-        if of_principal.in_flight >= rates.commands_in_flight {
-            return Err(
-                self.refuse(format!("{} commands at once", rates.commands_in_flight), A_MOMENT)
-            );
+        if of_principal.in_flight >= profile.rates().commands_in_flight {
+            return None;
         }
         of_principal.in_flight += 1;
         drop(used);
-        Ok(Admitted { limits: Arc::clone(self), principal, profile })
+        Some(Admitted { limits: Arc::clone(self), principal, profile })
+    }
+
+    /// The refusal of a sender that has as many commands in flight as it may.
+    pub(crate) fn too_many_at_once(&self, actor: &Actor) -> CommandError {
+        let max = actor.rate_profile.rates().commands_in_flight;
+        self.refuse(format!("{max} commands at once"), A_MOMENT)
     }
 
     /// Admits `n` GraphQL queries, or refuses them because of the rate limit.

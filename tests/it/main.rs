@@ -13,6 +13,7 @@ mod alike;
 mod approvals;
 mod attempts;
 mod bad_input;
+mod batch;
 mod budgets;
 mod businesses;
 mod clock;

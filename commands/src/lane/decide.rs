@@ -185,6 +185,11 @@ impl Lane {
                 break;
             }
             for aggregate in std::mem::take(&mut wanted) {
+                // Named twice: the cache gave it away the first time, and the log may not have what
+                // is in flight.
+                if loaded.0.contains_key(&aggregate) {
+                    continue;
+                }
                 // Where this is wrong, the append fails or the answer is stale: both drop the state.
                 let is_new =
                     job.target_id_from_key && !job.check_duplicate && aggregate == job.target;
