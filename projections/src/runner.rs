@@ -190,8 +190,10 @@ impl Runner {
             fail::fail_point!("projections");
             appended.mark_unchanged();
             let step = self.live.step(Position::END).and_then(|applied| {
-                if applied == 0 && self.live.is_bulk() {
-                    self.end_filling()?;
+                match applied {
+                    0 if self.live.is_bulk() => self.end_filling()?,
+                    _ if self.live.is_bulk() => self.publish(),
+                    _ => {}
                 }
                 Ok(applied)
             });

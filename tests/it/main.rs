@@ -32,6 +32,7 @@ mod entrance;
 mod faults;
 mod feed;
 #[cfg(feature = "postgres")]
+mod filling;
 mod fleet;
 mod golden_imports;
 mod hostile_imports;

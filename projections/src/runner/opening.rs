@@ -15,7 +15,7 @@ use crate::view_file::{Sources, ViewFile, Writing};
 use crate::views::{PublishedState, Purpose, Served, ViewsError};
 
 /// A new file is filled in bulk from a log that goes further than this.
-const BULK_FROM: Position = Position(5_000);
+const BULK_FROM: Position = Position(500);
 
 /// Opens the current view file, or makes one.
 fn open_current(
