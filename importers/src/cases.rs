@@ -234,7 +234,7 @@ async fn taken_by_number(
 
 async fn plan(run: &mut Run<'_>, case: &Case) -> Result<(), CommandError> {
     let title = if case.case.is_empty() { "(no name)" } else { &case.case };
-    run.step(
+    run.later(
         ImportCommand::new(
             "plan",
             "tasks.plan",
@@ -291,16 +291,14 @@ async fn events(run: &mut Run<'_>, case: &Case, history: HistoryId) -> Result<()
                 || event.n.to_string(),
                 |row| format!("row:{}", run.session.hashed(row)),
             );
-            run.step(ImportCommand::new(&part, "tasks.record_activity", run.task, data).at(at))
+            run.later(ImportCommand::new(&part, "tasks.record_activity", run.task, data).at(at))
                 .await?;
         }
         run.counts.source("events", 1);
         run.counts.activity_names.insert(name(&event.activity));
     }
-    if case.last {
-        close(run, case, history).await?;
-    }
-    Ok(())
+    run.send_waiting().await?;
+    if case.last { close(run, case, history).await } else { Ok(()) }
 }
 
 /// Value of a case's or an event's attribute with this key; `None` if it has none.

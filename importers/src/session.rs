@@ -303,7 +303,15 @@ impl Session {
         let record = if hashed { self.hashed(record) } else { record.to_owned() };
         let task = self.business.derive_id(&format!("{}:{record}", self.format));
         let counts = self.no_counts();
-        Ok(Run { session: self, record, hashed, task, counts, is_rehearsal: true })
+        Ok(Run {
+            session: self,
+            record,
+            hashed,
+            task,
+            counts,
+            waiting: Vec::new(),
+            is_rehearsal: true,
+        })
     }
 
     fn no_counts(&self) -> Counts {

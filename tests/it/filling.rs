@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use commands::Submission;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tests::installation::Installation;
 
 const LONG: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@ use super::super::Counts;
 use super::Session;
 use commands::{AnyCommand, CommandError, Receipt, Submission};
 use domain::ids::{AgentId, EventId};
-use domain::limits::EVENT_BYTES_MAX;
+use domain::limits::{BATCH_COMMANDS_MAX, EVENT_BYTES_MAX};
 use domain::{PrincipalId, Timestamp};
 use event_log::chain;
 use serde_json::value::to_raw_value;
@@ -64,6 +64,8 @@ pub struct Run<'a> {
     pub task: Uuid,
     /// The counts of the record so far.
     pub counts: Counts,
+    /// Commands that wait to be sent at once.
+    pub(super) waiting: Vec<Submission>,
     /// True until [`Run::rehearsed`]: commands are checked but not sent.
     pub(super) is_rehearsal: bool,
 }
@@ -159,11 +161,12 @@ impl<'a> Run<'a> {
         self.session.stored(receipt).await.map(Some)
     }
 
-    /// Sends a command; in the rehearsal only checks it.
+    /// Sends a command, after those that wait; in the rehearsal only checks it.
     ///
     /// # Errors
-    /// The error of the command bus.
+    /// The error of the command bus, for this command or one that waited.
     pub async fn step(&mut self, step: ImportCommand<'_>) -> Result<Receipt, CommandError> {
+        self.send_waiting().await?;
         let session = self.session;
         if self.is_rehearsal {
             rehearse(step.command, &step.data)?;
@@ -175,6 +178,47 @@ impl<'a> Run<'a> {
                 result: None,
             });
         }
+        let submission = self.submission(step).await?;
+        let receipt = session.bus.submit(submission).await?;
+        self.counts.count(&receipt);
+        Ok(receipt)
+    }
+
+    /// Has a command wait until many are sent at once, in their order; in the rehearsal only checks
+    /// it. Whoever lets commands wait calls [`Run::send_waiting`] after the last.
+    ///
+    /// # Errors
+    /// The error of the command bus, for one of the commands that waited.
+    pub async fn later(&mut self, step: ImportCommand<'_>) -> Result<(), CommandError> {
+        if self.is_rehearsal {
+            return rehearse(step.command, &step.data);
+        }
+        let submission = self.submission(step).await?;
+        self.waiting.push(submission);
+        if self.waiting.len() < BATCH_COMMANDS_MAX { Ok(()) } else { self.send_waiting().await }
+    }
+
+    /// Sends the commands that wait.
+    ///
+    /// # Errors
+    /// The error of the command bus for the first command that it refused; those after it were
+    /// sent all the same.
+    pub async fn send_waiting(&mut self) -> Result<(), CommandError> {
+        let items = std::mem::take(&mut self.waiting);
+        let items = items.into_iter().map(|submission| Ok((None, submission))).collect();
+        let mut first = Ok(());
+        for result in self.session.bus.submit_batch(items).await {
+            match result {
+                Ok(receipt) => self.counts.count(&receipt),
+                Err(e) => first = first.and(Err(e)),
+            }
+        }
+        first
+    }
+
+    /// The command as it is submitted, under its key.
+    async fn submission(&self, step: ImportCommand<'_>) -> Result<Submission, CommandError> {
+        let session = self.session;
         let mut key = self.key(step.part);
         if !self.hashed && !session.was_sent(&key).await? {
             // What has grown since an earlier version imported the record has no name in the clear.
@@ -197,9 +241,7 @@ impl<'a> Run<'a> {
         submission.on_behalf_of = Some(session.on_behalf_of);
         submission.occurred_at = step.at;
         submission.causation = step.causation;
-        let receipt = session.bus.submit(submission).await?;
-        self.counts.count(&receipt);
-        Ok(receipt)
+        Ok(submission)
     }
 
     /// The counts of the record, or a sentence that says why it could not be imported.
