@@ -132,7 +132,7 @@ pub const ATTEMPTS_PER_BUSINESS_MAX: usize = 200_000;
 /// Most attempts not `accepted` that are kept of one principal in one business, newest first.
 pub const ATTEMPTS_PER_PRINCIPAL_MAX: usize = 10_000;
 /// Most events that the projections apply in one transaction.
-pub const PROJECTION_BATCH_MAX: usize = 10_000;
+pub const PROJECTION_BATCH_MAX: usize = 5_000;
 /// Most records of an import that are under way at once.
 pub const IMPORT_RECORDS_MAX: usize = 16;
 /// Largest record of an import, in bytes.

@@ -31,6 +31,7 @@ pub mod tasks;
 mod view_file;
 mod views;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use domain::Event;
@@ -54,6 +55,8 @@ pub struct Applied<'a> {
     pub event: &'a Event,
     /// Parts of the envelope as rows hold them.
     columns: &'a Columns,
+    /// What the batch adds to the sums of samples.
+    sums: &'a RefCell<metrics::Sums>,
 }
 
 /// Parts of an envelope as rows hold them, written once for all projections.

@@ -1,9 +1,12 @@
 //! Metrics: samples that KPIs are folded from, each with its event; reported figures; definitions
-//! and targets. Sums are kept by the hour and over all time as they come in.
+//! and targets. Sums are kept by the hour and over all time.
 
 pub mod definitions;
 pub mod evaluate;
 mod samples;
+mod sums;
+
+pub(crate) use sums::Sums;
 
 use domain::Event;
 use domain::metrics::Event as Metrics;

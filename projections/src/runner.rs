@@ -32,6 +32,11 @@ use std::path::Path;
 
 /// How often a waiting thread checks for something to do.
 const GLANCE_EVERY: Duration = Duration::from_millis(2);
+/// A batch of fewer events is small.
+const SMALL_BATCH: usize = 1_000;
+/// Shortest time from a small batch to the next, for the tables and for the searchable text.
+const GATHER: Duration = Duration::from_millis(4);
+const GATHER_TEXT: Duration = Duration::from_millis(20);
 /// How long after the start the first audit compares the views with the log.
 const FIRST_AUDIT_AFTER: Duration = Duration::from_secs(600);
 /// Time from one audit to the next.
@@ -189,6 +194,7 @@ impl Runner {
         loop {
             fail::fail_point!("projections");
             appended.mark_unchanged();
+            let began = Instant::now();
             let step = self.live.step(Position::END).and_then(|applied| {
                 match applied {
                     0 if self.live.is_bulk() => self.end_filling()?,
@@ -200,8 +206,9 @@ impl Runner {
             let trouble = step.as_ref().err().map(|e| chain(e).to_string());
             self.trouble
                 .send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
+            let applied = *step.as_ref().unwrap_or(&0);
             let (more, pause) = match step {
-                Ok(applied) => {
+                Ok(_) => {
                     self.moved.send_if_modified(|at| {
                         std::mem::replace(at, self.live.position()) != self.live.position()
                     });
@@ -226,6 +233,7 @@ impl Runner {
             }
             // Requests wait for a batch, not for the end of the log.
             let request = if more {
+                self.gather(began, applied, &inbox);
                 inbox.try_recv().ok()
             } else if let Some(pause) = pause {
                 let until = Instant::now() + pause;
@@ -248,6 +256,15 @@ impl Runner {
             if request.is_some_and(|request| !self.answer(request)) {
                 return;
             }
+        }
+    }
+
+    /// After a small batch, lets events gather for the next one: many small transactions cost more
+    /// than their events.
+    fn gather(&self, began: Instant, applied: usize, inbox: &mpsc::Receiver<Request>) {
+        let most = if self.set.is_searchable() { GATHER_TEXT } else { GATHER };
+        while applied < SMALL_BATCH && inbox.is_empty() && began.elapsed() < most {
+            std::thread::sleep(GLANCE_EVERY.min(most.saturating_sub(began.elapsed())));
         }
     }
 

@@ -10,10 +10,12 @@ mod apply;
 mod bulk;
 mod failures;
 mod purge;
+mod read_ahead;
 
 pub(crate) use bulk::finish;
+use read_ahead::ReadAhead;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use domain::BusinessId;
 use event_log::{EventLog, Position};
 use rusqlite::{Connection, OptionalExtension as _};
 
+use crate::metrics::Sums;
 use crate::tables::{drop_unknown, make_anew};
 use crate::views::ViewsError;
 use crate::{Projection, ProjectionSet, Unsealer};
@@ -81,6 +84,10 @@ pub(crate) struct ViewFile {
     sources: Sources,
     pub(crate) slots: Vec<Slot>,
     writing: Writing,
+    /// The next batch, if it is being read already.
+    ahead: Option<ReadAhead>,
+    /// Sums that the batch under way adds to; empty between batches.
+    sums: RefCell<Sums>,
     /// True if deleted text may still be in the WAL.
     wal_dirty: Cell<bool>,
 }
@@ -126,7 +133,15 @@ impl ViewFile {
             });
         }
         let wal_dirty = Cell::new(unclean);
-        let mut file = Self { connection, sources: sources.clone(), slots, writing, wal_dirty };
+        let mut file = Self {
+            connection,
+            sources: sources.clone(),
+            slots,
+            writing,
+            ahead: None,
+            sums: RefCell::default(),
+            wal_dirty,
+        };
         if writing == Writing::Kept {
             file.make_indexes()?;
         }

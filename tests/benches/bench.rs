@@ -349,6 +349,8 @@ fn main() {
         }
         if wanted("views") {
             views::views().await;
+        }
+        if wanted("dashboards") {
             dashboards::dashboards().await;
         }
         println!("\npeak memory {} MiB, of benchmark and product together", usage().1 / 1024);

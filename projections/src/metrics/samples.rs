@@ -13,8 +13,8 @@ use domain::ids::AgentId;
 use domain::values::Amount;
 use domain::{Cost, Money, Timestamp, Usage};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use rust_decimal::Decimal;
 
+use super::sums::SumOf;
 use crate::{Applied, ApplyError, run};
 
 /// A vote that comes sooner than this after its request counts as not thought about, in
@@ -22,13 +22,13 @@ use crate::{Applied, ApplyError, run};
 const STAMP_MICROS: i64 = 5_000_000;
 
 /// The team, agent, model, connector and operation that a sample is about.
-#[derive(Default, Clone)]
-struct Dimensions {
-    team: String,
-    agent: String,
-    model: String,
-    connector: String,
-    operation: String,
+#[derive(Default, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Dimensions {
+    pub(super) team: String,
+    pub(super) agent: String,
+    pub(super) model: String,
+    pub(super) connector: String,
+    pub(super) operation: String,
 }
 
 /// Writes the samples that one event gives.
@@ -44,11 +44,11 @@ impl<'a> SampleWriter<'a> {
         Self { tx, applied, about, n: 0 }
     }
 
-    fn one(&mut self, sample: &str) -> Result<(), ApplyError> {
+    fn one(&mut self, sample: &'static str) -> Result<(), ApplyError> {
         self.value(sample, "1".parse().unwrap_or(Amount::ZERO), "")
     }
 
-    fn value(&mut self, sample: &str, value: Amount, unit: &str) -> Result<(), ApplyError> {
+    fn value(&mut self, sample: &'static str, value: Amount, unit: &str) -> Result<(), ApplyError> {
         let (a, d) = (self.applied, &self.about);
         let (business, at) = (a.business(), a.at());
         let number: f64 = value.to_string().parse().unwrap_or(0.0);
@@ -72,49 +72,13 @@ impl<'a> SampleWriter<'a> {
             ],
         )?;
         self.n += 1;
-        let hour = at.get(..13).unwrap_or_default();
-        let known: Option<String> = self
-            .tx
-            .prepare_cached(
-                "SELECT total FROM sample_hours WHERE business = ? AND sample = ? AND hour = ? AND \
-                 unit = ? AND team = ? AND agent = ? AND model = ?
-                 AND connector = ? AND operation = ?",
-            )?
-            .query_row(params![business, sample, hour, unit, d.team, d.agent, d.model, d.connector,
-                d.operation], |r| r.get(0))
-            .optional()?;
-        let total = plus(known.as_deref(), value)?;
-        run(
-            self.tx,
-            "INSERT INTO sample_hours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)
-             ON CONFLICT DO UPDATE SET count = count + 1, total = excluded.total",
-            &[
-                &business,
-                &sample,
-                &hour,
-                &unit,
-                &d.team,
-                &d.agent,
-                &d.model,
-                &d.connector,
-                &d.operation,
-                &total,
-            ],
-        )?;
-        let known: Option<String> = self
-            .tx
-            .prepare_cached(
-                "SELECT total FROM sample_totals WHERE business = ? AND sample = ? AND unit = ?",
-            )?
-            .query_row(params![business, sample, unit], |r| r.get(0))
-            .optional()?;
-        let total = plus(known.as_deref(), value)?;
-        run(
-            self.tx,
-            "INSERT INTO sample_totals VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET count = \
-             count + 1, total = excluded.total",
-            &[&business, &sample, &unit, &total],
-        )
+        let hour = at.get(..13).unwrap_or_default().to_owned();
+        let mut sums = a.sums.borrow_mut();
+        for hour in [Some((hour, d.clone())), None] {
+            let (business, unit) = (business.to_owned(), unit.to_owned());
+            sums.add(self.tx, SumOf { business, sample, unit, hour }, value)?;
+        }
+        Ok(())
     }
 
     fn spent(&mut self, usage: Option<&Usage>, cost: Option<&Cost>) -> Result<(), ApplyError> {
@@ -134,16 +98,6 @@ impl<'a> SampleWriter<'a> {
             None => Ok(()),
         }
     }
-}
-
-/// Adds an amount to a stored sum, which may have more digits than one amount.
-fn plus(known: Option<&str>, value: Amount) -> Result<String, ApplyError> {
-    let known: Decimal =
-        known.unwrap_or("0").parse().map_err(|_| ApplyError::value("a sum does not read"))?;
-    Ok(known
-        .checked_add(value.get())
-        .ok_or_else(|| ApplyError::value("a sum is too large"))?
-        .to_string())
 }
 
 fn whole(n: u64) -> Amount {

@@ -1,41 +1,46 @@
 //! Applies batches of events to the tables of a view file.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use domain::ids::INSTALLATION;
-use domain::limits::PROJECTION_BATCH_MAX;
 use domain::operations::{Event as Operations, EventSkipped};
 use domain::{BusinessId, Event};
 use event_log::{Cause, Position, Recorded, Stored, chain};
 use rusqlite::params;
 
 use super::ViewFile;
+use super::read_ahead::ReadEvent;
+use crate::metrics::Sums;
 use crate::views::ViewsError;
 use crate::{Applied, Apply, ApplyError, Columns, Projection};
 
-/// An event of a batch, read at most once for all projections.
+/// An event of a batch, decoded at most once for all projections.
 struct BatchEvent<'a> {
     recorded: &'a Recorded,
     stored: Result<Stored<'a>, Cause>,
-    /// The typed event; not read while nobody needs it.
-    event: Option<Result<(Event, Columns), Cause>>,
+    /// The typed event; not decoded while nobody needs it.
+    event: Option<Result<Event, Cause>>,
+    columns: Option<Columns>,
 }
 
 impl<'a> BatchEvent<'a> {
-    fn new(recorded: &'a Recorded) -> Self {
-        Self { recorded, stored: recorded.stored().map_err(Cause::of), event: None }
+    fn new(recorded: &'a Recorded, event: Option<Result<Event, Cause>>) -> Self {
+        let stored = recorded.stored().map_err(Cause::of);
+        Self { recorded, stored, event, columns: None }
     }
 
     fn stored(&self) -> Result<&Stored<'a>, ApplyError> {
         self.stored.as_ref().map_err(unreadable)
     }
 
-    fn typed(&mut self) -> Result<Applied<'_>, ApplyError> {
+    fn typed<'b>(&'b mut self, sums: &'b RefCell<Sums>) -> Result<Applied<'b>, ApplyError> {
         let stored = self.stored.as_ref().map_err(unreadable)?;
-        let read = || stored.event().map(|e| (e, Columns::of(stored))).map_err(Cause::of);
-        let (event, columns) = self.event.get_or_insert_with(read).as_ref().map_err(unreadable)?;
-        Ok(Applied { recorded: self.recorded, stored, event, columns })
+        let decode = || stored.event().map_err(Cause::of);
+        let event = self.event.get_or_insert_with(decode).as_ref().map_err(unreadable)?;
+        let columns = self.columns.get_or_insert_with(|| Columns::of(stored));
+        Ok(Applied { recorded: self.recorded, stored, event, columns, sums })
     }
 }
 
@@ -61,27 +66,22 @@ type Failed = HashSet<(usize, BusinessId)>;
 
 impl ViewFile {
     /// Applies the next batch of events; returns how many there were. A batch has what there is,
-    /// up to [`PROJECTION_BATCH_MAX`] events: few near the end of the log, many far from it.
+    /// up to [`domain::limits::PROJECTION_BATCH_MAX`] events: few near the end of the log, many far from it.
     pub(crate) fn step(&mut self, up_to: Position) -> Result<usize, ViewsError> {
         let after = self.next();
         if after >= up_to {
             return Ok(0);
         }
-        let mut events = self
-            .sources
-            .unsealer
-            .runtime
-            .block_on(self.sources.log.read_all(after, PROJECTION_BATCH_MAX))?;
-        events.retain(|e| e.position <= up_to);
-        let Some(last) = events.last().map(|e| e.position) else { return Ok(0) };
-        if self.batch(&events, last, false).is_err() {
+        let mut events = self.read_batch(after, up_to)?;
+        let Some(last) = events.last().map(|e| e.recorded.position) else { return Ok(0) };
+        if self.batch(&mut events, last, false).is_err() {
             // One of them can't be applied: once more, each behind a savepoint, to find out which.
-            self.batch(&events, last, true)?;
+            self.batch(&mut events, last, true)?;
         }
         for slot in self.slots.iter_mut().filter(|slot| !slot.stale) {
             slot.position = last.max(slot.position);
         }
-        for skipped in events.iter().filter_map(skipped) {
+        for skipped in events.iter().filter_map(|e| skipped(&e.recorded)) {
             self.skip(&skipped)?;
         }
         Ok(events.len())
@@ -89,7 +89,7 @@ impl ViewFile {
 
     fn batch(
         &mut self,
-        events: &[Recorded],
+        events: &mut [ReadEvent],
         last: Position,
         careful: bool,
     ) -> Result<(), ViewsError> {
@@ -107,6 +107,7 @@ impl ViewFile {
             }
             Err(e) => {
                 let _ = self.connection.execute_batch("ROLLBACK");
+                self.sums.borrow_mut().clear();
                 Err(e.into())
             }
         }
@@ -114,16 +115,17 @@ impl ViewFile {
 
     fn batch_inside(
         &self,
-        events: &[Recorded],
+        events: &mut [ReadEvent],
         last: Position,
         careful: bool,
     ) -> Result<Failed, ApplyError> {
         let mut failed = Failed::new();
-        for recorded in events {
+        for ReadEvent { recorded, event } in events {
             if let Some(skipped) = skipped(recorded) {
                 self.note_skip(&skipped)?;
             }
-            let (business, mut event) = (recorded.business, BatchEvent::new(recorded));
+            let (business, mut event) =
+                (recorded.business, BatchEvent::new(recorded, event.take()));
             for (i, slot) in self.slots.iter().enumerate() {
                 if slot.position >= recorded.position
                     || slot.stale
@@ -140,6 +142,7 @@ impl ViewFile {
                 }
             }
         }
+        self.sums.borrow_mut().write(&self.connection)?;
         for slot in self.slots.iter().filter(|slot| !slot.stale) {
             self.connection
                 .prepare_cached(
@@ -208,7 +211,7 @@ impl ViewFile {
         projection: &Projection,
         recorded: &Recorded,
     ) -> Result<Result<(), ApplyError>, ApplyError> {
-        self.apply_behind_savepoint(projection, &mut BatchEvent::new(recorded))
+        self.apply_behind_savepoint(projection, &mut BatchEvent::new(recorded, None))
     }
 
     fn apply(&self, projection: &Projection, event: &mut BatchEvent<'_>) -> Result<(), ApplyError> {
@@ -216,7 +219,7 @@ impl ViewFile {
             fail::fail_point!("apply");
             let recorded = event.recorded;
             match projection.apply {
-                Apply::Sealed(apply) => apply(&self.connection, &event.typed()?),
+                Apply::Sealed(apply) => apply(&self.connection, &event.typed(&self.sums)?),
                 Apply::Searchable(apply) => {
                     let stored = event.stored()?;
                     apply(&self.connection, stored, recorded.seq, &self.sources.unsealer)
@@ -224,6 +227,9 @@ impl ViewFile {
             }
         });
         // Like any event that can't be applied, it stops its business and no other.
-        catch_unwind(apply).unwrap_or_else(|_| Err(ApplyError::value("applying it panicked")))
+        let applied =
+            catch_unwind(apply).unwrap_or_else(|_| Err(ApplyError::value("applying it panicked")));
+        self.sums.borrow_mut().end_event(applied.is_ok());
+        applied
     }
 }

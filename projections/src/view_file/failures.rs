@@ -49,6 +49,7 @@ impl ViewFile {
             .parse()
             .map_err(|_| ViewsError::storage(format!("`{business}` is no business")))?;
         let tx = self.connection.unchecked_transaction()?;
+        self.sums.borrow_mut().clear();
         let mut stuck = None;
         'stream: loop {
             let events = self.sources.unsealer.runtime.block_on(self.sources.log.read_business(
@@ -75,6 +76,7 @@ impl ViewFile {
             }
             after = last;
         }
+        self.sums.borrow_mut().write(&tx)?;
         match &stuck {
             Some((seq, position, error)) => tx.execute(
                 "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)",
