@@ -32,10 +32,12 @@ use std::path::Path;
 
 /// How often a waiting thread checks for something to do.
 const GLANCE_EVERY: Duration = Duration::from_millis(2);
-/// A batch of fewer events is small.
-const SMALL_BATCH: usize = 1_000;
-/// Shortest time from a small batch to the next, for the tables and for the searchable text.
+/// A batch of fewer events is small; one of fewer than the first number shows that little is
+/// written at once.
+const SMALL_BATCH: std::ops::Range<usize> = 8..1_000;
+/// Shortest time from a small batch to the next.
 const GATHER: Duration = Duration::from_millis(4);
+/// The same for the searchable text, after any batch that is not large.
 const GATHER_TEXT: Duration = Duration::from_millis(20);
 /// How long after the start the first audit compares the views with the log.
 const FIRST_AUDIT_AFTER: Duration = Duration::from_secs(600);
@@ -262,8 +264,12 @@ impl Runner {
     /// After a small batch, lets events gather for the next one: many small transactions cost more
     /// than their events.
     fn gather(&self, began: Instant, applied: usize, inbox: &mpsc::Receiver<Request>) {
-        let most = if self.set.is_searchable() { GATHER_TEXT } else { GATHER };
-        while applied < SMALL_BATCH && inbox.is_empty() && began.elapsed() < most {
+        let (small, most) = if self.set.is_searchable() {
+            (0..SMALL_BATCH.end, GATHER_TEXT)
+        } else {
+            (SMALL_BATCH, GATHER)
+        };
+        while small.contains(&applied) && inbox.is_empty() && began.elapsed() < most {
             std::thread::sleep(GLANCE_EVERY.min(most.saturating_sub(began.elapsed())));
         }
     }

@@ -160,6 +160,12 @@ impl Views {
         self.tables.position()
     }
 
+    /// The last position that the searchable text has applied.
+    #[must_use]
+    pub fn text_position(&self) -> Position {
+        self.search.position()
+    }
+
     /// Why the views can't follow the log at the moment; `None` when they can.
     #[must_use]
     pub fn unavailable_reason(&self) -> Option<String> {

@@ -45,7 +45,7 @@ struct ProjectionFailure {
 /// A shadow build: views that are built beside the ones that queries read.
 #[derive(SimpleObject)]
 struct ViewsBuilding {
-    /// Purpose of the build: rebuild, rollback or audit.
+    /// Purpose of the build: filling, rebuild, rollback or audit.
     purpose: &'static str,
     /// The last position that the build has applied.
     position: u64,
