@@ -40,7 +40,7 @@ fn add(
             "SELECT reserved, spent FROM budget_periods WHERE business = ? AND budget \
             = ? AND period = ?",
         )?
-        .query_row([&a.business(), &a.id(), period], |r| Ok((r.get(0)?, r.get(1)?)))
+        .query_row([a.business(), a.id(), period], |r| Ok((r.get(0)?, r.get(1)?)))
         .optional()?;
     let (old_reserved, old_spent) = row.unwrap_or_else(|| ("0".to_owned(), "0".to_owned()));
     let sum = |old: &str, more: Amount| {

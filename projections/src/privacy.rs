@@ -96,7 +96,7 @@ impl Views {
 fn name(tx: &Connection, a: &Applied<'_>, subject: &str) -> Result<(), ApplyError> {
     let (business, id, kind) = (a.business(), a.id(), a.stored.kind.as_str());
     let there = "SELECT 1 FROM named_in WHERE business = ? AND subject = ? AND kind = ? AND id = ?";
-    if tx.prepare_cached(there)?.exists([&business, subject, kind, &id])? {
+    if tx.prepare_cached(there)?.exists([business, subject, kind, id])? {
         return Ok(());
     }
     run(

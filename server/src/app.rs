@@ -255,7 +255,9 @@ impl App {
             && let Err(e) = self.forget_everywhere().await
         {
             for n in forgetting {
-                results.get_mut(n).map(|result| *result = Err(e.clone()));
+                if let Some(result) = results.get_mut(n) {
+                    *result = Err(e.clone());
+                }
             }
         }
         results

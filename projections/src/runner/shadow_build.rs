@@ -299,18 +299,15 @@ impl Runner {
     /// What a build does that is where the current views are.
     fn after_catching_up(&self, build: &mut Build) -> Result<Option<Duration>, ViewsError> {
         let phase = std::mem::replace(&mut build.phase, Phase::CatchingUp);
-        build.phase = match phase {
-            Phase::Compared => Phase::Compared,
-            Phase::Comparing(work) => {
-                build.compared(work, Phase::Comparing, Phase::CatchingUp, Phase::Compared)?
-            }
-            _ if build.file.is_bulk() && build.purpose != Purpose::Audit => {
-                Phase::Indexing(Indexing::of(&build.file, self.set)?)
-            }
-            _ => {
-                build.position = self.live.next();
-                Phase::Comparing(self.live.compare(&build.file, |slot| !slot.stale)?)
-            }
+        build.phase = if let Phase::Comparing(work) = phase {
+            build.compared(work, Phase::Comparing, Phase::CatchingUp, Phase::Compared)?
+        } else if matches!(phase, Phase::Compared) {
+            Phase::Compared
+        } else if build.file.is_bulk() && build.purpose != Purpose::Audit {
+            Phase::Indexing(Indexing::of(&build.file, self.set)?)
+        } else {
+            build.position = self.live.next();
+            Phase::Comparing(self.live.compare(&build.file, |slot| !slot.stale)?)
         };
         let done = matches!(build.phase, Phase::Compared);
         Ok((!done).then_some(THREAD_ASKED_EVERY))

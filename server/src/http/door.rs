@@ -142,7 +142,8 @@ pub(super) async fn enter(
     let actor = after_body(request, state, business).await?;
     // Whoever opens a business has no role in it yet, and names it by the id that it shall have.
     let by_id = path.parse::<BusinessId>().is_ok();
-    if found.is_none() || (!actor.may_see() && !(by_id && registers(&body))) {
+    let may_send = actor.may_see() || (by_id && registers(&body));
+    if found.is_none() || !may_send {
         return Err(hidden());
     }
     Ok(Entered { business, actor, admitted, body })
