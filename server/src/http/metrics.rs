@@ -49,11 +49,7 @@ impl Metrics {
         );
         let _ = writeln!(
             out,
-            "# TYPE minutebook_views_position counter\nminutebook_views_position {views_position}"
-        );
-        let _ = writeln!(
-            out,
-            "# HELP minutebook_views_text_position Up to here the searchable text follows the log.\n\
+            "# TYPE minutebook_views_position counter\nminutebook_views_position {views_position}\n\
              # TYPE minutebook_views_text_position counter\nminutebook_views_text_position {}",
             views.text_position()
         );
