@@ -42,6 +42,8 @@ pub const GRAPHQL_TEXT_BYTES_MAX: usize = 64 << 10;
 pub const GRAPHQL_SELECTIONS_MAX: usize = 10_000;
 /// Largest answer to a GraphQL query, in bytes of its texts.
 pub const GRAPHQL_ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Most bytes of events that one GraphQL answer reads from the log for its texts.
+pub const GRAPHQL_LOG_BYTES_MAX: usize = 64 << 20;
 /// Most reads of the views that one GraphQL query runs at once.
 pub const GRAPHQL_READS_MAX: usize = 2;
 /// Most GraphQL queries of one principal that run at once; further ones wait.
@@ -181,6 +183,7 @@ pub const ALL: &[(&str, u64, &str)] = &[
     ("graphql text", GRAPHQL_TEXT_BYTES_MAX as u64, "bytes"),
     ("graphql selections", GRAPHQL_SELECTIONS_MAX as u64, "a query, fragments spread"),
     ("graphql answer", GRAPHQL_ANSWER_BYTES_MAX as u64, "bytes of texts"),
+    ("events read for an answer", GRAPHQL_LOG_BYTES_MAX as u64, "bytes of the log"),
     ("graphql reads at once", GRAPHQL_READS_MAX as u64, "a query"),
     ("graphql queries of a principal", GRAPHQL_QUERIES_PER_PRINCIPAL_MAX as u64, "at once"),
     ("graphql queries", GRAPHQL_QUERIES_MAX as u64, "at once"),

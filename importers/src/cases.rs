@@ -234,7 +234,8 @@ async fn taken_by_number(
 
 async fn plan(run: &mut Run<'_>, case: &Case) -> Result<(), CommandError> {
     let title = if case.case.is_empty() { "(no name)" } else { &case.case };
-    run.later(
+    // At once, so that cases stand in the order of the log.
+    run.step(
         ImportCommand::new(
             "plan",
             "tasks.plan",

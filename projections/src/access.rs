@@ -11,7 +11,7 @@ pub const PROJECTION: Projection = Projection {
     name: "access",
     version: 2,
     sql: include_str!("access.sql"),
-    indexes: "",
+    indexes: &[],
     tables: &[("principals", "principal"), ("roles", "business, principal, role")],
     apply: Apply::Sealed(apply),
 };

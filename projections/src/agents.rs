@@ -11,7 +11,7 @@ pub const PROJECTION: Projection = Projection {
     name: "agents",
     version: 1,
     sql: include_str!("agents.sql"),
-    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS agents_by_seq ON agents(business, seq);",
+    indexes: &[("agents_by_seq", "agents(business, seq)")],
     tables: &[("agents", "business, id")],
     apply: Apply::Sealed(apply),
 };

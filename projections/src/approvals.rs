@@ -14,8 +14,10 @@ pub const PROJECTION: Projection = Projection {
     name: "approvals",
     version: 3,
     sql: include_str!("approvals.sql"),
-    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS approvals_by_seq ON approvals(business, seq); \
-        CREATE INDEX IF NOT EXISTS votes_by_approval ON votes(business, approval, seq);",
+    indexes: &[
+        ("approvals_by_seq", "approvals(business, seq)"),
+        ("votes_by_approval", "votes(business, approval, seq)"),
+    ],
     tables: &[
         ("approvals", "business, id"),
         ("votes", "business, seq"),

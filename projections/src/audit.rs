@@ -9,11 +9,13 @@ pub const PROJECTION: Projection = Projection {
     name: "audit",
     version: 2,
     sql: include_str!("audit.sql"),
-    indexes: "CREATE INDEX IF NOT EXISTS events_by_type ON events(business, event_type, seq); \
-        CREATE INDEX IF NOT EXISTS events_by_aggregate ON events(business, id, seq); \
-        CREATE INDEX IF NOT EXISTS events_by_correlation ON events(business, correlation, seq); \
-        CREATE INDEX IF NOT EXISTS events_by_id ON events(event_id); \
-        CREATE INDEX IF NOT EXISTS events_by_causation ON events(business, causation, seq) WHERE causation IS NOT NULL;",
+    indexes: &[
+        ("events_by_type", "events(business, event_type, seq)"),
+        ("events_by_aggregate", "events(business, id, seq)"),
+        ("events_by_correlation", "events(business, correlation, seq)"),
+        ("events_by_id", "events(event_id)"),
+        ("events_by_causation", "events(business, causation, seq) WHERE causation IS NOT NULL"),
+    ],
     tables: &[("events", "business, seq")],
     apply: Apply::Sealed(apply),
 };

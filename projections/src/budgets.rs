@@ -13,7 +13,7 @@ pub const PROJECTION: Projection = Projection {
     name: "budgets",
     version: 1,
     sql: include_str!("budgets.sql"),
-    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS budgets_by_seq ON budgets(business, seq);",
+    indexes: &[("budgets_by_seq", "budgets(business, seq)")],
     tables: &[
         ("budgets", "business, id"),
         ("budget_periods", "business, budget, period"),

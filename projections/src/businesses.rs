@@ -11,7 +11,7 @@ pub const PROJECTION: Projection = Projection {
     name: "businesses",
     version: 2,
     sql: include_str!("businesses.sql"),
-    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS businesses_by_slug ON businesses(slug);",
+    indexes: &[("businesses_by_slug", "businesses(slug)")],
     tables: &[("businesses", "business"), ("phases", "business, seq")],
     apply: Apply::Sealed(apply),
 };

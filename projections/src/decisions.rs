@@ -11,8 +11,10 @@ pub const PROJECTION: Projection = Projection {
     name: "decisions",
     version: 3,
     sql: include_str!("decisions.sql"),
-    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS decisions_by_seq ON decisions(business, seq); \
-        CREATE INDEX IF NOT EXISTS decisions_by_task ON decisions(business, task, seq);",
+    indexes: &[
+        ("decisions_by_seq", "decisions(business, seq)"),
+        ("decisions_by_task", "decisions(business, task, seq)"),
+    ],
     tables: &[("decisions", "business, id")],
     apply: Apply::Sealed(apply),
 };

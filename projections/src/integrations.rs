@@ -11,10 +11,12 @@ pub const PROJECTION: Projection = Projection {
     name: "integrations",
     version: 4,
     sql: include_str!("integrations.sql"),
-    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS calls_by_seq ON calls(business, seq); \
-        CREATE INDEX IF NOT EXISTS calls_by_status ON calls(business, status, seq); \
-        CREATE INDEX IF NOT EXISTS calls_by_task ON calls(business, task, seq) WHERE task IS NOT NULL; \
-        CREATE INDEX IF NOT EXISTS calls_by_decision ON calls(business, decision, seq) WHERE decision IS NOT NULL;",
+    indexes: &[
+        ("calls_by_seq", "calls(business, seq)"),
+        ("calls_by_status", "calls(business, status, seq)"),
+        ("calls_by_task", "calls(business, task, seq) WHERE task IS NOT NULL"),
+        ("calls_by_decision", "calls(business, decision, seq) WHERE decision IS NOT NULL"),
+    ],
     tables: &[("calls", "business, id")],
     apply: Apply::Sealed(apply),
 };

@@ -203,9 +203,9 @@ pub struct Projection {
     pub version: u32,
     /// SQL that makes the tables, and the indexes that `apply` itself needs.
     pub sql: &'static str,
-    /// SQL that makes the indexes that only readers need, each with `IF NOT EXISTS`. A file that is
+    /// Names of the indexes that only readers need, each with its table and columns. A file that is
     /// built from the log gets them at the end: a whole index is sorted faster than it is grown.
-    pub indexes: &'static str,
+    pub indexes: &'static [(&'static str, &'static str)],
     /// Names of the tables, each with the columns of its key.
     pub tables: &'static [(&'static str, &'static str)],
     /// Applies one event to the tables.

@@ -15,7 +15,7 @@ pub const PROJECTION: Projection = Projection {
     name: "memory",
     version: 4,
     sql: include_str!("memory.sql"),
-    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS memory_by_place ON memory(business, place);",
+    indexes: &[("memory_by_place", "memory(business, place)")],
     tables: &[("memory", "business, seq, n")],
     apply: Apply::Sealed(apply),
 };

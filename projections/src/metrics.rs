@@ -19,8 +19,10 @@ pub const PROJECTION: Projection = Projection {
     name: "metrics",
     version: 3,
     sql: include_str!("metrics.sql"),
-    indexes: "CREATE INDEX IF NOT EXISTS samples_by_number ON samples(business, sample, number); \
-        CREATE INDEX IF NOT EXISTS measures_by_name ON measures(business, measure, at);",
+    indexes: &[
+        ("samples_by_number", "samples(business, sample, number)"),
+        ("measures_by_name", "measures(business, measure, at)"),
+    ],
     tables: &[
         ("samples", "business, sample, seq, n"),
         ("sample_hours", "business, sample, hour, unit, team, agent, model, connector, operation"),

@@ -11,7 +11,7 @@ pub const PROJECTION: Projection = Projection {
     name: "operations",
     version: 1,
     sql: include_str!("operations.sql"),
-    indexes: "",
+    indexes: &[],
     tables: &[("exports", "business, seq")],
     apply: Apply::Sealed(apply),
 };

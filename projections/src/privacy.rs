@@ -17,7 +17,7 @@ pub const PROJECTION: Projection = Projection {
     name: "privacy",
     version: 1,
     sql: include_str!("privacy.sql"),
-    indexes: "",
+    indexes: &[],
     tables: &[
         ("data_subjects", "business, n"),
         ("named_in", "business, subject, n"),

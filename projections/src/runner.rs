@@ -197,14 +197,7 @@ impl Runner {
             fail::fail_point!("projections");
             appended.mark_unchanged();
             let began = Instant::now();
-            let step = self.live.step(Position::END).and_then(|applied| {
-                match applied {
-                    0 if self.live.is_bulk() => self.end_filling()?,
-                    _ if self.live.is_bulk() => self.publish(),
-                    _ => {}
-                }
-                Ok(applied)
-            });
+            let step = self.follow();
             let trouble = step.as_ref().err().map(|e| chain(e).to_string());
             self.trouble
                 .send_if_modified(|known| std::mem::replace(known, trouble.clone()) != trouble);
@@ -261,6 +254,18 @@ impl Runner {
         }
     }
 
+    /// Applies the next batch to the current views; returns how many events it had.
+    fn follow(&mut self) -> Result<usize, ViewsError> {
+        let applied = self.live.step(Position::END)?;
+        // A small batch is near the end of the log; that nothing is left may never come.
+        if self.live.is_bulk() && applied < SMALL_BATCH.end {
+            self.end_filling()?;
+        } else if self.live.is_bulk() {
+            self.publish();
+        }
+        Ok(applied)
+    }
+
     /// After a small batch, lets events gather for the next one: many small transactions cost more
     /// than their events.
     fn gather(&self, began: Instant, applied: usize, inbox: &mpsc::Receiver<Request>) {
@@ -277,10 +282,10 @@ impl Runner {
     /// Makes the file that was filled in bulk one that is kept, and the current one.
     fn end_filling(&mut self) -> Result<(), ViewsError> {
         finish(&self.live.connection, self.set)?;
-        self.live.keep()?;
         if let Some(number) = self.generations.building() {
             self.generations.flip(number)?;
         }
+        self.live.keep()?;
         tracing::info!(position = self.live.position().0, "the views are filled from the log");
         self.publish();
         Ok(())

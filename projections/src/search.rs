@@ -13,13 +13,15 @@ pub const PROJECTION: Projection = Projection {
     name: "search",
     version: 4,
     sql: include_str!("search.sql"),
-    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS search_by_place ON search_rows(business, seq, pointer); \
-        CREATE INDEX IF NOT EXISTS search_by_subject ON search_rows(business, subject);",
+    indexes: &[
+        ("search_by_place", "search_rows(business, seq, pointer)"),
+        ("search_by_subject", "search_rows(business, subject)"),
+    ],
     tables: &[("searchable_texts", "business, seq, pointer")],
     apply: Apply::Searchable(apply),
 };
 
-/// Contexts whose texts can be searched. Those of principals stand above businesses and must not be.
+/// Contexts whose texts can be searched. Those of principals stand above businesses and must not.
 const SEARCHED: [&str; 7] =
     ["tasks", "decisions", "memory", "integrations", "approvals", "agents", "businesses"];
 

@@ -28,7 +28,7 @@ pub(crate) fn drop_unknown(
 }
 
 /// Drops the tables and views that a projection made here, in whatever version.
-fn drop_made(tx: &Connection, name: &str) -> Result<(), ViewsError> {
+pub(crate) fn drop_made(tx: &Connection, name: &str) -> Result<(), ViewsError> {
     let made: Option<String> = tx
         .query_row("SELECT made FROM projections WHERE name = ?", [name], |r| r.get(0))
         .optional()?;

@@ -17,12 +17,14 @@ pub const PROJECTION: Projection = Projection {
     name: "tasks",
     version: 5,
     sql: include_str!("tasks.sql"),
-    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS tasks_by_seq ON tasks(business, seq); \
-        CREATE INDEX IF NOT EXISTS tasks_by_status ON tasks(business, status, seq); \
-        CREATE INDEX IF NOT EXISTS tasks_by_producer ON tasks(business, producer, seq) WHERE producer IS NOT NULL; \
-        CREATE INDEX IF NOT EXISTS tasks_by_holder ON tasks(business, lease_agent) WHERE lease_agent IS NOT NULL; \
-        CREATE INDEX IF NOT EXISTS reviews_by_task ON reviews(business, task, seq); \
-        CREATE INDEX IF NOT EXISTS activities_by_task ON activities(business, task, seq);",
+    indexes: &[
+        ("tasks_by_seq", "tasks(business, seq)"),
+        ("tasks_by_status", "tasks(business, status, seq)"),
+        ("tasks_by_producer", "tasks(business, producer, seq) WHERE producer IS NOT NULL"),
+        ("tasks_by_holder", "tasks(business, lease_agent) WHERE lease_agent IS NOT NULL"),
+        ("reviews_by_task", "reviews(business, task, seq)"),
+        ("activities_by_task", "activities(business, task, seq)"),
+    ],
     tables: &[
         ("tasks", "business, id"),
         ("task_dependencies", "business, task, n"),

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_graphql::Result;
-use domain::limits::{GRAPHQL_ANSWER_BYTES_MAX, GRAPHQL_QUERY_MS_MAX, GRAPHQL_READS_MAX};
+use domain::limits::{
+    GRAPHQL_ANSWER_BYTES_MAX, GRAPHQL_LOG_BYTES_MAX, GRAPHQL_QUERY_MS_MAX, GRAPHQL_READS_MAX,
+};
 use event_log::Position;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Sources;
 use crate::page::{client_error, failed};
@@ -20,7 +22,9 @@ pub struct Allowance {
     bytes: Arc<AtomicUsize>,
     reads: Arc<Semaphore>,
     is_over: Arc<AtomicBool>,
-    /// The position that the request waits for; 0 = none.
+    /// Bytes of the events that were read from the log for their texts.
+    log_bytes: Arc<AtomicUsize>,
+    /// The position that the request has waited for; 0 = none.
     min_position: Arc<AtomicU64>,
 }
 
@@ -30,6 +34,7 @@ impl Default for Allowance {
             bytes: Arc::default(),
             reads: Arc::new(Semaphore::new(GRAPHQL_READS_MAX)),
             is_over: Arc::default(),
+            log_bytes: Arc::default(),
             min_position: Arc::default(),
         }
     }
@@ -69,12 +74,12 @@ impl Allowance {
         self.bytes.store(0, Ordering::Relaxed);
     }
 
-    /// Has the request wait for a position wherever it reads.
-    pub(crate) fn wait_for(&self, position: Position) {
+    /// Has the request wait for a position, which the views have, wherever it reads more.
+    pub(crate) fn waited_for(&self, position: Position) {
         self.min_position.fetch_max(position.0, Ordering::Relaxed);
     }
 
-    /// The position that the request waits for.
+    /// The position that the request has waited for.
     pub(crate) fn min_position(&self) -> Position {
         Position(self.min_position.load(Ordering::Relaxed))
     }
@@ -87,6 +92,25 @@ impl Allowance {
     /// Counts bytes of the answer before they are copied into it.
     pub(crate) fn spend(&self, bytes: usize) -> Result<()> {
         self.take(bytes).map_err(|e| too_large(&e.to_string()))
+    }
+
+    /// Waits for a place among the reads of the request, to read from the log; whoever gets it keeps
+    /// it until the events that were read are counted.
+    pub(crate) async fn read_of_log(&self) -> Result<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| over())?;
+        self.spend_log(0)?;
+        Ok(permit)
+    }
+
+    /// Counts bytes of events that were read from the log.
+    pub(crate) fn spend_log(&self, bytes: usize) -> Result<()> {
+        let before = self.log_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) <= GRAPHQL_LOG_BYTES_MAX {
+            return Ok(());
+        }
+        Err(too_large(&format!(
+            "the events that the texts lie in have more than {GRAPHQL_LOG_BYTES_MAX} bytes"
+        )))
     }
 
     /// Counts a row of the views before it is copied out of them.

@@ -84,15 +84,19 @@ impl Api {
     }
 
     /// Executes one request, whose data must hold a [`crate::Viewer`]. Dropping the future ends the
-    /// work.
+    /// work. The extension `position` says how far the views were at least.
     pub async fn execute(&self, request: Request) -> Response {
         let (request, waiting) = self.0.begin(request);
-        let response = if self.0.is_validated(&request.query) {
+        let position = self.0.sources.views.position();
+        let mut response = if self.0.is_validated(&request.query) {
             self.0.execute(request).await
         } else {
             let front = Arc::clone(&self.0);
             where_blocking_is_allowed(async move { front.execute(request).await }).await
         };
+        // What is answered is of this position, or of a later one.
+        let position = position.max(waiting.allowance().min_position());
+        response.extensions.insert("position".to_owned(), Value::from(position.0));
         drop(waiting);
         response
     }

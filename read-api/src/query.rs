@@ -95,9 +95,10 @@ fn only_operators(ctx: &Context<'_>) -> Result<()> {
 async fn wait_for(ctx: &Context<'_>, position: Option<u64>) -> Result<()> {
     let Some(position) = position.map(Position) else { return Ok(()) };
     let sources = ctx.data::<Sources>()?;
+    sources.views.wait_for(position, MIN_POSITION_WAIT).await.map_err(|e| behind(&e))?;
     // The searchable text is waited for where it is asked.
-    sources.allowance.wait_for(position);
-    sources.views.wait_for(position, MIN_POSITION_WAIT).await.map_err(|e| behind(&e))
+    sources.allowance.waited_for(position);
+    Ok(())
 }
 
 /// Waits until the searchable text is at the position that the request waits for.

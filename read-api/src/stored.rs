@@ -55,8 +55,8 @@ impl EventTexts {
     }
 }
 
-/// Reads events, with one question to the log for each business and page of bytes; their bytes
-/// count towards the answer.
+/// Reads events, with one question to the log for each business and page of bytes; a request reads
+/// only so many bytes, a few pages at once.
 async fn read_events(sources: &Sources, keys: &[RecordedKey]) -> Result<Vec<Recorded>> {
     let mut found = Vec::new();
     for group in grouped(keys, |k| k.business) {
@@ -64,8 +64,9 @@ async fn read_events(sources: &Sources, keys: &[RecordedKey]) -> Result<Vec<Reco
         let mut seqs: Vec<Seq> = group.into_iter().map(|k| k.seq).collect();
         seqs.sort_unstable();
         while !seqs.is_empty() {
+            let _place = sources.allowance.read_of_log().await?;
             let page = of_store(sources.log.read_events(business, &seqs)).await?;
-            sources.allowance.spend(page.iter().map(|r| r.bytes.len()).sum())?;
+            sources.allowance.spend_log(page.iter().map(|r| r.bytes.len()).sum())?;
             match page.last().map(|r| r.seq) {
                 Some(last) => seqs.retain(|seq| *seq > last),
                 None => seqs.clear(),

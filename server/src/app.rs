@@ -3,6 +3,7 @@
 mod open;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -237,28 +238,34 @@ impl App {
     /// Like [`App::submit`], for the commands of a batch: see [`CommandBus::submit_batch`].
     pub async fn submit_batch(
         &self,
-        mut items: Vec<BatchItem>,
+        actor: &Actor,
+        business: BusinessId,
+        first: Option<Admitted>,
+        items: Vec<BatchItem<'_>>,
     ) -> Vec<Result<commands::Receipt, CommandError>> {
-        let mut forgetting = Vec::new();
-        for (n, item) in items.iter_mut().enumerate() {
-            if !item.as_ref().is_ok_and(|(_, submission)| forgets(submission)) {
-                continue;
-            }
-            match self.log.keys_elsewhere() {
-                Some(why) => *item = Err(CommandError::unavailable(why)),
-                None => forgetting.push(n),
-            }
-        }
-        let mut results = self.bus.submit_batch(items).await;
-        forgetting.retain(|n| results.get(*n).is_some_and(Result::is_ok));
-        if !forgetting.is_empty()
+        let forgetting: Vec<AtomicBool> = items.iter().map(|_| AtomicBool::default()).collect();
+        let checked = items.into_iter().zip(&forgetting).map(|(item, forgetting)| {
+            let check = move || {
+                let submission = item()?;
+                if forgets(&submission) {
+                    if let Some(why) = self.log.keys_elsewhere() {
+                        return Err(CommandError::unavailable(why));
+                    }
+                    forgetting.store(true, Ordering::Relaxed);
+                }
+                Ok(submission)
+            };
+            Box::new(check) as BatchItem<'_>
+        });
+        let mut results = self.bus.submit_batch(actor, business, first, checked.collect()).await;
+        let forgot = |(result, forgetting): &(&mut Result<_, _>, &AtomicBool)| {
+            result.is_ok() && forgetting.load(Ordering::Relaxed)
+        };
+        let mut forgot = results.iter_mut().zip(&forgetting).filter(forgot).peekable();
+        if forgot.peek().is_some()
             && let Err(e) = self.forget_everywhere().await
         {
-            for n in forgetting {
-                if let Some(result) = results.get_mut(n) {
-                    *result = Err(e.clone());
-                }
-            }
+            forgot.for_each(|(result, _)| *result = Err(e.clone()));
         }
         results
     }

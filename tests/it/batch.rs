@@ -115,6 +115,7 @@ async fn what_is_no_batch_is_refused_as_a_whole() {
         (r#"{"commands": [], "commands": [{}]}"#.to_owned(), 400),
         (json!({"commands": many}).to_string(), 413),
         (json!({"commands": [wide]}).to_string(), 413),
+        (format!("{{\"commands\": [{}0]}}", "0,".repeat(1_000_000)), 413),
     ] {
         let answer = send(&door, door.key(), &body).await;
         assert_eq!(answer.status, status, "{:.80}: {}", body, answer.body);
@@ -128,13 +129,14 @@ async fn what_is_no_batch_is_refused_as_a_whole() {
         r#"{"key": "c", "type": "tasks.plan", "data": {}, "priority": 9}"#.to_owned(),
         r#"{"key": "d", "type": "tasks.plan", "data": {}, "if_match": "3"}"#.to_owned(),
         format!(r#"{{"key": "e", "type": "tasks.plan", "data": {deep}}}"#),
+        format!(r#"{{"$serde_json::private::RawValue": "{}"}}"#, "[".repeat(9_000)),
         "17".to_owned(),
     ];
     let body = format!(r#"{{"commands": [{}, {}]}}"#, odd.join(", "), plan("f", Uuid::now_v7()));
     let answer = send(&door, door.key(), &body).await;
     let results = answer.body["results"].as_array().unwrap_or_else(|| panic!("{}", answer.body));
     let problems: Vec<&str> = results.iter().map(problem).collect();
-    assert_eq!(problems[..odd.len()], ["malformed"; 7], "{}", answer.body);
+    assert_eq!(problems[..odd.len()], ["malformed"; 8], "{}", answer.body);
     assert_eq!(problems[odd.len()], "", "{}", answer.body);
     let path = format!("/v1/businesses/{}/commands:batch", door.business);
     let body = json!({"commands": [plan("g", Uuid::now_v7())]}).to_string();

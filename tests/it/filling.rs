@@ -18,14 +18,23 @@ async fn long() -> Installation {
     let installation = Installation::new().await;
     let business = installation.business("acme").await;
     let actor = installation.app.operator_in(business).await.unwrap();
-    let plans: Vec<commands::BatchItem> = (0..900)
+    let plans: Vec<commands::BatchItem<'_>> = (0..900)
         .map(|n| {
             let data = json!({"title": format!("canary {n}"), "team": "hr"});
             let key = format!("plan {n}");
-            Ok((None, Submission::new(business, actor.clone(), key, "tasks.plan", None, &data)))
+            let actor = actor.clone();
+            let plan = Submission::new(business, actor, key, "tasks.plan", None, &data);
+            Box::new(|| Ok(plan)) as commands::BatchItem<'_>
         })
         .collect();
-    assert!(installation.app.submit_batch(plans).await.iter().all(Result::is_ok));
+    assert!(
+        installation
+            .app
+            .submit_batch(&actor, business, None, plans)
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
     installation.app.caught_up(LONG).await.unwrap();
     installation
 }

@@ -52,8 +52,9 @@ async fn made_now() -> Golden {
     let rows: BTreeMap<String, Digest> =
         installation.app.views.digests().unwrap().into_iter().collect();
     let projections = projections::ALL.iter().map(|p| {
-        let parts = [p.sql.as_bytes(), p.indexes.as_bytes(), &rows[p.name].0];
-        (p.name.to_owned(), Committed { version: p.version, digest: sha256(parts.into_iter()) })
+        let indexes = p.indexes.iter().flat_map(|(name, of)| [name.as_bytes(), of.as_bytes()]);
+        let parts = [p.sql.as_bytes(), &rows[p.name].0].into_iter().chain(indexes);
+        (p.name.to_owned(), Committed { version: p.version, digest: sha256(parts) })
     });
     Golden {
         log: sha256(heads.iter().map(|head| head.root.as_slice())),

@@ -193,6 +193,8 @@ async fn min_position_waits_for_what_was_just_written() {
         );
         let answer = installation.app.api.execute(server::app::graphql_request(&ask, viewer)).await;
         assert!(answer.errors.is_empty(), "{:?}", answer.errors);
+        let said = answer.extensions["position"].clone().into_json().unwrap();
+        assert!(said.as_u64().unwrap() >= position.0, "{said}: it is of {position} at least");
     }
     let late =
         installation.app.views.wait_for(Position(1_000_000), Duration::from_millis(10)).await;

@@ -2,17 +2,19 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use domain::BusinessId;
 use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 use super::CommandBus;
 use super::turn::Turn;
+use crate::authorize::Actor;
 use crate::command::{CommandError, Receipt, Submission};
 use crate::rates::Admitted;
 
-/// A command of a batch, or why it is none. One that was not admitted yet takes its token of the
-/// rate limits when its turn comes.
-pub type BatchItem = Result<(Option<Admitted>, Submission), CommandError>;
+/// Makes a command of a batch once its turn has come and its sender was admitted, or says why it is
+/// none.
+pub type BatchItem<'a> = Box<dyn FnOnce() -> Result<Submission, CommandError> + Send + 'a>;
 
 /// The commands of a batch that are in flight.
 #[derive(Default)]
@@ -22,19 +24,30 @@ struct InFlight {
 }
 
 impl CommandBus {
-    /// Takes the commands of a batch to their answers, which come in the same order. Each command
-    /// is decided on the state after those before it, if they are of the same business. One that is
-    /// refused does not stop the others; each is repeated under its own key.
-    pub async fn submit_batch(&self, items: Vec<BatchItem>) -> Vec<Result<Receipt, CommandError>> {
+    /// Takes the commands of a batch, which one sender sends to one business, to their answers,
+    /// which come in the same order. Each command is decided on the state after those before it.
+    /// One that is refused does not stop the others; each is repeated under its own key. `first`
+    /// admits the first command; each of the others takes its own token of the rate limits, before
+    /// it is looked at.
+    pub async fn submit_batch(
+        &self,
+        actor: &Actor,
+        business: BusinessId,
+        first: Option<Admitted>,
+        items: Vec<BatchItem<'_>>,
+    ) -> Vec<Result<Receipt, CommandError>> {
         let (turns, in_flight) = (Turn::of(items.len()), InFlight::default());
         let in_flight = &in_flight;
-        join_all(items.into_iter().zip(turns).map(async |(item, mut turn)| {
+        let mut first = first;
+        let tokens: Vec<Option<Admitted>> = items.iter().map(|_| first.take()).collect();
+        let commands = items.into_iter().zip(turns).zip(tokens);
+        join_all(commands.map(async |((item, mut turn), admitted)| {
             turn.begin().await;
-            let (admitted, submission) = item?;
             let admitted = match admitted {
                 Some(admitted) => admitted,
-                None => self.admit_in_batch(&submission, in_flight).await?,
+                None => self.admit_in_batch(actor, business, in_flight).await?,
             };
+            let submission = item()?;
             in_flight.n.fetch_add(1, Ordering::Relaxed);
             let result = self.submit_in_turn(admitted, submission, &mut turn).await;
             in_flight.n.fetch_sub(1, Ordering::Relaxed);
@@ -48,11 +61,11 @@ impl CommandBus {
     /// waits for one of the batch to land: a batch is no burst of single commands.
     async fn admit_in_batch(
         &self,
-        submission: &Submission,
+        actor: &Actor,
+        business: BusinessId,
         in_flight: &InFlight,
     ) -> Result<Admitted, CommandError> {
-        let actor = &submission.actor;
-        self.rates.take_token(actor, submission.business)?;
+        self.rates.take_token(actor, business)?;
         loop {
             let landed = in_flight.landed.notified();
             if let Some(admitted) = self.rates.enter(actor) {

@@ -2,7 +2,7 @@
 
 use super::super::Counts;
 use super::Session;
-use commands::{AnyCommand, CommandError, Receipt, Submission};
+use commands::{AnyCommand, BatchItem, CommandError, Receipt, Submission};
 use domain::ids::{AgentId, EventId};
 use domain::limits::{BATCH_COMMANDS_MAX, EVENT_BYTES_MAX};
 use domain::{PrincipalId, Timestamp};
@@ -204,10 +204,12 @@ impl<'a> Run<'a> {
     /// The error of the command bus for the first command that it refused; those after it were
     /// sent all the same.
     pub async fn send_waiting(&mut self) -> Result<(), CommandError> {
-        let items = std::mem::take(&mut self.waiting);
-        let items = items.into_iter().map(|submission| Ok((None, submission))).collect();
-        let mut first = Ok(());
-        for result in self.session.bus.submit_batch(items).await {
+        let session = self.session;
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let items =
+            waiting.map(|submission| Box::new(|| Ok(submission)) as BatchItem<'_>).collect();
+        let (actor, mut first) = (&session.actor, Ok(()));
+        for result in session.bus.submit_batch(actor, session.business, None, items).await {
             match result {
                 Ok(receipt) => self.counts.count(&receipt),
                 Err(e) => first = first.and(Err(e)),

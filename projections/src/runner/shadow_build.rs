@@ -100,7 +100,7 @@ impl Build {
             Ok(Err(e)) => {
                 tracing::error!(error = %chain(&e), "the views that are read could not be compared");
                 self.differed.push("unreadable".to_owned());
-                Phase::Compared
+                next
             }
         })
     }
@@ -131,7 +131,8 @@ impl Runner {
         let number = self.generations.next();
         let anew: Vec<bool> = self.live.slots.iter().map(|s| s.stale || which(s)).collect();
         let whole = anew.iter().all(|anew| *anew);
-        self.generations.begin(number)?;
+        // A file that nobody named may lie there.
+        self.generations.give_up(number)?;
         let begun = (|| {
             if !whole {
                 self.live.copy_to(&self.generations.path(number))?;
@@ -140,6 +141,8 @@ impl Runner {
             if !whole {
                 file.remake(&anew)?;
             }
+            // From here on the next process may go on with it.
+            self.generations.begin(number)?;
             Ok(file)
         })();
         match begun {
@@ -249,8 +252,7 @@ impl Runner {
         let began = Instant::now();
         let (live, audit) = (&self.live, build.purpose == Purpose::Audit);
         // An audit is in no hurry: it leaves every other moment to others.
-        let applied =
-            |n: usize| (n > 0).then(|| if audit { began.elapsed() } else { Duration::ZERO });
+        let pause = || if audit { began.elapsed() } else { Duration::ZERO };
         let asked = Ok(Some(THREAD_ASKED_EVERY));
         let phase = std::mem::replace(&mut build.phase, Phase::CatchingUp);
         match phase {
@@ -259,9 +261,11 @@ impl Runner {
                 if live.is_of_this_version() || build.file.position() > live.position() => {}
             Phase::CatchingUpWithStale => {
                 build.phase = Phase::CatchingUpWithStale;
-                if let Some(pause) = applied(build.file.step(live.position())?) {
+                if build.file.step(live.position())? > 0 {
                     build.failed = 0;
-                    return Ok(Some(pause));
+                    if build.file.position() < live.position() {
+                        return Ok(Some(pause()));
+                    }
                 }
                 let stale = live.compare(&build.file, |slot| slot.stale)?;
                 build.phase = Phase::ComparingStale(stale);
@@ -286,9 +290,12 @@ impl Runner {
             }
             phase @ (Phase::CatchingUp | Phase::Comparing(_) | Phase::Compared) => {
                 build.phase = phase;
-                if let Some(pause) = applied(build.file.step(live.next())?) {
+                // The current views may move with every turn: as far as they are now is enough.
+                if build.file.step(live.next())? > 0 {
                     build.failed = 0;
-                    return Ok(Some(pause));
+                    if build.file.next() < live.next() {
+                        return Ok(Some(pause()));
+                    }
                 }
                 return self.after_catching_up(build);
             }
@@ -306,7 +313,7 @@ impl Runner {
         } else if build.file.is_bulk() && build.purpose != Purpose::Audit {
             Phase::Indexing(Indexing::of(&build.file, self.set)?)
         } else {
-            build.position = self.live.next();
+            build.position = build.file.next();
             Phase::Comparing(self.live.compare(&build.file, |slot| !slot.stale)?)
         };
         let done = matches!(build.phase, Phase::Compared);

@@ -94,6 +94,8 @@ impl ViewFile {
         careful: bool,
     ) -> Result<(), ViewsError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        // What was added outside a batch, and rolled back, is not in the tables.
+        self.sums.borrow_mut().clear();
         let result = self.batch_inside(events, last, careful).and_then(|failed| {
             self.connection.execute_batch("COMMIT")?;
             Ok(failed)

@@ -8,8 +8,8 @@ use rusqlite::Connection;
 
 use super::purge::checkpoint;
 use super::{Sources, ViewFile, Writing};
-use crate::ProjectionSet;
 use crate::views::ViewsError;
+use crate::{Projection, ProjectionSet};
 
 /// Sets how a connection writes. Memory of the page cache: 64 MiB.
 pub(super) fn set_pragmas(connection: &Connection, writing: Writing) -> rusqlite::Result<()> {
@@ -25,6 +25,14 @@ pub(super) fn set_pragmas(connection: &Connection, writing: Writing) -> rusqlite
     ))
 }
 
+/// Makes the indexes of a projection that are missing.
+fn make_indexes(connection: &Connection, projection: &Projection) -> rusqlite::Result<()> {
+    for (name, of) in projection.indexes {
+        connection.execute_batch(&format!("CREATE INDEX IF NOT EXISTS {name} ON {of}"))?;
+    }
+    Ok(())
+}
+
 /// Bounds the size of the file to which a connection writes.
 pub(super) fn limit_size(connection: &Connection, sources: &Sources) -> rusqlite::Result<()> {
     if sources.pages_max > 0 {
@@ -38,7 +46,7 @@ impl ViewFile {
     pub(super) fn make_indexes(&self) -> Result<(), ViewsError> {
         // The tables of another version may lack the columns.
         for slot in self.slots.iter().filter(|slot| !slot.stale) {
-            self.connection.execute_batch(slot.projection.indexes)?;
+            make_indexes(&self.connection, slot.projection)?;
         }
         Ok(())
     }
@@ -73,7 +81,7 @@ impl ViewFile {
 pub(crate) fn finish(connection: &Connection, set: ProjectionSet) -> Result<(), ViewsError> {
     connection.execute_batch("PRAGMA cache_size = -65536")?;
     for projection in set.projections {
-        connection.execute_batch(projection.indexes)?;
+        make_indexes(connection, projection)?;
     }
     // What was written without syncing is synced with the file.
     connection.execute_batch("PRAGMA synchronous = FULL")?;

@@ -2,6 +2,7 @@
 
 use super::ViewFile;
 use crate::search;
+use crate::tables::drop_made;
 use crate::views::ViewsError;
 use domain::personal::Generation;
 use domain::{BusinessId, SubjectId};
@@ -43,10 +44,11 @@ impl ViewFile {
         if self.purges() {
             search::purge(&tx, business, subject, up_to)?;
         } else {
-            tx.execute_batch(
-                "DROP TABLE IF EXISTS search_text; DROP TABLE IF EXISTS search_rows; \
-                DELETE FROM projections WHERE name = 'search'",
-            )?;
+            // In a form that this program does not know.
+            for slot in self.slots.iter().filter(|slot| slot.projection.is_searchable()) {
+                drop_made(&tx, slot.projection.name)?;
+                tx.execute("DELETE FROM projections WHERE name = ?", [slot.projection.name])?;
+            }
         }
         tx.commit()?;
         self.empty_wal()

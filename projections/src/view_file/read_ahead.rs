@@ -55,8 +55,12 @@ impl ViewFile {
         let ahead = self.ahead.take().filter(|ahead| ahead.after == after);
         let mut events = match ahead {
             Some(ahead) => runtime.block_on(ahead.batch).map_err(ViewsError::storage)??,
-            None => runtime.block_on(read(self.sources.clone(), after, typed))?,
+            None => Vec::new(),
         };
+        // What was read ahead may have been the end of the log then, and is not now.
+        if events.is_empty() {
+            events = runtime.block_on(read(self.sources.clone(), after, typed))?;
+        }
         if let Some(last) = events.last().filter(|_| events.len() >= READ_AHEAD_FROM) {
             let after = last.recorded.position;
             let batch = runtime.spawn(read(self.sources.clone(), after, typed));

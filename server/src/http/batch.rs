@@ -1,15 +1,21 @@
 //! `POST /v1/businesses/{business}/commands:batch`: up to 500 commands of one business at once. Each
 //! is a command of its own, with its key, its rights, its place in the rate limits and its answer.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::{Duration, Instant};
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use commands::{CommandError, Receipt};
-use domain::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX};
+use commands::{Actor, BatchItem, CommandError, Receipt, Submission};
+use domain::BusinessId;
+use domain::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, COMMAND_MS_MAX};
 use event_log::Version;
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::door::{Body, Entered, REGISTER, enter};
+use super::door::{Body, Entered, enter};
 use super::{Problem, Shared};
 
 /// The JSON body of a batch; other members are refused.
@@ -18,45 +24,57 @@ use super::{Problem, Shared};
 struct Batch<'a> {
     /// The commands, in the order in which they are decided.
     #[serde(borrow)]
-    commands: Vec<&'a RawValue>,
+    commands: Commands<'a>,
 }
 
-/// What a command of a batch has beside the body of a single one, where both are headers.
-struct Item {
-    key: String,
-    if_match: Option<Version>,
-    body: Body,
+/// The commands of a batch, and how many there are: those beyond the limit are only counted.
+#[derive(Default)]
+struct Commands<'a> {
+    kept: Vec<&'a RawValue>,
+    count: usize,
 }
 
-impl Item {
-    /// Parses a command of a batch: `key` and `if_match`, and the members of [`Body`].
-    fn parse(json: &RawValue) -> Result<Self, CommandError> {
-        let malformed = |why: String| CommandError::Malformed(why);
-        let not_a_command = |e: &dyn std::fmt::Display| malformed(format!("no command: {e}"));
-        let json = json.get();
-        proof::canonical::gate(json.as_bytes()).map_err(|e| not_a_command(&e))?;
-        let mut members: serde_json::Map<String, serde_json::Value> =
-            commands::from_json(json.as_bytes()).map_err(|e| not_a_command(&e))?;
-        let key = match members.remove("key") {
-            Some(serde_json::Value::String(key)) => key,
-            Some(_) | None => {
-                return Err(malformed(
-                    "`key` is missing: every command of a batch has its own idempotency key, a text"
-                        .to_owned(),
-                ));
+impl<'de: 'a, 'a> Deserialize<'de> for Commands<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Count<'a>(PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Count<'a> {
+            type Value = Commands<'a>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of commands")
             }
-        };
-        let if_match = members.remove("if_match").filter(|v| !v.is_null());
-        let if_match = if_match.map(|v| {
-            v.as_u64().map(Version).ok_or_else(|| {
-                malformed("`if_match` must be the aggregate's version, a number".to_owned())
-            })
-        });
-        let if_match = if_match.transpose()?;
-        let rest = serde_json::to_vec(&members).map_err(|e| malformed(e.to_string()))?;
-        let body = commands::from_json(&rest).map_err(|e| not_a_command(&e))?;
-        Ok(Self { key, if_match, body })
+            fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+                let mut commands = Commands::default();
+                while commands.kept.len() < BATCH_COMMANDS_MAX
+                    && let Some(command) = all.next_element()?
+                {
+                    commands.kept.push(command);
+                }
+                commands.count = commands.kept.len();
+                while all.next_element::<IgnoredAny>()?.is_some() {
+                    commands.count += 1;
+                }
+                Ok(commands)
+            }
+        }
+        deserializer.deserialize_seq(Count(PhantomData))
     }
+}
+
+/// Makes the submission of a command of a batch.
+fn submission(
+    json: &RawValue,
+    business: BusinessId,
+    actor: Actor,
+) -> Result<Submission, CommandError> {
+    let mut body = Body::parse_in_batch(json.get().as_bytes())
+        .map_err(|e| CommandError::Malformed(format!("no command: {e}")))?;
+    let Some(key) = body.key.take() else {
+        return Err(CommandError::Malformed(
+            "`key` is missing: every command of a batch has its own idempotency key".to_owned(),
+        ));
+    };
+    let if_match = body.if_match.map(Version);
+    Ok(body.into_submission(business, actor, key, if_match))
 }
 
 /// The answer to one command of a batch.
@@ -75,10 +93,10 @@ struct Answer {
     results: Vec<Outcome>,
 }
 
-fn parse(body: &[u8]) -> Result<Batch<'_>, Problem> {
+fn parse(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
     let malformed = |why: &str| Problem::new(400, "malformed", &format!("no batch: {why}"));
     let batch: Batch<'_> = serde_json::from_slice(body).map_err(|e| malformed(&e.to_string()))?;
-    match batch.commands.len() {
+    match batch.commands.count {
         0 => Err(malformed("it has no commands")),
         n if n > BATCH_COMMANDS_MAX => Err(Problem::new(
             413,
@@ -87,15 +105,8 @@ fn parse(body: &[u8]) -> Result<Batch<'_>, Problem> {
                 "the batch has {n} commands, {BATCH_COMMANDS_MAX} are allowed; send less at once"
             ),
         )),
-        _ => Ok(batch),
+        _ => Ok(batch.commands.kept),
     }
-}
-
-/// True if the first command of a batch registers the business.
-fn registers(body: &[u8]) -> bool {
-    let batch = parse(body).ok();
-    let first = batch.and_then(|b| Item::parse(b.commands.first()?).ok());
-    first.is_some_and(|item| item.body.r#type == REGISTER)
 }
 
 pub(super) async fn batch(
@@ -110,17 +121,22 @@ pub(super) async fn batch(
             return Err(Problem::new(400, "malformed", &why));
         }
     }
+    // A batch is for a business that is there: none registers it.
     let Entered { business, actor, admitted, body } =
-        enter(&request, &state, &path, body, BATCH_BYTES_MAX, registers).await?;
-    let batch = parse(&body)?;
-    // The token that let the request in is that of its first command.
-    let mut admitted = Some(admitted);
-    let items = batch.commands.into_iter().map(|json| {
-        let token = admitted.take();
-        let Item { key, if_match, body } = Item::parse(json)?;
-        Ok((token, body.into_submission(business, actor.clone(), key, if_match)))
+        enter(&request, &state, &path, body, BATCH_BYTES_MAX, |_| false).await?;
+    let (commands, began) = (parse(&body)?, Instant::now());
+    let items = commands.into_iter().map(|json| {
+        let actor = actor.clone();
+        Box::new(move || {
+            // Rights that were taken away meanwhile are not used for long.
+            if began.elapsed() > Duration::from_millis(COMMAND_MS_MAX) {
+                return Err(CommandError::Busy);
+            }
+            submission(json, business, actor)
+        }) as BatchItem<'_>
     });
-    let results = state.app.submit_batch(items.collect()).await;
+    let items = items.collect();
+    let results = state.app.submit_batch(&actor, business, Some(admitted), items).await;
     let outcome = |result: Result<Receipt, CommandError>| match result {
         Ok(receipt) => Outcome::Receipt(Box::new(receipt)),
         Err(e) => Outcome::Problem(e.into()),

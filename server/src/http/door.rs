@@ -17,9 +17,10 @@ use super::problem::let_in;
 use super::{Problem, Shared, State, actor, body, principal};
 
 /// The command that may be sent to a business that is not there yet.
-pub(super) const REGISTER: &str = "businesses.register";
+const REGISTER: &str = "businesses.register";
 
-/// The JSON body of a command; other members are refused.
+/// The JSON body of a command; other members are refused. `key` and `if_match` are members only in
+/// a batch: a single command has headers for them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Body {
@@ -31,11 +32,23 @@ pub(crate) struct Body {
     pub(crate) occurred_at: Option<Timestamp>,
     pub(crate) causation: Option<EventId>,
     pub(crate) correlation: Option<Uuid>,
+    pub(crate) key: Option<String>,
+    pub(crate) if_match: Option<u64>,
 }
 
 impl Body {
-    /// Parses a body: checks that it is I-JSON, then reads its members.
+    /// Parses the body of a single command: checks that it is I-JSON, then reads its members.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
+        let body = Self::parse_in_batch(json)?;
+        match (&body.key, body.if_match) {
+            (None, None) => Ok(body),
+            (Some(_), _) => Err("`key` is the header Idempotency-Key here".to_owned()),
+            (None, Some(_)) => Err("`if_match` is the header If-Match here".to_owned()),
+        }
+    }
+
+    /// The same for a command of a batch.
+    pub(crate) fn parse_in_batch(json: &[u8]) -> Result<Self, String> {
         proof::canonical::gate(json).map_err(|e| e.to_string())?;
         commands::from_json(json)
     }
@@ -56,6 +69,8 @@ impl Body {
             occurred_at,
             causation,
             correlation,
+            key: _,
+            if_match: _,
         } = self;
         Submission {
             business,
