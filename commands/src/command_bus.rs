@@ -281,7 +281,7 @@ impl CommandBus {
         let target = target(&submission, &command)?;
         let content = submission.content().map_err(|e| CommandError::Malformed(e.to_string()))?;
         let (answer, wait) = oneshot::channel();
-        let business = submission.business;
+        let (business, is_import) = (submission.business, submission.actor.historic);
         let first_id =
             event_log::envelope::event_id(business, submission.actor.principal, &submission.key, 0);
         let target_id_from_key = submission.id.is_none() && target.id == opened_id(&submission);
@@ -302,8 +302,8 @@ impl CommandBus {
         let closing = || CommandError::unavailable("the command bus is shutting down; try again");
         self.lane(business).send(job).await.map_err(|_| closing())?;
         // On a shared log a stale answer is decided again, behind what came after it: there the
-        // next command waits for this answer.
-        if !self.shared.log.shared() {
+        // next command waits for this answer. Those of an import rest on no answer.
+        if !self.shared.log.shared() || is_import {
             turn.end();
         }
         wait.await.unwrap_or_else(|_| Err(closing()))

@@ -150,3 +150,30 @@ async fn text_in_the_file_of_an_earlier_version_is_gone_after_the_next_start() {
     assert!(!holds(&installation.folder.path().join("views"), "left-by-an-earlier-version"));
     assert!(!holds(&installation.folder.path().join("views"), "canary"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_while_a_large_batch_is_applied_is_seen_without_anything_after_it() {
+    let installation = long().await;
+    let folder = installation.close().await;
+    std::fs::remove_dir_all(folder.path().join("views")).unwrap();
+    // The next batch is read ahead at once, and is empty; then applying takes half a second.
+    let slow = "apply=100*sleep(5)->off";
+    let server = crate::faults::Server::start(folder.path(), &[], slow, Stdio::null());
+    assert_eq!(server.register("late").unwrap().0, 200);
+    let position = |metrics: &str, name: &str| -> u64 {
+        let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let began = std::time::Instant::now();
+    loop {
+        let metrics = server.get("/metrics").1;
+        let log = position(&metrics, "minutebook_log_position ");
+        let views = position(&metrics, "minutebook_views_position ");
+        let text = position(&metrics, "minutebook_views_text_position ");
+        if (views, text) == (log, log) {
+            return;
+        }
+        assert!(began.elapsed() < LONG, "log {log}, views {views}, text {text}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
