@@ -185,3 +185,24 @@ pub(crate) async fn read<T: Send + 'static>(
 pub(crate) fn read_here<T>(read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T> {
     read().map_err(|e| of_views(&e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_reads_so_many_bytes_of_the_log_and_then_no_more() {
+        let (allowance, _waiting) = Allowance::begin();
+        assert!(allowance.spend_log(GRAPHQL_LOG_BYTES_MAX).is_ok());
+        assert!(allowance.read_of_log().await.is_ok());
+        assert!(allowance.spend_log(1).is_err());
+        assert!(allowance.read_of_log().await.is_err(), "nothing is read before that is known");
+    }
+
+    #[tokio::test]
+    async fn nobody_who_has_gone_reads_on() {
+        let (allowance, waiting) = Allowance::begin();
+        drop(waiting);
+        assert!(allowance.read_of_log().await.is_err());
+    }
+}

@@ -34,12 +34,16 @@ fn problem(result: &Value) -> &str {
 async fn each_command_is_decided_on_what_those_before_it_left() {
     let door = Door::open().await;
     let id = Uuid::now_v7();
-    let act = |key: &str, command: &str, if_match: Option<u64>, data: Value| json!({"key": key, "type": command, "id": id, "if_match": if_match, "data": data});
+    let act = |key: &str, command: &str, if_match: Option<u64>, data: Value| {
+        let mut act = json!({"key": key, "type": command, "id": id, "data": data});
+        act["if_match"] = json!(if_match);
+        act
+    };
     let commands = [
         plan("1", id),
         act("2", "tasks.offer", Some(1), json!({})),
         act("3", "tasks.offer", Some(1), json!({})),
-        json!({"key": "4", "type": "tasks.plan", "data": {"title": 7, "team": "hr"}}),
+        json!({"key": "4", "type": "privacy.forget_subject", "data": {"subject": Uuid::now_v7()}}),
         act("5", "tasks.cancel", Some(2), json!({"reason": "enough"})),
         act("6", "tasks.offer", None, json!({})),
         plan("7", Uuid::now_v7()),

@@ -1,5 +1,5 @@
-//! Views that are filled in bulk: killed at any moment, torn by a crash of the machine, of an
-//! earlier form.
+//! Views that are filled in bulk: the program is killed, the machine crashes, an earlier version
+//! left its files, events come meanwhile.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

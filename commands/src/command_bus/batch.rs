@@ -12,8 +12,8 @@ use crate::authorize::Actor;
 use crate::command::{CommandError, Receipt, Submission};
 use crate::rates::Admitted;
 
-/// Makes a command of a batch once its turn has come and its sender was admitted, or says why it is
-/// none.
+/// Makes the submission of one command of a batch; called when the command's turn has come and its
+/// sender was admitted. The error is the command's answer.
 pub type BatchItem<'a> = Box<dyn FnOnce() -> Result<Submission, CommandError> + Send + 'a>;
 
 /// The commands of a batch that are in flight.

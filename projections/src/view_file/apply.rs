@@ -65,8 +65,9 @@ fn skipped(recorded: &Recorded) -> Option<EventSkipped> {
 type Failed = HashSet<(usize, BusinessId)>;
 
 impl ViewFile {
-    /// Applies the next batch of events; returns how many there were. A batch has what there is,
-    /// up to [`domain::limits::PROJECTION_BATCH_MAX`] events: few near the end of the log, many far from it.
+    /// Applies the next batch of events; returns how many there were. A batch has what there is, up
+    /// to [`domain::limits::PROJECTION_BATCH_MAX`] events: few near the end of the log, many far
+    /// from it.
     pub(crate) fn step(&mut self, up_to: Position) -> Result<usize, ViewsError> {
         let after = self.next();
         if after >= up_to {

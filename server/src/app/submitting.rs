@@ -1,7 +1,5 @@
 //! Commands on their way to the command bus, and what some of them ask for beyond the log.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use commands::{Actor, Admitted, BatchItem, CommandError, Submission};
 use domain::BusinessId;
 use event_log::Cause;
@@ -33,12 +31,22 @@ impl App {
         }
         let receipt = self.bus.submit_admitted(admitted, submission).await?;
         if forgets {
-            self.forget_everywhere().await?;
+            // It is on record by then; the same command under the same key goes on from here, and
+            // so does this process by itself.
+            let failed = |e: AppError| {
+                CommandError::Unavailable(Cause::new(
+                    "the forgetting is on record, and not everything is forgotten yet",
+                    e,
+                ))
+            };
+            self.forgettings.apply(Some(&self.views)).await.map_err(failed)?;
         }
         Ok(receipt)
     }
 
-    /// Like [`App::submit`], for the commands of a batch: see [`CommandBus::submit_batch`].
+    /// Like [`App::submit`], for the commands of a batch ([`commands::CommandBus::submit_batch`]).
+    /// What has somebody forgotten is no part of one: it is done when keys and texts are gone, and
+    /// what is decided in between would rest on keys that still exist.
     pub async fn submit_batch(
         &self,
         actor: &Actor,
@@ -46,44 +54,18 @@ impl App {
         first: Option<Admitted>,
         items: Vec<BatchItem<'_>>,
     ) -> Vec<Result<commands::Receipt, CommandError>> {
-        let forgetting: Vec<AtomicBool> = items.iter().map(|_| AtomicBool::default()).collect();
-        let checked = items.into_iter().zip(&forgetting).map(|(item, forgetting)| {
-            let check = move || {
-                let submission = item()?;
-                if forgets(&submission) {
-                    if let Some(why) = self.log.keys_elsewhere() {
-                        return Err(CommandError::unavailable(why));
-                    }
-                    forgetting.store(true, Ordering::Relaxed);
-                }
-                Ok(submission)
-            };
-            Box::new(check) as BatchItem<'_>
-        });
-        let mut results = self.bus.submit_batch(actor, business, first, checked.collect()).await;
-        let forgot = |(result, forgetting): &(&mut Result<_, _>, &AtomicBool)| {
-            result.is_ok() && forgetting.load(Ordering::Relaxed)
+        let alone = |item: BatchItem<'_>| {
+            let submission = item()?;
+            if !forgets(&submission) {
+                return Ok(submission);
+            }
+            Err(CommandError::Malformed(format!(
+                "{} is sent alone, not in a batch",
+                submission.r#type
+            )))
         };
-        let mut forgot = results.iter_mut().zip(&forgetting).filter(forgot).peekable();
-        if forgot.peek().is_some()
-            && let Err(e) = self.forget_everywhere().await
-        {
-            forgot.for_each(|(result, _)| *result = Err(e.clone()));
-        }
-        results
-    }
-
-    /// Destroys the keys of what was forgotten, and the text in the views. The forgetting is on
-    /// record by then; the same command under the same key goes on from here, and so does this
-    /// process by itself.
-    async fn forget_everywhere(&self) -> Result<(), CommandError> {
-        let failed = |e: AppError| {
-            CommandError::Unavailable(Cause::new(
-                "the forgetting is on record, and not everything is forgotten yet",
-                e,
-            ))
-        };
-        self.forgettings.apply(Some(&self.views)).await.map(drop).map_err(failed)
+        let items = items.into_iter().map(|item| Box::new(move || alone(item)) as BatchItem<'_>);
+        self.bus.submit_batch(actor, business, first, items.collect()).await
     }
 }
 

@@ -115,15 +115,15 @@ pub(super) async fn batch(
     path: web::Path<String>,
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
+    // A batch is for a business that is there: none registers it.
+    let Entered { business, actor, admitted, body } =
+        enter(&request, &state, &path, body, BATCH_BYTES_MAX, |_| false).await?;
     for (name, of) in [("Idempotency-Key", "key"), (header::IF_MATCH.as_str(), "if_match")] {
         if request.headers().contains_key(name) {
             let why = format!("a batch has no {name} of its own; give each command its `{of}`");
             return Err(Problem::new(400, "malformed", &why));
         }
     }
-    // A batch is for a business that is there: none registers it.
-    let Entered { business, actor, admitted, body } =
-        enter(&request, &state, &path, body, BATCH_BYTES_MAX, |_| false).await?;
     let (commands, began) = (parse(&body)?, Instant::now());
     let items = commands.into_iter().map(|json| {
         let actor = actor.clone();
