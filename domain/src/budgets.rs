@@ -67,6 +67,22 @@ impl Window {
             Self::Month => at.month(),
         }
     }
+
+    /// The first day of a period, in UTC, such as `2026-11-16` for `2026-W47`; `None` for a period
+    /// without an end.
+    #[must_use]
+    pub fn first_day(period: &str) -> Option<String> {
+        let day = |text: &str| text.parse::<jiff::civil::Date>().ok();
+        let first = match period.split_once("-W") {
+            Some((year, week)) => {
+                let (year, week) = (year.parse().ok()?, week.parse().ok()?);
+                let monday = jiff::civil::Weekday::Monday;
+                jiff::civil::ISOWeekDate::new(year, week, monday).ok()?.date()
+            }
+            None => day(period).or_else(|| day(&format!("{period}-01")))?,
+        };
+        Some(first.to_string())
+    }
 }
 
 impl BudgetId {
@@ -228,6 +244,24 @@ impl Budget {
             Event::Settled(e) => self.close(e.reservation, e.amount.amount),
             Event::Released(e) => self.close(e.reservation, Amount::ZERO),
             Event::Overrun(e) => self.raise_asked = e.approval.or(self.raise_asked),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_begins_on_its_first_day() {
+        for (period, first) in [
+            ("2026-11-22", Some("2026-11-22")),
+            ("2026-11", Some("2026-11-01")),
+            ("2026-W47", Some("2026-11-16")),
+            ("2027-W53", None),
+            ("lifetime", None),
+        ] {
+            assert_eq!(Window::first_day(period).as_deref(), first, "{period}");
         }
     }
 }

@@ -105,14 +105,34 @@ impl PrincipalId {
     }
 }
 
+/// A closed set of names, such as the statuses of a task.
+pub trait ClosedSet: Copy + Eq + Send + Sync + 'static {
+    /// The sentence that says what the set is.
+    const SENTENCE: &'static str;
+    /// Every value, in the order of declaration.
+    const VALUES: &'static [Self];
+
+    /// The name that is stored and shown.
+    fn name(self) -> &'static str;
+
+    /// The sentence that says what the value means.
+    fn sentence(self) -> &'static str;
+
+    /// The value with that name; `None` if no value has it.
+    fn named(name: &str) -> Option<Self> {
+        Self::VALUES.iter().copied().find(|value| value.name() == name)
+    }
+}
+
 /// Declares an enum with fixed snake_case names that stand in stored bytes.
 macro_rules! names {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $vdoc:literal])+ $variant:ident =
+        $text:literal,)* }) => {
+        $(#[doc = $doc])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize,
             serde::Deserialize, schemars::JsonSchema)]
         pub enum $name {
-            $($(#[$vdoc])* #[serde(rename = $text)] $variant,)*
+            $($(#[doc = $vdoc])+ #[serde(rename = $text)] $variant,)*
         }
         impl $name {
             /// Every value, in the order of declaration.
@@ -122,6 +142,18 @@ macro_rules! names {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
+            }
+        }
+        impl $crate::ids::ClosedSet for $name {
+            const SENTENCE: &'static str = concat!($($doc),+).trim_ascii();
+            const VALUES: &'static [Self] = Self::ALL;
+
+            fn name(self) -> &'static str {
+                self.as_str()
+            }
+
+            fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($vdoc),+).trim_ascii(),)* }
             }
         }
         impl std::fmt::Display for $name {
@@ -145,11 +177,11 @@ pub(crate) use names;
 
 /// Makes the kinds of aggregates and the ids of each from their table.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal: $id:ident =>
+    ($($(#[doc = $doc:literal])+ $kind:ident = $name:literal: $id:ident =>
         $module:ident::$state:ident of $context:ident,)*) => {
         names! {
             /// The kind of an aggregate, such as a task, an approval or a budget.
-            Kind { $($(#[$doc])* $kind = $name,)* }
+            Kind { $($(#[doc = $doc])+ $kind = $name,)* }
         }
         ids! { $(#[doc = concat!("Id of an aggregate of kind `", $name, "`.")] $id;)* }
         $(

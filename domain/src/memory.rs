@@ -12,6 +12,15 @@ use crate::personal::Text;
 use crate::values::{Name, Ratio, Timestamp};
 
 names! {
+    /// What holds a piece of knowledge.
+    MemoryItem {
+        /// A fact: one statement, with its revisions.
+        Fact = "fact",
+        /// A document, in chunks.
+        Document = "document",
+    }
+}
+names! {
     /// The sort of knowledge that a fact or a document holds.
     FactKind {
         /// Knowledge about the business itself.

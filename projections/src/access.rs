@@ -9,9 +9,9 @@ use crate::{Applied, Apply, ApplyError, Projection, run};
 /// The projection of principals and their roles.
 pub const PROJECTION: Projection = Projection {
     name: "access",
-    version: 2,
+    version: 3,
     sql: include_str!("access.sql"),
-    indexes: &[],
+    indexes: &[("roles_by_principal", "roles(principal)")],
     tables: &[("principals", "principal"), ("roles", "business, principal, role")],
     apply: Apply::Sealed(apply),
 };
@@ -32,8 +32,8 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         ),
         Access::RoleGranted(e) => run(
             tx,
-            "INSERT OR IGNORE INTO roles VALUES (?, ?, ?, ?)",
-            &[&e.business.to_string(), &a.id(), &e.role.as_str(), &a.at()],
+            "INSERT OR IGNORE INTO roles VALUES (?, ?, ?, ?, ?)",
+            &[&e.business.to_string(), &a.recorded.seq, &a.id(), &e.role.as_str(), &a.at()],
         ),
         Access::RoleRevoked(e) => run(
             tx,

@@ -9,9 +9,12 @@ use crate::{Applied, Apply, ApplyError, Projection, run};
 /// The projection of agents.
 pub const PROJECTION: Projection = Projection {
     name: "agents",
-    version: 1,
+    version: 2,
     sql: include_str!("agents.sql"),
-    indexes: &[("agents_by_seq", "agents(business, seq)")],
+    indexes: &[
+        ("agents_by_seq", "agents(business, seq)"),
+        ("agents_by_principal", "agents(business, principal, seq)"),
+    ],
     tables: &[("agents", "business, id")],
     apply: Apply::Sealed(apply),
 };

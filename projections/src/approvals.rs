@@ -12,10 +12,12 @@ use crate::{Applied, Apply, ApplyError, Projection, run};
 /// The projection of requests for approval, votes and approval policies.
 pub const PROJECTION: Projection = Projection {
     name: "approvals",
-    version: 3,
+    version: 4,
     sql: include_str!("approvals.sql"),
     indexes: &[
         ("approvals_by_seq", "approvals(business, seq)"),
+        ("approvals_by_status", "approvals(business, status, seq)"),
+        ("approvals_by_task", "approvals(business, task, seq) WHERE task IS NOT NULL"),
         ("votes_by_approval", "votes(business, approval, seq)"),
     ],
     tables: &[

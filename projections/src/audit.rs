@@ -7,13 +7,13 @@ use crate::{Applied, Apply, ApplyError, Projection, run};
 /// The projection of the audit trail.
 pub const PROJECTION: Projection = Projection {
     name: "audit",
-    version: 2,
+    version: 3,
     sql: include_str!("audit.sql"),
     indexes: &[
         ("events_by_type", "events(business, event_type, seq)"),
         ("events_by_aggregate", "events(business, id, seq)"),
         ("events_by_correlation", "events(business, correlation, seq)"),
-        ("events_by_id", "events(event_id)"),
+        ("events_by_id", "events(event_id, business)"),
         ("events_by_causation", "events(business, causation, seq) WHERE causation IS NOT NULL"),
     ],
     tables: &[("events", "business, seq")],

@@ -11,7 +11,7 @@ use crate::{Applied, Apply, ApplyError, Projection, run};
 /// The projection of budgets.
 pub const PROJECTION: Projection = Projection {
     name: "budgets",
-    version: 1,
+    version: 2,
     sql: include_str!("budgets.sql"),
     indexes: &[("budgets_by_seq", "budgets(business, seq)")],
     tables: &[

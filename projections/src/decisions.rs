@@ -9,11 +9,12 @@ use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run};
 /// The projection of decisions.
 pub const PROJECTION: Projection = Projection {
     name: "decisions",
-    version: 3,
+    version: 4,
     sql: include_str!("decisions.sql"),
     indexes: &[
         ("decisions_by_seq", "decisions(business, seq)"),
         ("decisions_by_task", "decisions(business, task, seq)"),
+        ("decisions_by_agent", "decisions(business, agent, seq) WHERE agent IS NOT NULL"),
     ],
     tables: &[("decisions", "business, id")],
     apply: Apply::Sealed(apply),

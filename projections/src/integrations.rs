@@ -9,12 +9,13 @@ use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run};
 /// The projection of calls to outside services.
 pub const PROJECTION: Projection = Projection {
     name: "integrations",
-    version: 4,
+    version: 5,
     sql: include_str!("integrations.sql"),
     indexes: &[
         ("calls_by_seq", "calls(business, seq)"),
         ("calls_by_status", "calls(business, status, seq)"),
         ("calls_by_task", "calls(business, task, seq) WHERE task IS NOT NULL"),
+        ("calls_by_agent", "calls(business, agent, seq) WHERE agent IS NOT NULL"),
         ("calls_by_decision", "calls(business, decision, seq) WHERE decision IS NOT NULL"),
     ],
     tables: &[("calls", "business, id")],

@@ -9,9 +9,9 @@ use crate::{Applied, Apply, ApplyError, Projection, run};
 /// The projection of exports.
 pub const PROJECTION: Projection = Projection {
     name: "operations",
-    version: 1,
+    version: 2,
     sql: include_str!("operations.sql"),
-    indexes: &[],
+    indexes: &[("exports_by_id", "exports(business, id, seq)")],
     tables: &[("exports", "business, seq")],
     apply: Apply::Sealed(apply),
 };

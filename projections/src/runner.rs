@@ -61,6 +61,15 @@ pub struct Runner {
     trouble: watch::Sender<Option<String>>,
 }
 
+/// The next request that waits; that to stop if nobody can send one any more.
+fn waiting(inbox: &mut mpsc::Receiver<Request>) -> Option<Request> {
+    match inbox.try_recv() {
+        Ok(request) => Some(request),
+        Err(mpsc::error::TryRecvError::Empty) => None,
+        Err(mpsc::error::TryRecvError::Disconnected) => Some(Request::Stop),
+    }
+}
+
 /// Reminds the runner when an audit of the views is due.
 async fn remind(requests: mpsc::WeakSender<Request>) {
     let mut wait = FIRST_AUDIT_AFTER;
@@ -229,16 +238,22 @@ impl Runner {
             // Requests wait for a batch, not for the end of the log.
             let request = if more {
                 self.gather(began, applied, &inbox);
-                inbox.try_recv().ok()
+                waiting(&mut inbox)
             } else if let Some(pause) = pause {
                 let until = Instant::now() + pause;
                 while Instant::now() < until
                     && inbox.is_empty()
+                    && !inbox.is_closed()
                     && appended.has_changed().is_ok_and(|changed| !changed)
                 {
                     std::thread::sleep(GLANCE_EVERY.min(pause));
                 }
-                inbox.try_recv().ok()
+                // A log that is gone is not asked again.
+                if appended.has_changed().is_err() {
+                    Some(Request::Stop)
+                } else {
+                    waiting(&mut inbox)
+                }
             } else {
                 runtime.block_on(async {
                     tokio::select! {

@@ -15,13 +15,17 @@ use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run};
 /// The projection of tasks.
 pub const PROJECTION: Projection = Projection {
     name: "tasks",
-    version: 5,
+    version: 6,
     sql: include_str!("tasks.sql"),
     indexes: &[
         ("tasks_by_seq", "tasks(business, seq)"),
         ("tasks_by_status", "tasks(business, status, seq)"),
         ("tasks_by_producer", "tasks(business, producer, seq) WHERE producer IS NOT NULL"),
-        ("tasks_by_holder", "tasks(business, lease_agent) WHERE lease_agent IS NOT NULL"),
+        ("tasks_by_holder", "tasks(business, lease_agent, seq) WHERE lease_agent IS NOT NULL"),
+        (
+            "tasks_for_humans",
+            "tasks(business, seq) WHERE next_actor >= 'human:' AND next_actor < 'human;'",
+        ),
         ("reviews_by_task", "reviews(business, task, seq)"),
         ("activities_by_task", "activities(business, task, seq)"),
     ],
@@ -71,7 +75,7 @@ fn planned(tx: &Connection, a: &Applied<'_>, e: &Planned) -> Result<(), ApplyErr
     run(
         tx,
         "INSERT INTO tasks(business, id, seq, title, instructions, team, priority, status, \
-         planned_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         status_since, planned_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?9, ?9)",
         &[
             &a.business(),
             &a.id(),
@@ -112,8 +116,8 @@ fn enter(tx: &Connection, a: &Applied<'_>, status: Status) -> Result<(), ApplyEr
     set(
         tx,
         a,
-        "status = ?, lease_agent = NULL, lease_expires_at = NULL, closed_at = ?",
-        &[&status.as_str(), &closed],
+        "status = ?, status_since = ?, lease_agent = NULL, lease_expires_at = NULL, closed_at = ?",
+        &[&status.as_str(), &a.at(), &closed],
     )?;
     if status == Status::Completed {
         let dependents: Vec<String> = tx
@@ -246,8 +250,9 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
         Tasks::Planned(e) => planned(tx, a, e)?,
         Tasks::Offered(e) => offered(tx, a, e)?,
         Tasks::Leased(e) => {
-            let args: [&dyn ToSql; 4] = [
+            let args: [&dyn ToSql; 5] = [
                 &Status::Leased.as_str(),
+                &a.at(),
                 &e.fencing_token,
                 &e.agent.to_string(),
                 &e.expires_at.to_string(),
@@ -255,7 +260,7 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
             set(
                 tx,
                 a,
-                "status = ?, fencing_token = ?, lease_agent = ?, lease_expires_at = ?",
+                "status = ?, status_since = ?, fencing_token = ?, lease_agent = ?, lease_expires_at = ?",
                 &args,
             )?;
         }

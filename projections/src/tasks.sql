@@ -1,6 +1,6 @@
 CREATE TABLE tasks(
   business TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL, title TEXT NOT NULL, instructions TEXT, team TEXT NOT NULL,
-  priority INTEGER NOT NULL, status TEXT NOT NULL, revision INTEGER NOT NULL DEFAULT 0, fencing_token INTEGER NOT NULL DEFAULT 0,
+  priority INTEGER NOT NULL, status TEXT NOT NULL, status_since TEXT NOT NULL, revision INTEGER NOT NULL DEFAULT 0, fencing_token INTEGER NOT NULL DEFAULT 0,
   lease_agent TEXT, lease_expires_at TEXT, producer TEXT, artifact_digest TEXT, result TEXT, next_actor TEXT, escalated_to TEXT,
   escalated INTEGER NOT NULL DEFAULT 0, without_human INTEGER, rework_rounds INTEGER NOT NULL DEFAULT 0,
   attempts_failed INTEGER NOT NULL DEFAULT 0, failure TEXT, cost TEXT, cost_currency TEXT, customer_cost TEXT, customer_cost_currency TEXT,

@@ -12,18 +12,23 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
+use std::time::Instant;
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
-use async_graphql::{ErrorExtensionValues, Request, Response, ServerError, ValidationMode, Value};
-use domain::limits::{GRAPHQL_ALIASES_MAX, GRAPHQL_SELECTIONS_MAX, GRAPHQL_TEXT_BYTES_MAX};
+use async_graphql::{Request, Response, ServerError, ValidationMode, Value};
+use domain::limits::GRAPHQL_TEXT_BYTES_MAX;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 
 use crate::allowance::{Allowance, Waiting};
-use crate::{Schema, Sources, builder, selections};
+use crate::errors::{TOO_COMPLEX, complete, refused};
+use crate::meter::{Measured, Meter};
+use crate::selections::{check_aliases, check_selections};
+use crate::trusted::TrustedDocuments;
+use crate::{Schema, Sources, builder};
 
 /// How many documents are remembered, and how many persisted queries.
 const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
@@ -44,7 +49,13 @@ struct Document {
 
 /// Executes GraphQL requests against the schema.
 #[derive(Clone)]
-pub struct Api(Arc<Front>);
+pub struct Api {
+    front: Arc<Front>,
+    /// The only documents that are answered; `None` = all.
+    trusted: Option<Arc<TrustedDocuments>>,
+    /// True if each query is logged.
+    logged: bool,
+}
 
 struct Front {
     sources: Sources,
@@ -52,19 +63,10 @@ struct Front {
     trusting: Schema,
     /// The same schema with a larger depth limit, for documents that ask only about the schema.
     introspecting: Schema,
+    meter: Meter,
     introspection: bool,
     documents: Mutex<LruCache<String, Arc<Document>>>,
     persisted: Mutex<LruCache<String, String>>,
-}
-
-/// Makes the error of a refused request, with a code and a hint that says what to do.
-fn refused(code: &'static str, message: impl Into<String>, hint: &'static str) -> ServerError {
-    let mut error = ServerError::new(message, None);
-    let mut values = ErrorExtensionValues::default();
-    values.set("code", code);
-    values.set("hint", hint);
-    error.extensions = Some(values);
-    error
 }
 
 impl Api {
@@ -72,27 +74,39 @@ impl Api {
     #[must_use]
     pub fn new(sources: &Sources, introspection: bool) -> Self {
         let schema = |mode| builder().validation_mode(mode).finish();
-        Self(Arc::new(Front {
+        let front = Arc::new(Front {
             sources: sources.clone(),
             strict: schema(ValidationMode::Strict),
             trusting: schema(ValidationMode::Fast),
             introspecting: builder().limit_depth(INTROSPECTION_DEPTH_MAX).finish(),
+            meter: Meter::new(),
             introspection,
             documents: Mutex::new(LruCache::new(REMEMBERED_MAX)),
             persisted: Mutex::new(LruCache::new(REMEMBERED_MAX)),
-        }))
+        });
+        Self { front, trusted: None, logged: false }
+    }
+
+    /// The same API for strangers: it answers only `trusted` documents, if there are any, and logs
+    /// each query, if it is `logged`.
+    #[must_use]
+    pub fn at_a_door(&self, trusted: Option<Arc<TrustedDocuments>>, logged: bool) -> Self {
+        Self { front: Arc::clone(&self.front), trusted, logged }
     }
 
     /// Executes one request, whose data must hold a [`crate::Viewer`]. Dropping the future ends the
     /// work. The extension `position` says how far the views were at least.
-    pub async fn execute(&self, request: Request) -> Response {
-        let (request, waiting) = self.0.begin(request);
-        let position = self.0.sources.views.position();
-        let mut response = if self.0.is_validated(&request.query) {
-            self.0.execute(request).await
+    pub async fn execute(&self, mut request: Request) -> Response {
+        if let Err(error) = self.admit(&mut request) {
+            return Response::from_errors(vec![*error]);
+        }
+        let (request, waiting) = self.front.begin(request);
+        let position = self.front.sources.views.position();
+        let mut response = if self.front.is_validated(&request.query) {
+            self.front.execute(request, self.logged).await
         } else {
-            let front = Arc::clone(&self.0);
-            where_blocking_is_allowed(async move { front.execute(request).await }).await
+            let (front, logged) = (Arc::clone(&self.front), self.logged);
+            where_blocking_is_allowed(async move { front.execute(request, logged).await }).await
         };
         // What is answered is of this position, or of a later one.
         let position = position.max(waiting.allowance().min_position());
@@ -101,19 +115,30 @@ impl Api {
         response
     }
 
+    /// Refuses a document that is not trusted.
+    fn admit(&self, request: &mut Request) -> Result<(), Box<ServerError>> {
+        self.trusted.as_ref().map_or(Ok(()), |trusted| trusted.admit(request))
+    }
+
     /// True if the document is a subscription, so that its answers have no end; `None` if it can't
-    /// be parsed.
-    pub async fn is_subscription(&self, query: &str) -> Option<bool> {
-        let (front, query) = (Arc::clone(&self.0), query.to_owned());
+    /// be parsed or is not trusted. Puts the text of the trusted document that it names into the
+    /// request.
+    pub async fn is_subscription(&self, request: &mut Request) -> Option<bool> {
+        self.admit(request).ok()?;
+        let (front, query) = (Arc::clone(&self.front), request.query.clone());
         let parsed = where_blocking_is_allowed(async move { front.document(&query).ok() }).await?;
         Some(parsed.parsed.operations.iter().any(|(_, o)| o.node.ty == OperationType::Subscription))
     }
 
     /// Executes a subscription, or any other operation, and yields its responses one after another.
-    pub async fn stream(&self, request: Request) -> BoxStream<'static, Response> {
-        let (request, waiting) = self.0.begin(request);
+    pub async fn stream(&self, mut request: Request) -> BoxStream<'static, Response> {
+        if let Err(error) = self.admit(&mut request) {
+            let refused = Response::from_errors(vec![*error]);
+            return futures_util::stream::once(async { refused }).boxed();
+        }
+        let (request, waiting) = self.front.begin(request);
         let allowance = waiting.allowance();
-        let front = Arc::clone(&self.0);
+        let front = Arc::clone(&self.front);
         // The first step is the validation.
         let (first, rest) = where_blocking_is_allowed(async move {
             let mut answers = front.stream(request);
@@ -176,7 +201,8 @@ impl Front {
         documents.get(query).is_some_and(|d| d.validated.load(Ordering::Relaxed))
     }
 
-    async fn execute(&self, request: Request) -> Response {
+    async fn execute(&self, request: Request, logged: bool) -> Response {
+        let began = Instant::now();
         let (document, request) = match self.prepare(request) {
             Ok(prepared) => prepared,
             Err(error) => return Response::from_errors(vec![*error]),
@@ -186,6 +212,8 @@ impl Front {
             (false, true) => &self.trusting,
             (false, false) => &self.strict,
         };
+        let measured = Measured::of(&document.parsed, &request);
+        let digest = logged.then(|| Sha256::digest(&request.query));
         let request = if document.introspects && self.introspection {
             request.only_introspection()
         } else {
@@ -195,7 +223,12 @@ impl Front {
         if response.errors.is_empty() {
             document.validated.store(true, Ordering::Relaxed);
         }
-        response.errors.iter_mut().for_each(complete);
+        let too_complex = response.errors.iter().any(|e| e.message == TOO_COMPLEX);
+        let cost = if too_complex || logged { self.meter.cost(measured).await } else { None };
+        response.errors.iter_mut().for_each(|error| complete(error, cost));
+        if let Some(digest) = digest {
+            log_query(&digest, cost, began, &response);
+        }
         response
     }
 
@@ -204,7 +237,7 @@ impl Front {
             Ok((_, request)) => {
                 let answers = self.strict.execute_stream(request);
                 Box::pin(answers.map(|mut response| {
-                    response.errors.iter_mut().for_each(complete);
+                    response.errors.iter_mut().for_each(|error| complete(error, None));
                     response
                 }))
             }
@@ -287,7 +320,7 @@ impl Front {
         }
         let parsed =
             parse_query(query).map_err(|e| Box::new(ServerError::from(e))).map_err(|mut e| {
-                complete(&mut e);
+                complete(&mut e, None);
                 e
             })?;
         check_selections(&parsed)?;
@@ -315,78 +348,14 @@ fn only_introspects(set: &SelectionSet) -> bool {
     !set.items.is_empty() && set.items.iter().all(|item| about_schema(&item.node))
 }
 
-/// Adds a code and a hint to an error that has none.
-fn complete(error: &mut ServerError) {
-    let values = error.extensions.get_or_insert_default();
-    if values.get("code").is_some() {
-        return;
-    }
-    let (code, hint) = match error.message.as_str() {
-        "Query is too complex." => (
-            "TOO_EXPENSIVE",
-            "ask for fewer rows or fields at once; `minutebook limits` shows the limits",
-        ),
-        "Query is nested too deep." => {
-            ("TOO_DEEP", "nest less; `minutebook limits` shows the limits")
-        }
-        _ if error.path.is_empty() => {
-            ("BAD_QUERY", "the schema is in read-api/schema.graphql, and introspection shows it")
-        }
-        _ => ("FAILED", "try again; if it stays, ask the operator to look at the log"),
+/// Logs a query: nothing that a caller wrote, so that nobody's data is in the log.
+fn log_query(digest: &[u8], cost: Option<u64>, began: Instant, response: &Response) {
+    let document: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let code = response.errors.first().and_then(|e| e.extensions.as_ref()?.get("code").cloned());
+    let outcome = match code {
+        Some(Value::String(code)) => code,
+        Some(_) | None => "OK".to_owned(),
     };
-    values.set("code", code);
-    values.set("hint", hint);
-}
-
-fn check_selections(document: &ExecutableDocument) -> Result<(), Box<ServerError>> {
-    match selections::count(document) {
-        Ok(count) if count <= GRAPHQL_SELECTIONS_MAX => Ok(()),
-        Ok(_) => {
-            let message = format!(
-                "with its fragments spread the query has more than {GRAPHQL_SELECTIONS_MAX} \
-                 selections"
-            );
-            Err(Box::new(refused(
-                "TOO_MANY_SELECTIONS",
-                message,
-                "ask for less at once; `minutebook limits` shows the limits",
-            )))
-        }
-        Err(e) => Err(Box::new(refused(
-            "BAD_QUERY",
-            e.to_string(),
-            "take the spread out of the fragment it names",
-        ))),
-    }
-}
-
-fn check_aliases(document: &ExecutableDocument) -> Result<(), Box<ServerError>> {
-    let operations = document.operations.iter().map(|(_, o)| aliases(&o.node.selection_set.node));
-    let fragments = document.fragments.values().map(|f| aliases(&f.node.selection_set.node));
-    let count: usize = operations.chain(fragments).sum();
-    if count > GRAPHQL_ALIASES_MAX {
-        let message = format!(
-            "{count} aliases are more than the {GRAPHQL_ALIASES_MAX} that one query may have; \
-             split it"
-        );
-        return Err(Box::new(refused(
-            "TOO_MANY_ALIASES",
-            message,
-            "send several queries, or ask for a list",
-        )));
-    }
-    Ok(())
-}
-
-fn aliases(set: &SelectionSet) -> usize {
-    set.items
-        .iter()
-        .map(|item| match &item.node {
-            Selection::Field(field) => {
-                usize::from(field.node.alias.is_some()) + aliases(&field.node.selection_set.node)
-            }
-            Selection::InlineFragment(fragment) => aliases(&fragment.node.selection_set.node),
-            Selection::FragmentSpread(_) => 0,
-        })
-        .sum()
+    tracing::info!(target: "queries", document, cost, duration_us = took, outcome, "a query was answered");
 }

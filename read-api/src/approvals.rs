@@ -1,23 +1,27 @@
 //! Requests for approval and their votes.
 
-use async_graphql::{ComplexObject, Context, Result, SimpleObject};
-use rusqlite::OptionalExtension as _;
+use async_graphql::{Context, ID, Result};
+use domain::approvals::Choice;
 
-use crate::Sources;
-use crate::allowance::read_here;
-use crate::children;
-use crate::node::{JsonValue, node};
+use crate::closed_sets::{ApprovalStatus, RiskTier, Role, VoteChoice};
+use crate::filter::filter;
+use crate::links::{aggregate, links, target_kind};
+use crate::lists::lists;
+use crate::node::{AnyNode, node};
+use crate::page::cost;
 use crate::personal::PersonalText;
+use crate::scalars::DateTime;
+use crate::tasks::Task;
 
 node! {
     /// A request for approval of one exact command.
     Approval in "approvals" by "seq", agents see AskedFor {
         /// Id of the request.
-        id: String,
+        id: ID,
         /// Type of the command, such as `budgets.raise`.
         command_type: String,
         /// Id of the aggregate that the command is for.
-        target: String,
+        target_id: ID = "target",
         /// JSON of the command's data, for those who decide.
         preview: PersonalText,
         /// Name of the rule that asked for the approval.
@@ -27,33 +31,31 @@ node! {
         approval_policy_version: i64,
         /// How many people must approve.
         quorum: i64,
-        /// Roles whose holders may vote, a JSON array.
-        roles: JsonValue,
-        /// How much harm the command may do: low, medium, high or critical; null = the command does
-        /// not say.
-        risk: Option<String>,
-        /// The principal that made the request.
-        requested_by: String,
-        /// Status of the request: requested, granted, rejected, expired, withdrawn or consumed.
-        status: String,
+        /// Roles whose holders may vote.
+        roles: Vec<Role>,
+        /// How much harm the command may do; null = the command does not say.
+        risk: Option<RiskTier>,
+        /// Id of the principal that made the request.
+        requested_by_id: ID = "requested_by",
+        /// Where the request stands.
+        status: ApprovalStatus,
         /// True if the request was escalated, so that holders of more roles may vote.
         escalated: bool,
         /// When the request was made.
-        requested_at: String,
+        requested_at: DateTime,
         /// Until when it can be granted and used.
-        expires_at: String,
+        expires_at: DateTime,
         /// When the request was granted, rejected or withdrawn, or expired; null while it is open.
-        closed_at: Option<String>,
+        closed_at: Option<DateTime>,
         /// When the command was carried out with the approval; null before.
-        consumed_at: Option<String>,
+        consumed_at: Option<DateTime>,
         /// True if only a built-in rule asked, which no approval policy removes; then operators may
         /// vote too.
         built_in: bool,
-        /// Types of the events that the command would have written when the request was made, a
-        /// JSON array.
-        effects: JsonValue,
+        /// Types of the events that the command would have written when the request was made.
+        effects: Vec<String>,
         /// Id of the task that the command is for; null = none.
-        task: Option<String>,
+        task_id: Option<ID> = "task",
         /// True if the requester alone approved what a built-in rule asks a second human for,
         /// because there was no other.
         alone: bool,
@@ -66,88 +68,93 @@ node! {
 node! {
     /// A human's vote on a request for approval.
     Vote in "votes" by "seq", agents see OfAskedFor {
-        /// The human who voted.
-        voter: String,
-        /// The human whose delegated right to vote was used; null = the voter's own right.
-        delegated_by: Option<String>,
-        /// The voter's choice: approve or reject.
-        choice: String,
+        /// Id of the request that was voted on.
+        approval_id: ID = "approval",
+        /// Id of the human who voted.
+        voter_id: ID = "voter",
+        /// Id of the human whose delegated right to vote was used; null = the voter's own right.
+        delegated_by_id: Option<ID> = "delegated_by",
+        /// The voter's choice.
+        choice: VoteChoice,
         /// The voter's comment; null = none.
         comment: Option<PersonalText>,
         /// When the vote was cast.
-        at: String,
+        at: DateTime,
     } money {}
 }
 
-#[ComplexObject]
-impl Vote {
-    /// True if the voter approved.
-    async fn yes(&self) -> bool {
-        self.choice == "approve"
+links! { Vote {
+    one {
+        /// The request that was voted on.
+        approval: Approval = approval_id;
+    }
+    principals {
+        /// The human who voted.
+        voter = voter_id;
+        /// The human whose delegated right to vote was used.
+        delegated_by = delegated_by_id;
+    }
+    pages {}
+    bounded {}
+    fields {
+        /// True if the voter approved.
+        async fn yes(&self) -> bool {
+            self.choice.0 == Choice::Approve
+        }
+    }
+} }
+
+links! { Approval {
+    one {
+        /// The task that the command is for.
+        task: Task = task_id;
+    }
+    principals {
+        /// The principal that made the request.
+        requested_by = requested_by_id;
+    }
+    pages {
+        /// The votes on the request.
+        votes: Vote, where "approval" = id;
+    }
+    bounded {}
+    fields {
+        /// What the command is for; null if it is not there yet, or you do not see it.
+        async fn target(&self, ctx: &Context<'_>) -> Result<Option<AnyNode>> {
+            match target_kind(&self.command_type) {
+                Some(kind) => aggregate(ctx, &self.business, kind, &self.target_id).await,
+                None => Ok(None),
+            }
+        }
+    }
+} }
+
+filter! {
+    /// Which requests for approval are asked for.
+    ApprovalFilter {
+        /// Requests with one of these ids.
+        id: ID, ids "id";
+        /// Requests with one of these statuses.
+        status: ApprovalStatus, in "status";
+        /// Requests for commands of one of these types, such as `budgets.raise`.
+        command_type: String, in "command_type";
+        /// Requests that one of these principals made.
+        requested_by_id: ID, ids "requested_by";
+        /// Requests for commands for one of these tasks.
+        task_id: ID, ids "task";
+        /// Requests for commands that may do one of these harms.
+        risk: RiskTier, in "risk";
+        /// Requests made at this time or later.
+        requested_from: DateTime, where "requested_at >= ?";
+        /// Requests made before this time.
+        requested_before: DateTime, where "requested_at < ?";
     }
 }
 
-/// The approval policy in force; the first of its rules that matches a command counts.
-#[derive(SimpleObject)]
-pub(crate) struct ApprovalPolicy {
-    /// Version of the approval policy: 0 is the shipped one; 1, 2, 3 … are the business's own.
-    version: i64,
-    /// The rules in order, as JSON.
-    rules: JsonValue,
-    /// What operations of outside services do to the world, as JSON; an entry here overrides the
-    /// compiled-in table.
-    operation_classes: JsonValue,
-    /// Faulty rules of the approval policy: they would be refused today, but still count.
-    faults: Vec<RuleFault>,
-    /// When the business defined the approval policy; null for the shipped one.
-    defined_at: Option<String>,
-}
-
-/// A fault of a rule of the approval policy.
-#[derive(SimpleObject)]
-struct RuleFault {
-    /// Name of the faulty rule.
-    rule: String,
-    /// The fault, in a sentence.
-    fault: String,
-}
-
-pub(crate) fn approval_policy(ctx: &Context<'_>, business: &str) -> Result<ApprovalPolicy> {
-    let sources = ctx.data::<Sources>()?;
-    type Row = (i64, String, String, String);
-    let row: Option<Row> = read_here(|| {
-        sources.views.read(|c| {
-            let sql = "SELECT version, rules, operation_classes, defined_at FROM approval_policies \
-                WHERE business = ?";
-            c.prepare_cached(sql)?
-                .query_row([business], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))
-                .optional()
-        })
-    })?;
-    let (version, rules, classes, defined_at) = match row {
-        Some((version, rules, classes, at)) => {
-            (version, serde_json::from_str(&rules)?, serde_json::from_str(&classes)?, Some(at))
-        }
-        None => (0, domain::approvals::shipped_rules(), serde_json::json!([]), None),
-    };
-    let faults = (sources.rule_faults)(&rules)
-        .into_iter()
-        .map(|(rule, fault)| RuleFault { rule, fault })
-        .collect();
-    Ok(ApprovalPolicy {
-        version,
-        rules: JsonValue(serde_json::to_value(&rules)?),
-        operation_classes: JsonValue(classes),
-        faults,
-        defined_at,
-    })
-}
-
-#[ComplexObject]
-impl Approval {
-    /// The votes on the request, oldest first.
-    #[graphql(complexity = "1 + 5 * child_complexity")]
-    async fn votes(&self, ctx: &Context<'_>) -> Result<Vec<Vote>> {
-        children::all(ctx, &self.business, "approval", &self.id).await
+lists! {
+    /// The requests for approval in a business.
+    ApprovalsOfBusiness {
+        /// The requests for approval in the business.
+        approvals: Approval, by ApprovalFilter;
     }
 }

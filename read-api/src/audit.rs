@@ -2,16 +2,24 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, Result, SimpleObject};
-use domain::BusinessId;
+use async_graphql::{Context, ID, Object, Result};
+use domain::limits::PAGE_DEFAULT;
+use domain::{BusinessId, Event as Recordable};
 use event_log::{Recorded, Seq, Unsealed, unseal};
+use futures_util::future::try_join_all;
 use rusqlite::OptionalExtension as _;
 
 use crate::allowance::read;
-use crate::children;
-use crate::node::{JsonValue, Node as _, node};
-use crate::page::{List, Page, client_error, cost};
+use crate::children::newest;
+use crate::closed_sets::AggregateKind;
+use crate::filter::{Filter, ListFilter, filter};
+use crate::links::{aggregate, links};
+use crate::memory::searchable;
+use crate::node::{AnyNode, Node as _, node};
+use crate::page::{List, ListOrder, Page, client_error, cost, list, words};
 use crate::privacy::is_withheld;
+use crate::scalars::{DateTime, JsonValue, Uuid};
+use crate::search::may_search;
 use crate::sight::Sight;
 use crate::store::of_store;
 use crate::{Sources, Viewer};
@@ -20,7 +28,7 @@ node! {
     /// A stored event of a business.
     Event in "events" by "seq", agents see Trail {
         /// Id of the event.
-        event_id: String,
+        id: ID = "event_id",
         /// Number of the event in the stream of the business: 1, 2, 3 …
         seq: i64,
         /// Type of the event, `context.past_tense`.
@@ -29,25 +37,25 @@ node! {
         /// Version of the event type's schema.
         schema: i64,
         /// Kind of the aggregate that the event changed.
-        kind: String,
+        aggregate_kind: AggregateKind = "kind",
         /// Id of the aggregate that the event changed.
-        id: String,
+        aggregate_id: ID = "id",
         /// Version of the aggregate after the event.
         version: i64,
         /// When the event was recorded, by the server's clock.
-        recorded_at: String,
+        recorded_at: DateTime,
         /// When the event happened in the world; null = when it was recorded.
-        occurred_at: Option<String>,
-        /// The principal that sent the command.
-        actor: String,
-        /// The principal in whose name the command was sent; null = none.
-        on_behalf_of: Option<String>,
+        occurred_at: Option<DateTime>,
+        /// Id of the principal that sent the command.
+        actor_id: ID = "actor",
+        /// Id of the principal in whose name the command was sent; null = none.
+        on_behalf_of_id: Option<ID> = "on_behalf_of",
         /// Idempotency key of the command, as the caller chose it.
         command_id: String,
         /// Id of the event that led to this one; null = none.
-        causation: Option<String>,
+        causation_id: Option<ID> = "causation",
         /// Correlation id: the same for all events that belong together.
-        correlation: String,
+        correlation_id: Uuid = "correlation",
     } money {}
 }
 
@@ -66,16 +74,11 @@ impl Event {
             .map_err(|_| client_error("NOT_FOUND", "no such business", "check the id"))?;
         crate::stored::recorded(ctx, business, Seq(u64::try_from(self.seq).unwrap_or(0))).await
     }
-}
 
-#[ComplexObject]
-impl Event {
-    /// The chain of events that led to this one, nearest first; at most 100.
-    #[graphql(complexity = "5 + 5 * child_complexity")]
-    async fn causes(&self, ctx: &Context<'_>) -> Result<Vec<Event>> {
+    async fn read_causes(&self, ctx: &Context<'_>) -> Result<Vec<Event>> {
         let (sources, business) = (ctx.data::<Sources>()?.clone(), self.business.clone());
         let seen = Sight::of(ctx, &business)?.and::<Self>();
-        let mut next = self.causation.clone();
+        let mut next = self.causation_id.clone().map(|id| id.0);
         read(&sources, move |c| {
             let sql = format!(
                 "SELECT {} FROM events WHERE event_id = ? AND business = ?{seen}",
@@ -86,151 +89,185 @@ impl Event {
             while let Some(id) = next.take().filter(|_| chain.len() < CAUSES_MAX) {
                 let found =
                     query.query_row([&id, &business], |r| Event::from_row(r, 0)).optional()?;
-                next = found.as_ref().and_then(|e| e.causation.clone());
+                next = found.as_ref().and_then(|e| e.causation_id.clone()).map(|id| id.0);
                 chain.extend(found);
             }
             Ok(chain)
         })
         .await
     }
+}
 
-    /// The events that this one led to directly; they have `effects` of their own.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn effects(
-        &self,
-        ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-        last: Option<i32>,
-        before: Option<String>,
-    ) -> Result<List<Event>> {
-        children::list(
-            ctx,
-            &self.business,
-            "causation",
-            &self.event_id,
-            Page { first, after, last, before },
-        )
-        .await
+links! { Event {
+    one {
+        /// The event that led to this one.
+        causation: Event = causation_id;
     }
-
-    /// All events with the same correlation id, this one included.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn correlated(
-        &self,
-        ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-        last: Option<i32>,
-        before: Option<String>,
-    ) -> Result<List<Event>> {
-        children::list(
-            ctx,
-            &self.business,
-            "correlation",
-            &self.correlation,
-            Page { first, after, last, before },
-        )
-        .await
+    principals {
+        /// The principal that sent the command.
+        actor = actor_id;
+        /// The principal in whose name the command was sent.
+        on_behalf_of = on_behalf_of_id;
     }
+    pages {
+        /// The events that this one led to directly; they have `effects` of their own.
+        effects: Event, where "causation" = id;
+        /// All events with the same correlation id, this one included: of an approved command the
+        /// request, the votes, the command and its outcome.
+        correlated: Event, where "correlation" = correlation_id;
+    }
+    bounded {
+        /// The chain of events that led to this one, nearest first; at most 100.
+        causes: Event = read_causes;
+    }
+    fields {
+        /// What the event changed, as it stands now; null if it is shown as no object, or you do
+        /// not see it.
+        async fn aggregate(&self, ctx: &Context<'_>) -> Result<Option<AnyNode>> {
+            aggregate(ctx, &self.business, self.aggregate_kind.0, &self.aggregate_id).await
+        }
 
-    /// The event's data as JSON. A personal field is opened, `forgotten`, `withheld` (recorded
-    /// after its subject was forgotten) or, for readers without a role here, sealed.
-    #[graphql(complexity = 5)]
-    async fn data(&self, ctx: &Context<'_>) -> Result<JsonValue> {
-        let recorded = self.recorded(ctx).await?;
-        let stored = recorded.stored()?;
-        ctx.data::<Sources>()?.allowance.spend(recorded.bytes.len())?;
-        let mut event = serde_json::json!({"data": serde_json::from_str::<serde_json::Value>(stored.data.get())?});
-        if ctx.data::<Viewer>()?.may_open(stored.business) {
-            for (pointer, field) in stored.personal_fields() {
-                let opened = match of_store(unseal::<serde_json::Value>(
-                    &*ctx.data::<Sources>()?.keyring,
-                    &field,
-                ))
-                .await?
-                {
-                    Unsealed::Value(value) => value,
-                    Unsealed::Forgotten if is_withheld(ctx.data::<Sources>()?, &field)? => {
-                        "withheld".into()
+        /// The event's data as JSON. A personal field is opened, `forgotten`, `withheld` (recorded
+        /// after its subject was forgotten) or, for readers without a role here, sealed.
+        #[graphql(complexity = 5)]
+        async fn data(&self, ctx: &Context<'_>) -> Result<JsonValue> {
+            let recorded = self.recorded(ctx).await?;
+            let stored = recorded.stored()?;
+            ctx.data::<Sources>()?.allowance.spend(recorded.bytes.len())?;
+            let mut event = serde_json::json!({"data": serde_json::from_str::<serde_json::Value>(stored.data.get())?});
+            if ctx.data::<Viewer>()?.may_open(stored.business) {
+                for (pointer, field) in stored.personal_fields() {
+                    let opened = match of_store(unseal::<serde_json::Value>(
+                        &*ctx.data::<Sources>()?.keyring,
+                        &field,
+                    ))
+                    .await?
+                    {
+                        Unsealed::Value(value) => value,
+                        Unsealed::Forgotten if is_withheld(ctx.data::<Sources>()?, &field)? => {
+                            "withheld".into()
+                        }
+                        Unsealed::Forgotten => "forgotten".into(),
+                    };
+                    if let Some(slot) = event.pointer_mut(&pointer) {
+                        *slot = opened;
                     }
-                    Unsealed::Forgotten => "forgotten".into(),
-                };
-                if let Some(slot) = event.pointer_mut(&pointer) {
-                    *slot = opened;
                 }
             }
+            Ok(JsonValue(event.get_mut("data").map(serde_json::Value::take).unwrap_or_default()))
         }
-        Ok(JsonValue(event.get_mut("data").map(serde_json::Value::take).unwrap_or_default()))
+
+        /// The exact bytes that were stored, and hashed into the Merkle tree of the business.
+        #[graphql(complexity = 5)]
+        async fn stored(&self, ctx: &Context<'_>) -> Result<String> {
+            let recorded = self.recorded(ctx).await?;
+            ctx.data::<Sources>()?.allowance.spend(recorded.bytes.len())?;
+            Ok(std::str::from_utf8(&recorded.bytes)?.to_owned())
+        }
     }
+} }
 
-    /// The exact bytes that were stored, and hashed into the Merkle tree of the business.
-    #[graphql(complexity = 5)]
-    async fn stored(&self, ctx: &Context<'_>) -> Result<String> {
-        let recorded = self.recorded(ctx).await?;
-        ctx.data::<Sources>()?.allowance.spend(recorded.bytes.len())?;
-        Ok(std::str::from_utf8(&recorded.bytes)?.to_owned())
-    }
-}
-
-/// An authenticated command and its outcome, whether it was accepted or refused.
-#[derive(SimpleObject)]
-pub(crate) struct AttemptNode {
-    /// Number of the attempt; newer attempts have larger numbers.
-    n: u64,
-    /// When the command reached the server, by its clock.
-    at: String,
-    /// The principal that sent the command.
-    actor: String,
-    /// Type of the command, or `(unknown)` if no command has that name.
-    command_type: String,
-    /// Id of the aggregate that the command named; null = none.
-    target: Option<String>,
-    /// HMAC of the idempotency key: equal keys have equal HMACs.
-    key: String,
-    /// Outcome of the command: accepted, repeated, unchanged, or the name of the refusal.
-    outcome: String,
-}
-
-/// A page of attempts, newest first.
-#[derive(SimpleObject)]
-pub(crate) struct AttemptPage {
-    /// How many attempts of the business are kept in all.
-    total_count: u64,
-    /// The attempts of this page.
-    nodes: Vec<AttemptNode>,
-    /// Value of `before` for the next page; null at the end.
-    next_before: Option<u64>,
-}
-
-pub(crate) async fn attempts(
+/// The event of a business with this `seq`; `None` if the viewer does not see it.
+pub(crate) async fn event_by_seq(
     ctx: &Context<'_>,
-    business: BusinessId,
-    first: usize,
-    before: Option<u64>,
-) -> Result<AttemptPage> {
-    if !ctx.data::<Viewer>()?.reads_attempts(business) {
-        return Err(client_error(
-            "FORBIDDEN",
-            "only owners, auditors and operators may see who tried what",
-            "ask the owner",
-        ));
+    business: &str,
+    seq: i64,
+) -> Result<Option<Event>> {
+    newest(ctx, business, "seq", &seq.to_string()).await
+}
+
+/// The events of a business with these ids that the viewer sees, in the order of the ids; no more
+/// than a page has when nothing is said.
+pub(crate) async fn events_by_id(
+    ctx: &Context<'_>,
+    business: &str,
+    ids: &[ID],
+) -> Result<Vec<Event>> {
+    let found = ids.iter().take(PAGE_DEFAULT).map(|id| newest(ctx, business, "event_id", id));
+    Ok(try_join_all(found).await?.into_iter().flatten().collect())
+}
+
+filter! {
+    /// Which events are asked for.
+    EventFilter {
+        /// Events with one of these ids.
+        id: ID, ids "event_id";
+        /// Events of one of these types, such as `tasks.planned`.
+        r#type: String, in "event_type";
+        /// Events of aggregates of one of these kinds.
+        aggregate_kind: AggregateKind, in "kind";
+        /// Events of one of these aggregates.
+        aggregate_id: ID, ids "id";
+        /// Events of commands that one of these principals sent.
+        actor_id: ID, ids "actor";
+        /// Events with one of these correlation ids.
+        correlation_id: Uuid, in "correlation";
+        /// Events that one of these events led to directly.
+        causation_id: ID, ids "causation";
+        /// Events recorded at this time or later.
+        recorded_from: DateTime, where "recorded_at >= ?";
+        /// Events recorded before this time.
+        recorded_before: DateTime, where "recorded_at < ?";
     }
-    let attempts = Arc::clone(&ctx.data::<Sources>()?.attempts);
-    let listed = async {
-        attempts.flush().await;
-        attempts.list(business, before, first).await
-    };
-    let (rows, total_count) = of_store(listed).await?;
-    let next_before = if rows.len() == first { rows.last().map(|(n, _)| *n) } else { None };
-    let node = |(n, a): (u64, event_log::attempts::Attempt)| AttemptNode {
-        n,
-        at: a.at.to_string(),
-        actor: a.actor.to_string(),
-        command_type: a.command_type,
-        target: a.target.map(|t| t.to_string()),
-        key: a.key,
-        outcome: a.outcome,
-    };
-    Ok(AttemptPage { total_count, nodes: rows.into_iter().map(node).collect(), next_before })
+}
+
+/// Refuses types that no event has; the error lists those of the same context, or the contexts.
+fn check_types(types: &[String]) -> Result<()> {
+    let known = |name: &str| Recordable::types().any(|known| known.name == name);
+    let Some(unknown) = types.iter().find(|name| !known(name)) else { return Ok(()) };
+    let context = unknown.split_once('.').map_or(unknown.as_str(), |(context, _)| context);
+    let of_context = |name: &str| name.split_once('.').is_some_and(|(c, _)| c == context);
+    let mut known: Vec<&str> =
+        Recordable::types().map(|t| t.name).filter(|name| of_context(name)).collect();
+    if known.is_empty() {
+        known = Recordable::types().map(|t| t.name).collect();
+    }
+    let shown: String = unknown.chars().take(64).collect();
+    Err(client_error(
+        "UNKNOWN_VALUE",
+        &format!("no event has the type `{shown}`; the types are {}", known.join(", ")),
+        "use one of the values that the error lists",
+    ))
+}
+
+/// The audit trail of a business.
+#[derive(Clone)]
+pub(crate) struct EventsOfBusiness(pub(crate) String);
+
+/// The audit trail of a business.
+#[Object]
+impl EventsOfBusiness {
+    /// The audit trail of the business: every event.
+    #[allow(clippy::too_many_arguments, reason = "every list has these arguments")]
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first rows: how many; 50 when left out, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The order of the rows.", default)] order_by: ListOrder,
+        #[graphql(desc = "Only rows that meet all of this.")] filter: Option<EventFilter>,
+        #[graphql(
+            desc = "Words; all of them must occur in one text of the event. Needs a role in the \
+                business."
+        )]
+        search: Option<String>,
+    ) -> Result<List<Event>> {
+        let wanted = filter.unwrap_or_default();
+        check_types(wanted.r#type.as_deref().unwrap_or_default())?;
+        let filter = wanted.add_to(Filter::of(&self.0))?;
+        let filter = match search.as_deref().map(words).transpose()?.filter(|w| !w.is_empty()) {
+            Some(words) => {
+                may_search(ctx, self.0.parse()?)?;
+                searchable(ctx.data::<Sources>()?).await?;
+                filter.all(WITH_TEXT, vec![words, self.0.clone()])
+            }
+            None => filter,
+        };
+        list(ctx, filter, Page { first, after, last, before, order: order_by }).await
+    }
 }

@@ -9,15 +9,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::connection::{Connection, Edge};
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::{Context, OutputType, Result};
 
 use crate::Sources;
 use crate::allowance::read;
 use crate::node::Node;
-use crate::page::{List, Page, Slice, Total, encode};
-use crate::row::Row;
+use crate::page::{List, Page, Slice, Total, connection};
 use crate::sight::Sight;
 
 /// Loads rows for many parents in one read.
@@ -82,13 +80,6 @@ pub(crate) struct Count {
     of: RowKey,
 }
 
-/// Key of an event's id: the event's business and `seq`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct EventIdKey {
-    business: String,
-    seq: i64,
-}
-
 /// Groups keys by `group`; each group is loaded in one read.
 pub(crate) fn grouped<K: Clone, G: Eq + Hash>(keys: &[K], group: impl Fn(&K) -> G) -> Vec<Vec<K>> {
     let mut groups: HashMap<G, Vec<K>> = HashMap::new();
@@ -114,13 +105,13 @@ impl<N: Node> Loader<Rows<N>> for BatchLoader {
             let Some(first) = group.first().cloned() else { continue };
             let (table, key, column) = (N::TABLE, N::KEY, first.of.column);
             let (bounds, order, seen) =
-                (first.slice.bounds(key), first.slice.order(), &first.of.seen);
+                (first.slice.bounds(key), first.slice.direction(), &first.of.seen);
             // Each value's own slice is a walk along the index that ends at the limit. An ORDER BY
             // here, or leaving the order of the join open, has SQLite walk through all of a
             // business.
             let sql = format!(
                 "WITH v(wanted) AS (SELECT value FROM json_each(?1))
-                 SELECT {column}, {key}, {} FROM v CROSS JOIN {table} t ON t.business = ?2 AND \
+                 SELECT wanted, {key}, {} FROM v CROSS JOIN {table} t ON t.business = ?2 AND \
                  t.{column} = wanted
                  AND t.{key} IN (SELECT {key} FROM {table} WHERE business = ?2 AND {column} = \
                  wanted{bounds}{seen} ORDER BY {key} {order} LIMIT {})",
@@ -182,31 +173,6 @@ impl Loader<Count> for BatchLoader {
     }
 }
 
-impl Loader<EventIdKey> for BatchLoader {
-    type Value = String;
-    type Error = async_graphql::Error;
-    async fn load(&self, keys: &[EventIdKey]) -> Result<HashMap<EventIdKey, String>> {
-        let mut found = HashMap::new();
-        for group in grouped(keys, |k| k.business.clone()) {
-            let Some(first) = group.first().cloned() else { continue };
-            let seqs = serde_json::Value::from(group.iter().map(|k| k.seq).collect::<Vec<_>>())
-                .to_string();
-            let sources = self.0.clone();
-            let rows: Vec<(EventIdKey, String)> = read(&sources, move |c| {
-                let sql = "SELECT seq, event_id FROM events WHERE business = ? AND seq IN (SELECT \
-                    value FROM json_each(?))";
-                let row = |r: &rusqlite::Row<'_>| {
-                    Ok((EventIdKey { business: first.business.clone(), seq: r.get(0)? }, r.get(1)?))
-                };
-                c.prepare_cached(sql)?.query_map([&first.business, &seqs], row)?.collect()
-            })
-            .await?;
-            found.extend(rows);
-        }
-        Ok(found)
-    }
-}
-
 pub(crate) fn batches<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<BatchLoader>> {
     ctx.data::<DataLoader<BatchLoader>>()
 }
@@ -226,40 +192,26 @@ pub(crate) async fn list<N: Node + OutputType>(
         .await?
         .unwrap_or_default();
     let mut rows: Vec<(i64, N)> = rows.to_vec();
-    let (has_previous, has_next) = slice.trim(&mut rows);
-    let total = Total::Children(Count { table: N::TABLE, of });
-    let mut connection = Connection::with_additional_fields(has_previous, has_next, total);
-    connection
-        .edges
-        .extend(rows.into_iter().map(|(key, node)| Edge::new(encode(N::TABLE, key), Row(node))));
-    Ok(connection)
+    let more = slice.trim(&mut rows);
+    Ok(connection(rows, more, Total::Children(Count { table: N::TABLE, of })))
 }
 
-/// Loads all rows of `N` whose `column` has `value`; only for short lists.
-pub(crate) async fn all<N: Node>(
+/// Loads the newest row of `N` whose `column` has `value`; `None` if there is none that the viewer
+/// sees.
+pub(crate) async fn newest<N: Node>(
     ctx: &Context<'_>,
     business: &str,
     column: &'static str,
     value: &str,
-) -> Result<Vec<N>> {
+) -> Result<Option<N>> {
     let of = RowKey::new::<N>(ctx, business, column, value)?;
     let rows = batches(ctx)?
-        .load_one(Rows { of, slice: Slice::whole(), node: PhantomData::<fn() -> N> })
-        .await?
-        .unwrap_or_default();
-    Ok(rows.iter().map(|(_, node)| node.clone()).collect())
+        .load_one(Rows { of, slice: Slice::newest(), node: PhantomData::<fn() -> N> })
+        .await?;
+    Ok(rows.and_then(|rows| rows.first().map(|(_, node)| node.clone())))
 }
 
 /// Loads the number of rows that `count` describes.
 pub(crate) async fn count(ctx: &Context<'_>, count: Count) -> Result<i64> {
     Ok(batches(ctx)?.load_one(count).await?.unwrap_or(0))
-}
-
-/// Loads the id of the event with this `seq` in a business.
-pub(crate) async fn event_id(
-    ctx: &Context<'_>,
-    business: &str,
-    seq: i64,
-) -> Result<Option<String>> {
-    batches(ctx)?.load_one(EventIdKey { business: business.to_owned(), seq }).await
 }

@@ -8,29 +8,43 @@ mod access;
 mod agents;
 mod allowance;
 mod api;
+mod approval_policies;
 mod approvals;
+mod attempts;
 mod audit;
 mod budgets;
 mod businesses;
 mod children;
+mod closed_sets;
 mod decisions;
+mod errors;
+mod filter;
 mod integrations;
 mod limits;
+mod links;
+mod lists;
 mod memory;
+mod meter;
 mod metrics;
 mod node;
 mod operations;
 mod page;
 mod personal;
+mod principals;
 mod privacy;
 mod query;
 mod row;
+mod scalars;
+mod search;
 mod selections;
 mod sight;
 mod store;
 mod stored;
 mod subscription;
 mod tasks;
+mod trusted;
+mod views;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -49,6 +63,7 @@ pub use allowance::Allowance;
 pub use api::Api;
 pub use query::Query;
 pub use subscription::Subscription;
+pub use trusted::TrustedDocuments;
 
 /// The GraphQL schema: queries and subscriptions, no mutations.
 type Schema = async_graphql::Schema<Query, EmptyMutation, Subscription>;
@@ -95,6 +110,13 @@ impl Viewer {
     #[must_use]
     pub fn may_see(&self, business: BusinessId) -> bool {
         self.operator() || self.may_open(business)
+    }
+
+    /// Ids of the businesses that the principal may know of; `None` = all there are.
+    #[must_use]
+    pub fn visible_businesses(&self) -> Option<Vec<String>> {
+        let with_a_role = self.known.roles.iter().filter(|(_, roles)| !roles.is_empty());
+        (!self.operator()).then(|| with_a_role.map(|(id, _)| id.to_string()).collect())
     }
 
     /// True if the principal may read the personal texts that it sees in the business: it needs a
@@ -155,8 +177,10 @@ pub fn sdl() -> String {
 }
 
 fn builder() -> async_graphql::SchemaBuilder<Query, EmptyMutation, Subscription> {
-    use domain::limits::{GRAPHQL_COST_MAX, GRAPHQL_DEPTH_MAX};
-    Schema::build(Query, EmptyMutation, Subscription)
-        .limit_depth(GRAPHQL_DEPTH_MAX)
-        .limit_complexity(GRAPHQL_COST_MAX)
+    builder_without_cost().limit_complexity(domain::limits::GRAPHQL_COST_MAX)
+}
+
+fn builder_without_cost() -> async_graphql::SchemaBuilder<Query, EmptyMutation, Subscription> {
+    Schema::build(Query::default(), EmptyMutation, Subscription::default())
+        .limit_depth(domain::limits::GRAPHQL_DEPTH_MAX)
 }

@@ -1,14 +1,15 @@
 //! The named limits, and the rate limits of the caller.
 
-use async_graphql::SimpleObject;
-use domain::access::RateProfile;
+use async_graphql::{Context, Object, Result, SimpleObject};
+use domain::access::RateProfile as Profile;
 use domain::limits::{ALL, BUSINESS_COMMANDS_BURST, BUSINESS_COMMANDS_PER_SECOND};
 
 use crate::Viewer;
+use crate::closed_sets::{EnumValue, RateProfile};
 
 /// A named limit of this installation.
 #[derive(SimpleObject)]
-pub(crate) struct Limit {
+struct Limit {
     /// Name of the limit, as `minutebook limits` shows it.
     name: &'static str,
     /// The largest allowed value.
@@ -17,16 +18,16 @@ pub(crate) struct Limit {
     unit: &'static str,
 }
 
-pub(crate) fn all() -> Vec<Limit> {
+fn all() -> Vec<Limit> {
     ALL.iter().map(|(name, value, unit)| Limit { name, value: *value, unit }).collect()
 }
 
 /// Your rate limits. A request above them is answered with 429 and says when to try again; an
 /// operator gives another profile with `access.set_rate_profile`.
 #[derive(SimpleObject)]
-pub(crate) struct RateLimits {
-    /// Name of the rate profile: standard, or bulk for importers, operators and measurements.
-    profile: &'static str,
+struct RateLimits {
+    /// The rate profile.
+    profile: RateProfile,
     /// Commands that you may send per second.
     commands_per_second: u32,
     /// Commands that you may send at once after a pause.
@@ -47,11 +48,11 @@ pub(crate) struct RateLimits {
     business_commands_burst: Option<u32>,
 }
 
-pub(crate) fn of(viewer: &Viewer) -> RateLimits {
+fn of(viewer: &Viewer) -> RateLimits {
     let profile = viewer.known.rate_profile();
-    let (rates, shared) = (profile.rates(), profile == RateProfile::Standard);
+    let (rates, shared) = (profile.rates(), profile == Profile::Standard);
     RateLimits {
-        profile: profile.as_str(),
+        profile: EnumValue(profile),
         commands_per_second: rates.commands_per_second,
         commands_burst: rates.commands_burst,
         commands_in_flight: rates.commands_in_flight,
@@ -60,5 +61,23 @@ pub(crate) fn of(viewer: &Viewer) -> RateLimits {
         queries_burst: rates.queries_burst,
         business_commands_per_second: shared.then_some(BUSINESS_COMMANDS_PER_SECOND),
         business_commands_burst: shared.then_some(BUSINESS_COMMANDS_BURST),
+    }
+}
+
+/// The part of the queries that is about limits.
+#[derive(Default)]
+pub(crate) struct LimitsQuery;
+
+/// The part of the queries that is about limits.
+#[Object]
+impl LimitsQuery {
+    /// Every named limit of this installation.
+    async fn limits(&self) -> Vec<Limit> {
+        all()
+    }
+
+    /// Your rate limits: how many commands and queries you may send.
+    async fn rate_limits(&self, ctx: &Context<'_>) -> Result<RateLimits> {
+        Ok(of(ctx.data::<Viewer>()?))
     }
 }

@@ -1,16 +1,22 @@
 //! The memory of a business: facts and documents, with what was known when and from where.
 
 use async_graphql::connection::{Connection, Edge};
-use async_graphql::{ComplexObject, Context, Result};
+use async_graphql::{Context, ID, Object, Result};
 
+use crate::Sources;
+use crate::agents::Agent;
 use crate::allowance::read;
-use crate::children;
-use crate::node::{JsonValue, Node as _, node};
-use crate::page::{Filter, List, Page, Total, client_error, first_rows, list, time, words};
+use crate::audit::{Event, event_by_seq, events_by_id};
+use crate::closed_sets::{MemoryItem, MemoryKind};
+use crate::filter::{Conditions, Filter, ListFilter as _, filter};
+use crate::links::links;
+use crate::node::{Node as _, node};
+use crate::page::{List, ListOrder, Page, Total, client_error, cost, first_rows, list, words};
 use crate::personal::PersonalText;
 use crate::query::wait_for_text;
 use crate::row::Row;
-use crate::{Sources, Viewer};
+use crate::scalars::{DateTime, Decimal};
+use crate::search::may_search;
 
 /// Most hits of one search; pages go through no more.
 const HITS_MAX: usize = 1_000;
@@ -18,13 +24,12 @@ const HITS_MAX: usize = 1_000;
 node! {
     /// A revision of a fact, or a chunk of a document, with the time in which it was known.
     Memory in "memory_items" by "place", agents see OfDataClass {
-        /// Id of the fact or document.
-        id: String,
-        /// Sort of the item: fact or document.
-        item: String,
-        /// Kind of the knowledge: business_context, domain_expertise, process_memory or
-        /// integration_state.
-        kind: String,
+        /// Id of the fact or document, which all its revisions and chunks share.
+        item_id: ID = "id",
+        /// Whether the item is a fact or a document.
+        item: MemoryItem,
+        /// Kind of the knowledge.
+        kind: MemoryKind,
         /// Title of the document; null for a fact.
         title: Option<PersonalText>,
         /// The statement of the fact, or the text of the chunk.
@@ -34,25 +39,25 @@ node! {
         /// Topic of the fact, such as a connector or a process; null = none.
         topic: Option<String>,
         /// Id of the agent that learned the fact; null when a human did.
-        agent: Option<String>,
+        agent_id: Option<ID> = "agent",
         /// Where the document comes from, such as a file's name; null = not stated.
         source: Option<PersonalText>,
         /// When the fact begins to hold in the world; null = always.
-        valid_from: Option<String>,
+        valid_from: Option<DateTime>,
         /// When the fact ceases to hold in the world; null = until further notice.
-        valid_to: Option<String>,
-        /// How sure the fact is, a decimal from 0 to 1; null = not stated.
-        confidence: Option<String>,
-        /// Ids of the events that the fact is known from, a JSON array.
-        sources: JsonValue,
+        valid_to: Option<DateTime>,
+        /// How sure the fact is, from 0 to 1; null = not stated.
+        confidence: Option<Decimal>,
+        /// Ids of the events that the fact is known from.
+        evidence_ids: Vec<ID> = "sources",
         /// Number of the revision; the fact as it was recorded is 1.
         revision: i64,
         /// Status of this revision: standing, revised, superseded or retracted.
         status: String,
         /// When this revision became known, by the server's clock.
-        known_from: String,
+        known_from: DateTime,
         /// When this revision ceased to be known, by the server's clock; null while it is known.
-        known_to: Option<String>,
+        known_to: Option<DateTime>,
         /// The `seq` of the event that recorded this revision.
         seq: i64,
         /// The text around the searched words, which are in [brackets]; null without a search.
@@ -62,67 +67,106 @@ node! {
     } money {}
 }
 
-#[ComplexObject]
 impl Memory {
-    /// Id of the event that recorded this revision.
-    async fn event_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        children::event_id(ctx, &self.business, self.seq).await
+    async fn read_evidence(&self, ctx: &Context<'_>) -> Result<Vec<Event>> {
+        events_by_id(ctx, &self.business, &self.evidence_ids).await
     }
 }
 
-/// Which facts and documents are asked for.
-pub(crate) struct MemoryFilter {
-    /// Words; all of them must occur. Best match first.
-    pub(crate) search: Option<String>,
-    /// business_context, domain_expertise, process_memory or integration_state.
-    pub(crate) kind: Option<String>,
-    /// fact or document.
-    pub(crate) item: Option<String>,
-    /// Topic of the fact.
-    pub(crate) topic: Option<String>,
-    /// Id of the fact or document.
-    pub(crate) id: Option<String>,
-    /// Finds what was known at this time, by the server's clock; what is known now when left out.
-    pub(crate) as_of: Option<String>,
-    /// Finds what holds in the world at this time.
-    pub(crate) valid_at: Option<String>,
-    /// If true, also finds what is not known any more: every revision there was.
-    pub(crate) history: bool,
-}
-
-fn filter(business: &str, wanted: &MemoryFilter) -> Result<Filter> {
-    let mut filter = Filter::of(business)
-        .and("kind = ?", wanted.kind.clone())
-        .and("item = ?", wanted.item.clone());
-    filter = filter.and("topic = ?", wanted.topic.clone()).and("id = ?", wanted.id.clone());
-    match (time(wanted.as_of.as_ref())?, wanted.history) {
-        (Some(at), _) => {
-            filter = filter.all(
-                "known_from <= ? AND (known_to IS NULL OR known_to > ?)".to_owned(),
-                vec![at.clone(), at],
-            )
+links! { Memory {
+    one {
+        /// The agent that learned the fact.
+        agent: Agent = agent_id;
+    }
+    principals {}
+    pages {}
+    bounded {
+        /// The events that the fact is known from, as far as you see them; the first 50.
+        evidence: Event = read_evidence;
+    }
+    fields {
+        /// The event that recorded this revision.
+        async fn event(&self, ctx: &Context<'_>) -> Result<Option<Event>> {
+            event_by_seq(ctx, &self.business, self.seq).await
         }
-        (None, false) => filter = filter.all("known_to IS NULL".to_owned(), Vec::new()),
-        (None, true) => {}
     }
-    if let Some(at) = time(wanted.valid_at.as_ref())? {
-        let condition =
-            "(valid_from IS NULL OR valid_from <= ?) AND (valid_to IS NULL OR valid_to > ?)";
-        filter = filter.all(condition.to_owned(), vec![at.clone(), at]);
+} }
+
+filter! {
+    /// Which facts and documents are asked for.
+    MemoryFilter {
+        /// These facts and documents, by id.
+        item_id: ID, ids "id";
+        /// Facts, or documents.
+        item: MemoryItem, in "item";
+        /// Knowledge of one of these kinds.
+        kind: MemoryKind, in "kind";
+        /// Facts on one of these topics.
+        topic: String, in "topic";
+        /// Facts that one of these agents learned.
+        agent_id: ID, ids "agent";
     }
-    Ok(filter)
 }
 
-pub(crate) async fn memory(
-    ctx: &Context<'_>,
-    business: &str,
-    wanted: MemoryFilter,
-    page: Page,
-) -> Result<List<Memory>> {
-    let filter = filter(business, &wanted)?;
-    match wanted.search.as_deref().map(words).transpose()?.filter(|w| !w.is_empty()) {
-        None => list(ctx, filter, page).await,
-        Some(words) => search(ctx, business, words, filter, page).await,
+/// The memory of a business.
+#[derive(Clone)]
+pub(crate) struct MemoryOfBusiness(pub(crate) String);
+
+/// The memory of a business.
+#[Object]
+impl MemoryOfBusiness {
+    /// The memory of the business: facts, and documents in chunks.
+    #[allow(clippy::too_many_arguments, reason = "every list has these arguments")]
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn memory(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first rows: how many; 50 when left out, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The order of the rows; a search gives the best match first.", default)]
+        order_by: ListOrder,
+        #[graphql(desc = "Only rows that meet all of this.")] filter: Option<MemoryFilter>,
+        #[graphql(
+            desc = "Words; all of them must occur. Best match first; at most 1,000 are found."
+        )]
+        search: Option<String>,
+        #[graphql(desc = "What was known at this time, by our clock; now when it is left out.")]
+        as_of: Option<DateTime>,
+        #[graphql(desc = "What holds in the world at this time.")] valid_at: Option<DateTime>,
+        #[graphql(
+            desc = "Also what is not known any more: every revision there was.",
+            default = false
+        )]
+        history: bool,
+    ) -> Result<List<Memory>> {
+        let filter = filter.unwrap_or_default().add_to(Filter::of(&self.0))?;
+        let filter = known(filter, as_of, history);
+        let filter = match valid_at {
+            Some(at) => filter.all(
+                "(valid_from IS NULL OR valid_from <= ?) AND (valid_to IS NULL OR valid_to > ?)",
+                vec![at.clone(), at],
+            ),
+            None => filter,
+        };
+        let page = Page { first, after, last, before, order: order_by };
+        match search.as_deref().map(words).transpose()?.filter(|w| !w.is_empty()) {
+            None => list(ctx, filter, page).await,
+            Some(words) => ranked(ctx, &self.0, words, filter, page).await,
+        }
+    }
+}
+
+/// Adds the condition that a revision is known now, was known at a time, or ever was.
+fn known(filter: Filter, as_of: Option<DateTime>, history: bool) -> Filter {
+    match (as_of, history) {
+        (Some(at), _) => filter
+            .all("known_from <= ? AND (known_to IS NULL OR known_to > ?)", vec![at.clone(), at]),
+        (None, false) => filter.all("known_to IS NULL", Vec::<String>::new()),
+        (None, true) => filter,
     }
 }
 
@@ -149,21 +193,14 @@ pub(crate) async fn searchable(sources: &Sources) -> Result<()> {
 }
 
 /// Searches, best match first; a cursor is a position in this ranking, which new items may move.
-async fn search(
+async fn ranked(
     ctx: &Context<'_>,
     business: &str,
     words: String,
     filter: Filter,
     page: Page,
 ) -> Result<List<Memory>> {
-    let id: domain::BusinessId = business.parse()?;
-    if !ctx.data::<Viewer>()?.may_open(id) {
-        return Err(client_error(
-            "FORBIDDEN",
-            "only who has a role in the business may search its memory",
-            "ask its owner for a role",
-        ));
-    }
+    may_search(ctx, business.parse()?)?;
     if page.last.is_some() || page.before.is_some() {
         return Err(client_error("BAD_PAGE", "a ranking is paged forwards", "use first and after"));
     }
@@ -174,7 +211,7 @@ async fn search(
         }
         None => 0,
     };
-    let (conditions, args) = filter.into_sql::<Memory>(ctx)?;
+    let Conditions { sql: conditions, args, .. } = filter.into_sql::<Memory>(ctx)?;
     let sources = ctx.data::<Sources>()?.clone();
     searchable(&sources).await?;
     let business = business.to_owned();

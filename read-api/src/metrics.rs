@@ -1,26 +1,31 @@
 //! KPIs: values, targets, series, and the events that every figure is counted from.
 
-use async_graphql::{Context, Enum, InputObject, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use domain::limits::PAGE_MAX;
 use domain::metrics::Direction;
 use projections::metrics::evaluate::{Interval, Scope, ScopedKpi as Counted};
 use rust_decimal::prelude::ToPrimitive as _;
 
-use crate::Sources;
 use crate::allowance::read;
 use crate::audit::Event;
-use crate::page::{Filter, List, Page, client_error, cost, list, time};
+use crate::closed_sets::{EnumValue, KpiDirection, Team};
+use crate::filter::Filter;
+use crate::page::{List, ListOrder, Page, client_error, cost, list};
+use crate::query::wait_for;
+use crate::scalars::{DateTime, Decimal};
+use crate::{Sources, Viewer};
 
 /// Which events the KPIs are counted from.
 #[derive(InputObject, Default, Clone)]
 pub(crate) struct KpiFilter {
-    /// Count only what happened at this RFC 3339 time or later (not when it was recorded).
-    pub(crate) from: Option<String>,
-    /// Count only what happened before this RFC 3339 time.
-    pub(crate) before: Option<String>,
+    /// Count only what happened at this time or later (not when it was recorded).
+    pub(crate) happened_from: Option<DateTime>,
+    /// Count only what happened before this time.
+    pub(crate) happened_before: Option<DateTime>,
     /// Count only what is about this team.
-    pub(crate) team: Option<String>,
-    /// Count only what is about this agent, by id.
-    pub(crate) agent: Option<String>,
+    pub(crate) team: Option<Team>,
+    /// Count only what is about this agent.
+    pub(crate) agent_id: Option<ID>,
     /// Count only what is about this model, by name.
     pub(crate) model: Option<String>,
     /// Count only what is about this outside service, by name.
@@ -40,15 +45,6 @@ pub(crate) enum KpiStatus {
     NoTarget,
     /// There is no value: nothing was counted.
     NoData,
-}
-
-/// Whether a higher or a lower value is better.
-#[derive(Enum, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KpiDirection {
-    /// A higher value is better.
-    Up,
-    /// A lower value is better.
-    Down,
 }
 
 /// The length of a series' steps; times are UTC.
@@ -98,8 +94,8 @@ pub(crate) struct KpiPoint {
     key: String,
     /// The value; null if nothing was counted.
     value: Option<f64>,
-    /// The value as an exact decimal; null if nothing was counted.
-    exact: Option<String>,
+    /// The exact value; null if nothing was counted.
+    exact: Option<Decimal>,
 }
 
 /// A KPI of one business, or of several together.
@@ -116,30 +112,31 @@ impl Kpi {
     }
 }
 
+fn exact(value: rust_decimal::Decimal) -> Decimal {
+    Decimal(value.to_string())
+}
+
 fn point((key, value): (String, Option<rust_decimal::Decimal>)) -> KpiPoint {
-    KpiPoint { key, value: value.and_then(|v| v.to_f64()), exact: value.map(|v| v.to_string()) }
+    KpiPoint { key, value: value.and_then(|v| v.to_f64()), exact: value.map(exact) }
 }
 
 impl KpiFilter {
-    pub(crate) fn scope(&self, businesses: Vec<String>, currency: String) -> Result<Scope> {
+    pub(crate) fn scope(self, businesses: Vec<String>, currency: String) -> Scope {
         let columns = [
-            ("team", &self.team),
-            ("agent", &self.agent),
-            ("model", &self.model),
-            ("connector", &self.connector),
-            ("operation", &self.operation),
+            ("team", self.team.map(|team| team.0.to_string())),
+            ("agent", self.agent_id.map(|id| id.0)),
+            ("model", self.model),
+            ("connector", self.connector),
+            ("operation", self.operation),
         ];
-        let about = columns
-            .into_iter()
-            .filter_map(|(column, value)| Some((column, value.clone()?)))
-            .collect();
-        Ok(Scope {
+        let about = columns.into_iter().filter_map(|(column, value)| Some((column, value?)));
+        Scope {
             businesses,
             currency,
-            from: time(self.from.as_ref())?,
-            before: time(self.before.as_ref())?,
-            about,
-        })
+            from: self.happened_from.map(|at| at.0),
+            before: self.happened_before.map(|at| at.0),
+            about: about.collect(),
+        }
     }
 }
 
@@ -159,11 +156,12 @@ pub(crate) async fn kpis_of(
     ids: Option<Vec<String>>,
 ) -> Result<Vec<Kpi>> {
     let sources = sources.clone();
-    let found: (Vec<Kpi>, Option<String>) = read(&sources, move |c| {
+    let found: (Vec<Kpi>, Option<(String, Vec<String>)>) = read(&sources, move |c| {
         let mut all = Counted::all(c, &scope)?;
         let unknown = ids
             .as_ref()
-            .and_then(|ids| ids.iter().find(|id| !all.iter().any(|k| k.id == **id)).cloned());
+            .and_then(|ids| ids.iter().find(|id| !all.iter().any(|k| k.id == **id)).cloned())
+            .map(|id| (id, all.iter().map(|kpi| kpi.id.clone()).collect()));
         if let Some(ids) = &ids {
             all.retain(|k| ids.contains(&k.id));
         }
@@ -175,11 +173,14 @@ pub(crate) async fn kpis_of(
     .await?;
     match found {
         (kpis, None) => Ok(kpis),
-        (_, Some(id)) => Err(client_error(
-            "UNKNOWN_KPI",
-            &format!("there is no KPI `{id}`"),
-            "ask for kpis { id } to see them all",
-        )),
+        (_, Some((id, all))) => {
+            let shown: String = id.chars().take(64).collect();
+            Err(client_error(
+                "UNKNOWN_KPI",
+                &format!("there is no KPI `{shown}`; the KPIs are {}", all.join(", ")),
+                "use one of the names that the error lists",
+            ))
+        }
     }
 }
 
@@ -197,8 +198,8 @@ impl Kpi {
     }
 
     /// The value as an exact decimal, a ratio to 9 places; null if nothing was counted.
-    async fn exact(&self) -> Option<String> {
-        self.value.map(|v| v.to_string())
+    async fn exact(&self) -> Option<Decimal> {
+        self.value.map(exact)
     }
 
     /// Unit of the value: ratio, seconds, ms, tasks, rounds, tokens, or an ISO 4217 currency.
@@ -224,10 +225,7 @@ impl Kpi {
 
     /// The definition of the KPI.
     async fn definition(&self) -> KpiDefinition {
-        let direction = match self.counted.direction {
-            Direction::Up => KpiDirection::Up,
-            Direction::Down => KpiDirection::Down,
-        };
+        let direction = EnumValue(self.counted.direction);
         KpiDefinition { text: self.counted.text.clone(), version: self.counted.version, direction }
     }
 
@@ -267,10 +265,13 @@ impl Kpi {
     async fn events(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-        last: Option<i32>,
-        before: Option<String>,
+        #[graphql(desc = "The first rows: how many; 50 when left out, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The order of the rows.", default)] order_by: ListOrder,
     ) -> Result<List<Event>> {
         let [business] = self.scope.businesses.as_slice() else {
             return Err(client_error(
@@ -280,8 +281,8 @@ impl Kpi {
             ));
         };
         let (condition, values) = self.counted.events(&self.scope);
-        list(ctx, Filter::of(business).all(condition, values), Page { first, after, last, before })
-            .await
+        let page = Page { first, after, last, before, order: order_by };
+        list(ctx, Filter::of(business).all(condition, values), page).await
     }
 }
 
@@ -307,7 +308,60 @@ impl Portfolio {
         #[graphql(desc = "Which figures.")] filter: Option<KpiFilter>,
         #[graphql(desc = "Currency of money.", default = "USD")] currency: String,
     ) -> Result<Vec<Kpi>> {
-        let scope = filter.unwrap_or_default().scope(self.businesses.clone(), currency)?;
+        let scope = filter.unwrap_or_default().scope(self.businesses.clone(), currency);
         kpis(ctx, scope, ids).await
+    }
+}
+
+/// The KPIs of a business.
+#[derive(Clone)]
+pub(crate) struct KpisOfBusiness {
+    pub(crate) business: String,
+    pub(crate) currency: String,
+}
+
+/// The KPIs of a business.
+#[Object]
+impl KpisOfBusiness {
+    /// The KPIs of the business.
+    #[graphql(complexity = "1 + 21 * child_complexity")]
+    async fn kpis(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Names of KPIs; all when left out.")] ids: Option<Vec<String>>,
+        #[graphql(desc = "Which figures.")] filter: Option<KpiFilter>,
+    ) -> Result<Vec<Kpi>> {
+        let of = vec![self.business.clone()];
+        kpis(ctx, filter.unwrap_or_default().scope(of, self.currency.clone()), ids).await
+    }
+}
+
+/// The part of the queries that is about all businesses together.
+#[derive(Default)]
+pub(crate) struct PortfolioQuery;
+
+/// The part of the queries that is about all businesses together.
+#[Object]
+impl PortfolioQuery {
+    /// All businesses that you may see, taken together; at most 200.
+    async fn portfolio(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>,
+    ) -> Result<Portfolio> {
+        wait_for(ctx, min_position).await?;
+        let (viewer, sources) = (ctx.data::<Viewer>()?.clone(), ctx.data::<Sources>()?.clone());
+        let businesses = read(&sources, move |c| {
+            let mut query = c.prepare_cached("SELECT business FROM businesses ORDER BY slug")?;
+            let all =
+                query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+            Ok(all
+                .into_iter()
+                .filter(|b| b.parse().is_ok_and(|id| viewer.may_see(id)))
+                .take(PAGE_MAX)
+                .collect())
+        })
+        .await?;
+        Ok(Portfolio { businesses })
     }
 }

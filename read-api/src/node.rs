@@ -5,17 +5,14 @@ use std::borrow::Cow;
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::{
-    ContextSelectionSet, ID, Interface, OutputType, Positioned, ServerResult, SimpleObject, Value,
-    scalar,
+    ContextSelectionSet, ID, Interface, OutputType, Positioned, ServerResult, Value,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::BusinessId;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, Row};
-use serde::{Deserialize, Serialize};
 
-use crate::row::{Column, FromColumn};
+use crate::row::Column;
 use crate::sight::{Seen, Sight};
 
 /// A row of a view as a GraphQL object.
@@ -81,43 +78,20 @@ impl OutputType for NodeId {
     }
 }
 
-/// Any JSON value.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct JsonValue(pub(crate) serde_json::Value);
-scalar!(JsonValue, "JSON", "Any JSON value.");
-
-impl FromColumn for JsonValue {
-    fn from_column(row: &Row<'_>, i: usize, _: &str) -> rusqlite::Result<Self> {
-        row.get(i)
-    }
+/// Name of the column that a field is read from: the field's own, unless another one is given.
+macro_rules! column {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $column:literal) => {
+        $column
+    };
 }
+pub(crate) use column;
 
-impl Column for JsonValue {
-    fn plain(&self) -> Option<Value> {
-        None
-    }
-}
-
-impl FromSql for JsonValue {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?)
-            .map(Self)
-            .map_err(|e| FromSqlError::Other(Box::new(e)))
-    }
-}
-
-/// Money: an exact decimal and its ISO 4217 currency.
-#[derive(SimpleObject, Clone)]
-pub(crate) struct Money {
-    /// The exact decimal, as a string.
-    pub(crate) amount: String,
-    /// ISO 4217 code of the currency.
-    pub(crate) currency: String,
-}
-
-/// Declares a node: its table, its plain columns, and pairs of columns that hold money. A node `by`
-/// a column has a global id; one that is only `sorted by` a column has none.
+/// Declares a node: its table, its plain columns, and pairs of columns that hold money. A field is
+/// read from the column of the same name, or from the one that is given. A node `by` a column has a
+/// global id; one that is only `sorted by` a column has none.
 macro_rules! node {
     ($(#[$doc:meta])* $name:ident in $table:literal by $key:literal,
         agents see $seen:ident { $($columns:tt)* } money { $($money:tt)* }) => {
@@ -135,7 +109,7 @@ macro_rules! node {
     (@make
         $(#[$doc:meta])* $name:ident in $table:literal by $key:literal,
             $seen:ident [$($(#[$iddoc:meta])* $id:ident: NodeId,)?] {
-            $($(#[$fdoc:meta])* $field:ident: $ty:ty,)*
+            $($(#[$fdoc:meta])* $field:ident: $ty:ty $(= $column:literal)?,)*
         } money { $($(#[$mdoc:meta])* $money:ident = $amount:literal, $currency:literal;)* }
     ) => {
         $(#[$doc])*
@@ -144,7 +118,7 @@ macro_rules! node {
         pub(crate) struct $name {
             $($(#[$iddoc])* #[graphql(owned)] pub(crate) $id: $crate::node::NodeId,)?
             $($(#[$fdoc])* pub(crate) $field: $ty,)*
-            $($(#[$mdoc])* pub(crate) $money: Option<$crate::node::Money>,)*
+            $($(#[$mdoc])* pub(crate) $money: Option<$crate::scalars::Money>,)*
             #[graphql(skip)]
             #[allow(dead_code, reason = "read where the node has lists of its own")]
             pub(crate) business: String,
@@ -154,7 +128,7 @@ macro_rules! node {
             const KEY: &'static str = $key;
             const SEEN: $crate::sight::Seen = $crate::sight::Seen::$seen;
             const COLUMNS: &'static str = concat!("business, ", $key, $(", ",
-                stringify!($field),)* $(", ", $amount, ", ", $currency,)*);
+                $crate::node::column!($field $($column)?),)* $(", ", $amount, ", ", $currency,)*);
             #[allow(unused_assignments, unused_mut, unused_variables, reason = "the last step has \
                 no successor")]
             fn from_row(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Self> {
@@ -166,9 +140,10 @@ macro_rules! node {
                 $(
                     let (amount, currency): (Option<String>, Option<String>) = (row.get(i + 1)?,
                         row.get(i + 2)?);
+                    let amount = amount.map($crate::scalars::Decimal);
                     i += 2;
                     let $money = amount.zip(currency).map(|(amount,
-                        currency)| $crate::node::Money { amount, currency });
+                        currency)| $crate::scalars::Money { amount, currency });
                 )*
                 Ok(Self { $($id,)? $($field,)* $($money,)* business })
             }

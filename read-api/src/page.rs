@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::connection::{Connection, Edge};
-use async_graphql::{Context, ErrorExtensions as _, InputObject, Object, OutputType, Result};
+use async_graphql::{Context, Enum, ErrorExtensions as _, ID, Object, OutputType, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::limits::{PAGE_DEFAULT, PAGE_MAX, SEARCH_WORDS_MAX};
@@ -12,71 +12,25 @@ use rusqlite::ToSql;
 
 use crate::Sources;
 use crate::allowance::{read, read_here};
+use crate::filter::{Arg, Conditions, Filter};
 use crate::node::Node;
 use crate::row::Row;
-use crate::sight::Sight;
 
 /// A page of a list, with the total number of rows.
 pub(crate) type List<N> = Connection<String, Row<N>, Total>;
 
-/// A value that is bound to a `?` of a filter.
-pub(crate) type Arg = Box<dyn ToSql + Send + Sync>;
-
-/// The conditions that rows of a list must meet.
-pub(crate) struct Filter {
-    business: String,
-    conditions: Vec<String>,
-    args: Vec<Arg>,
-}
-
-impl Filter {
-    /// Rows of one business.
-    pub(crate) fn of(business: &str) -> Self {
-        let none = Self { business: business.to_owned(), conditions: Vec::new(), args: Vec::new() };
-        none.and("business = ?", Some(business.to_owned()))
-    }
-
-    /// Adds a condition with one `?`; adds nothing if `value` is `None`.
-    pub(crate) fn and<T: ToSql + Send + Sync + 'static>(
-        mut self,
-        condition: &str,
-        value: Option<T>,
-    ) -> Self {
-        if let Some(value) = value {
-            self.conditions.push(condition.to_owned());
-            self.args.push(Box::new(value));
-        }
-        self
-    }
-
-    /// Adds a condition with one `?` for each of the values.
-    pub(crate) fn all(mut self, condition: String, values: Vec<String>) -> Self {
-        self.conditions.push(condition);
-        self.args.extend(values.into_iter().map(|v| Box::new(v) as Arg));
-        self
-    }
-
-    /// Adds the condition that the viewer sees the row.
-    fn seen<N: Node>(mut self, ctx: &Context<'_>) -> Result<Self> {
-        let condition = Sight::of(ctx, &self.business)?.condition::<N>();
-        self.conditions.extend(condition.map(|c| format!("({c})")));
-        Ok(self)
-    }
-
-    /// The conditions on rows of `N` as SQL, with the one that the viewer sees the row, and the
-    /// values of their `?`.
-    pub(crate) fn into_sql<N: Node>(self, ctx: &Context<'_>) -> Result<(String, Vec<Arg>)> {
-        let seen = self.seen::<N>(ctx)?;
-        Ok((seen.sql(), seen.args))
-    }
-
-    fn sql(&self) -> String {
-        if self.conditions.is_empty() { "1".to_owned() } else { self.conditions.join(" AND ") }
-    }
+/// The order of a list.
+#[derive(Debug, Enum, Default, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum ListOrder {
+    /// In the order of the business's stream: what came first is first.
+    #[default]
+    OldestFirst,
+    /// Against the order of the business's stream: what came last is first.
+    NewestFirst,
 }
 
 /// The part of a list that a caller asks for.
-#[derive(InputObject, Default, Clone)]
+#[derive(Default, Clone)]
 pub(crate) struct Page {
     /// The first rows of the list: how many; 50 when left out, 200 at most.
     pub(crate) first: Option<i32>,
@@ -86,6 +40,8 @@ pub(crate) struct Page {
     pub(crate) last: Option<i32>,
     /// Only rows before this cursor.
     pub(crate) before: Option<String>,
+    /// The order of the list.
+    pub(crate) order: ListOrder,
 }
 
 /// Cost of a page: one, and the cost of a child for each row that the page can have.
@@ -113,21 +69,16 @@ pub(crate) fn encode(table: &str, key: i64) -> String {
 pub(crate) fn decode(table: &str, cursor: &str) -> Result<i64> {
     let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|b| String::from_utf8(b).ok());
     let key = text.as_deref().and_then(|t| t.strip_prefix(table)?.strip_prefix(':')?.parse().ok());
-    key.ok_or_else(|| {
-        client_error(
-            "BAD_CURSOR",
-            "that cursor is not of this list",
-            "use endCursor or startCursor of the same list",
-        )
-    })
+    key.ok_or_else(bad_cursor)
 }
 
-/// Parses a caller's time and writes it as the views hold times.
-pub(crate) fn time(text: Option<&String>) -> Result<Option<String>> {
-    let parsed = text.map(|t| t.parse::<domain::Timestamp>()).transpose();
-    Ok(parsed
-        .map_err(|e| client_error("BAD_TIME", &e.to_string(), "write it as 2026-11-22T20:00:00Z"))?
-        .map(|t| t.to_string()))
+/// The error for a cursor that is none of the list.
+pub(crate) fn bad_cursor() -> async_graphql::Error {
+    client_error(
+        "BAD_CURSOR",
+        "that cursor is not of this list",
+        "use endCursor or startCursor of the same list",
+    )
 }
 
 /// The number of rows of a page that only goes forwards.
@@ -136,13 +87,10 @@ pub(crate) fn first_rows(first: Option<i32>) -> Result<usize> {
 }
 
 /// The column that names a business, and the value it must have.
-pub(crate) fn business_by(
-    slug: Option<String>,
-    id: Option<String>,
-) -> Result<(&'static str, String)> {
+pub(crate) fn business_by(slug: Option<String>, id: Option<ID>) -> Result<(&'static str, String)> {
     match (slug, id) {
         (Some(slug), None) => Ok(("slug", slug)),
-        (None, Some(id)) => Ok(("business", id)),
+        (None, Some(id)) => Ok(("business", id.0)),
         (Some(_), Some(_)) | (None, None) => {
             Err(client_error("BAD_ARGUMENT", "give either slug or id", "business(slug: \"acme\")"))
         }
@@ -153,6 +101,7 @@ pub(crate) fn business_by(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Slice {
     n: usize,
+    order: ListOrder,
     backwards: bool,
     after: Option<i64>,
     before: Option<i64>,
@@ -164,12 +113,13 @@ impl Slice {
         let (n, backwards) = size(page)?;
         let cursor =
             |cursor: &Option<String>| cursor.as_ref().map(|c| decode(table, c)).transpose();
-        Ok(Self { n, backwards, after: cursor(&page.after)?, before: cursor(&page.before)? })
+        let (after, before) = (cursor(&page.after)?, cursor(&page.before)?);
+        Ok(Self { n, order: page.order, backwards, after, before })
     }
 
-    /// The slice of a short list: all of it.
-    pub(crate) const fn whole() -> Self {
-        Self { n: PAGE_MAX, backwards: false, after: None, before: None }
+    /// The slice of a single row: that with the largest key.
+    pub(crate) const fn newest() -> Self {
+        Self { n: 1, order: ListOrder::NewestFirst, backwards: false, after: None, before: None }
     }
 
     /// The bounds on `key` as SQL, each with its `AND`.
@@ -177,12 +127,23 @@ impl Slice {
         let bound = |value: Option<i64>, op: &str| {
             value.map(|v| format!(" AND {key} {op} {v}")).unwrap_or_default()
         };
-        bound(self.after, ">") + &bound(self.before, "<")
+        match self.order {
+            ListOrder::OldestFirst => bound(self.after, ">") + &bound(self.before, "<"),
+            ListOrder::NewestFirst => bound(self.after, "<") + &bound(self.before, ">"),
+        }
+    }
+
+    /// True if rows are read from the largest key down.
+    const fn reads_down(&self) -> bool {
+        match self.order {
+            ListOrder::OldestFirst => self.backwards,
+            ListOrder::NewestFirst => !self.backwards,
+        }
     }
 
     /// The direction in which rows are read, as SQL.
-    pub(crate) const fn order(&self) -> &'static str {
-        if self.backwards { "DESC" } else { "ASC" }
+    pub(crate) const fn direction(&self) -> &'static str {
+        if self.reads_down() { "DESC" } else { "ASC" }
     }
 
     /// How many rows to read: one more than the page shows, to know whether there are more.
@@ -193,7 +154,7 @@ impl Slice {
     /// Sorts rows in the order in which they are read.
     pub(crate) fn sort<T>(&self, rows: &mut [(i64, T)]) {
         rows.sort_by_key(|(key, _)| *key);
-        if self.backwards {
+        if self.reads_down() {
             rows.reverse();
         }
     }
@@ -210,7 +171,8 @@ impl Slice {
     }
 }
 
-fn size(page: &Page) -> Result<(usize, bool)> {
+/// How many rows a page may have, and whether they are the last ones.
+pub(crate) fn size(page: &Page) -> Result<(usize, bool)> {
     let wrong = |m: &str| client_error("BAD_PAGE", m, "ask for first or last between 1 and 200");
     let (asked, backwards) = match (page.first, page.last) {
         (Some(_), Some(_)) => return Err(wrong("first and last can't be combined")),
@@ -285,16 +247,14 @@ pub(crate) async fn list<N: Node + OutputType>(
     filter: Filter,
     page: Page,
 ) -> Result<List<N>> {
-    let (slice, filter) = (Slice::of(&page, N::TABLE)?, filter.seen::<N>(ctx)?);
-    let (key, conditions) = (N::KEY, filter.sql());
-    // A business's rows in the order of the stream are what every table is indexed by.
-    let indexed = filter.conditions.len() <= 1;
-    let args = Arc::new(filter.args);
+    let slice = Slice::of(&page, N::TABLE)?;
+    let Conditions { sql: conditions, args, of_business_alone } = filter.into_sql::<N>(ctx)?;
+    let (key, args) = (N::KEY, Arc::new(args));
     let total = Total::Sql(
         format!("SELECT count(*) FROM {} WHERE {conditions}", N::TABLE),
         Arc::clone(&args),
     );
-    let (bounds, order) = (slice.bounds(key), slice.order());
+    let (bounds, order) = (slice.bounds(key), slice.direction());
     let sql = format!(
         "SELECT {key}, {} FROM {} WHERE {conditions}{bounds} ORDER BY {key} {order} LIMIT {}",
         N::COLUMNS,
@@ -311,38 +271,23 @@ pub(crate) async fn list<N: Node + OutputType>(
         };
         c.prepare_cached(&sql)?.query_map(&*args, row)?.collect()
     };
-    let mut rows: Vec<(i64, N)> = if indexed {
+    let mut rows: Vec<(i64, N)> = if of_business_alone {
         read_here(|| sources.views.read(rows))?
     } else {
         read(&sources, rows).await?
     };
-    let (has_previous, has_next) = slice.trim(&mut rows);
-    let mut connection = Connection::with_additional_fields(has_previous, has_next, total);
-    connection
-        .edges
-        .extend(rows.into_iter().map(|(key, node)| Edge::new(encode(N::TABLE, key), Row(node))));
-    Ok(connection)
+    let more = slice.trim(&mut rows);
+    Ok(connection(rows, more, total))
 }
 
-/// Reads all rows of a short list, in order.
-pub(crate) async fn all<N: Node>(ctx: &Context<'_>, filter: Filter) -> Result<Vec<N>> {
-    let filter = filter.seen::<N>(ctx)?;
-    let sql = format!(
-        "SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {PAGE_MAX}",
-        N::COLUMNS,
-        N::TABLE,
-        filter.sql(),
-        N::KEY
-    );
-    let sources = ctx.data::<Sources>()?.clone();
-    let allowance = sources.allowance.clone();
-    read(&sources, move |c| {
-        let args: Vec<&dyn ToSql> = filter.args.iter().map(|a| &**a as &dyn ToSql).collect();
-        let row = |r: &rusqlite::Row<'_>| {
-            allowance.spend_row(r)?;
-            N::from_row(r, 0)
-        };
-        c.prepare_cached(&sql)?.query_map(&*args, row)?.collect()
-    })
-    .await
+/// Makes a page of rows; `more` says whether there are rows before and after them.
+pub(crate) fn connection<N: Node + OutputType>(
+    rows: Vec<(i64, N)>,
+    more: (bool, bool),
+    total: Total,
+) -> List<N> {
+    let mut connection = Connection::with_additional_fields(more.0, more.1, total);
+    let edge = |(key, node)| Edge::new(encode(N::TABLE, key), Row(node));
+    connection.edges.extend(rows.into_iter().map(edge));
+    connection
 }

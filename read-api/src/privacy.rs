@@ -1,14 +1,18 @@
 //! The data subjects of a business, by id, and which of them are forgotten.
 
-use async_graphql::{ComplexObject, Context, Result, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, Object, Result, SimpleObject};
 use domain::BusinessId;
 use domain::ids::INSTALLATION;
 use domain::personal::SealedField;
 use rusqlite::Connection;
 
 use crate::allowance::read_here;
-use crate::node::node;
-use crate::page::{Filter, List, Page, client_error, list};
+use crate::closed_sets::{AggregateKind, EnumValue};
+use crate::filter::Filter;
+use crate::links::aggregate;
+use crate::node::{AnyNode, node};
+use crate::page::{List, ListOrder, Page, client_error, cost, list};
+use crate::scalars::DateTime;
 use crate::{Sources, Viewer};
 
 node! {
@@ -16,21 +20,32 @@ node! {
     /// alone.
     DataSubject in "data_subjects" sorted by "n", agents see Never {
         /// Id of the subject, as events name it.
-        subject: String,
+        subject_id: ID = "subject",
         /// How many aggregates have text about the subject.
         aggregates: i64,
         /// When the subject was last forgotten; null if the subject is not forgotten.
-        forgotten_at: Option<String>,
+        forgotten_at: Option<DateTime>,
     } money {}
 }
 
 /// An aggregate with text about a data subject.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct NamedIn {
     /// Kind of the aggregate.
-    kind: String,
+    aggregate_kind: AggregateKind,
     /// Id of the aggregate.
-    id: String,
+    aggregate_id: ID,
+    #[graphql(skip)]
+    business: String,
+}
+
+#[ComplexObject]
+impl NamedIn {
+    /// The aggregate as it stands now; null if it is shown as no object.
+    async fn aggregate(&self, ctx: &Context<'_>) -> Result<Option<AnyNode>> {
+        aggregate(ctx, &self.business, self.aggregate_kind.0, &self.aggregate_id).await
+    }
 }
 
 #[ComplexObject]
@@ -39,25 +54,50 @@ impl DataSubject {
     #[graphql(complexity = "1 + 10 * child_complexity")]
     async fn named_in(&self, ctx: &Context<'_>) -> Result<Vec<NamedIn>> {
         let (business, subject): (BusinessId, domain::SubjectId) =
-            (self.business.parse()?, self.subject.parse()?);
+            (self.business.parse()?, self.subject_id.parse()?);
         let named = ctx.data::<Sources>()?.views.named_in(business, subject)?;
-        Ok(named.into_iter().map(|n| NamedIn { kind: n.kind, id: n.id }).collect())
+        let object = |n: projections::privacy::NamedIn| {
+            Some(NamedIn {
+                aggregate_kind: EnumValue(n.kind.parse().ok()?),
+                aggregate_id: ID(n.id),
+                business: self.business.clone(),
+            })
+        };
+        Ok(named.into_iter().filter_map(object).collect())
     }
 }
 
-pub(crate) async fn data_subjects(
-    ctx: &Context<'_>,
-    business: BusinessId,
-    page: Page,
-) -> Result<List<DataSubject>> {
-    if !ctx.data::<Viewer>()?.reads_attempts(business) {
-        return Err(client_error(
-            "FORBIDDEN",
-            "only owners, auditors and operators may see who is named in a business",
-            "ask the owner",
-        ));
+/// The data subjects of a business.
+#[derive(Clone)]
+pub(crate) struct DataSubjectsOfBusiness(pub(crate) String);
+
+/// The data subjects of a business.
+#[Object]
+impl DataSubjectsOfBusiness {
+    /// The data subjects that the business names, by id, and which of them are forgotten. For
+    /// owners, auditors and operators.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn data_subjects(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first rows: how many; 50 when left out, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The order of the rows.", default)] order_by: ListOrder,
+    ) -> Result<List<DataSubject>> {
+        if !ctx.data::<Viewer>()?.reads_attempts(self.0.parse()?) {
+            return Err(client_error(
+                "FORBIDDEN",
+                "only owners, auditors and operators may see who is named in a business",
+                "ask the owner",
+            ));
+        }
+        let page = Page { first, after, last, before, order: order_by };
+        list(ctx, Filter::of(&self.0), page).await
     }
-    list(ctx, Filter::of(&business.to_string()), page).await
 }
 
 /// True if a field whose key is gone was sealed after its subject had been forgotten, so that

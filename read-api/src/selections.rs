@@ -6,12 +6,15 @@
 
 use std::collections::HashMap;
 
-use async_graphql::Name;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::{Name, ServerError};
+use domain::limits::{GRAPHQL_ALIASES_MAX, GRAPHQL_SELECTIONS_MAX};
+
+use crate::errors::refused;
 
 /// Why the selections of a document can't be counted.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum Uncountable {
+enum Uncountable {
     /// The fragment of this name spreads itself, directly or through others.
     #[error("the fragment `{0}` spreads itself")]
     Cycle(Name),
@@ -59,7 +62,7 @@ impl<'a> Counter<'a> {
 
 /// Counts the selections of all operations of a document, and of fragments that no operation
 /// spreads.
-pub(crate) fn count(document: &ExecutableDocument) -> Result<usize, Uncountable> {
+fn count(document: &ExecutableDocument) -> Result<usize, Uncountable> {
     let mut counter = Counter { document, fragments: HashMap::new() };
     let mut sum = 0_usize;
     for (_, operation) in document.operations.iter() {
@@ -71,4 +74,59 @@ pub(crate) fn count(document: &ExecutableDocument) -> Result<usize, Uncountable>
         }
     }
     Ok(sum)
+}
+
+/// Refuses a document with too many selections.
+pub(crate) fn check_selections(document: &ExecutableDocument) -> Result<(), Box<ServerError>> {
+    match count(document) {
+        Ok(count) if count <= GRAPHQL_SELECTIONS_MAX => Ok(()),
+        Ok(_) => {
+            let message = format!(
+                "with its fragments spread the query has more than {GRAPHQL_SELECTIONS_MAX} \
+                 selections"
+            );
+            Err(Box::new(refused(
+                "TOO_MANY_SELECTIONS",
+                message,
+                "ask for less at once; `minutebook limits` shows the limits",
+            )))
+        }
+        Err(e) => Err(Box::new(refused(
+            "BAD_QUERY",
+            e.to_string(),
+            "take the spread out of the fragment it names",
+        ))),
+    }
+}
+
+/// Refuses a document with too many aliases.
+pub(crate) fn check_aliases(document: &ExecutableDocument) -> Result<(), Box<ServerError>> {
+    let operations = document.operations.iter().map(|(_, o)| aliases(&o.node.selection_set.node));
+    let fragments = document.fragments.values().map(|f| aliases(&f.node.selection_set.node));
+    let count: usize = operations.chain(fragments).sum();
+    if count > GRAPHQL_ALIASES_MAX {
+        let message = format!(
+            "{count} aliases are more than the {GRAPHQL_ALIASES_MAX} that one query may have; \
+             split it"
+        );
+        return Err(Box::new(refused(
+            "TOO_MANY_ALIASES",
+            message,
+            "send several queries, or ask for a list",
+        )));
+    }
+    Ok(())
+}
+
+fn aliases(set: &SelectionSet) -> usize {
+    set.items
+        .iter()
+        .map(|item| match &item.node {
+            Selection::Field(field) => {
+                usize::from(field.node.alias.is_some()) + aliases(&field.node.selection_set.node)
+            }
+            Selection::InlineFragment(fragment) => aliases(&fragment.node.selection_set.node),
+            Selection::FragmentSpread(_) => 0,
+        })
+        .sum()
 }

@@ -4,10 +4,10 @@
 //! slow reader costs a page and no queue. It begins after the `seq` that it is given, and each
 //! change has its `seq`: a reader that is cut off continues from there.
 
-use std::collections::HashMap;
-use std::time::Duration;
+mod kpis;
+mod tasks;
 
-use async_graphql::{Context, Result, SimpleObject, Subscription as Root};
+use async_graphql::{Context, ID, MergedSubscription, Result, Subscription as Root};
 use domain::limits::PAGE_MAX;
 use event_log::Position;
 use futures_util::{Stream, stream};
@@ -15,45 +15,13 @@ use rusqlite::{OptionalExtension as _, params};
 use tokio::sync::watch;
 
 use crate::allowance::{read_here, row_bytes};
-use crate::approvals::Approval;
 use crate::audit::Event;
-use crate::metrics::{Kpi, KpiFilter, kpis_of};
 use crate::node::Node;
 use crate::page::{business_by, client_error};
 use crate::sight::Sight;
-use crate::tasks::Task;
 use crate::{Sources, Viewer};
-
-/// Pause between two evaluations of a subscription's KPIs.
-const KPI_PAUSE: Duration = Duration::from_millis(250);
-
-/// A task that changed.
-#[derive(SimpleObject)]
-struct TaskChange {
-    /// The `seq` of the last event that changed the task; pass it as `after` to continue from here.
-    seq: i64,
-    /// The task as it stands now.
-    task: Task,
-}
-
-/// A request for approval that changed.
-#[derive(SimpleObject)]
-struct ApprovalChange {
-    /// The `seq` of the last event that changed the request; pass it as `after` to continue from
-    /// here.
-    seq: i64,
-    /// The request as it stands now.
-    approval: Approval,
-}
-
-/// KPIs whose value changed.
-#[derive(SimpleObject)]
-struct KpiChange {
-    /// The `seq` of the last event that is counted in the values.
-    seq: i64,
-    /// The KPIs whose value changed.
-    kpis: Vec<Kpi>,
-}
+use kpis::KpiChanges;
+use tasks::{ApprovalChanges, TaskChanges};
 
 /// Bytes of rows that one read collects, unless a single row has more.
 const READ_BYTES_MAX: usize = 1 << 20;
@@ -74,7 +42,7 @@ impl SubscriptionCursor {
     fn open(
         ctx: &Context<'_>,
         slug: Option<String>,
-        id: Option<String>,
+        id: Option<ID>,
         after: Option<u64>,
     ) -> Result<Self> {
         let (column, value) = business_by(slug, id)?;
@@ -219,103 +187,27 @@ fn follow<T: Send + 'static>(
 }
 
 /// Changes of a business, as they happen.
-pub struct Subscription;
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(EventChanges, TaskChanges, ApprovalChanges, KpiChanges);
 
-/// Changes of a business, as they happen.
+/// The part of the subscriptions that is about events.
+#[derive(Default)]
+pub(crate) struct EventChanges;
+
+/// The part of the subscriptions that is about events.
 #[Root]
-impl Subscription {
+impl EventChanges {
     /// Events of the business, after the `seq` in `after`; only new ones when left out.
     async fn events(
         &self,
         ctx: &Context<'_>,
         slug: Option<String>,
-        id: Option<String>,
+        id: Option<ID>,
         after: Option<u64>,
     ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
         let place = SubscriptionCursor::open(ctx, slug, id, after)?;
         Ok(futures_util::StreamExt::map(follow(place, page::<Event>), |r| {
             r.map(|(_, event)| event)
-        }))
-    }
-
-    /// Tasks of the business that change, after the `seq` in `after`; from now on when left out.
-    async fn tasks(
-        &self,
-        ctx: &Context<'_>,
-        slug: Option<String>,
-        id: Option<String>,
-        after: Option<u64>,
-    ) -> Result<impl Stream<Item = Result<TaskChange>> + use<>> {
-        let place = SubscriptionCursor::open(ctx, slug, id, after)?;
-        let changes = follow(place, |c: &rusqlite::Connection, place: &SubscriptionCursor| {
-            changed::<Task>(c, "task", place)
-        });
-        Ok(futures_util::StreamExt::map(changes, |r| r.map(|(seq, task)| TaskChange { seq, task })))
-    }
-
-    /// Requests for approval that change, after the `seq` in `after`; from now on when left out.
-    async fn approvals(
-        &self,
-        ctx: &Context<'_>,
-        slug: Option<String>,
-        id: Option<String>,
-        after: Option<u64>,
-    ) -> Result<impl Stream<Item = Result<ApprovalChange>> + use<>> {
-        let place = SubscriptionCursor::open(ctx, slug, id, after)?;
-        let changes = follow(place, |c: &rusqlite::Connection, place: &SubscriptionCursor| {
-            changed::<Approval>(c, "approval", place)
-        });
-        Ok(futures_util::StreamExt::map(changes, |r| {
-            r.map(|(seq, approval)| ApprovalChange { seq, approval })
-        }))
-    }
-
-    /// KPIs of the business: first all of them, then those whose value changed.
-    async fn kpis(
-        &self,
-        ctx: &Context<'_>,
-        slug: Option<String>,
-        id: Option<String>,
-        ids: Option<Vec<String>>,
-    ) -> Result<impl Stream<Item = Result<KpiChange>> + use<>> {
-        let mut place = SubscriptionCursor::open(ctx, slug, id, None)?;
-        let scope =
-            KpiFilter::default().scope(vec![place.business.clone()], place.currency.clone())?;
-        // Where it stands is said at once.
-        place.after = -1;
-        let begin = Some((place, HashMap::<String, String>::new()));
-        Ok(stream::unfold(begin, move |state| {
-            let (scope, ids) = (scope.clone(), ids.clone());
-            async move {
-                let (mut place, mut known) = state?;
-                loop {
-                    let end = |c: &rusqlite::Connection,
-                               place: &SubscriptionCursor|
-                     -> rusqlite::Result<Vec<i64>> {
-                        let sql = "SELECT coalesce(max(seq), 0) FROM events WHERE business = ?";
-                        let end: i64 =
-                            c.prepare_cached(sql)?.query_row([&place.business], |r| r.get(0))?;
-                        Ok(Some(end).filter(|end| *end > place.after).into_iter().collect())
-                    };
-                    match place.next(end).await {
-                        Ok(found) => place.after = found.last().copied().unwrap_or(place.after),
-                        Err(e) => return Some((Err(e), None)),
-                    }
-                    let mut kpis = match kpis_of(&place.sources, scope.clone(), ids.clone()).await {
-                        Ok(kpis) => kpis,
-                        Err(e) => return Some((Err(e), None)),
-                    };
-                    kpis.retain(|kpi| {
-                        let (id, value) = kpi.change_key();
-                        known.insert(id, value.clone()) != Some(value)
-                    });
-                    if !kpis.is_empty() {
-                        let seq = place.after;
-                        return Some((Ok(KpiChange { seq, kpis }), Some((place, known))));
-                    }
-                    tokio::time::sleep(KPI_PAUSE).await;
-                }
-            }
         }))
     }
 }

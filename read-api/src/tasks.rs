@@ -1,46 +1,55 @@
-//! Tasks with their reviews, decisions and calls.
+//! Tasks with their reviews, activities, decisions and calls.
 
-use async_graphql::{ComplexObject, Context, Result};
+use async_graphql::{Context, ID, Result};
+use domain::tasks::Verdict;
 
-use crate::children;
+use crate::agents::Agent;
+use crate::approvals::Approval;
+use crate::audit::{Event, event_by_seq};
+use crate::closed_sets::{ReviewVerdict, TaskFailure, TaskStatus, Team};
 use crate::decisions::Decision;
+use crate::filter::filter;
 use crate::integrations::Call;
-use crate::node::{JsonValue, node};
-use crate::page::{List, Page, cost};
+use crate::links::links;
+use crate::lists::lists;
+use crate::node::node;
+use crate::page::cost;
 use crate::personal::PersonalText;
+use crate::scalars::{DateTime, Digest, JsonValue};
 
 node! {
     /// A piece of work.
     Task in "tasks" by "seq", agents see OfTeam {
         /// Id of the task.
-        id: String,
+        id: ID,
         /// The work to be done, in a line.
         title: PersonalText,
         /// The work to be done, in full; null = only the title says it.
         instructions: Option<PersonalText>,
-        /// Name of the team whose agents are to do the work.
-        team: String,
+        /// Team whose agents are to do the work.
+        team: Team,
         /// How urgent the task is: 0 (whenever) to 9 (now).
         priority: i64,
-        /// Status of the task: planned, offered, leased, submitted, escalated, quarantined,
-        /// completed, failed or cancelled.
-        status: String,
-        /// Whose turn it is: team:…, agent:…, human:… or waiting:<task id>; null once the task is
-        /// closed.
+        /// Status of the task.
+        status: TaskStatus,
+        /// Since when the task has this status.
+        status_since: DateTime,
+        /// Whose turn it is: `team:…`, `agent:…`, `human:…` or `waiting:<task id>`; null once the
+        /// task is closed.
         next_actor: Option<String>,
         /// Number of the revision that is being made, or was made last.
         revision: i64,
         /// Fencing token of the newest lease, which is the number of leases so far.
         fencing_token: i64,
         /// Id of the agent that holds the task; null if none does.
-        lease_agent: Option<String>,
+        lease_agent_id: Option<ID> = "lease_agent",
         /// When the lease ends unless it is extended; null if no agent holds the task.
-        lease_expires_at: Option<String>,
+        lease_expires_at: Option<DateTime>,
         /// Id of the agent that made the newest result; null if there is none.
-        producer: Option<String>,
+        producer_id: Option<ID> = "producer",
         /// Digest over the newest artifacts and result, which a review must name; null if there is
         /// none.
-        artifact_digest: Option<String>,
+        artifact_digest: Option<Digest>,
         /// The newest result in words; null if there is none.
         result: Option<PersonalText>,
         /// True if the task was ever escalated to a human.
@@ -52,21 +61,20 @@ node! {
         rework_rounds: i64,
         /// How often an attempt at the task failed.
         attempts_failed: i64,
-        /// Why the task failed: attempts_used, not_retryable, rejected or resolved; null if it did
-        /// not.
-        failure: Option<String>,
+        /// Why the task failed; null if it did not.
+        failure: Option<TaskFailure>,
         /// Number of activities that were recorded for the task.
-        activities: i64,
+        activity_count: i64 = "activities",
         /// Id of the imported log that the task is a case of; null = none.
-        history: Option<String>,
+        history_id: Option<ID> = "history",
         /// Number of the case in that log: 1, 2, 3 …; null = none.
         history_place: Option<i64>,
         /// The attributes of the case as JSON, in the order of the log; null = none.
         attributes: Option<PersonalText>,
         /// When the task was planned.
-        planned_at: String,
+        planned_at: DateTime,
         /// When the task was completed, failed or cancelled; null while it is open.
-        closed_at: Option<String>,
+        closed_at: Option<DateTime>,
     } money {
         /// The cost of making the newest result; null = not stated.
         cost = "cost", "cost_currency";
@@ -80,16 +88,18 @@ node! {
     Review in "reviews" by "seq", agents see OfTeamsTask {
         /// Number of the revision that was reviewed.
         revision: i64,
+        /// Id of the task that was reviewed.
+        task_id: ID = "task",
         /// Id of the agent that reviewed the revision.
-        reviewer: String,
-        /// The reviewer's verdict: passed or changes_requested.
-        verdict: String,
+        reviewer_id: ID = "reviewer",
+        /// The reviewer's verdict.
+        verdict: ReviewVerdict,
         /// True if no further revision will come: when changes are requested, the task fails.
         final_revision: bool,
         /// The reviewer's findings, in words; null = none.
         findings: Option<PersonalText>,
         /// When the revision was reviewed.
-        at: String,
+        at: DateTime,
     } money {}
 }
 
@@ -99,13 +109,13 @@ node! {
         /// The `seq` of the event that recorded the activity.
         seq: i64,
         /// Id of the task that the activity was done for.
-        task: String,
+        task_id: ID = "task",
         /// Name of the activity.
         activity: String,
         /// Step of the activity, such as start or complete; null = not stated.
         lifecycle: Option<String>,
-        /// The principal that did the activity; null = not stated.
-        resource: Option<String>,
+        /// Id of the principal that did the activity; null = not stated.
+        resource_id: Option<ID> = "resource",
         /// Name of the model that did the activity; null = not stated.
         model: Option<String>,
         /// Tokens that the model read; null = not stated.
@@ -122,76 +132,104 @@ node! {
         /// The time as the source wrote it, with its offset; null = not stated.
         source_time: Option<String>,
         /// When the activity happened.
-        at: String,
+        at: DateTime,
     } money {
         /// The cost of the activity for the business; null = not stated.
         cost = "cost", "cost_currency";
     }
 }
 
-#[ComplexObject]
-impl Activity {
-    /// Id of the event that recorded the activity.
-    async fn event_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        children::event_id(ctx, &self.business, self.seq).await
+links! { Activity {
+    one {
+        /// The task that the activity was done for.
+        task: Task = task_id;
+    }
+    principals {
+        /// The principal that did the activity.
+        resource = resource_id;
+    }
+    pages {}
+    bounded {}
+    fields {
+        /// The event that recorded the activity.
+        async fn event(&self, ctx: &Context<'_>) -> Result<Option<Event>> {
+            event_by_seq(ctx, &self.business, self.seq).await
+        }
+    }
+} }
+
+links! { Review {
+    one {
+        /// The task that was reviewed.
+        task: Task = task_id;
+        /// The agent that reviewed the revision.
+        reviewer: Agent = reviewer_id;
+    }
+    principals {}
+    pages {}
+    bounded {}
+    fields {
+        /// True if the verdict is `PASSED`.
+        async fn passed(&self) -> bool {
+            self.verdict.0 == Verdict::Passed
+        }
+    }
+} }
+
+links! { Task {
+    one {
+        /// The agent that holds the task.
+        lease_agent: Agent = lease_agent_id;
+        /// The agent that made the newest result.
+        producer: Agent = producer_id;
+    }
+    principals {}
+    pages {
+        /// The reviews of the task.
+        reviews: Review, where "task" = id;
+        /// The activities that were recorded for the task.
+        activities: Activity, where "task" = id;
+        /// Decisions that were made for the task.
+        decisions: Decision, where "task" = id;
+        /// Calls to outside services that were made for the task.
+        calls: Call, where "task" = id;
+        /// Requests for approval of commands for the task.
+        approvals: Approval, where "task" = id;
+        /// Events that changed the task.
+        events: Event, where "id" = id;
+    }
+    bounded {}
+    fields {}
+} }
+
+filter! {
+    /// Which tasks are asked for.
+    TaskFilter {
+        /// Tasks with one of these ids.
+        id: ID, ids "id";
+        /// Tasks with one of these statuses.
+        status: TaskStatus, in "status";
+        /// Tasks of one of these teams.
+        team: Team, in "team";
+        /// Tasks that were, or never were, escalated to a human.
+        escalated: bool, is "escalated";
+        /// Tasks whose turn it is of one of these, such as `human:owner`.
+        next_actor: String, in "next_actor";
+        /// Tasks that one of these agents holds.
+        lease_agent_id: ID, ids "lease_agent";
+        /// Tasks whose newest result one of these agents made.
+        producer_id: ID, ids "producer";
+        /// Tasks planned at this time or later.
+        planned_from: DateTime, where "planned_at >= ?";
+        /// Tasks planned before this time.
+        planned_before: DateTime, where "planned_at < ?";
     }
 }
 
-#[ComplexObject]
-impl Review {
-    /// True if the verdict is passed.
-    async fn passed(&self) -> bool {
-        self.verdict == "passed"
-    }
-}
-
-#[ComplexObject]
-impl Task {
-    /// The reviews of the task, oldest first.
-    #[graphql(complexity = "1 + 5 * child_complexity")]
-    async fn reviews(&self, ctx: &Context<'_>) -> Result<Vec<Review>> {
-        children::all(ctx, &self.business, "task", &self.id).await
-    }
-
-    /// The activities that were recorded for the task, oldest first.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn recorded_activities(
-        &self,
-        ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-        last: Option<i32>,
-        before: Option<String>,
-    ) -> Result<List<Activity>> {
-        children::list(ctx, &self.business, "task", &self.id, Page { first, after, last, before })
-            .await
-    }
-
-    /// Decisions that were made for the task.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn decisions(
-        &self,
-        ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-        last: Option<i32>,
-        before: Option<String>,
-    ) -> Result<List<Decision>> {
-        children::list(ctx, &self.business, "task", &self.id, Page { first, after, last, before })
-            .await
-    }
-
-    /// Calls to outside services that were made for the task.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn calls(
-        &self,
-        ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-        last: Option<i32>,
-        before: Option<String>,
-    ) -> Result<List<Call>> {
-        children::list(ctx, &self.business, "task", &self.id, Page { first, after, last, before })
-            .await
+lists! {
+    /// The tasks of a business.
+    TasksOfBusiness {
+        /// The tasks of the business.
+        tasks: Task, by TaskFilter;
     }
 }

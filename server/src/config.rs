@@ -1,9 +1,11 @@
 //! Settings: compiled-in defaults, then a file, then the environment, then flags.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
+use read_api::TrustedDocuments;
 use serde::{Deserialize, Serialize};
 
 use crate::http::{Entrance, Forwarders, Tls, is_loopback};
@@ -52,6 +54,10 @@ pub struct Config {
     pub logging: String,
     /// Whether GraphQL answers questions about its own schema.
     pub introspection: bool,
+    /// File with the only GraphQL documents that `serve` answers; empty = all documents.
+    pub trusted_documents: PathBuf,
+    /// Whether `serve` logs each GraphQL query with its cost and time.
+    pub query_log: bool,
     /// Folder that several servers of one log share for snapshots of their views; empty = none.
     pub snapshots: PathBuf,
     /// File with the key that wraps the keyring; empty = in the data folder.
@@ -75,6 +81,8 @@ const SETTINGS: &[&str] = &[
     "logging",
     "registrations_per_day",
     "introspection",
+    "trusted_documents",
+    "query_log",
     "snapshots",
     "keyring_key_file",
     "signing_key_file",
@@ -143,6 +151,12 @@ pub struct Overrides {
     /// Value of `--behind-proxy`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub behind_proxy: Option<String>,
+    /// Value of `--trusted-documents`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_documents: Option<PathBuf>,
+    /// `true` if `--query-log` was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query_log: Option<bool>,
 }
 
 impl Config {
@@ -197,7 +211,20 @@ impl Config {
             workers: self.workers,
             tls,
             forwarders,
+            trusted: self.trusted()?,
+            query_log: self.query_log,
         })
+    }
+
+    /// Reads the trusted documents; `None` if there is no file of them.
+    fn trusted(&self) -> Result<Option<Arc<TrustedDocuments>>, String> {
+        let file = &self.trusted_documents;
+        if file.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let wrong = |why: String| format!("settings: trusted_documents: {}: {why}", file.display());
+        let json = std::fs::read(file).map_err(|e| wrong(e.to_string()))?;
+        Ok(Some(Arc::new(TrustedDocuments::parse(&json).map_err(wrong)?)))
     }
 
     /// Checks for values that are not allowed, and for settings that would have no effect.

@@ -43,6 +43,7 @@ use peers::Peers;
 pub use peers::{Forwarders, is_loopback};
 pub use problem::Problem;
 use questions::Questions;
+use read_api::{Api, TrustedDocuments};
 use slots::Slots;
 pub use tls::Tls;
 use tokio::sync::Semaphore;
@@ -55,6 +56,8 @@ pub const READY_LAG_MAX: u64 = 10_000;
 
 pub(crate) struct State {
     pub(crate) app: Arc<App>,
+    /// GraphQL, with what this listener allows.
+    api: Api,
     pub(crate) metrics: Metrics,
     /// Number of open WebSockets.
     pub(crate) connections: Arc<std::sync::atomic::AtomicUsize>,
@@ -103,7 +106,7 @@ impl Listening {
 }
 
 /// Options of the HTTP listener.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Entrance {
     /// Address to listen on.
     pub address: String,
@@ -115,6 +118,10 @@ pub struct Entrance {
     pub tls: Option<Tls>,
     /// Proxies that may forward requests of others.
     pub forwarders: Forwarders,
+    /// The only GraphQL documents that the listener answers; `None` = all.
+    pub trusted: Option<Arc<TrustedDocuments>>,
+    /// True if each GraphQL query is logged.
+    pub query_log: bool,
 }
 
 /// Binds the HTTP listener.
@@ -122,11 +129,12 @@ pub struct Entrance {
 /// # Errors
 /// If the address can't be bound, or the certificate can't be read.
 pub fn listen(app: Arc<App>, entrance: Entrance) -> Result<Listening, AppError> {
-    let Entrance { address, hosts, workers, tls, forwarders } = entrance;
+    let Entrance { address, hosts, workers, tls, forwarders, trusted, query_log } = entrance;
     let peers = Peers::new(forwarders, tls.is_none());
     let state = web::Data::new(State {
         hosts: Hosts::new(&hosts),
         peers: Arc::clone(&peers),
+        api: app.api.at_a_door(trusted, query_log),
         app,
         metrics: Metrics::default(),
         connections: Arc::default(),

@@ -35,12 +35,28 @@ pub(super) struct Flags {
     /// MINUTEBOOK_KURRENTDB_HOST to the name that clients use.
     #[arg(long, value_name = "ADDRESS")]
     kurrentdb_listen: Option<String>,
+    /// Answer only the GraphQL documents of this file: a JSON object of ids with documents, as code
+    /// generators write it, or the manifest of Apollo's tools [default: answer every document].
+    #[arg(long, value_name = "FILE")]
+    trusted_documents: Option<PathBuf>,
+    /// Log each GraphQL query with the digest of its document, its cost and its time.
+    #[arg(long)]
+    query_log: bool,
 }
 
 impl Flags {
     /// Adds the flags to the overrides of the settings.
     pub(super) fn over(&self, overrides: Overrides) -> Overrides {
-        let Self { listen, tls_cert, tls_key, behind_proxy, amqp, kurrentdb_listen } = self;
+        let Self {
+            listen,
+            tls_cert,
+            tls_key,
+            behind_proxy,
+            amqp,
+            kurrentdb_listen,
+            trusted_documents,
+            query_log,
+        } = self;
         Overrides {
             listen: listen.clone(),
             tls_cert: tls_cert.clone(),
@@ -48,6 +64,8 @@ impl Flags {
             behind_proxy: behind_proxy.clone(),
             amqp: amqp.clone(),
             kurrentdb_listen: kurrentdb_listen.clone(),
+            trusted_documents: trusted_documents.clone(),
+            query_log: query_log.then_some(true),
             ..overrides
         }
     }

@@ -23,6 +23,8 @@ const RESPONSE_JSON: &str = "application/graphql-response+json";
 #[serde(rename_all = "camelCase")]
 struct Params {
     query: Option<String>,
+    /// Id of a trusted document.
+    document_id: Option<String>,
     operation_name: Option<String>,
     variables: Option<Map<String, serde_json::Value>>,
     extensions: Option<Map<String, serde_json::Value>>,
@@ -33,6 +35,7 @@ struct Params {
 #[serde(rename_all = "camelCase")]
 struct AddressParams {
     query: Option<String>,
+    document_id: Option<String>,
     operation_name: Option<String>,
     variables: Option<String>,
     extensions: Option<String>,
@@ -48,6 +51,9 @@ impl Params {
         request.extensions.0 = extensions
             .filter_map(|(name, value)| Some((name, Value::from_json(value).ok()?)))
             .collect();
+        if let Some(id) = self.document_id {
+            request.extensions.0.insert("documentId".to_owned(), Value::String(id));
+        }
         request
     }
 }
@@ -149,7 +155,7 @@ pub(super) async fn graphql(
         media.refuse(StatusCode::BAD_REQUEST, "BAD_REQUEST", &message, hint)
     };
     let run =
-        |params: Params| state.questions.ask(&state.app.api, viewer.clone(), params.into_request());
+        |params: Params| state.questions.ask(&state.api, viewer.clone(), params.into_request());
     let too_slow =
         |TooSlow| Problem::new(503, "too_slow", "the query took too long; ask for less at once");
     if request.method() == Method::GET {
@@ -238,7 +244,7 @@ fn unsupported(request: &HttpRequest, media: Media) -> Option<HttpResponse> {
 }
 
 fn from_address(query: &str) -> Result<Params, String> {
-    let web::Query(AddressParams { query, operation_name, variables, extensions }) =
+    let web::Query(AddressParams { query, document_id, operation_name, variables, extensions }) =
         web::Query::from_query(query).map_err(|e| e.to_string())?;
     let map = |name: &str,
                text: Option<String>|
@@ -252,16 +258,20 @@ fn from_address(query: &str) -> Result<Params, String> {
     };
     asks(Params {
         query,
+        document_id,
         operation_name,
         variables: map("variables", variables)?,
         extensions: map("extensions", extensions)?,
     })
 }
 
-/// Checks that parameters have a query, or the hash of a persisted one.
+/// Checks that parameters have a query, or the hash of a persisted one, or a document's id.
 fn asks(params: Params) -> Result<Params, String> {
     let persisted = params.extensions.as_ref().is_some_and(|e| e.contains_key("persistedQuery"));
-    if persisted || params.query.as_ref().is_some_and(|q| !q.trim().is_empty()) {
+    if persisted
+        || params.document_id.is_some()
+        || params.query.as_ref().is_some_and(|q| !q.trim().is_empty())
+    {
         Ok(params)
     } else {
         Err("`query` is missing".to_owned())

@@ -91,11 +91,11 @@ async fn operate(
     viewer: Viewer,
     mut session: Session,
     id: String,
-    request: Request,
+    mut request: Request,
     stuck: tokio::sync::mpsc::Sender<()>,
 ) {
-    let api = &state.app.api;
-    let mut answers = if api.is_subscription(&request.query).await == Some(true) {
+    let api = &state.api;
+    let mut answers = if api.is_subscription(&mut request).await == Some(true) {
         api.stream(request.data(viewer)).await
     } else {
         let answer = state.questions.ask(api, viewer, request).await;

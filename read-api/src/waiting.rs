@@ -1,0 +1,301 @@
+//! What waits for a human: approvals to vote on, tasks that a human must see to, calls whose outcome
+//! nobody knows, and results that no agent can review; by the time until which it must be decided.
+
+use std::sync::Arc;
+
+use async_graphql::connection::{Connection, Edge};
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::Kind;
+
+use crate::allowance::read;
+use crate::approvals::Approval;
+use crate::businesses::Business;
+use crate::children::newest;
+use crate::filter::Arg;
+use crate::integrations::Call;
+use crate::links::aggregate;
+use crate::node::{AnyNode, Node};
+use crate::page::{Page, Total, bad_cursor, cost, size};
+use crate::query::wait_for;
+use crate::scalars::DateTime;
+use crate::sight::Sight;
+use crate::tasks::Task;
+use crate::{Sources, Viewer};
+
+/// What a human is to do.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WaitingKind {
+    /// Vote on a request for approval.
+    Approval,
+    /// See to a task: it was escalated or quarantined, or a task that it depends on will never be
+    /// completed.
+    Task,
+    /// Find out what became of a call to an outside service.
+    Call,
+    /// Have a result reviewed: its team has no active QA agent but the one that made it.
+    Review,
+}
+
+impl WaitingKind {
+    const ALL: [Self; 4] = [Self::Approval, Self::Task, Self::Call, Self::Review];
+
+    const fn of_aggregate(self) -> Kind {
+        match self {
+            Self::Approval => Kind::Approval,
+            Self::Task | Self::Review => Kind::Task,
+            Self::Call => Kind::Call,
+        }
+    }
+
+    /// The columns and the condition of the rows; every condition is met by an index.
+    const fn rows(self) -> &'static str {
+        match self {
+            Self::Approval => {
+                "requested_at AS since, expires_at AS decide_by FROM approvals t WHERE status = \
+                 'requested'"
+            }
+            Self::Task => {
+                "status_since AS since, NULL AS decide_by FROM tasks t WHERE next_actor >= \
+                 'human:' AND next_actor < 'human;'"
+            }
+            Self::Call => {
+                "coalesce(ended_at, intended_at) AS since, NULL AS decide_by FROM calls t WHERE \
+                 status = 'ambiguous'"
+            }
+            Self::Review => {
+                "status_since AS since, NULL AS decide_by FROM tasks t WHERE status = 'submitted' \
+                 AND NOT EXISTS (SELECT 1 FROM agents a WHERE a.business = t.business AND a.team = \
+                 t.team AND a.role = 'qa' AND a.status = 'active' AND a.id IS NOT t.producer)"
+            }
+        }
+    }
+
+    fn seen(self, sight: &Sight) -> String {
+        match self {
+            Self::Approval => sight.and::<Approval>(),
+            Self::Task | Self::Review => sight.and::<Task>(),
+            Self::Call => sight.and::<Call>(),
+        }
+    }
+}
+
+/// Something that waits for a human.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct WaitingItem {
+    /// What a human is to do.
+    kind: WaitingKind,
+    /// Id of the business.
+    business_id: ID,
+    /// Id of the request for approval, task or call.
+    target_id: ID,
+    /// Since when it waits.
+    since: DateTime,
+    /// Until when it must be decided; null = no time is set.
+    decide_by: Option<DateTime>,
+}
+
+#[ComplexObject]
+impl WaitingItem {
+    /// The business.
+    async fn business(&self, ctx: &Context<'_>) -> Result<Option<Business>> {
+        newest(ctx, &self.business_id, Business::KEY, &self.business_id).await
+    }
+
+    /// The request for approval, task or call.
+    async fn target(&self, ctx: &Context<'_>) -> Result<Option<AnyNode>> {
+        aggregate(ctx, &self.business_id, self.kind.of_aggregate(), &self.target_id).await
+    }
+}
+
+/// Which of what waits is asked for.
+#[derive(InputObject, Default)]
+pub(crate) struct WaitingFilter {
+    /// Only what asks a human for one of these.
+    kind: Option<Vec<WaitingKind>>,
+    /// Only what must be decided before this time.
+    decide_before: Option<DateTime>,
+}
+
+/// Businesses of which a viewer sees the same part.
+struct Part {
+    sight: Sight,
+    /// Ids; `None` = every business there is.
+    businesses: Option<Vec<String>>,
+}
+
+/// The parts of everything that the viewer sees.
+fn parts(ctx: &Context<'_>) -> Result<Vec<Part>> {
+    let viewer = ctx.data::<Viewer>()?;
+    let Some(visible) = viewer.visible_businesses() else {
+        return Ok(vec![Part { sight: Sight::Whole, businesses: None }]);
+    };
+    let (mut whole, mut parts) = (Vec::new(), Vec::new());
+    for business in visible {
+        match Sight::of(ctx, &business)? {
+            Sight::Whole => whole.push(business),
+            sight @ Sight::Agent { .. } => {
+                parts.push(Part { sight, businesses: Some(vec![business]) });
+            }
+        }
+    }
+    parts.push(Part { sight: Sight::Whole, businesses: Some(whole) });
+    Ok(parts)
+}
+
+/// The rows of all that waits, as SQL, with the values of its `?`. `place` is the order: what must be
+/// decided first is first, and what has no such time is last.
+fn rows(parts: &[Part], filter: WaitingFilter) -> (String, Vec<Arg>) {
+    let (mut selects, mut args) = (Vec::new(), Vec::<Arg>::new());
+    let kinds = filter.kind.unwrap_or_else(|| WaitingKind::ALL.to_vec());
+    for (n, kind) in WaitingKind::ALL.iter().enumerate().filter(|(_, kind)| kinds.contains(kind)) {
+        for part in parts {
+            let of = match &part.businesses {
+                Some(ids) => {
+                    args.push(Box::new(serde_json::Value::from(ids.clone()).to_string()));
+                    "(SELECT value FROM json_each(?))"
+                }
+                None => "(SELECT business FROM businesses)",
+            };
+            selects.push(format!(
+                "SELECT {n} AS kind, business, id, seq, {} AND business IN {of}{}",
+                kind.rows(),
+                kind.seen(&part.sight)
+            ));
+        }
+    }
+    if selects.is_empty() {
+        selects.push(
+            "SELECT 0 AS kind, '' AS business, '' AS id, 0 AS seq, '' AS since, NULL AS \
+            decide_by WHERE 0"
+                .to_owned(),
+        );
+    }
+    let mut sql = format!(
+        "SELECT *, printf('%s %s %s %012d', coalesce(decide_by, '~'), since, business, seq) AS \
+         place FROM ({})",
+        selects.join(" UNION ALL ")
+    );
+    if let Some(before) = filter.decide_before {
+        sql.push_str(" WHERE decide_by < ?");
+        args.push(Box::new(before));
+    }
+    (sql, args)
+}
+
+fn encode(place: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("waiting:{place}"))
+}
+
+fn decode(cursor: &str) -> Result<String> {
+    let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|b| String::from_utf8(b).ok());
+    let place = text.as_deref().and_then(|t| t.strip_prefix("waiting:"));
+    place.map(str::to_owned).ok_or_else(bad_cursor)
+}
+
+type WaitingPage = Connection<String, WaitingItem, Total>;
+
+async fn waiting(
+    ctx: &Context<'_>,
+    parts: Vec<Part>,
+    filter: Option<WaitingFilter>,
+    page: Page,
+) -> Result<WaitingPage> {
+    let (n, backwards) = size(&page)?;
+    let (after, before) = (page.after.as_deref().map(decode), page.before.as_deref().map(decode));
+    let (after, before) = (after.transpose()?, before.transpose()?);
+    let has = (after.is_some(), before.is_some());
+    let (rows, args) = rows(&parts, filter.unwrap_or_default());
+    let args = Arc::new(args);
+    let total = Total::Sql(format!("SELECT count(*) FROM ({rows})"), Arc::clone(&args));
+    let direction = if backwards { "DESC" } else { "ASC" };
+    let sql = format!(
+        "SELECT kind, business, id, since, decide_by, place FROM ({rows}) WHERE (? IS NULL OR \
+         place > ?) AND (? IS NULL OR place < ?) ORDER BY place {direction} LIMIT {}",
+        n + 1
+    );
+    let mut found: Vec<(String, WaitingItem)> = read(ctx.data::<Sources>()?, move |c| {
+        let mut all: Vec<&dyn rusqlite::ToSql> =
+            args.iter().map(|a| &**a as &dyn rusqlite::ToSql).collect();
+        all.extend([&after as &dyn rusqlite::ToSql, &after, &before, &before]);
+        let row = |r: &rusqlite::Row<'_>| {
+            let kind = WaitingKind::ALL.get(r.get::<_, usize>(0)?).copied();
+            let item = WaitingItem {
+                kind: kind.unwrap_or(WaitingKind::Task),
+                business_id: ID(r.get(1)?),
+                target_id: ID(r.get(2)?),
+                since: DateTime(r.get(3)?),
+                decide_by: r.get::<_, Option<String>>(4)?.map(DateTime),
+            };
+            Ok((r.get(5)?, item))
+        };
+        c.prepare_cached(&sql)?.query_map(&*all, row)?.collect()
+    })
+    .await?;
+    let more = found.len() > n;
+    found.truncate(n);
+    if backwards {
+        found.reverse();
+    }
+    let (previous, next) = if backwards { (more, has.1) } else { (has.0, more) };
+    let mut page = Connection::with_additional_fields(previous, next, total);
+    page.edges.extend(found.into_iter().map(|(place, item)| Edge::new(encode(&place), item)));
+    Ok(page)
+}
+
+/// What waits for a human in a business.
+#[derive(Clone)]
+pub(crate) struct WaitingOfBusiness(pub(crate) String);
+
+/// What waits for a human in a business.
+#[Object]
+impl WaitingOfBusiness {
+    /// What waits for a human in the business; what must be decided first is first.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn waiting(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first rows: how many; 50 when left out, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only rows that meet all of this.")] filter: Option<WaitingFilter>,
+    ) -> Result<WaitingPage> {
+        let part = Part { sight: Sight::of(ctx, &self.0)?, businesses: Some(vec![self.0.clone()]) };
+        waiting(ctx, vec![part], filter, Page { first, after, last, before, ..Page::default() })
+            .await
+    }
+}
+
+/// The part of the queries that is about what waits for a human.
+#[derive(Default)]
+pub(crate) struct WaitingQuery;
+
+/// The part of the queries that is about what waits for a human.
+#[Object]
+impl WaitingQuery {
+    /// What waits for a human in all businesses that you may see; what must be decided first is
+    /// first.
+    #[allow(clippy::too_many_arguments, reason = "every list has these arguments")]
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn waiting(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first rows: how many; 50 when left out, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only rows that meet all of this.")] filter: Option<WaitingFilter>,
+        #[graphql(desc = "Wait until the views are at least here.")] min_position: Option<u64>,
+    ) -> Result<WaitingPage> {
+        wait_for(ctx, min_position).await?;
+        let page = Page { first, after, last, before, ..Page::default() };
+        waiting(ctx, parts(ctx)?, filter, page).await
+    }
+}
