@@ -43,20 +43,20 @@ ask() {
   "$binary" query "$2" --server "$url" --key-file "$key_file"
 }
 ask "What was done, and what went wrong?" \
-  '{ business(slug: "airline") { tasks { totalCount } completed: tasks(status: "completed") { totalCount } decisions { totalCount } calls(status: "failed", first: 1) { totalCount nodes { operation error { text } } } } }'
+  '{ business(slug: "airline") { tasks { totalCount } completed: tasks(filter: {status: COMPLETED}) { totalCount } decisions { totalCount } calls(first: 1, filter: {status: FAILED}) { totalCount nodes { operation error { text } } } } }'
 ask "How good are the agents, and which events is that counted from?" \
   '{ business(slug: "airline") { kpis(ids: ["agent_completion", "first_pass_yield", "call_error_rate"]) { id value target status events(first: 1) { totalCount nodes { seq type } } } } }'
 ask "What did which model cost?" \
   '{ business(slug: "studio") { kpis(ids: ["cost", "output_tokens"]) { id exact unit breakdown(by: MODEL) { key exact } } } }'
 ask "What does the bank know about savings, and from where?" \
-  '{ business(slug: "bank") { memory(search: "account fee", first: 2) { totalCount nodes { snippet source { text } eventId } } } }'
+  '{ business(slug: "bank") { memory(search: "account fee", first: 2) { totalCount nodes { snippet source { text } event { id } } } } }'
 ask "And all three together?" \
   '{ portfolio { businessCount kpis(ids: ["throughput", "cost"]) { id value unit } } }'
 
 echo
 echo "== an event's proof, checked without the database"
-event=$("$binary" query '{ business(slug: "airline") { events(type: "decisions.recorded", first: 1) { nodes { eventId } } } }' \
-  --server "$url" --key-file "$key_file" | sed -n 's/.*"eventId": "\(.*\)".*/\1/p')
+event=$("$binary" query '{ business(slug: "airline") { events(first: 1, filter: {type: "decisions.recorded"}) { nodes { id } } } }' \
+  --server "$url" --key-file "$key_file" | sed -n 's/.*"id": "\(.*\)".*/\1/p')
 "$binary" prove "$event" --business airline --out "$folder/event.proof.json" --server "$url" --key-file "$key_file"
 "$binary" verify --proof "$folder/event.proof.json"
 echo

@@ -32,6 +32,12 @@ pub struct TrustedDocuments {
     texts: std::collections::HashSet<[u8; 32]>,
 }
 
+impl std::fmt::Debug for TrustedDocuments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} trusted documents", self.count())
+    }
+}
+
 impl TrustedDocuments {
     /// Parses a file: a JSON object of ids with texts, as `@graphql-codegen` and `relay-compiler`
     /// write it, or the manifest that Apollo's tools write.

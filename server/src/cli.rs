@@ -107,8 +107,8 @@ enum Verb {
     },
     /// Ask a GraphQL query and print the response.
     ///
-    /// Example: minutebook query '{ businesses { slug tasks(first: 3) { totalCount nodes { status }
-    /// } } }'
+    /// Example: minutebook query '{ businesses { nodes { slug tasks(first: 3) { totalCount
+    /// nodes { status } } } } }'
     Query {
         /// GraphQL text of the query.
         graphql: String,

@@ -106,7 +106,7 @@ impl Listening {
 }
 
 /// Options of the HTTP listener.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Entrance {
     /// Address to listen on.
     pub address: String,

@@ -28,8 +28,8 @@ async function take(c, query, n, begin = () => {}) {
 
 const c = client(key);
 // From the beginning: what was there, then what happens now.
-const first = await take(c, '{ businesses { slug } }', 1);
-if (first[0].businesses.length !== 1) fail('a query over the socket');
+const first = await take(c, '{ businesses { nodes { slug } } }', 1);
+if (first[0].businesses.nodes.length !== 1) fail('a query over the socket');
 const live = await take(c, 'subscription { events(slug: "acme", after: 0) { seq type } }', 2, () => command(1));
 if (live[0].events.seq !== 1 || live[1].events.type !== 'tasks.planned') fail(`live: ${JSON.stringify(live)}`);
 // Cut off, and on from there.

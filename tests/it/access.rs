@@ -51,11 +51,14 @@ async fn every_role_may_do_what_it_may_and_nothing_else() {
             .await;
         assert!(matches!(above, Err(CommandError::Forbidden { .. })), "{role} gives nobody a role");
         let unseen = installation
-            .query_as(actor.principal, "{ businesses { slug } business(slug: \"other\") { slug } }")
+            .query_as(
+                actor.principal,
+                "{ businesses { nodes { slug } } business(slug: \"other\") { slug } }",
+            )
             .await;
         assert_eq!(
             unseen,
-            json!({"businesses": [{"slug": "acme"}], "business": null}),
+            json!({"businesses": {"nodes": [{"slug": "acme"}]}, "business": null}),
             "{role} sees its own business only"
         );
     }
@@ -108,15 +111,17 @@ async fn nobody_registers_their_way_into_what_is_open_already() {
         .submit(&operator, victim, "businesses.register", None, json!({"slug": "fresh"}))
         .await;
     assert_eq!(again.unwrap_err().name(), "exists");
-    let unseen = installation.query_as(stranger.principal, "{ businesses { slug } }").await;
-    assert_eq!(unseen, json!({"businesses": []}), "nothing was granted on the way");
+    let unseen =
+        installation.query_as(stranger.principal, "{ businesses { nodes { slug } } }").await;
+    assert_eq!(unseen, json!({"businesses": {"nodes": []}}), "nothing was granted on the way");
     assert_eq!(installation.app.business("fresh").await.unwrap(), None, "and no slug was claimed");
     let own = installation
         .submit(&stranger, INSTALLATION, "businesses.register", None, json!({"slug": "fresh"}))
         .await
         .unwrap();
-    let seen = installation.query_as(stranger.principal, "{ businesses { slug id } }").await;
-    assert_eq!(seen["businesses"][0]["id"], json!(own.business));
+    let seen =
+        installation.query_as(stranger.principal, "{ businesses { nodes { slug id } } }").await;
+    assert_eq!(seen["businesses"]["nodes"][0]["id"], json!(own.business));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,22 +18,33 @@ struct Work {
     answer: Value,
 }
 
-const ASK: &str = "{ business(slug: \"acme\") { phase owner currency
-  agents(first: 30) { nodes { id status team role owner principal permissions concurrency skills \
-  model promptVersion } }
-  tasks(first: 30) { nodes { id status team nextActor revision fencingToken leaseAgent \
-  leaseExpiresAt producer artifactDigest reworkRounds attemptsFailed
-    recordedActivities(first: 1) { totalCount } } }
-  decisions(first: 30) { nodes { id status agent supersededBy } }
-  approvals(first: 30) { nodes { id status commandType target approvalPolicyVersion quorum roles \
-  requestedBy expiresAt escalated builtIn task
-    votes { voter choice delegatedBy } } }
-  budgets(first: 30) { nodes { id scope window limit { amount currency } periods { period reserved \
-  spent } } }
-  calls(first: 30) { nodes { id status agent task connector costMax { amount currency } } }
-  memory(first: 30, history: true) { nodes { id item status revision agent } }
+const ASK: &str = "{ business(slug: \"acme\") { phase ownerId currency
+  agents(first: 30) { nodes { id status team role ownerId principalId permissions { tools \
+  connectors dataClasses } concurrency skills model promptVersion } }
+  tasks(first: 30) { nodes { id status team nextActor revision fencingToken leaseAgentId \
+  leaseExpiresAt producerId artifactDigest reworkRounds attemptsFailed activityCount } }
+  decisions(first: 30) { nodes { id status agentId supersededById } }
+  approvals(first: 30) { nodes { id status commandType targetId approvalPolicyVersion quorum roles \
+  requestedById expiresAt escalated builtIn taskId
+    votes { nodes { voterId choice delegatedById } } } }
+  budgets(first: 30) { nodes { id scope window limit { amount currency } periods { nodes { period \
+  reserved spent } } } }
+  calls(first: 30) { nodes { id status agentId taskId connector costMax { amount currency } } }
+  memory(first: 30, history: true) { nodes { itemId item status revision agentId } }
   exports(first: 30) { nodes { id } }
   kpis(ids: [\"throughput\"]) { target } } }";
+
+/// A name of a closed set, or several, as GraphQL shows them.
+fn named(value: impl serde::Serialize) -> Value {
+    fn upper(value: Value) -> Value {
+        match value {
+            Value::String(name) => json!(name.to_uppercase()),
+            Value::Array(names) => names.into_iter().map(upper).collect(),
+            other => other,
+        }
+    }
+    upper(json!(value))
+}
 
 fn eur(amount: &str) -> Value {
     json!({"amount": amount, "currency": "EUR"})
@@ -271,14 +282,14 @@ async fn tasks_are_what_they_fold_into_and_somebody_always_acts_next() {
             Status::Completed | Status::Failed | Status::Cancelled => None,
         };
         let wanted = json!({
-            "id": row["id"], "status": status, "team": task.team, "nextActor": next,
+            "id": row["id"], "status": named(status), "team": named(task.team), "nextActor": next,
             "revision": task.revision, "fencingToken": task.fencing_token,
-            "leaseAgent": task.lease.map(|l| l.agent),
+            "leaseAgentId": task.lease.map(|l| l.agent),
             "leaseExpiresAt": task.lease.map(|l| l.expires_at),
-            "producer": task.submission.map(|s| s.producer),
+            "producerId": task.submission.map(|s| s.producer),
             "artifactDigest": task.submission.map(|s| s.artifact_digest),
             "reworkRounds": task.rework_rounds, "attemptsFailed": task.attempts_failed,
-            "recordedActivities": {"totalCount": task.activities},
+            "activityCount": task.activities,
         });
         assert_eq!(row, wanted);
     }
@@ -290,23 +301,24 @@ async fn approvals_are_what_they_fold_into() {
     let work = Work::done().await;
     for row in work.rows("approvals") {
         let a = work.state(ApprovalId(id(&row))).await;
-        let votes: std::collections::BTreeMap<_, _> = row["votes"]
+        let votes: std::collections::BTreeMap<_, _> = row["votes"]["nodes"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|v| (v["delegatedBy"].as_str().or(v["voter"].as_str()).unwrap(), &v["choice"]))
+            .map(|v| (v["delegatedById"].as_str().or(v["voterId"].as_str()).unwrap(), &v["choice"]))
             .collect();
         let wanted: std::collections::BTreeMap<_, _> =
-            a.votes.iter().map(|(right, vote)| (right.to_string(), json!(vote.choice))).collect();
+            a.votes.iter().map(|(right, vote)| (right.to_string(), named(vote.choice))).collect();
         assert!(votes.iter().map(|(p, c)| (p.to_string(), (*c).clone())).eq(wanted), "{row}");
         let mut row = row;
         row["votes"] = json!(null);
         let wanted = json!({
-            "id": row["id"], "status": a.status, "commandType": a.command_type, "target": a.target,
+            "id": row["id"], "status": named(a.status), "commandType": a.command_type,
+            "targetId": a.target,
             "approvalPolicyVersion": a.approval_policy_version,
-            "quorum": a.quorum, "roles": a.roles, "requestedBy": a.requested_by,
+            "quorum": a.quorum, "roles": named(a.roles), "requestedById": a.requested_by,
             "expiresAt": a.expires_at, "escalated": a.escalated, "builtIn": a.built_in,
-            "task": a.task, "votes": null,
+            "taskId": a.task, "votes": null,
         });
         assert_eq!(row, wanted);
     }
@@ -327,8 +339,8 @@ async fn budgets_and_calls_are_what_they_fold_into() {
             (row["limit"].clone(), row["scope"].as_str().unwrap()),
             (json!(b.limit), b.scope.as_ref().unwrap().to_string().as_str())
         );
-        assert_eq!(row["window"], json!(b.window));
-        for period in row["periods"].as_array().unwrap() {
+        assert_eq!(row["window"], named(b.window));
+        for period in row["periods"]["nodes"].as_array().unwrap() {
             let amount = |name: &str| {
                 period[name].as_str().unwrap().parse::<domain::values::Amount>().unwrap()
             };
@@ -349,7 +361,7 @@ async fn budgets_and_calls_are_what_they_fold_into() {
     }
     for row in work.rows("calls") {
         let c = work.state(CallId(id(&row))).await;
-        let wanted = json!({"id": row["id"], "status": c.status, "agent": c.agent, "task": c.task,
+        let wanted = json!({"id": row["id"], "status": named(c.status), "agentId": c.agent, "taskId": c.task,
             "connector": c.connector, "costMax": c.cost_max});
         assert_eq!(row, wanted);
     }
@@ -360,17 +372,18 @@ async fn agents_decisions_memory_and_the_business_are_what_they_fold_into() {
     let work = Work::done().await;
     let business = work.state(work.cast.business).await;
     let (phase, owner, currency) =
-        (&work.answer["phase"], &work.answer["owner"], &work.answer["currency"]);
+        (&work.answer["phase"], &work.answer["ownerId"], &work.answer["currency"]);
     assert_eq!(
         (phase, owner, currency),
-        (&json!(business.phase), &json!(business.owner), &json!(business.currency))
+        (&named(business.phase), &json!(business.owner), &json!(business.currency))
     );
     for row in work.rows("agents") {
         let a = work.state(AgentId(id(&row))).await;
         let runtime = a.runtime.unwrap();
         let wanted = json!({
-            "id": row["id"], "status": a.status, "team": a.team, "role": a.role, "owner": a.owner,
-            "principal": a.principal, "permissions": a.permissions,
+            "id": row["id"], "status": named(a.status), "team": named(a.team),
+            "role": named(a.role), "ownerId": a.owner, "principalId": a.principal, "permissions": {"tools": a.permissions.tools, "connectors": a.permissions.connectors,
+                "dataClasses": a.permissions.data_classes},
             "concurrency": a.concurrency, "skills": a.skills, "model": runtime.model,
             "promptVersion": runtime.prompt_version,
         });
@@ -380,20 +393,23 @@ async fn agents_decisions_memory_and_the_business_are_what_they_fold_into() {
         let d = work.state(DecisionId(id(&row))).await;
         assert_eq!(
             row,
-            json!({"id": row["id"], "status": d.status, "agent": d.agent,
-                "supersededBy": d.superseded_by})
+            json!({"id": row["id"], "status": named(d.status), "agentId": d.agent,
+                "supersededById": d.superseded_by})
         );
     }
     // Of a fact that was revised every version is a row; the last one is what it folds into.
     let mut last = std::collections::BTreeMap::new();
-    work.rows("memory").into_iter().for_each(|row| drop(last.insert(id(&row), row)));
+    work.rows("memory").into_iter().for_each(|row| {
+        let id = row["itemId"].as_str().unwrap().parse::<Uuid>().unwrap();
+        last.insert(id, row);
+    });
     for (id, row) in last {
-        if row["item"] == "document" {
+        if row["item"] == "DOCUMENT" {
             assert_eq!(row["status"], json!(work.state(DocumentId(id)).await.status));
         } else {
             let f = work.state(FactId(id)).await;
             assert_eq!(
-                (&row["status"], &row["revision"], &row["agent"]),
+                (&row["status"], &row["revision"], &row["agentId"]),
                 (&json!(f.status), &json!(f.revision), &json!(f.agent))
             );
         }

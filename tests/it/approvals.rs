@@ -19,14 +19,14 @@ async fn a_consumed_approval_is_shown_with_its_votes() {
     let view = installation
         .query(
             "{ business(slug: \"acme\") { phase approvals { nodes { status \
-        votes { choice yes } rule } } } }",
+        votes { nodes { choice yes } } rule } } } }",
         )
         .await;
-    assert_eq!(view["business"]["phase"], "operating");
+    assert_eq!(view["business"]["phase"], "OPERATING");
     assert_eq!(
         view["business"]["approvals"]["nodes"][0],
-        json!({"status": "consumed", "rule": "launch", "votes": [{"choice": "approve",
-            "yes": true}]})
+        json!({"status": "CONSUMED", "rule": "launch", "votes": {"nodes": [{"choice": "APPROVE",
+            "yes": true}]}})
     );
     installation.views_are_rebuilt_alike().await;
 }
@@ -48,8 +48,8 @@ async fn one_question_shows_request_votes_command_and_outcome() {
     );
     installation.approved(business, "integrations.intend_call", call, pay).await;
     installation.must(business, "integrations.succeed_call", Some(call), json!({})).await;
-    let query = "{ business(slug: \"acme\") { events(type: \"approvals.requested\", first: 1) { \
-        nodes { correlated(first: 20) { nodes { eventId type causation } } } } } }";
+    let query = "{ business(slug: \"acme\") { events(first: 1, filter: {type: \"approvals.requested\"}) { \
+        nodes { correlated(first: 20) { nodes { id type causationId } } } } } }";
     let thread =
         installation.query(query).await["business"]["events"]["nodes"][0]["correlated"]["nodes"]
             .clone();
@@ -66,10 +66,7 @@ async fn one_question_shows_request_votes_command_and_outcome() {
             "integrations.call_succeeded"
         ]
     );
-    assert_eq!(
-        thread[3]["causation"], thread[2]["eventId"],
-        "the grant is the cause of the command"
-    );
+    assert_eq!(thread[3]["causationId"], thread[2]["id"], "the grant is the cause of the command");
     let stored = installation
         .query("{ business(slug: \"acme\") { calls { nodes { class dataClass } } } }")
         .await;

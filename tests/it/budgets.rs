@@ -38,13 +38,13 @@ async fn sixty_four_callers_on_one_budget_get_no_conflict_and_spend_no_cent_too_
     let view = installation
         .query(
             "{ business(slug: \"acme\") { budgets { nodes { limit { amount } \
-        periods { period reserved spent } } } } }",
+        periods { nodes { period reserved spent } } } } } }",
         )
         .await;
     assert_eq!(
         view["business"]["budgets"]["nodes"][0],
-        json!({"limit": {"amount": "100"}, "periods": [{"period": "lifetime", "reserved": "100",
-            "spent": "0"}]})
+        json!({"limit": {"amount": "100"}, "periods": {"nodes": [{"period": "lifetime", "reserved": "100",
+            "spent": "0"}]}})
     );
     installation.views_are_rebuilt_alike().await;
 }
@@ -90,12 +90,12 @@ async fn sums_beyond_what_one_amount_can_be_stop_no_view_and_no_stream() {
     let view = installation
         .query(
             "{ business(slug: \"acme\") { budgets { nodes { limit { amount } \
-        periods { spent } } } } }",
+        periods { nodes { spent } } } } } }",
         )
         .await;
     assert_eq!(
         view["business"]["budgets"]["nodes"][0],
-        json!({"limit": {"amount": "50"}, "periods": [{"spent": "2999999999999997"}]})
+        json!({"limit": {"amount": "50"}, "periods": {"nodes": [{"spent": "2999999999999997"}]}})
     );
     installation.views_are_rebuilt_alike().await;
 }

@@ -30,16 +30,18 @@ async fn a_slug_is_one_businesss_and_a_wound_up_business_does_nothing_more() {
     assert_eq!(dead.unwrap_err().name(), "wound_up");
     let answer = installation
         .query(
-            "{ businesses { slug phase currency idea { text } members { \
-        role kind displayName { text } } } }",
+            "{ businesses { nodes { slug phase currency idea { text } members { nodes { \
+        role principal { kind name { text } } } } } } }",
         )
         .await;
     assert_eq!(
-        answer["businesses"][0],
+        answer["businesses"]["nodes"][0],
         json!({
-            "slug": "acme", "phase": "wound_up", "currency": "EUR", "idea": {"text": "canary-idea"},
-            "members": [{"role": "owner", "kind": "human", "displayName": {"text": "operator"}},
-            {"role": "approver", "kind": "human", "displayName": {"text": "canary-approver"}}],
+            "slug": "acme", "phase": "WOUND_UP", "currency": "EUR", "idea": {"text": "canary-idea"},
+            "members": {"nodes": [
+                {"role": "OWNER", "principal": {"kind": "HUMAN", "name": {"text": "operator"}}},
+                {"role": "APPROVER",
+                    "principal": {"kind": "HUMAN", "name": {"text": "canary-approver"}}}]},
         }),
         "names are shown to the people of the business"
     );

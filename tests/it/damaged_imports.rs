@@ -78,19 +78,19 @@ fn on_record(server: &Server) -> Value {
         assert_eq!(status, 200, "{text}");
         serde_json::from_str::<Value>(&text).unwrap()["data"].clone()
     };
-    if ask("{ businesses { slug } }")["businesses"] == json!([]) {
+    if ask("{ businesses { nodes { slug } } }")["businesses"]["nodes"] == json!([]) {
         return Value::Null;
     }
     let seen =
         ask("{ business(slug: \"acme\") { tasks(first: 50) { nodes { title { text } status \
-        activities } }
+        activityCount } }
         decisions(first: 1) { totalCount } calls(first: 1) { totalCount } } }");
     let mut tasks: Vec<(String, String, u64)> = Vec::new();
     for task in seen["business"]["tasks"]["nodes"].as_array().unwrap() {
         tasks.push((
             task["title"]["text"].as_str().unwrap().to_owned(),
             task["status"].as_str().unwrap().to_owned(),
-            task["activities"].as_u64().unwrap(),
+            task["activityCount"].as_u64().unwrap(),
         ));
     }
     tasks.sort();

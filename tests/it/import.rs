@@ -117,13 +117,13 @@ async fn the_committed_slice_comes_in_whole_and_a_second_run_changes_nothing() {
 async fn answers(installation: &Installation, counts: &Counts) {
     let view = installation
         .query(
-            "{ business(slug: \"airline\") { all: tasks { totalCount } done: tasks(status: \
-             \"completed\") { totalCount } failed: tasks(status: \"failed\") { totalCount }
-              escalated: tasks(escalated: true) { totalCount } decisions { totalCount } calls { \
-              totalCount } bad: calls(status: \"failed\", first: 1) { totalCount nodes { error { \
+            "{ business(slug: \"airline\") { all: tasks { totalCount } done: tasks(filter: \
+             {status: COMPLETED}) { totalCount } failed: tasks(filter: {status: FAILED}) { totalCount }
+              escalated: tasks(filter: {escalated: true}) { totalCount } decisions { totalCount } calls { \
+              totalCount } bad: calls(first: 1, filter: {status: FAILED}) { totalCount nodes { error { \
               text } } }
-              agents { nodes { name role team } } tasks(first: 1) { nodes { nextActor reviews { \
-              verdict } decisions(first: 1) { nodes { choice { text } calls { operation } } } } } \
+              agents { nodes { name role team } } tasks(first: 1) { nodes { nextActor reviews { nodes { \
+              verdict } } decisions(first: 1) { nodes { choice { text } calls { nodes { operation } } } } } } \
               } }",
         )
         .await["business"]
@@ -151,11 +151,11 @@ async fn answers(installation: &Installation, counts: &Counts) {
     assert!(view["bad"]["nodes"][0]["error"]["text"].as_str().unwrap().starts_with("Error"));
     assert_eq!(
         view["agents"]["nodes"],
-        json!([{"name": "assistant", "role": "producer", "team": "operations"},
-            {"name": "evaluator", "role": "qa", "team": "operations"}])
+        json!([{"name": "assistant", "role": "PRODUCER", "team": "OPERATIONS"},
+            {"name": "evaluator", "role": "QA", "team": "OPERATIONS"}])
     );
     assert_eq!(view["tasks"]["nodes"][0]["nextActor"], Value::Null);
-    assert_eq!(view["tasks"]["nodes"][0]["reviews"].as_array().unwrap().len(), 1);
+    assert_eq!(view["tasks"]["nodes"][0]["reviews"]["nodes"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

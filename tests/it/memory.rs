@@ -10,7 +10,7 @@ fn ships(day: &str) -> Value {
 
 async fn ask(installation: &Installation, arguments: &str) -> Vec<Value> {
     let fields = "nodes { text { text } status revision knownFrom knownTo validFrom snippet \
-        eventId sources title { text } }";
+        event { id } evidenceIds title { text } }";
     let answer = installation
         .query(&format!("{{ business(slug: \"acme\") {{ memory({arguments}) {{ {fields} }} }} }}"))
         .await;
@@ -51,7 +51,7 @@ async fn what_was_known_and_what_held_are_two_questions() {
     assert!(ask(&installation, "search: \"ships Monday\"").await.is_empty());
     let found = ask(&installation, &format!("search: \"ships Monday\", asOf: \"{between}\"")).await;
     assert_eq!(found[0]["snippet"], "the shop [ships] on [Monday]");
-    assert!(found[0]["eventId"].is_string());
+    assert!(found[0]["event"]["id"].is_string());
     installation.views_are_rebuilt_alike().await;
 }
 

@@ -233,7 +233,7 @@ async fn a_number_opens_to_the_events_it_was_counted_from() {
     let opened = cost["events"]["nodes"].as_array().unwrap();
     let sum: Decimal = opened.iter().map(|e| number(&e["data"]["cost"]["amount"])).sum();
     assert_eq!((opened.len(), sum.to_string()), (2, "0.000234".to_owned()));
-    let other = "{ business(slug: \"traces\") { kpis(ids: [\"cost\"], filter: {before: \
+    let other = "{ business(slug: \"traces\") { kpis(ids: [\"cost\"], filter: {happenedBefore: \
         \"2025-08-22T00:00:00Z\"}) { exact events(first: 1) { totalCount } } } }";
     assert_eq!(
         installation.query(other).await["business"]["kpis"][0],

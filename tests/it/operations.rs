@@ -24,7 +24,7 @@ async fn an_events_proof_checks_with_the_proof_crate_alone() {
     let head = installation
         .query(
             "{ business(slug: \"acme\") { signedCheckpoint { text vkey seq root } head { seq \
-            root } events(first: 200) { nodes { eventId seq } } } }",
+            root } events(first: 200) { nodes { id seq } } } }",
         )
         .await;
     let business = &head["business"];
@@ -35,8 +35,8 @@ async fn an_events_proof_checks_with_the_proof_crate_alone() {
     let vkey: Verifier = business["signedCheckpoint"]["vkey"].as_str().unwrap().parse().unwrap();
     for event in business["events"]["nodes"].as_array().unwrap() {
         let query = format!(
-            "{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ bundle seq }} }} }}",
-            event["eventId"].as_str().unwrap()
+            "{{ business(slug: \"acme\") {{ inclusionProof(eventId: \"{}\") {{ bundle seq }} }} }}",
+            event["id"].as_str().unwrap()
         );
         let answer = installation.query(&query).await;
         let proof: EventProof =
@@ -49,7 +49,7 @@ async fn an_events_proof_checks_with_the_proof_crate_alone() {
     }
     let none = installation
         .query(&format!(
-            "{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ seq }} }} }}",
+            "{{ business(slug: \"acme\") {{ inclusionProof(eventId: \"{}\") {{ seq }} }} }}",
             Uuid::from_u128(1)
         ))
         .await;
@@ -108,7 +108,7 @@ async fn an_export_is_verified_offline_and_a_changed_or_cut_one_is_not() {
         folder.path(),
         &[
             "query",
-            "{ business(slug: \"acme\") { exports { nodes { format events digest actor } } head { \
+            "{ business(slug: \"acme\") { exports { nodes { format events digest actorId } } head { \
              seq } } }",
         ],
     );

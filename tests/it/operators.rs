@@ -199,7 +199,7 @@ async fn what_is_searchable_is_not_shown_while_nobody_knows_whether_its_key_is_g
     let business = installation.business("acme").await;
     installation.must(business, "tasks.plan", None, json!({"title": "canary", "team": "hr"})).await;
     installation.app.caught_up(Duration::from_secs(60)).await.unwrap();
-    let ask = "{ business(slug: \"acme\") { search(text: \"canary\") { kind } } }";
+    let ask = "{ business(slug: \"acme\") { search(text: \"canary\") { aggregateKind } } }";
     assert!(!installation.query(ask).await["business"]["search"].as_array().unwrap().is_empty());
     keys.tell("stop");
     let began = std::time::Instant::now();

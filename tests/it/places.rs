@@ -70,7 +70,7 @@ async fn waits_for_the_first(door: &Arc<Door>, those: &[&str], key: &str) {
             all = running(door, "graphql queries").await == waits.len();
         }
         if all {
-            assert_eq!(ask(door, key, "{ businesses { slug } }").await.status, 200);
+            assert_eq!(ask(door, key, "{ businesses { nodes { slug } } }").await.status, 200);
             assert!(
                 began.elapsed() >= Duration::from_millis(MIN_POSITION_WAIT_MS_MAX),
                 "it was answered after {:?}",
@@ -215,7 +215,7 @@ async fn a_proof_more_than_there_are_places_for_is_refused_or_ends_in_time() {
             .unwrap()
             .event_id;
     let prove = format!(
-        "{{ business(slug: \"acme\") {{ inclusionProof(event: \"{}\") {{ seq }} }} }}",
+        "{{ business(slug: \"acme\") {{ inclusionProof(eventId: \"{}\") {{ seq }} }} }}",
         event.0
     );
     let verify =

@@ -226,7 +226,7 @@ async fn what_opens_something_about_the_forgotten_is_refused_and_what_closes_is_
     installation.must(business, "tasks.submit", Some(task), result).await;
     let ask = "{ business(slug: \"acme\") { events { nodes { type data } } search(text: \
         \"canary\") { snippet }
-        dataSubjects { nodes { subject aggregates forgottenAt namedIn { kind } } } tasks { nodes { \
+        dataSubjects { nodes { subjectId aggregates forgottenAt namedIn { aggregateKind } } } tasks { nodes { \
         title { state } result { text state } } } } }";
     let answer = installation.query(ask).await["business"].clone();
     let task = &answer["tasks"]["nodes"][0];
@@ -248,7 +248,7 @@ async fn what_opens_something_about_the_forgotten_is_refused_and_what_closes_is_
             && !answer["search"].to_string().contains("canary-of-ada"),
         "{answer:#}"
     );
-    assert_eq!(answer["dataSubjects"]["nodes"][0]["subject"], json!(ada));
+    assert_eq!(answer["dataSubjects"]["nodes"][0]["subjectId"], json!(ada));
     assert!(answer["dataSubjects"]["nodes"][0]["forgottenAt"].is_string());
     installation.views_are_rebuilt_alike().await;
     installation.verifies().await;

@@ -6,10 +6,10 @@ use tests::installation::Installation;
 
 use crate::door::Door;
 
-const TRANSCRIPTS: &str = "{ tasks(first: 50) { totalCount nodes { id reviews { verdict } \
+const TRANSCRIPTS: &str = "{ tasks(first: 50) { totalCount nodes { id reviews { nodes { verdict } } \
     decisions(first: 2) { totalCount pageInfo { hasNextPage }
-    edges { cursor node { id calls { id } } } } calls(last: 3) { totalCount nodes { id } } \
-    recordedActivities(first: 5) { totalCount nodes { eventId } } } } }";
+    edges { cursor node { id calls { nodes { id } } } } } calls(last: 3) { totalCount nodes { id } } \
+    activities(first: 5) { totalCount nodes { event { id } } } } } }";
 
 async fn traces() -> Installation {
     let installation = Installation::new().await;
@@ -73,9 +73,9 @@ async fn a_list_on_a_row_is_the_list_of_the_business_that_is_filtered_by_it() {
     let mut seen = 0;
     for task in answer["business"]["tasks"]["nodes"].as_array().unwrap() {
         let ask = format!(
-            "{{ business(slug: \"acme\") {{ decisions(task: {id}, first: 2) {{ totalCount pageInfo \
-             {{ hasNextPage }} edges {{ cursor node {{ id calls {{ id }} }} }} }}
-               calls(task: {id}, last: 3) {{ totalCount nodes {{ id }} }} }} }}",
+            "{{ business(slug: \"acme\") {{ decisions(first: 2, filter: {{taskId: {id}}}) {{ totalCount pageInfo \
+             {{ hasNextPage }} edges {{ cursor node {{ id calls {{ nodes {{ id }} }} }} }} }}
+               calls(last: 3, filter: {{taskId: {id}}}) {{ totalCount nodes {{ id }} }} }} }}",
             id = task["id"]
         );
         let alone = installation.query(&ask).await["business"].clone();
@@ -84,7 +84,7 @@ async fn a_list_on_a_row_is_the_list_of_the_business_that_is_filtered_by_it() {
         if task["decisions"]["pageInfo"]["hasNextPage"] == json!(true) {
             let cursor = task["decisions"]["edges"][1]["cursor"].as_str().unwrap();
             let rest = format!(
-                "{{ business(slug: \"acme\") {{ tasks(id: {}, first: 1) {{ nodes {{ \
+                "{{ business(slug: \"acme\") {{ tasks(first: 1, filter: {{id: {}}}) {{ nodes {{ \
                  decisions(first: 9, after: \"{cursor}\") {{ nodes {{ id }} pageInfo {{ \
                  hasPreviousPage }} }} }} }} }} }}",
                 task["id"]
@@ -111,7 +111,7 @@ async fn every_object_is_found_again_by_its_node_id_by_those_who_may_see_it() {
         .await
         .principal;
     let ask = "{ business(slug: \"acme\") { nodeId id agents(first: 2) { nodes { nodeId id } } \
-        tasks(first: 2) { nodes { nodeId id recordedActivities(first: 1) { nodes { nodeId } } } }
+        tasks(first: 2) { nodes { nodeId id activities(first: 1) { nodes { nodeId } } } }
         decisions(first: 2) { nodes { nodeId id } } calls(first: 2) { nodes { nodeId id } } \
         events(last: 2) { nodes { nodeId id } } } }";
     let answer = installation.query(ask).await;
@@ -151,7 +151,8 @@ fn collect(value: &Value, found: &mut Vec<(String, Value)>) {
 async fn hostile_documents_are_refused_with_a_code() {
     let installation = Installation::new().await;
     installation.business("acme").await;
-    let aliases: String = (0..2_000).map(|n| format!("a{n}: businesses {{ slug }} ")).collect();
+    let aliases: String =
+        (0..2_000).map(|n| format!("a{n}: businesses {{ nodes {{ slug }} }} ")).collect();
     for (query, code) in [
         (
             "query { ...A } fragment A on Query { ...B } fragment B on Query { ...A }".to_owned(),

@@ -117,23 +117,23 @@ impl Reading {
         let installation = cast.installation();
         let foreign = installation
             .query(
-                "{ business(slug: \"acme\") { tasks { nodes { nodeId id team } } events(type: \
-                \"tasks.planned\") { nodes { eventId id } } } }",
+                "{ business(slug: \"acme\") { tasks { nodes { nodeId id team } } events(filter: {type: \
+                \"tasks.planned\"}) { nodes { id aggregateId } } } }",
             )
             .await;
         let of_hr = |list: &Value| {
-            list["nodes"].as_array().unwrap().iter().find(|n| n["team"] == "hr").unwrap().clone()
+            list["nodes"].as_array().unwrap().iter().find(|n| n["team"] == "HR").unwrap().clone()
         };
         let task = of_hr(&foreign["business"]["tasks"]);
         let event = foreign["business"]["events"]["nodes"]
             .as_array()
             .unwrap()
             .iter()
-            .find(|e| e["id"] == task["id"])
+            .find(|e| e["aggregateId"] == task["id"])
             .unwrap()
             .clone();
         let text = |v: &Value| v.as_str().unwrap().to_owned();
-        Self { foreign_node: text(&task["nodeId"]), foreign_event: text(&event["eventId"]), cast }
+        Self { foreign_node: text(&task["nodeId"]), foreign_event: text(&event["id"]), cast }
     }
 
     async fn graphql(&self, person: &Person, query: &str) -> Value {
@@ -173,7 +173,9 @@ impl Reading {
     async fn asked(&self, what: &str, person: &Person) -> &'static str {
         let business = self.cast.business;
         match what {
-            "members" => self.list(person, "members { principal }", "/members").await,
+            "members" => {
+                self.list(person, "members(first: 1) { totalCount }", "/members/totalCount").await
+            }
             "attempts" => {
                 self.list(person, "attempts(first: 1) { totalCount }", "/attempts/totalCount").await
             }
@@ -220,9 +222,9 @@ impl Reading {
                 if answer.pointer("/data/node/nodeId").is_some() { "all" } else { "none" }
             }
             "calls of another team among the events" => {
-                let query = "{ business(slug: \"acme\") { events(type: \
-                    \"integrations.call_intended\") { totalCount nodes { correlated { nodes { kind \
-                    id } } } } } }";
+                let query = "{ business(slug: \"acme\") { events(filter: {type: \
+                    \"integrations.call_intended\"}) { totalCount nodes { correlated { nodes { \
+                    aggregateKind aggregateId } } } } } }";
                 let answer = self.graphql(person, query).await;
                 match answer.pointer("/data/business/events/totalCount").and_then(Value::as_u64) {
                     None => "no",
@@ -237,7 +239,7 @@ impl Reading {
                         person,
                         &format!(
                             "{{ business(slug: \"acme\") {{ \
-                        inclusionProof(event: \"{}\") {{ seq }} }} }}",
+                        inclusionProof(eventId: \"{}\") {{ seq }} }} }}",
                             self.foreign_event
                         ),
                     )
@@ -309,8 +311,8 @@ async fn an_agents_subscription_tells_it_of_its_own_team_only() {
     app.caught_up(std::time::Duration::from_secs(10)).await.unwrap();
     let viewer = app.viewer(reading.cast.person("agent", "").actor.principal).await.unwrap();
     for (query, own) in [
-        ("subscription { tasks(slug: \"acme\", after: 0) { task { team } } }", json!("sales")),
-        ("subscription { events(slug: \"acme\", after: 0) { kind } }", json!("agent")),
+        ("subscription { tasks(slug: \"acme\", after: 0) { task { team } } }", json!("SALES")),
+        ("subscription { events(slug: \"acme\", after: 0) { aggregateKind } }", json!("AGENT")),
     ] {
         let mut stream = app.api.stream(server::app::graphql_request(query, viewer.clone())).await;
         let first = serde_json::to_value(stream.next().await.unwrap()).unwrap();
@@ -320,7 +322,7 @@ async fn an_agents_subscription_tells_it_of_its_own_team_only() {
             tokio::time::timeout(std::time::Duration::from_millis(200), stream.next()).await
         {
             let next = serde_json::to_value(next).unwrap().to_string();
-            assert!(!next.contains("\"hr\""), "{next}");
+            assert!(!next.contains("\"HR\""), "{next}");
         }
     }
 }

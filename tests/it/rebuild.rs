@@ -188,7 +188,7 @@ async fn the_auditor_says_up_to_where_the_views_are_what_the_log_gives() {
     settled(&installation).await;
     let end = installation.app.views.position();
     let seen = installation.query(status).await["views"].clone();
-    let expected = json!({"purpose": "audit", "position": end, "differed": [], "failed": null});
+    let expected = json!({"purpose": "AUDIT", "position": end, "differed": [], "failed": null});
     assert_eq!((&seen["verifiedPosition"], &seen["last"]), (&json!(end), &expected));
     let installation =
         installation.reopen_after(tamper("UPDATE tasks SET priority = 9 WHERE seq = 2")).await;

@@ -40,13 +40,13 @@ async fn langfuse_traces_keep_kind_parent_and_cost() {
     );
     assert_eq!((counts.decisions, counts.calls, counts.cost.as_str()), (2, 1, "0.000656"));
     // The tool is caused by the agent, not by whatever came before it in the file.
-    let query = "{ business(slug: \"acme\") { events(first: 50) { nodes { eventId type causation \
+    let query = "{ business(slug: \"acme\") { events(first: 50) { nodes { id type causationId \
         data } } } }";
     let events =
         installation.query(query).await["business"]["events"]["nodes"].as_array().unwrap().clone();
     let agent = events.iter().find(|e| e["data"]["lifecycle"] == "agent").unwrap();
     let tool = events.iter().find(|e| e["type"] == "integrations.call_intended").unwrap();
-    assert_eq!(tool["causation"], agent["eventId"]);
+    assert_eq!(tool["causationId"], agent["id"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,9 +78,11 @@ async fn a_parent_outside_the_trace_is_kept_and_flagged() {
     let counts =
         import(&installation, &importers::Langfuse, file.path().to_str().unwrap(), "acme").await;
     assert_eq!(of(&counts, &["observations", "orphans"]), [2, 1]);
-    let query = "{ business(slug: \"acme\") { tasks(first: 3) { nodes { recordedActivities(first: \
+    let query = "{ business(slug: \"acme\") { tasks(first: 3) { nodes { activities(first: \
         9) { nodes { activity note { text } } } } } } }";
-    let activities = installation.query(query).await["business"]["tasks"]["nodes"][0]["recordedActivities"]["nodes"].clone();
+    let activities = installation.query(query).await["business"]["tasks"]["nodes"][0]["activities"]
+        ["nodes"]
+        .clone();
     let flag = activities
         .as_array()
         .unwrap()
@@ -116,8 +118,8 @@ async fn documents_come_in_as_domain_expertise() {
     assert_eq!(of(&counts, &["documents"]), [6]);
     let found = installation
         .query(
-            "{ business(slug: \"acme\") { memory(kind: \
-        \"domain_expertise\", first: 200) { totalCount } } }",
+            "{ business(slug: \"acme\") { memory(filter: {kind: \
+        DOMAIN_EXPERTISE}, first: 200) { totalCount } } }",
         )
         .await;
     assert!(found["business"]["memory"]["totalCount"].as_u64().unwrap() >= 6);
@@ -129,7 +131,7 @@ async fn a_process_log_comes_in_without_loss() {
     assert_eq!(of(&counts, &["cases", "events", "activities"]), [3, 4, 2]);
     let query = "{ business(slug: \"acme\") { tasks(first: 5) { nodes { title { text } status \
         historyPlace attributes { text }
-        recordedActivities(first: 9) { nodes { activity lifecycle resource sourceTime at \
+        activities(first: 9) { nodes { activity lifecycle resourceId sourceTime at \
         attributes { text } } } } } } }";
     let tasks =
         installation.query(query).await["business"]["tasks"]["nodes"].as_array().unwrap().clone();
@@ -137,7 +139,7 @@ async fn a_process_log_comes_in_without_loss() {
     let order = &tasks[0];
     assert_eq!(
         (order["title"]["text"].as_str(), order["status"].as_str(), order["historyPlace"].as_i64()),
-        (Some("order-1"), Some("completed"), Some(1))
+        (Some("order-1"), Some("COMPLETED"), Some(1))
     );
     let worth: Value = serde_json::from_str(order["attributes"]["text"].as_str().unwrap()).unwrap();
     assert_eq!(
@@ -145,10 +147,10 @@ async fn a_process_log_comes_in_without_loss() {
         json!({"key": "worth", "type": "float", "value": "1.50e2"}),
         "the lexical value, not a number of ours"
     );
-    let done = order["recordedActivities"]["nodes"].as_array().unwrap();
+    let done = order["activities"]["nodes"].as_array().unwrap();
     assert_eq!(done[0]["sourceTime"], "2026-03-01T09:00:00.000+01:00");
     assert_eq!(done[0]["at"], "2026-03-01T08:00:00.000000Z");
-    assert_eq!((done[0]["resource"].is_string(), done[2]["resource"].is_null()), (true, true));
+    assert_eq!((done[0]["resourceId"].is_string(), done[2]["resourceId"].is_null()), (true, true));
     let attributes: Value =
         serde_json::from_str(done[1]["attributes"]["text"].as_str().unwrap()).unwrap();
     assert_eq!(
@@ -157,8 +159,8 @@ async fn a_process_log_comes_in_without_loss() {
     );
     let opened = installation
         .query(
-            "{ business(slug: \"acme\") { events(type: \
-        \"tasks.history_opened\") { nodes { data } } } }",
+            "{ business(slug: \"acme\") { events(filter: {type: \
+        \"tasks.history_opened\"}) { nodes { data } } } }",
         )
         .await;
     let header: Value = serde_json::from_str(
@@ -296,4 +298,4 @@ async fn whole_logs_and_libraries_come_in_twice_with_the_same_numbers() {
 const ALL: &str =
     "{ business(slug: \"acme\") { tasks(first: 1) { totalCount } decisions(first: 1) \
     { totalCount } calls(first: 1) { totalCount }
-    activities: events(first: 1, type: \"tasks.activity_recorded\") { totalCount } } }";
+    activities: events(first: 1, filter: {type: \"tasks.activity_recorded\"}) { totalCount } } }";

@@ -49,8 +49,8 @@ async fn made_now() -> Golden {
     import_at_once(&installation, &importers::Transcripts, file, "imported", 1).await;
     installation.app.caught_up(Duration::from_secs(60)).await.unwrap();
     let heads = installation.app.log.heads().await.unwrap();
-    let rows: BTreeMap<String, Digest> =
-        installation.app.views.digests().unwrap().into_iter().collect();
+    // Of the log: the views that are read may still hold text whose key was just destroyed.
+    let rows: BTreeMap<String, Digest> = installation.rebuilt_digests().await.into_iter().collect();
     let projections = projections::ALL.iter().map(|p| {
         let indexes = p.indexes.iter().flat_map(|(name, of)| [name.as_bytes(), of.as_bytes()]);
         let parts = [p.sql.as_bytes(), &rows[p.name].0].into_iter().chain(indexes);

@@ -51,7 +51,7 @@ async fn an_event_that_fails_stops_its_business_alone_and_is_reported() {
         installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await;
     }
     let count = "{ a: business(slug: \"broken\") { tasks { totalCount } } b: business(slug: \
-        \"fine\") { tasks { totalCount } } projections { name lag failures { business seq error } \
+        \"fine\") { tasks { totalCount } } projections { name lag failures { businessId seq error } \
         } }";
     let seen = installation.query(count).await;
     assert_eq!(
@@ -65,7 +65,7 @@ async fn an_event_that_fails_stops_its_business_alone_and_is_reported() {
         .filter(|p| p["failures"] != json!([]))
         .collect();
     assert_eq!(failures.len(), projections::ALL.len(), "nobody can apply what nobody knows");
-    assert_eq!(failures[0]["failures"][0]["business"], json!(broken));
+    assert_eq!(failures[0]["failures"][0]["businessId"], json!(broken));
     assert_eq!(failures[0]["failures"][0]["seq"], json!(2));
     for failed in failures {
         let error = failed["failures"][0]["error"].as_str().unwrap();
@@ -293,8 +293,9 @@ async fn an_event_shows_what_led_to_it_what_it_led_to_and_what_belongs_to_it() {
         "acme",
     )
     .await;
-    let query = "{ business(slug: \"acme\") { events(type: \"integrations.call_succeeded\") { \
-        nodes { eventId causes { type eventId }
+    let query =
+        "{ business(slug: \"acme\") { events(filter: {type: \"integrations.call_succeeded\"}) { \
+        nodes { id causes { type id }
         correlated(first: 1) { totalCount } } } all: events { totalCount } } }";
     let answer = installation.query(query).await["business"].clone();
     let outcome = &answer["events"]["nodes"][0];
@@ -302,9 +303,9 @@ async fn an_event_shows_what_led_to_it_what_it_led_to_and_what_belongs_to_it() {
         outcome["causes"].as_array().unwrap().iter().map(|e| e["type"].as_str().unwrap()).collect();
     assert_eq!(chain, ["integrations.call_intended", "tasks.activity_recorded", "tasks.planned"]);
     assert!(outcome["correlated"]["totalCount"].as_u64().unwrap() >= 8);
-    let root = outcome["causes"][1]["eventId"].as_str().unwrap();
+    let root = outcome["causes"][1]["id"].as_str().unwrap();
     let query = format!(
-        "{{ business(slug: \"acme\") {{ events(eventId: \"{root}\") {{ nodes {{ effects(first: 9) \
+        "{{ business(slug: \"acme\") {{ events(filter: {{id: \"{root}\"}}) {{ nodes {{ effects(first: 9) \
          {{ nodes {{ type effects(first: 9) {{ totalCount }} }} }} }} }} }} }}"
     );
     let effects =

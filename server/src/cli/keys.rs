@@ -235,12 +235,12 @@ async fn revoke(
 const SUBJECTS_PAGE: u32 = 100;
 
 async fn subjects(target: &Target, business: &str) -> Result<(), AppError> {
+    let (by, ty) = by(business);
     let query = format!(
-        "query($business: String!, $after: String) {{ business({}: $business) {{ \
+        "query($business: {ty}!, $after: String) {{ business({by}: $business) {{ \
          dataSubjects(first: {SUBJECTS_PAGE}, after: $after) {{
-            pageInfo {{ hasNextPage endCursor }} nodes {{ subject aggregates forgottenAt namedIn \
-            {{ kind id }} }} }} }} }}",
-        by(business)
+            pageInfo {{ hasNextPage endCursor }} nodes {{ subjectId aggregates forgottenAt namedIn \
+            {{ aggregateKind aggregateId }} }} }} }} }}"
     );
     let (mut after, mut nobody) = (Value::Null, true);
     loop {
@@ -264,7 +264,7 @@ async fn subjects(target: &Target, business: &str) -> Result<(), AppError> {
             nobody = false;
             output::line(format!(
                 "{} in {} aggregates{state}",
-                text("subject"),
+                text("subjectId"),
                 node.get("aggregates").cloned().unwrap_or_default()
             ));
             named(node.get("namedIn"));
@@ -286,7 +286,8 @@ async fn subjects(target: &Target, business: &str) -> Result<(), AppError> {
 fn named(list: Option<&Value>) {
     for named in list.and_then(Value::as_array).into_iter().flatten() {
         let part = |name| named.get(name).and_then(Value::as_str).unwrap_or_default();
-        output::line(format!("  {} {}", part("kind"), part("id")));
+        let kind = part("aggregateKind").to_lowercase();
+        output::line(format!("  {kind} {}", part("aggregateId")));
     }
 }
 

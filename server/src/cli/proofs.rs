@@ -30,8 +30,8 @@ async fn ask(
     declared: &str,
     fields: &str,
 ) -> Result<Value, AppError> {
-    let query =
-        format!("query($b: String{declared}) {{ business({}: $b) {{ {fields} }} }}", by(business));
+    let (by, ty) = by(business);
+    let query = format!("query($b: {ty}{declared}) {{ business({by}: $b) {{ {fields} }} }}");
     let mut all = json!({"b": business});
     if let (Some(all), Value::Object(more)) = (all.as_object_mut(), variables) {
         all.extend(more);
@@ -60,8 +60,8 @@ pub(crate) async fn prove(
         &target,
         business,
         json!({"e": event}),
-        ", $e: String!",
-        "inclusionProof(event: $e) { bundle seq }",
+        ", $e: ID!",
+        "inclusionProof(eventId: $e) { bundle seq }",
     )
     .await;
     target.close().await;

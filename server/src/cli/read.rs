@@ -112,7 +112,7 @@ pub(super) async fn send(
                 Some(name) => app.business(name).await?.ok_or_else(|| {
                     AppError::other(format!(
                         "there is no business `{name}`; \
-                        `minutebook query '{{ businesses {{ slug }} }}'` lists them"
+                        `minutebook query '{{ businesses {{ nodes {{ slug }} }} }}'` lists them"
                     ))
                 }),
                 None => Ok(INSTALLATION),
@@ -172,9 +172,9 @@ async fn replay_local(app: &crate::app::App, business: &str, from: u64) -> Resul
 }
 
 async fn replay_remote(target: &Target, business: &str, from: u64) -> Result<(), AppError> {
-    let by = by(business);
+    let (by, ty) = by(business);
     let query = format!(
-        "query($b: String, $after: String) {{ business({by}: $b) {{ events(first: 200, after: \
+        "query($b: {ty}, $after: String) {{ business({by}: $b) {{ events(first: 200, after: \
          $after) {{ pageInfo {{ hasNextPage endCursor }} nodes {{ seq stored }} }} }} }}"
     );
     let mut after =
@@ -296,7 +296,7 @@ pub(crate) async fn projections(target: Target, verb: Projections) -> Result<(),
 async fn status(target: &Target) -> Result<(), AppError> {
     let answer = target
         .query(
-            "{ projections { name version position lag failures { business seq error } } }",
+            "{ projections { name version position lag failures { businessId seq error } } }",
             json!({}),
         )
         .await?;
@@ -316,10 +316,10 @@ async fn retry(target: &Target) -> Result<(), AppError> {
 }
 
 async fn skip(target: &Target, name: &str, business: &str, reason: &str) -> Result<(), AppError> {
-    let by = by(business);
+    let (by, ty) = by(business);
     let query = format!(
-        "query($b: String) {{ business({by}: $b) {{ id }} projections {{ name failures {{ business \
-         seq }} }} }}"
+        "query($b: {ty}) {{ business({by}: $b) {{ id }} projections {{ name failures {{ \
+         businessId seq }} }} }}"
     );
     let answer = target.query(&query, json!({"b": business})).await?;
     let id = answer
@@ -334,7 +334,7 @@ async fn skip(target: &Target, name: &str, business: &str, reason: &str) -> Resu
         .filter_map(|p| p.get("failures")?.as_array())
         .flatten();
     let seq =
-        failures.filter(|f| f.get("business") == Some(&id)).find_map(|f| f.get("seq")?.as_u64());
+        failures.filter(|f| f.get("businessId") == Some(&id)).find_map(|f| f.get("seq")?.as_u64());
     let seq = seq.ok_or_else(|| {
         AppError::other(format!(
             "the projection `{name}` did not stop at that \

@@ -74,9 +74,9 @@ impl Target {
     }
 }
 
-/// Name of GraphQL's `business` argument for this text: `id` for an id, else `slug`.
-pub(crate) fn by(business: &str) -> &'static str {
-    if business.parse::<uuid::Uuid>().is_ok() { "id" } else { "slug" }
+/// Name and type of GraphQL's `business` argument for this text: `id` for an id, else `slug`.
+pub(crate) fn by(business: &str) -> (&'static str, &'static str) {
+    if business.parse::<uuid::Uuid>().is_ok() { ("id", "ID") } else { ("slug", "String") }
 }
 
 /// Runs blocking work of the client on a thread that may block.

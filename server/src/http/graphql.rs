@@ -151,7 +151,7 @@ pub(super) async fn graphql(
         ));
     };
     let malformed = |message: String| {
-        let hint = "send {\"query\": \"{ businesses { slug } }\"} as application/json";
+        let hint = "send {\"query\": \"{ businesses { nodes { slug } } }\"} as application/json";
         media.refuse(StatusCode::BAD_REQUEST, "BAD_REQUEST", &message, hint)
     };
     let run =

@@ -45,12 +45,13 @@ pub(super) async fn graphql_answers_and_keeps_its_limits() {
     assert_eq!(good.body["data"], json!({"business": {"slug": "acme"}}));
     assert!(good.body["extensions"]["position"].as_u64().unwrap() > 0, "{}", good.body);
     let batch =
-        ask(json!([{"query": "{ businesses { slug } }"}, {"query": "{ businesses { phase } }"}]))
+        ask(json!([{"query": "{ businesses { nodes { slug } } }"}, {"query": "{ businesses { nodes { phase } } }"}]))
             .await;
     assert_eq!(batch.body.as_array().unwrap().len(), 2);
     let many = ask(Value::from(vec![json!({"query": "{ __typename }"}); 11])).await;
     assert_eq!(many.status, 400);
-    let aliases: String = (0..201).map(|n| format!("a{n}: businesses {{ slug }} ")).collect();
+    let aliases: String =
+        (0..201).map(|n| format!("a{n}: businesses {{ nodes {{ slug }} }} ")).collect();
     let refused = ask(json!({"query": format!("{{ {aliases} }}")})).await;
     assert!(refused.body["errors"][0]["message"].as_str().unwrap().contains("201 aliases"));
     let costly = "{ business(slug: \"acme\") { tasks(first: 200) { nodes { decisions(first: 200) { \
@@ -77,7 +78,7 @@ pub(super) async fn graphql_answers_and_keeps_its_limits() {
 pub(super) async fn a_persisted_query_is_sent_once_and_then_by_its_hash() {
     use sha2::Digest as _;
     let door = Door::open().await;
-    let query = "{ businesses { slug } }";
+    let query = "{ businesses { nodes { slug } } }";
     let hash = domain::values::Digest(sha2::Sha256::digest(query).into()).to_string();
     let named = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
     let ask = async |body: Value| {

@@ -86,7 +86,7 @@ pub(super) async fn figures_of_another_unit_are_other_figures() {
         "aggregation": "sum", "unit": "EUR", "direction": "down"});
     installation.must(business, "metrics.define_kpi", None, define).await;
     let all = "{ business(slug: \"acme\") { kpis(ids: [\"spent\"]) { exact } of: kpis(ids: \
-        [\"spent\"], filter: {team: \"sales\"}) { status events(first: 1) { totalCount } } } }";
+        [\"spent\"], filter: {team: SALES}) { status events(first: 1) { totalCount } } } }";
     let found = installation.query(all).await["business"].clone();
     assert_eq!(
         found,

@@ -257,7 +257,7 @@ impl Target {
             memory.join().unwrap();
             (done, health.join().unwrap())
         });
-        let (status, _) = self.graphql(&self.operator, "{ businesses { slug } }");
+        let (status, _) = self.graphql(&self.operator, "{ businesses { nodes { slug } } }");
         (
             done,
             Seen { health_p99: p99(times), anonymous: most.into_inner(), answered: status == 200 },
