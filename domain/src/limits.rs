@@ -28,6 +28,8 @@ pub const DEPTH_MAX: usize = 64;
 pub const PAGE_MAX: usize = 200;
 /// Rows of a page when none are asked for.
 pub const PAGE_DEFAULT: usize = 50;
+/// Rows of a page of a list on a row, when none are asked for.
+pub const PAGE_ON_ROW_DEFAULT: usize = 10;
 /// Deepest nesting of a GraphQL query, in levels.
 pub const GRAPHQL_DEPTH_MAX: usize = 12;
 /// Most aliases in a GraphQL query.
@@ -176,6 +178,7 @@ pub const ALL: &[(&str, u64, &str)] = &[
     ("depth", DEPTH_MAX as u64, "levels of JSON"),
     ("page", PAGE_MAX as u64, "rows"),
     ("page default", PAGE_DEFAULT as u64, "rows"),
+    ("page on a row, default", PAGE_ON_ROW_DEFAULT as u64, "rows"),
     ("graphql depth", GRAPHQL_DEPTH_MAX as u64, "levels"),
     ("graphql aliases", GRAPHQL_ALIASES_MAX as u64, "a query"),
     ("graphql batch", GRAPHQL_BATCH_MAX as u64, "queries"),

@@ -260,7 +260,8 @@ fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
             set(
                 tx,
                 a,
-                "status = ?, status_since = ?, fencing_token = ?, lease_agent = ?, lease_expires_at = ?",
+                "status = ?, status_since = ?, fencing_token = ?, lease_agent = ?, \
+                lease_expires_at = ?",
                 &args,
             )?;
         }

@@ -74,7 +74,7 @@ impl MembersOfBusiness {
                 "ask with a human's key",
             ));
         }
-        let page = Page { first, after, last, before, order: order_by };
+        let page = Page { first, after, last, before, order: order_by, ..Page::default() };
         list(ctx, filter.unwrap_or_default().add_to(Filter::of(&self.0))?, page).await
     }
 }

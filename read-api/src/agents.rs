@@ -11,7 +11,7 @@ use crate::integrations::Call;
 use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
-use crate::page::cost;
+use crate::page::{cost, cost_on_row};
 use crate::row::{Column, FromColumn};
 use crate::scalars::{DateTime, json_column};
 use crate::tasks::Task;

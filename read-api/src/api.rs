@@ -357,5 +357,6 @@ fn log_query(digest: &[u8], cost: Option<u64>, began: Instant, response: &Respon
         Some(Value::String(code)) => code,
         Some(_) | None => "OK".to_owned(),
     };
-    tracing::info!(target: "queries", document, cost, duration_us = took, outcome, "a query was answered");
+    tracing::info!(target: "queries", document, cost, duration_us = took, outcome, "a query was \
+    answered");
 }

@@ -8,7 +8,7 @@ use crate::filter::filter;
 use crate::links::{aggregate, links, target_kind};
 use crate::lists::lists;
 use crate::node::{AnyNode, node};
-use crate::page::cost;
+use crate::page::{cost, cost_on_row};
 use crate::personal::PersonalText;
 use crate::scalars::DateTime;
 use crate::tasks::Task;

@@ -16,7 +16,7 @@ use crate::filter::{Filter, ListFilter, filter};
 use crate::links::{aggregate, links};
 use crate::memory::searchable;
 use crate::node::{AnyNode, Node as _, node};
-use crate::page::{List, ListOrder, Page, client_error, cost, list, words};
+use crate::page::{List, ListOrder, Page, client_error, cost, cost_on_row, list, words};
 use crate::privacy::is_withheld;
 use crate::scalars::{DateTime, JsonValue, Uuid};
 use crate::search::may_search;
@@ -99,10 +99,7 @@ impl Event {
 }
 
 links! { Event {
-    one {
-        /// The event that led to this one.
-        causation: Event = causation_id;
-    }
+    one {}
     principals {
         /// The principal that sent the command.
         actor = actor_id;
@@ -121,6 +118,14 @@ links! { Event {
         causes: Event = read_causes;
     }
     fields {
+        /// The event that led to this one.
+        async fn causation(&self, ctx: &Context<'_>) -> Result<Option<Event>> {
+            match &self.causation_id {
+                Some(id) => newest(ctx, &self.business, "event_id", id).await,
+                None => Ok(None),
+            }
+        }
+
         /// What the event changed, as it stands now; null if it is shown as no object, or you do
         /// not see it.
         async fn aggregate(&self, ctx: &Context<'_>) -> Result<Option<AnyNode>> {
@@ -268,6 +273,7 @@ impl EventsOfBusiness {
             }
             None => filter,
         };
-        list(ctx, filter, Page { first, after, last, before, order: order_by }).await
+        list(ctx, filter, Page { first, after, last, before, order: order_by, ..Page::default() })
+            .await
     }
 }

@@ -8,7 +8,7 @@ use crate::filter::filter;
 use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
-use crate::page::cost;
+use crate::page::{cost, cost_on_row};
 use crate::scalars::{Date, Decimal};
 
 node! {

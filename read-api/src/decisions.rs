@@ -10,7 +10,7 @@ use crate::integrations::Call;
 use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
-use crate::page::cost;
+use crate::page::{cost, cost_on_row};
 use crate::personal::PersonalText;
 use crate::scalars::{DateTime, Decimal};
 use crate::tasks::Task;

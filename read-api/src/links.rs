@@ -68,11 +68,11 @@ macro_rules! links {
             )*
             $(
                 $(#[$page_doc])*
-                #[graphql(complexity = "cost(first, last, child_complexity)")]
+                #[graphql(complexity = "cost_on_row(first, last, child_complexity)")]
                 async fn $page(
                     &self,
                     ctx: &async_graphql::Context<'_>,
-                    #[graphql(desc = "The first rows: how many; 50 when left out, 200 at most.")]
+                    #[graphql(desc = "The first rows: how many; 10 when left out, 200 at most.")]
                     first: Option<i32>,
                     #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
                     #[graphql(desc = "The last rows: how many, 200 at most.")]
@@ -81,7 +81,7 @@ macro_rules! links {
                     #[graphql(desc = "The order of the rows.", default)]
                     order_by: $crate::page::ListOrder,
                 ) -> async_graphql::Result<$crate::page::List<$page_node>> {
-                    let page = $crate::page::Page { first, after, last, before, order: order_by };
+                    let page = $crate::page::Page { first, after, last, before, order: order_by, on_row: true };
                     let value: &str = self.$value.as_ref();
                     $crate::children::list(ctx, &self.business, $column, value, page).await
                 }
@@ -114,7 +114,8 @@ pub(crate) async fn one<N: Node>(
     }
 }
 
-/// The object that an aggregate is shown as: of a fact or document the newest revision; `None` if it
+/// The object that an aggregate is shown as: of a fact or document the newest revision; `None` if
+/// it
 /// is shown as none, or the viewer does not see it.
 pub(crate) async fn aggregate(
     ctx: &Context<'_>,
@@ -153,7 +154,8 @@ pub(crate) async fn aggregate(
     }
 }
 
-/// The kind of the aggregate that a command of this type is for, as far as it is shown as an object.
+/// The kind of the aggregate that a command of this type is for, as far as it is shown as an
+/// object.
 pub(crate) fn target_kind(command_type: &str) -> Option<Kind> {
     let (context, _) = command_type.split_once('.')?;
     Some(match context {

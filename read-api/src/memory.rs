@@ -152,7 +152,7 @@ impl MemoryOfBusiness {
             ),
             None => filter,
         };
-        let page = Page { first, after, last, before, order: order_by };
+        let page = Page { first, after, last, before, order: order_by, ..Page::default() };
         match search.as_deref().map(words).transpose()?.filter(|w| !w.is_empty()) {
             None => list(ctx, filter, page).await,
             Some(words) => ranked(ctx, &self.0, words, filter, page).await,

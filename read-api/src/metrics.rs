@@ -281,7 +281,7 @@ impl Kpi {
             ));
         };
         let (condition, values) = self.counted.events(&self.scope);
-        let page = Page { first, after, last, before, order: order_by };
+        let page = Page { first, after, last, before, order: order_by, on_row: false };
         list(ctx, Filter::of(business).all(condition, values), page).await
     }
 }

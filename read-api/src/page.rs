@@ -6,7 +6,7 @@ use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Enum, ErrorExtensions as _, ID, Object, OutputType, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::limits::{PAGE_DEFAULT, PAGE_MAX, SEARCH_WORDS_MAX};
+use domain::limits::{PAGE_DEFAULT, PAGE_MAX, PAGE_ON_ROW_DEFAULT, SEARCH_WORDS_MAX};
 use event_log::chain;
 use rusqlite::ToSql;
 
@@ -32,7 +32,7 @@ pub(crate) enum ListOrder {
 /// The part of a list that a caller asks for.
 #[derive(Default, Clone)]
 pub(crate) struct Page {
-    /// The first rows of the list: how many; 50 when left out, 200 at most.
+    /// The first rows of the list: how many, 200 at most.
     pub(crate) first: Option<i32>,
     /// Only rows after this cursor.
     pub(crate) after: Option<String>,
@@ -42,11 +42,22 @@ pub(crate) struct Page {
     pub(crate) before: Option<String>,
     /// The order of the list.
     pub(crate) order: ListOrder,
+    /// True if the list is on a row of another one.
+    pub(crate) on_row: bool,
 }
 
 /// Cost of a page: one, and the cost of a child for each row that the page can have.
 pub(crate) fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
-    let asked = first.or(last).and_then(|n| usize::try_from(n).ok()).unwrap_or(PAGE_DEFAULT);
+    cost_of(first, last, PAGE_DEFAULT, child)
+}
+
+/// The same of a list on a row.
+pub(crate) fn cost_on_row(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
+    cost_of(first, last, PAGE_ON_ROW_DEFAULT, child)
+}
+
+fn cost_of(first: Option<i32>, last: Option<i32>, default: usize, child: usize) -> usize {
+    let asked = first.or(last).and_then(|n| usize::try_from(n).ok()).unwrap_or(default);
     1 + asked.min(PAGE_MAX) * child
 }
 
@@ -178,6 +189,7 @@ pub(crate) fn size(page: &Page) -> Result<(usize, bool)> {
         (Some(_), Some(_)) => return Err(wrong("first and last can't be combined")),
         (None, Some(last)) => (last, true),
         (Some(first), None) => (first, false),
+        (None, None) if page.on_row => return Ok((PAGE_ON_ROW_DEFAULT, false)),
         (None, None) => return Ok((PAGE_DEFAULT, false)),
     };
     match usize::try_from(asked) {

@@ -95,7 +95,7 @@ impl DataSubjectsOfBusiness {
                 "ask the owner",
             ));
         }
-        let page = Page { first, after, last, before, order: order_by };
+        let page = Page { first, after, last, before, order: order_by, on_row: false };
         list(ctx, Filter::of(&self.0), page).await
     }
 }

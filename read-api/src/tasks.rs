@@ -13,7 +13,7 @@ use crate::integrations::Call;
 use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
-use crate::page::cost;
+use crate::page::{cost, cost_on_row};
 use crate::personal::PersonalText;
 use crate::scalars::{DateTime, Digest, JsonValue};
 

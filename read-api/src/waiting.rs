@@ -1,4 +1,5 @@
-//! What waits for a human: approvals to vote on, tasks that a human must see to, calls whose outcome
+//! What waits for a human: approvals to vote on, tasks that a human must see to, calls whose
+//! outcome
 //! nobody knows, and results that no agent can review; by the time until which it must be decided.
 
 use std::sync::Arc;
@@ -145,7 +146,8 @@ fn parts(ctx: &Context<'_>) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// The rows of all that waits, as SQL, with the values of its `?`. `place` is the order: what must be
+/// The rows of all that waits, as SQL, with the values of its `?`. `place` is the order: what must
+/// be
 /// decided first is first, and what has no such time is last.
 fn rows(parts: &[Part], filter: WaitingFilter) -> (String, Vec<Arg>) {
     let (mut selects, mut args) = (Vec::new(), Vec::<Arg>::new());

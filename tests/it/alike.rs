@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::permissions::cast::Cast;
 
 /// Everything of a business at work, and who did it.
-struct Work {
-    cast: Cast,
+pub(crate) struct Work {
+    pub(crate) cast: Cast,
     answer: Value,
 }
 
@@ -51,7 +51,7 @@ fn eur(amount: &str) -> Value {
 }
 
 impl Work {
-    async fn done() -> Self {
+    pub(crate) async fn done() -> Self {
         let cast = Cast::new().await;
         Self::tasks(&cast).await;
         Self::money_and_memory(&cast).await;

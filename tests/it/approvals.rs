@@ -48,7 +48,8 @@ async fn one_question_shows_request_votes_command_and_outcome() {
     );
     installation.approved(business, "integrations.intend_call", call, pay).await;
     installation.must(business, "integrations.succeed_call", Some(call), json!({})).await;
-    let query = "{ business(slug: \"acme\") { events(first: 1, filter: {type: \"approvals.requested\"}) { \
+    let query = "{ business(slug: \"acme\") { events(first: 1, filter: {type: \
+    \"approvals.requested\"}) { \
         nodes { correlated(first: 20) { nodes { id type causationId } } } } } }";
     let thread =
         installation.query(query).await["business"]["events"]["nodes"][0]["correlated"]["nodes"]
@@ -72,7 +73,7 @@ async fn one_question_shows_request_votes_command_and_outcome() {
         .await;
     assert_eq!(
         stored["business"]["calls"]["nodes"][0],
-        json!({"class": "spending", "dataClass": "restricted"}),
+        json!({"class": "SPENDING", "dataClass": "RESTRICTED"}),
         "what the caller called reading"
     );
 }

@@ -30,7 +30,7 @@ async fn a_slug_is_one_businesss_and_a_wound_up_business_does_nothing_more() {
     assert_eq!(dead.unwrap_err().name(), "wound_up");
     let answer = installation
         .query(
-            "{ businesses { nodes { slug phase currency idea { text } members { nodes { \
+            "{ businesses(first: 5) { nodes { slug phase currency idea { text } members { nodes { \
         role principal { kind name { text } } } } } } }",
         )
         .await;

@@ -206,7 +206,7 @@ fn a_gzip_that_is_damaged_is_told_and_leaves_its_cases_open() {
         assert_eq!(recorded, orders, "{file}, then the whole one");
     }
     let open = import("xes", &[(&data("crc.xes.gz"), NAMELESS)]).1;
-    assert!(open["tasks"].as_array().unwrap().iter().all(|task| task[1] == "planned"), "{open}");
+    assert!(open["tasks"].as_array().unwrap().iter().all(|task| task[1] == "PLANNED"), "{open}");
     assert!(one("csv", "tickets.csv.gz").0.is_whole(), "gzip is recognised, whatever the format");
 }
 
@@ -350,16 +350,16 @@ fn what_is_missing_is_told_and_costs_its_row_or_case() {
     assert_eq!(
         recorded["tasks"],
         json!([
-            ["a", "completed", 4],
-            ["b", "completed", 2],
-            ["c", "completed", 1],
-            ["d", "completed", 1]
+            ["a", "COMPLETED", 4],
+            ["b", "COMPLETED", 2],
+            ["c", "COMPLETED", 1],
+            ["d", "COMPLETED", 1]
         ])
     );
     let alone = import("xes", &[(&missing, &[])]).1;
     assert_eq!(
         alone["tasks"],
-        json!([["a", "planned", 2], ["b", "planned", 1], ["c", "completed", 1]]),
+        json!([["a", "PLANNED", 2], ["b", "PLANNED", 1], ["c", "COMPLETED", 1]]),
         "a case that lacks an event stays open"
     );
     let (all, recorded) = import("xes", &[(&missing, &["--allow-missing"])]);
@@ -369,7 +369,7 @@ fn what_is_missing_is_told_and_costs_its_row_or_case() {
     assert_eq!(rows.broken().len(), 3, "{rows:?}");
     assert_eq!(
         recorded["tasks"],
-        json!([["T-1", "planned", 2]]),
+        json!([["T-1", "PLANNED", 2]]),
         "any case may lack the row that names none"
     );
     assert!(with("csv", "missing.csv", &["--allow-missing"]).0.is_whole());

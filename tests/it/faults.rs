@@ -142,7 +142,10 @@ fn dies(name: &str, settings: &[(&str, &str)]) {
     assert_eq!(server.ended().and_then(|s| s.code()), Some(THREAD_DIED), "{name}: {answer:?}");
     let again = Server::start(folder.path(), settings, "", Stdio::null());
     assert_eq!(again.get("/readyz").0, 200, "{name}: a supervisor starts it again");
-    assert!(again.get("/graphql?query=%7Bbusinesses%7Bslug%7D%7D").1.contains("before"), "{name}");
+    assert!(
+        again.get("/graphql?query=%7Bbusinesses%7Bnodes%7Bslug%7D%7D%7D").1.contains("before"),
+        "{name}"
+    );
 }
 
 #[test]

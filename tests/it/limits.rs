@@ -295,8 +295,9 @@ async fn a_frame_is_refused_by_what_its_head_announces() {
         "just as many are taken"
     );
     let unnamed =
-        json!({"id": "", "type": "subscribe", "payload": {"query": "{ businesses { nodes { slug } } }"}})
-            .to_string();
+        json!({"id": "", "type": "subscribe", "payload": {"query": "{ businesses { nodes { slug \
+        } } }"}})
+        .to_string();
     let (mut other, _) = upgraded(&door, None).await;
     other.write_all(&frame(init.len(), init.as_bytes())).await.unwrap();
     heard(&mut other, b"connection_ack").await;

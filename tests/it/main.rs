@@ -35,6 +35,7 @@ mod feed;
 mod filling;
 mod fleet;
 mod golden_imports;
+mod graphql;
 mod hostile_imports;
 mod import;
 mod import_ids;

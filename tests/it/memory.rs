@@ -71,7 +71,8 @@ async fn documents_are_found_by_their_words_and_forgotten_with_their_subject() {
             json!({"title": "House rules", "text": text, "source": "rules.md"}),
         )
         .await;
-    let found = ask(&installation, "search: \"refunds money\", kind: \"domain_expertise\"").await;
+    let found =
+        ask(&installation, "search: \"refunds money\", filter: {kind: DOMAIN_EXPERTISE}").await;
     assert_eq!((found.len(), found[0]["title"]["text"].as_str()), (1, Some("House rules")));
     assert!(found[0]["text"]["text"].as_str().unwrap().starts_with("# Refunds"));
     assert_eq!(

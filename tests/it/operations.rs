@@ -108,7 +108,8 @@ async fn an_export_is_verified_offline_and_a_changed_or_cut_one_is_not() {
         folder.path(),
         &[
             "query",
-            "{ business(slug: \"acme\") { exports { nodes { format events digest actorId } } head { \
+            "{ business(slug: \"acme\") { exports { nodes { format events digest actorId } } \
+            head { \
              seq } } }",
         ],
     );

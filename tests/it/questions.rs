@@ -6,7 +6,8 @@ use tests::installation::Installation;
 
 use crate::door::Door;
 
-const TRANSCRIPTS: &str = "{ tasks(first: 50) { totalCount nodes { id reviews { nodes { verdict } } \
+const TRANSCRIPTS: &str = "{ tasks(first: 50) { totalCount nodes { id reviews { nodes { verdict \
+} } \
     decisions(first: 2) { totalCount pageInfo { hasNextPage }
     edges { cursor node { id calls { nodes { id } } } } } calls(last: 3) { totalCount nodes { id } } \
     activities(first: 5) { totalCount nodes { event { id } } } } } }";
@@ -73,7 +74,8 @@ async fn a_list_on_a_row_is_the_list_of_the_business_that_is_filtered_by_it() {
     let mut seen = 0;
     for task in answer["business"]["tasks"]["nodes"].as_array().unwrap() {
         let ask = format!(
-            "{{ business(slug: \"acme\") {{ decisions(first: 2, filter: {{taskId: {id}}}) {{ totalCount pageInfo \
+            "{{ business(slug: \"acme\") {{ decisions(first: 2, filter: {{taskId: {id}}}) {{ \
+            totalCount pageInfo \
              {{ hasNextPage }} edges {{ cursor node {{ id calls {{ nodes {{ id }} }} }} }} }}
                calls(last: 3, filter: {{taskId: {id}}}) {{ totalCount nodes {{ id }} }} }} }}",
             id = task["id"]
@@ -152,7 +154,7 @@ async fn hostile_documents_are_refused_with_a_code() {
     let installation = Installation::new().await;
     installation.business("acme").await;
     let aliases: String =
-        (0..2_000).map(|n| format!("a{n}: businesses {{ nodes {{ slug }} }} ")).collect();
+        (0..1_000).map(|n| format!("a{n}: businesses {{ nodes {{ slug }} }} ")).collect();
     for (query, code) in [
         (
             "query { ...A } fragment A on Query { ...B } fragment B on Query { ...A }".to_owned(),

@@ -97,7 +97,7 @@ async fn queries_are_counted_one_by_one_and_who_asks_is_shown_how_many_there_may
     let query = json!({"query": "{ rateLimits { profile commandsPerSecond queriesBurst \
         businessCommandsPerSecond } limits { name value unit } }"});
     let shown = ask(query.clone()).await.body;
-    let rates = json!({"profile": "standard", "commandsPerSecond": 100, "queriesBurst": 100,
+    let rates = json!({"profile": "STANDARD", "commandsPerSecond": 100, "queriesBurst": 100,
         "businessCommandsPerSecond": 500});
     assert_eq!(shown["data"]["rateLimits"], rates, "{shown}");
     let (_, value, _) =

@@ -117,7 +117,8 @@ impl Reading {
         let installation = cast.installation();
         let foreign = installation
             .query(
-                "{ business(slug: \"acme\") { tasks { nodes { nodeId id team } } events(filter: {type: \
+                "{ business(slug: \"acme\") { tasks { nodes { nodeId id team } } events(filter: \
+                {type: \
                 \"tasks.planned\"}) { nodes { id aggregateId } } } }",
             )
             .await;

@@ -53,7 +53,8 @@ async fn shredding_a_subject_makes_every_answer_say_forgotten_and_the_proof_stan
         let plan = json!({"title": format!("canary for {who}"), "team": "sales", "serves": who});
         installation.must(business, "tasks.plan", None, plan).await;
     }
-    let ask = "{ business(slug: \"acme\") { tasks { nodes { title { text state } } } events(filter: {type: \
+    let ask = "{ business(slug: \"acme\") { tasks { nodes { title { text state } } } \
+    events(filter: {type: \
         \"tasks.planned\"}) { nodes { data } } search(text: \"canary\") { snippet } } }";
     let before = installation.query(ask).await["business"].clone();
     assert_eq!(
@@ -108,7 +109,8 @@ async fn who_has_no_role_in_a_business_reads_no_personal_text() {
     installation
         .must(business, "tasks.plan", None, json!({"title": "canary", "team": "sales"}))
         .await;
-    let ask = "{ business(slug: \"acme\") { tasks { nodes { title { text state } } } events(filter: {type: \
+    let ask = "{ business(slug: \"acme\") { tasks { nodes { title { text state } } } \
+    events(filter: {type: \
         \"tasks.planned\"}) { nodes { data } } } }";
     let auditor = installation.principal(business, PrincipalKind::Human, Some("auditor")).await;
     let seen = installation.query_as(auditor.principal, ask).await;

@@ -70,7 +70,7 @@ async fn stands_still_and_goes_on(installation: Installation, proxy: Proxy, keys
     assert_eq!(view.status, 200, "{}", view.body);
     let (data, errors) =
         (&view.body["data"]["business"]["tasks"]["nodes"][0], &view.body["errors"]);
-    assert_eq!(data["status"], "planned", "the views go on: {}", view.body);
+    assert_eq!(data["status"], "PLANNED", "the views go on: {}", view.body);
     if keys == Keys::There {
         assert!(
             data["title"]["text"].is_null() && errors[0]["extensions"]["code"] == "UNAVAILABLE",

@@ -51,7 +51,8 @@ async fn an_event_that_fails_stops_its_business_alone_and_is_reported() {
         installation.must(business, "tasks.plan", None, json!({"title": "x", "team": "hr"})).await;
     }
     let count = "{ a: business(slug: \"broken\") { tasks { totalCount } } b: business(slug: \
-        \"fine\") { tasks { totalCount } } projections { name lag failures { businessId seq error } \
+        \"fine\") { tasks { totalCount } } projections { name lag failures { businessId seq \
+        error } \
         } }";
     let seen = installation.query(count).await;
     assert_eq!(
@@ -305,7 +306,8 @@ async fn an_event_shows_what_led_to_it_what_it_led_to_and_what_belongs_to_it() {
     assert!(outcome["correlated"]["totalCount"].as_u64().unwrap() >= 8);
     let root = outcome["causes"][1]["id"].as_str().unwrap();
     let query = format!(
-        "{{ business(slug: \"acme\") {{ events(filter: {{id: \"{root}\"}}) {{ nodes {{ effects(first: 9) \
+        "{{ business(slug: \"acme\") {{ events(filter: {{id: \"{root}\"}}) {{ nodes {{ \
+        effects(first: 9) \
          {{ nodes {{ type effects(first: 9) {{ totalCount }} }} }} }} }} }} }}"
     );
     let effects =

@@ -241,7 +241,8 @@ async fn whoever_is_named_in_a_whole_life_of_work_is_forgotten_in_every_door_and
     installation.forgets(business, ada).await;
     let after = installation.query(ASK).await.to_string();
     assert_eq!(canaries.found_in(after.as_bytes()), 0, "{after}");
-    let subjects = "{ business(slug: \"acme\") { dataSubjects { nodes { subjectId namedIn { aggregateKind } } } } }";
+    let subjects = "{ business(slug: \"acme\") { dataSubjects { nodes { subjectId namedIn { \
+    aggregateKind } } } } }";
     let named = installation.query(subjects).await.to_string();
     for kind in ["TASK", "DECISION", "APPROVAL", "CALL", "FACT"] {
         assert!(named.contains(kind), "{kind}: {named}");

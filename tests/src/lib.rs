@@ -22,6 +22,7 @@ pub mod proxy;
 #[cfg(feature = "amqp")]
 pub mod rabbitmq;
 pub mod samples;
+pub mod sdl;
 #[cfg(feature = "kurrentdb")]
 pub mod streams;
 

@@ -283,11 +283,15 @@ async fn subjects(target: &Target, business: &str) -> Result<(), AppError> {
     }
 }
 
+/// Prints aggregates with their kind and id, which an answer of GraphQL calls otherwise.
 fn named(list: Option<&Value>) {
     for named in list.and_then(Value::as_array).into_iter().flatten() {
-        let part = |name| named.get(name).and_then(Value::as_str).unwrap_or_default();
-        let kind = part("aggregateKind").to_lowercase();
-        output::line(format!("  {kind} {}", part("aggregateId")));
+        let part = |name, graphql| {
+            let part = named.get(name).or_else(|| named.get(graphql)).and_then(Value::as_str);
+            part.unwrap_or_default()
+        };
+        let kind = part("kind", "aggregateKind").to_lowercase();
+        output::line(format!("  {kind} {}", part("id", "aggregateId")));
     }
 }
 

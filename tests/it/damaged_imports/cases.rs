@@ -11,7 +11,7 @@ pub(super) fn two_cases_of_one_name_are_two_cases() {
     assert_eq!((&taken.counts["cases"], &taken.counts["events"]), (&json!(3), &json!(4)));
     assert_eq!(
         recorded["tasks"],
-        json!([["a", "completed", 1], ["a", "completed", 2], ["b", "completed", 1]])
+        json!([["a", "COMPLETED", 1], ["a", "COMPLETED", 2], ["b", "COMPLETED", 1]])
     );
     let (after, _) = one("xes", "after.xes");
     assert!(after.broken().iter().any(|why| why.contains("after the end of the log")), "{after:?}");
@@ -32,7 +32,7 @@ pub(super) fn a_mended_row_takes_its_own_place_and_a_grown_file_adds_what_is_new
     assert!(taken[1].is_whole() && taken[2].is_whole() && taken[3].is_whole(), "{taken:?}");
     // The row that was broken, and the case is closed; equal rows are numbered among themselves.
     assert_eq!((taken[1].new_events(), taken[2].new_events()), (2, 0), "{taken:?}");
-    assert_eq!(recorded["tasks"], json!([["T-1", "completed", 5], ["T-2", "completed", 1]]));
+    assert_eq!(recorded["tasks"], json!([["T-1", "COMPLETED", 5], ["T-2", "COMPLETED", 1]]));
 }
 
 #[test]

@@ -52,12 +52,13 @@ pub(super) async fn a_mended_csv_brings_what_was_broken_and_closes_its_case() {
     std::fs::write(&file, rows("yesterday", "A,close")).unwrap();
     assert_eq!(take().await, 2);
     let ask = "{ business(slug: \"acme\") { tasks(first: 5) { nodes { title { text } status \
-        activities closedAt } } kpis(ids: [\"throughput\"]) { series(by: MONTH) { key exact } } } \
+        activityCount closedAt } } kpis(ids: [\"throughput\"]) { series(by: MONTH) { key exact } \
+        } } \
         }";
     let seen = installation.query(ask).await["business"]["tasks"]["nodes"].clone();
     assert_eq!(
         (&seen[0]["status"], &seen[1]["status"]),
-        (&json!("planned"), &json!("completed")),
+        (&json!("PLANNED"), &json!("COMPLETED")),
         "a case with a broken row stays open"
     );
     std::fs::write(&file, rows("2020-01-01T00:00:00Z", "A,close,2020-01-03T00:00:00Z,")).unwrap();
@@ -65,8 +66,8 @@ pub(super) async fn a_mended_csv_brings_what_was_broken_and_closes_its_case() {
     let seen = installation.query(ask).await["business"].clone();
     let case = &seen["tasks"]["nodes"][0];
     assert_eq!(
-        (&case["status"], &case["activities"], &case["closedAt"]),
-        (&json!("completed"), &json!(3), &json!("2020-01-03T00:00:00.000000Z"))
+        (&case["status"], &case["activityCount"], &case["closedAt"]),
+        (&json!("COMPLETED"), &json!(3), &json!("2020-01-03T00:00:00.000000Z"))
     );
     let months = json!([{"key": "2020-01", "exact": "1"}, {"key": "2020-02", "exact": "1"}]);
     assert_eq!(
