@@ -8,6 +8,9 @@ use server::app::operator;
 use tests::installation::Installation;
 use tests::sdl::{Question, Schema, questions};
 
+use crate::permissions::cast::Person;
+use crate::reading::Reading;
+
 /// Fields without a value in all that the test has: other tests ask them where they have one.
 const NEVER_SEEN: &[&str] = &[
     // Of projections that stopped, of faulty rules, and while a shadow build runs or failed.
@@ -213,4 +216,83 @@ fn is_meant(about: &str, errors: &Value) -> bool {
 fn read_api_sdl() -> String {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     std::fs::read_to_string(root.join("read-api/schema.graphql")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_no_link_does_an_agent_come_to_the_work_of_another_team() {
+    let reading = Reading::new().await;
+    let (agent, stranger) =
+        (reading.cast.person("agent", "").clone(), reading.cast.person("stranger", "").clone());
+    let installation = reading.cast.installation();
+    foreign_work_on_own(&reading, &agent, &stranger).await;
+    installation.app.caught_up(std::time::Duration::from_secs(60)).await.unwrap();
+    let ids = |team: &str, person: &Person| {
+        let (principal, id) = (person.actor.principal, person.agent.unwrap());
+        format!(
+            "{{ business(slug: \"acme\") {{ tasks(filter: {{team: {team}}}) {{ nodes {{ id }} }} \
+             approvals(filter: {{requestedById: \"{principal}\"}}) {{ nodes {{ id }} }} events(\
+             filter: {{actorId: \"{principal}\"}}) {{ nodes {{ id aggregateId }} }} \
+             decisions(filter: {{agentId: \"{id}\"}}) {{ nodes {{ id }} }} \
+             calls(filter: {{agentId: \"{id}\"}}) {{ nodes {{ id }} }} }} }}"
+        )
+    };
+    let of = async |team: &str, person: &Person| {
+        let found = installation.query(&ids(team, person)).await;
+        let mut all = BTreeSet::new();
+        texts(&found, &mut all);
+        all
+    };
+    let own = of("SALES", &agent).await;
+    let foreign: BTreeSet<String> = of("HR", &stranger).await.difference(&own).cloned().collect();
+    assert!(foreign.len() >= 8 && own.len() >= 8, "{foreign:?} {own:?}");
+    let (mut answered, mut met) = (0, BTreeSet::new());
+    let schema = Schema::parse(&read_api_sdl());
+    for question in questions(&schema, &needed(installation, "acme").await) {
+        let answer = installation.try_query(agent.actor.principal, &question.text).await;
+        answered += u32::from(answer["errors"].is_null());
+        let mut all = BTreeSet::new();
+        texts(&answer["data"], &mut all);
+        let leaked: Vec<_> = all.intersection(&foreign).collect();
+        assert!(leaked.is_empty(), "{}: {leaked:?}", question.text);
+        met.extend(all.intersection(&own).cloned());
+    }
+    assert!(answered > 200 && met.len() >= 5, "{answered} answered, {met:?}");
+}
+
+/// What an agent's own task, decision and events lead to, but is another team's work.
+async fn foreign_work_on_own(reading: &Reading, agent: &Person, stranger: &Person) {
+    let (installation, business) = (reading.cast.installation(), reading.cast.business);
+    let tasks = installation
+        .query("{ business(slug: \"acme\") { tasks(filter: {team: SALES}) { nodes { id } } } }")
+        .await;
+    let own = tasks["business"]["tasks"]["nodes"][0]["id"].clone();
+    let decision = json!({"choice": "x", "agent": agent.agent, "task": own});
+    let mine = installation.must(business, "decisions.record", None, decision).await;
+    let decision = json!({"choice": "x", "agent": stranger.agent, "task": own});
+    let theirs = installation.must(business, "decisions.record", None, decision).await;
+    let by = json!({"by": theirs.events[0].id});
+    installation.must(business, "decisions.supersede", Some(mine.events[0].id), by).await;
+    let call = json!({"connector": "slack", "operation": "conversations.history", "class": "read",
+        "arguments": {}, "agent": stranger.agent, "task": own,
+        "cost_max": {"amount": "0.01", "currency": "EUR"}});
+    installation.must(business, "integrations.intend_call", None, call).await;
+}
+
+/// Every text in an answer, but not those by which an object names others.
+fn texts(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(fields) => {
+            let names_others = |name: &str| {
+                name != "nodeId" && (name.ends_with("Id") || name.ends_with("Ids"))
+                    || matches!(name, "data" | "stored")
+            };
+            let shown = fields.iter().filter(|(name, _)| !names_others(name));
+            shown.for_each(|(_, item)| texts(item, found));
+        }
+        Value::String(text) => {
+            found.insert(text.clone());
+        }
+        _ => {}
+    }
 }

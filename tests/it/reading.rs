@@ -65,14 +65,14 @@ fn opened(text: &Value) -> &'static str {
 }
 
 /// Work of two teams, and the same of nobody's in particular.
-struct Reading {
-    cast: Cast,
+pub(crate) struct Reading {
+    pub(crate) cast: Cast,
     foreign_node: String,
     foreign_event: String,
 }
 
 impl Reading {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let cast = Cast::new().await;
         for name in ["agent", "stranger"] {
             let person = cast.person(name, "").clone();

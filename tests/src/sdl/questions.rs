@@ -76,6 +76,19 @@ impl Asker<'_> {
         ways
     }
 
+    /// What tells which object a field leads to: its ids, and those of the rows of a page.
+    fn glance(&self, ty: &str) -> String {
+        let mut selected = "__typename".to_owned();
+        for field in self.schema.0[bare(ty)].fields() {
+            match &*field.name {
+                "id" | "nodeId" => selected.extend([" ", &field.name]),
+                "nodes" => selected.push_str(&format!(" nodes {{ {} }}", self.glance(&field.ty))),
+                _ => {}
+            }
+        }
+        selected
+    }
+
     /// Values that an argument of a type is asked with.
     fn values(&self, ty: &str) -> Vec<String> {
         let name = bare(ty);
@@ -119,7 +132,11 @@ pub fn questions(schema: &Schema, needed: &BTreeMap<&str, String>) -> Vec<Questi
             .iter()
             .map(|field| {
                 let called = asker.called(&ty, field, 2, None);
-                if asker.leaf(field) { called } else { format!("{called} {{ __typename }}") }
+                if asker.leaf(field) {
+                    called
+                } else {
+                    format!("{called} {{ {} }}", asker.glance(&field.ty))
+                }
             })
             .collect();
         let text = format!("{}__typename {}{}", way.before, selected.join(" "), way.after);
@@ -138,7 +155,11 @@ pub fn questions(schema: &Schema, needed: &BTreeMap<&str, String>) -> Vec<Questi
                 for value in known.map_or_else(|| asker.values(&argument.ty), |v| vec![v]) {
                     let more = format!("{}: {value}", argument.name);
                     let called = asker.called(&ty, field, 2, Some(&more));
-                    let selected = if asker.leaf(field) { "" } else { " { __typename }" };
+                    let selected = if asker.leaf(field) {
+                        String::new()
+                    } else {
+                        format!(" {{ {} }}", asker.glance(&field.ty))
+                    };
                     let text = format!("{}{called}{selected}{}", way.before, way.after);
                     all.push(Question { about: name.clone(), text });
                 }
