@@ -1,0 +1,151 @@
+//! The lists of GraphQL: pages, orders, filters, and what a caller is told about values that there
+//! are not.
+
+use serde_json::{Value, json};
+use server::app::operator;
+use tests::installation::Installation;
+
+async fn titles(installation: &Installation, arguments: &str) -> (Vec<String>, Value) {
+    let ask = format!(
+        "{{ business(slug: \"acme\") {{ tasks({arguments}) {{ pageInfo {{ hasNextPage \
+         hasPreviousPage startCursor endCursor }} nodes {{ title {{ text }} }} }} }} }}"
+    );
+    let tasks = installation.query(&ask).await["business"]["tasks"].clone();
+    let title = |node: &Value| node["title"]["text"].as_str().unwrap().to_owned();
+    (tasks["nodes"].as_array().unwrap().iter().map(title).collect(), tasks["pageInfo"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_paged_in_both_orders_and_both_directions() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    for n in 1..=5 {
+        let plan = json!({"title": format!("t{n}"), "team": "hr"});
+        installation.must(business, "tasks.plan", None, plan).await;
+    }
+    installation.app.caught_up(std::time::Duration::from_secs(60)).await.unwrap();
+    for (order, all) in [
+        ("OLDEST_FIRST", ["t1", "t2", "t3", "t4", "t5"]),
+        ("NEWEST_FIRST", ["t5", "t4", "t3", "t2", "t1"]),
+    ] {
+        let (first, page) = titles(&installation, &format!("first: 2, orderBy: {order}")).await;
+        assert_eq!(
+            (first.as_slice(), &page["hasNextPage"]),
+            (&all.map(str::to_owned)[..2], &json!(true))
+        );
+        let end = page["endCursor"].as_str().unwrap();
+        let arguments = format!("first: 9, after: \"{end}\", orderBy: {order}");
+        let (rest, page) = titles(&installation, &arguments).await;
+        assert_eq!(
+            (rest.as_slice(), &page["hasNextPage"]),
+            (&all.map(str::to_owned)[2..], &json!(false))
+        );
+        let start = page["startCursor"].as_str().unwrap();
+        let arguments = format!("last: 1, before: \"{start}\", orderBy: {order}");
+        let (before, page) = titles(&installation, &arguments).await;
+        assert_eq!((before, &page["hasPreviousPage"]), (vec![all[1].to_owned()], &json!(true)));
+        let (last, _) = titles(&installation, &format!("last: 2, orderBy: {order}")).await;
+        assert_eq!(last, all.map(str::to_owned)[3..]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_takes_one_value_or_several_and_lists_the_values_there_are() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    for team in ["hr", "sales", "legal"] {
+        let plan = json!({"title": team, "team": team});
+        installation.must(business, "tasks.plan", None, plan).await;
+    }
+    installation.app.caught_up(std::time::Duration::from_secs(60)).await.unwrap();
+    for (filter, found) in [
+        ("{team: HR}", vec!["hr"]),
+        ("{team: [HR, LEGAL]}", vec!["hr", "legal"]),
+        ("{team: []}", vec![]),
+        ("{team: [HR, SALES], status: PLANNED}", vec!["hr", "sales"]),
+        ("{team: HR, status: COMPLETED}", vec![]),
+    ] {
+        assert_eq!(titles(&installation, &format!("filter: {filter}")).await.0, found, "{filter}");
+    }
+    let variables = json!({"f": {"status": ["PLANED"]}});
+    let by_variable = "query($f: TaskFilter) { business(slug: \"acme\") { tasks(filter: $f) { \
+        totalCount } } }";
+    for (query, variables) in [
+        (
+            "{ business(slug: \"acme\") { tasks(filter: {status: PLANED}) { totalCount } } }",
+            json!({}),
+        ),
+        (by_variable, variables.clone()),
+        // The second time the document is known.
+        (by_variable, json!({"f": {"status": "OFFERED"}})),
+        (by_variable, variables),
+    ] {
+        let viewer = installation.app.viewer(operator()).await.unwrap();
+        let request = server::app::graphql_request(query, viewer)
+            .variables(async_graphql::Variables::from_json(variables.clone()));
+        let answer = serde_json::to_value(installation.app.api.execute(request).await).unwrap();
+        if variables["f"]["status"] == json!("OFFERED") {
+            assert_eq!(answer["errors"], Value::Null);
+            continue;
+        }
+        let error = &answer["errors"][0];
+        let said = error["message"].as_str().unwrap();
+        assert!(said.contains("PLANED") && said.contains("ESCALATED"), "{answer}");
+        assert_eq!(error["extensions"]["code"], "UNKNOWN_VALUE", "{answer}");
+    }
+    for (field, code, listed) in [
+        (
+            "events(filter: {type: \"tasks.plannd\"}) { totalCount }",
+            "UNKNOWN_VALUE",
+            "tasks.planned",
+        ),
+        ("kpis(ids: [\"through\"]) { id }", "UNKNOWN_KPI", "throughput"),
+        ("tasks(filter: {plannedFrom: \"now\"}) { totalCount }", "BAD_VALUE", "DateTime"),
+    ] {
+        let ask = format!("{{ business(slug: \"acme\") {{ {field} }} }}");
+        let error = installation.try_query(operator(), &ask).await["errors"][0].clone();
+        assert_eq!(error["extensions"]["code"], code, "{error}");
+        assert!(error["message"].as_str().unwrap().contains(listed), "{error}");
+        assert!(error["extensions"]["hint"].is_string(), "{error}");
+    }
+    let ids = format!("[{}]", vec!["\"x\""; 201].join(","));
+    let ask = format!(
+        "{{ business(slug: \"acme\") {{ tasks(filter: {{id: {ids}}}) {{ totalCount }} }} }}"
+    );
+    let error = installation.try_query(operator(), &ask).await["errors"][0].clone();
+    assert_eq!(error["extensions"]["code"], "BAD_ARGUMENT", "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn businesses_are_a_page_by_slug_of_those_that_one_may_see() {
+    let installation = Installation::new().await;
+    let mut all = Vec::new();
+    for n in [3, 1, 5, 2, 4] {
+        all.push((n, installation.business(&format!("acme-{n}")).await));
+    }
+    installation.app.caught_up(std::time::Duration::from_secs(60)).await.unwrap();
+    let ask = async |who: domain::PrincipalId, arguments: &str| {
+        let ask = format!(
+            "{{ businesses{arguments} {{ totalCount nodes {{ slug }} pageInfo {{ hasNextPage \
+             endCursor }} }} }}"
+        );
+        let page = installation.query_as(who, &ask).await["businesses"].clone();
+        let slug = |node: &Value| node["slug"].as_str().unwrap().replace("acme-", "");
+        let slugs = page["nodes"].as_array().unwrap().iter().map(slug).collect::<Vec<_>>().join("");
+        (slugs, page)
+    };
+    let (slugs, page) = ask(operator(), "(first: 2)").await;
+    assert_eq!((slugs.as_str(), &page["totalCount"]), ("12", &json!(5)));
+    let end = page["pageInfo"]["endCursor"].as_str().unwrap();
+    let (slugs, page) = ask(operator(), &format!("(first: 2, after: \"{end}\")")).await;
+    assert_eq!((slugs.as_str(), &page["pageInfo"]["hasNextPage"]), ("34", &json!(true)));
+    assert_eq!(ask(operator(), "(last: 2)").await.0, "45");
+    assert_eq!(ask(operator(), "(filter: {slug: [\"acme-5\", \"acme-1\"]})").await.0, "15");
+    assert_eq!(ask(operator(), "(filter: {phase: OPERATING})").await.0, "");
+    let human = domain::access::PrincipalKind::Human;
+    let member = installation.principal(all[0].1, human, Some("member")).await.principal;
+    let (slugs, page) = ask(member, "").await;
+    assert_eq!((slugs.as_str(), &page["totalCount"]), ("3", &json!(1)), "of the others no word");
+    let nobody = installation.principal(all[0].1, human, None).await.principal;
+    assert_eq!(ask(nobody, "").await.1["totalCount"], json!(0));
+}
