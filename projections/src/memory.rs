@@ -36,7 +36,8 @@ struct FactVersion<'a> {
 fn fact(tx: &Connection, a: &Applied<'_>, said: &FactVersion<'_>) -> Result<(), ApplyError> {
     run(
         tx,
-        "INSERT INTO memory(business, seq, n, pointer, item, id, kind, text, subject, value, topic, \
+        "INSERT INTO memory(business, seq, n, pointer, item, id, kind, text, subject, value, \
+        topic, \
          agent, valid_from, valid_to, confidence, sources, revision, known_from)
          VALUES (?, ?, 0, '/data/statement', 'fact', ?, coalesce(?, (SELECT kind FROM memory WHERE \
          business = ?1 AND id = ?3 AND revision = 1)), ?, ?, ?,

@@ -94,7 +94,8 @@ impl Allowance {
         self.take(bytes).map_err(|e| too_large(&e.to_string()))
     }
 
-    /// Waits for a place among the reads of the request, to read from the log; whoever gets it keeps
+    /// Waits for a place among the reads of the request, to read from the log; whoever gets it
+    /// keeps
     /// it until the events that were read are counted.
     pub(crate) async fn read_of_log(&self) -> Result<OwnedSemaphorePermit> {
         let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| over())?;

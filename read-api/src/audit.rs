@@ -139,7 +139,8 @@ links! { Event {
             let recorded = self.recorded(ctx).await?;
             let stored = recorded.stored()?;
             ctx.data::<Sources>()?.allowance.spend(recorded.bytes.len())?;
-            let mut event = serde_json::json!({"data": serde_json::from_str::<serde_json::Value>(stored.data.get())?});
+            let data: serde_json::Value = serde_json::from_str(stored.data.get())?;
+            let mut event = serde_json::json!({ "data": data });
             if ctx.data::<Viewer>()?.may_open(stored.business) {
                 for (pointer, field) in stored.personal_fields() {
                     let opened = match of_store(unseal::<serde_json::Value>(

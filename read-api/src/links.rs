@@ -81,7 +81,8 @@ macro_rules! links {
                     #[graphql(desc = "The order of the rows.", default)]
                     order_by: $crate::page::ListOrder,
                 ) -> async_graphql::Result<$crate::page::List<$page_node>> {
-                    let page = $crate::page::Page { first, after, last, before, order: order_by, on_row: true };
+                    let page = $crate::page::Page { first, after, last, before, order: order_by,
+                        on_row: true };
                     let value: &str = self.$value.as_ref();
                     $crate::children::list(ctx, &self.business, $column, value, page).await
                 }

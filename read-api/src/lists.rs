@@ -31,7 +31,8 @@ macro_rules! lists {
                     filter: Option<$filter>,
                 ) -> async_graphql::Result<$crate::page::List<$node>> {
                     use $crate::filter::{Filter, ListFilter as _};
-                    let page = $crate::page::Page { first, after, last, before, order: order_by, on_row: false };
+                    let page = $crate::page::Page { first, after, last, before, order: order_by,
+                        on_row: false };
                     let filter = filter.unwrap_or_default().add_to(Filter::of(&self.0))?;
                     $crate::page::list(ctx, filter, page).await
                 }

@@ -1,4 +1,5 @@
-//! Events that an answer reads from the log: for their data, and for the personal texts that rows of
+//! Events that an answer reads from the log: for their data, and for the personal texts that rows
+//! of
 //! the views only refer to. All events that a page needs are read at once.
 
 use std::collections::HashMap;

@@ -8,6 +8,7 @@ use domain::personal::Generation;
 use serde_json::{Value, json};
 use server::contracts::{contracts, example_of, schema_of};
 use tests::Said as _;
+use tests::sdl::{Change, Schema, changes};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -16,7 +17,9 @@ fn root() -> PathBuf {
 #[test]
 fn the_committed_contracts_are_what_the_code_says() {
     // `make contracts` writes them with the build that the tests have anyway.
-    if std::env::var_os("MINUTEBOOK_WRITE_CONTRACTS").is_some() {
+    let write = std::env::var_os("MINUTEBOOK_WRITE_CONTRACTS").is_some();
+    no_client_of_graphql_is_broken(write);
+    if write {
         assert!(server::contracts::run(&root(), true).unwrap(), "a promise must not change");
     }
     for contract in contracts(&root()) {
@@ -27,6 +30,30 @@ fn the_committed_contracts_are_what_the_code_says() {
             contract.path.display()
         );
     }
+}
+
+/// Says what changed in the schema of GraphQL; a change that breaks clients is refused, also when
+/// the contracts are written. Whoever means it deletes the committed file first.
+fn no_client_of_graphql_is_broken(write: bool) {
+    let committed = root().join("read-api/schema.graphql");
+    let Ok(committed) = std::fs::read_to_string(committed) else { return };
+    let found = changes(&Schema::parse(&committed), &Schema::parse(&read_api::sdl()));
+    let (breaking, safe): (Vec<_>, Vec<_>) = found.into_iter().partition(|c| c.is_breaking);
+    let said = |changes: Vec<Change>| {
+        changes.into_iter().map(|c| format!("  {}\n", c.what)).collect::<String>()
+    };
+    assert!(
+        breaking.is_empty(),
+        "these changes of read-api/schema.graphql break clients:\n{}docs/graphql.md says what to \
+        do \
+         instead; delete the file to break them on purpose",
+        said(breaking)
+    );
+    assert!(
+        write || safe.is_empty(),
+        "these changes of read-api/schema.graphql break nobody; run `make contracts`:\n{}",
+        said(safe)
+    );
 }
 
 #[test]

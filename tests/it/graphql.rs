@@ -1,4 +1,5 @@
-//! The schema of GraphQL as a whole: every field and argument is asked, and says no more to an agent
+//! The schema of GraphQL as a whole: every field and argument is asked, and says no more to an
+//! agent
 //! than its work needs, by whatever link it asks.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -165,7 +166,7 @@ fn objects<'a>(value: &'a Value, found: &mut Vec<(&'a str, &'a serde_json::Map<S
 #[tokio::test(flavor = "multi_thread")]
 async fn every_field_and_argument_is_answered_and_every_field_has_a_value_once() {
     let (installation, work) = (everything().await, crate::alike::Work::done().await);
-    let schema = Schema::parse(&read_api_sdl());
+    let schema = Schema::parse(&read_api::sdl());
     let mut seen = BTreeSet::new();
     let mut asked = 0;
     let busy = ["acme", "traces", "airline", "rest"].map(|slug| (&installation, slug));
@@ -213,11 +214,6 @@ fn is_meant(about: &str, errors: &Value) -> bool {
         || (about == "Query.business.id" && *code == json!("BAD_ARGUMENT"))
 }
 
-fn read_api_sdl() -> String {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    std::fs::read_to_string(root.join("read-api/schema.graphql")).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn by_no_link_does_an_agent_come_to_the_work_of_another_team() {
     let reading = Reading::new().await;
@@ -246,7 +242,7 @@ async fn by_no_link_does_an_agent_come_to_the_work_of_another_team() {
     let foreign: BTreeSet<String> = of("HR", &stranger).await.difference(&own).cloned().collect();
     assert!(foreign.len() >= 8 && own.len() >= 8, "{foreign:?} {own:?}");
     let (mut answered, mut met) = (0, BTreeSet::new());
-    let schema = Schema::parse(&read_api_sdl());
+    let schema = Schema::parse(&read_api::sdl());
     for question in questions(&schema, &needed(installation, "acme").await) {
         let answer = installation.try_query(agent.actor.principal, &question.text).await;
         answered += u32::from(answer["errors"].is_null());

@@ -82,6 +82,7 @@ mod sources;
 #[cfg(any(feature = "postgres", feature = "kurrentdb"))]
 mod standstill;
 mod surroundings;
+mod trusted;
 mod verify;
 mod view_versions;
 mod views;

@@ -1,4 +1,5 @@
-//! The schema of GraphQL as its SDL has it: what changed between two of them, and questions that ask
+//! The schema of GraphQL as its SDL has it: what changed between two of them, and questions that
+//! ask
 //! for everything there is.
 
 mod changes;

@@ -36,7 +36,8 @@ impl Runner {
         let live = if self.live.purges() { self.live.purge_forgotten() } else { Ok(()) };
         self.purge_previous();
         if let Err(e) = live.and(beside) {
-            tracing::error!(error = %chain(&e), "text of forgotten subjects could not be deleted; it is \
+            tracing::error!(error = %chain(&e), "text of forgotten subjects could not be \
+            deleted; it is \
                 tried again");
             return false;
         }

@@ -98,7 +98,8 @@ impl Build {
             Ok(Err(e)) if self.purpose == Purpose::Audit => return Err(e),
             // What is read can't be read: all the more reason to take what was built.
             Ok(Err(e)) => {
-                tracing::error!(error = %chain(&e), "the views that are read could not be compared");
+                tracing::error!(error = %chain(&e), "the views that are read could not be \
+                compared");
                 self.differed.push("unreadable".to_owned());
                 next
             }

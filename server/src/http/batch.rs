@@ -1,4 +1,5 @@
-//! `POST /v1/businesses/{business}/commands:batch`: up to 500 commands of one business at once. Each
+//! `POST /v1/businesses/{business}/commands:batch`: up to 500 commands of one business at once.
+//! Each
 //! is a command of its own, with its key, its rights, its place in the rate limits and its answer.
 
 use std::fmt;

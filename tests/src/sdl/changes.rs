@@ -92,7 +92,8 @@ fn names(of: &str, old: &[String], new: &[String], found: &mut Vec<Change>) {
     }
 }
 
-/// What changed from one schema to the next. To remove or narrow something breaks programs; to add a
+/// What changed from one schema to the next. To remove or narrow something breaks programs; to add
+/// a
 /// type, a field, an argument that may be left out, or a value of an enum does not: clients need a
 /// default for values that they do not know.
 #[must_use]

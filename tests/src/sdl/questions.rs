@@ -118,9 +118,11 @@ impl Asker<'_> {
     }
 }
 
-/// Questions that together ask for every field of every object that can be reached from `Query`, and
+/// Questions that together ask for every field of every object that can be reached from `Query`,
+/// and
 /// give every argument each of its values once. `needed` has the arguments of fields that need some
-/// (`Type.field`: `name: value`), the values of single arguments (`Type.field.argument`) and those of
+/// (`Type.field`: `name: value`), the values of single arguments (`Type.field.argument`) and those
+/// of
 /// fields of input objects (`Input.field`).
 #[must_use]
 pub fn questions(schema: &Schema, needed: &BTreeMap<&str, String>) -> Vec<Question> {
