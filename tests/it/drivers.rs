@@ -11,34 +11,62 @@ use tests::installation::Installation;
 
 use crate::door::Door;
 
-/// The folder of the drivers with their packages in it, outside the source.
+/// A folder of `tests` with its packages in it, outside the source.
+pub(crate) fn with_packages(name: &str) -> PathBuf {
+    let (source, folder) = (
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(name),
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(name),
+    );
+    copy_files(&source, &folder);
+    let pinned = std::fs::read(source.join("package.json")).unwrap();
+    if std::fs::read(folder.join("installed.json")).unwrap_or_default() == pinned {
+        return folder;
+    }
+    let npm = Command::new("npm")
+        .args(["install", "--no-package-lock", "--no-audit", "--no-fund"])
+        .current_dir(&folder)
+        .output();
+    let npm = npm.unwrap_or_else(|e| {
+        panic!("npm (Node.js 20 or later) is needed for the judges of others: {e}")
+    });
+    assert!(npm.status.success(), "npm install: {}", String::from_utf8_lossy(&npm.stderr));
+    std::fs::write(folder.join("installed.json"), pinned).unwrap();
+    folder
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() {
+            copy_files(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
+        }
+    }
+}
+
+/// The folder of the drivers.
 pub(crate) fn drivers() -> &'static Path {
     static READY: OnceLock<PathBuf> = OnceLock::new();
-    READY.get_or_init(|| {
-        let (source, folder) = (
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers"),
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join("drivers"),
-        );
-        std::fs::create_dir_all(&folder).unwrap();
-        let pinned = std::fs::read(source.join("package.json")).unwrap();
-        let installed = std::fs::read(folder.join("installed.json")).unwrap_or_default() == pinned;
-        for entry in std::fs::read_dir(&source).unwrap() {
-            let path = entry.unwrap().path();
-            std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
-        }
-        if !installed {
-            let npm = Command::new("npm")
-                .args(["install", "--no-package-lock", "--no-audit", "--no-fund"])
-                .current_dir(&folder)
-                .output();
-            let npm = npm.unwrap_or_else(|e| {
-                panic!("npm (Node.js 20 or later) is needed for the judges of others: {e}")
-            });
-            assert!(npm.status.success(), "npm install: {}", String::from_utf8_lossy(&npm.stderr));
-            std::fs::write(folder.join("installed.json"), pinned).unwrap();
-        }
-        folder
-    })
+    READY.get_or_init(|| with_packages("drivers"))
+}
+
+/// A folder with packages of Python in it, outside the source.
+pub(crate) fn python_packages(name: &str, pinned: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if std::fs::read_to_string(folder.join("installed.txt")).unwrap_or_default() != pinned {
+        let pip = Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"])
+            .arg(&folder)
+            .args(pinned.split(' '))
+            .output();
+        let pip = pip
+            .unwrap_or_else(|e| panic!("python3 with pip is needed for the judges of others: {e}"));
+        assert!(pip.status.success(), "pip install: {}", String::from_utf8_lossy(&pip.stderr));
+        std::fs::write(folder.join("installed.txt"), pinned).unwrap();
+    }
+    folder
 }
 
 async fn node(script: &'static str, arguments: Vec<String>) -> String {
@@ -102,22 +130,7 @@ pub(crate) fn python() -> &'static Path {
     const PINNED: &str =
         "gql[requests]==4.4.0 pika==1.4.4 cloudevents==1.11.0 kurrentdbclient==1.0.4";
     static READY: OnceLock<PathBuf> = OnceLock::new();
-    READY.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
-        if std::fs::read_to_string(folder.join("installed.txt")).unwrap_or_default() != PINNED {
-            let pip = Command::new("python3")
-                .args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"])
-                .arg(&folder)
-                .args(PINNED.split(' '))
-                .output();
-            let pip = pip.unwrap_or_else(|e| {
-                panic!("python3 with pip is needed for the judges of others: {e}")
-            });
-            assert!(pip.status.success(), "pip install: {}", String::from_utf8_lossy(&pip.stderr));
-            std::fs::write(folder.join("installed.txt"), PINNED).unwrap();
-        }
-        folder
-    })
+    READY.get_or_init(|| python_packages("python", PINNED))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -149,3 +149,38 @@ async fn businesses_are_a_page_by_slug_of_those_that_one_may_see() {
     let nobody = installation.principal(all[0].1, human, None).await.principal;
     assert_eq!(ask(nobody, "").await.1["totalCount"], json!(0));
 }
+
+/// The names and shapes that are promised for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_promised_names_and_shapes_are_there() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    installation.must(business, "tasks.plan", None, json!({"title": "t", "team": "hr"})).await;
+    installation.app.caught_up(std::time::Duration::from_secs(60)).await.unwrap();
+    for by in ["slug: \"acme\"".to_owned(), format!("id: \"{business}\"")] {
+        for list in ["tasks", "decisions", "approvals", "calls", "agents", "memory", "events"] {
+            let ask = format!(
+                "{{ business({by}) {{ {list} {{ totalCount nodes {{ nodeId }} edges {{ cursor node \
+                 {{ nodeId }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} \
+                 }} }} }}"
+            );
+            let found = installation.query(&ask).await["business"][list].clone();
+            let rows = found["totalCount"].as_u64().unwrap();
+            assert_eq!(
+                found["nodes"].as_array().map(Vec::len),
+                usize::try_from(rows).ok(),
+                "{list}"
+            );
+        }
+        let ask = format!(
+            "{{ business({by}) {{ kpis {{ id value unit target status definition {{ text version }} \
+             }} }} }}"
+        );
+        let kpis = installation.query(&ask).await["business"]["kpis"].clone();
+        let of =
+            |id: &str| kpis.as_array().unwrap().iter().find(|k| k["id"] == *id).unwrap().clone();
+        let empty = of("agent_completion");
+        assert_eq!((&empty["value"], &empty["status"]), (&Value::Null, &json!("NO_DATA")));
+        assert!(of("agent_completion")["target"].is_f64(), "a Float");
+    }
+}

@@ -34,6 +34,7 @@ mod feed;
 #[cfg(feature = "postgres")]
 mod filling;
 mod fleet;
+mod generators;
 mod golden_imports;
 mod graphql;
 mod hostile_imports;
