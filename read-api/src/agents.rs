@@ -1,6 +1,6 @@
 //! Agents.
 
-use async_graphql::{ID, SimpleObject, Value};
+use async_graphql::{ID, SimpleObject};
 use rusqlite::Row;
 use serde::Deserialize;
 
@@ -12,7 +12,7 @@ use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
 use crate::page::{cost, cost_on_row};
-use crate::row::{Column, FromColumn};
+use crate::row::{Column, FromColumn, ReadAnswer};
 use crate::scalars::{DateTime, json_column};
 use crate::tasks::Task;
 
@@ -34,9 +34,7 @@ impl FromColumn for AgentPermissions {
 }
 
 impl Column for AgentPermissions {
-    fn plain(&self) -> Option<Value> {
-        None
-    }
+    const ANSWER: Option<ReadAnswer> = None;
 }
 
 node! {

@@ -212,7 +212,7 @@ impl Front {
             (false, true) => &self.trusting,
             (false, false) => &self.strict,
         };
-        let measured = Measured::of(&document.parsed, &request);
+        let measured = Measured::of(&request);
         let digest = logged.then(|| Sha256::digest(&request.query));
         let request = if document.introspects && self.introspection {
             request.only_introspection()
@@ -224,7 +224,11 @@ impl Front {
             document.validated.store(true, Ordering::Relaxed);
         }
         let too_complex = response.errors.iter().any(|e| e.message == TOO_COMPLEX);
-        let cost = if too_complex || logged { self.meter.cost(measured).await } else { None };
+        let cost = if too_complex || logged {
+            self.meter.cost(&document.parsed, measured).await
+        } else {
+            None
+        };
         response.errors.iter_mut().for_each(|error| complete(error, cost));
         if let Some(digest) = digest {
             log_query(&digest, cost, began, &response);

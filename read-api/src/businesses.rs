@@ -1,7 +1,7 @@
 //! A business. Each context adds its own lists and fields to it.
 
 use async_graphql::connection::{Connection, Edge};
-use async_graphql::{ComplexObject, Context, ID, MergedObject, Result, Value};
+use async_graphql::{ComplexObject, Context, ID, MergedObject, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::Row;
@@ -26,7 +26,7 @@ use crate::page::{Page, Total, bad_cursor, size};
 use crate::personal::BusinessText;
 use crate::principals::{Principal, principal};
 use crate::privacy::DataSubjectsOfBusiness;
-use crate::row::Row as ListRow;
+use crate::row::{PlainColumn, Row as ListRow};
 use crate::scalars::DateTime;
 use crate::search::SearchOfBusiness;
 use crate::sight::Seen;
@@ -125,8 +125,8 @@ impl Node for Business {
         BusinessRow::from_row(row, at).map(Self::of)
     }
 
-    fn plain(&self, name: &str) -> Option<Value> {
-        self.0.plain(name)
+    fn column(name: &str) -> Option<PlainColumn> {
+        BusinessRow::column(name)
     }
 }
 
@@ -200,6 +200,7 @@ pub(crate) async fn businesses(
     }
     let (previous, next) = if backwards { (more, has.1) } else { (has.0, more) };
     let mut page = Connection::with_additional_fields(previous, next, total);
-    page.edges.extend(rows.into_iter().map(|(slug, b)| Edge::new(encode(&slug), ListRow(b))));
+    page.edges
+        .extend(rows.into_iter().map(|(slug, b)| Edge::new(encode(&slug), ListRow::Whole(b))));
     Ok(page)
 }

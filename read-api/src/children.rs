@@ -16,6 +16,7 @@ use crate::Sources;
 use crate::allowance::read;
 use crate::node::Node;
 use crate::page::{List, Page, Slice, Total, connection};
+use crate::row::{Row, Selected};
 use crate::sight::Sight;
 
 /// Loads rows for many parents in one read.
@@ -53,23 +54,29 @@ impl RowKey {
 struct Rows<N> {
     of: RowKey,
     slice: Slice,
+    selected: Option<Selected>,
     node: PhantomData<fn() -> N>,
 }
 
 impl<N> Clone for Rows<N> {
     fn clone(&self) -> Self {
-        Self { of: self.of.clone(), slice: self.slice, node: PhantomData }
+        Self {
+            of: self.of.clone(),
+            slice: self.slice,
+            selected: self.selected.clone(),
+            node: PhantomData,
+        }
     }
 }
 impl<N> PartialEq for Rows<N> {
     fn eq(&self, other: &Self) -> bool {
-        self.of == other.of && self.slice == other.slice
+        self.of == other.of && self.slice == other.slice && self.selected == other.selected
     }
 }
 impl<N> Eq for Rows<N> {}
 impl<N> Hash for Rows<N> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.of, self.slice).hash(state);
+        (&self.of, self.slice, &self.selected).hash(state);
     }
 }
 
@@ -94,14 +101,15 @@ fn json<'a>(values: impl Iterator<Item = &'a String>) -> String {
     serde_json::Value::from(values.cloned().collect::<Vec<_>>()).to_string()
 }
 
-impl<N: Node> Loader<Rows<N>> for BatchLoader {
-    type Value = Arc<Vec<(i64, N)>>;
+impl<N: Node + OutputType> Loader<Rows<N>> for BatchLoader {
+    type Value = Arc<Vec<(i64, Row<N>)>>;
     type Error = async_graphql::Error;
     async fn load(&self, keys: &[Rows<N>]) -> Result<HashMap<Rows<N>, Self::Value>> {
         let mut found = HashMap::new();
-        for group in
-            grouped(keys, |k| (k.of.business.clone(), k.of.column, k.of.seen.clone(), k.slice))
-        {
+        for group in grouped(keys, |k| {
+            let of = &k.of;
+            (of.business.clone(), of.column, of.seen.clone(), k.slice, k.selected.clone())
+        }) {
             let Some(first) = group.first().cloned() else { continue };
             let (table, key, column) = (N::TABLE, N::KEY, first.of.column);
             let (bounds, order, seen) =
@@ -111,24 +119,25 @@ impl<N: Node> Loader<Rows<N>> for BatchLoader {
             // business.
             let sql = format!(
                 "WITH v(wanted) AS (SELECT value FROM json_each(?1))
-                 SELECT wanted, {key}, {} FROM v CROSS JOIN {table} t ON t.business = ?2 AND \
+                 SELECT wanted, {key}{} FROM v CROSS JOIN {table} t ON t.business = ?2 AND \
                  t.{column} = wanted
                  AND t.{key} IN (SELECT {key} FROM {table} WHERE business = ?2 AND {column} = \
                  wanted{bounds}{seen} ORDER BY {key} {order} LIMIT {})",
-                N::COLUMNS,
+                Row::<N>::columns(first.selected.as_ref()),
                 first.slice.limit()
             );
             let (sources, values) = (self.0.clone(), json(group.iter().map(|k| &k.of.value)));
             let allowance = sources.allowance.clone();
-            let rows: Vec<(String, i64, N)> = read(&sources, move |c| {
+            let rows: Vec<(String, i64, Row<N>)> = read(&sources, move |c| {
                 let row = |r: &rusqlite::Row<'_>| {
                     allowance.spend_row(r)?;
-                    Ok((r.get(0)?, r.get(1).unwrap_or_default(), N::from_row(r, 2)?))
+                    let read = Row::read(first.selected.as_ref(), r, 2)?;
+                    Ok((r.get(0)?, r.get(1).unwrap_or_default(), read))
                 };
                 c.prepare_cached(&sql)?.query_map([&values, &first.of.business], row)?.collect()
             })
             .await?;
-            let mut by_value: HashMap<String, Vec<(i64, N)>> = HashMap::new();
+            let mut by_value: HashMap<String, Vec<(i64, Row<N>)>> = HashMap::new();
             for (value, key, node) in rows {
                 by_value.entry(value).or_default().push((key, node));
             }
@@ -185,20 +194,20 @@ pub(crate) async fn list<N: Node + OutputType>(
     value: &str,
     page: Page,
 ) -> Result<List<N>> {
-    let slice = Slice::of(&page, N::TABLE)?;
+    let (slice, selected) = (Slice::of(&page, N::TABLE)?, Selected::of::<N>(ctx));
     let of = RowKey::new::<N>(ctx, business, column, value)?;
     let rows = batches(ctx)?
-        .load_one(Rows { of: of.clone(), slice, node: PhantomData::<fn() -> N> })
+        .load_one(Rows { of: of.clone(), slice, selected, node: PhantomData::<fn() -> N> })
         .await?
         .unwrap_or_default();
-    let mut rows: Vec<(i64, N)> = rows.to_vec();
+    let mut rows: Vec<(i64, Row<N>)> = rows.to_vec();
     let more = slice.trim(&mut rows);
     Ok(connection(rows, more, Total::Children(Count { table: N::TABLE, of })))
 }
 
 /// Loads the newest row of `N` whose `column` has `value`; `None` if there is none that the viewer
 /// sees.
-pub(crate) async fn newest<N: Node>(
+pub(crate) async fn newest<N: Node + OutputType>(
     ctx: &Context<'_>,
     business: &str,
     column: &'static str,
@@ -206,9 +215,17 @@ pub(crate) async fn newest<N: Node>(
 ) -> Result<Option<N>> {
     let of = RowKey::new::<N>(ctx, business, column, value)?;
     let rows = batches(ctx)?
-        .load_one(Rows { of, slice: Slice::newest(), node: PhantomData::<fn() -> N> })
+        .load_one(Rows {
+            of,
+            slice: Slice::newest(),
+            selected: None,
+            node: PhantomData::<fn() -> N>,
+        })
         .await?;
-    Ok(rows.and_then(|rows| rows.first().map(|(_, node)| node.clone())))
+    Ok(rows.and_then(|rows| match rows.first() {
+        Some((_, Row::Whole(node))) => Some(node.clone()),
+        Some((_, Row::Answer(_))) | None => None,
+    }))
 }
 
 /// Loads the number of rows that `count` describes.

@@ -16,7 +16,7 @@ use domain::ids::ClosedSet;
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Row, ToSql};
 
-use crate::row::{Column, FromColumn};
+use crate::row::{Column, FromColumn, ReadAnswer};
 
 /// A closed set with its names in GraphQL.
 pub(crate) trait GraphqlEnum: ClosedSet {
@@ -178,9 +178,8 @@ impl<T: GraphqlEnum> FromColumn for Vec<EnumValue<T>> {
 }
 
 impl<T: GraphqlEnum> Column for EnumValue<T> {
-    fn plain(&self) -> Option<Value> {
-        Some(self.graphql())
-    }
+    const ANSWER: Option<ReadAnswer> =
+        Some(|row, i| Self::from_column(row, i, "").map(Self::graphql));
 }
 
 impl<T: GraphqlEnum> ToSql for EnumValue<T> {

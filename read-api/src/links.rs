@@ -1,6 +1,6 @@
 //! Links from one object to others: each is read at once for all rows of a page.
 
-use async_graphql::{Context, ID, Result};
+use async_graphql::{Context, ID, OutputType, Result};
 use domain::Kind;
 
 use crate::agents::Agent;
@@ -104,7 +104,7 @@ macro_rules! links {
 pub(crate) use links;
 
 /// The object of a business with this id; `None` if there is none that the viewer sees.
-pub(crate) async fn one<N: Node>(
+pub(crate) async fn one<N: Node + OutputType>(
     ctx: &Context<'_>,
     business: &str,
     id: &impl MaybeId,
@@ -124,7 +124,7 @@ pub(crate) async fn aggregate(
     kind: Kind,
     id: &str,
 ) -> Result<Option<AnyNode>> {
-    async fn of<N: Node + Into<AnyNode>>(
+    async fn of<N: Node + OutputType + Into<AnyNode>>(
         ctx: &Context<'_>,
         business: &str,
         id: &str,

@@ -246,7 +246,7 @@ async fn ranked(
     connection.edges.extend(page.map(|(n, (_, node))| {
         let cursor =
             crate::page::encode("memory_ranking", i64::try_from(n + 1).unwrap_or(i64::MAX));
-        Edge::new(cursor, Row(node))
+        Edge::new(cursor, Row::Whole(node))
     }));
     Ok(connection)
 }

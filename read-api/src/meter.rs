@@ -36,20 +36,15 @@ impl Extension for EndWithCost {
     }
 }
 
-/// What is measured of a request.
+/// What the cost of a request depends on, besides its document.
 pub(crate) struct Measured {
-    document: ExecutableDocument,
     variables: Variables,
     operation: Option<String>,
 }
 
 impl Measured {
-    pub(crate) fn of(document: &ExecutableDocument, request: &Request) -> Self {
-        Self {
-            document: document.clone(),
-            variables: request.variables.clone(),
-            operation: request.operation_name.clone(),
-        }
+    pub(crate) fn of(request: &Request) -> Self {
+        Self { variables: request.variables.clone(), operation: request.operation_name.clone() }
     }
 }
 
@@ -63,10 +58,10 @@ impl Meter {
     }
 
     /// Cost of a request that fits the schema; `None` if it does not.
-    pub(crate) async fn cost(&self, of: Measured) -> Option<u64> {
+    pub(crate) async fn cost(&self, document: &ExecutableDocument, of: Measured) -> Option<u64> {
         let mut request = Request::new("").variables(of.variables);
         request.operation_name = of.operation;
-        request.set_parsed_query(of.document);
+        request.set_parsed_query(document.clone());
         let response = self.0.execute(request).await;
         let cost = response.errors.first()?.extensions.as_ref()?.get("cost")?;
         match cost {

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::BusinessId;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::row::Column;
+use crate::row::PlainColumn;
 use crate::sight::{Seen, Sight};
 
 /// A row of a view as a GraphQL object.
@@ -27,8 +27,8 @@ pub(crate) trait Node: Clone + Send + Sync + Sized + 'static {
     const COLUMNS: &'static str;
     /// Makes the object from the columns of a row, the first of which has the index `at`.
     fn from_row(row: &Row<'_>, at: usize) -> rusqlite::Result<Self>;
-    /// Value of the field with this GraphQL name; `None` unless it is a plain column.
-    fn plain(&self, name: &str) -> Option<Value>;
+    /// The plain column that the field with this GraphQL name is read from; `None` if it takes more.
+    fn column(name: &str) -> Option<PlainColumn>;
 }
 
 /// The global id of an object: its GraphQL type, its business and its key. It is encoded only when
@@ -53,12 +53,6 @@ impl NodeId {
 
     fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(format!("{}:{}:{}", self.ty, self.business, self.key))
-    }
-}
-
-impl Column for NodeId {
-    fn plain(&self) -> Option<Value> {
-        Some(Value::String(self.encode()))
     }
 }
 
@@ -147,12 +141,11 @@ macro_rules! node {
                 )*
                 Ok(Self { $($id,)? $($field,)* $($money,)* business })
             }
-            fn plain(&self, name: &str) -> Option<async_graphql::Value> {
-                $(if $crate::row::names(name, stringify!($id)) {
-                    return $crate::row::Column::plain(&self.$id);
-                })?
+            fn column(name: &str) -> Option<$crate::row::PlainColumn> {
                 $(if $crate::row::names(name, stringify!($field)) {
-                    return $crate::row::Column::plain(&self.$field);
+                    let read = <$ty as $crate::row::Column>::ANSWER?;
+                    let name = $crate::node::column!($field $($column)?);
+                    return Some($crate::row::PlainColumn { name, read });
                 })*
                 None
             }

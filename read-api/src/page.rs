@@ -14,7 +14,7 @@ use crate::Sources;
 use crate::allowance::{read, read_here};
 use crate::filter::{Arg, Conditions, Filter};
 use crate::node::Node;
-use crate::row::Row;
+use crate::row::{Row, Selected};
 
 /// A page of a list, with the total number of rows.
 pub(crate) type List<N> = Connection<String, Row<N>, Total>;
@@ -259,7 +259,7 @@ pub(crate) async fn list<N: Node + OutputType>(
     filter: Filter,
     page: Page,
 ) -> Result<List<N>> {
-    let slice = Slice::of(&page, N::TABLE)?;
+    let (slice, selected) = (Slice::of(&page, N::TABLE)?, Selected::of::<N>(ctx));
     let Conditions { sql: conditions, args, of_business_alone } = filter.into_sql::<N>(ctx)?;
     let (key, args) = (N::KEY, Arc::new(args));
     let total = Total::Sql(
@@ -268,8 +268,8 @@ pub(crate) async fn list<N: Node + OutputType>(
     );
     let (bounds, order) = (slice.bounds(key), slice.direction());
     let sql = format!(
-        "SELECT {key}, {} FROM {} WHERE {conditions}{bounds} ORDER BY {key} {order} LIMIT {}",
-        N::COLUMNS,
+        "SELECT {key}{} FROM {} WHERE {conditions}{bounds} ORDER BY {key} {order} LIMIT {}",
+        Row::<N>::columns(selected.as_ref()),
         N::TABLE,
         slice.limit()
     );
@@ -279,11 +279,11 @@ pub(crate) async fn list<N: Node + OutputType>(
         let args: Vec<&dyn ToSql> = args.iter().map(|a| &**a as &dyn ToSql).collect();
         let row = |r: &rusqlite::Row<'_>| {
             allowance.spend_row(r)?;
-            Ok((r.get(0)?, N::from_row(r, 1)?))
+            Ok((r.get(0)?, Row::read(selected.as_ref(), r, 1)?))
         };
         c.prepare_cached(&sql)?.query_map(&*args, row)?.collect()
     };
-    let mut rows: Vec<(i64, N)> = if of_business_alone {
+    let mut rows: Vec<(i64, Row<N>)> = if of_business_alone {
         read_here(|| sources.views.read(rows))?
     } else {
         read(&sources, rows).await?
@@ -294,12 +294,12 @@ pub(crate) async fn list<N: Node + OutputType>(
 
 /// Makes a page of rows; `more` says whether there are rows before and after them.
 pub(crate) fn connection<N: Node + OutputType>(
-    rows: Vec<(i64, N)>,
+    rows: Vec<(i64, Row<N>)>,
     more: (bool, bool),
     total: Total,
 ) -> List<N> {
     let mut connection = Connection::with_additional_fields(more.0, more.1, total);
-    let edge = |(key, node)| Edge::new(encode(N::TABLE, key), Row(node));
+    let edge = |(key, row)| Edge::new(encode(N::TABLE, key), row);
     connection.edges.extend(rows.into_iter().map(edge));
     connection
 }

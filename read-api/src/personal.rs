@@ -14,7 +14,7 @@ use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type};
 
 use crate::privacy::{is_withheld, may_open_name};
-use crate::row::{Column, FromColumn};
+use crate::row::{Column, FromColumn, ReadAnswer};
 use crate::store::of_store;
 use crate::stored::{self, StoredText};
 use crate::{Sources, Viewer};
@@ -55,9 +55,7 @@ pub(crate) enum PersonalState {
 }
 
 impl Column for PersonalText {
-    fn plain(&self) -> Option<Value> {
-        None
-    }
+    const ANSWER: Option<ReadAnswer> = None;
 }
 
 impl FromColumn for PersonalText {
@@ -80,9 +78,7 @@ impl FromColumn for PersonalText {
 macro_rules! opens_like_personal_text {
     ($name:ident) => {
         impl Column for $name {
-            fn plain(&self) -> Option<Value> {
-                None
-            }
+            const ANSWER: Option<ReadAnswer> = None;
         }
 
         impl OutputType for $name {

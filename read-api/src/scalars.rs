@@ -7,7 +7,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{Row, ToSql};
 use serde::{Deserialize, Serialize};
 
-use crate::row::{Column, FromColumn};
+use crate::row::{Column, FromColumn, ReadAnswer};
 
 /// Reads a column that holds JSON.
 pub(crate) fn json_column<T: serde::de::DeserializeOwned>(
@@ -59,9 +59,7 @@ macro_rules! text_scalars {
             }
         }
         impl Column for $name {
-            fn plain(&self) -> Option<Value> {
-                Some(Value::String(self.0.clone()))
-            }
+            const ANSWER: Option<ReadAnswer> = <String as Column>::ANSWER;
         }
         impl ToSql for $name {
             fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
@@ -104,9 +102,7 @@ impl FromColumn for JsonValue {
 }
 
 impl Column for JsonValue {
-    fn plain(&self) -> Option<Value> {
-        None
-    }
+    const ANSWER: Option<ReadAnswer> = None;
 }
 
 impl FromSql for JsonValue {
@@ -124,9 +120,7 @@ impl FromColumn for ID {
 }
 
 impl Column for ID {
-    fn plain(&self) -> Option<Value> {
-        Some(Value::String(self.0.clone()))
-    }
+    const ANSWER: Option<ReadAnswer> = <String as Column>::ANSWER;
 }
 
 /// Makes columns that hold a JSON array of texts.
@@ -146,9 +140,7 @@ json_arrays! {
 }
 
 impl<T> Column for Vec<T> {
-    fn plain(&self) -> Option<Value> {
-        None
-    }
+    const ANSWER: Option<ReadAnswer> = None;
 }
 
 /// Money: an exact decimal and its ISO 4217 currency.

@@ -89,7 +89,7 @@ impl Broker {
     /// Connects, once it answers.
     ///
     /// # Panics
-    /// When it does not answer within a minute.
+    /// When it does not answer within three minutes: it starts slowly beside other tests.
     pub async fn connect(&self) -> lapin::Connection {
         let began = std::time::Instant::now();
         loop {
@@ -97,7 +97,9 @@ impl Broker {
                 .await
             {
                 Ok(connection) => return connection,
-                Err(e) if began.elapsed().as_secs() > 60 => panic!("RabbitMQ does not answer: {e}"),
+                Err(e) if began.elapsed().as_secs() > 180 => {
+                    panic!("RabbitMQ does not answer: {e}")
+                }
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(200)).await,
             }
         }
