@@ -11,7 +11,10 @@ pub const PROJECTION: Projection = Projection {
     name: "access",
     version: 3,
     sql: include_str!("access.sql"),
-    indexes: &[("roles_by_principal", "roles(principal)")],
+    indexes: &[
+        ("roles_by_principal", "roles(principal)"),
+        ("roles_by_seq", "roles(business, seq)"),
+    ],
     tables: &[("principals", "principal"), ("roles", "business, principal, role")],
     apply: Apply::Sealed(apply),
 };

@@ -7,7 +7,7 @@ use crate::closed_sets::Role;
 use crate::filter::{Filter, ListFilter as _, filter};
 use crate::links::links;
 use crate::node::node;
-use crate::page::{List, ListOrder, Page, client_error, cost, list};
+use crate::page::{List, ListOrder, Page, client_error, list};
 use crate::scalars::DateTime;
 
 node! {
@@ -41,7 +41,7 @@ filter! {
         /// Members with one of these roles.
         role: Role, in "role";
         /// One of these principals.
-        principal_id: ID, ids "principal";
+        principal_id: ID, in "principal";
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct MembersOfBusiness(pub(crate) String);
 impl MembersOfBusiness {
     /// The principals with a role in the business. Not for agents and services.
     #[allow(clippy::too_many_arguments, reason = "every list has these arguments")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    #[graphql(complexity = "crate::page::cost(first, last, child_complexity)")]
     async fn members(
         &self,
         ctx: &Context<'_>,
@@ -64,7 +64,9 @@ impl MembersOfBusiness {
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The order of the rows.", default)] order_by: ListOrder,
+        #[graphql(desc = "The order of the rows; OLDEST_FIRST when left out.")] order_by: Option<
+            ListOrder,
+        >,
         #[graphql(desc = "Only rows that meet all of this.")] filter: Option<MemberFilter>,
     ) -> Result<List<Member>> {
         if !ctx.data::<Viewer>()?.reads_members(self.0.parse()?) {
@@ -74,7 +76,14 @@ impl MembersOfBusiness {
                 "ask with a human's key",
             ));
         }
-        let page = Page { first, after, last, before, order: order_by, ..Page::default() };
+        let page = Page {
+            first,
+            after,
+            last,
+            before,
+            order: order_by.unwrap_or_default(),
+            ..Page::default()
+        };
         list(ctx, filter.unwrap_or_default().add_to(Filter::of(&self.0))?, page).await
     }
 }

@@ -11,7 +11,7 @@ use crate::integrations::Call;
 use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
-use crate::page::{cost, cost_on_row};
+
 use crate::row::{Column, FromColumn, ReadAnswer};
 use crate::scalars::{DateTime, json_column};
 use crate::tasks::Task;
@@ -95,7 +95,7 @@ filter! {
     /// Which agents are asked for.
     AgentFilter {
         /// Agents with one of these ids.
-        id: ID, ids "id";
+        id: ID, in "id";
         /// Agents of one of these teams.
         team: Team, in "team";
         /// Agents of one of these roles.
@@ -103,7 +103,7 @@ filter! {
         /// Agents with one of these statuses.
         status: AgentStatus, in "status";
         /// Agents that act with the credentials of one of these principals.
-        principal_id: ID, ids "principal";
+        principal_id: ID, in "principal";
     }
 }
 

@@ -1,7 +1,8 @@
 //! The limits of one GraphQL request: bytes of its answer, reads at once, and time.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_graphql::Result;
@@ -15,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Sources;
 use crate::page::{client_error, failed};
+use crate::sight::Sight;
 
 /// Counts what one request has used, and knows whether anybody still waits for its answer.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct Allowance {
     log_bytes: Arc<AtomicUsize>,
     /// The position that the request has waited for; 0 = none.
     min_position: Arc<AtomicU64>,
+    /// What the viewer sees of each business, once it was asked for this answer.
+    sights: Arc<Mutex<HashMap<String, Sight>>>,
 }
 
 impl Default for Allowance {
@@ -36,6 +40,7 @@ impl Default for Allowance {
             is_over: Arc::default(),
             log_bytes: Arc::default(),
             min_position: Arc::default(),
+            sights: Arc::default(),
         }
     }
 }
@@ -69,9 +74,11 @@ impl Allowance {
         (allowance.clone(), Waiting(allowance))
     }
 
-    /// Sets the count of bytes to 0: each message of a subscription is an answer of its own.
+    /// Begins to count anew: each message of a subscription is an answer of its own.
     pub(crate) fn next_answer(&self) {
         self.bytes.store(0, Ordering::Relaxed);
+        self.log_bytes.store(0, Ordering::Relaxed);
+        self.sights.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Has the request wait for a position, which the views have, wherever it reads more.
@@ -82,6 +89,21 @@ impl Allowance {
     /// The position that the request has waited for.
     pub(crate) fn min_position(&self) -> Position {
         Position(self.min_position.load(Ordering::Relaxed))
+    }
+
+    /// What the viewer sees of a business: found out once an answer.
+    pub(crate) fn sight(
+        &self,
+        business: &str,
+        find: impl FnOnce() -> Result<Sight>,
+    ) -> Result<Sight> {
+        let mut known = self.sights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sight) = known.get(business) {
+            return Ok(sight.clone());
+        }
+        let sight = find()?;
+        known.insert(business.to_owned(), sight.clone());
+        Ok(sight)
     }
 
     fn take(&self, bytes: usize) -> Result<(), TooLarge> {

@@ -8,6 +8,7 @@
 //! The selections of a document are counted, each fragment once, before anything walks it. A new
 //! document is parsed and validated on a thread that may block, never on one that serves sockets.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,9 +25,10 @@ use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 
 use crate::allowance::{Allowance, Waiting};
+use crate::completion::complete as complete_data;
 use crate::errors::{TOO_COMPLEX, complete, refused};
 use crate::meter::{Measured, Meter};
-use crate::selections::{check_aliases, check_selections};
+use crate::selections::{check_aliases, check_selections, check_variables};
 use crate::trusted::TrustedDocuments;
 use crate::{Schema, Sources, builder};
 
@@ -65,6 +67,8 @@ struct Front {
     introspecting: Schema,
     meter: Meter,
     introspection: bool,
+    /// What documents are named by in the log: nobody who reads it can try out what a text was.
+    log_key: RandomState,
     documents: Mutex<LruCache<String, Arc<Document>>>,
     persisted: Mutex<LruCache<String, String>>,
 }
@@ -81,6 +85,7 @@ impl Api {
             introspecting: builder().limit_depth(INTROSPECTION_DEPTH_MAX).finish(),
             meter: Meter::new(),
             introspection,
+            log_key: RandomState::new(),
             documents: Mutex::new(LruCache::new(REMEMBERED_MAX)),
             persisted: Mutex::new(LruCache::new(REMEMBERED_MAX)),
         });
@@ -127,7 +132,11 @@ impl Api {
         self.admit(request).ok()?;
         let (front, query) = (Arc::clone(&self.front), request.query.clone());
         let parsed = where_blocking_is_allowed(async move { front.document(&query).ok() }).await?;
-        Some(parsed.parsed.operations.iter().any(|(_, o)| o.node.ty == OperationType::Subscription))
+        let name = request.operation_name.as_deref();
+        let mut named = parsed.parsed.operations.iter().filter(|(operation, _)| {
+            name.is_none_or(|name| operation.is_some_and(|operation| operation.as_str() == name))
+        });
+        Some(named.any(|(_, o)| o.node.ty == OperationType::Subscription))
     }
 
     /// Executes a subscription, or any other operation, and yields its responses one after another.
@@ -196,6 +205,11 @@ impl Front {
         (request.data(sources).data(loader), waiting)
     }
 
+    /// The name of a document in the log of this process.
+    fn digest(&self, query: &str) -> String {
+        format!("{:016x}", self.log_key.hash_one(query))
+    }
+
     fn is_validated(&self, query: &str) -> bool {
         let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
         documents.get(query).is_some_and(|d| d.validated.load(Ordering::Relaxed))
@@ -203,9 +217,14 @@ impl Front {
 
     async fn execute(&self, request: Request, logged: bool) -> Response {
         let began = Instant::now();
+        let digest = logged.then(|| self.digest(&request.query));
         let (document, request) = match self.prepare(request) {
             Ok(prepared) => prepared,
-            Err(error) => return Response::from_errors(vec![*error]),
+            Err(error) => {
+                let refused = Response::from_errors(vec![*error]);
+                digest.iter().for_each(|digest| log_query(digest, None, began, &refused));
+                return refused;
+            }
         };
         let schema = match (document.introspects, document.validated.load(Ordering::Relaxed)) {
             (true, _) => &self.introspecting,
@@ -213,13 +232,17 @@ impl Front {
             (false, false) => &self.strict,
         };
         let measured = Measured::of(&request);
-        let digest = logged.then(|| Sha256::digest(&request.query));
         let request = if document.introspects && self.introspection {
             request.only_introspection()
         } else {
             request
         };
+        let operation = request.operation_name.clone();
         let mut response = schema.execute(request).await;
+        if !document.introspects {
+            let data = std::mem::take(&mut response.data);
+            response.data = complete_data(&document.parsed, operation.as_deref(), data);
+        }
         if response.errors.is_empty() {
             document.validated.store(true, Ordering::Relaxed);
         }
@@ -230,17 +253,18 @@ impl Front {
             None
         };
         response.errors.iter_mut().for_each(|error| complete(error, cost));
-        if let Some(digest) = digest {
-            log_query(&digest, cost, began, &response);
-        }
+        digest.iter().for_each(|digest| log_query(digest, cost, began, &response));
         response
     }
 
     fn stream(&self, request: Request) -> BoxStream<'static, Response> {
         match self.prepare(request) {
-            Ok((_, request)) => {
+            Ok((document, request)) => {
+                let operation = request.operation_name.clone();
                 let answers = self.strict.execute_stream(request);
-                Box::pin(answers.map(|mut response| {
+                Box::pin(answers.map(move |mut response| {
+                    let data = std::mem::take(&mut response.data);
+                    response.data = complete_data(&document.parsed, operation.as_deref(), data);
                     response.errors.iter_mut().for_each(|error| complete(error, None));
                     response
                 }))
@@ -260,6 +284,7 @@ impl Front {
                 "send {\"query\": \"{ businesses { slug } }\"}",
             )));
         }
+        check_variables(&request.variables)?;
         let document = self.document(&request.query)?;
         request.set_parsed_query(document.parsed.clone());
         let request = if self.introspection { request } else { request.disable_introspection() };
@@ -353,8 +378,7 @@ fn only_introspects(set: &SelectionSet) -> bool {
 }
 
 /// Logs a query: nothing that a caller wrote, so that nobody's data is in the log.
-fn log_query(digest: &[u8], cost: Option<u64>, began: Instant, response: &Response) {
-    let document: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+fn log_query(document: &str, cost: Option<u64>, began: Instant, response: &Response) {
     let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let code = response.errors.first().and_then(|e| e.extensions.as_ref()?.get("code").cloned());
     let outcome = match code {

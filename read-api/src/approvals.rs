@@ -8,7 +8,7 @@ use crate::filter::filter;
 use crate::links::{aggregate, links, target_kind};
 use crate::lists::lists;
 use crate::node::{AnyNode, node};
-use crate::page::{cost, cost_on_row};
+
 use crate::personal::PersonalText;
 use crate::scalars::DateTime;
 use crate::tasks::Task;
@@ -133,15 +133,15 @@ filter! {
     /// Which requests for approval are asked for.
     ApprovalFilter {
         /// Requests with one of these ids.
-        id: ID, ids "id";
+        id: ID, in "id";
         /// Requests with one of these statuses.
         status: ApprovalStatus, in "status";
         /// Requests for commands of one of these types, such as `budgets.raise`.
         command_type: String, in "command_type";
         /// Requests that one of these principals made.
-        requested_by_id: ID, ids "requested_by";
+        requested_by_id: ID, in "requested_by";
         /// Requests for commands for one of these tasks.
-        task_id: ID, ids "task";
+        task_id: ID, in "task";
         /// Requests for commands that may do one of these harms.
         risk: RiskTier, in "risk";
         /// Requests made at this time or later.

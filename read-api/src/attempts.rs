@@ -6,7 +6,7 @@ use async_graphql::connection::{Connection, Edge};
 use async_graphql::{ComplexObject, Context, ID, Object, Result, SimpleObject};
 use event_log::attempts::Attempt as Kept;
 
-use crate::page::{Total, client_error, cost, decode, encode, first_rows};
+use crate::page::{Total, client_error, decode, encode, first_rows};
 use crate::principals::{Principal, principal};
 use crate::scalars::DateTime;
 use crate::store::of_store;
@@ -66,7 +66,7 @@ pub(crate) struct AttemptsOfBusiness(pub(crate) String);
 impl AttemptsOfBusiness {
     /// Authenticated commands to the business, refused ones too, newest first. For owners, auditors
     /// and operators.
-    #[graphql(complexity = "cost(first, None, child_complexity)")]
+    #[graphql(complexity = "crate::page::cost(first, None, child_complexity)")]
     async fn attempts(
         &self,
         ctx: &Context<'_>,

@@ -16,7 +16,7 @@ use crate::filter::{Filter, ListFilter, filter};
 use crate::links::{aggregate, links};
 use crate::memory::searchable;
 use crate::node::{AnyNode, Node as _, node};
-use crate::page::{List, ListOrder, Page, client_error, cost, cost_on_row, list, words};
+use crate::page::{List, ListOrder, Page, client_error, list, words};
 use crate::privacy::is_withheld;
 use crate::scalars::{DateTime, JsonValue, Uuid};
 use crate::search::may_search;
@@ -64,7 +64,7 @@ pub(crate) const WITH_TEXT: &str = "seq IN (SELECT r.seq FROM search_text JOIN s
     r.n = search_text.rowid WHERE search_text MATCH ? AND r.business = ?)";
 
 /// Most events that `causes` follows back.
-const CAUSES_MAX: usize = 100;
+const CAUSES_MAX: usize = 50;
 
 impl Event {
     async fn recorded(&self, ctx: &Context<'_>) -> Result<Arc<Recorded>> {
@@ -79,6 +79,7 @@ impl Event {
         let (sources, business) = (ctx.data::<Sources>()?.clone(), self.business.clone());
         let seen = Sight::of(ctx, &business)?.and::<Self>();
         let mut next = self.causation_id.clone().map(|id| id.0);
+        let allowance = sources.allowance.clone();
         read(&sources, move |c| {
             let sql = format!(
                 "SELECT {} FROM events WHERE event_id = ? AND business = ?{seen}",
@@ -87,8 +88,12 @@ impl Event {
             let mut query = c.prepare_cached(&sql)?;
             let mut chain: Vec<Event> = Vec::new();
             while let Some(id) = next.take().filter(|_| chain.len() < CAUSES_MAX) {
-                let found =
-                    query.query_row([&id, &business], |r| Event::from_row(r, 0)).optional()?;
+                let found = query
+                    .query_row([&id, &business], |r| {
+                        allowance.spend_row(r)?;
+                        Event::from_row(r, 0)
+                    })
+                    .optional()?;
                 next = found.as_ref().and_then(|e| e.causation_id.clone()).map(|id| id.0);
                 chain.extend(found);
             }
@@ -114,7 +119,7 @@ links! { Event {
         correlated: Event, where "correlation" = correlation_id;
     }
     bounded {
-        /// The chain of events that led to this one, nearest first; at most 100.
+        /// The chain of events that led to this one, nearest first; at most 50.
         causes: Event = read_causes;
     }
     fields {
@@ -197,19 +202,19 @@ filter! {
     /// Which events are asked for.
     EventFilter {
         /// Events with one of these ids.
-        id: ID, ids "event_id";
+        id: ID, in "event_id";
         /// Events of one of these types, such as `tasks.planned`.
         r#type: String, in "event_type";
         /// Events of aggregates of one of these kinds.
         aggregate_kind: AggregateKind, in "kind";
         /// Events of one of these aggregates.
-        aggregate_id: ID, ids "id";
+        aggregate_id: ID, in "id";
         /// Events of commands that one of these principals sent.
-        actor_id: ID, ids "actor";
+        actor_id: ID, in "actor";
         /// Events with one of these correlation ids.
         correlation_id: Uuid, in "correlation";
         /// Events that one of these events led to directly.
-        causation_id: ID, ids "causation";
+        causation_id: ID, in "causation";
         /// Events recorded at this time or later.
         recorded_from: DateTime, where "recorded_at >= ?";
         /// Events recorded before this time.
@@ -223,15 +228,16 @@ fn check_types(types: &[String]) -> Result<()> {
     let Some(unknown) = types.iter().find(|name| !known(name)) else { return Ok(()) };
     let context = unknown.split_once('.').map_or(unknown.as_str(), |(context, _)| context);
     let of_context = |name: &str| name.split_once('.').is_some_and(|(c, _)| c == context);
-    let mut known: Vec<&str> =
-        Recordable::types().map(|t| t.name).filter(|name| of_context(name)).collect();
+    let all = || Recordable::types().map(|t| t.name);
+    let mut known: Vec<&str> = all().filter(|name| of_context(name)).collect();
+    let of = if known.is_empty() { String::new() } else { format!(" of {context}") };
     if known.is_empty() {
-        known = Recordable::types().map(|t| t.name).collect();
+        known = all().collect();
     }
     let shown: String = unknown.chars().take(64).collect();
     Err(client_error(
         "UNKNOWN_VALUE",
-        &format!("no event has the type `{shown}`; the types are {}", known.join(", ")),
+        &format!("no event has the type `{shown}`; the types{of} are {}", known.join(", ")),
         "use one of the values that the error lists",
     ))
 }
@@ -245,7 +251,7 @@ pub(crate) struct EventsOfBusiness(pub(crate) String);
 impl EventsOfBusiness {
     /// The audit trail of the business: every event.
     #[allow(clippy::too_many_arguments, reason = "every list has these arguments")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    #[graphql(complexity = "crate::page::cost(first, last, child_complexity)")]
     async fn events(
         &self,
         ctx: &Context<'_>,
@@ -255,7 +261,9 @@ impl EventsOfBusiness {
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The order of the rows.", default)] order_by: ListOrder,
+        #[graphql(desc = "The order of the rows; OLDEST_FIRST when left out.")] order_by: Option<
+            ListOrder,
+        >,
         #[graphql(desc = "Only rows that meet all of this.")] filter: Option<EventFilter>,
         #[graphql(
             desc = "Words; all of them must occur in one text of the event. Needs a role in the \
@@ -274,7 +282,18 @@ impl EventsOfBusiness {
             }
             None => filter,
         };
-        list(ctx, filter, Page { first, after, last, before, order: order_by, ..Page::default() })
-            .await
+        list(
+            ctx,
+            filter,
+            Page {
+                first,
+                after,
+                last,
+                before,
+                order: order_by.unwrap_or_default(),
+                ..Page::default()
+            },
+        )
+        .await
     }
 }

@@ -8,7 +8,7 @@ use crate::filter::filter;
 use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
-use crate::page::{cost, cost_on_row};
+
 use crate::scalars::{Date, Decimal};
 
 node! {
@@ -68,7 +68,7 @@ filter! {
     /// Which budgets are asked for.
     BudgetFilter {
         /// Budgets with one of these ids.
-        id: ID, ids "id";
+        id: ID, in "id";
         /// Budgets of one of these scopes, such as `team:finance`.
         scope: String, in "scope";
         /// Budgets of one of these windows.

@@ -134,13 +134,13 @@ filter! {
     /// Which businesses are asked for.
     BusinessFilter {
         /// Businesses with one of these ids.
-        id: ID, ids "business";
+        id: ID, in "business";
         /// Businesses with one of these names in addresses.
         slug: String, in "slug";
         /// Businesses in one of these phases.
         phase: BusinessPhase, in "phase";
         /// Businesses for which one of these humans is accountable.
-        owner_id: ID, ids "owner";
+        owner_id: ID, in "owner";
     }
 }
 
@@ -168,7 +168,7 @@ pub(crate) async fn businesses(
     let (after, before) = (after.transpose()?, before.transpose()?);
     let visible = ctx.data::<Viewer>()?.visible_businesses();
     let filter = filter.unwrap_or_default().add_to(Filter::of_visible(visible))?;
-    let (conditions, args) = filter.without_sight();
+    let (conditions, args) = filter.without_sight().whole();
     let count = format!("SELECT count(*) FROM businesses WHERE {conditions}");
     let args = std::sync::Arc::new(args);
     let total = Total::Sql(count, std::sync::Arc::clone(&args));

@@ -142,7 +142,9 @@ impl<T: GraphqlEnum> InputType for EnumValue<T> {
             | Value::Boolean(_)
             | Value::Binary(_)
             | Value::List(_)
-            | Value::Object(_) => return Err(InputValueError::expected_type(value)),
+            | Value::Object(_) => {
+                return Err(InputValueError::custom(format!("a {} is a name", T::TYPE)));
+            }
         };
         let found = T::names().iter().position(|name| name.as_str() == text);
         found.and_then(|n| T::VALUES.get(n)).map(|v| Self(*v)).ok_or_else(|| {

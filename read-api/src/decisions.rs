@@ -10,7 +10,7 @@ use crate::integrations::Call;
 use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
-use crate::page::{cost, cost_on_row};
+
 use crate::personal::PersonalText;
 use crate::scalars::{DateTime, Decimal};
 use crate::tasks::Task;
@@ -101,11 +101,11 @@ filter! {
     /// Which decisions are asked for.
     DecisionFilter {
         /// Decisions with one of these ids.
-        id: ID, ids "id";
+        id: ID, in "id";
         /// Decisions for one of these tasks.
-        task_id: ID, ids "task";
+        task_id: ID, in "task";
         /// Decisions of one of these agents.
-        agent_id: ID, ids "agent";
+        agent_id: ID, in "agent";
         /// Decisions of one of these risks.
         risk: RiskTier, in "risk";
         /// Decisions with one of these statuses.

@@ -1,9 +1,12 @@
 //! Errors of requests: each has a code, and a hint that says what to do.
 
 use async_graphql::{ErrorExtensionValues, ServerError};
-use domain::limits::GRAPHQL_COST_MAX;
+use domain::limits::{GRAPHQL_COST_MAX, GRAPHQL_DEPTH_MAX};
 
 use crate::closed_sets::of_validation;
+
+/// Longest message of an error, in characters.
+const MESSAGE_CHARS_MAX: usize = 1_000;
 
 /// Makes the error of a refused request, with a code and a hint that says what to do.
 pub(crate) fn refused(
@@ -19,11 +22,20 @@ pub(crate) fn refused(
     error
 }
 
+/// Cuts a message to [`MESSAGE_CHARS_MAX`]: it may repeat a value of the caller, once for each alias.
+fn clip(message: &mut String) {
+    if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARS_MAX) {
+        message.truncate(end);
+        message.push('…');
+    }
+}
+
 /// What async-graphql says of a request whose cost is over the limit.
 pub(crate) const TOO_COMPLEX: &str = "Query is too complex.";
 
 /// Adds a code and a hint to an error that has none; `cost` is that of the request, if it is known.
 pub(crate) fn complete(error: &mut ServerError, cost: Option<u64>) {
+    clip(&mut error.message);
     if error.message == TOO_COMPLEX
         && let Some(cost) = cost
     {
@@ -52,7 +64,16 @@ pub(crate) fn complete(error: &mut ServerError, cost: Option<u64>) {
             "ask for fewer rows or fields at once; `minutebook limits` shows the limits",
         ),
         "Query is nested too deep." => {
-            ("TOO_DEEP", "nest less; `minutebook limits` shows the limits")
+            error.message = format!("the query is nested deeper than {GRAPHQL_DEPTH_MAX} levels");
+            ("TOO_DEEP", "nest less: `nodes` is a level less than `edges { node }`")
+        }
+        message
+            if message.contains("Failed to parse") || message.contains("Expected input type") =>
+        {
+            ("BAD_VALUE", "the schema says of which type the argument is")
+        }
+        message if message.starts_with("Variable ") => {
+            ("BAD_VALUE", "give the variable a value, or let its type be one that may be null")
         }
         _ if error.path.is_empty() => {
             ("BAD_QUERY", "the schema is in read-api/schema.graphql, and introspection shows it")

@@ -4,8 +4,10 @@ use async_graphql::{Context, ID, Result};
 use domain::limits::PAGE_MAX;
 use rusqlite::ToSql;
 
+use crate::closed_sets::{EnumValue, GraphqlEnum};
 use crate::node::Node;
 use crate::page::client_error;
+use crate::scalars::Uuid;
 use crate::sight::Sight;
 
 /// A value that is bound to a `?` of a filter.
@@ -16,24 +18,41 @@ pub(crate) struct Filter {
     business: String,
     conditions: Vec<String>,
     args: Vec<Arg>,
+    /// A column that must have one of several values.
+    several: Option<Several>,
+}
+
+/// A column that must have one of several values: the rows of each value are walked in the order of
+/// an index, no further than a page goes.
+pub(crate) struct Several {
+    pub(crate) column: &'static str,
+    /// The values as a JSON array.
+    pub(crate) values: String,
 }
 
 impl Filter {
+    fn none(business: &str) -> Self {
+        Self {
+            business: business.to_owned(),
+            conditions: Vec::new(),
+            args: Vec::new(),
+            several: None,
+        }
+    }
+
     /// Rows of one business.
     pub(crate) fn of(business: &str) -> Self {
-        let none = Self { business: business.to_owned(), conditions: Vec::new(), args: Vec::new() };
-        none.all("business = ?", vec![business.to_owned()])
+        Self::none(business).all("business = ?", vec![business.to_owned()])
     }
 
     /// Rows of all businesses that a viewer may see: of these, or of every one.
     pub(crate) fn of_visible(businesses: Option<Vec<String>>) -> Self {
-        let none = Self { business: String::new(), conditions: Vec::new(), args: Vec::new() };
         match businesses {
-            Some(ids) => none.all(
+            Some(ids) => Self::none("").all(
                 "business IN (SELECT value FROM json_each(?))",
                 vec![serde_json::Value::from(ids).to_string()],
             ),
-            None => none.all("1", Vec::<String>::new()),
+            None => Self::none("").all("1", Vec::<String>::new()),
         }
     }
 
@@ -48,25 +67,45 @@ impl Filter {
         self
     }
 
-    /// Adds the condition that the column has the value, or one of the values.
+    /// Adds the condition that the column has the value.
+    pub(crate) fn is<T: ToSql + Send + Sync + 'static>(
+        self,
+        column: &'static str,
+        wanted: Option<T>,
+    ) -> Self {
+        match wanted {
+            Some(value) => self.all(format!("{column} = ?"), vec![value]),
+            None => self,
+        }
+    }
+
+    /// Adds the condition that the column has one of the values.
     ///
     /// # Errors
     /// If there are more values than a page has rows.
-    pub(crate) fn by(self, column: &str, wanted: Option<impl Wanted>) -> Result<Self> {
+    pub(crate) fn one_of<T: AsText>(
+        mut self,
+        column: &'static str,
+        wanted: Option<Vec<T>>,
+    ) -> Result<Self> {
         let Some(wanted) = wanted else { return Ok(self) };
-        let values = wanted.values();
-        if values.len() > PAGE_MAX {
+        if wanted.len() > PAGE_MAX {
             return Err(client_error(
                 "BAD_ARGUMENT",
-                &format!("a filter takes at most {PAGE_MAX} values, not {}", values.len()),
+                &format!("a filter takes at most {PAGE_MAX} values, not {}", wanted.len()),
                 "ask in several queries",
             ));
         }
+        let mut values = wanted.iter().map(AsText::text).collect::<Result<Vec<_>>>()?;
+        values.sort_unstable();
+        values.dedup();
+        if values.len() > 1 && self.several.is_none() {
+            let values = serde_json::Value::from(values).to_string();
+            self.several = Some(Several { column, values });
+            return Ok(self);
+        }
         let marks = vec!["?"; values.len()].join(", ");
-        let mut filter = self;
-        filter.conditions.push(format!("{column} IN ({marks})"));
-        filter.args.extend(values);
-        Ok(filter)
+        Ok(self.all(format!("{column} IN ({marks})"), values))
     }
 
     /// Adds the condition that the viewer sees the row.
@@ -77,18 +116,18 @@ impl Filter {
     }
 
     /// The conditions as SQL, for rows that every viewer of the business sees.
-    pub(crate) fn without_sight(self) -> (String, Vec<Arg>) {
-        (self.conditions.join(" AND "), self.args)
+    pub(crate) fn without_sight(self) -> Conditions {
+        Conditions {
+            of_business_alone: self.conditions.len() <= 1 && self.several.is_none(),
+            sql: self.conditions.join(" AND "),
+            args: self.args,
+            several: self.several,
+        }
     }
 
     /// The conditions on rows of `N` as SQL, with the one that the viewer sees the row.
     pub(crate) fn into_sql<N: Node>(self, ctx: &Context<'_>) -> Result<Conditions> {
-        let seen = self.seen::<N>(ctx)?;
-        Ok(Conditions {
-            of_business_alone: seen.conditions.len() <= 1,
-            sql: seen.conditions.join(" AND "),
-            args: seen.args,
-        })
+        Ok(self.seen::<N>(ctx)?.without_sight())
     }
 }
 
@@ -97,27 +136,59 @@ pub(crate) struct Conditions {
     pub(crate) sql: String,
     /// The values of the `?` in it.
     pub(crate) args: Vec<Arg>,
+    /// A condition that is not in it.
+    pub(crate) several: Option<Several>,
     /// True if the rows are only those of a business. Every table is indexed by that, in the order
     /// of the stream.
     pub(crate) of_business_alone: bool,
 }
 
-/// What a caller wants a column to be.
-pub(crate) trait Wanted {
-    /// The values, one of which the column must have.
-    fn values(self) -> Vec<Arg>;
-}
-
-/// One of these; none of them if the list is empty.
-impl<T: ToSql + Send + Sync + 'static> Wanted for Vec<T> {
-    fn values(self) -> Vec<Arg> {
-        self.into_iter().map(|v| Box::new(v) as Arg).collect()
+impl Conditions {
+    /// All conditions in one, the values of [`Several`] first, then the business.
+    pub(crate) fn whole(mut self) -> (String, Vec<Arg>) {
+        if let Some(several) = self.several.take() {
+            let column = several.column;
+            self.sql = format!("{column} IN (SELECT value FROM json_each(?)) AND {}", self.sql);
+            self.args.insert(0, Box::new(several.values));
+        }
+        (self.sql, self.args)
     }
 }
 
-/// An id as a value of SQL.
-pub(crate) fn ids(ids: Option<Vec<ID>>) -> Option<Vec<String>> {
-    ids.map(|ids| ids.into_iter().map(|id| id.0).collect())
+/// A value that a column of texts holds.
+pub(crate) trait AsText {
+    /// The text.
+    ///
+    /// # Errors
+    /// If it can't be a value of the column.
+    fn text(&self) -> Result<String>;
+}
+
+impl AsText for String {
+    fn text(&self) -> Result<String> {
+        Ok(self.clone())
+    }
+}
+
+impl AsText for ID {
+    fn text(&self) -> Result<String> {
+        let id = self.0.parse::<uuid::Uuid>();
+        let bad =
+            |_| client_error("BAD_VALUE", "that is no id", "take it from a field of that name");
+        id.map(|id| id.to_string()).map_err(bad)
+    }
+}
+
+impl AsText for Uuid {
+    fn text(&self) -> Result<String> {
+        Ok(self.0.clone())
+    }
+}
+
+impl<T: GraphqlEnum> AsText for EnumValue<T> {
+    fn text(&self) -> Result<String> {
+        Ok(self.0.name().to_owned())
+    }
 }
 
 /// What a list is asked for, as an input object of GraphQL.
@@ -151,15 +222,9 @@ macro_rules! filter {
     };
     (@type is $ty:ty) => { $ty };
     (@type in $ty:ty) => { Vec<$ty> };
-    (@type ids $ty:ty) => { Vec<$ty> };
     (@type where $ty:ty) => { $ty };
-    (@add is $filter:ident, $column:literal, $value:expr) => {
-        $filter.by($column, $value.map(|value| vec![value]))?
-    };
-    (@add in $filter:ident, $column:literal, $value:expr) => { $filter.by($column, $value)? };
-    (@add ids $filter:ident, $column:literal, $value:expr) => {
-        $filter.by($column, $crate::filter::ids($value))?
-    };
+    (@add is $filter:ident, $column:literal, $value:expr) => { $filter.is($column, $value) };
+    (@add in $filter:ident, $column:literal, $value:expr) => { $filter.one_of($column, $value)? };
     (@add where $filter:ident, $condition:literal, $value:expr) => {
         match $value {
             Some(value) => $filter.all($condition, vec![value]),

@@ -9,7 +9,6 @@ use crate::filter::filter;
 use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
-use crate::page::cost;
 use crate::personal::PersonalText;
 use crate::scalars::{DateTime, Digest};
 use crate::tasks::Task;
@@ -85,7 +84,7 @@ filter! {
     /// Which calls are asked for.
     CallFilter {
         /// Calls with one of these ids.
-        id: ID, ids "id";
+        id: ID, in "id";
         /// Calls with one of these statuses.
         status: CallStatus, in "status";
         /// Calls to one of these outside services.
@@ -95,11 +94,11 @@ filter! {
         /// Calls whose operation does one of these things.
         class: OperationClass, in "class";
         /// Calls for one of these tasks.
-        task_id: ID, ids "task";
+        task_id: ID, in "task";
         /// Calls on the work of one of these agents.
-        agent_id: ID, ids "agent";
+        agent_id: ID, in "agent";
         /// Calls that one of these decisions led to.
-        decision_id: ID, ids "decision";
+        decision_id: ID, in "decision";
         /// Calls announced at this time or later.
         intended_from: DateTime, where "intended_at >= ?";
         /// Calls announced before this time.

@@ -16,6 +16,7 @@ mod budgets;
 mod businesses;
 mod children;
 mod closed_sets;
+mod completion;
 mod decisions;
 mod errors;
 mod filter;
@@ -173,7 +174,8 @@ impl Viewer {
 /// The whole schema in the schema definition language, as it is committed.
 #[must_use]
 pub fn sdl() -> String {
-    builder().finish().sdl()
+    let options = async_graphql::SDLExportOptions::new().include_specified_by();
+    builder().finish().sdl_with_options(options)
 }
 
 fn builder() -> async_graphql::SchemaBuilder<Query, EmptyMutation, Subscription> {

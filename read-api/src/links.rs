@@ -35,7 +35,7 @@ impl MaybeId for Option<ID> {
 
 /// Declares what an object is linked to, as fields of GraphQL. `one` are objects of the same
 /// business, by id; `principals` are principals, by id; `pages` are the rows of another table whose
-/// column has the value of a field; `bounded` are short lists that a method of the object reads;
+/// column has the value of a field; `bounded` are lists of at most 50 that a method of the object reads;
 /// `fields` are fields of any other sort.
 macro_rules! links {
     ($name:ident {
@@ -48,6 +48,14 @@ macro_rules! links {
     }) => {
         #[async_graphql::ComplexObject]
         impl $name {
+            /// The business that it belongs to.
+            async fn business(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Option<$crate::businesses::Business>> {
+                $crate::children::newest(ctx, &self.business, "business", &self.business).await
+            }
+
             $(
                 $(#[$one_doc])*
                 async fn $one(
@@ -68,7 +76,7 @@ macro_rules! links {
             )*
             $(
                 $(#[$page_doc])*
-                #[graphql(complexity = "cost_on_row(first, last, child_complexity)")]
+                #[graphql(complexity = "crate::page::cost_on_row(first, last, child_complexity)")]
                 async fn $page(
                     &self,
                     ctx: &async_graphql::Context<'_>,
@@ -78,10 +86,10 @@ macro_rules! links {
                     #[graphql(desc = "The last rows: how many, 200 at most.")]
                     last: Option<i32>,
                     #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
-                    #[graphql(desc = "The order of the rows.", default)]
-                    order_by: $crate::page::ListOrder,
+                    #[graphql(desc = "The order of the rows; OLDEST_FIRST when left out.")]
+                    order_by: Option<$crate::page::ListOrder>,
                 ) -> async_graphql::Result<$crate::page::List<$page_node>> {
-                    let page = $crate::page::Page { first, after, last, before, order: order_by,
+                    let page = $crate::page::Page { first, after, last, before, order: order_by.unwrap_or_default(),
                         on_row: true };
                     let value: &str = self.$value.as_ref();
                     $crate::children::list(ctx, &self.business, $column, value, page).await
@@ -89,7 +97,7 @@ macro_rules! links {
             )*
             $(
                 $(#[$bounded_doc])*
-                #[graphql(complexity = "1 + 50 * child_complexity")]
+                #[graphql(complexity = "crate::page::times(50, child_complexity)")]
                 async fn $bounded(
                     &self,
                     ctx: &async_graphql::Context<'_>,

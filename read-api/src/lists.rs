@@ -15,7 +15,7 @@ macro_rules! lists {
             $(
                 $(#[$field_doc])*
                 #[allow(clippy::too_many_arguments, reason = "every list has these arguments")]
-                #[graphql(complexity = "cost(first, last, child_complexity)")]
+                #[graphql(complexity = "crate::page::cost(first, last, child_complexity)")]
                 async fn $field(
                     &self,
                     ctx: &async_graphql::Context<'_>,
@@ -25,13 +25,13 @@ macro_rules! lists {
                     #[graphql(desc = "The last rows: how many, 200 at most.")]
                     last: Option<i32>,
                     #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
-                    #[graphql(desc = "The order of the rows.", default)]
-                    order_by: $crate::page::ListOrder,
+                    #[graphql(desc = "The order of the rows; OLDEST_FIRST when left out.")]
+                    order_by: Option<$crate::page::ListOrder>,
                     #[graphql(desc = "Only rows that meet all of this.")]
                     filter: Option<$filter>,
                 ) -> async_graphql::Result<$crate::page::List<$node>> {
                     use $crate::filter::{Filter, ListFilter as _};
-                    let page = $crate::page::Page { first, after, last, before, order: order_by,
+                    let page = $crate::page::Page { first, after, last, before, order: order_by.unwrap_or_default(),
                         on_row: false };
                     let filter = filter.unwrap_or_default().add_to(Filter::of(&self.0))?;
                     $crate::page::list(ctx, filter, page).await

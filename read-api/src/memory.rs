@@ -8,10 +8,10 @@ use crate::agents::Agent;
 use crate::allowance::read;
 use crate::audit::{Event, event_by_seq, events_by_id};
 use crate::closed_sets::{MemoryItem, MemoryKind};
-use crate::filter::{Conditions, Filter, ListFilter as _, filter};
+use crate::filter::{Filter, ListFilter as _, filter};
 use crate::links::links;
 use crate::node::{Node as _, node};
-use crate::page::{List, ListOrder, Page, Total, client_error, cost, first_rows, list, words};
+use crate::page::{List, ListOrder, Page, Total, client_error, first_rows, list, words};
 use crate::personal::PersonalText;
 use crate::query::wait_for_text;
 use crate::row::Row;
@@ -96,7 +96,7 @@ filter! {
     /// Which facts and documents are asked for.
     MemoryFilter {
         /// These facts and documents, by id.
-        item_id: ID, ids "id";
+        item_id: ID, in "id";
         /// Facts, or documents.
         item: MemoryItem, in "item";
         /// Knowledge of one of these kinds.
@@ -104,7 +104,7 @@ filter! {
         /// Facts on one of these topics.
         topic: String, in "topic";
         /// Facts that one of these agents learned.
-        agent_id: ID, ids "agent";
+        agent_id: ID, in "agent";
     }
 }
 
@@ -117,7 +117,7 @@ pub(crate) struct MemoryOfBusiness(pub(crate) String);
 impl MemoryOfBusiness {
     /// The memory of the business: facts, and documents in chunks.
     #[allow(clippy::too_many_arguments, reason = "every list has these arguments")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    #[graphql(complexity = "crate::page::cost(first, last, child_complexity)")]
     async fn memory(
         &self,
         ctx: &Context<'_>,
@@ -127,8 +127,10 @@ impl MemoryOfBusiness {
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The order of the rows; a search gives the best match first.", default)]
-        order_by: ListOrder,
+        #[graphql(
+            desc = "The order of the rows; OLDEST_FIRST when left out. A search gives the best match first."
+        )]
+        order_by: Option<ListOrder>,
         #[graphql(desc = "Only rows that meet all of this.")] filter: Option<MemoryFilter>,
         #[graphql(
             desc = "Words; all of them must occur. Best match first; at most 1,000 are found."
@@ -137,14 +139,11 @@ impl MemoryOfBusiness {
         #[graphql(desc = "What was known at this time, by our clock; now when it is left out.")]
         as_of: Option<DateTime>,
         #[graphql(desc = "What holds in the world at this time.")] valid_at: Option<DateTime>,
-        #[graphql(
-            desc = "Also what is not known any more: every revision there was.",
-            default = false
-        )]
-        history: bool,
+        #[graphql(desc = "Also what is not known any more: every revision there was.")]
+        history: Option<bool>,
     ) -> Result<List<Memory>> {
         let filter = filter.unwrap_or_default().add_to(Filter::of(&self.0))?;
-        let filter = known(filter, as_of, history);
+        let filter = known(filter, as_of, history.unwrap_or(false));
         let filter = match valid_at {
             Some(at) => filter.all(
                 "(valid_from IS NULL OR valid_from <= ?) AND (valid_to IS NULL OR valid_to > ?)",
@@ -152,7 +151,14 @@ impl MemoryOfBusiness {
             ),
             None => filter,
         };
-        let page = Page { first, after, last, before, order: order_by, ..Page::default() };
+        let page = Page {
+            first,
+            after,
+            last,
+            before,
+            order: order_by.unwrap_or_default(),
+            ..Page::default()
+        };
         match search.as_deref().map(words).transpose()?.filter(|w| !w.is_empty()) {
             None => list(ctx, filter, page).await,
             Some(words) => ranked(ctx, &self.0, words, filter, page).await,
@@ -211,7 +217,7 @@ async fn ranked(
         }
         None => 0,
     };
-    let Conditions { sql: conditions, args, .. } = filter.into_sql::<Memory>(ctx)?;
+    let (conditions, args) = filter.into_sql::<Memory>(ctx)?.whole();
     let sources = ctx.data::<Sources>()?.clone();
     searchable(&sources).await?;
     let business = business.to_owned();

@@ -10,7 +10,7 @@ use crate::allowance::read;
 use crate::audit::Event;
 use crate::closed_sets::{EnumValue, KpiDirection, Team};
 use crate::filter::Filter;
-use crate::page::{List, ListOrder, Page, client_error, cost, list};
+use crate::page::{List, ListOrder, Page, client_error, list};
 use crate::query::wait_for;
 use crate::scalars::{DateTime, Decimal};
 use crate::{Sources, Viewer};
@@ -230,7 +230,7 @@ impl Kpi {
     }
 
     /// The KPI's values over time, only for steps in which something was counted.
-    #[graphql(complexity = "50 * child_complexity")]
+    #[graphql(complexity = "crate::page::times(50, child_complexity)")]
     async fn series(&self, ctx: &Context<'_>, by: SeriesStep) -> Result<Vec<KpiPoint>> {
         let step = match by {
             SeriesStep::Hour => Interval::Hour,
@@ -245,7 +245,7 @@ impl Kpi {
     }
 
     /// The KPI's values by team, agent, model, connector or operation.
-    #[graphql(complexity = "20 * child_complexity")]
+    #[graphql(complexity = "crate::page::times(20, child_complexity)")]
     async fn breakdown(&self, ctx: &Context<'_>, by: BreakdownBy) -> Result<Vec<KpiPoint>> {
         let column = match by {
             BreakdownBy::Team => "team",
@@ -261,7 +261,7 @@ impl Kpi {
     }
 
     /// The events that the KPI was counted from, oldest first; only for a single business.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    #[graphql(complexity = "crate::page::cost(first, last, child_complexity)")]
     async fn events(
         &self,
         ctx: &Context<'_>,
@@ -271,7 +271,9 @@ impl Kpi {
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The order of the rows.", default)] order_by: ListOrder,
+        #[graphql(desc = "The order of the rows; OLDEST_FIRST when left out.")] order_by: Option<
+            ListOrder,
+        >,
     ) -> Result<List<Event>> {
         let [business] = self.scope.businesses.as_slice() else {
             return Err(client_error(
@@ -281,7 +283,8 @@ impl Kpi {
             ));
         };
         let (condition, values) = self.counted.events(&self.scope);
-        let page = Page { first, after, last, before, order: order_by, on_row: false };
+        let page =
+            Page { first, after, last, before, order: order_by.unwrap_or_default(), on_row: false };
         list(ctx, Filter::of(business).all(condition, values), page).await
     }
 }
@@ -300,14 +303,20 @@ impl Portfolio {
     }
 
     /// The KPIs of all businesses together; money in another currency than `currency` is left out.
-    #[graphql(complexity = "1 + 21 * child_complexity")]
+    #[graphql(complexity = "crate::page::times(21, child_complexity)")]
     async fn kpis(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Names of KPIs; all when left out.")] ids: Option<Vec<String>>,
         #[graphql(desc = "Which figures.")] filter: Option<KpiFilter>,
-        #[graphql(desc = "Currency of money.", default = "USD")] currency: String,
+        #[graphql(desc = "Currency of money (ISO 4217); USD when left out.")] currency: Option<
+            String,
+        >,
     ) -> Result<Vec<Kpi>> {
+        let currency = currency.unwrap_or_else(|| "USD".to_owned());
+        if let Err(e) = currency.parse::<domain::values::Currency>() {
+            return Err(client_error("BAD_VALUE", &e.to_string(), "write it as EUR"));
+        }
         let scope = filter.unwrap_or_default().scope(self.businesses.clone(), currency);
         kpis(ctx, scope, ids).await
     }
@@ -324,7 +333,7 @@ pub(crate) struct KpisOfBusiness {
 #[Object]
 impl KpisOfBusiness {
     /// The KPIs of the business.
-    #[graphql(complexity = "1 + 21 * child_complexity")]
+    #[graphql(complexity = "crate::page::times(21, child_complexity)")]
     async fn kpis(
         &self,
         ctx: &Context<'_>,

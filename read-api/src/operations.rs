@@ -15,7 +15,7 @@ use crate::filter::filter;
 use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
-use crate::page::{client_error, cost};
+use crate::page::client_error;
 use crate::scalars::{DateTime, Digest};
 use crate::sight::Sight;
 use crate::store::of_store;
@@ -62,11 +62,11 @@ filter! {
     /// Which exports are asked for.
     ExportFilter {
         /// Exports with one of these ids.
-        id: ID, ids "id";
+        id: ID, in "id";
         /// Exports in one of these formats.
         format: ExportFormat, in "format";
         /// Exports that one of these principals took.
-        actor_id: ID, ids "actor";
+        actor_id: ID, in "actor";
     }
 }
 
@@ -175,7 +175,7 @@ async fn inclusion_proof(
     let id = event.parse().map_err(|_| {
         client_error(
             "BAD_ARGUMENT",
-            &format!("`{event}` is no event id"),
+            "that is no id of an event",
             "take it from events { nodes { id } }",
         )
     })?;

@@ -46,6 +46,13 @@ pub(crate) struct Page {
     pub(crate) on_row: bool,
 }
 
+/// Cost of `n` rows, and one for reading them. It never wraps, not even where the costs of a whole
+/// document are added up or multiplied again.
+pub(crate) fn times(n: usize, child: usize) -> usize {
+    const MOST: usize = u32::MAX as usize;
+    child.saturating_mul(n).saturating_add(1).min(MOST)
+}
+
 /// Cost of a page: one, and the cost of a child for each row that the page can have.
 pub(crate) fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
     cost_of(first, last, PAGE_DEFAULT, child)
@@ -58,7 +65,7 @@ pub(crate) fn cost_on_row(first: Option<i32>, last: Option<i32>, child: usize) -
 
 fn cost_of(first: Option<i32>, last: Option<i32>, default: usize, child: usize) -> usize {
     let asked = first.or(last).and_then(|n| usize::try_from(n).ok()).unwrap_or(default);
-    1 + asked.min(PAGE_MAX) * child
+    times(asked.min(PAGE_MAX), child)
 }
 
 /// Makes an error of the caller, with a code and a hint that says what to do.
@@ -128,9 +135,9 @@ impl Slice {
         Ok(Self { n, order: page.order, backwards, after, before })
     }
 
-    /// The slice of a single row: that with the largest key.
+    /// The slice of a single row, that with the largest key: the one more than a page of none.
     pub(crate) const fn newest() -> Self {
-        Self { n: 1, order: ListOrder::NewestFirst, backwards: false, after: None, before: None }
+        Self { n: 0, order: ListOrder::NewestFirst, backwards: false, after: None, before: None }
     }
 
     /// The bounds on `key` as SQL, each with its `AND`.
@@ -253,6 +260,30 @@ pub(crate) fn failed(e: &(dyn std::error::Error + 'static)) -> async_graphql::Er
     )
 }
 
+/// The statement that reads a slice of the rows; its `?` are those of the whole conditions.
+fn page_sql<N: Node>(conditions: &Conditions, slice: Slice, columns: &str) -> String {
+    let (key, table, order, limit) = (N::KEY, N::TABLE, slice.direction(), slice.limit());
+    let (sql, bounds) = (&conditions.sql, slice.bounds(key));
+    match &conditions.several {
+        None => format!(
+            "SELECT {key}{columns} FROM {table} WHERE {sql}{bounds} ORDER BY {key} {order} LIMIT \
+             {limit}"
+        ),
+        // Each value's own slice is a walk along the index that ends at the limit. With `IN` SQLite
+        // would sort all rows that have one of the values, or walk through all of a business.
+        Some(several) => {
+            let column = several.column;
+            format!(
+                "WITH v(wanted) AS (SELECT value FROM json_each(?))
+                 SELECT {key}{columns} FROM v CROSS JOIN {table} t ON t.{column} = wanted AND \
+                 t.{key} IN (SELECT {key} FROM {table} WHERE {column} = wanted AND {sql}{bounds} \
+                 ORDER BY {key} {order} LIMIT {limit})
+                 WHERE t.business = ?2 ORDER BY {key} {order} LIMIT {limit}"
+            )
+        }
+    }
+}
+
 /// Reads a page of a list.
 pub(crate) async fn list<N: Node + OutputType>(
     ctx: &Context<'_>,
@@ -260,19 +291,13 @@ pub(crate) async fn list<N: Node + OutputType>(
     page: Page,
 ) -> Result<List<N>> {
     let (slice, selected) = (Slice::of(&page, N::TABLE)?, Selected::of::<N>(ctx));
-    let Conditions { sql: conditions, args, of_business_alone } = filter.into_sql::<N>(ctx)?;
-    let (key, args) = (N::KEY, Arc::new(args));
-    let total = Total::Sql(
-        format!("SELECT count(*) FROM {} WHERE {conditions}", N::TABLE),
-        Arc::clone(&args),
-    );
-    let (bounds, order) = (slice.bounds(key), slice.direction());
-    let sql = format!(
-        "SELECT {key}{} FROM {} WHERE {conditions}{bounds} ORDER BY {key} {order} LIMIT {}",
-        Row::<N>::columns(selected.as_ref()),
-        N::TABLE,
-        slice.limit()
-    );
+    let conditions = filter.into_sql::<N>(ctx)?;
+    let of_business_alone = conditions.of_business_alone;
+    let sql = page_sql::<N>(&conditions, slice, &Row::<N>::columns(selected.as_ref()));
+    let (conditions, args) = conditions.whole();
+    let args = Arc::new(args);
+    let count = format!("SELECT count(*) FROM {} WHERE {conditions}", N::TABLE);
+    let total = Total::Sql(count, Arc::clone(&args));
     let sources = ctx.data::<Sources>()?.clone();
     let allowance = sources.allowance.clone();
     let rows = move |c: &rusqlite::Connection| {

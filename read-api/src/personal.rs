@@ -49,8 +49,9 @@ pub(crate) enum PersonalState {
     Visible,
     /// The text was forgotten: its key was destroyed, and nobody can read it any more.
     Forgotten,
-    /// You have no role in this business that may read the text, or the text was recorded after its
-    /// subject had been forgotten, so that nobody ever could read it.
+    /// You may not read the text: you have no role in this business that may, or it is the name of a
+    /// principal that has no role in a business whose members you see. Or the text was recorded
+    /// after its subject had been forgotten, so that nobody ever could read it.
     Withheld,
 }
 

@@ -21,8 +21,8 @@ pub(crate) struct Principal {
     id: ID,
     /// Kind of the principal.
     kind: PrincipalKind,
-    /// Name of the principal, for people; only who sees the members of a business reads their
-    /// names.
+    /// Name of the principal, for people; read by who sees the members of a business in which the
+    /// principal has a role.
     name: PrincipalName,
     /// The business whose object refers to the principal.
     #[graphql(skip)]

@@ -3,6 +3,7 @@
 use async_graphql::{ComplexObject, Context, ID, Object, Result, SimpleObject};
 use domain::BusinessId;
 use domain::ids::INSTALLATION;
+use domain::limits::PAGE_DEFAULT;
 use domain::personal::SealedField;
 use rusqlite::Connection;
 
@@ -11,7 +12,7 @@ use crate::closed_sets::{AggregateKind, EnumValue};
 use crate::filter::Filter;
 use crate::links::aggregate;
 use crate::node::{AnyNode, node};
-use crate::page::{List, ListOrder, Page, client_error, cost, list};
+use crate::page::{List, ListOrder, Page, client_error, list};
 use crate::scalars::DateTime;
 use crate::{Sources, Viewer};
 
@@ -50,8 +51,8 @@ impl NamedIn {
 
 #[ComplexObject]
 impl DataSubject {
-    /// Aggregates with text about the subject, the first 200.
-    #[graphql(complexity = "1 + 10 * child_complexity")]
+    /// Aggregates with text about the subject, the first 50.
+    #[graphql(complexity = "crate::page::times(50, child_complexity)")]
     async fn named_in(&self, ctx: &Context<'_>) -> Result<Vec<NamedIn>> {
         let (business, subject): (BusinessId, domain::SubjectId) =
             (self.business.parse()?, self.subject_id.parse()?);
@@ -63,7 +64,7 @@ impl DataSubject {
                 business: self.business.clone(),
             })
         };
-        Ok(named.into_iter().filter_map(object).collect())
+        Ok(named.into_iter().take(PAGE_DEFAULT).filter_map(object).collect())
     }
 }
 
@@ -76,7 +77,7 @@ pub(crate) struct DataSubjectsOfBusiness(pub(crate) String);
 impl DataSubjectsOfBusiness {
     /// The data subjects that the business names, by id, and which of them are forgotten. For
     /// owners, auditors and operators.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    #[graphql(complexity = "crate::page::cost(first, last, child_complexity)")]
     async fn data_subjects(
         &self,
         ctx: &Context<'_>,
@@ -86,7 +87,9 @@ impl DataSubjectsOfBusiness {
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The order of the rows.", default)] order_by: ListOrder,
+        #[graphql(desc = "The order of the rows; OLDEST_FIRST when left out.")] order_by: Option<
+            ListOrder,
+        >,
     ) -> Result<List<DataSubject>> {
         if !ctx.data::<Viewer>()?.reads_attempts(self.0.parse()?) {
             return Err(client_error(
@@ -95,7 +98,8 @@ impl DataSubjectsOfBusiness {
                 "ask the owner",
             ));
         }
-        let page = Page { first, after, last, before, order: order_by, on_row: false };
+        let page =
+            Page { first, after, last, before, order: order_by.unwrap_or_default(), on_row: false };
         list(ctx, Filter::of(&self.0), page).await
     }
 }

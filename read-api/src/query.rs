@@ -12,7 +12,7 @@ use crate::businesses::{Business, BusinessFilter, Businesses, businesses};
 use crate::limits::LimitsQuery;
 use crate::metrics::PortfolioQuery;
 use crate::node::{AnyNode, Node as _, NodeId};
-use crate::page::{Page, business_by, client_error, cost};
+use crate::page::{Page, business_by, client_error};
 use crate::sight::Sight;
 use crate::views::ViewsQuery;
 use crate::waiting::WaitingQuery;
@@ -57,7 +57,7 @@ pub(crate) struct BusinessesQuery;
 impl BusinessesQuery {
     /// The businesses that you may see, by slug.
     #[allow(clippy::too_many_arguments, reason = "every list has these arguments")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    #[graphql(complexity = "crate::page::cost(first, last, child_complexity)")]
     async fn businesses(
         &self,
         ctx: &Context<'_>,

@@ -34,7 +34,7 @@ macro_rules! text_scalars {
         impl ScalarType for $name {
             fn parse(value: Value) -> InputValueResult<Self> {
                 let Value::String(text) = &value else {
-                    return Err(InputValueError::expected_type(value));
+                    return Err(InputValueError::custom(concat!("a ", $graphql, " is a string")));
                 };
                 let parse: fn(&str) -> Option<String> = $parse;
                 parse(text).map(Self).ok_or_else(|| {

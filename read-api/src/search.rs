@@ -67,7 +67,7 @@ pub(crate) struct SearchOfBusiness(pub(crate) String);
 impl SearchOfBusiness {
     /// Full-text search in the personal texts of the business, such as those of tasks, decisions,
     /// calls and memory; best match first, at most 50. Needs a role in the business.
-    #[graphql(complexity = "1 + 50 * child_complexity")]
+    #[graphql(complexity = "crate::page::times(50, child_complexity)")]
     async fn search(
         &self,
         ctx: &Context<'_>,

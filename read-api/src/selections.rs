@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
-use async_graphql::{Name, ServerError};
-use domain::limits::{GRAPHQL_ALIASES_MAX, GRAPHQL_SELECTIONS_MAX};
+use async_graphql::{Name, ServerError, Value as ConstValue, Variables};
+use domain::limits::{GRAPHQL_ALIASES_MAX, GRAPHQL_SELECTIONS_MAX, GRAPHQL_TEXT_BYTES_MAX};
 
 use crate::errors::refused;
 
@@ -97,6 +97,28 @@ pub(crate) fn check_selections(document: &ExecutableDocument) -> Result<(), Box<
             "take the spread out of the fragment it names",
         ))),
     }
+}
+
+/// Refuses variables with too much text: an error may repeat them.
+pub(crate) fn check_variables(variables: &Variables) -> Result<(), Box<ServerError>> {
+    fn bytes(value: &ConstValue) -> usize {
+        match value {
+            ConstValue::Null | ConstValue::Number(_) | ConstValue::Boolean(_) => 8,
+            ConstValue::String(text) => text.len(),
+            ConstValue::Enum(name) => name.len(),
+            ConstValue::Binary(bytes) => bytes.len(),
+            ConstValue::List(values) => values.iter().map(bytes).sum(),
+            ConstValue::Object(fields) => {
+                fields.iter().map(|(name, value)| name.len() + bytes(value)).sum()
+            }
+        }
+    }
+    let all: usize = variables.values().map(bytes).sum();
+    if all <= GRAPHQL_TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("the variables have {all} bytes, {GRAPHQL_TEXT_BYTES_MAX} are allowed");
+    Err(Box::new(refused("TOO_LONG", message, "ask in several queries")))
 }
 
 /// Refuses a document with too many aliases.

@@ -52,7 +52,8 @@ pub(crate) enum Sight {
 impl Sight {
     /// What the viewer of a request sees of a business that it may know of.
     pub(crate) fn of(ctx: &Context<'_>, business: &str) -> Result<Self> {
-        Self::of_viewer(ctx.data::<Viewer>()?, ctx.data::<Sources>()?, business)
+        let (viewer, sources) = (ctx.data::<Viewer>()?, ctx.data::<Sources>()?);
+        sources.allowance.sight(business, || Self::of_viewer(viewer, sources, business))
     }
 
     pub(crate) fn of_viewer(viewer: &Viewer, sources: &Sources, business: &str) -> Result<Self> {

@@ -61,7 +61,7 @@ impl SubscriptionCursor {
             client_error(
                 "NOT_FOUND",
                 "no business has this slug or id, or you have no role in it",
-                "businesses { slug } lists yours",
+                "businesses { nodes { slug } } lists yours",
             )
         })?;
         let sight = Sight::of_viewer(viewer, &sources, &business)?;

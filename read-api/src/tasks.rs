@@ -13,7 +13,7 @@ use crate::integrations::Call;
 use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
-use crate::page::{cost, cost_on_row};
+
 use crate::personal::PersonalText;
 use crate::scalars::{DateTime, Digest, JsonValue};
 
@@ -206,7 +206,7 @@ filter! {
     /// Which tasks are asked for.
     TaskFilter {
         /// Tasks with one of these ids.
-        id: ID, ids "id";
+        id: ID, in "id";
         /// Tasks with one of these statuses.
         status: TaskStatus, in "status";
         /// Tasks of one of these teams.
@@ -216,9 +216,9 @@ filter! {
         /// Tasks whose turn it is of one of these, such as `human:owner`.
         next_actor: String, in "next_actor";
         /// Tasks that one of these agents holds.
-        lease_agent_id: ID, ids "lease_agent";
+        lease_agent_id: ID, in "lease_agent";
         /// Tasks whose newest result one of these agents made.
-        producer_id: ID, ids "producer";
+        producer_id: ID, in "producer";
         /// Tasks planned at this time or later.
         planned_from: DateTime, where "planned_at >= ?";
         /// Tasks planned before this time.

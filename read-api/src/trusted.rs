@@ -28,8 +28,8 @@ struct ApolloOperation {
 /// The documents that clients may ask for.
 pub struct TrustedDocuments {
     by_id: HashMap<String, String>,
-    /// SHA-256 of the texts.
-    texts: std::collections::HashSet<[u8; 32]>,
+    /// The texts by their SHA-256.
+    by_digest: HashMap<[u8; 32], String>,
 }
 
 impl std::fmt::Debug for TrustedDocuments {
@@ -60,14 +60,20 @@ impl TrustedDocuments {
         for (id, text) in &by_id {
             parse_query(text).map_err(|e| format!("the document `{id}` does not parse: {e}"))?;
         }
-        let texts = by_id.values().map(|text| Sha256::digest(text).into()).collect();
-        Ok(Self { by_id, texts })
+        let by_digest = by_id.values().map(|text| (Sha256::digest(text).into(), text.clone()));
+        Ok(Self { by_digest: by_digest.collect(), by_id })
     }
 
     /// How many documents there are.
     #[must_use]
     pub fn count(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// The document with this id, or with this SHA-256.
+    fn named(&self, id: &str) -> Option<&String> {
+        let digest = || id.to_lowercase().parse::<domain::values::Digest>().ok();
+        self.by_id.get(id).or_else(|| self.by_digest.get(&digest()?.0))
     }
 
     /// Puts the text of the document that a request names into it; refuses every other document.
@@ -77,11 +83,11 @@ impl TrustedDocuments {
             Box::new(refused("NOT_TRUSTED", message, hint))
         };
         let id = document_id(request);
-        if let Some(text) = id.as_deref().and_then(|id| self.by_id.get(id)) {
+        if let Some(text) = id.as_deref().and_then(|id| self.named(id)) {
             request.query.clone_from(text);
         } else if request.query.is_empty() {
             return Err(refuse("no trusted document has this id"));
-        } else if !self.texts.contains(&<[u8; 32]>::from(Sha256::digest(&request.query))) {
+        } else if !self.by_digest.contains_key(&<[u8; 32]>::from(Sha256::digest(&request.query))) {
             return Err(refuse("this server answers only the documents of its list"));
         }
         request.extensions.0.remove("persistedQuery");
@@ -137,6 +143,10 @@ mod tests {
             other.extensions.0.insert("documentId".to_owned(), Value::from("a1"));
             assert_eq!(ask(&documents, other).unwrap(), text);
             assert!(ask(&documents, Request::new("")).is_err());
+            let digest = domain::values::Digest(Sha256::digest(text).into()).to_string();
+            let mut hashed = Request::new("");
+            hashed.extensions.0.insert("documentId".to_owned(), Value::from(digest));
+            assert_eq!(ask(&documents, hashed).unwrap(), text);
         }
     }
 

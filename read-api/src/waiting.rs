@@ -18,7 +18,7 @@ use crate::filter::Arg;
 use crate::integrations::Call;
 use crate::links::aggregate;
 use crate::node::{AnyNode, Node};
-use crate::page::{Page, Total, bad_cursor, cost, size};
+use crate::page::{Page, Total, bad_cursor, client_error, size};
 use crate::query::wait_for;
 use crate::scalars::DateTime;
 use crate::sight::Sight;
@@ -127,6 +127,9 @@ struct Part {
     businesses: Option<Vec<String>>,
 }
 
+/// Most businesses of which a viewer sees only a part: each is a SELECT of its own.
+const PARTS_MAX: usize = 50;
+
 /// The parts of everything that the viewer sees.
 fn parts(ctx: &Context<'_>) -> Result<Vec<Part>> {
     let viewer = ctx.data::<Viewer>()?;
@@ -141,6 +144,13 @@ fn parts(ctx: &Context<'_>) -> Result<Vec<Part>> {
                 parts.push(Part { sight, businesses: Some(vec![business]) });
             }
         }
+    }
+    if parts.len() > PARTS_MAX {
+        return Err(client_error(
+            "BAD_ARGUMENT",
+            &format!("you are an agent in more than {PARTS_MAX} businesses"),
+            "ask business(slug: …) { waiting { … } }",
+        ));
     }
     parts.push(Part { sight: Sight::Whole, businesses: Some(whole) });
     Ok(parts)
@@ -255,7 +265,7 @@ pub(crate) struct WaitingOfBusiness(pub(crate) String);
 #[Object]
 impl WaitingOfBusiness {
     /// What waits for a human in the business; what must be decided first is first.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    #[graphql(complexity = "crate::page::cost(first, last, child_complexity)")]
     async fn waiting(
         &self,
         ctx: &Context<'_>,
@@ -283,7 +293,7 @@ impl WaitingQuery {
     /// What waits for a human in all businesses that you may see; what must be decided first is
     /// first.
     #[allow(clippy::too_many_arguments, reason = "every list has these arguments")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    #[graphql(complexity = "crate::page::cost(first, last, child_complexity)")]
     async fn waiting(
         &self,
         ctx: &Context<'_>,

@@ -70,7 +70,7 @@ pub(super) async fn lists(bench: &Bench) {
     let body = json!({"query": query}).to_string();
     let request = |path: &str| {
         format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: \
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: \
              application/json\r\nContent-Length: {}\r\n\r\n{body}",
             secret.reveal(),
             body.len()

@@ -139,6 +139,7 @@ async fn needed(installation: &Installation, slug: &str) -> BTreeMap<&'static st
         ("Business.memory", "history: true".to_owned()),
         ("Business.kpis", "ids: [\"throughput\", \"cost\"]".to_owned()),
         ("Portfolio.kpis", "ids: [\"throughput\"]".to_owned()),
+        ("Portfolio.kpis.currency", "\"EUR\"".to_owned()),
         ("Kpi.series", "by: DAY".to_owned()),
         ("Kpi.breakdown", "by: MODEL".to_owned()),
         ("EventFilter.type", "\"tasks.planned\"".to_owned()),

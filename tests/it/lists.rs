@@ -184,3 +184,100 @@ async fn the_promised_names_and_shapes_are_there() {
         assert!(of("agent_completion")["target"].is_f64(), "a Float");
     }
 }
+
+/// Whatever a row is linked to is read at once for all rows of a page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_costs_one_read_however_many_rows_have_it() {
+    let installation = Installation::new().await;
+    let file = "tau-bench/airline-slice.json";
+    crate::metrics::import(&installation, &importers::Transcripts, file, "acme").await;
+    installation.app.caught_up(std::time::Duration::from_secs(60)).await.unwrap();
+    for (list, links) in [
+        ("tasks", "producer { id } reviews { nodes { reviewer { id } task { id } } }"),
+        (
+            "decisions",
+            "task { id } agent { id principal { id } } recordedBy { id } evidence { id }",
+        ),
+        ("calls", "task { id } agent { id } decision { id agent { id } }"),
+        ("agents", "owner { id } principal { id agent { id } }"),
+        ("events", "actor { id } causation { id } aggregate { nodeId }"),
+    ] {
+        let reads = async |first: usize| {
+            let ask = format!(
+                "{{ business(slug: \"acme\") {{ {list}(first: {first}) {{ nodes {{ {links} }} }} }} }}"
+            );
+            let before = installation.app.views.reads();
+            let answer = installation.query(&ask).await;
+            let rows = answer["business"][list]["nodes"].as_array().unwrap().len();
+            (rows, installation.app.views.reads() - before)
+        };
+        let ((few, of_few), (many, of_many)) = (reads(2).await, reads(40).await);
+        assert!(many >= few && few > 0, "{list}: {few}, {many}");
+        // What is asked for while a read is under way is read by the next one.
+        let more = 8;
+        assert!(of_many <= of_few + more, "{list}: {of_few} for {few}, {of_many} for {many}");
+    }
+}
+
+/// What a review found: each of it is asked as its finder did.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_costly_or_long_is_told_before_it_is_done() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    installation.must(business, "tasks.plan", None, json!({"title": "t", "team": "hr"})).await;
+    installation.app.caught_up(std::time::Duration::from_secs(60)).await.unwrap();
+    let event = installation
+        .query("{ business(slug: \"acme\") { events(first: 1) { nodes { nodeId } } } }")
+        .await["business"]["events"]["nodes"][0]["nodeId"]
+        .clone();
+    // A cost beyond what a number holds is no small cost.
+    let chain = format!(
+        "{{ node(id: {event}) {{ ... on Event {{ {} {} {} }} }} }}",
+        "causes { ".repeat(10),
+        "id ".repeat(200),
+        "}".repeat(10)
+    );
+    let refused = installation.try_query(operator(), &chain).await["errors"][0].clone();
+    assert_eq!(refused["extensions"]["code"], "TOO_EXPENSIVE", "{refused}");
+    assert!(refused["extensions"]["cost"].as_u64().unwrap() > 1_000_000, "{refused}");
+    // A value is not said again for every alias, and no more than so much of it is taken.
+    for (declared, field) in [
+        ("$x: DateTime", "events(first: 1, filter: {recordedFrom: $x})"),
+        ("$x: [TaskStatus!]", "tasks(first: 1, filter: {status: $x})"),
+        ("$x: Int", "tasks(first: $x)"),
+    ] {
+        let aliases: String = (0..50).map(|n| format!("a{n}: {field} {{ totalCount }} ")).collect();
+        let ask = format!("query({declared}) {{ business(slug: \"acme\") {{ {aliases} }} }}");
+        for bytes in [60_000, 900_000] {
+            let viewer = installation.app.viewer(operator()).await.unwrap();
+            let variables = json!({"x": {"a": "x".repeat(bytes)}});
+            let request = server::app::graphql_request(&ask, viewer)
+                .variables(async_graphql::Variables::from_json(variables));
+            let answer =
+                serde_json::to_string(&installation.app.api.execute(request).await).unwrap();
+            assert!(
+                answer.contains("errors") && answer.len() < 200_000,
+                "{field}: {}",
+                answer.len()
+            );
+        }
+    }
+}
+
+/// An omitted variable is as if its argument had been left out.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_omitted_variable_leaves_its_argument_out() {
+    let installation = Installation::new().await;
+    installation.business("acme").await;
+    let ask = "query($o: ListOrder, $h: Boolean, $c: String, $f: TaskFilter) { \
+        business(slug: \"acme\") { tasks(orderBy: $o, filter: $f) { totalCount } \
+        memory(history: $h) { totalCount } } portfolio { kpis(ids: [\"cost\"], currency: $c) { unit } } }";
+    let answer = installation.query(ask).await;
+    assert_eq!(answer["portfolio"]["kpis"][0]["unit"], "USD", "{answer}");
+    // What failed is null where that is allowed, else what it is in.
+    let ask =
+        "{ business(slug: \"acme\") { slug tasks(first: 0) { totalCount } } limits { name } }";
+    let answer = installation.try_query(operator(), ask).await;
+    assert_eq!(answer["data"]["business"], Value::Null, "{answer}");
+    assert!(answer["data"]["limits"].is_array() && answer["errors"][0]["path"] != Value::Null);
+}

@@ -172,7 +172,7 @@ async fn hostile_documents_are_refused_with_a_code() {
         ),
         (
             "{ business(slug: \"acme\") { tasks(first: 9999999999) { totalCount } } }".to_owned(),
-            "BAD_QUERY",
+            "BAD_VALUE",
         ),
         (format!("{{ business(slug: {}) {{ id }} }}", "[".repeat(5_000)), "BAD_QUERY"),
     ] {

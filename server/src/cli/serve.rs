@@ -39,7 +39,7 @@ pub(super) struct Flags {
     /// generators write it, or the manifest of Apollo's tools [default: answer every document].
     #[arg(long, value_name = "FILE")]
     trusted_documents: Option<PathBuf>,
-    /// Log each GraphQL query with the digest of its document, its cost and its time.
+    /// Log each GraphQL query with a name of its document, its cost and its time.
     #[arg(long)]
     query_log: bool,
 }
