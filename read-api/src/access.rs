@@ -52,7 +52,8 @@ pub(crate) struct MembersOfBusiness(pub(crate) String);
 /// The members of a business.
 #[Object]
 impl MembersOfBusiness {
-    /// The principals with a role in the business. Not for agents and services.
+    /// The principals with a role in the business. Not for agents and services, for whom it
+    /// is null, with an error.
     #[allow(clippy::too_many_arguments, reason = "every list has these arguments")]
     #[graphql(complexity = "crate::page::cost(first, last, child_complexity)")]
     async fn members(
@@ -68,7 +69,7 @@ impl MembersOfBusiness {
             ListOrder,
         >,
         #[graphql(desc = "Only rows that meet all of this.")] filter: Option<MemberFilter>,
-    ) -> Result<List<Member>> {
+    ) -> Result<Option<List<Member>>> {
         if !ctx.data::<Viewer>()?.reads_members(self.0.parse()?) {
             return Err(client_error(
                 "FORBIDDEN",
@@ -84,6 +85,6 @@ impl MembersOfBusiness {
             order: order_by.unwrap_or_default(),
             ..Page::default()
         };
-        list(ctx, filter.unwrap_or_default().add_to(Filter::of(&self.0))?, page).await
+        list(ctx, filter.unwrap_or_default().add_to(Filter::of(&self.0))?, page).await.map(Some)
     }
 }

@@ -71,8 +71,9 @@ pub(crate) struct ApprovalPolicyOfBusiness(pub(crate) String);
 /// The approval policy of a business.
 #[Object]
 impl ApprovalPolicyOfBusiness {
-    /// The approval policy in force, with the faults of its rules. Not for agents.
-    async fn approval_policy(&self, ctx: &Context<'_>) -> Result<ApprovalPolicy> {
+    /// The approval policy in force, with the faults of its rules. Not for agents, for
+    /// whom it is null, with an error.
+    async fn approval_policy(&self, ctx: &Context<'_>) -> Result<Option<ApprovalPolicy>> {
         if !ctx.data::<Viewer>()?.reads_all(self.0.parse()?) {
             return Err(client_error(
                 "FORBIDDEN",
@@ -80,6 +81,6 @@ impl ApprovalPolicyOfBusiness {
                 "ask with a human's key",
             ));
         }
-        approval_policy(ctx, &self.0)
+        approval_policy(ctx, &self.0).map(Some)
     }
 }

@@ -65,7 +65,7 @@ pub(crate) struct AttemptsOfBusiness(pub(crate) String);
 #[Object]
 impl AttemptsOfBusiness {
     /// Authenticated commands to the business, refused ones too, newest first. For owners, auditors
-    /// and operators.
+    /// and operators; null, with an error, for others.
     #[graphql(complexity = "crate::page::cost(first, None, child_complexity)")]
     async fn attempts(
         &self,
@@ -74,7 +74,7 @@ impl AttemptsOfBusiness {
             i32,
         >,
         #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
-    ) -> Result<Connection<String, Attempt, Total>> {
+    ) -> Result<Option<Connection<String, Attempt, Total>>> {
         let business = self.0.parse()?;
         if !ctx.data::<Viewer>()?.reads_attempts(business) {
             return Err(client_error(
@@ -100,6 +100,6 @@ impl AttemptsOfBusiness {
             let cursor = encode("attempts", i64::try_from(row.0).unwrap_or(i64::MAX));
             Edge::new(cursor, Attempt::of(&self.0, row))
         }));
-        Ok(page)
+        Ok(Some(page))
     }
 }

@@ -76,7 +76,7 @@ pub(crate) struct DataSubjectsOfBusiness(pub(crate) String);
 #[Object]
 impl DataSubjectsOfBusiness {
     /// The data subjects that the business names, by id, and which of them are forgotten. For
-    /// owners, auditors and operators.
+    /// owners, auditors and operators; null, with an error, for others.
     #[graphql(complexity = "crate::page::cost(first, last, child_complexity)")]
     async fn data_subjects(
         &self,
@@ -90,7 +90,7 @@ impl DataSubjectsOfBusiness {
         #[graphql(desc = "The order of the rows; OLDEST_FIRST when left out.")] order_by: Option<
             ListOrder,
         >,
-    ) -> Result<List<DataSubject>> {
+    ) -> Result<Option<List<DataSubject>>> {
         if !ctx.data::<Viewer>()?.reads_attempts(self.0.parse()?) {
             return Err(client_error(
                 "FORBIDDEN",
@@ -100,7 +100,7 @@ impl DataSubjectsOfBusiness {
         }
         let page =
             Page { first, after, last, before, order: order_by.unwrap_or_default(), on_row: false };
-        list(ctx, Filter::of(&self.0), page).await
+        list(ctx, Filter::of(&self.0), page).await.map(Some)
     }
 }
 

@@ -66,17 +66,18 @@ pub(crate) struct SearchOfBusiness(pub(crate) String);
 #[Object]
 impl SearchOfBusiness {
     /// Full-text search in the personal texts of the business, such as those of tasks, decisions,
-    /// calls and memory; best match first, at most 50. Needs a role in the business.
+    /// calls and memory; best match first, at most 50. Needs a role in the business,
+    /// without which it is null, with an error.
     #[graphql(complexity = "crate::page::times(50, child_complexity)")]
     async fn search(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Words; all of them must occur.")] text: String,
-    ) -> Result<Vec<SearchHit>> {
+    ) -> Result<Option<Vec<SearchHit>>> {
         may_search(ctx, self.0.parse()?)?;
         let words = words(&text)?;
         if words.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         let (sources, business) = (ctx.data::<Sources>()?.clone(), self.0.clone());
         let seen = Sight::of(ctx, &business)?.condition::<Event>();
@@ -108,5 +109,6 @@ impl SearchOfBusiness {
             c.prepare_cached(&sql)?.query_map([&words, &business], hit)?.collect()
         })
         .await
+        .map(Some)
     }
 }

@@ -113,8 +113,9 @@ pub(crate) struct ViewsQuery;
 /// The part of the queries that is about the views.
 #[Object]
 impl ViewsQuery {
-    /// How far each projection has followed the log; for operators.
-    async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<ProjectionStatus>> {
+    /// How far each projection has followed the log; for operators, null with an error
+    /// for others.
+    async fn projections(&self, ctx: &Context<'_>) -> Result<Option<Vec<ProjectionStatus>>> {
         only_operators(ctx)?;
         let sources = ctx.data::<Sources>()?.clone();
         let log = std::sync::Arc::clone(&sources.log);
@@ -135,11 +136,12 @@ impl ViewsQuery {
                 failures,
             });
         }
-        Ok(all)
+        Ok(Some(all))
     }
 
-    /// The state of the views as a whole: the last audit, and shadow builds; for operators.
-    async fn views(&self, ctx: &Context<'_>) -> Result<ViewsStatus> {
+    /// The state of the views as a whole: the last audit, and shadow builds; for operators,
+    /// null with an error for others.
+    async fn views(&self, ctx: &Context<'_>) -> Result<Option<ViewsStatus>> {
         only_operators(ctx)?;
         let views = &ctx.data::<Sources>()?.views;
         let health = views.health();
@@ -149,7 +151,7 @@ impl ViewsQuery {
             differed: l.differed,
             failed: l.failed,
         };
-        Ok(ViewsStatus {
+        Ok(Some(ViewsStatus {
             verified_position: health.verified.map(u64::from),
             building: views.building().map(|b| ViewsBuilding {
                 purpose: b.purpose.into(),
@@ -158,6 +160,6 @@ impl ViewsQuery {
             }),
             last: health.last.map(outcome),
             previous_kept: health.previous,
-        })
+        }))
     }
 }

@@ -281,3 +281,73 @@ async fn an_omitted_variable_leaves_its_argument_out() {
     assert_eq!(answer["data"]["business"], Value::Null, "{answer}");
     assert!(answer["data"]["limits"].is_array() && answer["errors"][0]["path"] != Value::Null);
 }
+
+/// Without statistics SQLite takes a business for ten rows, and walks through it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_is_found_by_an_index_in_a_new_file_and_in_a_rebuilt_one() {
+    let installation = Installation::new().await;
+    installation.business("acme").await;
+    let minute = std::time::Duration::from_secs(60);
+    for round in 0..2 {
+        if round == 1 {
+            installation.app.views.rebuild(None).await.unwrap();
+            installation.app.views.settled(minute).await.unwrap();
+        }
+        installation.app.caught_up(minute).await.unwrap();
+        for (sql, index) in [
+            (
+                "SELECT id FROM tasks WHERE next_actor >= 'human:' AND next_actor < 'human;' AND \
+                 business IN (SELECT value FROM json_each(?))",
+                "tasks_for_humans",
+            ),
+            (
+                "SELECT id FROM calls WHERE status = 'ambiguous' AND business IN (SELECT value FROM \
+                 json_each(?))",
+                "calls_by_status",
+            ),
+            (
+                "SELECT id FROM approvals WHERE status = 'requested' AND business IN (SELECT value \
+                 FROM json_each(?))",
+                "approvals_by_status",
+            ),
+            ("SELECT text FROM memory WHERE business = ? AND id = 'x'", "memory_by_id"),
+            ("SELECT id FROM agents WHERE business = ? AND principal = 'x'", "agents_by_principal"),
+            ("SELECT seq FROM events WHERE business = ? AND event_id = 'x'", "events_by_id"),
+            ("SELECT seq FROM members WHERE business = ? ORDER BY seq LIMIT 50", "roles_by_seq"),
+            ("SELECT seq FROM tasks WHERE business = ? ORDER BY seq LIMIT 50", "tasks_by_seq"),
+            (
+                "SELECT seq FROM events WHERE event_type = ? AND business = 'x' ORDER BY seq LIMIT 5",
+                "events_by_type",
+            ),
+        ] {
+            let plan: Vec<String> = installation
+                .app
+                .views
+                .read(|c| {
+                    c.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?
+                        .query_map(["x"], |r| r.get("detail"))?
+                        .collect()
+                })
+                .unwrap();
+            let plan = plan.join("; ");
+            assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        }
+    }
+}
+
+/// Only a subscription is streamed: everything else is answered in a place and in a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operation_that_is_run_says_whether_it_has_an_end() {
+    let installation = Installation::new().await;
+    installation.business("acme").await;
+    let both = "query Q { limits { name } } subscription S { events(slug: \"acme\") { id } }";
+    for (name, endless) in [("Q", false), ("S", true), ("other", false)] {
+        let viewer = installation.app.viewer(operator()).await.unwrap();
+        let mut request = server::app::graphql_request(both, viewer).operation_name(name);
+        assert_eq!(
+            installation.app.api.is_subscription(&mut request).await,
+            Some(endless),
+            "{name}"
+        );
+    }
+}

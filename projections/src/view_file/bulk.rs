@@ -41,18 +41,18 @@ fn tell_planner(connection: &Connection, projection: &Projection) -> rusqlite::R
     connection.execute_batch("ANALYZE sqlite_schema")?;
     for (table, _) in projection.tables {
         connection.execute("DELETE FROM sqlite_stat1 WHERE tbl = ?", [table])?;
-        let indexes: Vec<(String, String)> = connection
-            .prepare("SELECT name, origin FROM pragma_index_list(?)")?
-            .query_map([table], |r| Ok((r.get(0)?, r.get(1)?)))?
+        let indexes: Vec<(String, String, bool)> = connection
+            .prepare("SELECT name, origin, partial FROM pragma_index_list(?)")?
+            .query_map([table], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
             .collect::<rusqlite::Result<_>>()?;
-        for (index, origin) in indexes {
+        for (index, origin, is_partial) in indexes {
             let columns: Vec<String> = connection
                 .prepare("SELECT coalesce(name, '') FROM pragma_index_info(?)")?
                 .query_map([&index], |r| r.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             // The primary key of a table without row ids is named as the table.
             let name = if origin == "pk" { *table } else { index.as_str() };
-            let args = (table, name, statistics(&columns));
+            let args = (table, name, statistics(&columns, is_partial));
             connection
                 .execute("INSERT INTO sqlite_stat1(tbl, idx, stat) VALUES (?, ?, ?)", args)?;
         }
@@ -61,15 +61,17 @@ fn tell_planner(connection: &Connection, projection: &Projection) -> rusqlite::R
 }
 
 /// The statistics of an index, as `ANALYZE` would write them of a million rows of ten businesses: the
-/// number of rows, and for each column how many rows have one value of the columns up to it.
-fn statistics(columns: &[String]) -> String {
+/// number of rows, and for each column how many rows have one value of the columns up to it. A
+/// partial index has a hundredth of the rows.
+fn statistics(columns: &[String], is_partial: bool) -> String {
+    let (all, of_business) = if is_partial { ("10000", " 1000") } else { ("1000000", " 100000") };
     let rows = |(n, column): (usize, &String)| match (n, column.as_str()) {
-        (0, "business") if columns.len() > 1 => " 100000",
+        (0, "business") if columns.len() > 1 => of_business,
         (0, _) => " 2",
         (n, _) if n + 1 == columns.len() => " 1",
         (_, _) => " 20",
     };
-    format!("1000000{}", columns.iter().enumerate().map(rows).collect::<String>())
+    format!("{all}{}", columns.iter().enumerate().map(rows).collect::<String>())
 }
 
 /// Bounds the size of the file to which a connection writes.
