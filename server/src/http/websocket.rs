@@ -215,6 +215,9 @@ impl Connection {
         }
         let mut request = Request::new(operation.query);
         request.operation_name = operation.operation_name;
+        if let Some(id) = operation.document_id {
+            request.extensions.0.insert("documentId".to_owned(), id.into());
+        }
         request.variables =
             Variables::from_json(Value::Object(operation.variables.unwrap_or_default()));
         let task = operate(

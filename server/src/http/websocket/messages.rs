@@ -17,7 +17,11 @@ pub(super) enum Message {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Operation {
+    /// Empty where the id of a trusted document stands for it.
+    #[serde(default)]
     pub(super) query: String,
+    /// Id of a trusted document.
+    pub(super) document_id: Option<String>,
     pub(super) operation_name: Option<String>,
     pub(super) variables: Option<serde_json::Map<String, Value>>,
 }
