@@ -41,10 +41,23 @@ pub fn thread(
     work: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        if catch_unwind(AssertUnwindSafe(work)).is_err() {
-            died(name);
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(()) => {}
+            // Whoever shut the runtime down needs nothing of its threads any more.
+            Err(panic) if is_of_shutdown(&*panic) => {
+                tracing::debug!(thread.name = name, "the runtime was shut down under a thread");
+            }
+            Err(_) => died(name),
         }
     })
+}
+
+/// True if tokio panicked because its runtime is being shut down, as it does under a thread that
+/// waits on a timer of the runtime.
+fn is_of_shutdown(panic: &(dyn std::any::Any + Send)) -> bool {
+    const SAID: &str = "A Tokio 1.x context was found, but it is being shutdown.";
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)) == Some(SAID)
 }
 
 /// Starts a task that must not panic.
@@ -57,4 +70,30 @@ pub fn task(
             died(name);
         }
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
+mod tests {
+    use super::*;
+
+    /// Both in one test: what died is known to the whole process.
+    #[test]
+    fn a_panic_is_a_death_unless_the_runtime_was_shut_down() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let handle = runtime.handle().clone();
+        let waits = thread("shut-down", move || {
+            handle.block_on(async {
+                loop {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                }
+            });
+        });
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        runtime.shutdown_background();
+        waits.unwrap().join().unwrap();
+        assert_eq!(dead(), None);
+        thread("panics", || panic!("on purpose")).unwrap().join().unwrap();
+        assert_eq!(dead(), Some("panics"));
+    }
 }

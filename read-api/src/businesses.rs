@@ -1,19 +1,18 @@
 //! A business. Each context adds its own lists and fields to it.
 
-use async_graphql::connection::{Connection, Edge};
+use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, ID, MergedObject, Result};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::Row;
 
+use crate::Viewer;
 use crate::access::MembersOfBusiness;
 use crate::agents::AgentsOfBusiness;
-use crate::allowance::read;
 use crate::approval_policies::ApprovalPolicyOfBusiness;
 use crate::approvals::ApprovalsOfBusiness;
 use crate::attempts::AttemptsOfBusiness;
 use crate::audit::EventsOfBusiness;
 use crate::budgets::BudgetsOfBusiness;
+use crate::by_text::ByText;
 use crate::closed_sets::BusinessPhase;
 use crate::decisions::DecisionsOfBusiness;
 use crate::filter::{Filter, ListFilter as _, filter};
@@ -22,7 +21,7 @@ use crate::memory::MemoryOfBusiness;
 use crate::metrics::KpisOfBusiness;
 use crate::node::{Node, NodeId, node};
 use crate::operations::{ExportsOfBusiness, StreamOfBusiness};
-use crate::page::{Page, Total, bad_cursor, size};
+use crate::page::{Page, Total};
 use crate::personal::BusinessText;
 use crate::principals::{Principal, principal};
 use crate::privacy::DataSubjectsOfBusiness;
@@ -32,7 +31,6 @@ use crate::search::SearchOfBusiness;
 use crate::sight::Seen;
 use crate::tasks::TasksOfBusiness;
 use crate::waiting::WaitingOfBusiness;
-use crate::{Sources, Viewer};
 
 node! {
     /// The columns of a business.
@@ -147,60 +145,21 @@ filter! {
 /// A page of businesses.
 pub(crate) type Businesses = Connection<String, ListRow<Business>, Total>;
 
-fn encode(slug: &str) -> String {
-    URL_SAFE_NO_PAD.encode(format!("businesses:{slug}"))
-}
-
-fn decode(cursor: &str) -> Result<String> {
-    let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|b| String::from_utf8(b).ok());
-    let slug = text.as_deref().and_then(|t| t.strip_prefix("businesses:"));
-    slug.map(str::to_owned).ok_or_else(bad_cursor)
-}
-
 /// Reads a page of the businesses that the viewer may see, by slug.
 pub(crate) async fn businesses(
     ctx: &Context<'_>,
     filter: Option<BusinessFilter>,
     page: Page,
 ) -> Result<Businesses> {
-    let (n, backwards) = size(&page)?;
-    let (after, before) = (page.after.as_deref().map(decode), page.before.as_deref().map(decode));
-    let (after, before) = (after.transpose()?, before.transpose()?);
     let visible = ctx.data::<Viewer>()?.visible_businesses();
     let filter = filter.unwrap_or_default().add_to(Filter::of_visible(visible))?;
     let (conditions, args) = filter.without_sight().whole();
-    let count = format!("SELECT count(*) FROM businesses WHERE {conditions}");
-    let args = std::sync::Arc::new(args);
-    let total = Total::Sql(count, std::sync::Arc::clone(&args));
-    let direction = if backwards { "DESC" } else { "ASC" };
-    let sql = format!(
-        "SELECT slug, {} FROM businesses WHERE {conditions} AND (? IS NULL OR slug > ?) AND (? IS \
-         NULL OR slug < ?) ORDER BY slug {direction} LIMIT {}",
-        Business::COLUMNS,
-        n + 1
-    );
-    let has = (after.is_some(), before.is_some());
-    let sources = ctx.data::<Sources>()?.clone();
-    let allowance = sources.allowance.clone();
-    let mut rows: Vec<(String, Business)> = read(&sources, move |c| {
-        let mut all: Vec<&dyn rusqlite::ToSql> =
-            args.iter().map(|a| &**a as &dyn rusqlite::ToSql).collect();
-        all.extend([&after as &dyn rusqlite::ToSql, &after, &before, &before]);
-        let row = |r: &Row<'_>| {
-            allowance.spend_row(r)?;
-            Ok((r.get(0)?, Business::from_row(r, 1)?))
-        };
-        c.prepare_cached(&sql)?.query_map(&*all, row)?.collect()
-    })
-    .await?;
-    let more = rows.len() > n;
-    rows.truncate(n);
-    if backwards {
-        rows.reverse();
-    }
-    let (previous, next) = if backwards { (more, has.1) } else { (has.0, more) };
-    let mut page = Connection::with_additional_fields(previous, next, total);
-    page.edges
-        .extend(rows.into_iter().map(|(slug, b)| Edge::new(encode(&slug), ListRow::Whole(b))));
-    Ok(page)
+    let list = ByText {
+        name: "businesses",
+        rows: format!("SELECT *, slug AS place FROM businesses WHERE {conditions}"),
+        args,
+        columns: Business::COLUMNS,
+        read: |row, at| Business::from_row(row, at).map(ListRow::Whole),
+    };
+    list.page(ctx, page).await
 }

@@ -14,6 +14,7 @@ mod attempts;
 mod audit;
 mod budgets;
 mod businesses;
+mod by_text;
 mod children;
 mod closed_sets;
 mod completion;

@@ -89,7 +89,8 @@ macro_rules! links {
                     #[graphql(desc = "The order of the rows; OLDEST_FIRST when left out.")]
                     order_by: Option<$crate::page::ListOrder>,
                 ) -> async_graphql::Result<$crate::page::List<$page_node>> {
-                    let page = $crate::page::Page { first, after, last, before, order: order_by.unwrap_or_default(),
+                    let order = order_by.unwrap_or_default();
+                    let page = $crate::page::Page { first, after, last, before, order,
                         on_row: true };
                     let value: &str = self.$value.as_ref();
                     $crate::children::list(ctx, &self.business, $column, value, page).await

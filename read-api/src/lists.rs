@@ -1,9 +1,11 @@
 //! The lists of a business. Each context declares its own; all have the same arguments.
 
-/// Declares lists of a business as fields of GraphQL: `field: Node by Filter`.
+/// Declares lists of a business as fields of GraphQL: `field: Node, by Filter`. A list that not
+/// everybody may see, who sees other things of the business, has a check, `if check`: it is null, with
+/// the error of the check, for those who may not.
 macro_rules! lists {
     ($(#[$doc:meta])* $name:ident {
-        $($(#[$field_doc:meta])* $field:ident: $node:ty, by $filter:ty;)*
+        $($(#[$field_doc:meta])* $field:ident: $node:ty, by $filter:ty $(, if $check:path)?;)*
     }) => {
         $(#[$doc])*
         #[derive(Clone)]
@@ -29,15 +31,19 @@ macro_rules! lists {
                     order_by: Option<$crate::page::ListOrder>,
                     #[graphql(desc = "Only rows that meet all of this.")]
                     filter: Option<$filter>,
-                ) -> async_graphql::Result<$crate::page::List<$node>> {
+                ) -> async_graphql::Result<$crate::lists::lists!(@page $node $(, $check)?)> {
+                    $($check(ctx, self.0.parse()?)?;)?
                     use $crate::filter::{Filter, ListFilter as _};
-                    let page = $crate::page::Page { first, after, last, before, order: order_by.unwrap_or_default(),
+                    let order = order_by.unwrap_or_default();
+                    let page = $crate::page::Page { first, after, last, before, order,
                         on_row: false };
                     let filter = filter.unwrap_or_default().add_to(Filter::of(&self.0))?;
-                    $crate::page::list(ctx, filter, page).await
+                    Ok($crate::page::list(ctx, filter, page).await?.into())
                 }
             )*
         }
     };
+    (@page $node:ty) => { $crate::page::List<$node> };
+    (@page $node:ty, $check:path) => { Option<$crate::page::List<$node>> };
 }
 pub(crate) use lists;

@@ -128,7 +128,8 @@ impl MemoryOfBusiness {
         #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
         #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
         #[graphql(
-            desc = "The order of the rows; OLDEST_FIRST when left out. A search gives the best match first."
+            desc = "The order of the rows; OLDEST_FIRST when left out. A search gives the best \
+                match first."
         )]
         order_by: Option<ListOrder>,
         #[graphql(desc = "Only rows that meet all of this.")] filter: Option<MemoryFilter>,

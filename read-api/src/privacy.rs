@@ -1,6 +1,6 @@
 //! The data subjects of a business, by id, and which of them are forgotten.
 
-use async_graphql::{ComplexObject, Context, ID, Object, Result, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, Result, SimpleObject};
 use domain::BusinessId;
 use domain::ids::INSTALLATION;
 use domain::limits::PAGE_DEFAULT;
@@ -9,10 +9,11 @@ use rusqlite::Connection;
 
 use crate::allowance::read_here;
 use crate::closed_sets::{AggregateKind, EnumValue};
-use crate::filter::Filter;
+use crate::filter::filter;
 use crate::links::aggregate;
+use crate::lists::lists;
 use crate::node::{AnyNode, node};
-use crate::page::{List, ListOrder, Page, client_error, list};
+use crate::page::client_error;
 use crate::scalars::DateTime;
 use crate::{Sources, Viewer};
 
@@ -68,39 +69,31 @@ impl DataSubject {
     }
 }
 
-/// The data subjects of a business.
-#[derive(Clone)]
-pub(crate) struct DataSubjectsOfBusiness(pub(crate) String);
+filter! {
+    /// Which data subjects are asked for.
+    DataSubjectFilter {
+        /// These data subjects.
+        subject_id: ID, in "subject";
+    }
+}
 
-/// The data subjects of a business.
-#[Object]
-impl DataSubjectsOfBusiness {
-    /// The data subjects that the business names, by id, and which of them are forgotten. For
-    /// owners, auditors and operators; null, with an error, for others.
-    #[graphql(complexity = "crate::page::cost(first, last, child_complexity)")]
-    async fn data_subjects(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The first rows: how many; 50 when left out, 200 at most.")] first: Option<
-            i32,
-        >,
-        #[graphql(desc = "Only rows after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last rows: how many, 200 at most.")] last: Option<i32>,
-        #[graphql(desc = "Only rows before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The order of the rows; OLDEST_FIRST when left out.")] order_by: Option<
-            ListOrder,
-        >,
-    ) -> Result<Option<List<DataSubject>>> {
-        if !ctx.data::<Viewer>()?.reads_attempts(self.0.parse()?) {
-            return Err(client_error(
-                "FORBIDDEN",
-                "only owners, auditors and operators may see who is named in a business",
-                "ask the owner",
-            ));
-        }
-        let page =
-            Page { first, after, last, before, order: order_by.unwrap_or_default(), on_row: false };
-        list(ctx, Filter::of(&self.0), page).await.map(Some)
+fn may_see_subjects(ctx: &Context<'_>, business: BusinessId) -> Result<()> {
+    if ctx.data::<Viewer>()?.reads_attempts(business) {
+        return Ok(());
+    }
+    Err(client_error(
+        "FORBIDDEN",
+        "only owners, auditors and operators may see who is named in a business",
+        "ask the owner",
+    ))
+}
+
+lists! {
+    /// The data subjects of a business.
+    DataSubjectsOfBusiness {
+        /// The data subjects that the business names, by id, and which of them are forgotten. For
+        /// owners, auditors and operators; null, with an error, for others.
+        data_subjects: DataSubject, by DataSubjectFilter, if may_see_subjects;
     }
 }
 

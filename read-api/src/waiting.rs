@@ -2,28 +2,24 @@
 //! outcome
 //! nobody knows, and results that no agent can review; by the time until which it must be decided.
 
-use std::sync::Arc;
-
-use async_graphql::connection::{Connection, Edge};
+use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::Kind;
 
-use crate::allowance::read;
+use crate::Viewer;
 use crate::approvals::Approval;
 use crate::businesses::Business;
+use crate::by_text::ByText;
 use crate::children::newest;
 use crate::filter::Arg;
 use crate::integrations::Call;
 use crate::links::aggregate;
 use crate::node::{AnyNode, Node};
-use crate::page::{Page, Total, bad_cursor, client_error, size};
+use crate::page::{Page, Total, client_error};
 use crate::query::wait_for;
 use crate::scalars::DateTime;
 use crate::sight::Sight;
 use crate::tasks::Task;
-use crate::{Sources, Viewer};
 
 /// What a human is to do.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,17 +193,18 @@ fn rows(parts: &[Part], filter: WaitingFilter) -> (String, Vec<Arg>) {
     (sql, args)
 }
 
-fn encode(place: &str) -> String {
-    URL_SAFE_NO_PAD.encode(format!("waiting:{place}"))
-}
-
-fn decode(cursor: &str) -> Result<String> {
-    let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|b| String::from_utf8(b).ok());
-    let place = text.as_deref().and_then(|t| t.strip_prefix("waiting:"));
-    place.map(str::to_owned).ok_or_else(bad_cursor)
-}
-
 type WaitingPage = Connection<String, WaitingItem, Total>;
+
+fn item(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<WaitingItem> {
+    let kind = WaitingKind::ALL.get(row.get::<_, usize>(at)?).copied();
+    Ok(WaitingItem {
+        kind: kind.unwrap_or(WaitingKind::Task),
+        business_id: ID(row.get(at + 1)?),
+        target_id: ID(row.get(at + 2)?),
+        since: DateTime(row.get(at + 3)?),
+        decide_by: row.get::<_, Option<String>>(at + 4)?.map(DateTime),
+    })
+}
 
 async fn waiting(
     ctx: &Context<'_>,
@@ -215,46 +212,9 @@ async fn waiting(
     filter: Option<WaitingFilter>,
     page: Page,
 ) -> Result<WaitingPage> {
-    let (n, backwards) = size(&page)?;
-    let (after, before) = (page.after.as_deref().map(decode), page.before.as_deref().map(decode));
-    let (after, before) = (after.transpose()?, before.transpose()?);
-    let has = (after.is_some(), before.is_some());
     let (rows, args) = rows(&parts, filter.unwrap_or_default());
-    let args = Arc::new(args);
-    let total = Total::Sql(format!("SELECT count(*) FROM ({rows})"), Arc::clone(&args));
-    let direction = if backwards { "DESC" } else { "ASC" };
-    let sql = format!(
-        "SELECT kind, business, id, since, decide_by, place FROM ({rows}) WHERE (? IS NULL OR \
-         place > ?) AND (? IS NULL OR place < ?) ORDER BY place {direction} LIMIT {}",
-        n + 1
-    );
-    let mut found: Vec<(String, WaitingItem)> = read(ctx.data::<Sources>()?, move |c| {
-        let mut all: Vec<&dyn rusqlite::ToSql> =
-            args.iter().map(|a| &**a as &dyn rusqlite::ToSql).collect();
-        all.extend([&after as &dyn rusqlite::ToSql, &after, &before, &before]);
-        let row = |r: &rusqlite::Row<'_>| {
-            let kind = WaitingKind::ALL.get(r.get::<_, usize>(0)?).copied();
-            let item = WaitingItem {
-                kind: kind.unwrap_or(WaitingKind::Task),
-                business_id: ID(r.get(1)?),
-                target_id: ID(r.get(2)?),
-                since: DateTime(r.get(3)?),
-                decide_by: r.get::<_, Option<String>>(4)?.map(DateTime),
-            };
-            Ok((r.get(5)?, item))
-        };
-        c.prepare_cached(&sql)?.query_map(&*all, row)?.collect()
-    })
-    .await?;
-    let more = found.len() > n;
-    found.truncate(n);
-    if backwards {
-        found.reverse();
-    }
-    let (previous, next) = if backwards { (more, has.1) } else { (has.0, more) };
-    let mut page = Connection::with_additional_fields(previous, next, total);
-    page.edges.extend(found.into_iter().map(|(place, item)| Edge::new(encode(&place), item)));
-    Ok(page)
+    let columns = "kind, business, id, since, decide_by";
+    ByText { name: "waiting", rows, args, columns, read: item }.page(ctx, page).await
 }
 
 /// What waits for a human in a business.

@@ -361,7 +361,8 @@ async fn budgets_and_calls_are_what_they_fold_into() {
     }
     for row in work.rows("calls") {
         let c = work.state(CallId(id(&row))).await;
-        let wanted = json!({"id": row["id"], "status": named(c.status), "agentId": c.agent, "taskId": c.task,
+        let wanted = json!({"id": row["id"], "status": named(c.status),
+            "agentId": c.agent, "taskId": c.task,
             "connector": c.connector, "costMax": c.cost_max});
         assert_eq!(row, wanted);
     }
@@ -382,7 +383,8 @@ async fn agents_decisions_memory_and_the_business_are_what_they_fold_into() {
         let runtime = a.runtime.unwrap();
         let wanted = json!({
             "id": row["id"], "status": named(a.status), "team": named(a.team),
-            "role": named(a.role), "ownerId": a.owner, "principalId": a.principal, "permissions": {"tools": a.permissions.tools, "connectors": a.permissions.connectors,
+            "role": named(a.role), "ownerId": a.owner, "principalId": a.principal,
+            "permissions": {"tools": a.permissions.tools, "connectors": a.permissions.connectors,
                 "dataClasses": a.permissions.data_classes},
             "concurrency": a.concurrency, "skills": a.skills, "model": runtime.model,
             "promptVersion": runtime.prompt_version,

@@ -43,7 +43,8 @@ async fn sixty_four_callers_on_one_budget_get_no_conflict_and_spend_no_cent_too_
         .await;
     assert_eq!(
         view["business"]["budgets"]["nodes"][0],
-        json!({"limit": {"amount": "100"}, "periods": {"nodes": [{"period": "lifetime", "reserved": "100",
+        json!({"limit": {"amount": "100"}, "periods": {"nodes": [
+            {"period": "lifetime", "reserved": "100",
             "spent": "0"}]}})
     );
     installation.views_are_rebuilt_alike().await;

@@ -118,12 +118,15 @@ async fn answers(installation: &Installation, counts: &Counts) {
     let view = installation
         .query(
             "{ business(slug: \"airline\") { all: tasks { totalCount } done: tasks(filter: \
-             {status: COMPLETED}) { totalCount } failed: tasks(filter: {status: FAILED}) { totalCount }
-              escalated: tasks(filter: {escalated: true}) { totalCount } decisions { totalCount } calls { \
-              totalCount } bad: calls(first: 1, filter: {status: FAILED}) { totalCount nodes { error { \
+             {status: COMPLETED}) { totalCount } failed: tasks(filter: {status: FAILED}) { \
+              totalCount }
+              escalated: tasks(filter: {escalated: true}) { totalCount } decisions { totalCount }
+              calls { totalCount } bad: calls(first: 1, filter: {status: FAILED}) { totalCount \
+              nodes { error { \
               text } } }
               agents { nodes { name role team } } tasks(first: 1) { nodes { nextActor reviews { nodes { \
-              verdict } } decisions(first: 1) { nodes { choice { text } calls { nodes { operation } } } } } } \
+              verdict } } decisions(first: 1) { nodes { choice { text } calls { nodes { operation } \
+              } } } } } \
               } }",
         )
         .await["business"]

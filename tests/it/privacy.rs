@@ -226,7 +226,8 @@ async fn what_opens_something_about_the_forgotten_is_refused_and_what_closes_is_
     installation.must(business, "tasks.submit", Some(task), result).await;
     let ask = "{ business(slug: \"acme\") { events { nodes { type data } } search(text: \
         \"canary\") { snippet }
-        dataSubjects { nodes { subjectId aggregates forgottenAt namedIn { aggregateKind } } } tasks { nodes { \
+        dataSubjects { nodes { subjectId aggregates forgottenAt namedIn { aggregateKind } } }
+        tasks { nodes { \
         title { state } result { text state } } } } }";
     let answer = installation.query(ask).await["business"].clone();
     let task = &answer["tasks"]["nodes"][0];

@@ -9,8 +9,8 @@ use crate::door::Door;
 const TRANSCRIPTS: &str = "{ tasks(first: 50) { totalCount nodes { id reviews { nodes { verdict \
 } } \
     decisions(first: 2) { totalCount pageInfo { hasNextPage }
-    edges { cursor node { id calls { nodes { id } } } } } calls(last: 3) { totalCount nodes { id } } \
-    activities(first: 5) { totalCount nodes { event { id } } } } } }";
+    edges { cursor node { id calls { nodes { id } } } } } calls(last: 3) { totalCount \
+    nodes { id } } activities(first: 5) { totalCount nodes { event { id } } } } } }";
 
 async fn traces() -> Installation {
     let installation = Installation::new().await;

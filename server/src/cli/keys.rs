@@ -232,7 +232,7 @@ async fn revoke(
 }
 
 /// How many data subjects are read at once.
-const SUBJECTS_PAGE: u32 = 100;
+const SUBJECTS_PAGE: u32 = 50;
 
 async fn subjects(target: &Target, business: &str) -> Result<(), AppError> {
     let (by, ty) = by(business);
