@@ -239,10 +239,7 @@ impl Front {
         };
         let operation = request.operation_name.clone();
         let mut response = schema.execute(request).await;
-        if !document.introspects {
-            let data = std::mem::take(&mut response.data);
-            response.data = complete_data(&document.parsed, operation.as_deref(), data);
-        }
+        fill_in(&document, operation.as_deref(), &mut response);
         if response.errors.is_empty() {
             document.validated.store(true, Ordering::Relaxed);
         }
@@ -263,8 +260,7 @@ impl Front {
                 let operation = request.operation_name.clone();
                 let answers = self.strict.execute_stream(request);
                 Box::pin(answers.map(move |mut response| {
-                    let data = std::mem::take(&mut response.data);
-                    response.data = complete_data(&document.parsed, operation.as_deref(), data);
+                    fill_in(&document, operation.as_deref(), &mut response);
                     response.errors.iter_mut().for_each(|error| complete(error, None));
                     response
                 }))
@@ -375,6 +371,15 @@ fn only_introspects(set: &SelectionSet) -> bool {
         if f.node.name.node.starts_with("__"))
     };
     !set.items.is_empty() && set.items.iter().all(|item| about_schema(&item.node))
+}
+
+/// Completes the data of a response whose request was run.
+fn fill_in(document: &Document, operation: Option<&str>, response: &mut Response) {
+    let never_ran = response.errors.iter().all(|e| e.path.is_empty());
+    if !document.introspects && !(never_ran && response.data == Value::Null) {
+        let data = std::mem::take(&mut response.data);
+        response.data = complete_data(&document.parsed, operation, data);
+    }
 }
 
 /// Logs a query: nothing that a caller wrote, so that nobody's data is in the log.

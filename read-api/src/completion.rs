@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{
-    BaseType, DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType,
+    BaseType, DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
     Selection, SelectionSet, Type, TypeKind, TypeSystemDefinition,
 };
 use async_graphql::{Name, Value};
@@ -34,10 +34,9 @@ static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
     sdl.into_iter().flat_map(|document| document.definitions).filter_map(of_type).collect()
 });
 
-/// A key of an object: the field that it is of, and what is selected of its value.
+/// A key of an object, and what is selected of its value.
 struct Key<'a> {
     name: &'a Name,
-    field: &'a Field,
     /// The type of the field; `None` if it is not in the schema, such as `__typename`.
     ty: Option<&'static Type>,
     selected: Vec<&'a SelectionSet>,
@@ -45,7 +44,7 @@ struct Key<'a> {
     is_certain: bool,
 }
 
-/// Completes the data of an answer to a document.
+/// Completes the data of an answer to a document that was run.
 pub(crate) fn complete(
     document: &ExecutableDocument,
     operation: Option<&str>,
@@ -56,7 +55,8 @@ pub(crate) fn complete(
         (DocumentOperations::Multiple(all), Some(name)) => all.get(name).map(|o| &o.node),
         (DocumentOperations::Multiple(all), None) => all.values().next().map(|o| &o.node),
     };
-    let (Some(chosen), Value::Object(_)) = (chosen, &data) else { return data };
+    let Some(chosen) = chosen else { return data };
+    let data = if data == Value::Null { Value::Object(IndexMap::new()) } else { data };
     let root = match chosen.ty {
         OperationType::Query => "Query",
         OperationType::Subscription => "Subscription",
@@ -92,7 +92,6 @@ impl<'a> Completion<'a> {
                     }
                     keys.push(Key {
                         name,
-                        field,
                         ty: FIELDS.get(ty).and_then(|fields| fields.get(&*field.name.node)),
                         selected: vec![selected],
                         is_certain: is_certain && field.directives.is_empty(),
@@ -123,7 +122,7 @@ impl<'a> Completion<'a> {
         }
     }
 
-    /// Completes an object; `None` if it must be null.
+    /// Completes an object; `None` if it must be null. A field that is not there has failed.
     fn object(&self, sets: &[&'a SelectionSet], ty: &str, value: Value) -> Option<Value> {
         let Value::Object(mut there) = value else { return Some(value) };
         if !FIELDS.contains_key(ty) {
@@ -135,14 +134,12 @@ impl<'a> Completion<'a> {
         }
         let mut whole = IndexMap::with_capacity(keys.len());
         for key in keys {
-            let value = match there.swap_remove(key.name) {
-                Some(value) => value,
-                None if key.is_certain && !key.field.name.node.starts_with("__") => Value::Null,
-                None => continue,
-            };
-            let value = match key.ty {
-                Some(ty) => self.of_type(&key.selected, ty, value)?,
-                None => value,
+            let value = match (there.swap_remove(key.name), key.ty) {
+                (Some(value), Some(ty)) => self.of_type(&key.selected, ty, value)?,
+                (Some(value), None) => value,
+                (None, Some(ty)) if key.is_certain && ty.nullable => Value::Null,
+                (None, Some(_)) if key.is_certain => return None,
+                (None, _) => continue,
             };
             whole.insert(key.name.clone(), value);
         }
@@ -153,6 +150,12 @@ impl<'a> Completion<'a> {
     /// Completes a value of a type; `None` if it is null and must not be.
     fn of_type(&self, sets: &[&'a SelectionSet], ty: &Type, value: Value) -> Option<Value> {
         let completed = match (&ty.base, value) {
+            // An object all of whose fields failed is null to the library.
+            (BaseType::Named(name), Value::Null)
+                if !ty.nullable && FIELDS.contains_key(&**name) =>
+            {
+                self.object(sets, name, Value::Object(IndexMap::new()))
+            }
             (_, Value::Null) => None,
             (BaseType::List(inner), Value::List(items)) => items
                 .into_iter()
@@ -217,6 +220,18 @@ mod tests {
                 json!({"limits": [{"name": "n"}], "rateLimits": {"profile": "BULK"}}),
                 "null",
             ),
+            // All that is selected of an object that must be there has failed, but may be null.
+            (
+                "{ business { id tasks { nodes { title { text } } } } }",
+                json!({"business": {"id": "1", "tasks": {"nodes": [{"title": null}]}}}),
+                r#"{"business":{"id":"1","tasks":{"nodes":[{"title":{"text":null}}]}}}"#,
+            ),
+            (
+                "{ business { id tasks { nodes { title { text } } } } }",
+                json!({"business": {"id": "1", "tasks": {"nodes": [null]}}}),
+                r#"{"business":null}"#,
+            ),
+            ("{ business { id } }", json!(null), r#"{"business":null}"#),
             // What is skipped did not fail.
             (
                 "{ business { slug id @skip(if: true) } }",
