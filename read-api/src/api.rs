@@ -378,7 +378,8 @@ fn fill_in(document: &Document, operation: Option<&str>, response: &mut Response
     let never_ran = response.errors.iter().all(|e| e.path.is_empty());
     if !document.introspects && !(never_ran && response.data == Value::Null) {
         let data = std::mem::take(&mut response.data);
-        response.data = complete_data(&document.parsed, operation, data);
+        let has_errors = !response.errors.is_empty();
+        response.data = complete_data(&document.parsed, operation, data, has_errors);
     }
 }
 

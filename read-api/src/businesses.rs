@@ -64,43 +64,79 @@ impl BusinessRow {
     }
 }
 
-/// Makes the business of its row and of what each context adds to it.
-macro_rules! business {
-    ($($part:ident,)*) => {
-        /// A business, with everything in its stream.
+/// Puts parts of a business together to one. The compiler goes into a part for each part before it,
+/// and no deeper than so far: many parts are put together in groups.
+macro_rules! group {
+    ($(#[$doc:meta])* $name:ident { $($part:ident,)* }) => {
+        $(#[$doc])*
         #[derive(MergedObject, Clone)]
-        pub(crate) struct Business(BusinessRow, KpisOfBusiness, $($part,)*);
+        pub(crate) struct $name($($part,)*);
 
-        impl Business {
-            fn of(mut row: BusinessRow) -> Self {
-                row.node_id.ty = "Business";
-                let id = row.business.clone();
-                let kpis = KpisOfBusiness { business: id.clone(), currency: row.currency.clone() };
-                Self(row, kpis, $($part(id.clone()),)*)
+        impl $name {
+            fn of(business: &str) -> Self {
+                Self($($part(business.to_owned()),)*)
             }
         }
     };
 }
-business! {
-    MembersOfBusiness,
-    AgentsOfBusiness,
-    TasksOfBusiness,
-    DecisionsOfBusiness,
-    ApprovalPolicyOfBusiness,
-    ApprovalsOfBusiness,
-    WaitingOfBusiness,
-    BudgetsOfBusiness,
-    CallsOfBusiness,
-    MemoryOfBusiness,
-    EventsOfBusiness,
-    AttemptsOfBusiness,
-    StreamOfBusiness,
-    ExportsOfBusiness,
-    DataSubjectsOfBusiness,
-    SearchOfBusiness,
+
+group! {
+    /// Who works in a business, and at what.
+    WorkOfBusiness {
+        MembersOfBusiness,
+        AgentsOfBusiness,
+        TasksOfBusiness,
+        DecisionsOfBusiness,
+        ApprovalPolicyOfBusiness,
+        ApprovalsOfBusiness,
+        WaitingOfBusiness,
+    }
 }
 
+group! {
+    /// What a business spends, calls and knows.
+    MeansOfBusiness {
+        BudgetsOfBusiness,
+        CallsOfBusiness,
+        MemoryOfBusiness,
+    }
+}
+
+group! {
+    /// What is on record of a business.
+    RecordOfBusiness {
+        EventsOfBusiness,
+        AttemptsOfBusiness,
+        StreamOfBusiness,
+        ExportsOfBusiness,
+        DataSubjectsOfBusiness,
+        SearchOfBusiness,
+    }
+}
+
+/// A business, with everything in its stream.
+#[derive(MergedObject, Clone)]
+pub(crate) struct Business(
+    BusinessRow,
+    KpisOfBusiness,
+    WorkOfBusiness,
+    MeansOfBusiness,
+    RecordOfBusiness,
+);
+
 impl Business {
+    fn of(mut row: BusinessRow) -> Self {
+        row.node_id.ty = "Business";
+        let kpis =
+            KpisOfBusiness { business: row.business.clone(), currency: row.currency.clone() };
+        let (work, means, record) = (
+            WorkOfBusiness::of(&row.business),
+            MeansOfBusiness::of(&row.business),
+            RecordOfBusiness::of(&row.business),
+        );
+        Self(row, kpis, work, means, record)
+    }
+
     /// Id of the business.
     pub(crate) fn business(&self) -> &str {
         &self.0.business

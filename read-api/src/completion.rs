@@ -49,6 +49,7 @@ pub(crate) fn complete(
     document: &ExecutableDocument,
     operation: Option<&str>,
     data: Value,
+    has_errors: bool,
 ) -> Value {
     let chosen: Option<&OperationDefinition> = match (&document.operations, operation) {
         (DocumentOperations::Single(only), _) => Some(&only.node),
@@ -62,12 +63,14 @@ pub(crate) fn complete(
         OperationType::Subscription => "Subscription",
         OperationType::Mutation => return data,
     };
-    let completion = Completion { document };
+    let completion = Completion { document, has_errors };
     completion.object(&[&chosen.selection_set.node], root, data).unwrap_or_default()
 }
 
 struct Completion<'a> {
     document: &'a ExecutableDocument,
+    /// True if a field may have failed.
+    has_errors: bool,
 }
 
 impl<'a> Completion<'a> {
@@ -128,6 +131,13 @@ impl<'a> Completion<'a> {
         if !FIELDS.contains_key(ty) {
             return Some(Value::Object(there));
         }
+        if !self.has_errors
+            && let [set] = sets
+            && is_in_order(set, &there)
+        {
+            self.within(set, ty, &mut there);
+            return Some(Value::Object(there));
+        }
         let mut keys = Vec::with_capacity(there.len());
         for set in sets {
             self.keys(set, ty, true, &there, &mut keys);
@@ -145,6 +155,21 @@ impl<'a> Completion<'a> {
         }
         whole.extend(there);
         Some(Value::Object(whole))
+    }
+
+    /// Completes the values of an object that is complete itself.
+    fn within(&self, set: &'a SelectionSet, ty: &str, there: &mut IndexMap<Name, Value>) {
+        for (item, value) in set.items.iter().zip(there.values_mut()) {
+            if let (Selection::Field(field), Value::Object(_) | Value::List(_)) =
+                (&item.node, &value)
+                && !field.node.selection_set.node.items.is_empty()
+                && let Some(ty) = FIELDS.get(ty).and_then(|f| f.get(&*field.node.name.node))
+            {
+                let whole =
+                    self.of_type(&[&field.node.selection_set.node], ty, std::mem::take(value));
+                *value = whole.unwrap_or_default();
+            }
+        }
     }
 
     /// Completes a value of a type; `None` if it is null and must not be.
@@ -169,6 +194,15 @@ impl<'a> Completion<'a> {
     }
 }
 
+/// True if an object has the keys of plain fields, each once and in their order.
+fn is_in_order(set: &SelectionSet, there: &IndexMap<Name, Value>) -> bool {
+    set.items.len() == there.len()
+        && set.items.iter().zip(there.keys()).all(|(item, key)| match &item.node {
+            Selection::Field(field) => field.node.response_key().node == *key,
+            Selection::InlineFragment(_) | Selection::FragmentSpread(_) => false,
+        })
+}
+
 /// True if a field of the set, or of one in it, is among the keys.
 fn has_a_key(set: &SelectionSet, there: &IndexMap<Name, Value>) -> bool {
     set.items.iter().any(|item| match &item.node {
@@ -188,7 +222,7 @@ mod tests {
 
     fn completed(query: &str, data: serde_json::Value) -> String {
         let document = parse_query(query).unwrap();
-        let data = complete(&document, None, Value::from_json(data).unwrap());
+        let data = complete(&document, None, Value::from_json(data).unwrap(), true);
         serde_json::to_string(&data).unwrap()
     }
 
@@ -198,9 +232,19 @@ mod tests {
             fragment S on Business { slug id }";
         let data = json!({"b": {"phase": "IDEA", "id": "1", "slug": "x"},
             "limits": [{"unit": "u", "name": "n"}]});
+        let whole =
+            r#"{"limits":[{"name":"n","unit":"u"}],"b":{"slug":"x","id":"1","phase":"IDEA"}}"#;
+        assert_eq!(completed(query, data), whole);
+        // What is complete but somewhere within is completed there.
+        let query = "{ limits { name } b: business(slug: \"x\") { slug tasks { totalCount nodes { \
+            id title { state text } } } } }";
+        let data = json!({"limits": [{"name": "n"}], "b": {"slug": "x", "tasks": {"totalCount": 1,
+            "nodes": [{"id": "1", "title": {"text": null, "state": "WITHHELD"}}]}}});
+        let document = parse_query(query).unwrap();
+        let data = complete(&document, None, Value::from_json(data).unwrap(), false);
         assert_eq!(
-            completed(query, data),
-            r#"{"limits":[{"name":"n","unit":"u"}],"b":{"slug":"x","id":"1","phase":"IDEA"}}"#
+            serde_json::to_string(&data).unwrap(),
+            r#"{"limits":[{"name":"n"}],"b":{"slug":"x","tasks":{"totalCount":1,"nodes":[{"id":"1","title":{"state":"WITHHELD","text":null}}]}}}"#
         );
     }
 
