@@ -376,11 +376,12 @@ fn only_introspects(set: &SelectionSet) -> bool {
 /// Completes the data of a response whose request was run.
 fn fill_in(document: &Document, operation: Option<&str>, response: &mut Response) {
     let never_ran = response.errors.iter().all(|e| e.path.is_empty());
-    if !document.introspects && !(never_ran && response.data == Value::Null) {
-        let data = std::mem::take(&mut response.data);
-        let has_errors = !response.errors.is_empty();
-        response.data = complete_data(&document.parsed, operation, data, has_errors);
+    if document.introspects || (never_ran && response.data == Value::Null) {
+        return;
     }
+    let data = std::mem::take(&mut response.data);
+    let has_errors = !response.errors.is_empty();
+    response.data = complete_data(&document.parsed, operation, data, has_errors);
 }
 
 /// Logs a query: nothing that a caller wrote, so that nobody's data is in the log.
