@@ -17,7 +17,7 @@ node! {
     Member in "members" sorted by "seq", agents see Never {
         /// Id of the principal that has the role.
         principal_id: ID = "principal",
-        /// The role.
+        /// The role that the principal has in the business.
         role: Role,
         /// When the principal was given the role.
         since: DateTime,

@@ -243,6 +243,7 @@ async fn by_no_link_does_an_agent_come_to_the_work_of_another_team() {
     let foreign: BTreeSet<String> = of("HR", &stranger).await.difference(&own).cloned().collect();
     assert!(foreign.len() >= 8 && own.len() >= 8, "{foreign:?} {own:?}");
     let (mut answered, mut met) = (0, BTreeSet::new());
+    let next_door = reading.cast.person("elsewhere", "").actor.principal;
     let schema = Schema::parse(&read_api::sdl());
     for question in questions(&schema, &needed(installation, "acme").await) {
         let answer = installation.try_query(agent.actor.principal, &question.text).await;
@@ -252,6 +253,10 @@ async fn by_no_link_does_an_agent_come_to_the_work_of_another_team() {
         let leaked: Vec<_> = all.intersection(&foreign).collect();
         assert!(leaked.is_empty(), "{}: {leaked:?}", question.text);
         met.extend(all.intersection(&own).cloned());
+        // Nor does somebody of another business come to any of it.
+        let mut all = BTreeSet::new();
+        texts(&installation.try_query(next_door, &question.text).await["data"], &mut all);
+        assert!(all.is_disjoint(&own) && all.is_disjoint(&foreign), "{}", question.text);
     }
     assert!(answered > 200 && met.len() >= 5, "{answered} answered, {met:?}");
 }
