@@ -1,82 +1,88 @@
 //! Agents with the tools, connectors and data classes that they may use.
 
-use domain::Event;
-use domain::agents::{AgentStatus, Changed, Enrolled, Event as Agents};
-use rusqlite::Connection;
+use domain::agents::{AgentRole, AgentStatus, Changed, Enrolled, Event as Agents};
+use domain::values::Team;
+use domain::{Event, PrincipalId, Timestamp};
 
-use crate::{Applied, Apply, ApplyError, Projection, run};
+use crate::rows::{Tables, aggregate_table};
+use crate::{Applied, Apply, ApplyError, Projection};
 
 /// The projection of agents.
 pub const PROJECTION: Projection = Projection {
     name: "agents",
-    version: 2,
+    version: 3,
     sql: include_str!("agents.sql"),
-    indexes: &[
-        ("agents_by_seq", "agents(business, seq)"),
-        ("agents_by_principal", "agents(business, principal, seq)"),
-    ],
-    tables: &[("agents", "business, id")],
+    indexes: &[("agents_by_principal", "agents(principal)")],
+    tables: &[("agents", "place")],
     apply: Apply::Sealed(apply),
 };
 
-fn enrolled(tx: &Connection, a: &Applied<'_>, e: &Enrolled) -> Result<(), ApplyError> {
-    run(
-        tx,
-        "INSERT INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        &[
-            &a.business(),
-            &a.id(),
-            &a.recorded.seq,
-            &e.name.as_str(),
-            &e.team.as_str(),
-            &e.role.as_str(),
-            &serde_json::to_string(&e.skills)?,
-            &e.runtime.model.as_str(),
-            &e.runtime.prompt_version.as_ref().map(|v| v.as_str()),
-            &e.owner.to_string(),
-            &e.principal.to_string(),
-            &serde_json::to_string(&e.permissions)?,
-            &e.concurrency,
-            &AgentStatus::Active.as_str(),
-            &a.at(),
-        ],
-    )
+aggregate_table! {
+    /// An agent. `skills` and `permissions` are JSON.
+    Agent in "agents" {
+        name: String,
+        team: Team,
+        role: AgentRole,
+        skills: String,
+        model: String,
+        prompt_version: Option<String>,
+        owner: PrincipalId,
+        principal: PrincipalId,
+        permissions: String,
+        concurrency: u16,
+        status: AgentStatus,
+        enrolled_at: Timestamp,
+    }
 }
 
-fn changed(tx: &Connection, a: &Applied<'_>, e: &Changed) -> Result<(), ApplyError> {
-    let skills = e.skills.as_ref().map(serde_json::to_string).transpose()?;
-    let permissions = e.permissions.as_ref().map(serde_json::to_string).transpose()?;
-    run(
-        tx,
-        "UPDATE agents SET skills = coalesce(?, skills), permissions = coalesce(?, permissions), \
-         concurrency = coalesce(?, concurrency) WHERE business = ? AND id = ?",
-        &[&skills, &permissions, &e.concurrency, &a.business(), &a.id()],
-    )?;
-    let Some(runtime) = &e.runtime else { return Ok(()) };
-    run(
-        tx,
-        "UPDATE agents SET model = ?, prompt_version = ? WHERE business = ? AND id = ?",
-        &[
-            &runtime.model.as_str(),
-            &runtime.prompt_version.as_ref().map(|v| v.as_str()),
-            &a.business(),
-            &a.id(),
-        ],
-    )
+fn enrolled(a: &Applied<'_>, e: &Enrolled) -> Result<Agent, ApplyError> {
+    Ok(Agent {
+        place: a.place,
+        id: a.stored.id,
+        name: e.name.to_string(),
+        team: e.team,
+        role: e.role,
+        skills: serde_json::to_string(&e.skills)?,
+        model: e.runtime.model.to_string(),
+        prompt_version: e.runtime.prompt_version.as_ref().map(ToString::to_string),
+        owner: e.owner,
+        principal: e.principal,
+        permissions: serde_json::to_string(&e.permissions)?,
+        concurrency: e.concurrency,
+        status: AgentStatus::Active,
+        enrolled_at: a.at(),
+    })
 }
 
-fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+fn change(agent: &mut Agent, e: &Changed) -> Result<(), ApplyError> {
+    if let Some(skills) = &e.skills {
+        agent.skills = serde_json::to_string(skills)?;
+    }
+    if let Some(permissions) = &e.permissions {
+        agent.permissions = serde_json::to_string(permissions)?;
+    }
+    if let Some(concurrency) = e.concurrency {
+        agent.concurrency = concurrency;
+    }
+    if let Some(runtime) = &e.runtime {
+        agent.model = runtime.model.to_string();
+        agent.prompt_version = runtime.prompt_version.as_ref().map(ToString::to_string);
+    }
+    Ok(())
+}
+
+fn apply(tables: &mut Tables<'_>, a: &Applied<'_>) -> Result<(), ApplyError> {
     let Event::Agents(event) = a.event else { return Ok(()) };
-    let status = match event {
-        Agents::Enrolled(e) => return enrolled(tx, a, e),
-        Agents::Changed(e) => return changed(tx, a, e),
-        Agents::Suspended(_) => AgentStatus::Suspended,
-        Agents::Resumed(_) => AgentStatus::Active,
-        Agents::Retired(_) => AgentStatus::Retired,
-    };
-    run(
-        tx,
-        "UPDATE agents SET status = ? WHERE business = ? AND id = ?",
-        &[&status.as_str(), &a.business(), &a.id()],
-    )
+    if let Agents::Enrolled(e) = event {
+        return tables.put(enrolled(a, e)?);
+    }
+    let Some(agent) = tables.change::<Agent>(&a.aggregate())? else { return Ok(()) };
+    match event {
+        Agents::Enrolled(_) => {}
+        Agents::Changed(e) => change(agent, e)?,
+        Agents::Suspended(_) => agent.status = AgentStatus::Suspended,
+        Agents::Resumed(_) => agent.status = AgentStatus::Active,
+        Agents::Retired(_) => agent.status = AgentStatus::Retired,
+    }
+    Ok(())
 }

@@ -1,5 +1,5 @@
 CREATE TABLE agents(
-  business TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL, name TEXT NOT NULL, team TEXT NOT NULL, role TEXT NOT NULL,
-  skills TEXT NOT NULL, model TEXT NOT NULL, prompt_version TEXT, owner TEXT NOT NULL, principal TEXT NOT NULL,
-  permissions TEXT NOT NULL, concurrency INTEGER NOT NULL, status TEXT NOT NULL, enrolled_at TEXT NOT NULL,
-  PRIMARY KEY (business, id)) STRICT, WITHOUT ROWID;
+  place INTEGER PRIMARY KEY, seq INTEGER NOT NULL GENERATED ALWAYS AS (place & 68719476735) VIRTUAL, id BLOB NOT NULL, name TEXT NOT NULL, team TEXT NOT NULL, role TEXT NOT NULL,
+  skills TEXT NOT NULL, model TEXT NOT NULL, prompt_version TEXT, owner BLOB NOT NULL, principal BLOB NOT NULL,
+  permissions TEXT NOT NULL, concurrency INTEGER NOT NULL, status TEXT NOT NULL, enrolled_at INTEGER NOT NULL) STRICT;
+CREATE INDEX agents_by_id ON agents(id);

@@ -1,136 +1,180 @@
 //! Requests for approval, votes, and the approval policy in force.
 
-use domain::Event;
 use std::collections::BTreeSet;
 
-use domain::approvals::{ApprovalStatus, Escalated, Event as Approvals, Requested};
-use domain::values::Role;
-use rusqlite::Connection;
+use domain::approvals::{ApprovalStatus, Choice, Event as Approvals, Requested};
+use domain::ids::{ApprovalId, TaskId};
+use domain::values::{Amount, Currency, RiskTier, Role};
+use domain::{Event, PrincipalId, Timestamp};
+use uuid::Uuid;
 
-use crate::{Applied, Apply, ApplyError, Projection, run};
+use crate::rows::{BusinessNumber, Field, Place, Tables, aggregate_table, keyed_table, table};
+use crate::{Applied, Apply, ApplyError, Projection};
 
 /// The projection of requests for approval, votes and approval policies.
 pub const PROJECTION: Projection = Projection {
     name: "approvals",
-    version: 4,
+    version: 5,
     sql: include_str!("approvals.sql"),
     indexes: &[
-        ("approvals_by_seq", "approvals(business, seq)"),
-        ("approvals_by_status", "approvals(business, status, seq)"),
-        ("approvals_by_task", "approvals(business, task, seq) WHERE task IS NOT NULL"),
-        ("votes_by_approval", "votes(business, approval, seq)"),
+        ("approvals_by_status", "approvals(status)"),
+        ("approvals_by_task", "approvals(task) WHERE task IS NOT NULL"),
+        ("votes_by_approval", "votes(approval)"),
     ],
-    tables: &[
-        ("approvals", "business, id"),
-        ("votes", "business, seq"),
-        ("approval_policies", "business"),
-    ],
+    tables: &[("approvals", "place"), ("votes", "place"), ("approval_policies", "business")],
     apply: Apply::Sealed(apply),
 };
 
-fn requested(tx: &Connection, a: &Applied<'_>, e: &Requested) -> Result<(), ApplyError> {
-    let (amount, currency) =
-        e.amount.map(|m| (m.amount.to_string(), m.currency.to_string())).unzip();
-    run(
-        tx,
-        "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, NULL, \
-         NULL, ?, ?, ?, 0)",
-        &[
-            &a.business(),
-            &a.id(),
-            &a.recorded.seq,
-            &e.command_type.as_str(),
-            &e.target.to_string(),
-            &a.field("/data/preview"),
-            &e.rule.as_str(),
-            &e.approval_policy_version,
-            &e.quorum,
-            &serde_json::to_string(&e.roles.iter().collect::<BTreeSet<_>>())?,
-            &amount,
-            &currency,
-            &e.risk.map(|r| r.as_str()),
-            &e.requested_by.to_string(),
-            &ApprovalStatus::Requested.as_str(),
-            &a.at(),
-            &e.expires_at.to_string(),
-            &e.built_in,
-            &serde_json::to_string(&e.effects)?,
-            &e.task.map(|t| t.to_string()),
-        ],
-    )
+aggregate_table! {
+    /// A request for approval. `roles` and `effects` are JSON.
+    Approval in "approvals" {
+        command_type: String,
+        target: Uuid,
+        preview: Field,
+        rule: String,
+        approval_policy_version: u32,
+        quorum: u8,
+        roles: String,
+        amount: Option<Amount>,
+        currency: Option<Currency>,
+        risk: Option<RiskTier>,
+        requested_by: PrincipalId,
+        status: ApprovalStatus,
+        escalated: bool,
+        requested_at: Timestamp,
+        expires_at: Timestamp,
+        closed_at: Option<Timestamp>,
+        consumed_at: Option<Timestamp>,
+        built_in: bool,
+        effects: String,
+        task: Option<TaskId>,
+        alone: bool,
+    }
 }
 
-/// Adds the roles that an escalation lets vote too; those who might vote before still may.
-fn escalated(tx: &Connection, a: &Applied<'_>, e: &Escalated) -> Result<(), ApplyError> {
-    let before: String = tx
-        .prepare_cached("SELECT roles FROM approvals WHERE business = ? AND id = ?")?
-        .query_row([a.business(), a.id()], |r| r.get(0))?;
-    let mut roles: BTreeSet<Role> = serde_json::from_str(&before)?;
-    roles.extend(&e.to_roles);
-    let roles = serde_json::to_string(&roles)?;
-    run(
-        tx,
-        "UPDATE approvals SET escalated = 1, roles = ? WHERE business = ? AND id = ?",
-        &[&roles, &a.business(), &a.id()],
-    )
+table! {
+    /// A vote on a request for approval.
+    Vote in "votes" {
+        place: Place,
+        approval: ApprovalId,
+        voter: PrincipalId,
+        delegated_by: Option<PrincipalId>,
+        choice: Choice,
+        comment: Option<Field>,
+        at: Timestamp,
+    }
 }
 
-fn close(tx: &Connection, a: &Applied<'_>, status: ApprovalStatus) -> Result<(), ApplyError> {
-    run(
-        tx,
-        "UPDATE approvals SET status = ?, closed_at = ? WHERE business = ? AND id = ?",
-        &[&status.as_str(), &a.at(), &a.business(), &a.id()],
-    )
+keyed_table! {
+    /// The approval policy in force, with its rules and classes of operations as JSON.
+    ApprovalPolicy in "approval_policies" by (business: BusinessNumber) {
+        version: u32,
+        rules: String,
+        operation_classes: String,
+        defined_at: Timestamp,
+    }
 }
 
-fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+fn requested(a: &Applied<'_>, e: &Requested) -> Result<Approval, ApplyError> {
+    let (amount, currency) = e.amount.map(|m| (m.amount, m.currency)).unzip();
+    Ok(Approval {
+        place: a.place,
+        id: a.stored.id,
+        command_type: e.command_type.to_string(),
+        target: e.target,
+        preview: a.field("/data/preview"),
+        rule: e.rule.to_string(),
+        approval_policy_version: e.approval_policy_version,
+        quorum: e.quorum,
+        roles: serde_json::to_string(&e.roles.iter().collect::<BTreeSet<_>>())?,
+        amount,
+        currency,
+        risk: e.risk,
+        requested_by: e.requested_by,
+        status: ApprovalStatus::Requested,
+        escalated: false,
+        requested_at: a.at(),
+        expires_at: e.expires_at,
+        closed_at: None,
+        consumed_at: None,
+        built_in: e.built_in,
+        effects: serde_json::to_string(&e.effects)?,
+        task: e.task,
+        alone: false,
+    })
+}
+
+impl Approval {
+    /// Adds the roles that an escalation lets vote too; those who might vote before still may.
+    fn escalate(&mut self, to: &[Role]) -> Result<(), ApplyError> {
+        let mut roles: BTreeSet<Role> = serde_json::from_str(&self.roles)?;
+        roles.extend(to);
+        self.roles = serde_json::to_string(&roles)?;
+        self.escalated = true;
+        Ok(())
+    }
+
+    fn close(&mut self, a: &Applied<'_>, status: ApprovalStatus) {
+        (self.status, self.closed_at) = (status, Some(a.at()));
+    }
+}
+
+/// Changes the request that the event belongs to.
+fn change(tables: &mut Tables<'_>, a: &Applied<'_>, event: &Approvals) -> Result<(), ApplyError> {
+    let Some(approval) = tables.change::<Approval>(&a.aggregate())? else { return Ok(()) };
+    match event {
+        Approvals::Escalated(e) => approval.escalate(&e.to_roles)?,
+        Approvals::Granted(e) => {
+            approval.alone = e.alone;
+            approval.close(a, ApprovalStatus::Granted);
+        }
+        Approvals::Rejected(_) => approval.close(a, ApprovalStatus::Rejected),
+        Approvals::Expired(_) => approval.close(a, ApprovalStatus::Expired),
+        Approvals::Withdrawn(_) => approval.close(a, ApprovalStatus::Withdrawn),
+        Approvals::Consumed(_) => {
+            (approval.status, approval.consumed_at) = (ApprovalStatus::Consumed, Some(a.at()));
+        }
+        Approvals::PolicyDefined(_)
+        | Approvals::Requested(_)
+        | Approvals::Voted(_)
+        | Approvals::Commented(_)
+        | Approvals::Delegated(_)
+        | Approvals::DelegationRevoked(_) => {}
+    }
+    Ok(())
+}
+
+fn apply(tables: &mut Tables<'_>, a: &Applied<'_>) -> Result<(), ApplyError> {
     let Event::Approvals(event) = a.event else { return Ok(()) };
     match event {
-        Approvals::PolicyDefined(e) => run(
-            tx,
-            "INSERT OR REPLACE INTO approval_policies VALUES (?, ?, ?, ?, ?)",
-            &[
-                &a.business(),
-                &e.approval_policy_version,
-                &serde_json::to_string(&e.rules)?,
-                &serde_json::to_string(&e.operation_classes)?,
-                &a.at(),
-            ],
-        ),
-        Approvals::Requested(e) => requested(tx, a, e),
-        Approvals::Voted(e) => run(
-            tx,
-            "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            &[
-                &a.business(),
-                &a.recorded.seq,
-                &a.id(),
-                &e.voter.to_string(),
-                &e.delegated_by.map(|p| p.to_string()),
-                &e.choice.as_str(),
-                &a.optional_field(e.comment.as_ref(), "/data/comment"),
-                &a.at(),
-            ],
-        ),
+        Approvals::PolicyDefined(e) => {
+            let policy = ApprovalPolicy {
+                business: a.business,
+                version: e.approval_policy_version,
+                rules: serde_json::to_string(&e.rules)?,
+                operation_classes: serde_json::to_string(&e.operation_classes)?,
+                defined_at: a.at(),
+            };
+            tables.set(policy)
+        }
+        Approvals::Requested(e) => tables.put(requested(a, e)?),
+        Approvals::Voted(e) => tables.add(&Vote {
+            place: a.place,
+            approval: ApprovalId(a.stored.id),
+            voter: e.voter,
+            delegated_by: e.delegated_by,
+            choice: e.choice,
+            comment: a.optional_field(e.comment.as_ref(), "/data/comment"),
+            at: a.at(),
+        }),
         Approvals::Commented(_) | Approvals::Delegated(_) | Approvals::DelegationRevoked(_) => {
             Ok(())
         }
-        Approvals::Escalated(e) => escalated(tx, a, e),
-        Approvals::Granted(e) => {
-            run(
-                tx,
-                "UPDATE approvals SET alone = ? WHERE business = ? AND id = ?",
-                &[&e.alone, &a.business(), &a.id()],
-            )?;
-            close(tx, a, ApprovalStatus::Granted)
-        }
-        Approvals::Rejected(_) => close(tx, a, ApprovalStatus::Rejected),
-        Approvals::Expired(_) => close(tx, a, ApprovalStatus::Expired),
-        Approvals::Withdrawn(_) => close(tx, a, ApprovalStatus::Withdrawn),
-        Approvals::Consumed(_) => run(
-            tx,
-            "UPDATE approvals SET status = ?, consumed_at = ? WHERE business = ? AND id = ?",
-            &[&ApprovalStatus::Consumed.as_str(), &a.at(), &a.business(), &a.id()],
-        ),
+        Approvals::Escalated(_)
+        | Approvals::Granted(_)
+        | Approvals::Rejected(_)
+        | Approvals::Expired(_)
+        | Approvals::Withdrawn(_)
+        | Approvals::Consumed(_) => change(tables, a, event),
     }
 }

@@ -1,46 +1,65 @@
 //! The audit trail: every event with its envelope, but without its data.
 
-use rusqlite::Connection;
+use domain::ids::EventId;
+use domain::{Kind, PrincipalId, Timestamp};
+use event_log::Version;
+use uuid::Uuid;
 
-use crate::{Applied, Apply, ApplyError, Projection, run};
+use crate::rows::{Place, Tables, table};
+use crate::{Applied, Apply, ApplyError, Projection};
 
 /// The projection of the audit trail.
 pub const PROJECTION: Projection = Projection {
     name: "audit",
-    version: 3,
+    version: 4,
     sql: include_str!("audit.sql"),
     indexes: &[
-        ("events_by_type", "events(business, event_type, seq)"),
-        ("events_by_aggregate", "events(business, id, seq)"),
-        ("events_by_correlation", "events(business, correlation, seq)"),
-        ("events_by_id", "events(event_id, business)"),
-        ("events_by_causation", "events(business, causation, seq) WHERE causation IS NOT NULL"),
+        ("events_by_type", "events(event_type)"),
+        ("events_by_aggregate", "events(id)"),
+        ("events_by_correlation", "events(correlation)"),
+        ("events_by_id", "events(event_id)"),
+        ("events_by_causation", "events(causation) WHERE causation IS NOT NULL"),
     ],
-    tables: &[("events", "business, seq")],
+    tables: &[("events", "place")],
     apply: Apply::Sealed(apply),
 };
 
-fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+table! {
+    /// The envelope of an event.
+    Envelope<'a> in "events" {
+        place: Place,
+        event_id: EventId,
+        event_type: &'a str,
+        schema: u16,
+        kind: Kind,
+        id: Uuid,
+        version: Version,
+        recorded_at: Timestamp,
+        occurred_at: Option<Timestamp>,
+        actor: PrincipalId,
+        on_behalf_of: Option<PrincipalId>,
+        command_id: &'a str,
+        causation: Option<EventId>,
+        correlation: Uuid,
+    }
+}
+
+fn apply(tables: &mut Tables<'_>, a: &Applied<'_>) -> Result<(), ApplyError> {
     let s = a.stored;
-    run(
-        tx,
-        "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        &[
-            &a.business(),
-            &a.recorded.seq,
-            &s.event_id.to_string(),
-            &s.r#type,
-            &s.schema,
-            &s.kind.as_str(),
-            &a.id(),
-            &s.version,
-            &s.recorded_at.to_string(),
-            &s.occurred_at.map(|t| t.to_string()),
-            &s.actor.to_string(),
-            &s.on_behalf_of.map(|p| p.to_string()),
-            &s.command_id,
-            &s.causation.map(|c| c.to_string()),
-            &s.correlation.to_string(),
-        ],
-    )
+    tables.add(&Envelope {
+        place: a.place,
+        event_id: s.event_id,
+        event_type: &s.r#type,
+        schema: s.schema,
+        kind: s.kind,
+        id: s.id,
+        version: s.version,
+        recorded_at: s.recorded_at,
+        occurred_at: s.occurred_at,
+        actor: s.actor,
+        on_behalf_of: s.on_behalf_of,
+        command_id: &s.command_id,
+        causation: s.causation,
+        correlation: s.correlation,
+    })
 }

@@ -1,5 +1,4 @@
 CREATE TABLE events(
-  business TEXT NOT NULL, seq INTEGER NOT NULL, event_id TEXT NOT NULL, event_type TEXT NOT NULL, schema INTEGER NOT NULL, kind TEXT NOT NULL,
-  id TEXT NOT NULL, version INTEGER NOT NULL, recorded_at TEXT NOT NULL, occurred_at TEXT, actor TEXT NOT NULL, on_behalf_of TEXT,
-  command_id TEXT NOT NULL, causation TEXT, correlation TEXT NOT NULL,
-  PRIMARY KEY (business, seq)) STRICT, WITHOUT ROWID;
+  place INTEGER PRIMARY KEY, seq INTEGER NOT NULL GENERATED ALWAYS AS (place & 68719476735) VIRTUAL, event_id BLOB NOT NULL, event_type TEXT NOT NULL, schema INTEGER NOT NULL, kind TEXT NOT NULL,
+  id BLOB NOT NULL, version INTEGER NOT NULL, recorded_at INTEGER NOT NULL, occurred_at INTEGER, actor BLOB NOT NULL, on_behalf_of BLOB,
+  command_id TEXT NOT NULL, causation BLOB, correlation BLOB NOT NULL) STRICT;

@@ -1,130 +1,134 @@
 //! Budgets: limits, and what is reserved and spent in each period.
 
 use domain::Event;
-use domain::budgets::Event as Budgets;
+use domain::budgets::{Event as Budgets, LimitSet, Window};
 use domain::ids::ReservationId;
-use domain::values::Amount;
-use rusqlite::{Connection, OptionalExtension as _};
+use domain::values::{Amount, Currency};
+use rust_decimal::Decimal;
+use uuid::Uuid;
 
-use crate::{Applied, Apply, ApplyError, Projection, run};
+use crate::rows::{BusinessNumber, Tables, aggregate_table, keyed_table};
+use crate::{Applied, Apply, ApplyError, Projection};
 
 /// The projection of budgets.
 pub const PROJECTION: Projection = Projection {
     name: "budgets",
-    version: 2,
+    version: 3,
     sql: include_str!("budgets.sql"),
-    indexes: &[("budgets_by_seq", "budgets(business, seq)")],
+    indexes: &[],
     tables: &[
-        ("budgets", "business, id"),
+        ("budgets", "place"),
         ("budget_periods", "business, budget, period"),
         ("reservations", "business, budget, reservation"),
     ],
     apply: Apply::Sealed(apply),
 };
 
-/// Parses an amount from a table; a sum may have more digits than the amount of one event.
-fn amount(text: &str) -> Result<Amount, ApplyError> {
-    text.parse().map(Amount::rounded).map_err(|_| ApplyError::value(format!("`{text}` is no sum")))
+aggregate_table! {
+    /// A budget.
+    Budget in "budgets" {
+        scope: String,
+        window: Window,
+        amount: Amount,
+        currency: Currency,
+        overruns: u32,
+    }
+}
+
+keyed_table! {
+    /// What is reserved and spent of a budget in a period. A sum may have more digits than the
+    /// amount of one event.
+    Period in "budget_periods" by (business: BusinessNumber, budget: Uuid, period: String) {
+        reserved: Decimal,
+        spent: Decimal,
+    }
+}
+
+keyed_table! {
+    /// An open reservation.
+    Reservation in "reservations" by (business: BusinessNumber, budget: Uuid,
+        reservation: ReservationId) {
+        amount: Amount,
+        period: String,
+    }
 }
 
 /// Adds to the reserved and spent sums of a period; either addend may be negative.
 fn add(
-    tx: &Connection,
+    tables: &mut Tables<'_>,
     a: &Applied<'_>,
     period: &str,
-    reserved: Amount,
+    reserved: Decimal,
     spent: Amount,
 ) -> Result<(), ApplyError> {
-    let row: Option<(String, String)> = tx
-        .prepare_cached(
-            "SELECT reserved, spent FROM budget_periods WHERE business = ? AND budget \
-            = ? AND period = ?",
-        )?
-        .query_row([a.business(), a.id(), period], |r| Ok((r.get(0)?, r.get(1)?)))
-        .optional()?;
-    let (old_reserved, old_spent) = row.unwrap_or_else(|| ("0".to_owned(), "0".to_owned()));
-    let sum = |old: &str, more: Amount| {
-        amount(old)?.plus(more).ok_or_else(|| ApplyError::value("a sum is too large"))
+    let key = (a.business, a.stored.id, period.to_owned());
+    let new = || Period {
+        business: a.business,
+        budget: a.stored.id,
+        period: period.to_owned(),
+        reserved: Decimal::ZERO,
+        spent: Decimal::ZERO,
     };
-    let (reserved, spent) = (sum(&old_reserved, reserved)?, sum(&old_spent, spent)?);
-    run(
-        tx,
-        "INSERT OR REPLACE INTO budget_periods VALUES (?, ?, ?, ?, ?)",
-        &[&a.business(), &a.id(), &period, &reserved.to_string(), &spent.to_string()],
-    )
+    let sums = tables.row_or(&key, new)?;
+    let sum = |old: Decimal, more: Decimal| {
+        let sum = Amount::rounded(old).get().checked_add(more);
+        sum.ok_or_else(|| ApplyError::value("a sum is too large"))
+    };
+    (sums.reserved, sums.spent) = (sum(sums.reserved, reserved)?, sum(sums.spent, spent.get())?);
+    Ok(())
 }
 
 fn close(
-    tx: &Connection,
+    tables: &mut Tables<'_>,
     a: &Applied<'_>,
     reservation: ReservationId,
     spent: Amount,
 ) -> Result<(), ApplyError> {
-    let open: Option<(String, String)> = tx
-        .prepare_cached(
-            "SELECT amount, period FROM reservations WHERE business = ? AND budget = ? \
-            AND reservation = ?",
-        )?
-        .query_row([a.business(), a.id(), &reservation.to_string()], |r| Ok((r.get(0)?, r.get(1)?)))
-        .optional()?;
-    let Some((reserved, period)) = open else { return Ok(()) };
-    run(
-        tx,
-        "DELETE FROM reservations WHERE business = ? AND budget = ? AND reservation = ?",
-        &[&a.business(), &a.id(), &reservation.to_string()],
-    )?;
-    let back = Amount::ZERO.minus(amount(&reserved)?).unwrap_or_default();
-    add(tx, a, &period, back, spent)
+    let key = (a.business, a.stored.id, reservation);
+    let Some(open) = tables.remove::<Reservation>(&key)? else { return Ok(()) };
+    add(tables, a, &open.period, -Amount::rounded(open.amount.get()).get(), spent)
 }
 
-fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+fn limit_set(a: &Applied<'_>, e: &LimitSet) -> Budget {
+    Budget {
+        place: a.place,
+        id: a.stored.id,
+        scope: e.scope.to_string(),
+        window: e.window,
+        amount: e.limit.amount,
+        currency: e.limit.currency,
+        overruns: 0,
+    }
+}
+
+fn apply(tables: &mut Tables<'_>, a: &Applied<'_>) -> Result<(), ApplyError> {
     let Event::Budgets(event) = a.event else { return Ok(()) };
-    let limit = |limit: domain::Money| {
-        run(
-            tx,
-            "UPDATE budgets SET amount = ? WHERE business = ? AND id = ?",
-            &[&limit.amount.to_string(), &a.business(), &a.id()],
-        )
-    };
     match event {
         Budgets::LimitSet(e) => {
-            run(
-                tx,
-                "INSERT OR IGNORE INTO budgets(business, id, seq, scope, window, amount, currency) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
-                &[
-                    &a.business(),
-                    &a.id(),
-                    &a.recorded.seq,
-                    &e.scope.to_string(),
-                    &e.window.as_str(),
-                    &e.limit.amount.to_string(),
-                    &e.limit.currency.to_string(),
-                ],
-            )?;
-            limit(e.limit)
+            tables.row_or(&a.aggregate(), || limit_set(a, e))?.amount = e.limit.amount;
         }
-        Budgets::Raised(e) => limit(e.limit),
+        Budgets::Raised(e) => {
+            if let Some(budget) = tables.change::<Budget>(&a.aggregate())? {
+                budget.amount = e.limit.amount;
+            }
+        }
         Budgets::Reserved(e) => {
-            run(
-                tx,
-                "INSERT INTO reservations VALUES (?, ?, ?, ?, ?)",
-                &[
-                    &a.business(),
-                    &a.id(),
-                    &e.reservation.to_string(),
-                    &e.amount.amount.to_string(),
-                    &e.period,
-                ],
-            )?;
-            add(tx, a, &e.period, e.amount.amount, Amount::ZERO)
+            tables.put(Reservation {
+                business: a.business,
+                budget: a.stored.id,
+                reservation: e.reservation,
+                amount: e.amount.amount,
+                period: e.period.to_string(),
+            })?;
+            add(tables, a, &e.period, e.amount.amount.get(), Amount::ZERO)?;
         }
-        Budgets::Settled(e) => close(tx, a, e.reservation, e.amount.amount),
-        Budgets::Released(e) => close(tx, a, e.reservation, Amount::ZERO),
-        Budgets::Overrun(_) => run(
-            tx,
-            "UPDATE budgets SET overruns = overruns + 1 WHERE business = ? AND id = ?",
-            &[&a.business(), &a.id()],
-        ),
+        Budgets::Settled(e) => close(tables, a, e.reservation, e.amount.amount)?,
+        Budgets::Released(e) => close(tables, a, e.reservation, Amount::ZERO)?,
+        Budgets::Overrun(_) => {
+            if let Some(budget) = tables.change::<Budget>(&a.aggregate())? {
+                budget.overruns += 1;
+            }
+        }
     }
+    Ok(())
 }

@@ -1,55 +1,75 @@
 //! Businesses with their phases.
 
-use domain::Event;
-use domain::businesses::{Event as Businesses, Phase};
-use rusqlite::Connection;
+use domain::businesses::{Event as Businesses, Phase, Registered};
+use domain::values::Currency;
+use domain::{BusinessId, Event, PrincipalId, Timestamp};
 
-use crate::{Applied, Apply, ApplyError, Projection, run};
+use crate::rows::{BusinessNumber, Field, Place, Tables, keyed_table, table};
+use crate::{Applied, Apply, ApplyError, Projection};
 
 /// The projection of businesses.
 pub const PROJECTION: Projection = Projection {
     name: "businesses",
-    version: 2,
+    version: 3,
     sql: include_str!("businesses.sql"),
     indexes: &[("businesses_by_slug", "businesses(slug)")],
-    tables: &[("businesses", "business"), ("phases", "business, seq")],
+    tables: &[("businesses", "business"), ("phases", "place")],
     apply: Apply::Sealed(apply),
 };
 
-fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+keyed_table! {
+    /// A business.
+    Business in "businesses" by (business: BusinessNumber) {
+        id: BusinessId,
+        slug: String,
+        name: String,
+        idea: Option<Field>,
+        home_region: String,
+        currency: Currency,
+        owner: PrincipalId,
+        phase: Phase,
+        registered_at: Timestamp,
+    }
+}
+
+table! {
+    /// A phase that a business entered.
+    PhaseEntered in "phases" {
+        place: Place,
+        phase: Phase,
+        at: Timestamp,
+    }
+}
+
+fn registered(a: &Applied<'_>, e: &Registered) -> Business {
+    Business {
+        business: a.business,
+        id: a.stored.business,
+        slug: e.slug.to_string(),
+        name: e.name.to_string(),
+        idea: a.optional_field(e.idea.as_ref(), "/data/idea"),
+        home_region: e.home_region.to_string(),
+        currency: e.currency,
+        owner: e.owner,
+        phase: Phase::Idea,
+        registered_at: a.at(),
+    }
+}
+
+fn apply(tables: &mut Tables<'_>, a: &Applied<'_>) -> Result<(), ApplyError> {
     let Event::Businesses(event) = a.event else { return Ok(()) };
     let phase = match event {
         Businesses::SlugClaimed(_) => return Ok(()),
         Businesses::Registered(e) => {
-            run(
-                tx,
-                "INSERT INTO businesses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                &[
-                    &a.business(),
-                    &e.slug.as_str(),
-                    &e.name.as_str(),
-                    &a.optional_field(e.idea.as_ref(), "/data/idea"),
-                    &e.home_region.as_str(),
-                    &e.currency.to_string(),
-                    &e.owner.to_string(),
-                    &Phase::Idea.as_str(),
-                    &a.at(),
-                ],
-            )?;
+            tables.put(registered(a, e))?;
             Phase::Idea
         }
         Businesses::Advanced(e) => {
-            run(
-                tx,
-                "UPDATE businesses SET phase = ? WHERE business = ?",
-                &[&e.to.as_str(), &a.business()],
-            )?;
+            if let Some(business) = tables.change::<Business>(&(a.business,))? {
+                business.phase = e.to;
+            }
             e.to
         }
     };
-    run(
-        tx,
-        "INSERT INTO phases VALUES (?, ?, ?, ?)",
-        &[&a.business(), &a.recorded.seq, &phase.as_str(), &a.at()],
-    )
+    tables.add(&PhaseEntered { place: a.place, phase, at: a.at() })
 }

@@ -1,137 +1,120 @@
 //! Calls to outside services and their outcomes.
 
-use domain::integrations::{CallIntended, CallStatus, Event as Integrations};
-use domain::{Cost, Event, Money};
-use rusqlite::Connection;
+use domain::ids::{AgentId, DecisionId, TaskId};
+use domain::integrations::{
+    CallIntended, CallStatus, DataClass, Event as Integrations, OperationClass,
+};
+use domain::values::{Amount, Currency, Digest};
+use domain::{Cost, Event, Timestamp};
 
-use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run};
+use crate::rows::{Field, Tables, aggregate_table};
+use crate::{Applied, Apply, ApplyError, Projection};
 
 /// The projection of calls to outside services.
 pub const PROJECTION: Projection = Projection {
     name: "integrations",
-    version: 5,
+    version: 6,
     sql: include_str!("integrations.sql"),
     indexes: &[
-        ("calls_by_seq", "calls(business, seq)"),
-        ("calls_by_status", "calls(business, status, seq)"),
-        ("calls_by_task", "calls(business, task, seq) WHERE task IS NOT NULL"),
-        ("calls_by_agent", "calls(business, agent, seq) WHERE agent IS NOT NULL"),
-        ("calls_by_decision", "calls(business, decision, seq) WHERE decision IS NOT NULL"),
+        ("calls_by_status", "calls(status)"),
+        ("calls_by_task", "calls(task) WHERE task IS NOT NULL"),
+        ("calls_by_agent", "calls(agent) WHERE agent IS NOT NULL"),
+        ("calls_by_decision", "calls(decision) WHERE decision IS NOT NULL"),
     ],
-    tables: &[("calls", "business, id")],
+    tables: &[("calls", "place")],
     apply: Apply::Sealed(apply),
 };
 
-fn parts(money: Option<Money>) -> (Option<String>, Option<String>) {
-    money.map(|m| (m.amount.to_string(), m.currency.to_string())).unzip()
+aggregate_table! {
+    /// A call to an outside service.
+    Call in "calls" {
+        connector: String,
+        operation: String,
+        class: OperationClass,
+        agent: Option<AgentId>,
+        task: Option<TaskId>,
+        decision: Option<DecisionId>,
+        arguments: Field,
+        arguments_digest: Digest,
+        cost_max: Option<Amount>,
+        cost_max_currency: Option<Currency>,
+        status: CallStatus,
+        status_code: Option<u16>,
+        latency_ms: Option<u32>,
+        result: Option<Field>,
+        error: Option<Field>,
+        cost: Option<Amount>,
+        cost_currency: Option<Currency>,
+        intended_at: Timestamp,
+        ended_at: Option<Timestamp>,
+        data_class: Option<DataClass>,
+    }
 }
 
-fn intended(tx: &Connection, a: &Applied<'_>, e: &CallIntended) -> Result<(), ApplyError> {
-    let (cost_max, currency) = parts(e.cost_max);
-    run(
-        tx,
-        "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, \
-         NULL, NULL, NULL, ?, NULL, ?)",
-        &[
-            &a.business(),
-            &a.id(),
-            &a.recorded.seq,
-            &e.connector.as_str(),
-            &e.operation.as_str(),
-            &e.class.as_str(),
-            &e.agent.map(|i| i.to_string()),
-            &e.task.map(|i| i.to_string()),
-            &e.decision.map(|i| i.to_string()),
-            &a.field("/data/arguments"),
-            &e.arguments_digest.digest.to_string(),
-            &cost_max,
-            &currency,
-            &CallStatus::Intended.as_str(),
-            &a.at(),
-            &e.data_class.map(|d| d.as_str()),
-        ],
-    )
+fn intended(a: &Applied<'_>, e: &CallIntended) -> Call {
+    let (cost_max, cost_max_currency) = e.cost_max.map(|m| (m.amount, m.currency)).unzip();
+    Call {
+        place: a.place,
+        id: a.stored.id,
+        connector: e.connector.to_string(),
+        operation: e.operation.to_string(),
+        class: e.class,
+        agent: e.agent,
+        task: e.task,
+        decision: e.decision,
+        arguments: a.field("/data/arguments"),
+        arguments_digest: e.arguments_digest.digest,
+        cost_max,
+        cost_max_currency,
+        status: CallStatus::Intended,
+        status_code: None,
+        latency_ms: None,
+        result: None,
+        error: None,
+        cost: None,
+        cost_currency: None,
+        intended_at: a.at(),
+        ended_at: None,
+        data_class: e.data_class,
+    }
 }
 
-/// The outcome of a call, as columns of its row.
-struct End {
-    status: CallStatus,
-    code: Option<u16>,
-    latency_ms: Option<u32>,
-    result: Option<String>,
-    error: Option<String>,
-    cost: Option<Cost>,
+impl Call {
+    /// Takes what the service answered.
+    fn answered(&mut self, code: Option<u16>, latency_ms: Option<u32>, cost: Option<&Cost>) {
+        (self.status_code, self.latency_ms) = (code, latency_ms);
+        (self.cost, self.cost_currency) = cost.map(|c| (c.amount, c.currency)).unzip();
+    }
+
+    fn end(&mut self, a: &Applied<'_>, status: CallStatus) {
+        (self.status, self.ended_at) = (status, Some(a.at()));
+        (self.result, self.error) = (None, None);
+    }
 }
 
-fn end(tx: &Connection, a: &Applied<'_>, end: &End) -> Result<(), ApplyError> {
-    let (cost, currency) = cost_columns(end.cost.as_ref());
-    run(
-        tx,
-        "UPDATE calls SET status = ?, status_code = ?, latency_ms = ?, result = ?, error = ?, cost \
-         = ?, cost_currency = ?, ended_at = ? WHERE business = ? AND id = ?",
-        &[
-            &end.status.as_str(),
-            &end.code,
-            &end.latency_ms,
-            &end.result,
-            &end.error,
-            &cost,
-            &currency,
-            &a.at(),
-            &a.business(),
-            &a.id(),
-        ],
-    )
-}
-
-fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+fn apply(tables: &mut Tables<'_>, a: &Applied<'_>) -> Result<(), ApplyError> {
     let Event::Integrations(event) = a.event else { return Ok(()) };
+    if let Integrations::CallIntended(e) = event {
+        return tables.put(intended(a, e));
+    }
+    let Some(call) = tables.change::<Call>(&a.aggregate())? else { return Ok(()) };
     match event {
-        Integrations::CallIntended(e) => intended(tx, a, e),
+        Integrations::CallIntended(_) => {}
         Integrations::CallSucceeded(e) => {
-            let result = a.optional_field(e.result.as_ref(), "/data/result");
-            end(
-                tx,
-                a,
-                &End {
-                    status: CallStatus::Succeeded,
-                    code: e.status,
-                    latency_ms: e.latency_ms,
-                    result,
-                    error: None,
-                    cost: e.cost.clone(),
-                },
-            )
+            call.end(a, CallStatus::Succeeded);
+            call.answered(e.status, e.latency_ms, e.cost.as_ref());
+            call.result = a.optional_field(e.result.as_ref(), "/data/result");
         }
         Integrations::CallFailed(e) => {
-            let error = Some(a.field("/data/error"));
-            end(
-                tx,
-                a,
-                &End {
-                    status: CallStatus::Failed,
-                    code: e.status,
-                    latency_ms: e.latency_ms,
-                    result: None,
-                    error,
-                    cost: e.cost.clone(),
-                },
-            )
+            call.end(a, CallStatus::Failed);
+            call.answered(e.status, e.latency_ms, e.cost.as_ref());
+            call.error = Some(a.field("/data/error"));
         }
         Integrations::CallAmbiguous(_) => {
-            let error = Some(a.field("/data/reason"));
-            end(
-                tx,
-                a,
-                &End {
-                    status: CallStatus::Ambiguous,
-                    code: None,
-                    latency_ms: None,
-                    result: None,
-                    error,
-                    cost: None,
-                },
-            )
+            call.end(a, CallStatus::Ambiguous);
+            call.answered(None, None, None);
+            call.error = Some(a.field("/data/reason"));
         }
     }
+    Ok(())
 }

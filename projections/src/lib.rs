@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod operations;
 pub mod privacy;
 mod projection_set;
+mod rows;
 mod runner;
 pub mod search;
 mod snapshots;
@@ -31,16 +32,15 @@ pub mod tasks;
 mod view_file;
 mod views;
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
-use domain::Event;
 use domain::personal::Generation;
+use domain::{Event, Timestamp};
 use event_log::{Cause, Keyring, KeyringError, Recorded, Seq, Stored, Unsealed, unseal};
-use rusqlite::{Connection, ToSql};
 
 pub use digest::digest;
 use projection_set::{ProjectionSet, SEARCH, TABLES};
+use rows::{AggregateKey, BusinessNumber, Field, Place, Tables};
 pub use runner::Runner;
 pub use snapshots::SharedFolder;
 pub use views::{Building, Failure, Outcome, Purpose, Status, Views, ViewsError, ViewsHealth};
@@ -53,47 +53,27 @@ pub struct Applied<'a> {
     pub stored: &'a Stored<'a>,
     /// The data of the event.
     pub event: &'a Event,
-    /// Parts of the envelope as rows hold them.
-    columns: &'a Columns,
-    /// What the batch adds to the sums of samples.
-    sums: &'a RefCell<metrics::Sums>,
-}
-
-/// Parts of an envelope as rows hold them, written once for all projections.
-struct Columns {
-    business: String,
-    id: String,
-    at: String,
-}
-
-impl Columns {
-    fn of(stored: &Stored<'_>) -> Self {
-        Self {
-            business: stored.business.to_string(),
-            id: stored.id.to_string(),
-            at: stored.happened_at().to_string(),
-        }
-    }
+    /// The number of its business in the file.
+    business: BusinessNumber,
+    /// Where it is: the key of the row that it makes.
+    place: Place,
 }
 
 impl Applied<'_> {
-    fn business(&self) -> &str {
-        &self.columns.business
+    /// Key of the aggregate that the event belongs to.
+    fn aggregate(&self) -> AggregateKey {
+        AggregateKey { business: self.business, id: self.stored.id }
     }
-    fn id(&self) -> &str {
-        &self.columns.id
+    /// When the event happened in the world.
+    fn at(&self) -> Timestamp {
+        self.stored.happened_at()
     }
-    /// When the event happened in the world, as text.
-    fn at(&self) -> &str {
-        &self.columns.at
-    }
-    /// The reference to a personal field of the event: its `seq` and the JSON pointer to the field,
-    /// such as `17/data/title`. Rows hold it instead of the field: readers find it in the log.
-    fn field(&self, pointer: &str) -> String {
-        format!("{}{pointer}", self.recorded.seq.0)
+    /// The reference to a personal field of the event, by the JSON pointer to it.
+    fn field(&self, pointer: &str) -> Field {
+        Field::new(self.recorded.seq, pointer)
     }
     /// The reference to a personal field that the event may lack.
-    fn optional_field<T>(&self, field: Option<&T>, pointer: &str) -> Option<String> {
+    fn optional_field<T>(&self, field: Option<&T>, pointer: &str) -> Option<Field> {
         field.map(|_| self.field(pointer))
     }
 }
@@ -189,10 +169,10 @@ impl Unsealer {
 /// How a projection applies an event.
 pub enum Apply {
     /// Applies only what is in the clear; personal fields stay sealed.
-    Sealed(fn(&Connection, &Applied<'_>) -> Result<(), ApplyError>),
+    Sealed(fn(&mut Tables<'_>, &Applied<'_>) -> Result<(), ApplyError>),
     /// Writes personal text in the clear, into tables from which forgotten subjects are purged. It
     /// needs the envelope of the event and the sealed fields, but not the typed event.
-    Searchable(fn(&Connection, &Stored<'_>, Seq, &Unsealer) -> Result<(), ApplyError>),
+    Searchable(fn(&mut Tables<'_>, &Stored<'_>, Seq, &Unsealer) -> Result<(), ApplyError>),
 }
 
 /// A projection: its version, its tables, and how it applies an event.
@@ -229,14 +209,3 @@ pub const ALL: &[Projection] = &[
     audit::PROJECTION,
     search::PROJECTION,
 ];
-
-/// Runs a statement, prepared once and cached.
-fn run(tx: &Connection, sql: &str, args: &[&dyn ToSql]) -> Result<(), ApplyError> {
-    tx.prepare_cached(sql)?.execute(args)?;
-    Ok(())
-}
-
-/// Splits a cost into the values of its two columns: amount and currency.
-fn cost_columns(cost: Option<&domain::Cost>) -> (Option<String>, Option<String>) {
-    cost.map(|c| (c.amount.to_string(), c.currency.to_string())).unzip()
-}

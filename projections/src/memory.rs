@@ -2,75 +2,131 @@
 //! known from and until, and the time it holds in the world.
 
 use domain::Event;
-use domain::memory::{DocumentAdded, Event as Memory, FactKind, FactRecorded, FactRevised};
+use domain::ids::{AgentId, EventId};
+use domain::memory::{
+    DocumentAdded, Event as Memory, FactKind, FactRecorded, FactRevised, MemoryItem,
+};
 use domain::personal::Text;
 use domain::values::Ratio;
-use domain::{Timestamp, ids::EventId};
-use rusqlite::Connection;
+use domain::{SubjectId, Timestamp};
+use event_log::Seq;
+use uuid::Uuid;
 
-use crate::{Applied, Apply, ApplyError, Projection, run};
+use crate::rows::{BusinessNumber, Column, Field, Tables, table};
+use crate::{Applied, Apply, ApplyError, Projection};
 
 /// The projection of facts and documents.
 pub const PROJECTION: Projection = Projection {
     name: "memory",
-    version: 4,
+    version: 5,
     sql: include_str!("memory.sql"),
-    indexes: &[("memory_by_place", "memory(business, place)")],
+    indexes: &[("memory_by_place", "memory(business, item_place)")],
     tables: &[("memory", "business, seq, n")],
     apply: Apply::Sealed(apply),
 };
 
-/// The fields of one revision of a fact.
-struct FactVersion<'a> {
-    kind: Option<FactKind>,
+table! {
+    /// A revision of a fact, or a chunk of a document. `sources` is JSON.
+    Item<'a> in "memory" {
+        business: BusinessNumber,
+        seq: Seq,
+        n: u32,
+        pointer: &'a str,
+        item: MemoryItem,
+        id: Uuid,
+        kind: FactKind,
+        title: Option<Field>,
+        text: Field,
+        subject: SubjectId,
+        value: Option<Field>,
+        topic: Option<String>,
+        agent: Option<AgentId>,
+        source: Option<Field>,
+        valid_from: Option<Timestamp>,
+        valid_to: Option<Timestamp>,
+        confidence: Option<Ratio>,
+        sources: String,
+        revision: u32,
+        status: &'static str,
+        known_from: Timestamp,
+        known_to: Option<Timestamp>,
+    }
+}
+
+/// What revisions of a fact keep from the first.
+struct Origin {
+    kind: FactKind,
+    topic: Option<String>,
+    agent: Option<AgentId>,
+}
+
+impl Origin {
+    fn of(e: &FactRecorded) -> Self {
+        let topic = e.topic.as_ref().map(ToString::to_string);
+        Self { kind: e.fact_kind, topic, agent: e.agent }
+    }
+
+    /// Reads it from the first revision; `None` if that was skipped.
+    fn stored(tables: &Tables<'_>, a: &Applied<'_>) -> Result<Option<Self>, ApplyError> {
+        let of_first = |column: &str| {
+            format!("SELECT {column} FROM memory WHERE business = ? AND id = ? AND revision = 1")
+        };
+        let key: [&dyn Column; 2] = [&a.business, &a.stored.id];
+        let Some(kind) = tables.find(&of_first("kind"), &key)? else { return Ok(None) };
+        Ok(Some(Self {
+            kind,
+            topic: tables.find::<Option<String>>(&of_first("topic"), &key)?.flatten(),
+            agent: tables.find::<Option<AgentId>>(&of_first("agent"), &key)?.flatten(),
+        }))
+    }
+}
+
+/// What a revision of a fact says anew.
+struct Said<'a> {
     statement: &'a Text,
     value: Option<&'a Text>,
-    topic: Option<&'a str>,
-    agent: Option<String>,
     valid: (Option<Timestamp>, Option<Timestamp>),
     confidence: Option<Ratio>,
     sources: &'a [EventId],
     revision: u32,
 }
 
-fn fact(tx: &Connection, a: &Applied<'_>, said: &FactVersion<'_>) -> Result<(), ApplyError> {
-    run(
-        tx,
-        "INSERT INTO memory(business, seq, n, pointer, item, id, kind, text, subject, value, \
-        topic, \
-         agent, valid_from, valid_to, confidence, sources, revision, known_from)
-         VALUES (?, ?, 0, '/data/statement', 'fact', ?, coalesce(?, (SELECT kind FROM memory WHERE \
-         business = ?1 AND id = ?3 AND revision = 1)), ?, ?, ?,
-           coalesce(?, (SELECT topic FROM memory WHERE business = ?1 AND id = ?3 AND revision = 1)),
-           coalesce(?, (SELECT agent FROM memory WHERE business = ?1 AND id = ?3 AND revision = \
-           1)), ?, ?, ?, ?, ?, ?)",
-        &[
-            &a.business(),
-            &a.recorded.seq,
-            &a.id(),
-            &said.kind.map(FactKind::as_str),
-            &a.field("/data/statement"),
-            &subject_of(a, said.statement),
-            &a.optional_field(said.value, "/data/value"),
-            &said.topic,
-            &said.agent,
-            &said.valid.0.map(|t| t.to_string()),
-            &said.valid.1.map(|t| t.to_string()),
-            &said.confidence.map(|c| c.to_string()),
-            &serde_json::to_string(said.sources)?,
-            &said.revision,
-            &a.stored.recorded_at.to_string(),
-        ],
-    )
+fn fact(
+    tables: &mut Tables<'_>,
+    a: &Applied<'_>,
+    origin: Origin,
+    said: &Said<'_>,
+) -> Result<(), ApplyError> {
+    tables.add(&Item {
+        business: a.business,
+        seq: a.recorded.seq,
+        n: 0,
+        pointer: "/data/statement",
+        item: MemoryItem::Fact,
+        id: a.stored.id,
+        kind: origin.kind,
+        title: None,
+        text: a.field("/data/statement"),
+        subject: subject_of(a, said.statement),
+        value: a.optional_field(said.value, "/data/value"),
+        topic: origin.topic,
+        agent: origin.agent,
+        source: None,
+        valid_from: said.valid.0,
+        valid_to: said.valid.1,
+        confidence: said.confidence,
+        sources: serde_json::to_string(said.sources)?,
+        revision: said.revision,
+        status: "standing",
+        known_from: a.stored.recorded_at,
+        known_to: None,
+    })
 }
 
-fn recorded<'a>(e: &'a FactRecorded) -> FactVersion<'a> {
-    FactVersion {
-        kind: Some(e.fact_kind),
+fn recorded<'a>(e: &'a FactRecorded) -> Said<'a> {
+    Said {
         statement: &e.statement,
         value: e.value.as_ref(),
-        topic: e.topic.as_ref().map(|t| t.as_str()),
-        agent: e.agent.map(|a| a.to_string()),
         valid: (e.valid_from, e.valid_to),
         confidence: e.confidence,
         sources: &e.sources,
@@ -78,13 +134,10 @@ fn recorded<'a>(e: &'a FactRecorded) -> FactVersion<'a> {
     }
 }
 
-fn revised<'a>(e: &'a FactRevised) -> FactVersion<'a> {
-    FactVersion {
-        kind: None,
+fn revised<'a>(e: &'a FactRevised) -> Said<'a> {
+    Said {
         statement: &e.statement,
         value: e.value.as_ref(),
-        topic: None,
-        agent: None,
         valid: (e.valid_from, e.valid_to),
         confidence: e.confidence,
         sources: &e.sources,
@@ -93,60 +146,63 @@ fn revised<'a>(e: &'a FactRevised) -> FactVersion<'a> {
 }
 
 /// The data subject of a text; who may read the text depends on it.
-fn subject_of(a: &Applied<'_>, text: &Text) -> String {
-    text.sealed().map_or(a.stored.business.as_subject(), |field| field.subject).to_string()
+fn subject_of(a: &Applied<'_>, text: &Text) -> SubjectId {
+    text.sealed().map_or(a.stored.business.as_subject(), |field| field.subject)
 }
 
-fn document(tx: &Connection, a: &Applied<'_>, e: &DocumentAdded) -> Result<(), ApplyError> {
-    for (n, chunk) in (0_i64..).zip(&e.chunks) {
+fn document(tables: &mut Tables<'_>, a: &Applied<'_>, e: &DocumentAdded) -> Result<(), ApplyError> {
+    for (n, chunk) in (0..).zip(&e.chunks) {
         let pointer = format!("/data/chunks/{n}");
-        run(
-            tx,
-            "INSERT INTO memory(business, seq, n, pointer, item, id, kind, title, text, \
-             subject, source, sources, revision, known_from)
-             VALUES (?, ?, ?, ?, 'document', ?, ?, ?, ?, ?, ?, '[]', 1, ?)",
-            &[
-                &a.business(),
-                &a.recorded.seq,
-                &n,
-                &pointer,
-                &a.id(),
-                &e.fact_kind.as_str(),
-                &a.field("/data/title"),
-                &a.field(&pointer),
-                &subject_of(a, chunk),
-                &a.optional_field(e.source.as_ref(), "/data/source"),
-                &a.stored.recorded_at.to_string(),
-            ],
-        )?;
+        tables.add(&Item {
+            business: a.business,
+            seq: a.recorded.seq,
+            n,
+            pointer: &pointer,
+            item: MemoryItem::Document,
+            id: a.stored.id,
+            kind: e.fact_kind,
+            title: Some(a.field("/data/title")),
+            text: a.field(&pointer),
+            subject: subject_of(a, chunk),
+            value: None,
+            topic: None,
+            agent: None,
+            source: a.optional_field(e.source.as_ref(), "/data/source"),
+            valid_from: None,
+            valid_to: None,
+            confidence: None,
+            sources: "[]".to_owned(),
+            revision: 1,
+            status: "standing",
+            known_from: a.stored.recorded_at,
+            known_to: None,
+        })?;
     }
     Ok(())
 }
 
 /// Ends the time in which the newest revision is known; that it was known until then stays.
-fn known_until_now(tx: &Connection, a: &Applied<'_>, status: &str) -> Result<(), ApplyError> {
-    let args: [&dyn rusqlite::ToSql; 4] =
-        [&a.stored.recorded_at.to_string(), &status, &a.business(), &a.id()];
-    run(
-        tx,
+fn known_until_now(tables: &Tables<'_>, a: &Applied<'_>, status: &str) -> Result<(), ApplyError> {
+    tables.run(
         "UPDATE memory SET known_to = ?, status = ? WHERE business = ? AND id = ? AND known_to IS \
          NULL",
-        &args,
+        &[&a.stored.recorded_at, &status, &a.business, &a.stored.id],
     )
 }
 
-fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+fn apply(tables: &mut Tables<'_>, a: &Applied<'_>) -> Result<(), ApplyError> {
     let Event::Memory(event) = a.event else { return Ok(()) };
     match event {
-        Memory::FactRecorded(e) => fact(tx, a, &recorded(e)),
+        Memory::FactRecorded(e) => fact(tables, a, Origin::of(e), &recorded(e)),
         Memory::FactRevised(e) => {
-            known_until_now(tx, a, "revised")?;
-            fact(tx, a, &revised(e))
+            known_until_now(tables, a, "revised")?;
+            let Some(origin) = Origin::stored(tables, a)? else { return Ok(()) };
+            fact(tables, a, origin, &revised(e))
         }
         Memory::FactRetracted(_) | Memory::DocumentRetracted(_) => {
-            known_until_now(tx, a, "retracted")
+            known_until_now(tables, a, "retracted")
         }
-        Memory::FactSuperseded(_) => known_until_now(tx, a, "superseded"),
-        Memory::DocumentAdded(e) => document(tx, a, e),
+        Memory::FactSuperseded(_) => known_until_now(tables, a, "superseded"),
+        Memory::DocumentAdded(e) => document(tables, a, e),
     }
 }

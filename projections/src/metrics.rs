@@ -3,30 +3,29 @@
 
 pub mod definitions;
 pub mod evaluate;
+mod rows;
 mod samples;
-mod sums;
-
-pub(crate) use sums::Sums;
 
 use domain::Event;
 use domain::metrics::Event as Metrics;
-use rusqlite::Connection;
 
-use crate::{Applied, Apply, ApplyError, Projection, run};
+use crate::rows::Tables;
+use crate::{Applied, Apply, ApplyError, Projection};
+use rows::{KpiDefinition, Measure, Target};
 
 /// The projection of samples, reported figures, KPI definitions and targets.
 pub const PROJECTION: Projection = Projection {
     name: "metrics",
-    version: 3,
+    version: 4,
     sql: include_str!("metrics.sql"),
     indexes: &[
-        ("samples_by_number", "samples(business, sample, number)"),
+        ("samples_by_number", "samples(sample_kind, number)"),
         ("measures_by_name", "measures(business, measure, at)"),
     ],
     tables: &[
-        ("samples", "business, sample, seq, n"),
-        ("sample_hours", "business, sample, hour, unit, team, agent, model, connector, operation"),
-        ("sample_totals", "business, sample, unit"),
+        ("sample_values", "sample, seq, n"),
+        ("sample_hour_values", "sample, hour, unit, team, agent, model, connector, operation"),
+        ("sample_total_values", "sample, unit"),
         ("kpi_agents", "business, agent"),
         ("kpi_tasks", "business, task"),
         ("kpi_calls", "business, call"),
@@ -43,53 +42,43 @@ pub const PROJECTION: Projection = Projection {
     clippy::wildcard_enum_match_arm,
     reason = "a context counts towards KPIs where it is named here"
 )]
-fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
+fn apply(tables: &mut Tables<'_>, a: &Applied<'_>) -> Result<(), ApplyError> {
     match a.event {
-        Event::Metrics(event) => reported(tx, a, event),
-        Event::Agents(event) => samples::agents(tx, a, event),
-        Event::Tasks(event) => samples::tasks(tx, a, event),
-        Event::Decisions(event) => samples::decisions(tx, a, event),
-        Event::Integrations(event) => samples::calls(tx, a, event),
-        Event::Approvals(event) => samples::approvals(tx, a, event),
-        Event::Budgets(event) => samples::budgets(tx, a, event),
+        Event::Metrics(event) => reported(tables, a, event),
+        Event::Agents(event) => samples::agents(tables, a, event),
+        Event::Tasks(event) => samples::tasks(tables, a, event),
+        Event::Decisions(event) => samples::decisions(tables, a, event),
+        Event::Integrations(event) => samples::calls(tables, a, event),
+        Event::Approvals(event) => samples::approvals(tables, a, event),
+        Event::Budgets(event) => samples::budgets(tables, a, event),
         _ => Ok(()),
     }
 }
 
-fn reported(tx: &Connection, a: &Applied<'_>, event: &Metrics) -> Result<(), ApplyError> {
+fn reported(tables: &mut Tables<'_>, a: &Applied<'_>, event: &Metrics) -> Result<(), ApplyError> {
     match event {
-        Metrics::Measured(e) => run(
-            tx,
-            "INSERT INTO measures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            &[
-                &a.business(),
-                &a.recorded.seq,
-                &a.id(),
-                &e.measure.as_str(),
-                &e.value.to_string(),
-                &e.unit.as_str(),
-                &e.dimension.as_ref().map(|d| d.to_string()),
-                &a.at(),
-            ],
-        ),
-        Metrics::KpiDefined(e) => run(
-            tx,
-            "INSERT INTO kpi_definitions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            &[
-                &a.business(),
-                &e.kpi.as_str(),
-                &e.definition_version,
-                &e.text.as_str(),
-                &e.measure.as_str(),
-                &e.aggregation.as_str(),
-                &e.unit.as_str(),
-                &e.direction.as_str(),
-            ],
-        ),
-        Metrics::TargetSet(e) => run(
-            tx,
-            "INSERT OR REPLACE INTO kpi_targets VALUES (?, ?, ?)",
-            &[&a.business(), &e.kpi.as_str(), &e.target.to_string()],
-        ),
+        Metrics::Measured(e) => tables.add(&Measure {
+            business: a.business,
+            seq: a.recorded.seq,
+            id: a.stored.id,
+            measure: e.measure.as_str(),
+            value: e.value,
+            unit: e.unit.as_str(),
+            dimension: e.dimension.as_ref().map(|d| d.as_str()),
+            at: a.at(),
+        }),
+        Metrics::KpiDefined(e) => tables.add(&KpiDefinition {
+            business: a.business,
+            kpi: e.kpi.as_str(),
+            version: e.definition_version,
+            text: e.text.as_str(),
+            measure: e.measure.as_str(),
+            aggregation: e.aggregation,
+            unit: e.unit.as_str(),
+            direction: e.direction,
+        }),
+        Metrics::TargetSet(e) => {
+            tables.set(Target { business: a.business, kpi: e.kpi.to_string(), target: e.target })
+        }
     }
 }

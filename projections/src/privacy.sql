@@ -1,12 +1,10 @@
--- Ids alone: of whom there is text, in which aggregates, and who is forgotten.
+-- Ids alone: of whom there is text, in which aggregates, and who is forgotten. `n` orders the subjects of a business.
 CREATE TABLE data_subjects(
-  business TEXT NOT NULL, n INTEGER NOT NULL, subject TEXT NOT NULL, aggregates INTEGER NOT NULL, forgotten_at TEXT,
-  PRIMARY KEY (business, n)) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX data_subjects_by_subject ON data_subjects(business, subject);
+  business INTEGER NOT NULL, subject BLOB NOT NULL, n INTEGER NOT NULL, aggregates INTEGER NOT NULL, forgotten_at INTEGER,
+  PRIMARY KEY (business, subject)) STRICT, WITHOUT ROWID;
 CREATE TABLE named_in(
-  business TEXT NOT NULL, subject TEXT NOT NULL, n INTEGER NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
-  PRIMARY KEY (business, subject, n)) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX named_in_once ON named_in(business, subject, kind, id);
+  business INTEGER NOT NULL, subject BLOB NOT NULL, kind TEXT NOT NULL, id BLOB NOT NULL, n INTEGER NOT NULL,
+  PRIMARY KEY (business, subject, kind, id)) STRICT, WITHOUT ROWID;
 CREATE TABLE forgettings(
-  business TEXT NOT NULL, subject TEXT NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL, at TEXT NOT NULL,
+  business INTEGER NOT NULL, subject BLOB NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
   PRIMARY KEY (business, subject, generation)) STRICT, WITHOUT ROWID;

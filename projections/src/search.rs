@@ -2,22 +2,24 @@
 //! Forgetting a subject purges its rows; a rebuild finds only texts that still have a key.
 
 use domain::personal::Generation;
-use domain::{BusinessId, SubjectId};
+use domain::{BusinessId, Kind, SubjectId};
 use event_log::{Seq, Stored};
 use rusqlite::Connection;
+use uuid::Uuid;
 
-use crate::{Apply, ApplyError, Projection, Unsealer, run};
+use crate::rows::{Place, Tables, table};
+use crate::{Apply, ApplyError, Projection, Unsealer};
 
 /// The projection of searchable text.
 pub const PROJECTION: Projection = Projection {
     name: "search",
-    version: 4,
+    version: 5,
     sql: include_str!("search.sql"),
     indexes: &[
-        ("search_by_place", "search_rows(business, seq, pointer)"),
-        ("search_by_subject", "search_rows(business, subject)"),
+        ("search_by_place", "search_rows(place, pointer)"),
+        ("search_by_subject", "search_rows(subject)"),
     ],
-    tables: &[("searchable_texts", "business, seq, pointer")],
+    tables: &[("searchable_texts", "place, pointer")],
     apply: Apply::Searchable(apply),
 };
 
@@ -25,8 +27,29 @@ pub const PROJECTION: Projection = Projection {
 const SEARCHED: [&str; 7] =
     ["tasks", "decisions", "memory", "integrations", "approvals", "agents", "businesses"];
 
+table! {
+    /// Where a text is, and whom it is about.
+    SearchRow<'a> in "search_rows" {
+        n: Option<i64>,
+        place: Place,
+        pointer: &'a str,
+        subject: SubjectId,
+        generation: u32,
+        kind: Kind,
+        id: Uuid,
+    }
+}
+
+table! {
+    /// The text, with the number of its row.
+    SearchText<'a> in "search_text" {
+        rowid: i64,
+        text: &'a str,
+    }
+}
+
 fn apply(
-    tx: &Connection,
+    tables: &mut Tables<'_>,
     stored: &Stored<'_>,
     seq: Seq,
     unsealer: &Unsealer,
@@ -35,31 +58,22 @@ fn apply(
     if !SEARCHED.contains(&context) || stored.sealed.is_empty() {
         return Ok(());
     }
-    let (business, id) = (stored.business.to_string(), stored.id.to_string());
+    let place = Place::new(tables.business(stored.business)?, seq)?;
     for (pointer, field) in stored.personal_fields() {
         if pointer.ends_with("/digest_key") {
             continue;
         }
         let Some(text) = unsealer.text(&field)? else { continue };
-        run(
-            tx,
-            "INSERT INTO search_rows(business, seq, pointer, subject, generation, kind, id) VALUES \
-             (?, ?, ?, ?, ?, ?, ?)",
-            &[
-                &business,
-                &seq,
-                &pointer,
-                &field.subject.to_string(),
-                &field.generation.0,
-                &stored.kind.as_str(),
-                &id,
-            ],
-        )?;
-        run(
-            tx,
-            "INSERT INTO search_text(rowid, text) VALUES (?, ?)",
-            &[&tx.last_insert_rowid(), &text],
-        )?;
+        tables.add(&SearchRow {
+            n: None,
+            place,
+            pointer: &pointer,
+            subject: field.subject,
+            generation: field.generation.0,
+            kind: stored.kind,
+            id: stored.id,
+        })?;
+        tables.add(&SearchText { rowid: tables.last_added(), text: &text })?;
     }
     Ok(())
 }
@@ -74,15 +88,16 @@ pub fn purge(
     business: BusinessId,
     subject: SubjectId,
     up_to: Generation,
-) -> Result<(), ApplyError> {
-    let args: [&dyn rusqlite::ToSql; 3] = [&business.to_string(), &subject.to_string(), &up_to.0];
-    run(
-        tx,
-        "DELETE FROM search_text WHERE rowid IN (SELECT n FROM search_rows WHERE business = ? AND \
-         subject = ? AND generation <= ?)",
-        &args,
-    )?;
-    run(tx, "DELETE FROM search_rows WHERE business = ? AND subject = ? AND generation <= ?", &args)
+) -> rusqlite::Result<()> {
+    const OF_SUBJECT: &str = "place BETWEEN (SELECT first FROM business_places WHERE id = ?1) AND \
+        (SELECT last FROM business_places WHERE id = ?1) AND subject = ?2 AND generation <= ?3";
+    let args = (business.0, subject.0, up_to.0);
+    let texts = format!(
+        "DELETE FROM search_text WHERE rowid IN (SELECT n FROM search_rows WHERE {OF_SUBJECT})"
+    );
+    tx.execute(&texts, args)?;
+    tx.execute(&format!("DELETE FROM search_rows WHERE {OF_SUBJECT}"), args)?;
+    Ok(())
 }
 
 /// Deletes what is about subjects whose keys are gone: a process that died between destroying a key
@@ -92,17 +107,18 @@ pub fn purge(
 /// When the tables or the keyring can't be used.
 pub(crate) fn purge_forgotten(tx: &Connection, unsealer: &Unsealer) -> Result<bool, ApplyError> {
     let mut gone = false;
-    let known: Vec<(String, String, u32)> = tx
-        .prepare("SELECT DISTINCT business, subject, generation FROM search_rows")?
+    let known: Vec<(Uuid, Uuid, u32)> = tx
+        .prepare(
+            "SELECT DISTINCT b.id, r.subject, r.generation FROM business_places b JOIN search_rows \
+             r ON r.place BETWEEN b.first AND b.last",
+        )?
         .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (business, subject, generation) in known {
+        let (business, subject) = (BusinessId(business), SubjectId(subject));
         let generation = Generation(generation);
-        let bad = |e: uuid::Error| ApplyError::value(e);
-        let (b, s): (BusinessId, SubjectId) =
-            (business.parse().map_err(bad)?, subject.parse().map_err(bad)?);
-        if !unsealer.has_key(b, s, generation)? {
-            purge(tx, b, s, generation)?;
+        if !unsealer.has_key(business, subject, generation)? {
+            purge(tx, business, subject, generation)?;
             gone = true;
         }
     }

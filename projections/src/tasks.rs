@@ -1,40 +1,40 @@
 //! Tasks: the status of each, whose turn it is, and the reviews.
 
+mod rows;
+
 use domain::ids::{AgentId, TaskId};
 use domain::tasks::{
-    ActivityRecorded, Escalated, Event as Tasks, Offered, Planned, Resolution, Reviewed,
-    SourceMoney, Status, Submitted, Verdict,
+    ActivityRecorded, Escalated, Event as Tasks, HistoryClosed, Leased, Offered, Planned,
+    Resolution, Reviewed, SourceMoney, Status, Submitted, Verdict,
 };
+use domain::values::Role;
 use domain::{BusinessId, Event};
-use rusqlite::{Connection, ToSql};
-use rust_decimal::Decimal;
+use uuid::Uuid;
 
 use crate::Views;
-use crate::{Applied, Apply, ApplyError, Projection, cost_columns, run};
+use crate::rows::{AggregateKey, Tables};
+use crate::{Applied, Apply, ApplyError, Projection};
+use rows::{Activity, Dependency, History, Review, Task};
 
 /// The projection of tasks.
 pub const PROJECTION: Projection = Projection {
     name: "tasks",
-    version: 6,
+    version: 7,
     sql: include_str!("tasks.sql"),
     indexes: &[
-        ("tasks_by_seq", "tasks(business, seq)"),
-        ("tasks_by_status", "tasks(business, status, seq)"),
-        ("tasks_by_producer", "tasks(business, producer, seq) WHERE producer IS NOT NULL"),
-        ("tasks_by_holder", "tasks(business, lease_agent, seq) WHERE lease_agent IS NOT NULL"),
-        (
-            "tasks_for_humans",
-            "tasks(business, seq) WHERE next_actor >= 'human:' AND next_actor < 'human;'",
-        ),
-        ("reviews_by_task", "reviews(business, task, seq)"),
-        ("activities_by_task", "activities(business, task, seq)"),
+        ("tasks_by_status", "tasks(status)"),
+        ("tasks_by_producer", "tasks(producer) WHERE producer IS NOT NULL"),
+        ("tasks_by_holder", "tasks(lease_agent) WHERE lease_agent IS NOT NULL"),
+        ("tasks_for_humans", "tasks(place) WHERE next_actor >= 'human:' AND next_actor < 'human;'"),
+        ("reviews_by_task", "reviews(task)"),
+        ("activities_by_task", "activities(task)"),
     ],
     tables: &[
-        ("tasks", "business, id"),
+        ("tasks", "place"),
         ("task_dependencies", "business, task, n"),
-        ("reviews", "business, seq"),
-        ("activities", "business, seq"),
-        ("histories", "business, seq"),
+        ("reviews", "place"),
+        ("activities", "place"),
+        ("histories", "place"),
     ],
     apply: Apply::Sealed(apply),
 };
@@ -48,283 +48,285 @@ pub fn held_by(
     business: BusinessId,
     agent: AgentId,
 ) -> Result<Vec<TaskId>, rusqlite::Error> {
-    let ids = views.read(|c| {
-        let mut query =
-            c.prepare_cached("SELECT id FROM tasks WHERE business = ? AND lease_agent = ?")?;
-        let ids = query
-            .query_map([business.to_string(), agent.to_string()], |r| r.get::<_, String>(0))?;
-        ids.collect::<rusqlite::Result<Vec<_>>>()
-    })?;
-    Ok(ids.into_iter().filter_map(|id| id.parse().ok()).collect())
-}
-
-/// SQL that sets `next_actor` from the row; a planned task waits for its first open dependency.
-const NEXT_ACTOR: &str = "UPDATE tasks SET next_actor = CASE status
-  WHEN 'planned' THEN coalesce((SELECT 'waiting:' || d.depends_on FROM task_dependencies d JOIN \
-  tasks t ON t.business = d.business AND t.id = d.depends_on
-    WHERE d.business = tasks.business AND d.task = tasks.id AND t.status <> 'completed' ORDER BY \
-    d.n LIMIT 1), 'human:owner')
-  WHEN 'offered' THEN 'team:' || team || '/producer'
-  WHEN 'leased' THEN 'agent:' || lease_agent
-  WHEN 'submitted' THEN 'team:' || team || '/qa'
-  WHEN 'escalated' THEN 'human:' || coalesce(escalated_to, 'owner')
-  WHEN 'quarantined' THEN 'human:owner'
-  ELSE NULL END WHERE business = ? AND id = ?";
-
-fn planned(tx: &Connection, a: &Applied<'_>, e: &Planned) -> Result<(), ApplyError> {
-    run(
-        tx,
-        "INSERT INTO tasks(business, id, seq, title, instructions, team, priority, status, \
-         status_since, planned_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?9, ?9)",
-        &[
-            &a.business(),
-            &a.id(),
-            &a.recorded.seq,
-            &a.field("/data/title"),
-            &a.optional_field(e.instructions.as_ref(), "/data/instructions"),
-            &e.team.as_str(),
-            &e.priority,
-            &Status::Planned.as_str(),
-            &a.at(),
-        ],
-    )?;
-    for (n, task) in (0..).zip(&e.depends_on) {
-        run(
-            tx,
-            "INSERT INTO task_dependencies VALUES (?, ?, ?, ?)",
-            &[&a.business(), &a.id(), &(n as i64), &task.to_string()],
+    views.read(|c| {
+        let mut query = c.prepare_cached(
+            "SELECT id FROM tasks WHERE lease_agent = ?1 AND place BETWEEN (SELECT first FROM \
+             business_places WHERE id = ?2) AND (SELECT last FROM business_places WHERE id = ?2)",
         )?;
+        let ids = query.query_map((agent.0, business.0), |r| r.get(0).map(TaskId))?;
+        ids.collect()
+    })
+}
+
+fn planned(a: &Applied<'_>, e: &Planned) -> Task {
+    Task {
+        place: a.place,
+        id: a.stored.id,
+        title: a.field("/data/title"),
+        instructions: a.optional_field(e.instructions.as_ref(), "/data/instructions"),
+        team: e.team,
+        priority: e.priority,
+        status: Status::Planned,
+        status_since: a.at(),
+        revision: 0,
+        fencing_token: 0,
+        lease_agent: None,
+        lease_expires_at: None,
+        producer: None,
+        artifact_digest: None,
+        result: None,
+        next_actor: None,
+        escalated_to: None,
+        escalated: false,
+        without_human: None,
+        rework_rounds: 0,
+        attempts_failed: 0,
+        failure: None,
+        cost: None,
+        cost_currency: None,
+        customer_cost: None,
+        customer_cost_currency: None,
+        activities: 0,
+        planned_at: a.at(),
+        closed_at: None,
+        history: None,
+        history_place: None,
+        attributes: None,
     }
-    Ok(())
 }
 
-/// Sets columns of the event's task.
-fn set(
-    tx: &Connection,
-    a: &Applied<'_>,
-    columns: &str,
-    args: &[&dyn ToSql],
-) -> Result<(), ApplyError> {
-    let (business, id) = (a.business(), a.id());
-    let mut all = args.to_vec();
-    all.extend([&business as &dyn ToSql, &id]);
-    run(tx, &format!("UPDATE tasks SET {columns} WHERE business = ? AND id = ?"), &all)
-}
-
-fn enter(tx: &Connection, a: &Applied<'_>, status: Status) -> Result<(), ApplyError> {
-    let closed = (!status.is_open()).then(|| a.at());
-    set(
-        tx,
-        a,
-        "status = ?, status_since = ?, lease_agent = NULL, lease_expires_at = NULL, closed_at = ?",
-        &[&status.as_str(), &a.at(), &closed],
-    )?;
-    if status == Status::Completed {
-        let dependents: Vec<String> = tx
-            .prepare_cached(
-                "SELECT task FROM task_dependencies WHERE business = ? AND depends_on = ?",
-            )?
-            .query_map([a.business(), a.id()], |r| r.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        for task in dependents {
-            run(tx, NEXT_ACTOR, &[&a.business(), &task])?;
-        }
+impl Task {
+    fn enter(&mut self, a: &Applied<'_>, status: Status) {
+        (self.status, self.status_since) = (status, a.at());
+        (self.lease_agent, self.lease_expires_at) = (None, None);
+        self.closed_at = (!status.is_open()).then(|| a.at());
     }
-    Ok(())
-}
 
-fn submitted(tx: &Connection, a: &Applied<'_>, e: &Submitted) -> Result<(), ApplyError> {
-    enter(tx, a, Status::Submitted)?;
-    let (cost, currency) = cost_columns(e.cost.as_ref());
-    set(
-        tx,
-        a,
-        "revision = ?, producer = ?, artifact_digest = ?, result = ?, cost = ?, cost_currency = ?",
-        &[
-            &e.revision,
-            &e.agent.to_string(),
-            &e.artifact.digest.to_string(),
-            &a.optional_field(e.result.as_ref(), "/data/result"),
-            &cost,
-            &currency,
-        ],
-    )
-}
-
-fn reviewed(tx: &Connection, a: &Applied<'_>, e: &Reviewed) -> Result<(), ApplyError> {
-    run(
-        tx,
-        "INSERT INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        &[
-            &a.business(),
-            &a.recorded.seq,
-            &a.id(),
-            &e.revision,
-            &e.reviewer.to_string(),
-            &e.verdict.as_str(),
-            &e.r#final,
-            &a.optional_field(e.findings.as_ref(), "/data/findings"),
-            &a.at(),
-        ],
-    )?;
-    let rework = i64::from(e.verdict == Verdict::ChangesRequested);
-    set(tx, a, "rework_rounds = rework_rounds + ?", &[&rework])
-}
-
-fn add_customer_cost(
-    tx: &Connection,
-    a: &Applied<'_>,
-    cost: &SourceMoney,
-) -> Result<(), ApplyError> {
-    let known: Option<String> = tx
-        .prepare_cached("SELECT customer_cost FROM tasks WHERE business = ? AND id = ?")?
-        .query_row([a.business(), a.id()], |r| r.get(0))?;
-    let known: Decimal = known
-        .as_deref()
-        .unwrap_or("0")
-        .parse()
-        .map_err(|_| ApplyError::value("a sum of costs does not read"))?;
-    let sum = known
-        .checked_add(cost.amount.get())
-        .ok_or_else(|| ApplyError::value("a sum of costs is too large"))?;
-    set(
-        tx,
-        a,
-        "customer_cost = ?, customer_cost_currency = ?",
-        &[&sum.to_string(), &cost.currency.to_string()],
-    )
-}
-
-fn offered(tx: &Connection, a: &Applied<'_>, e: &Offered) -> Result<(), ApplyError> {
-    enter(tx, a, Status::Offered)?;
-    let args: [&dyn ToSql; 3] = [&e.revision, &e.team.as_str(), &e.revision];
-    // A new revision begins with nothing at hand.
-    set(tx, a, "producer = iif(revision < ?, NULL, producer), team = ?", &args[..2])?;
-    let columns = "artifact_digest = iif(producer IS NULL, NULL, artifact_digest), result = \
-        iif(producer IS NULL, NULL, result), revision = ?";
-    set(tx, a, columns, &args[2..])
-}
-
-fn escalated(tx: &Connection, a: &Applied<'_>, e: &Escalated) -> Result<(), ApplyError> {
-    enter(tx, a, Status::Escalated)?;
-    set(tx, a, "escalated = 1, escalated_to = ?", &[&e.to_role.as_str()])?;
-    let (Some(artifact), Some(producer)) = (&e.artifact, e.producer) else { return Ok(()) };
-    let args: [&dyn ToSql; 3] = [
-        &producer.to_string(),
-        &artifact.digest.to_string(),
-        &a.optional_field(e.result.as_ref(), "/data/result"),
-    ];
-    set(tx, a, "producer = ?, artifact_digest = ?, result = ?", &args)
-}
-
-fn activity(tx: &Connection, a: &Applied<'_>, e: &ActivityRecorded) -> Result<(), ApplyError> {
-    let usage = e.usage.clone().unwrap_or_default();
-    let (cost, currency) = cost_columns(e.cost.as_ref());
-    run(
-        tx,
-        "INSERT INTO activities VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        &[
-            &a.business(),
-            &a.recorded.seq,
-            &a.id(),
-            &e.activity.as_str(),
-            &e.lifecycle.as_ref().map(|l| l.as_str()),
-            &e.resource.map(|r| r.to_string()),
-            &usage.model.map(|m| m.to_string()),
-            &usage.input_tokens,
-            &usage.output_tokens,
-            &cost,
-            &currency,
-            &a.optional_field(e.note.as_ref(), "/data/note"),
-            &a.optional_field(e.attributes.as_ref(), "/data/attributes"),
-            &serde_json::to_string(&e.clear_attributes)?,
-            &e.source_time.as_ref().map(|t| t.as_str()),
-            &a.at(),
-        ],
-    )
-}
-
-fn apply(tx: &Connection, a: &Applied<'_>) -> Result<(), ApplyError> {
-    let Event::Tasks(event) = a.event else { return Ok(()) };
-    match event {
-        Tasks::Planned(e) => planned(tx, a, e)?,
-        Tasks::Offered(e) => offered(tx, a, e)?,
-        Tasks::Leased(e) => {
-            let args: [&dyn ToSql; 5] = [
-                &Status::Leased.as_str(),
-                &a.at(),
-                &e.fencing_token,
-                &e.agent.to_string(),
-                &e.expires_at.to_string(),
-            ];
-            set(
-                tx,
-                a,
-                "status = ?, status_since = ?, fencing_token = ?, lease_agent = ?, \
-                lease_expires_at = ?",
-                &args,
-            )?;
+    fn offer(&mut self, a: &Applied<'_>, e: &Offered) {
+        self.enter(a, Status::Offered);
+        // A new revision begins with nothing at hand.
+        if self.revision < e.revision {
+            self.producer = None;
         }
-        Tasks::LeaseExtended(e) => {
-            set(tx, a, "lease_expires_at = ?", &[&e.expires_at.to_string()])?
+        if self.producer.is_none() {
+            (self.artifact_digest, self.result) = (None, None);
         }
-        Tasks::Released(_) | Tasks::LeaseExpired(_) => enter(tx, a, Status::Offered)?,
-        Tasks::Submitted(e) => submitted(tx, a, e)?,
-        Tasks::LateResultRecorded(_) | Tasks::HumanIntervened(_) => {}
-        Tasks::Reviewed(e) => reviewed(tx, a, e)?,
-        Tasks::Completed(e) => {
-            enter(tx, a, Status::Completed)?;
-            set(tx, a, "without_human = ?", &[&e.without_human])?;
-        }
-        Tasks::AttemptFailed(_) => {
-            enter(tx, a, Status::Offered)?;
-            set(tx, a, "attempts_failed = attempts_failed + 1", &[])?;
-        }
-        Tasks::Failed(e) => {
-            enter(tx, a, Status::Failed)?;
-            set(tx, a, "failure = ?", &[&e.reason.as_str()])?;
-        }
-        Tasks::Escalated(e) => escalated(tx, a, e)?,
-        Tasks::Resolved(e) => enter(
-            tx,
-            a,
-            match e.resolution {
-                Resolution::Offered => Status::Offered,
-                Resolution::Submitted => Status::Submitted,
-                Resolution::Completed => Status::Completed,
-                Resolution::Failed => Status::Failed,
-                Resolution::Cancelled => Status::Cancelled,
-            },
-        )?,
-        Tasks::Quarantined(_) => enter(tx, a, Status::Quarantined)?,
-        Tasks::Cancelled(_) => enter(tx, a, Status::Cancelled)?,
-        Tasks::ActivityRecorded(e) => {
-            set(tx, a, "activities = activities + 1", &[])?;
-            if let Some(cost) = &e.customer_cost {
-                add_customer_cost(tx, a, cost)?;
+        (self.team, self.revision) = (e.team, e.revision);
+    }
+
+    fn lease(&mut self, a: &Applied<'_>, e: &Leased) {
+        (self.status, self.status_since) = (Status::Leased, a.at());
+        self.fencing_token = e.fencing_token;
+        (self.lease_agent, self.lease_expires_at) = (Some(e.agent), Some(e.expires_at));
+    }
+
+    fn submit(&mut self, a: &Applied<'_>, e: &Submitted) {
+        self.enter(a, Status::Submitted);
+        (self.revision, self.producer) = (e.revision, Some(e.agent));
+        self.artifact_digest = Some(e.artifact.digest);
+        self.result = a.optional_field(e.result.as_ref(), "/data/result");
+        (self.cost, self.cost_currency) = e.cost.as_ref().map(|c| (c.amount, c.currency)).unzip();
+    }
+
+    fn escalate(&mut self, a: &Applied<'_>, e: &Escalated) {
+        self.enter(a, Status::Escalated);
+        (self.escalated, self.escalated_to) = (true, Some(e.to_role));
+        let (Some(artifact), Some(producer)) = (&e.artifact, e.producer) else { return };
+        (self.producer, self.artifact_digest) = (Some(producer), Some(artifact.digest));
+        self.result = a.optional_field(e.result.as_ref(), "/data/result");
+    }
+
+    fn resolve(&mut self, a: &Applied<'_>, resolution: Resolution) {
+        let status = match resolution {
+            Resolution::Offered => Status::Offered,
+            Resolution::Submitted => Status::Submitted,
+            Resolution::Completed => Status::Completed,
+            Resolution::Failed => Status::Failed,
+            Resolution::Cancelled => Status::Cancelled,
+        };
+        self.enter(a, status);
+    }
+
+    fn add_customer_cost(&mut self, cost: &SourceMoney) -> Result<(), ApplyError> {
+        let sum = self.customer_cost.unwrap_or_default().checked_add(cost.amount.get());
+        self.customer_cost = Some(sum.ok_or_else(|| ApplyError::value("a sum is too large"))?);
+        self.customer_cost_currency = Some(cost.currency);
+        Ok(())
+    }
+
+    fn close_history(&mut self, a: &Applied<'_>, e: &HistoryClosed) {
+        self.enter(a, if e.completed { Status::Completed } else { Status::Failed });
+        (self.history, self.history_place) = (e.history, e.place);
+        self.attributes = a.optional_field(e.attributes.as_ref(), "/data/attributes");
+    }
+
+    fn apply(&mut self, a: &Applied<'_>, event: &Tasks) -> Result<(), ApplyError> {
+        match event {
+            Tasks::Offered(e) => self.offer(a, e),
+            Tasks::Leased(e) => self.lease(a, e),
+            Tasks::LeaseExtended(e) => self.lease_expires_at = Some(e.expires_at),
+            Tasks::Released(_) | Tasks::LeaseExpired(_) => self.enter(a, Status::Offered),
+            Tasks::Submitted(e) => self.submit(a, e),
+            Tasks::Reviewed(e) => {
+                self.rework_rounds += u32::from(e.verdict == Verdict::ChangesRequested);
             }
-            return activity(tx, a, e);
+            Tasks::Completed(e) => {
+                self.enter(a, Status::Completed);
+                self.without_human = Some(e.without_human);
+            }
+            Tasks::AttemptFailed(_) => {
+                self.enter(a, Status::Offered);
+                self.attempts_failed += 1;
+            }
+            Tasks::Failed(e) => {
+                self.enter(a, Status::Failed);
+                self.failure = Some(e.reason);
+            }
+            Tasks::Escalated(e) => self.escalate(a, e),
+            Tasks::Resolved(e) => self.resolve(a, e.resolution),
+            Tasks::Quarantined(_) => self.enter(a, Status::Quarantined),
+            Tasks::Cancelled(_) => self.enter(a, Status::Cancelled),
+            Tasks::ActivityRecorded(e) => {
+                self.activities += 1;
+                e.customer_cost.as_ref().map_or(Ok(()), |cost| self.add_customer_cost(cost))?;
+            }
+            Tasks::HistoryClosed(e) => self.close_history(a, e),
+            Tasks::Planned(_)
+            | Tasks::LateResultRecorded(_)
+            | Tasks::HumanIntervened(_)
+            | Tasks::HistoryOpened(_) => {}
         }
-        Tasks::HistoryOpened(e) => {
-            let args: [&dyn ToSql; 6] = [
-                &a.business(),
-                &a.recorded.seq,
-                &a.id(),
-                &e.format.as_str(),
-                &a.field("/data/header"),
-                &a.at(),
-            ];
-            return run(tx, "INSERT INTO histories VALUES (?, ?, ?, ?, ?, ?)", &args);
-        }
-        Tasks::HistoryClosed(e) => {
-            enter(tx, a, if e.completed { Status::Completed } else { Status::Failed })?;
-            let args: [&dyn ToSql; 3] = [
-                &e.history.map(|h| h.to_string()),
-                &e.place,
-                &a.optional_field(e.attributes.as_ref(), "/data/attributes"),
-            ];
-            set(tx, a, "history = ?, history_place = ?, attributes = ?", &args)?;
+        Ok(())
+    }
+
+    /// Whose turn it is; a planned task waits for a task, which `waits_for` names.
+    fn turn(&self, waits_for: Option<TaskId>) -> Option<String> {
+        Some(match self.status {
+            Status::Planned => match waits_for {
+                Some(task) => format!("waiting:{task}"),
+                None => "human:owner".to_owned(),
+            },
+            Status::Offered => format!("team:{}/producer", self.team),
+            Status::Leased => format!("agent:{}", self.lease_agent?),
+            Status::Submitted => format!("team:{}/qa", self.team),
+            Status::Escalated => format!("human:{}", self.escalated_to.unwrap_or(Role::Owner)),
+            Status::Quarantined => "human:owner".to_owned(),
+            Status::Completed | Status::Failed | Status::Cancelled => return None,
+        })
+    }
+}
+
+/// The first task that a task waits for: the first dependency that is not completed.
+fn first_open_dependency(
+    tables: &mut Tables<'_>,
+    of: AggregateKey,
+) -> Result<Option<TaskId>, ApplyError> {
+    let dependencies: Vec<TaskId> = tables.all(
+        "SELECT depends_on FROM task_dependencies WHERE business = ? AND task = ? ORDER BY n",
+        &[&of.business, &of.id],
+    )?;
+    for depends_on in dependencies {
+        let key = AggregateKey { id: depends_on.0, ..of };
+        let status = tables.row::<Task>(&key)?.map(|task| task.status);
+        if status.is_some_and(|status| status != Status::Completed) {
+            return Ok(Some(depends_on));
         }
     }
-    run(tx, NEXT_ACTOR, &[&a.business(), &a.id()])
+    Ok(None)
+}
+
+/// Says anew whose turn it is.
+fn set_turn(tables: &mut Tables<'_>, of: AggregateKey) -> Result<(), ApplyError> {
+    let is_planned = tables.row::<Task>(&of)?.is_some_and(|t| t.status == Status::Planned);
+    let waits_for = if is_planned { first_open_dependency(tables, of)? } else { None };
+    if let Some(task) = tables.change::<Task>(&of)? {
+        task.next_actor = task.turn(waits_for);
+    }
+    Ok(())
+}
+
+/// Says anew whose turn it is in the tasks that depend on a completed one.
+fn set_turn_of_dependents(tables: &mut Tables<'_>, of: AggregateKey) -> Result<(), ApplyError> {
+    let dependents: Vec<Uuid> = tables.all(
+        "SELECT task FROM task_dependencies WHERE business = ? AND depends_on = ?",
+        &[&of.business, &of.id],
+    )?;
+    dependents.into_iter().try_for_each(|id| set_turn(tables, AggregateKey { id, ..of }))
+}
+
+fn reviewed(a: &Applied<'_>, e: &Reviewed) -> Review {
+    Review {
+        place: a.place,
+        task: a.stored.id,
+        revision: e.revision,
+        reviewer: e.reviewer,
+        verdict: e.verdict,
+        final_revision: e.r#final,
+        findings: a.optional_field(e.findings.as_ref(), "/data/findings"),
+        at: a.at(),
+    }
+}
+
+fn activity<'a>(a: &Applied<'_>, e: &'a ActivityRecorded) -> Result<Activity<'a>, ApplyError> {
+    let usage = e.usage.as_ref();
+    let (cost, cost_currency) = e.cost.as_ref().map(|c| (c.amount, c.currency)).unzip();
+    Ok(Activity {
+        place: a.place,
+        task: a.stored.id,
+        activity: e.activity.as_str(),
+        lifecycle: e.lifecycle.as_ref().map(|l| l.as_str()),
+        resource: e.resource,
+        model: usage.and_then(|u| u.model.as_ref()).map(|m| m.as_str()),
+        input_tokens: usage.and_then(|u| u.input_tokens),
+        output_tokens: usage.and_then(|u| u.output_tokens),
+        cost,
+        cost_currency,
+        note: a.optional_field(e.note.as_ref(), "/data/note"),
+        attributes: a.optional_field(e.attributes.as_ref(), "/data/attributes"),
+        clear_attributes: serde_json::to_string(&e.clear_attributes)?,
+        source_time: e.source_time.as_ref().map(|t| t.as_str()),
+        at: a.at(),
+    })
+}
+
+/// Adds the rows that the event alone makes.
+fn add(tables: &mut Tables<'_>, a: &Applied<'_>, event: &Tasks) -> Result<(), ApplyError> {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "events that add rows are named here")]
+    match event {
+        Tasks::Planned(e) => {
+            let (business, task) = (a.business, a.stored.id);
+            for (n, &depends_on) in (0..).zip(&e.depends_on) {
+                tables.add(&Dependency { business, task, n, depends_on })?;
+            }
+            tables.put(planned(a, e))
+        }
+        Tasks::Reviewed(e) => tables.add(&reviewed(a, e)),
+        Tasks::ActivityRecorded(e) => tables.add(&activity(a, e)?),
+        Tasks::HistoryOpened(e) => tables.add(&History {
+            place: a.place,
+            id: a.stored.id,
+            format: e.format.as_str(),
+            header: a.field("/data/header"),
+            opened_at: a.at(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn apply(tables: &mut Tables<'_>, a: &Applied<'_>) -> Result<(), ApplyError> {
+    let Event::Tasks(event) = a.event else { return Ok(()) };
+    add(tables, a, event)?;
+    if matches!(event, Tasks::HistoryOpened(_)) {
+        return Ok(());
+    }
+    let key = a.aggregate();
+    let Some(task) = tables.change::<Task>(&key)? else { return Ok(()) };
+    let before = task.status;
+    task.apply(a, event)?;
+    let completed = task.status == Status::Completed && before != Status::Completed;
+    // An activity is no turn.
+    if !matches!(event, Tasks::ActivityRecorded(_)) {
+        set_turn(tables, key)?;
+    }
+    if completed { set_turn_of_dependents(tables, key) } else { Ok(()) }
 }

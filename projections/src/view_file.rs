@@ -24,7 +24,7 @@ use domain::BusinessId;
 use event_log::{EventLog, Position};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use crate::metrics::Sums;
+use crate::rows::CachedRows;
 use crate::tables::{drop_unknown, make_anew};
 use crate::views::ViewsError;
 use crate::{Projection, ProjectionSet, Unsealer};
@@ -38,6 +38,11 @@ fn wal_name(path: &Path) -> std::ffi::OsString {
 
 /// The tables of the runner itself, in every view file.
 pub(crate) const META: &str = "
+CREATE TABLE IF NOT EXISTS business_numbers(n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE) STRICT;
+-- The places of all events that a business can have: the key of a row is the number of its
+-- business in this file, and in the lower 36 bits the `seq` of its event.
+CREATE VIEW IF NOT EXISTS business_places AS
+  SELECT id, n, n << 36 AS first, ((n + 1) << 36) - 1 AS last FROM business_numbers;
 CREATE TABLE IF NOT EXISTS projections(name TEXT PRIMARY KEY, version INTEGER NOT NULL, position \
     INTEGER NOT NULL, made TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS skips(
@@ -86,8 +91,8 @@ pub(crate) struct ViewFile {
     writing: Writing,
     /// The next batch, if it is being read already.
     ahead: Option<ReadAhead>,
-    /// Sums that the batch under way adds to; empty between batches.
-    sums: RefCell<Sums>,
+    /// Rows and numbers of the tables that are in memory.
+    cached: RefCell<CachedRows>,
     /// True if deleted text may still be in the WAL.
     wal_dirty: Cell<bool>,
 }
@@ -139,7 +144,7 @@ impl ViewFile {
             slots,
             writing,
             ahead: None,
-            sums: RefCell::default(),
+            cached: RefCell::default(),
             wal_dirty,
         };
         if writing == Writing::Kept {
@@ -202,6 +207,7 @@ impl ViewFile {
     /// Empties some projections, to be filled from the beginning of the log; `which` says for each
     /// slot whether it is one of them.
     pub(crate) fn remake(&mut self, which: &[bool]) -> Result<(), ViewsError> {
+        self.cached.borrow_mut().clear();
         for (slot, _) in self.slots.iter_mut().zip(which).filter(|(_, anew)| **anew) {
             make_anew(&self.connection, slot.projection)?;
             let projection = slot.projection;

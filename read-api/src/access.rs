@@ -14,7 +14,7 @@ use crate::scalars::DateTime;
 
 node! {
     /// A role that a principal has in a business.
-    Member in "members" sorted by "seq", agents see Never {
+    Member in "members" sorted by "n", agents see Never {
         /// Id of the principal that has the role.
         principal_id: ID = "principal",
         /// The role that the principal has in the business.

@@ -4,7 +4,9 @@ use async_graphql::{Context, Object, Result, SimpleObject};
 use rusqlite::OptionalExtension as _;
 
 use crate::allowance::read_here;
+use crate::of_business::{self, IdArg};
 use crate::page::client_error;
+use crate::row::FromColumn as _;
 use crate::scalars::{DateTime, JsonValue};
 use crate::{Sources, Viewer};
 
@@ -35,14 +37,19 @@ struct RuleFault {
 
 fn approval_policy(ctx: &Context<'_>, business: &str) -> Result<ApprovalPolicy> {
     let sources = ctx.data::<Sources>()?;
-    type Row = (i64, String, String, String);
+    type Row = (i64, String, String, DateTime);
     let row: Option<Row> = read_here(|| {
         sources.views.read(|c| {
-            let sql = "SELECT version, rules, operation_classes, defined_at FROM approval_policies \
-                WHERE business = ?";
-            c.prepare_cached(sql)?
-                .query_row([business], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))
-                .optional()
+            let sql = format!(
+                "SELECT version, rules, operation_classes, defined_at FROM approval_policies WHERE \
+                 {}",
+                of_business::condition("business", "")
+            );
+            let row = |r: &rusqlite::Row<'_>| {
+                let defined_at = DateTime::from_column(r, 3, business)?;
+                Ok((r.get(0)?, r.get(1)?, r.get(2)?, defined_at))
+            };
+            c.prepare_cached(&sql)?.query_row([IdArg::new(business)], row).optional()
         })
     })?;
     let (version, rules, classes, defined_at) = match row {
@@ -60,7 +67,7 @@ fn approval_policy(ctx: &Context<'_>, business: &str) -> Result<ApprovalPolicy> 
         rules: JsonValue(serde_json::to_value(&rules)?),
         operation_classes: JsonValue(classes),
         faults,
-        defined_at: defined_at.map(DateTime),
+        defined_at,
     })
 }
 

@@ -16,10 +16,11 @@ use crate::filter::{Filter, ListFilter, filter};
 use crate::links::{aggregate, links};
 use crate::memory::searchable;
 use crate::node::{AnyNode, Node as _, node};
+use crate::of_business::{self, FIRST_PLACE, IdArg};
 use crate::page::{List, ListOrder, Page, client_error, list, words};
 use crate::privacy::is_withheld;
 use crate::scalars::{DateTime, JsonValue, Uuid};
-use crate::search::may_search;
+use crate::search::{IN_SEARCH, may_search};
 use crate::sight::Sight;
 use crate::store::of_store;
 use crate::{Sources, Viewer};
@@ -60,8 +61,12 @@ node! {
 }
 
 /// SQL condition: the event is of this business and has a text with all the searched words.
-pub(crate) const WITH_TEXT: &str = "seq IN (SELECT r.seq FROM search_text JOIN search_rows r ON \
-    r.n = search_text.rowid WHERE search_text MATCH ? AND r.business = ?)";
+fn with_text() -> String {
+    format!(
+        "place IN (SELECT {FIRST_PLACE} + r.seq FROM search_text JOIN search_rows r ON r.n = \
+         search_text.rowid WHERE search_text MATCH ? AND {IN_SEARCH})"
+    )
+}
 
 /// Most events that `causes` follows back.
 const CAUSES_MAX: usize = 50;
@@ -82,14 +87,15 @@ impl Event {
         let allowance = sources.allowance.clone();
         read(&sources, move |c| {
             let sql = format!(
-                "SELECT {} FROM events WHERE event_id = ? AND business = ?{seen}",
-                Event::COLUMNS
+                "SELECT {} FROM events WHERE event_id = ? AND {}{seen}",
+                Event::COLUMNS,
+                of_business::condition(Event::KEY, "")
             );
             let mut query = c.prepare_cached(&sql)?;
             let mut chain: Vec<Event> = Vec::new();
             while let Some(id) = next.take().filter(|_| chain.len() < CAUSES_MAX) {
                 let found = query
-                    .query_row([&id, &business], |r| {
+                    .query_row([IdArg::new(&id), IdArg::new(&business)], |r| {
                         allowance.spend_row(r)?;
                         Event::from_row(r, 0)
                     })
@@ -278,7 +284,7 @@ impl EventsOfBusiness {
             Some(words) => {
                 may_search(ctx, self.0.parse()?)?;
                 searchable(ctx.data::<Sources>()?).await?;
-                filter.all(WITH_TEXT, vec![words, self.0.clone()])
+                filter.all(with_text(), vec![words])
             }
             None => filter,
         };

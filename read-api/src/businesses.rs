@@ -34,9 +34,9 @@ use crate::waiting::WaitingOfBusiness;
 
 node! {
     /// The columns of a business.
-    BusinessRow in "businesses" by "business", agents see Always {
+    BusinessRow in "businesses" by "n", agents see Always {
         /// Id of the business.
-        id: ID = "business",
+        id: ID,
         /// Name of the business in addresses.
         slug: String,
         /// Name of the business for people.
@@ -168,7 +168,7 @@ filter! {
     /// Which businesses are asked for.
     BusinessFilter {
         /// Businesses with one of these ids.
-        id: ID, in "business";
+        id: ID, in "id";
         /// Businesses with one of these names in addresses.
         slug: String, in "slug";
         /// Businesses in one of these phases.
@@ -189,7 +189,7 @@ pub(crate) async fn businesses(
 ) -> Result<Businesses> {
     let visible = ctx.data::<Viewer>()?.visible_businesses();
     let filter = filter.unwrap_or_default().add_to(Filter::of_visible(visible))?;
-    let (conditions, args) = filter.without_sight().whole();
+    let (conditions, args) = filter.without_sight::<Business>().whole();
     let list = ByText {
         name: "businesses",
         rows: format!("SELECT *, slug AS place FROM businesses WHERE {conditions}"),

@@ -15,6 +15,7 @@ use async_graphql::{Context, OutputType, Result};
 use crate::Sources;
 use crate::allowance::read;
 use crate::node::Node;
+use crate::of_business::{self, IDS, IdArg, id_text};
 use crate::page::{List, Page, Slice, Total, connection};
 use crate::row::{Row, Selected};
 use crate::sight::Sight;
@@ -27,7 +28,7 @@ pub(crate) fn loader(sources: &Sources) -> DataLoader<BatchLoader> {
     DataLoader::new(BatchLoader(sources.clone()), tokio::spawn).delay(Duration::ZERO)
 }
 
-/// Rows of a business whose `column` has a value.
+/// Rows of a business whose `column` has a value: an id, or the number of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RowKey {
     business: String,
@@ -46,6 +47,19 @@ impl RowKey {
     ) -> Result<Self> {
         let seen = Sight::of(ctx, business)?.and::<N>();
         Ok(Self { business: business.to_owned(), column, value: value.to_owned(), seen })
+    }
+
+    /// The column as the table has it.
+    fn column(&self) -> &'static str {
+        of_business::order(self.column)
+    }
+
+    /// SQL of what the column must hold; `word` is the value as text.
+    fn is(&self) -> String {
+        match self.column {
+            "seq" => of_business::placed("seq", "CAST(word AS INTEGER)"),
+            _ => "unhex(word, '-')".to_owned(),
+        }
     }
 }
 
@@ -84,6 +98,8 @@ impl<N> Hash for Rows<N> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Count {
     table: &'static str,
+    /// What the cursors of the table hold.
+    key: &'static str,
     of: RowKey,
 }
 
@@ -111,18 +127,19 @@ impl<N: Node + OutputType> Loader<Rows<N>> for BatchLoader {
             (of.business.clone(), of.column, of.seen.clone(), k.slice, k.selected.clone())
         }) {
             let Some(first) = group.first().cloned() else { continue };
-            let (table, key, column) = (N::TABLE, N::KEY, first.of.column);
+            let (table, key, column) = (N::TABLE, N::KEY, first.of.column());
             let (bounds, order, seen) =
                 (first.slice.bounds(key), first.slice.direction(), &first.of.seen);
+            let (by, is) = (of_business::order(key), first.of.is());
+            let (of, of_t) = (of_business::condition(key, ""), of_business::condition(key, "t."));
             // Each value's own slice is a walk along the index that ends at the limit. An ORDER BY
             // here, or leaving the order of the join open, has SQLite walk through all of a
             // business.
             let sql = format!(
-                "WITH v(wanted) AS (SELECT value FROM json_each(?1))
-                 SELECT wanted, {key}{} FROM v CROSS JOIN {table} t ON t.business = ?2 AND \
-                 t.{column} = wanted
-                 AND t.{key} IN (SELECT {key} FROM {table} WHERE business = ?2 AND {column} = \
-                 wanted{bounds}{seen} ORDER BY {key} {order} LIMIT {})",
+                "WITH v(word) AS (SELECT value FROM json_each(?))
+                 SELECT word, {key}{} FROM v CROSS JOIN {table} t ON {of_t} AND t.{column} = {is}
+                 AND t.{by} IN (SELECT {by} FROM {table} WHERE {of} AND {column} = \
+                 {is}{bounds}{seen} ORDER BY {by} {order} LIMIT {})",
                 Row::<N>::columns(first.selected.as_ref()),
                 first.slice.limit()
             );
@@ -134,7 +151,8 @@ impl<N: Node + OutputType> Loader<Rows<N>> for BatchLoader {
                     let read = Row::read(first.selected.as_ref(), r, 2)?;
                     Ok((r.get(0)?, r.get(1).unwrap_or_default(), read))
                 };
-                c.prepare_cached(&sql)?.query_map([&values, &first.of.business], row)?.collect()
+                let business = IdArg::new(&first.of.business);
+                c.prepare_cached(&sql)?.query_map((&values, business), row)?.collect()
             })
             .await?;
             let mut by_value: HashMap<String, Vec<(i64, Row<N>)>> = HashMap::new();
@@ -162,14 +180,17 @@ impl Loader<Count> for BatchLoader {
             let Some(first) = group.first().cloned() else { continue };
             let (column, seen) = (first.of.column, &first.of.seen);
             let sql = format!(
-                "SELECT {column}, count(*) FROM {} WHERE business = ? AND {column} IN (SELECT \
-                 value FROM json_each(?)){seen} GROUP BY {column}",
-                first.table
+                "SELECT {column}, count(*) FROM {} WHERE {} AND {column} IN ({IDS}){seen} GROUP BY \
+                 {column}",
+                first.table,
+                of_business::condition(first.key, "")
             );
             let (sources, values) = (self.0.clone(), json(group.iter().map(|k| &k.of.value)));
             let counts: HashMap<String, i64> = read(&sources, move |c| {
                 c.prepare_cached(&sql)?
-                    .query_map([&first.of.business, &values], |r| Ok((r.get(0)?, r.get(1)?)))?
+                    .query_map((IdArg::new(&first.of.business), &values), |r| {
+                        Ok((id_text(r, 0)?, r.get(1)?))
+                    })?
                     .collect()
             })
             .await?;
@@ -202,7 +223,7 @@ pub(crate) async fn list<N: Node + OutputType>(
         .unwrap_or_default();
     let mut rows: Vec<(i64, Row<N>)> = rows.to_vec();
     let more = slice.trim(&mut rows);
-    Ok(connection(rows, more, Total::Children(Count { table: N::TABLE, of })))
+    Ok(connection(rows, more, Total::Children(Count { table: N::TABLE, key: N::KEY, of })))
 }
 
 /// Loads the newest row of `N` whose `column` has `value`; `None` if there is none that the viewer

@@ -6,6 +6,7 @@ use rusqlite::ToSql;
 
 use crate::closed_sets::{EnumValue, GraphqlEnum};
 use crate::node::Node;
+use crate::of_business::{self, IDS, IdArg};
 use crate::page::client_error;
 use crate::scalars::Uuid;
 use crate::sight::Sight;
@@ -15,7 +16,8 @@ pub(crate) type Arg = Box<dyn ToSql + Send + Sync>;
 
 /// The conditions that rows of a list must meet.
 pub(crate) struct Filter {
-    business: String,
+    /// Id of the business that rows must be of; `None` = of any.
+    business: Option<String>,
     conditions: Vec<String>,
     args: Vec<Arg>,
     /// A column that must have one of several values.
@@ -28,12 +30,20 @@ pub(crate) struct Several {
     pub(crate) column: &'static str,
     /// The values as a JSON array.
     pub(crate) values: String,
+    are_ids: bool,
+}
+
+impl Several {
+    /// The query for the values, which are those of one `?`.
+    pub(crate) const fn query(&self) -> &'static str {
+        if self.are_ids { IDS } else { "SELECT value FROM json_each(?)" }
+    }
 }
 
 impl Filter {
-    fn none(business: &str) -> Self {
+    fn none(business: Option<&str>) -> Self {
         Self {
-            business: business.to_owned(),
+            business: business.map(str::to_owned),
             conditions: Vec::new(),
             args: Vec::new(),
             several: None,
@@ -42,17 +52,15 @@ impl Filter {
 
     /// Rows of one business.
     pub(crate) fn of(business: &str) -> Self {
-        Self::none(business).all("business = ?", vec![business.to_owned()])
+        Self::none(Some(business))
     }
 
-    /// Rows of all businesses that a viewer may see: of these, or of every one.
+    /// Businesses that a viewer may see: these, or every one.
     pub(crate) fn of_visible(businesses: Option<Vec<String>>) -> Self {
         match businesses {
-            Some(ids) => Self::none("").all(
-                "business IN (SELECT value FROM json_each(?))",
-                vec![serde_json::Value::from(ids).to_string()],
-            ),
-            None => Self::none("").all("1", Vec::<String>::new()),
+            Some(ids) => Self::none(None)
+                .all(format!("id IN ({IDS})"), vec![serde_json::Value::from(ids).to_string()]),
+            None => Self::none(None).all("1", Vec::<String>::new()),
         }
     }
 
@@ -101,24 +109,35 @@ impl Filter {
         values.dedup();
         if values.len() > 1 && self.several.is_none() {
             let values = serde_json::Value::from(values).to_string();
-            self.several = Some(Several { column, values });
+            self.several = Some(Several { column, values, are_ids: T::IS_ID });
             return Ok(self);
         }
-        let marks = vec!["?"; values.len()].join(", ");
-        Ok(self.all(format!("{column} IN ({marks})"), values))
+        let condition = format!("{column} IN ({})", vec!["?"; values.len()].join(", "));
+        Ok(if T::IS_ID {
+            self.all(condition, values.iter().map(|id| IdArg::new(id)).collect())
+        } else {
+            self.all(condition, values)
+        })
     }
 
     /// Adds the condition that the viewer sees the row.
     fn seen<N: Node>(mut self, ctx: &Context<'_>) -> Result<Self> {
-        let condition = Sight::of(ctx, &self.business)?.condition::<N>();
-        self.conditions.extend(condition.map(|c| format!("({c})")));
+        if let Some(business) = &self.business {
+            let condition = Sight::of(ctx, business)?.condition::<N>();
+            self.conditions.extend(condition.map(|c| format!("({c})")));
+        }
         Ok(self)
     }
 
-    /// The conditions as SQL, for rows that every viewer of the business sees.
-    pub(crate) fn without_sight(self) -> Conditions {
+    /// The conditions on rows of `N` as SQL, for rows that every viewer of the business sees.
+    pub(crate) fn without_sight<N: Node>(mut self) -> Conditions {
+        let of_business_alone = self.conditions.is_empty() && self.several.is_none();
+        if let Some(business) = &self.business {
+            self.conditions.insert(0, of_business::condition(N::KEY, ""));
+            self.args.insert(0, Box::new(IdArg::new(business)));
+        }
         Conditions {
-            of_business_alone: self.conditions.len() <= 1 && self.several.is_none(),
+            of_business_alone,
             sql: self.conditions.join(" AND "),
             args: self.args,
             several: self.several,
@@ -127,7 +146,7 @@ impl Filter {
 
     /// The conditions on rows of `N` as SQL, with the one that the viewer sees the row.
     pub(crate) fn into_sql<N: Node>(self, ctx: &Context<'_>) -> Result<Conditions> {
-        Ok(self.seen::<N>(ctx)?.without_sight())
+        Ok(self.seen::<N>(ctx)?.without_sight::<N>())
     }
 }
 
@@ -148,7 +167,7 @@ impl Conditions {
     pub(crate) fn whole(mut self) -> (String, Vec<Arg>) {
         if let Some(several) = self.several.take() {
             let column = several.column;
-            self.sql = format!("{column} IN (SELECT value FROM json_each(?)) AND {}", self.sql);
+            self.sql = format!("{column} IN ({}) AND {}", several.query(), self.sql);
             self.args.insert(0, Box::new(several.values));
         }
         (self.sql, self.args)
@@ -157,6 +176,8 @@ impl Conditions {
 
 /// A value that a column of texts holds.
 pub(crate) trait AsText {
+    /// True if the column holds an id, and the text is that of the id.
+    const IS_ID: bool = false;
     /// The text.
     ///
     /// # Errors
@@ -171,6 +192,7 @@ impl AsText for String {
 }
 
 impl AsText for ID {
+    const IS_ID: bool = true;
     fn text(&self) -> Result<String> {
         let id = self.0.parse::<uuid::Uuid>();
         let bad =
@@ -180,6 +202,7 @@ impl AsText for ID {
 }
 
 impl AsText for Uuid {
+    const IS_ID: bool = true;
     fn text(&self) -> Result<String> {
         Ok(self.0.clone())
     }

@@ -29,6 +29,7 @@ mod memory;
 mod meter;
 mod metrics;
 mod node;
+mod of_business;
 mod operations;
 mod page;
 mod personal;

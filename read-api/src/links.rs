@@ -53,7 +53,7 @@ macro_rules! links {
                 &self,
                 ctx: &async_graphql::Context<'_>,
             ) -> async_graphql::Result<Option<$crate::businesses::Business>> {
-                $crate::children::newest(ctx, &self.business, "business", &self.business).await
+                $crate::children::newest(ctx, &self.business, "id", &self.business).await
             }
 
             $(
@@ -141,9 +141,7 @@ pub(crate) async fn aggregate(
         Ok(newest::<N>(ctx, business, "id", id).await?.map(Into::into))
     }
     match kind {
-        Kind::Business => {
-            Ok(newest::<Business>(ctx, business, "business", id).await?.map(Into::into))
-        }
+        Kind::Business => Ok(newest::<Business>(ctx, business, "id", id).await?.map(Into::into)),
         Kind::Agent => of::<Agent>(ctx, business, id).await,
         Kind::Task => of::<Task>(ctx, business, id).await,
         Kind::Decision => of::<Decision>(ctx, business, id).await,

@@ -11,19 +11,20 @@ use crate::closed_sets::{MemoryItem, MemoryKind};
 use crate::filter::{Filter, ListFilter as _, filter};
 use crate::links::links;
 use crate::node::{Node as _, node};
+use crate::of_business::NUMBER;
 use crate::page::{List, ListOrder, Page, Total, client_error, first_rows, list, words};
 use crate::personal::PersonalText;
 use crate::query::wait_for_text;
 use crate::row::Row;
 use crate::scalars::{DateTime, Decimal};
-use crate::search::may_search;
+use crate::search::{IN_SEARCH, may_search};
 
 /// Most hits of one search; pages go through no more.
 const HITS_MAX: usize = 1_000;
 
 node! {
     /// A revision of a fact, or a chunk of a document, with the time in which it was known.
-    Memory in "memory_items" by "place", agents see OfDataClass {
+    Memory in "memory_items" by "item_place", agents see OfDataClass {
         /// Id of the fact or document, which all its revisions and chunks share.
         item_id: ID = "id",
         /// Whether the item is a fact or a document.
@@ -221,21 +222,20 @@ async fn ranked(
     let (conditions, args) = filter.into_sql::<Memory>(ctx)?.whole();
     let sources = ctx.data::<Sources>()?.clone();
     searchable(&sources).await?;
-    let business = business.to_owned();
     let allowance = sources.allowance.clone();
     let mut hits: Vec<(i64, Memory)> = read(&sources, move |c| {
         let sql = format!(
-            "SELECT place, {} FROM (SELECT m.*, h.snippet, h.score FROM
+            "SELECT item_place, {} FROM (SELECT m.*, h.snippet, h.score FROM
                (SELECT r.seq, r.pointer, snippet(search_text, 0, '[', ']', '…', 16) AS snippet, \
                -bm25(search_text) AS score FROM search_text
                 JOIN search_rows r ON r.n = search_text.rowid WHERE search_text MATCH ? AND \
-                r.business = ?) h
-               JOIN memory m ON m.business = ? AND m.seq = h.seq AND (m.pointer = h.pointer OR \
-               (h.pointer = '/data/title' AND m.n = 0)))
-             WHERE {conditions} ORDER BY score DESC, place LIMIT {HITS_MAX}",
+                {IN_SEARCH}) h
+               JOIN memory m ON m.business = {NUMBER} AND m.seq = h.seq AND (m.pointer = h.pointer \
+               OR (h.pointer = '/data/title' AND m.n = 0)))
+             WHERE {conditions} ORDER BY score DESC, item_place LIMIT {HITS_MAX}",
             Memory::COLUMNS
         );
-        let mut all: Vec<&dyn rusqlite::ToSql> = vec![&words, &business, &business];
+        let mut all: Vec<&dyn rusqlite::ToSql> = vec![&words];
         all.extend(args.iter().map(|a| &**a as &dyn rusqlite::ToSql));
         let row = |r: &rusqlite::Row<'_>| {
             allowance.spend_row(r)?;

@@ -4,12 +4,14 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject
 use domain::limits::PAGE_MAX;
 use domain::metrics::Direction;
 use projections::metrics::evaluate::{Interval, Scope, ScopedKpi as Counted};
+use rusqlite::types::Value as SqlValue;
 use rust_decimal::prelude::ToPrimitive as _;
 
 use crate::allowance::read;
 use crate::audit::Event;
 use crate::closed_sets::{EnumValue, KpiDirection, Team};
 use crate::filter::Filter;
+use crate::of_business::id_text;
 use crate::page::{List, ListOrder, Page, client_error, list};
 use crate::query::wait_for;
 use crate::scalars::{DateTime, Decimal};
@@ -120,21 +122,27 @@ fn point((key, value): (String, Option<rust_decimal::Decimal>)) -> KpiPoint {
     KpiPoint { key, value: value.and_then(|v| v.to_f64()), exact: value.map(exact) }
 }
 
+/// The id of an agent as a column holds it; what is no id is nobody's.
+fn agent(id: &str) -> SqlValue {
+    let id = id.parse::<uuid::Uuid>();
+    SqlValue::Blob(id.map_or_else(|_| vec![0], |id| id.as_bytes().to_vec()))
+}
+
 impl KpiFilter {
     pub(crate) fn scope(self, businesses: Vec<String>, currency: String) -> Scope {
         let columns = [
-            ("team", self.team.map(|team| team.0.to_string())),
-            ("agent", self.agent_id.map(|id| id.0)),
-            ("model", self.model),
-            ("connector", self.connector),
-            ("operation", self.operation),
+            ("team", self.team.map(|team| team.0.to_string().into())),
+            ("agent", self.agent_id.map(|id| agent(&id))),
+            ("model", self.model.map(Into::into)),
+            ("connector", self.connector.map(Into::into)),
+            ("operation", self.operation.map(Into::into)),
         ];
         let about = columns.into_iter().filter_map(|(column, value)| Some((column, value?)));
         Scope {
-            businesses,
+            businesses: businesses.iter().filter_map(|id| id.parse().ok()).collect(),
             currency,
-            from: self.happened_from.map(|at| at.0),
-            before: self.happened_before.map(|at| at.0),
+            from: self.happened_from.and_then(|at| at.0.parse().ok()),
+            before: self.happened_before.and_then(|at| at.0.parse().ok()),
             about: about.collect(),
         }
     }
@@ -285,7 +293,7 @@ impl Kpi {
         let (condition, values) = self.counted.events(&self.scope);
         let page =
             Page { first, after, last, before, order: order_by.unwrap_or_default(), on_row: false };
-        list(ctx, Filter::of(business).all(condition, values), page).await
+        list(ctx, Filter::of(&business.to_string()).all(condition, values), page).await
     }
 }
 
@@ -361,9 +369,10 @@ impl PortfolioQuery {
         wait_for(ctx, min_position).await?;
         let (viewer, sources) = (ctx.data::<Viewer>()?.clone(), ctx.data::<Sources>()?.clone());
         let businesses = read(&sources, move |c| {
-            let mut query = c.prepare_cached("SELECT business FROM businesses ORDER BY slug")?;
-            let all =
-                query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+            let mut query = c.prepare_cached("SELECT id FROM businesses ORDER BY slug")?;
+            let all = query
+                .query_map([], |r| id_text(r, 0))?
+                .collect::<rusqlite::Result<Vec<String>>>()?;
             Ok(all
                 .into_iter()
                 .filter(|b| b.parse().is_ok_and(|id| viewer.may_see(id)))

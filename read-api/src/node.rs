@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::BusinessId;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use crate::of_business;
 use crate::row::PlainColumn;
 use crate::sight::{Seen, Sight};
 
@@ -19,7 +20,7 @@ use crate::sight::{Seen, Sight};
 pub(crate) trait Node: Clone + Send + Sync + Sized + 'static {
     /// Name of the table.
     const TABLE: &'static str;
-    /// The column that orders the rows and that cursors hold.
+    /// The column that cursors hold: `seq` where the key of a row is the place of its event.
     const KEY: &'static str;
     /// Which rows agents see.
     const SEEN: Seen;
@@ -87,7 +88,7 @@ pub(crate) use column;
 /// read from the column of the same name, or from the one that is given. A node `by` a column has a
 /// global id; one that is only `sorted by` a column has none.
 macro_rules! node {
-    ($(#[$doc:meta])* $name:ident in $table:literal by $key:literal,
+    ($(#[$doc:meta])* $name:ident in $table:literal by $key:tt,
         agents see $seen:ident { $($columns:tt)* } money { $($money:tt)* }) => {
         $crate::node::node! { @make $(#[$doc])* $name in $table by $key, $seen
             [/// Its id among all there are, for `node(id:)`.
@@ -95,13 +96,15 @@ macro_rules! node {
             { $($columns)* } money { $($money)* } }
         impl $crate::node::Identified for $name {}
     };
-    ($(#[$doc:meta])* $name:ident in $table:literal sorted by $key:literal,
+    ($(#[$doc:meta])* $name:ident in $table:literal sorted by $key:tt,
         agents see $seen:ident { $($columns:tt)* } money { $($money:tt)* }) => {
         $crate::node::node! { @make $(#[$doc])* $name in $table by $key,
             $seen [] { $($columns)* } money { $($money)* } }
     };
+    (@business "seq") => { "(SELECT id FROM business_numbers WHERE n = place >> 36)" };
+    (@business $key:tt) => { "(SELECT id FROM business_numbers WHERE n = business)" };
     (@make
-        $(#[$doc:meta])* $name:ident in $table:literal by $key:literal,
+        $(#[$doc:meta])* $name:ident in $table:literal by $key:tt,
             $seen:ident [$($(#[$iddoc:meta])* $id:ident: NodeId,)?] {
             $($(#[$fdoc:meta])* $field:ident: $ty:ty $(= $column:literal)?,)*
         } money { $($(#[$mdoc:meta])* $money:ident = $amount:literal, $currency:literal;)* }
@@ -121,12 +124,13 @@ macro_rules! node {
             const TABLE: &'static str = $table;
             const KEY: &'static str = $key;
             const SEEN: $crate::sight::Seen = $crate::sight::Seen::$seen;
-            const COLUMNS: &'static str = concat!("business, ", $key, $(", ",
+            const COLUMNS: &'static str = concat!($crate::node::node!(@business $key), ", ", $key,
+                $(", ",
                 $crate::node::column!($field $($column)?),)* $(", ", $amount, ", ", $currency,)*);
             #[allow(unused_assignments, unused_mut, unused_variables, reason = "the last step has \
                 no successor")]
             fn from_row(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Self> {
-                let business: String = row.get(at)?;
+                let business = $crate::of_business::id_text(row, at)?;
                 let mut i = at + 1;
                 $(let $id = $crate::node::NodeId { ty: stringify!($name),
                     business: business.clone(), key: row.get(i).unwrap_or_default() };)?
@@ -194,24 +198,26 @@ pub(crate) fn read(
         key: i64,
     ) -> rusqlite::Result<Option<AnyNode>> {
         let sql = format!(
-            "SELECT {} FROM {} WHERE business = ? AND {} = ?{}",
+            "SELECT {} FROM {} WHERE {} AND {} = {}{}",
             N::COLUMNS,
             N::TABLE,
-            N::KEY,
+            of_business::condition(N::KEY, ""),
+            of_business::order(N::KEY),
+            of_business::placed(N::KEY, "?"),
             sight.and::<N>()
         );
         c.prepare_cached(&sql)?
-            .query_row((business.to_string(), key), |r| N::from_row(r, 0).map(Into::into))
+            .query_row((business.0, key), |r| N::from_row(r, 0).map(Into::into))
             .optional()
     }
     match ty {
         "Business" => {
             let sql = format!(
-                "SELECT {} FROM businesses WHERE business = ?",
+                "SELECT {} FROM businesses WHERE id = ?",
                 crate::businesses::Business::COLUMNS
             );
             c.prepare_cached(&sql)?
-                .query_row([business.to_string()], |r| {
+                .query_row([business.0], |r| {
                     crate::businesses::Business::from_row(r, 0).map(Into::into)
                 })
                 .optional()

@@ -15,6 +15,7 @@ use crate::filter::filter;
 use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
+use crate::of_business::{self, IdArg};
 use crate::page::client_error;
 use crate::scalars::{DateTime, Digest};
 use crate::sight::Sight;
@@ -181,8 +182,9 @@ async fn inclusion_proof(
     })?;
     // A proof holds the event's bytes: who does not see the event gets none.
     let seen = Sight::of(ctx, &business.to_string())?.and::<Event>();
-    let sql = format!("SELECT 1 FROM events WHERE event_id = ? AND business = ?{seen}");
-    let args = [event.to_owned(), business.to_string()];
+    let of = of_business::condition("seq", "");
+    let sql = format!("SELECT 1 FROM events WHERE event_id = ? AND {of}{seen}");
+    let args = (IdArg::new(event), business.0);
     let visible = seen.is_empty()
         || read_here(|| sources.views.read(|c| c.prepare_cached(&sql)?.exists(args)))?;
     if !visible {

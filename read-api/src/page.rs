@@ -14,6 +14,7 @@ use crate::Sources;
 use crate::allowance::{read, read_here};
 use crate::filter::{Arg, Conditions, Filter};
 use crate::node::Node;
+use crate::of_business::{self, IdArg};
 use crate::row::{Row, Selected};
 
 /// A page of a list, with the total number of rows.
@@ -105,10 +106,10 @@ pub(crate) fn first_rows(first: Option<i32>) -> Result<usize> {
 }
 
 /// The column that names a business, and the value it must have.
-pub(crate) fn business_by(slug: Option<String>, id: Option<ID>) -> Result<(&'static str, String)> {
+pub(crate) fn business_by(slug: Option<String>, id: Option<ID>) -> Result<(&'static str, Arg)> {
     match (slug, id) {
-        (Some(slug), None) => Ok(("slug", slug)),
-        (None, Some(id)) => Ok(("business", id.0)),
+        (Some(slug), None) => Ok(("slug", Box::new(slug))),
+        (None, Some(id)) => Ok(("id", Box::new(IdArg::new(&id)))),
         (Some(_), Some(_)) | (None, None) => {
             Err(client_error("BAD_ARGUMENT", "give either slug or id", "business(slug: \"acme\")"))
         }
@@ -140,10 +141,12 @@ impl Slice {
         Self { n: 0, order: ListOrder::NewestFirst, backwards: false, after: None, before: None }
     }
 
-    /// The bounds on `key` as SQL, each with its `AND`.
-    pub(crate) fn bounds(&self, key: &str) -> String {
+    /// The bounds as SQL, each with its `AND`, for a table whose cursors hold `key`.
+    pub(crate) fn bounds(&self, key: &'static str) -> String {
+        let column = of_business::order(key);
         let bound = |value: Option<i64>, op: &str| {
-            value.map(|v| format!(" AND {key} {op} {v}")).unwrap_or_default()
+            let place = value.map(|v| of_business::placed(key, &v.to_string()));
+            place.map(|place| format!(" AND {column} {op} {place}")).unwrap_or_default()
         };
         match self.order {
             ListOrder::OldestFirst => bound(self.after, ">") + &bound(self.before, "<"),
@@ -263,22 +266,23 @@ pub(crate) fn failed(e: &(dyn std::error::Error + 'static)) -> async_graphql::Er
 /// The statement that reads a slice of the rows; its `?` are those of the whole conditions.
 fn page_sql<N: Node>(conditions: &Conditions, slice: Slice, columns: &str) -> String {
     let (key, table, order, limit) = (N::KEY, N::TABLE, slice.direction(), slice.limit());
-    let (sql, bounds) = (&conditions.sql, slice.bounds(key));
+    let (sql, bounds, by) = (&conditions.sql, slice.bounds(key), of_business::order(key));
     match &conditions.several {
         None => format!(
-            "SELECT {key}{columns} FROM {table} WHERE {sql}{bounds} ORDER BY {key} {order} LIMIT \
+            "SELECT {key}{columns} FROM {table} WHERE {sql}{bounds} ORDER BY {by} {order} LIMIT \
              {limit}"
         ),
         // Each value's own slice is a walk along the index that ends at the limit. With `IN` SQLite
         // would sort all rows that have one of the values, or walk through all of a business.
         Some(several) => {
-            let column = several.column;
+            let (column, values) = (several.column, several.query());
+            let of = of_business::condition(key, "t.");
             format!(
-                "WITH v(wanted) AS (SELECT value FROM json_each(?))
+                "WITH v(wanted) AS ({values})
                  SELECT {key}{columns} FROM v CROSS JOIN {table} t ON t.{column} = wanted AND \
-                 t.{key} IN (SELECT {key} FROM {table} WHERE {column} = wanted AND {sql}{bounds} \
-                 ORDER BY {key} {order} LIMIT {limit})
-                 WHERE t.business = ?2 ORDER BY {key} {order} LIMIT {limit}"
+                 t.{by} IN (SELECT {by} FROM {table} WHERE {column} = wanted AND {sql}{bounds} \
+                 ORDER BY {by} {order} LIMIT {limit})
+                 WHERE {of} ORDER BY {by} {order} LIMIT {limit}"
             )
         }
     }

@@ -10,6 +10,7 @@ use crate::allowance::read;
 use crate::children::{BatchLoader, batches, newest};
 use crate::closed_sets::PrincipalKind;
 use crate::links::MaybeId;
+use crate::of_business::{IDS, id_text};
 use crate::personal::PrincipalName;
 use crate::row::FromColumn as _;
 
@@ -51,17 +52,18 @@ impl Loader<PrincipalKey> for BatchLoader {
     ) -> Result<HashMap<PrincipalKey, (PrincipalKind, PrincipalName)>> {
         let ids = serde_json::Value::from(keys.iter().map(|k| k.0.clone()).collect::<Vec<_>>());
         read(&self.0, move |c| {
-            let sql = "SELECT principal, kind, display_name FROM principals WHERE principal IN \
-                (SELECT value FROM json_each(?))";
+            let sql = format!(
+                "SELECT principal, kind, display_name FROM principals WHERE principal IN ({IDS})"
+            );
             let row = |r: &rusqlite::Row<'_>| {
                 let (kind, name) = (
                     PrincipalKind::from_column(r, 1, "")?,
                     // The name lies in the stream of the installation.
                     PrincipalName::from_column(r, 2, &domain::ids::INSTALLATION.to_string())?,
                 );
-                Ok((PrincipalKey(r.get(0)?), (kind, name)))
+                Ok((PrincipalKey(id_text(r, 0)?), (kind, name)))
             };
-            c.prepare_cached(sql)?.query_map([ids.to_string()], row)?.collect()
+            c.prepare_cached(&sql)?.query_map([ids.to_string()], row)?.collect()
         })
         .await
     }

@@ -13,6 +13,7 @@ use crate::filter::filter;
 use crate::links::aggregate;
 use crate::lists::lists;
 use crate::node::{AnyNode, node};
+use crate::of_business::{self, IdArg, NUMBER};
 use crate::page::client_error;
 use crate::scalars::DateTime;
 use crate::{Sources, Viewer};
@@ -106,15 +107,17 @@ pub(crate) fn is_withheld(sources: &Sources, field: &SealedField) -> Result<bool
     else {
         return Ok(false);
     };
-    let (subject, version) = (field.subject.to_string(), version.parse().unwrap_or(0_u64));
-    let sql =
-        "SELECT EXISTS (SELECT 1 FROM forgettings f JOIN events e ON e.business = f.business \
-        AND e.id = ? AND e.kind = ? AND e.version = ?
-                              WHERE f.business = ? AND f.subject = ? AND f.generation >= ? AND \
-                              e.seq > f.seq)";
+    let version = version.parse().unwrap_or(0_u64);
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM forgettings f JOIN events e ON {} AND e.id = ? AND e.kind = ? \
+         AND e.version = ? WHERE f.business = {NUMBER} AND f.subject = ? AND f.generation >= ? AND \
+         e.seq > f.seq)",
+        of_business::condition("seq", "e.")
+    );
+    let (business, id, subject) = (IdArg::new(business), IdArg::new(id), field.subject.0);
     let ask = |c: &Connection| {
-        c.prepare_cached(sql)?
-            .query_row((id, kind, version, business, &subject, field.generation.0), |r| r.get(0))
+        let args = (&business, &id, kind, version, subject, field.generation.0);
+        c.prepare_cached(&sql)?.query_row(args, |r| r.get(0))
     };
     read_here(|| sources.views.read(ask))
 }
@@ -129,16 +132,13 @@ pub(crate) fn may_open_name(
     if field.business != INSTALLATION {
         return Ok(false);
     }
-    let subject = field.subject.to_string();
-    let businesses: Vec<String> = read_here(|| {
+    let businesses: Vec<BusinessId> = read_here(|| {
         sources.views.read(|c| {
-            c.prepare_cached("SELECT DISTINCT business FROM roles WHERE principal = ?")?
-                .query_map([&subject], |r| r.get(0))?
-                .collect()
+            let sql = "SELECT DISTINCT b.id FROM roles r JOIN business_numbers b ON b.n = \
+                r.business WHERE r.principal = ?";
+            let id = |r: &rusqlite::Row<'_>| r.get(0).map(BusinessId);
+            c.prepare_cached(sql)?.query_map([field.subject.0], id)?.collect()
         })
     })?;
-    Ok(businesses
-        .iter()
-        .filter_map(|b| b.parse().ok())
-        .any(|b| viewer.may_open(b) && viewer.reads_members(b)))
+    Ok(businesses.into_iter().any(|b| viewer.may_open(b) && viewer.reads_members(b)))
 }

@@ -90,7 +90,9 @@ impl BusinessesQuery {
             sources.views.read(|c| {
                 let sql =
                     format!("SELECT {} FROM businesses WHERE {column} = ?", Business::COLUMNS);
-                c.prepare_cached(&sql)?.query_row([value], |r| Business::from_row(r, 0)).optional()
+                c.prepare_cached(&sql)?
+                    .query_row([&*value], |r| Business::from_row(r, 0))
+                    .optional()
             })
         })?;
         let viewer = ctx.data::<Viewer>()?;

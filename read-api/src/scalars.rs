@@ -3,10 +3,11 @@
 use async_graphql::{
     ID, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value, scalar,
 };
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Type, ValueRef};
 use rusqlite::{Row, ToSql};
 use serde::{Deserialize, Serialize};
 
+use crate::of_business::id_text;
 use crate::row::{Column, FromColumn, ReadAnswer};
 
 /// Reads a column that holds JSON.
@@ -24,7 +25,7 @@ pub(crate) fn json_column<T: serde::de::DeserializeOwned>(
 /// views hold.
 macro_rules! text_scalars {
     ($($(#[$doc:meta])* $name:ident = $graphql:literal, $url:literal, $example:literal,
-        $parse:expr;)*) => {$(
+        $parse:expr, $column:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub(crate) struct $name(pub(crate) String);
@@ -55,18 +56,47 @@ macro_rules! text_scalars {
         }
         impl FromColumn for $name {
             fn from_column(row: &Row<'_>, i: usize, _: &str) -> rusqlite::Result<Self> {
-                row.get(i).map(Self)
+                column::$column(row, i).map(Self)
             }
         }
         impl Column for $name {
-            const ANSWER: Option<ReadAnswer> = <String as Column>::ANSWER;
-        }
-        impl ToSql for $name {
-            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-                self.0.to_sql()
-            }
+            const ANSWER: Option<ReadAnswer> = Some(|row, i| column::$column(row, i).map(Value::from));
         }
     )*};
+}
+
+/// Reads columns of the views as the texts of scalars.
+mod column {
+    use super::{FromSqlError, Row, Type};
+    use domain::Timestamp;
+    use domain::values::Digest;
+
+    pub(super) use crate::of_business::id_text as id;
+
+    pub(super) fn text(row: &Row<'_>, i: usize) -> rusqlite::Result<String> {
+        row.get(i)
+    }
+
+    pub(super) fn time(row: &Row<'_>, i: usize) -> rusqlite::Result<String> {
+        row.get(i).map(|micros| Timestamp::from_micros(micros).to_string())
+    }
+
+    pub(super) fn digest(row: &Row<'_>, i: usize) -> rusqlite::Result<String> {
+        let bytes = row.get_ref(i)?.as_blob()?.try_into();
+        bytes.map(|bytes| Digest(bytes).to_string()).map_err(|e| {
+            let why = FromSqlError::Other(Box::new(e));
+            rusqlite::Error::FromSqlConversionFailure(i, Type::Blob, Box::new(why))
+        })
+    }
+}
+
+/// A time as an argument of a statement: microseconds since 1970, as columns hold it.
+impl ToSql for DateTime {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let at = self.0.parse::<domain::Timestamp>();
+        let at = at.map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.to_string().into()))?;
+        Ok(at.as_micros().into())
+    }
 }
 
 text_scalars! {
@@ -74,19 +104,19 @@ text_scalars! {
     /// argument.
     DateTime = "DateTime", "https://scalars.graphql.org/andimarek/date-time.html",
         "2026-11-22T20:00:00Z",
-        |text| text.parse::<domain::Timestamp>().ok().map(|t| t.to_string());
+        |text| text.parse::<domain::Timestamp>().ok().map(|t| t.to_string()), time;
     /// A day in UTC: RFC 3339 full-date.
     Date = "Date", "https://scalars.graphql.org/andimarek/local-date.html", "2026-11-22",
-        |text| format!("{text}T00:00:00Z").parse::<domain::Timestamp>().ok().map(|t| t.date());
+        |text| format!("{text}T00:00:00Z").parse::<domain::Timestamp>().ok().map(|t| t.date()), text;
     /// An id of RFC 9562 that names no object of this schema.
     Uuid = "UUID", "https://www.rfc-editor.org/rfc/rfc9562", "0199a1b2-0000-7000-8000-000000000000",
-        |text| text.parse::<uuid::Uuid>().ok().map(|id| id.to_string());
+        |text| text.parse::<uuid::Uuid>().ok().map(|id| id.to_string()), id;
     /// An exact decimal number, as a string: digits, and a point before fractions.
     Decimal = "Decimal", "https://www.w3.org/TR/xmlschema11-2/#decimal", "12.50",
-        |text| text.parse::<rust_decimal::Decimal>().ok().map(|d| d.to_string());
+        |text| text.parse::<rust_decimal::Decimal>().ok().map(|d| d.to_string()), text;
     /// A SHA-256 digest, or an HMAC of it, in 64 hexadecimal digits.
     Digest = "Digest", "https://www.rfc-editor.org/rfc/rfc6234", "64 hexadecimal digits",
-        |text| text.parse::<domain::values::Digest>().ok().map(|d| d.to_string());
+        |text| text.parse::<domain::values::Digest>().ok().map(|d| d.to_string()), digest;
 }
 
 /// Any JSON value.
@@ -115,12 +145,12 @@ impl FromSql for JsonValue {
 
 impl FromColumn for ID {
     fn from_column(row: &Row<'_>, i: usize, _: &str) -> rusqlite::Result<Self> {
-        row.get::<_, String>(i).map(Self)
+        id_text(row, i).map(Self)
     }
 }
 
 impl Column for ID {
-    const ANSWER: Option<ReadAnswer> = <String as Column>::ANSWER;
+    const ANSWER: Option<ReadAnswer> = Some(|row, i| id_text(row, i).map(Value::from));
 }
 
 /// Makes columns that hold a JSON array of texts.

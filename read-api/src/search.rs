@@ -9,6 +9,7 @@ use crate::closed_sets::AggregateKind;
 use crate::links::aggregate;
 use crate::memory::searchable;
 use crate::node::AnyNode;
+use crate::of_business::{FIRST_PLACE, IdArg, id_text};
 use crate::page::{client_error, words};
 use crate::row::FromColumn as _;
 use crate::sight::Sight;
@@ -45,6 +46,11 @@ impl SearchHit {
         aggregate(ctx, &self.business, self.aggregate_kind.0, &self.aggregate_id).await
     }
 }
+
+/// SQL condition: the row `r` of the searchable text is of the business. The file of these texts has
+/// numbers of its own.
+pub(crate) const IN_SEARCH: &str = "r.place BETWEEN (SELECT first FROM search.business_places WHERE \
+    id = :business) AND (SELECT last FROM search.business_places WHERE id = :business)";
 
 /// Refuses a search by somebody without a role in the business.
 pub(crate) fn may_search(ctx: &Context<'_>, business: BusinessId) -> Result<()> {
@@ -83,15 +89,15 @@ impl SearchOfBusiness {
         let seen = Sight::of(ctx, &business)?.condition::<Event>();
         let seen = seen.map(|c| {
             format!(
-                " AND EXISTS (SELECT 1 FROM (SELECT kind, id FROM events e WHERE \
-                e.business = r.business AND e.seq = r.seq) WHERE {c})"
+                " AND EXISTS (SELECT 1 FROM (SELECT kind, id FROM events e WHERE e.place = \
+                 {FIRST_PLACE} + r.seq) WHERE {c})"
             )
         });
         let sql = format!(
             "SELECT r.seq, r.pointer, r.kind, r.id, snippet(search_text, 0, '[', ']', '…', 12) \
              FROM search_text
              JOIN search_rows r ON r.n = search_text.rowid WHERE search_text MATCH ? AND \
-             r.business = ?{} ORDER BY rank LIMIT 50",
+             {IN_SEARCH}{} ORDER BY rank LIMIT 50",
             seen.unwrap_or_default()
         );
         searchable(&sources).await?;
@@ -101,12 +107,12 @@ impl SearchOfBusiness {
                     seq: r.get(0)?,
                     pointer: r.get(1)?,
                     aggregate_kind: AggregateKind::from_column(r, 2, &business)?,
-                    aggregate_id: ID(r.get(3)?),
+                    aggregate_id: ID(id_text(r, 3)?),
                     snippet: r.get(4)?,
                     business: business.clone(),
                 })
             };
-            c.prepare_cached(&sql)?.query_map([&words, &business], hit)?.collect()
+            c.prepare_cached(&sql)?.query_map((&words, IdArg::new(&business)), hit)?.collect()
         })
         .await
         .map(Some)

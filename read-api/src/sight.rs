@@ -8,9 +8,11 @@ use domain::ids::AgentId;
 use domain::integrations::DataClass;
 use domain::values::Team;
 use rusqlite::OptionalExtension as _;
+use uuid::Uuid;
 
 use crate::allowance::read_here;
 use crate::node::Node;
+use crate::of_business::{self, id_literal};
 use crate::{Sources, Viewer};
 
 /// Which rows of a table agents see.
@@ -63,19 +65,20 @@ impl Sight {
         }
         let (principal, sql) = (
             viewer.principal,
-            "SELECT id, team, permissions FROM agents WHERE business = ? AND principal = ? AND \
-             status <> 'retired' LIMIT 1",
+            format!(
+                "SELECT id, team, permissions FROM agents WHERE {} AND principal = ? AND status <> \
+                 'retired' LIMIT 1",
+                of_business::condition("seq", "")
+            ),
         );
-        let row: Option<(String, String, String)> = read_here(|| {
+        let row: Option<(Uuid, String, String)> = read_here(|| {
             sources.views.read(|c| {
                 let row = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?));
-                c.prepare_cached(sql)?
-                    .query_row([business.to_string(), principal.to_string()], row)
-                    .optional()
+                c.prepare_cached(&sql)?.query_row((business.0, principal.0), row).optional()
             })
         })?;
         let agent = row.and_then(|(id, team, permissions)| {
-            Some((id.parse().ok()?, team.parse().ok()?, clearance(&permissions)))
+            Some((AgentId(id), team.parse().ok()?, clearance(&permissions)))
         });
         Ok(Self::Agent { business, principal, agent })
     }
@@ -111,8 +114,11 @@ fn of_agent(
     agent: AgentScope,
 ) -> String {
     let within = |table: &str, condition: String| {
-        format!("(SELECT id FROM {table} WHERE business = '{business}' AND {condition})")
+        let key = if table == "memory" { "item_place" } else { "seq" };
+        let of = of_business::literal(key, business);
+        format!("(SELECT id FROM {table} WHERE {of} AND {condition})")
     };
+    let principal_id = id_literal(principal.0);
     let never = || "0".to_owned();
     let team = || agent.map(|(_, team, _)| format!("team = '{team}'"));
     match seen {
@@ -122,16 +128,16 @@ fn of_agent(
         Seen::OfTeamsTask => {
             team().map_or_else(never, |team| format!("task IN {}", within("tasks", team)))
         }
-        Seen::Own => agent.map_or_else(never, |(id, ..)| format!("agent = '{id}'")),
-        Seen::AskedFor => format!("requested_by = '{principal}'"),
+        Seen::Own => agent.map_or_else(never, |(id, ..)| format!("agent = {}", id_literal(id.0))),
+        Seen::AskedFor => format!("requested_by = {principal_id}"),
         Seen::OfAskedFor => {
-            format!("approval IN {}", within("approvals", format!("requested_by = '{principal}'")))
+            format!("approval IN {}", within("approvals", format!("requested_by = {principal_id}")))
         }
         // What is about the business itself is confidential, what is about a person restricted.
         Seen::OfDataClass => match agent.and_then(|(_, _, clearance)| clearance) {
             Some(DataClass::Restricted) => "1".to_owned(),
             Some(DataClass::Confidential) => {
-                format!("subject = '{business}'")
+                format!("subject = {}", id_literal(business.0))
             }
             Some(DataClass::Public | DataClass::Internal) | None => never(),
         },
@@ -145,7 +151,7 @@ fn of_agent(
             };
             [
                 "kind IN ('kpi', 'measure')".to_owned(),
-                format!("kind = 'agent' AND id = '{id}'"),
+                format!("kind = 'agent' AND id = {}", id_literal(id.0)),
                 of("task", "tasks", Seen::OfTeam),
                 of("decision", "decisions", Seen::Own),
                 of("call", "calls", Seen::Own),

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::allowance::{read_here, row_bytes};
 use crate::audit::Event;
 use crate::node::Node;
+use crate::of_business::{self, FIRST_PLACE, IdArg, id_text};
 use crate::page::{business_by, client_error};
 use crate::sight::Sight;
 use crate::{Sources, Viewer};
@@ -47,11 +48,11 @@ impl SubscriptionCursor {
     ) -> Result<Self> {
         let (column, value) = business_by(slug, id)?;
         let sources = ctx.data::<Sources>()?.clone();
-        let sql = format!("SELECT business, currency FROM businesses WHERE {column} = ?");
+        let sql = format!("SELECT id, currency FROM businesses WHERE {column} = ?");
         let found: Option<(String, String)> = read_here(|| {
             sources.views.read(|c| {
                 c.prepare_cached(&sql)?
-                    .query_row([&value], |r| Ok((r.get(0)?, r.get(1)?)))
+                    .query_row([&*value], |r| Ok((id_text(r, 0)?, r.get(1)?)))
                     .optional()
             })
         })?;
@@ -66,10 +67,7 @@ impl SubscriptionCursor {
         })?;
         let sight = Sight::of_viewer(viewer, &sources, &business)?;
         let moved = sources.views.moved();
-        let end: i64 = read_here(|| {
-            let sql = "SELECT coalesce(max(seq), 0) FROM events WHERE business = ?";
-            sources.views.read(|c| c.prepare_cached(sql)?.query_row([&business], |r| r.get(0)))
-        })?;
+        let end: i64 = read_here(|| sources.views.read(|c| end_of(c, &business)))?;
         let after = after.map_or(end, |a| i64::try_from(a).unwrap_or(i64::MAX));
         Ok(Self { sources, business, currency, sight, after, moved })
     }
@@ -97,18 +95,27 @@ impl SubscriptionCursor {
     }
 }
 
+/// The `seq` of the last event of a business; 0 if there is none.
+fn end_of(c: &rusqlite::Connection, business: &str) -> rusqlite::Result<i64> {
+    let of = of_business::condition("seq", "");
+    let sql = format!("SELECT coalesce(max(place) - {FIRST_PLACE}, 0) FROM events WHERE {of}");
+    c.prepare_cached(&sql)?.query_row([IdArg::new(business)], |r| r.get(0))
+}
+
 fn page<N: Node>(
     c: &rusqlite::Connection,
     place: &SubscriptionCursor,
 ) -> rusqlite::Result<Vec<(i64, N)>> {
     let (table, key, seen) = (N::TABLE, N::KEY, place.sight.and::<N>());
+    let by = of_business::order(key);
     let sql = format!(
-        "SELECT {key}, {} FROM {table} WHERE business = ? AND {key} > ?{seen} ORDER BY {key} LIMIT \
-         {PAGE_MAX}",
-        N::COLUMNS
+        "SELECT {key}, {} FROM {table} WHERE {} AND {by} > {}{seen} ORDER BY {by} LIMIT {PAGE_MAX}",
+        N::COLUMNS,
+        of_business::condition(key, ""),
+        of_business::placed(key, "?")
     );
     let mut query = c.prepare_cached(&sql)?;
-    let mut rows = query.query(params![place.business, place.after])?;
+    let mut rows = query.query(params![IdArg::new(&place.business), place.after])?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     // What is left of it is read when this was given.
     while bytes < READ_BYTES_MAX
@@ -126,28 +133,29 @@ fn changed<N: Node>(
     kind: &str,
     place: &SubscriptionCursor,
 ) -> rusqlite::Result<Vec<(i64, N)>> {
-    let seen = place.sight.condition::<N>();
+    let (seen, of) = (place.sight.condition::<N>(), of_business::condition(N::KEY, ""));
     let seen = seen.map_or_else(String::new, |s| {
-        format!(" AND id IN (SELECT id FROM {} WHERE business = ?1 AND ({s}))", N::TABLE)
+        format!(" AND id IN (SELECT id FROM {} WHERE {of} AND ({s}))", N::TABLE)
     });
     let sql = format!(
-        "SELECT max(seq), id FROM (SELECT seq, id FROM events WHERE business = ?1 AND seq > ?2 AND \
-         kind = ?3{seen} ORDER BY seq LIMIT {PAGE_MAX})
-         GROUP BY id ORDER BY 1"
+        "SELECT max(seq), id FROM (SELECT seq, id FROM events WHERE {} AND place > {FIRST_PLACE} + ? \
+         AND kind = ?{seen} ORDER BY place LIMIT {PAGE_MAX})
+         GROUP BY id ORDER BY 1",
+        of_business::condition("seq", "")
     );
-    let args = params![place.business, place.after, kind];
-    let ids: Vec<(i64, String)> = c
+    let args = params![IdArg::new(&place.business), place.after, kind];
+    let ids: Vec<(i64, uuid::Uuid)> = c
         .prepare_cached(&sql)?
         .query_map(args, |r| Ok((r.get(0)?, r.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    let sql = format!("SELECT {} FROM {} WHERE business = ? AND id = ?", N::COLUMNS, N::TABLE);
+    let sql = format!("SELECT {} FROM {} WHERE {of} AND id = ?", N::COLUMNS, N::TABLE);
     let mut query = c.prepare_cached(&sql)?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     for (seq, id) in ids {
         if bytes >= READ_BYTES_MAX {
             break;
         }
-        let row = query.query_row(params![place.business, id], |r| {
+        let row = query.query_row(params![IdArg::new(&place.business), id], |r| {
             bytes += row_bytes(r)?;
             N::from_row(r, 0)
         })?;

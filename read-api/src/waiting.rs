@@ -14,9 +14,11 @@ use crate::children::newest;
 use crate::filter::Arg;
 use crate::integrations::Call;
 use crate::links::aggregate;
-use crate::node::{AnyNode, Node};
+use crate::node::AnyNode;
+use crate::of_business::{IDS, id_text};
 use crate::page::{Page, Total, client_error};
 use crate::query::wait_for;
+use crate::row::FromColumn as _;
 use crate::scalars::DateTime;
 use crate::sight::Sight;
 use crate::tasks::Task;
@@ -50,20 +52,20 @@ impl WaitingKind {
     const fn rows(self) -> &'static str {
         match self {
             Self::Approval => {
-                "requested_at AS since, expires_at AS decide_by FROM approvals t WHERE status = \
-                 'requested'"
+                "requested_at AS since, expires_at AS decide_by FROM b CROSS JOIN approvals t ON \
+                 t.place BETWEEN b.first AND b.last WHERE status = 'requested'"
             }
             Self::Task => {
-                "status_since AS since, NULL AS decide_by FROM tasks t WHERE next_actor >= \
-                 'human:' AND next_actor < 'human;'"
+                "status_since AS since, NULL AS decide_by FROM b CROSS JOIN tasks t ON t.place \
+                 BETWEEN b.first AND b.last WHERE next_actor >= 'human:' AND next_actor < 'human;'"
             }
             Self::Call => {
-                "coalesce(ended_at, intended_at) AS since, NULL AS decide_by FROM calls t WHERE \
-                 status = 'ambiguous'"
+                "coalesce(ended_at, intended_at) AS since, NULL AS decide_by FROM b CROSS JOIN calls \
+                 t ON t.place BETWEEN b.first AND b.last WHERE status = 'ambiguous'"
             }
             Self::Review => {
-                "status_since AS since, NULL AS decide_by FROM tasks t WHERE status = 'submitted' \
-                 AND NOT EXISTS (SELECT 1 FROM agents a WHERE a.business = t.business AND a.team = \
+                "status_since AS since, NULL AS decide_by FROM b CROSS JOIN tasks t ON t.place \
+                 BETWEEN b.first AND b.last WHERE status = 'submitted' AND NOT EXISTS (SELECT 1 FROM agents a WHERE a.place BETWEEN b.first AND b.last AND a.team = \
                  t.team AND a.role = 'qa' AND a.status = 'active' AND a.id IS NOT t.producer)"
             }
         }
@@ -98,7 +100,7 @@ pub(crate) struct WaitingItem {
 impl WaitingItem {
     /// The business.
     async fn business(&self, ctx: &Context<'_>) -> Result<Option<Business>> {
-        newest(ctx, &self.business_id, Business::KEY, &self.business_id).await
+        newest(ctx, &self.business_id, "id", &self.business_id).await
     }
 
     /// The request for approval, task or call.
@@ -152,6 +154,11 @@ fn parts(ctx: &Context<'_>) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
+/// What is added to a time so that no time has a sign, which texts would not sort by.
+const EPOCH: i64 = 1 << 62;
+/// What stands for the time of what has none: it is later than all.
+const NEVER: i64 = i64::MAX;
+
 /// The rows of all that waits, as SQL, with the values of its `?`. `place` is the order: what must
 /// be
 /// decided first is first, and what has no such time is last.
@@ -163,12 +170,13 @@ fn rows(parts: &[Part], filter: WaitingFilter) -> (String, Vec<Arg>) {
             let of = match &part.businesses {
                 Some(ids) => {
                     args.push(Box::new(serde_json::Value::from(ids.clone()).to_string()));
-                    "(SELECT value FROM json_each(?))"
+                    format!("WHERE id IN ({IDS})")
                 }
-                None => "(SELECT business FROM businesses)",
+                None => String::new(),
             };
             selects.push(format!(
-                "SELECT {n} AS kind, business, id, seq, {} AND business IN {of}{}",
+                "SELECT * FROM (WITH b AS (SELECT id AS business, first, last FROM business_places \
+                 {of}) SELECT {n} AS kind, b.business, id, seq, {}{})",
                 kind.rows(),
                 kind.seen(&part.sight)
             ));
@@ -176,14 +184,14 @@ fn rows(parts: &[Part], filter: WaitingFilter) -> (String, Vec<Arg>) {
     }
     if selects.is_empty() {
         selects.push(
-            "SELECT 0 AS kind, '' AS business, '' AS id, 0 AS seq, '' AS since, NULL AS \
+            "SELECT 0 AS kind, x'' AS business, x'' AS id, 0 AS seq, 0 AS since, NULL AS \
             decide_by WHERE 0"
                 .to_owned(),
         );
     }
     let mut sql = format!(
-        "SELECT *, printf('%s %s %s %012d', coalesce(decide_by, '~'), since, business, seq) AS \
-         place FROM ({})",
+        "SELECT *, printf('%019d %019d %s %012d', coalesce(decide_by + {EPOCH}, {NEVER}), since + \
+         {EPOCH}, lower(hex(business)), seq) AS place FROM ({})",
         selects.join(" UNION ALL ")
     );
     if let Some(before) = filter.decide_before {
@@ -199,10 +207,10 @@ fn item(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<WaitingItem> {
     let kind = WaitingKind::ALL.get(row.get::<_, usize>(at)?).copied();
     Ok(WaitingItem {
         kind: kind.unwrap_or(WaitingKind::Task),
-        business_id: ID(row.get(at + 1)?),
-        target_id: ID(row.get(at + 2)?),
-        since: DateTime(row.get(at + 3)?),
-        decide_by: row.get::<_, Option<String>>(at + 4)?.map(DateTime),
+        business_id: ID(id_text(row, at + 1)?),
+        target_id: ID(id_text(row, at + 2)?),
+        since: DateTime::from_column(row, at + 3, "")?,
+        decide_by: Option::from_column(row, at + 4, "")?,
     })
 }
 

@@ -142,23 +142,24 @@ pub(crate) async fn plain_handler(
         .unwrap();
     let viewer = app.viewer(principal).await.unwrap();
     let business = app.business("b1").await.unwrap().filter(|b| viewer.may_see(*b)).unwrap();
-    HttpResponse::Ok().json(plain_list(&app.views, &business.to_string()))
+    HttpResponse::Ok().json(plain_list(&app.views, business))
 }
 
-fn plain_list(views: &Views, business: &str) -> Vec<serde_json::Value> {
+fn plain_list(views: &Views, business: domain::BusinessId) -> Vec<serde_json::Value> {
     views
         .read(|c| {
             c.prepare_cached(
-                "SELECT id, team, status, next_actor, priority, revision, planned_at \
-                FROM tasks WHERE business = ? ORDER BY seq LIMIT 10",
+                "SELECT id, team, status, next_actor, priority, revision, planned_at FROM tasks \
+                 WHERE place BETWEEN (SELECT first FROM business_places WHERE id = ?1) AND (SELECT \
+                 last FROM business_places WHERE id = ?1) ORDER BY place LIMIT 10",
             )?
-            .query_map([business], |r| {
+            .query_map([business.0], |r| {
                 Ok(serde_json::json!({
-                    "id": r.get::<_, String>(0)?, "team": r.get::<_,
+                    "id": r.get::<_, uuid::Uuid>(0)?.to_string(), "team": r.get::<_,
                     String>(1)?, "status": r.get::<_, String>(2)?,
                     "nextActor": r.get::<_, Option<String>>(3)?, "priority": r.get::<_,
                     i64>(4)?, "revision": r.get::<_, i64>(5)?,
-                    "plannedAt": r.get::<_, String>(6)?,
+                    "plannedAt": domain::Timestamp::from_micros(r.get(6)?).to_string(),
                 }))
             })?
             .collect::<rusqlite::Result<Vec<_>>>()

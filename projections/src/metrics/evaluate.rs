@@ -1,13 +1,17 @@
 //! Evaluates a KPI from the samples: its value, its series, and the events behind it.
 
 mod reported;
+mod scope;
 
 use reported::{aggregate, reported, reported_sql};
+use scope::{Args, Table};
+pub use scope::{Interval, Scope};
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use domain::metrics::{Aggregation, Direction};
-use rusqlite::{Connection, ToSql};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
 use rust_decimal::Decimal;
 
 use super::definitions::{DEFINITIONS, Definition, Formula};
@@ -16,21 +20,6 @@ use super::definitions::{DEFINITIONS, Definition, Formula};
 const PLACES: u32 = 9;
 /// Most points that a series may have.
 const POINTS_MAX: usize = 10_000;
-
-/// Which samples a KPI is evaluated from.
-#[derive(Debug, Clone, Default)]
-pub struct Scope {
-    /// Ids of the businesses, at least one.
-    pub businesses: Vec<String>,
-    /// Currency of amounts; samples in another currency are left out.
-    pub currency: String,
-    /// Only what happened at this time or later; `None` = from the beginning.
-    pub from: Option<String>,
-    /// Only what happened before this time; `None` = until now.
-    pub before: Option<String>,
-    /// Required values of columns: team, agent, model, connector, operation; empty = everything.
-    pub about: Vec<(&'static str, String)>,
-}
 
 /// How the value of a KPI is computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,82 +49,11 @@ pub struct ScopedKpi {
     pub fold: SampleFold,
 }
 
-/// The length of a series' steps, in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interval {
-    /// One value per hour.
-    Hour,
-    /// One value per day.
-    Day,
-    /// One value per ISO 8601 week, named by its Monday.
-    Week,
-    /// One value per month.
-    Month,
-}
-
-impl Interval {
-    fn sql(self, column: &str) -> String {
-        match self {
-            Self::Hour => format!("substr({column}, 1, 13) || ':00'"),
-            Self::Day => format!("substr({column}, 1, 10)"),
-            Self::Week => format!("date(substr({column}, 1, 10), 'weekday 0', '-6 days')"),
-            Self::Month => format!("substr({column}, 1, 7)"),
-        }
-    }
-}
-
-type Args = Vec<String>;
-
-impl Scope {
-    /// The SQL condition on businesses and times; `time` is the column of time.
-    fn bounds(&self, time: &str, args: &mut Args) -> String {
-        let mut sql = format!("business IN ({})", vec!["?"; self.businesses.len()].join(", "));
-        args.extend(self.businesses.iter().cloned());
-        for (op, bound) in [(">=", &self.from), ("<", &self.before)] {
-            if let Some(bound) = bound {
-                sql.push_str(&format!(" AND {time} {op} ?"));
-                args.push(if time == "hour" {
-                    bound.get(..13).unwrap_or(bound).to_owned()
-                } else {
-                    bound.clone()
-                });
-            }
-        }
-        sql
-    }
-
-    /// The SQL condition on samples of the kind `sample`; `time` is the column of time.
-    fn sql(&self, time: &str, sample: &str, args: &mut Args) -> String {
-        let mut sql = self.bounds(time, args);
-        args.push(sample.to_owned());
-        sql.push_str(" AND sample = ?");
-        if ["cost", "budget_spent", "budget_limit"].contains(&sample) {
-            sql.push_str(" AND unit = ?");
-            args.push(self.currency.clone());
-        }
-        for (column, value) in &self.about {
-            sql.push_str(&format!(" AND {column} = ?"));
-            args.push(value.clone());
-        }
-        sql
-    }
-
-    /// The smallest table that can answer, with the names of its columns of time and of sums.
-    fn table(&self) -> (&'static str, &'static str, &'static str) {
-        let whole_hours = [&self.from, &self.before]
-            .into_iter()
-            .flatten()
-            .all(|t| t.get(13..).is_some_and(|rest| rest == ":00:00.000000Z"));
-        match (self.from.is_none() && self.before.is_none() && self.about.is_empty(), whole_hours) {
-            (true, _) => ("sample_totals", "business", "total"),
-            (false, true) => ("sample_hours", "hour", "total"),
-            (false, false) => ("samples", "at", "value"),
-        }
-    }
-}
-
-fn refs(args: &Args) -> Vec<&dyn ToSql> {
-    args.iter().map(|a| a as &dyn ToSql).collect()
+/// Reads a column that is a text or, of an agent, an id in bytes or none.
+fn text(row: &rusqlite::Row<'_>, i: usize) -> rusqlite::Result<String> {
+    let value = row.get_ref(i)?;
+    let Ok(bytes) = value.as_blob() else { return row.get(i) };
+    Ok(uuid::Uuid::from_slice(bytes).map_or_else(|_| String::new(), |id| id.to_string()))
 }
 
 fn decimal(text: &str) -> Decimal {
@@ -147,18 +65,18 @@ fn sums(
     c: &Connection,
     scope: &Scope,
     sample: &str,
-    (table, time, column): (&str, &str, &str),
+    table: Table,
     key: &str,
 ) -> rusqlite::Result<BTreeMap<String, Decimal>> {
     let mut args = Args::new();
-    let conditions = scope.sql(time, sample, &mut args);
+    let conditions = scope.sql(table, sample, &mut args);
     let mut found: BTreeMap<String, Decimal> = BTreeMap::new();
+    let (column, table) = (table.value(), table.name());
     let mut query =
         c.prepare_cached(&format!("SELECT {key}, {column} FROM {table} WHERE {conditions}"))?;
-    let mut rows = query.query(&*refs(&args))?;
+    let mut rows = query.query(params_from_iter(args))?;
     while let Some(row) = rows.next()? {
-        let (key, value): (String, String) = (row.get(0)?, row.get(1)?);
-        *found.entry(key).or_default() += decimal(&value);
+        *found.entry(text(row, 0)?).or_default() += decimal(&row.get::<_, String>(1)?);
     }
     Ok(found)
 }
@@ -174,18 +92,18 @@ fn percentile(
     per_cent: u8,
 ) -> rusqlite::Result<Option<Decimal>> {
     let mut args = Args::new();
-    let conditions = scope.sql("at", sample, &mut args);
+    let conditions = scope.sql(Table::Samples, sample, &mut args);
     let count: u64 = c
-        .prepare_cached(&format!("SELECT count(*) FROM samples WHERE {conditions}"))?
-        .query_row(&*refs(&args), |r| r.get(0))?;
+        .prepare_cached(&format!("SELECT count(*) FROM sample_values WHERE {conditions}"))?
+        .query_row(params_from_iter(&args), |r| r.get(0))?;
     if count == 0 {
         return Ok(None);
     }
     let rank = (count * u64::from(per_cent)).div_ceil(100).max(1) - 1;
     let sql = format!(
-        "SELECT value FROM samples WHERE {conditions} ORDER BY number LIMIT 1 OFFSET {rank}"
+        "SELECT value FROM sample_values WHERE {conditions} ORDER BY number LIMIT 1 OFFSET {rank}"
     );
-    let value: String = c.prepare_cached(&sql)?.query_row(&*refs(&args), |r| r.get(0))?;
+    let value: String = c.prepare_cached(&sql)?.query_row(params_from_iter(args), |r| r.get(0))?;
     Ok(Some(decimal(&value).normalize()))
 }
 
@@ -208,9 +126,10 @@ impl ScopedKpi {
         let [business] = scope.businesses.as_slice() else { return Ok(all) };
         let mut query = c.prepare_cached(
             "SELECT kpi, max(version), text, unit, direction, measure, aggregation FROM \
-             kpi_definitions WHERE business = ? GROUP BY kpi ORDER BY kpi",
+             kpi_definitions WHERE business = (SELECT n FROM business_numbers WHERE id = ?) GROUP \
+             BY kpi ORDER BY kpi",
         )?;
-        let own = query.query_map([business], |r| {
+        let own = query.query_map([business.0], |r| {
             Ok(Self {
                 id: r.get(0)?,
                 version: r.get(1)?,
@@ -227,10 +146,12 @@ impl ScopedKpi {
         for kpi in own {
             all.push(kpi?);
         }
-        let mut targets =
-            c.prepare_cached("SELECT kpi, target FROM kpi_targets WHERE business = ?")?;
+        let mut targets = c.prepare_cached(
+            "SELECT kpi, target FROM kpi_targets WHERE business = (SELECT n FROM \
+                business_numbers WHERE id = ?)",
+        )?;
         let targets: BTreeMap<String, String> = targets
-            .query_map([business], |r| Ok((r.get(0)?, r.get(1)?)))?
+            .query_map([business.0], |r| Ok((r.get(0)?, r.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         for kpi in &mut all {
             kpi.target = targets.get(&kpi.id).map(|t| decimal(t)).or(kpi.target);
@@ -275,17 +196,18 @@ impl ScopedKpi {
         &self,
         c: &Connection,
         scope: &Scope,
-        table: (&'static str, &'static str, &'static str),
-        key: &str,
+        table: Table,
+        key: impl Fn(Table) -> String,
     ) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
         let keyed: BTreeMap<String, Option<Decimal>> = match &self.fold {
-            SampleFold::BuiltIn(Formula::Sum(of)) => sums(c, scope, of, table, key)?
+            SampleFold::BuiltIn(Formula::Sum(of)) => sums(c, scope, of, table, &key(table))?
                 .into_iter()
                 .map(|(k, v)| (k, Some(v.normalize())))
                 .collect(),
             SampleFold::BuiltIn(Formula::Ratio(of, over)) => {
+                let key = key(table);
                 let (of, over) =
-                    (sums(c, scope, of, table, key)?, sums(c, scope, over, table, key)?);
+                    (sums(c, scope, of, table, &key)?, sums(c, scope, over, table, &key)?);
                 let keys: Vec<String> = of.keys().chain(over.keys()).cloned().collect();
                 keys.into_iter()
                     .map(|k| {
@@ -301,16 +223,16 @@ impl ScopedKpi {
             }
             SampleFold::BuiltIn(Formula::Percentile(of, per_cent)) => {
                 let mut args = Args::new();
-                let conditions = scope.sql("at", of, &mut args);
-                let key =
-                    if table.1 == "hour" { key.replace("hour", "at") } else { key.to_owned() };
+                let conditions = scope.sql(Table::Samples, of, &mut args);
+                let key = key(Table::Samples);
                 let mut query = c.prepare_cached(&format!(
-                    "SELECT {key}, value FROM samples WHERE {conditions} ORDER BY 1, number"
+                    "SELECT {key}, value FROM sample_values WHERE {conditions} ORDER BY 1, number"
                 ))?;
                 let mut groups: BTreeMap<String, Vec<Decimal>> = BTreeMap::new();
-                let mut rows = query.query(&*refs(&args))?;
+                let mut rows = query.query(params_from_iter(args))?;
                 while let Some(row) = rows.next()? {
-                    groups.entry(row.get(0)?).or_default().push(decimal(&row.get::<_, String>(1)?));
+                    let value = decimal(&row.get::<_, String>(1)?);
+                    groups.entry(text(row, 0)?).or_default().push(value);
                 }
                 groups
                     .into_iter()
@@ -325,9 +247,8 @@ impl ScopedKpi {
             }
             SampleFold::Own(measure, how) => {
                 let mut groups: BTreeMap<String, Vec<Decimal>> = BTreeMap::new();
-                for (k, v) in
-                    reported(c, scope, (measure, self.unit_of(*how)), &key.replace("hour", "at"))?
-                {
+                let of = (measure.as_str(), self.unit_of(*how));
+                for (k, v) in reported(c, scope, of, &key(Table::Samples))? {
                     groups.entry(k).or_default().push(v);
                 }
                 groups.into_iter().map(|(k, v)| (k, aggregate(*how, &v))).collect()
@@ -346,11 +267,7 @@ impl ScopedKpi {
         scope: &Scope,
         step: Interval,
     ) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
-        let table = match scope.table() {
-            ("samples", ..) => ("samples", "at", "value"),
-            _ => ("sample_hours", "hour", "total"),
-        };
-        self.by(c, scope, table, &step.sql(table.1))
+        self.by(c, scope, scope.table_of_parts(), |table| step.sql(table.seconds()))
     }
 
     /// The values of the KPI by a column: team, agent, model, connector or operation.
@@ -363,32 +280,31 @@ impl ScopedKpi {
         scope: &Scope,
         column: &'static str,
     ) -> rusqlite::Result<Vec<(String, Option<Decimal>)>> {
-        let table = match scope.table() {
-            ("samples", ..) => ("samples", "at", "value"),
-            _ => ("sample_hours", "hour", "total"),
+        let column = match self.fold {
+            SampleFold::BuiltIn(_) => column,
+            SampleFold::Own(..) => "coalesce(dimension, '')",
         };
-        if matches!(self.fold, SampleFold::Own(..)) {
-            return self.by(c, scope, table, "coalesce(dimension, '')");
-        }
-        self.by(c, scope, table, column)
+        self.by(c, scope, scope.table_of_parts(), |_| column.to_owned())
     }
 
-    /// An SQL condition on `business` and `seq` that selects the events the KPI was counted from.
+    /// An SQL condition on the place of events that selects those the KPI was counted from.
     #[must_use]
-    pub fn events(&self, scope: &Scope) -> (String, Vec<String>) {
+    pub fn events(&self, scope: &Scope) -> (String, Vec<Value>) {
+        const PLACE: &str = "(business << 36) | seq";
         let mut args = Args::new();
         let parts: Vec<String> = match &self.fold {
             SampleFold::BuiltIn(formula) => {
                 let part = |sample| {
-                    format!("SELECT seq FROM samples WHERE {}", scope.sql("at", sample, &mut args))
+                    let conditions = scope.sql(Table::Samples, sample, &mut args);
+                    format!("SELECT {PLACE} FROM sample_values WHERE {conditions}")
                 };
                 formula.samples().into_iter().map(part).collect()
             }
             SampleFold::Own(measure, how) => {
                 let conditions = reported_sql(scope, measure, self.unit_of(*how), &mut args);
-                vec![format!("SELECT seq FROM measures WHERE {conditions}")]
+                vec![format!("SELECT {PLACE} FROM measures WHERE {conditions}")]
             }
         };
-        (format!("seq IN ({})", parts.join(" UNION ")), args)
+        (format!("place IN ({})", parts.join(" UNION ")), args)
     }
 }

@@ -1,6 +1,5 @@
 //! Applies batches of events to the tables of a view file.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,35 +11,41 @@ use rusqlite::params;
 
 use super::ViewFile;
 use super::read_ahead::ReadEvent;
-use crate::metrics::Sums;
+use crate::rows::{BusinessNumber, Place, Tables};
 use crate::views::ViewsError;
-use crate::{Applied, Apply, ApplyError, Columns, Projection};
+use crate::{Applied, Apply, ApplyError, Projection};
 
 /// An event of a batch, decoded at most once for all projections.
 struct BatchEvent<'a> {
     recorded: &'a Recorded,
+    /// The number of its business in the file.
+    business: BusinessNumber,
     stored: Result<Stored<'a>, Cause>,
     /// The typed event; not decoded while nobody needs it.
     event: Option<Result<Event, Cause>>,
-    columns: Option<Columns>,
 }
 
 impl<'a> BatchEvent<'a> {
-    fn new(recorded: &'a Recorded, event: Option<Result<Event, Cause>>) -> Self {
+    fn new(
+        recorded: &'a Recorded,
+        business: BusinessNumber,
+        event: Option<Result<Event, Cause>>,
+    ) -> Self {
         let stored = recorded.stored().map_err(Cause::of);
-        Self { recorded, stored, event, columns: None }
+        Self { recorded, business, stored, event }
     }
 
     fn stored(&self) -> Result<&Stored<'a>, ApplyError> {
         self.stored.as_ref().map_err(unreadable)
     }
 
-    fn typed<'b>(&'b mut self, sums: &'b RefCell<Sums>) -> Result<Applied<'b>, ApplyError> {
-        let stored = self.stored.as_ref().map_err(unreadable)?;
+    fn typed(&mut self) -> Result<Applied<'_>, ApplyError> {
+        let Self { recorded, business, stored, event } = self;
+        let stored = stored.as_ref().map_err(unreadable)?;
         let decode = || stored.event().map_err(Cause::of);
-        let event = self.event.get_or_insert_with(decode).as_ref().map_err(unreadable)?;
-        let columns = self.columns.get_or_insert_with(|| Columns::of(stored));
-        Ok(Applied { recorded: self.recorded, stored, event, columns, sums })
+        let event = event.get_or_insert_with(decode).as_ref().map_err(unreadable)?;
+        let place = Place::new(*business, recorded.seq)?;
+        Ok(Applied { recorded, stored, event, business: *business, place })
     }
 }
 
@@ -95,8 +100,6 @@ impl ViewFile {
         careful: bool,
     ) -> Result<(), ViewsError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        // What was added outside a batch, and rolled back, is not in the tables.
-        self.sums.borrow_mut().clear();
         let result = self.batch_inside(events, last, careful).and_then(|failed| {
             self.connection.execute_batch("COMMIT")?;
             Ok(failed)
@@ -110,7 +113,7 @@ impl ViewFile {
             }
             Err(e) => {
                 let _ = self.connection.execute_batch("ROLLBACK");
-                self.sums.borrow_mut().clear();
+                self.cached.borrow_mut().clear();
                 Err(e.into())
             }
         }
@@ -123,12 +126,15 @@ impl ViewFile {
         careful: bool,
     ) -> Result<Failed, ApplyError> {
         let mut failed = Failed::new();
+        let mut cached = self.cached.borrow_mut();
+        let mut tables = Tables::new(&self.connection, &mut cached);
         for ReadEvent { recorded, event } in events {
             if let Some(skipped) = skipped(recorded) {
                 self.note_skip(&skipped)?;
             }
-            let (business, mut event) =
-                (recorded.business, BatchEvent::new(recorded, event.take()));
+            let business = recorded.business;
+            let number = tables.business(business)?;
+            let mut event = BatchEvent::new(recorded, number, event.take());
             for (i, slot) in self.slots.iter().enumerate() {
                 if slot.position >= recorded.position
                     || slot.stale
@@ -138,14 +144,16 @@ impl ViewFile {
                     continue;
                 }
                 if !careful {
-                    self.apply(slot.projection, &mut event)?;
-                } else if let Err(e) = self.apply_behind_savepoint(slot.projection, &mut event)? {
+                    self.apply(&mut tables, slot.projection, &mut event)?;
+                } else if let Err(e) =
+                    self.apply_behind_savepoint(&mut tables, slot.projection, &mut event)?
+                {
                     self.note_failure(slot.projection, recorded, &e)?;
                     failed.insert((i, business));
                 }
             }
         }
-        self.sums.borrow_mut().write(&self.connection)?;
+        tables.flush()?;
         for slot in self.slots.iter().filter(|slot| !slot.stale) {
             self.connection
                 .prepare_cached(
@@ -187,16 +195,18 @@ impl ViewFile {
         Ok(())
     }
 
-    /// Applies an event, or nothing of it. The outer error is the file's, the inner one the
-    /// event's.
+    /// Applies an event and writes what it changed, or does nothing of it. The outer error is the
+    /// file's, the inner one the event's.
     fn apply_behind_savepoint(
         &self,
+        tables: &mut Tables<'_>,
         projection: &Projection,
         event: &mut BatchEvent<'_>,
     ) -> Result<Result<(), ApplyError>, ApplyError> {
         self.connection.execute_batch("SAVEPOINT one")?;
-        let applied = self.apply(projection, event);
+        let applied = self.apply(tables, projection, event).and_then(|()| tables.flush());
         if let Err(e) = applied {
+            tables.forget();
             if e.is_of_the_file() {
                 return Err(e);
             }
@@ -214,25 +224,30 @@ impl ViewFile {
         projection: &Projection,
         recorded: &Recorded,
     ) -> Result<Result<(), ApplyError>, ApplyError> {
-        self.apply_behind_savepoint(projection, &mut BatchEvent::new(recorded, None))
+        let mut cached = self.cached.borrow_mut();
+        let mut tables = Tables::new(&self.connection, &mut cached);
+        let business = tables.business(recorded.business)?;
+        let mut event = BatchEvent::new(recorded, business, None);
+        self.apply_behind_savepoint(&mut tables, projection, &mut event)
     }
 
-    fn apply(&self, projection: &Projection, event: &mut BatchEvent<'_>) -> Result<(), ApplyError> {
+    fn apply(
+        &self,
+        tables: &mut Tables<'_>,
+        projection: &Projection,
+        event: &mut BatchEvent<'_>,
+    ) -> Result<(), ApplyError> {
         let apply = AssertUnwindSafe(|| {
             fail::fail_point!("apply");
-            let recorded = event.recorded;
             match projection.apply {
-                Apply::Sealed(apply) => apply(&self.connection, &event.typed(&self.sums)?),
+                Apply::Sealed(apply) => apply(tables, &event.typed()?),
                 Apply::Searchable(apply) => {
-                    let stored = event.stored()?;
-                    apply(&self.connection, stored, recorded.seq, &self.sources.unsealer)
+                    let seq = event.recorded.seq;
+                    apply(tables, event.stored()?, seq, &self.sources.unsealer)
                 }
             }
         });
         // Like any event that can't be applied, it stops its business and no other.
-        let applied =
-            catch_unwind(apply).unwrap_or_else(|_| Err(ApplyError::value("applying it panicked")));
-        self.sums.borrow_mut().end_event(applied.is_ok());
-        applied
+        catch_unwind(apply).unwrap_or_else(|_| Err(ApplyError::value("applying it panicked")))
     }
 }

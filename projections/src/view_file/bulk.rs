@@ -65,8 +65,11 @@ fn tell_planner(connection: &Connection, projection: &Projection) -> rusqlite::R
 /// partial index has a hundredth of the rows.
 fn statistics(columns: &[String], is_partial: bool) -> String {
     let (all, of_business) = if is_partial { ("10000", " 1000") } else { ("1000000", " 100000") };
+    // Few words, such as those of a status, are of many rows.
     let rows = |(n, column): (usize, &String)| match (n, column.as_str()) {
         (0, "business") if columns.len() > 1 => of_business,
+        (0, "status" | "event_type") => of_business,
+        (0, "place") => " 1",
         (0, _) => " 2",
         (n, _) if n + 1 == columns.len() => " 1",
         (_, _) => " 20",

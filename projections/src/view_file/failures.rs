@@ -42,14 +42,25 @@ impl ViewFile {
 
     /// Applies the events that a stopped business has waited for; stops again at the first one that
     /// can't be applied.
-    fn resume(&mut self, i: usize, business: &str, mut after: Seq) -> Result<(), ViewsError> {
+    fn resume(&mut self, i: usize, business: &str, after: Seq) -> Result<(), ViewsError> {
+        let resumed = self.resume_inside(i, business, after);
+        // If the transaction was rolled back, memory holds rows that no file has.
+        self.cached.borrow_mut().clear();
+        resumed
+    }
+
+    fn resume_inside(
+        &mut self,
+        i: usize,
+        business: &str,
+        mut after: Seq,
+    ) -> Result<(), ViewsError> {
         let Some(slot) = self.slots.get(i) else { return Ok(()) };
         let (projection, up_to) = (slot.projection, slot.position);
         let id: BusinessId = business
             .parse()
             .map_err(|_| ViewsError::storage(format!("`{business}` is no business")))?;
         let tx = self.connection.unchecked_transaction()?;
-        self.sums.borrow_mut().clear();
         let mut stuck = None;
         'stream: loop {
             let events = self.sources.unsealer.runtime.block_on(self.sources.log.read_business(
@@ -76,7 +87,6 @@ impl ViewFile {
             }
             after = last;
         }
-        self.sums.borrow_mut().write(&tx)?;
         match &stuck {
             Some((seq, position, error)) => tx.execute(
                 "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)",

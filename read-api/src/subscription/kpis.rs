@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_graphql::{Context, ID, Result, SimpleObject, Subscription};
 use futures_util::{Stream, stream};
 
-use super::SubscriptionCursor;
+use super::{SubscriptionCursor, end_of};
 use crate::metrics::{Kpi, KpiFilter, kpis_of};
 
 /// Pause between two evaluations of a subscription's KPIs.
@@ -50,9 +50,7 @@ impl KpiChanges {
                     let end = |c: &rusqlite::Connection,
                                place: &SubscriptionCursor|
                      -> rusqlite::Result<Vec<i64>> {
-                        let sql = "SELECT coalesce(max(seq), 0) FROM events WHERE business = ?";
-                        let end: i64 =
-                            c.prepare_cached(sql)?.query_row([&place.business], |r| r.get(0))?;
+                        let end = end_of(c, &place.business)?;
                         Ok(Some(end).filter(|end| *end > place.after).into_iter().collect())
                     };
                     match place.next(end).await {

@@ -1,8 +1,8 @@
 //! Figures that a business reports itself, folded as its definition says.
 
-use super::{Args, Scope, decimal, ratio, refs};
+use super::{Args, Scope, Table, decimal, ratio, text};
 use domain::metrics::Aggregation;
-use rusqlite::Connection;
+use rusqlite::{Connection, params_from_iter};
 use rust_decimal::Decimal;
 
 /// SQL conditions on the reported figures of a KPI; reported figures name no team, agent, model,
@@ -14,12 +14,12 @@ pub(super) fn reported_sql(
     args: &mut Args,
 ) -> String {
     let whole = Scope { about: Vec::new(), ..scope.clone() };
-    let mut sql = whole.bounds("at", args);
+    let mut sql = whole.bounds(Table::Samples, args);
     sql.push_str(" AND measure = ?");
-    args.push(measure.to_owned());
+    args.push(measure.to_owned().into());
     if let Some(unit) = unit {
         sql.push_str(" AND unit = ?");
-        args.push(unit.to_owned());
+        args.push(unit.to_owned().into());
     }
     if !scope.about.is_empty() {
         sql.push_str(" AND 0");
@@ -38,7 +38,8 @@ pub(super) fn reported(
     let mut query = c.prepare_cached(&format!(
         "SELECT {key}, value FROM measures WHERE {conditions} ORDER BY at, seq"
     ))?;
-    query.query_map(&*refs(&args), |r| Ok((r.get(0)?, decimal(&r.get::<_, String>(1)?))))?.collect()
+    let row = |r: &rusqlite::Row<'_>| Ok((text(r, 0)?, decimal(&r.get::<_, String>(1)?)));
+    query.query_map(params_from_iter(args), row)?.collect()
 }
 
 pub(super) fn aggregate(how: Aggregation, values: &[Decimal]) -> Option<Decimal> {

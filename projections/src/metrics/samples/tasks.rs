@@ -1,48 +1,39 @@
 //! Samples of tasks.
 
-use super::{Dimensions, SampleWriter, of_agent, seconds, set, time, whole};
-use crate::{Applied, ApplyError, run};
-use domain::Timestamp;
-use domain::tasks::{Event as Tasks, Verdict};
-use rusqlite::Connection;
+use super::{About, SampleWriter, of_agent, seconds, whole};
+use crate::metrics::rows::KpiTask;
+use crate::rows::Tables;
+use crate::{Applied, ApplyError};
+use domain::tasks::{ActivityRecorded, Event as Tasks, Submitted, Verdict};
 
-/// State of a task that is kept from one event to the next.
-pub(super) struct Task {
-    pub(super) about: Dimensions,
-    pub(super) began: Timestamp,
-    pub(super) last: Timestamp,
-    pub(super) human: bool,
-    pub(super) reviews: u64,
-    pub(super) rework: u64,
+impl KpiTask {
+    fn about(&self) -> About {
+        About { team: Some(self.team.as_str().into()), agent: self.agent, ..About::default() }
+    }
 }
 
-pub(super) fn task(tx: &Connection, a: &Applied<'_>) -> Result<Task, ApplyError> {
-    type Row = (String, String, String, String, bool, u64, u64);
-    let (team, agent, began, last, human, reviews, rework): Row = tx
-        .prepare_cached(
-            "SELECT team, agent, began, last, human, reviews, rework FROM kpi_tasks \
-            WHERE business = ? AND task = ?",
-        )?
-        .query_row([a.business(), a.id()], |r| {
-            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?))
-        })?;
-    Ok(Task {
-        about: Dimensions { team, agent, ..Dimensions::default() },
-        began: time(&began)?,
-        last: time(&last)?,
-        human,
-        reviews,
-        rework,
-    })
+fn known(tables: &mut Tables<'_>, a: &Applied<'_>) -> Result<Option<KpiTask>, ApplyError> {
+    Ok(tables.row::<KpiTask>(&(a.business, a.stored.id))?.cloned())
 }
 
-pub(super) fn closed(
-    tx: &Connection,
+fn change(
+    tables: &mut Tables<'_>,
+    a: &Applied<'_>,
+    change: impl FnOnce(&mut KpiTask),
+) -> Result<(), ApplyError> {
+    if let Some(task) = tables.change::<KpiTask>(&(a.business, a.stored.id))? {
+        change(task);
+    }
+    Ok(())
+}
+
+fn closed(
+    tables: &mut Tables<'_>,
     a: &Applied<'_>,
     completed: Option<bool>,
 ) -> Result<(), ApplyError> {
-    let task = task(tx, a)?;
-    let mut writer = SampleWriter::new(tx, a, task.about);
+    let Some(task) = known(tables, a)? else { return Ok(()) };
+    let mut writer = SampleWriter::new(tables, a, task.about());
     writer.one("closed")?;
     // Who resolved it to completed is a human, and so is everybody who had a hand in it before.
     if task.human || completed == Some(false) {
@@ -53,14 +44,14 @@ pub(super) fn closed(
     if alone {
         writer.one("completed_alone")?;
     }
-    writer.value("rework", whole(task.rework), "")?;
+    writer.value("rework", whole(u64::from(task.rework)), "")?;
     writer.one("done")?;
-    writer.value("cycle_seconds", seconds(task.began, a.stored.happened_at()), "")
+    writer.value("cycle_seconds", seconds(task.began, a.at()), "")
 }
 
-pub(super) fn reviewed(tx: &Connection, a: &Applied<'_>, passed: bool) -> Result<(), ApplyError> {
-    let task = task(tx, a)?;
-    let mut writer = SampleWriter::new(tx, a, task.about);
+fn reviewed(tables: &mut Tables<'_>, a: &Applied<'_>, passed: bool) -> Result<(), ApplyError> {
+    let Some(task) = known(tables, a)? else { return Ok(()) };
+    let mut writer = SampleWriter::new(tables, a, task.about());
     writer.one("review")?;
     if !passed {
         writer.one("review_failed")?;
@@ -71,64 +62,71 @@ pub(super) fn reviewed(tx: &Connection, a: &Applied<'_>, passed: bool) -> Result
             writer.one("first_review_passed")?;
         }
     }
-    set(
-        tx,
-        a,
-        if passed { "reviews = reviews + 1" } else { "reviews = reviews + 1, rework = rework + 1" },
-    )
+    change(tables, a, |task| {
+        task.reviews += 1;
+        task.rework += u32::from(!passed);
+    })
+}
+
+fn submitted(tables: &mut Tables<'_>, a: &Applied<'_>, e: &Submitted) -> Result<(), ApplyError> {
+    let about = of_agent(tables, a, Some(e.agent))?;
+    SampleWriter::new(tables, a, about).spent(e.usage.as_ref(), e.cost.as_ref())?;
+    change(tables, a, |task| {
+        task.agent = Some(e.agent);
+        task.human |= e.by_human;
+    })
+}
+
+fn activity(
+    tables: &mut Tables<'_>,
+    a: &Applied<'_>,
+    e: &ActivityRecorded,
+) -> Result<(), ApplyError> {
+    let at = a.at();
+    let Some(task) = tables.change::<KpiTask>(&(a.business, a.stored.id))? else { return Ok(()) };
+    // Cases of a log may come in any order of time.
+    (task.began, task.last) = match task.activities {
+        0 => (at, at),
+        _ => (task.began.min(at), task.last.max(at)),
+    };
+    task.activities += 1;
+    if e.usage.is_none() && e.cost.is_none() {
+        return Ok(());
+    }
+    let about = task.about();
+    SampleWriter::new(tables, a, about).spent(e.usage.as_ref(), e.cost.as_ref())
 }
 
 pub(in super::super) fn tasks(
-    tx: &Connection,
+    tables: &mut Tables<'_>,
     a: &Applied<'_>,
     event: &Tasks,
 ) -> Result<(), ApplyError> {
     match event {
-        Tasks::Planned(e) => run(
-            tx,
-            "INSERT INTO kpi_tasks(business, task, team, began, last) VALUES (?, ?, ?, ?, ?)",
-            &[&a.business(), &a.id(), &e.team.as_str(), &a.at(), &a.at()],
-        ),
-        Tasks::Submitted(e) => {
-            SampleWriter::new(tx, a, of_agent(tx, a, Some(e.agent))?)
-                .spent(e.usage.as_ref(), e.cost.as_ref())?;
-            let args: [&dyn rusqlite::ToSql; 4] =
-                [&e.agent.to_string(), &e.by_human, &a.business(), &a.id()];
-            run(
-                tx,
-                "UPDATE kpi_tasks SET agent = ?, human = max(human, ?) WHERE business = ? AND task \
-                 = ?",
-                &args,
-            )
-        }
-        Tasks::Reviewed(e) => reviewed(tx, a, e.verdict == Verdict::Passed),
-        Tasks::Completed(e) => closed(tx, a, Some(e.without_human)),
-        Tasks::Failed(_) | Tasks::Cancelled(_) => closed(tx, a, None),
+        Tasks::Planned(e) => tables.put(KpiTask {
+            business: a.business,
+            task: a.stored.id,
+            team: e.team,
+            agent: None,
+            began: a.at(),
+            last: a.at(),
+            human: false,
+            reviews: 0,
+            rework: 0,
+            activities: 0,
+        }),
+        Tasks::Submitted(e) => submitted(tables, a, e),
+        Tasks::Reviewed(e) => reviewed(tables, a, e.verdict == Verdict::Passed),
+        Tasks::Completed(e) => closed(tables, a, Some(e.without_human)),
+        Tasks::Failed(_) | Tasks::Cancelled(_) => closed(tables, a, None),
         Tasks::Escalated(_)
         | Tasks::Quarantined(_)
         | Tasks::Resolved(_)
-        | Tasks::HumanIntervened(_) => set(tx, a, "human = 1"),
-        Tasks::ActivityRecorded(e) => {
-            let task = task(tx, a)?;
-            SampleWriter::new(tx, a, Dimensions { model: String::new(), ..task.about })
-                .spent(e.usage.as_ref(), e.cost.as_ref())?;
-            // Cases of a log may come in any order of time.
-            let args: [&dyn rusqlite::ToSql; 5] =
-                [&a.at(), &a.at(), &a.at(), &a.business(), &a.id()];
-            run(
-                tx,
-                "UPDATE kpi_tasks SET began = iif(activities = 0, ?, min(began, ?)), last = \
-                 iif(activities = 0, ?3, max(last, ?3)), activities = activities + 1
-                 WHERE business = ? AND task = ?",
-                &args,
-            )
-        }
+        | Tasks::HumanIntervened(_) => change(tables, a, |task| task.human = true),
+        Tasks::ActivityRecorded(e) => activity(tables, a, e),
         Tasks::HistoryClosed(e) => {
-            let task = task(tx, a)?;
-            let mut writer = SampleWriter::new(tx, a, task.about);
-            if !e.completed {
-                return Ok(());
-            }
+            let Some(task) = known(tables, a)?.filter(|_| e.completed) else { return Ok(()) };
+            let mut writer = SampleWriter::new(tables, a, task.about());
             writer.one("done")?;
             writer.value("cycle_seconds", seconds(task.began, task.last), "")
         }
