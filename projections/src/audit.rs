@@ -1,4 +1,7 @@
-//! The audit trail: every event with its envelope, but without its data.
+//! The audit trail: every event with its envelope, but without its data; and the Merkle trees of the
+//! streams.
+
+pub mod tiles;
 
 use domain::ids::EventId;
 use domain::{Kind, PrincipalId, Timestamp};
@@ -11,7 +14,7 @@ use crate::{Applied, Apply, ApplyError, Projection};
 /// The projection of the audit trail.
 pub const PROJECTION: Projection = Projection {
     name: "audit",
-    version: 4,
+    version: 5,
     sql: include_str!("audit.sql"),
     indexes: &[
         ("events_by_type", "events(event_type)"),
@@ -20,7 +23,7 @@ pub const PROJECTION: Projection = Projection {
         ("events_by_id", "events(event_id)"),
         ("events_by_causation", "events(causation) WHERE causation IS NOT NULL"),
     ],
-    tables: &[("events", "place")],
+    tables: &[("events", "place"), ("hash_tiles", "business, level, tile")],
     apply: Apply::Sealed(apply),
 };
 
@@ -61,5 +64,6 @@ fn apply(tables: &mut Tables<'_>, a: &Applied<'_>) -> Result<(), ApplyError> {
         command_id: &s.command_id,
         causation: s.causation,
         correlation: s.correlation,
-    })
+    })?;
+    tiles::add_leaf(tables, a)
 }

@@ -5,6 +5,8 @@
 //! subtrees, largest first, one per set bit of the size. That is enough to append and to give the
 //! root.
 
+pub mod tiles;
+
 use sha2::{Digest, Sha256};
 
 /// A SHA-256 hash.

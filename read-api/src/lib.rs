@@ -21,6 +21,7 @@ mod completion;
 mod decisions;
 mod errors;
 mod filter;
+mod inclusion;
 mod integrations;
 mod limits;
 mod links;

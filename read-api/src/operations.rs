@@ -1,24 +1,17 @@
 //! Exports, checkpoints and proofs: what is taken away and checked elsewhere.
 
-use std::time::Duration;
-
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use domain::BusinessId;
-use domain::limits::PROOF_MS_MAX;
-use event_log::prove;
 
 use crate::Sources;
-use crate::allowance::read_here;
 use crate::audit::{Event, event_by_seq};
 use crate::closed_sets::ExportFormat;
 use crate::filter::filter;
+use crate::inclusion::{InclusionProof, inclusion_proof};
 use crate::links::links;
 use crate::lists::lists;
 use crate::node::node;
-use crate::of_business::{self, IdArg};
-use crate::page::client_error;
 use crate::scalars::{DateTime, Digest};
-use crate::sight::Sight;
 use crate::store::of_store;
 
 node! {
@@ -108,9 +101,8 @@ impl StreamOfBusiness {
         signed_checkpoint(ctx, self.0.parse()?).await
     }
 
-    /// The proof that an event is in the stream; null if there is none that you may see. Reads the
-    /// whole stream.
-    #[graphql(complexity = 1000)]
+    /// The proof that an event is in the stream; null if there is none that you may see.
+    #[graphql(complexity = 100)]
     async fn inclusion_proof(
         &self,
         ctx: &Context<'_>,
@@ -137,21 +129,6 @@ struct SignedCheckpoint {
     root: Digest,
 }
 
-/// The proof that an event is in a stream at its `seq`.
-#[derive(SimpleObject)]
-struct InclusionProof {
-    /// The `seq` of the event: 1, 2, 3 …; its leaf index in the tree is one less.
-    seq: u64,
-    /// Hashes on the way from the event's leaf to the root, base64.
-    path: Vec<String>,
-    /// The signed checkpoint that the path leads to.
-    checkpoint: String,
-    /// The key that verifies the checkpoint, in the form of C2SP signed-note.
-    vkey: String,
-    /// The proof with the event's stored bytes, as a file that `minutebook verify --proof` checks.
-    bundle: String,
-}
-
 async fn signed_checkpoint(
     ctx: &Context<'_>,
     business: BusinessId,
@@ -164,52 +141,5 @@ async fn signed_checkpoint(
         vkey: sources.signer.verifier().to_string(),
         seq: head.seq.0,
         root: digest(head.root),
-    }))
-}
-
-async fn inclusion_proof(
-    ctx: &Context<'_>,
-    business: BusinessId,
-    event: &str,
-) -> Result<Option<InclusionProof>> {
-    let sources = ctx.data::<Sources>()?;
-    let id = event.parse().map_err(|_| {
-        client_error(
-            "BAD_ARGUMENT",
-            "that is no id of an event",
-            "take it from events { nodes { id } }",
-        )
-    })?;
-    // A proof holds the event's bytes: who does not see the event gets none.
-    let seen = Sight::of(ctx, &business.to_string())?.and::<Event>();
-    let of = of_business::condition("seq", "");
-    let sql = format!("SELECT 1 FROM events WHERE event_id = ? AND {of}{seen}");
-    let args = (IdArg::new(event), business.0);
-    let visible = seen.is_empty()
-        || read_here(|| sources.views.read(|c| c.prepare_cached(&sql)?.exists(args)))?;
-    if !visible {
-        return Ok(None);
-    }
-    let in_time = async {
-        let _permit = sources.proofs.acquire().await;
-        prove::event(&*sources.log, &sources.signer, business, id).await
-    };
-    let made = tokio::time::timeout(Duration::from_millis(PROOF_MS_MAX), in_time).await;
-    let too_slow = |_| {
-        client_error(
-            "TOO_SLOW",
-            &format!("the proof took longer than {PROOF_MS_MAX} ms"),
-            "ask again when fewer proofs are being made, or export the business",
-        )
-    };
-    let Some(proof) = made.map_err(too_slow)?? else { return Ok(None) };
-    let bundle = serde_json::to_string(&proof)?;
-    sources.allowance.spend(bundle.len())?;
-    Ok(Some(InclusionProof {
-        seq: proof.seq,
-        path: proof.path,
-        checkpoint: proof.checkpoint,
-        vkey: proof.vkey,
-        bundle,
     }))
 }

@@ -3,9 +3,14 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::limits::PROOFS_MAX;
 use domain::operations::ExportFormat;
-use proof::checkpoint::{EventProof, Verifier};
+use event_log::{Seq, prove};
+use proof::checkpoint::{EventProof, Signer, Verifier};
 use serde_json::{Value, json};
 use server::export::{manifest_path, verify};
 use tests::installation::Installation;
@@ -54,6 +59,78 @@ async fn an_events_proof_checks_with_the_proof_crate_alone() {
         ))
         .await;
     assert_eq!(none["business"]["inclusionProof"], Value::Null);
+}
+
+/// The proof of the event with this `seq`, checked, with the hashes of its path.
+async fn proof_of(installation: &Installation, seq: usize) -> Vec<Value> {
+    let events = installation
+        .query(&format!(
+            "{{ business(slug: \"acme\") {{ events(last: 1, before: \"{}\") {{ nodes {{ id seq }} \
+             }} signedCheckpoint {{ vkey }} }} }}",
+            URL_SAFE_NO_PAD.encode(format!("events:{}", seq + 1))
+        ))
+        .await;
+    let event = &events["business"]["events"]["nodes"][0];
+    assert_eq!(event["seq"], json!(seq));
+    let answer = installation
+        .query(&format!(
+            "{{ business(slug: \"acme\") {{ inclusionProof(eventId: \"{}\") {{ bundle path }} }} }}",
+            event["id"].as_str().unwrap()
+        ))
+        .await;
+    let proof = &answer["business"]["inclusionProof"];
+    let bundle: EventProof = serde_json::from_str(proof["bundle"].as_str().unwrap()).unwrap();
+    let vkey = events["business"]["signedCheckpoint"]["vkey"].as_str().unwrap().parse().unwrap();
+    bundle.verify(&vkey).unwrap();
+    proof["path"].as_array().unwrap().clone()
+}
+
+/// Tiles of the views give the path that the whole stream gives. Where one is changed, the path
+/// leads nowhere, and the stream is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_is_made_of_tiles_and_of_the_stream_where_they_lie() {
+    let installation = Installation::new().await;
+    crate::metrics::import(
+        &installation,
+        &importers::Transcripts,
+        "tau-bench/airline-slice.json",
+        "acme",
+    )
+    .await;
+    installation.app.caught_up(Duration::from_secs(60)).await.unwrap();
+    let business = installation.app.business("acme").await.unwrap().unwrap();
+    let end = installation.app.log.head(business).await.unwrap().unwrap().seq.0 as usize;
+    assert!(end > 64 * 2, "{end} events are no two full tiles");
+    let some = [1, 2, 63, 64, 65, 128, 129, end - 1, end];
+    let (signer, mut of_stream) = (Signer::new("anybody", &[1; 32]), Vec::new());
+    for seq in some {
+        let app = &installation.app;
+        let before = Seq(seq as u64 - 1);
+        let event = app.log.read_business(business, before, 1).await.unwrap().remove(0);
+        let id = event.stored().unwrap().event_id;
+        let proof = prove::event(&*app.log, &signer, business, id).await.unwrap().unwrap();
+        of_stream.push(proof.path.iter().map(|hash| json!(hash)).collect::<Vec<_>>());
+    }
+    // Reading a stream needs a place.
+    let places = installation.app.proofs.acquire_many(PROOFS_MAX as u32).await.unwrap();
+    for (seq, path) in some.into_iter().zip(&of_stream) {
+        assert_eq!(&proof_of(&installation, seq).await, path, "{seq}");
+    }
+    drop(places);
+    let lie = |folder: &Path| {
+        let views = folder.join("views");
+        let named: Value =
+            serde_json::from_slice(&std::fs::read(views.join("generations.json")).unwrap())
+                .unwrap();
+        let file = views.join(format!("{}.db", named["current"]));
+        let sql = "UPDATE hash_tiles SET hashes = zeroblob(length(hashes)) WHERE level = 0";
+        rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
+        0
+    };
+    let installation = installation.reopen_after(lie).await;
+    for (seq, path) in some.into_iter().zip(&of_stream) {
+        assert_eq!(&proof_of(&installation, seq).await, path, "{seq}");
+    }
 }
 
 fn minutebook(folder: &Path, arguments: &[&str]) -> (i32, String) {

@@ -48,7 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("log-postgres", &["domain", "event-log", "proof"]),
     ("log-kurrentdb", &["domain", "event-log"]),
     ("commands", &["domain", "event-log", "proof"]),
-    ("projections", &["domain", "event-log"]),
+    ("projections", &["domain", "event-log", "proof"]),
     ("read-api", &["domain", "event-log", "projections", "proof"]),
     ("importers", &["commands", "domain", "event-log", "proof"]),
     ("kurrent-protocol", &[]),

@@ -160,6 +160,15 @@ impl Column for String {
     }
 }
 
+impl Column for Vec<u8> {
+    fn bind(&self) -> ToSqlOutput<'_> {
+        ToSqlOutput::Borrowed(ValueRef::Blob(self))
+    }
+    fn read(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(value.as_blob()?.to_vec())
+    }
+}
+
 impl Column for Arc<str> {
     fn bind(&self) -> ToSqlOutput<'_> {
         (**self).into()
