@@ -33,7 +33,7 @@ contracts: ## Write event schemas, examples, the SDL and generated pages, on the
 	MINUTEBOOK_WRITE_CONTRACTS=1 $(CARGO) test --locked -q --workspace --all-features --test it -- \
 		contracts::the_committed
 
-bench: ## Measure, side by side in one run, and print ratios (BENCH=commands, reading, import, postgres, outside, kurrentdb, views, dashboards: that part)
+bench: ## Measure, side by side in one run, and print ratios (BENCH=commands, reading, import, postgres, outside, kurrentdb, views, dashboards, million: that part)
 	$(CARGO) bench --locked -p tests --all-features --bench bench -- $(BENCH)
 
 attack: ## Attack a server and importers of this machine with everything that ever broke one, and say what held (ATTACK=words: only those)

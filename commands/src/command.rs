@@ -6,8 +6,8 @@ use domain::values::Digest;
 use domain::{BusinessId, Event, PrincipalId, Timestamp, approvals, tasks};
 use event_log::{AppendError, Cause, KeyringError, LogError, Position, Seq, Version};
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::authorize::Actor;
@@ -77,27 +77,17 @@ impl Submission {
     /// # Errors
     /// When the data is no JSON.
     pub fn content(&self) -> Result<Vec<u8>, serde_json::Error> {
-        #[derive(Serialize)]
-        struct Content<'a> {
-            business: BusinessId,
-            r#type: &'a str,
-            id: Option<Uuid>,
-            data: Value,
-            approval_id: Option<Uuid>,
-            occurred_at: Option<Timestamp>,
-            causation: Option<EventId>,
-            correlation: Option<Uuid>,
-        }
-        proof::canonical::to_bytes(&Content {
-            business: self.business,
-            r#type: &self.r#type,
-            id: self.id,
-            data: serde_json::from_str(self.data.get())?,
-            approval_id: self.approval_id.map(|a| a.0),
-            occurred_at: self.occurred_at,
-            causation: self.causation,
-            correlation: self.correlation,
-        })
+        let data: Value = serde_json::from_str(self.data.get())?;
+        Ok(proof::canonical::value_to_bytes(&json!({
+            "business": self.business,
+            "type": self.r#type,
+            "id": self.id,
+            "data": data,
+            "approval_id": self.approval_id.map(|a| a.0),
+            "occurred_at": self.occurred_at,
+            "causation": self.causation,
+            "correlation": self.correlation,
+        })))
     }
 }
 

@@ -99,8 +99,9 @@ impl Draft {
     pub fn prepare(self) -> Result<Prepared, SealError> {
         // While `collect` runs, a clear personal field serialises as `{"$sealed": n}`, and its text
         // becomes the n-th of `plaintexts`.
-        let (data, plaintexts) = collect(|| canonical::to_bytes(&self.event.data()));
-        let data = String::from_utf8(data?).map_err(|_| SealError::NoKey)?;
+        let (data, plaintexts) = collect(|| serde_json::to_value(self.event.data()));
+        let data = canonical::value_to_bytes(&data?);
+        let data = String::from_utf8(data).map_err(|_| SealError::NoKey)?;
         let event_id = event_id(self.business, self.actor, &self.command_id, self.index);
         Ok(Prepared { draft: self, event_id, data, request: None, plaintexts })
     }

@@ -37,7 +37,7 @@ pub async fn event(
 ///
 /// # Errors
 /// When the log can't be read, or ends before.
-pub async fn leaves(
+async fn leaves(
     log: &dyn EventLog,
     business: BusinessId,
     after: Seq,

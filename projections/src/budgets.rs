@@ -86,7 +86,8 @@ fn close(
 ) -> Result<(), ApplyError> {
     let key = (a.business, a.stored.id, reservation);
     let Some(open) = tables.remove::<Reservation>(&key)? else { return Ok(()) };
-    add(tables, a, &open.period, -Amount::rounded(open.amount.get()).get(), spent)
+    let back = Amount::ZERO.minus(Amount::rounded(open.amount.get())).unwrap_or_default();
+    add(tables, a, &open.period, back.get(), spent)
 }
 
 fn limit_set(a: &Applied<'_>, e: &LimitSet) -> Budget {

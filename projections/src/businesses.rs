@@ -12,7 +12,7 @@ pub const PROJECTION: Projection = Projection {
     name: "businesses",
     version: 3,
     sql: include_str!("businesses.sql"),
-    indexes: &[("businesses_by_slug", "businesses(slug)")],
+    indexes: &[("businesses_by_slug", "businesses(slug)"), ("businesses_by_id", "businesses(id)")],
     tables: &[("businesses", "business"), ("phases", "place")],
     apply: Apply::Sealed(apply),
 };

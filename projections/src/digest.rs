@@ -28,18 +28,22 @@ fn add(hash: &mut Sha256, value: ValueRef<'_>) {
     hash.update(bytes);
 }
 
-/// Adds the rows that a query finds, but for the column with index `skipped`.
+/// Adds the rows that a query finds, but for the column with index `skipped`; the id of their
+/// business before the first one. A file may know of businesses of which it has no rows.
 fn add_rows(
     hash: &mut Sha256,
     connection: &Connection,
-    sql: &str,
-    args: impl Params,
+    (sql, args): (&str, impl Params),
     skipped: Option<usize>,
+    mut business: Option<&Numbered>,
 ) -> rusqlite::Result<()> {
     let mut query = connection.prepare_cached(sql)?;
     let width = query.column_count();
     let mut rows = query.query(args)?;
     while let Some(row) = rows.next()? {
+        if let Some(business) = business.take() {
+            add(hash, ValueRef::Blob(business.id.as_bytes()));
+        }
         for i in (0..width).filter(|i| Some(*i) != skipped) {
             add(hash, row.get_ref(i)?);
         }
@@ -81,20 +85,20 @@ pub fn digest(
                     "SELECT place - ?1, * FROM {table} WHERE place BETWEEN ?1 AND ?2 ORDER BY {key}"
                 );
                 for business in &businesses {
-                    add(&mut hash, ValueRef::Blob(business.id.as_bytes()));
-                    add_rows(&mut hash, connection, &sql, business.places, Some(1))?;
+                    let query = (sql.as_str(), business.places);
+                    add_rows(&mut hash, connection, query, Some(1), Some(business))?;
                 }
             }
             "business" => {
                 let sql = format!("SELECT * FROM {table} WHERE business = ?1 ORDER BY {key}");
                 for business in &businesses {
-                    add(&mut hash, ValueRef::Blob(business.id.as_bytes()));
-                    add_rows(&mut hash, connection, &sql, [business.n], Some(0))?;
+                    let query = (sql.as_str(), [business.n]);
+                    add_rows(&mut hash, connection, query, Some(0), Some(business))?;
                 }
             }
             _ => {
                 let sql = format!("SELECT * FROM {table} ORDER BY {key}");
-                add_rows(&mut hash, connection, &sql, [], None)?;
+                add_rows(&mut hash, connection, (&sql, []), None, None)?;
             }
         }
     }

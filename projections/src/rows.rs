@@ -136,10 +136,9 @@ impl<'c> Tables<'c> {
     /// Puts a new row into a table whose rows events change.
     ///
     /// # Errors
-    /// When there is a row with its key already; or, once the batch is written, if there was one in
-    /// the file.
+    /// When there is a row with its key, or the file can't be read.
     pub(crate) fn put<R: Cached>(&mut self, row: R) -> Result<(), ApplyError> {
-        self.cached.of::<R>().put(row)
+        self.cached.of::<R>().put(row, &mut self.writer)
     }
 
     /// Puts a row in the place of the one with the same key, if there is one.
@@ -247,7 +246,7 @@ impl<'c> Tables<'c> {
     /// Writes the rows that changed, in the order of their keys.
     ///
     /// # Errors
-    /// When a new row has the key of one in the file, or the file can't be written.
+    /// When the file can't be written.
     pub(crate) fn flush(&mut self) -> Result<(), ApplyError> {
         let Self { writer, cached } = self;
         cached.each(|held: &mut dyn Held| held.flush(writer))

@@ -39,6 +39,11 @@ const SMALL_BATCH: std::ops::Range<usize> = 8..1_000;
 const GATHER: Duration = Duration::from_millis(4);
 /// The same for the searchable text, after any batch that is not large.
 const GATHER_TEXT: Duration = Duration::from_millis(20);
+/// While nobody waits for the views, the next batch begins later: by this for each event of the last
+/// one, so that the more there is to do, the more is done at once.
+const GATHER_FOR_EVENT: Duration = Duration::from_micros(250);
+/// But never later than this.
+const GATHER_MAX: Duration = Duration::from_millis(40);
 /// How long after the start the first audit compares the views with the log.
 const FIRST_AUDIT_AFTER: Duration = Duration::from_secs(600);
 /// Time from one audit to the next.
@@ -289,8 +294,17 @@ impl Runner {
         } else {
             (SMALL_BATCH, GATHER)
         };
-        while small.contains(&applied) && inbox.is_empty() && began.elapsed() < most {
-            std::thread::sleep(GLANCE_EVERY.min(most.saturating_sub(began.elapsed())));
+        let unhurried = GATHER_FOR_EVENT
+            .saturating_mul(u32::try_from(applied).unwrap_or(u32::MAX))
+            .clamp(most, GATHER_MAX);
+        while small.contains(&applied) && inbox.is_empty() {
+            let hurry = self.build.is_some() || self.published.is_waited_for();
+            let most = if hurry { most } else { unhurried };
+            let left = most.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(GLANCE_EVERY.min(left));
         }
     }
 

@@ -109,8 +109,8 @@ pub(crate) fn purge_forgotten(tx: &Connection, unsealer: &Unsealer) -> Result<bo
     let mut gone = false;
     let known: Vec<(Uuid, Uuid, u32)> = tx
         .prepare(
-            "SELECT DISTINCT b.id, r.subject, r.generation FROM business_places b JOIN search_rows \
-             r ON r.place BETWEEN b.first AND b.last",
+            "SELECT DISTINCT b.id, r.subject, r.generation FROM search_rows r JOIN \
+             business_numbers b ON b.n = r.place >> 36",
         )?
         .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;

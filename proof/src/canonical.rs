@@ -10,6 +10,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserializer, Serialize};
+use serde_json::{Number, Value};
 
 /// Deepest nesting of arrays and objects that is accepted.
 pub const DEPTH_MAX: usize = 64;
@@ -41,6 +42,68 @@ pub enum GateError {
 /// `Serialize` refuses, as an unsealed personal field does.
 pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     serde_json_canonicalizer::to_vec(value)
+}
+
+/// The same bytes of a JSON value. It sorts the keys of each object in place of every key with its
+/// value, which is what most of the time goes to in [`to_bytes`].
+#[must_use]
+pub fn value_to_bytes(value: &Value) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256);
+    write_value(&mut bytes, value);
+    bytes
+}
+
+fn write_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Null => out.extend(b"null"),
+        Value::Bool(true) => out.extend(b"true"),
+        Value::Bool(false) => out.extend(b"false"),
+        Value::Number(n) => write_number(out, n),
+        Value::String(text) => write_text(out, text),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_value(out, item);
+            }
+            out.push(b']');
+        }
+        Value::Object(members) => {
+            let mut members: Vec<(&String, &Value)> = members.iter().collect();
+            members.sort_unstable_by(|(a, _), (b, _)| in_utf16(a, b));
+            out.push(b'{');
+            for (i, (key, value)) in members.into_iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_text(out, key);
+                out.push(b':');
+                write_value(out, value);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+/// The order of keys: by their UTF-16 code units (RFC 8785, section 3.2.3).
+fn in_utf16(a: &str, b: &str) -> std::cmp::Ordering {
+    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    // Neither a text nor a vector refuses.
+    let _ = serde_json::to_writer(out, text);
+}
+
+fn write_number(out: &mut Vec<u8>, n: &Number) {
+    let small = |n: &i64| n.unsigned_abs() <= INTEGER_MAX;
+    match n.as_i64().filter(small) {
+        Some(n) => out.extend(n.to_string().as_bytes()),
+        // As ECMAScript writes it.
+        None => out.extend(serde_json_canonicalizer::to_vec(n).unwrap_or_default()),
+    }
 }
 
 /// Checks a JSON text against the gate's rules, or says what is wrong with it and where.

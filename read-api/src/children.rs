@@ -128,18 +128,18 @@ impl<N: Node + OutputType> Loader<Rows<N>> for BatchLoader {
         }) {
             let Some(first) = group.first().cloned() else { continue };
             let (table, key, column) = (N::TABLE, N::KEY, first.of.column());
-            let (bounds, order, seen) =
-                (first.slice.bounds(key), first.slice.direction(), &first.of.seen);
+            let (range, order, seen) =
+                (first.slice.range(key), first.slice.direction(), &first.of.seen);
             let (by, is) = (of_business::order(key), first.of.is());
-            let (of, of_t) = (of_business::condition(key, ""), of_business::condition(key, "t."));
+            let of = of_business::of_row(key);
             // Each value's own slice is a walk along the index that ends at the limit. An ORDER BY
             // here, or leaving the order of the join open, has SQLite walk through all of a
             // business.
             let sql = format!(
                 "WITH v(word) AS (SELECT value FROM json_each(?))
-                 SELECT word, {key}{} FROM v CROSS JOIN {table} t ON {of_t} AND t.{column} = {is}
-                 AND t.{by} IN (SELECT {by} FROM {table} WHERE {of} AND {column} = \
-                 {is}{bounds}{seen} ORDER BY {by} {order} LIMIT {})",
+                 SELECT word, {key}{} FROM v CROSS JOIN {table} t ON {of} AND t.{column} = {is}
+                 AND t.{by} IN (SELECT {by} FROM {table} WHERE {range} AND {column} = {is}{seen} \
+                 ORDER BY {by} {order} LIMIT {})",
                 Row::<N>::columns(first.selected.as_ref()),
                 first.slice.limit()
             );

@@ -131,14 +131,13 @@ impl Filter {
 
     /// The conditions on rows of `N` as SQL, for rows that every viewer of the business sees.
     pub(crate) fn without_sight<N: Node>(mut self) -> Conditions {
-        let of_business_alone = self.conditions.is_empty() && self.several.is_none();
         if let Some(business) = &self.business {
-            self.conditions.insert(0, of_business::condition(N::KEY, ""));
             self.args.insert(0, Box::new(IdArg::new(business)));
         }
         Conditions {
-            of_business_alone,
-            sql: self.conditions.join(" AND "),
+            of_business: self.business.map(|_| of_business::condition(N::KEY, "")),
+            of_business_alone: self.conditions.is_empty() && self.several.is_none(),
+            rest: self.conditions.iter().map(|c| format!(" AND {c}")).collect(),
             args: self.args,
             several: self.several,
         }
@@ -152,10 +151,13 @@ impl Filter {
 
 /// Conditions as SQL.
 pub(crate) struct Conditions {
-    pub(crate) sql: String,
-    /// The values of the `?` in it.
-    pub(crate) args: Vec<Arg>,
-    /// A condition that is not in it.
+    /// That a row is of the business; `None` if it may be of any.
+    of_business: Option<String>,
+    /// All others, each with ` AND ` before it.
+    pub(crate) rest: String,
+    /// The business, if rows are of one; then the values of the `?` in the others.
+    args: Vec<Arg>,
+    /// A condition that is not among them.
     pub(crate) several: Option<Several>,
     /// True if the rows are only those of a business. Every table is indexed by that, in the order
     /// of the stream.
@@ -163,14 +165,16 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// All conditions in one, the values of [`Several`] first, then the business.
+    /// All conditions in one: that on the business, then that on several values, then the others.
     pub(crate) fn whole(mut self) -> (String, Vec<Arg>) {
+        let mut sql = self.of_business.unwrap_or_else(|| "1".to_owned());
         if let Some(several) = self.several.take() {
-            let column = several.column;
-            self.sql = format!("{column} IN ({}) AND {}", several.query(), self.sql);
-            self.args.insert(0, Box::new(several.values));
+            sql.push_str(&format!(" AND {} IN ({})", several.column, several.query()));
+            let after_business = usize::from(sql.contains(":business"));
+            self.args.insert(after_business, Box::new(several.values));
         }
-        (self.sql, self.args)
+        sql.push_str(&self.rest);
+        (sql, self.args)
     }
 }
 

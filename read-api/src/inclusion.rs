@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_graphql::{Context, Result, SimpleObject};
 use domain::BusinessId;
 use domain::ids::EventId;
-use domain::limits::{PROJECTION_BATCH_MAX, PROOF_MS_MAX};
-use event_log::{Seq, prove};
+use domain::limits::PROOF_MS_MAX;
+use event_log::{Recorded, Seq, prove};
 use projections::audit::tiles::{StoredTiles, TileError};
 use proof::checkpoint::EventProof;
 use proof::tree::tiles::TiledTree;
@@ -36,6 +36,17 @@ pub(crate) struct InclusionProof {
     bundle: String,
 }
 
+/// Most events that the views may lack of a stream.
+const TAIL_MAX: u64 = 64;
+
+/// The event with a `seq`, counted among what the request reads of the log.
+async fn event_at(sources: &Sources, business: BusinessId, seq: Seq) -> Result<Option<Recorded>> {
+    let _place = sources.allowance.read_of_log().await?;
+    let events = of_store(sources.log.read_events(business, &[seq])).await?;
+    sources.allowance.spend_log(events.iter().map(|e| e.bytes.len()).sum())?;
+    Ok(events.into_iter().next())
+}
+
 /// Makes the proof of the tiles that the views hold: it reads a few rows, and the events that the
 /// views do not have yet. `None` if it does not lead to the head of the log.
 async fn of_tiles(
@@ -58,12 +69,19 @@ async fn of_tiles(
     else {
         return Ok(None);
     };
-    if head.seq.0.saturating_sub(covered) > PROJECTION_BATCH_MAX as u64 {
+    if head.seq.0.saturating_sub(covered) > TAIL_MAX {
         return Ok(None);
     }
-    let events = of_store(sources.log.read_events(business, &[seq])).await?;
-    let Some(recorded) = events.into_iter().next() else { return Ok(None) };
-    let tail = of_store(prove::leaves(&*sources.log, business, Seq(covered), head.seq)).await?;
+    let Some(recorded) = event_at(sources, business, seq).await? else { return Ok(None) };
+    // What the views say is looked at again.
+    if recorded.stored()?.event_id != id {
+        return Ok(None);
+    }
+    let mut tail = Vec::new();
+    for seq in covered + 1..=head.seq.0 {
+        let Some(event) = event_at(sources, business, Seq(seq)).await? else { return Ok(None) };
+        tail.push(leaf_hash(&event.bytes));
+    }
     let (size, index) = (head.seq.0, seq.previous().0);
     let path = read(sources, move |c| {
         let mut tree = TiledTree::new(StoredTiles::new(c, business), covered, tail);

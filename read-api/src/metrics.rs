@@ -124,8 +124,10 @@ fn point((key, value): (String, Option<rust_decimal::Decimal>)) -> KpiPoint {
 
 /// The id of an agent as a column holds it; what is no id is nobody's.
 fn agent(id: &str) -> SqlValue {
+    // Nobody is no bytes.
+    let other = if id.is_empty() { Vec::new() } else { vec![0] };
     let id = id.parse::<uuid::Uuid>();
-    SqlValue::Blob(id.map_or_else(|_| vec![0], |id| id.as_bytes().to_vec()))
+    SqlValue::Blob(id.map_or(other, |id| id.as_bytes().to_vec()))
 }
 
 impl KpiFilter {

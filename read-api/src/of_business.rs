@@ -29,9 +29,36 @@ pub(crate) fn condition(key: &str, table: &str) -> String {
     }
 }
 
+/// The SQL condition that a row is of the business, and after one value of the key and before
+/// another, each SQL too; neither may be of another business. There is one bound in each direction:
+/// of two SQLite might follow the wider one, from the first row of the business on.
+pub(crate) fn range(key: &'static str, after: Option<String>, before: Option<String>) -> String {
+    let column = order(key);
+    let bound = |value: Option<String>, op: &str| {
+        value.map(|value| format!(" AND {column} {op} {}", placed(key, &value)))
+    };
+    let (after, before) = (bound(after, ">"), bound(before, "<"));
+    if key == "seq" {
+        let after = after.unwrap_or_else(|| format!(" AND place >= {FIRST_PLACE}"));
+        let before = before.unwrap_or_else(|| format!(" AND place <= {LAST_PLACE}"));
+        return format!("1{after}{before}");
+    }
+    let (after, before) = (after.unwrap_or_default(), before.unwrap_or_default());
+    format!("business = {NUMBER}{after}{before}")
+}
+
+/// Largest `seq` that a place can hold.
+pub(crate) const SEQ_MAX: i64 = (1 << 36) - 1;
+
 /// SQL of what the column [`order`] holds for a value of the key, which is SQL too.
 pub(crate) fn placed(key: &str, value: &str) -> String {
     if key == "seq" { format!("{FIRST_PLACE} + {value}") } else { value.to_owned() }
+}
+
+/// The SQL condition that a row `t` is of the business, where its key is one of the business's: a
+/// place says it itself.
+pub(crate) fn of_row(key: &str) -> String {
+    if key == "seq" { "1".to_owned() } else { condition(key, "t.") }
 }
 
 /// The same condition with the business in it, for where no parameter can be.

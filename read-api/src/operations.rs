@@ -102,7 +102,7 @@ impl StreamOfBusiness {
     }
 
     /// The proof that an event is in the stream; null if there is none that you may see.
-    #[graphql(complexity = 100)]
+    #[graphql(complexity = 500)]
     async fn inclusion_proof(
         &self,
         ctx: &Context<'_>,

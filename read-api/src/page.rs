@@ -14,7 +14,7 @@ use crate::Sources;
 use crate::allowance::{read, read_here};
 use crate::filter::{Arg, Conditions, Filter};
 use crate::node::Node;
-use crate::of_business::{self, IdArg};
+use crate::of_business::{self, IdArg, SEQ_MAX};
 use crate::row::{Row, Selected};
 
 /// A page of a list, with the total number of rows.
@@ -141,16 +141,20 @@ impl Slice {
         Self { n: 0, order: ListOrder::NewestFirst, backwards: false, after: None, before: None }
     }
 
-    /// The bounds as SQL, each with its `AND`, for a table whose cursors hold `key`.
-    pub(crate) fn bounds(&self, key: &'static str) -> String {
-        let column = of_business::order(key);
-        let bound = |value: Option<i64>, op: &str| {
-            let place = value.map(|v| of_business::placed(key, &v.to_string()));
-            place.map(|place| format!(" AND {column} {op} {place}")).unwrap_or_default()
+    /// The condition that a row is of the business and within the bounds, for a table whose cursors
+    /// hold `key`. Cursors come from callers: none leads to the rows of another business.
+    pub(crate) fn range(&self, key: &'static str) -> String {
+        let value = |cursor: Option<i64>| {
+            let of_business = |v: i64| if key == "seq" { v.clamp(0, SEQ_MAX) } else { v };
+            cursor.map(|v| of_business(v).to_string())
         };
         match self.order {
-            ListOrder::OldestFirst => bound(self.after, ">") + &bound(self.before, "<"),
-            ListOrder::NewestFirst => bound(self.after, "<") + &bound(self.before, ">"),
+            ListOrder::OldestFirst => {
+                of_business::range(key, value(self.after), value(self.before))
+            }
+            ListOrder::NewestFirst => {
+                of_business::range(key, value(self.before), value(self.after))
+            }
         }
     }
 
@@ -266,21 +270,22 @@ pub(crate) fn failed(e: &(dyn std::error::Error + 'static)) -> async_graphql::Er
 /// The statement that reads a slice of the rows; its `?` are those of the whole conditions.
 fn page_sql<N: Node>(conditions: &Conditions, slice: Slice, columns: &str) -> String {
     let (key, table, order, limit) = (N::KEY, N::TABLE, slice.direction(), slice.limit());
-    let (sql, bounds, by) = (&conditions.sql, slice.bounds(key), of_business::order(key));
+    let (sql, range, by) = (&conditions.rest, slice.range(key), of_business::order(key));
     match &conditions.several {
         None => format!(
-            "SELECT {key}{columns} FROM {table} WHERE {sql}{bounds} ORDER BY {by} {order} LIMIT \
+            "SELECT {key}{columns} FROM {table} WHERE {range}{sql} ORDER BY {by} {order} LIMIT \
              {limit}"
         ),
         // Each value's own slice is a walk along the index that ends at the limit. With `IN` SQLite
         // would sort all rows that have one of the values, or walk through all of a business.
         Some(several) => {
             let (column, values) = (several.column, several.query());
-            let of = of_business::condition(key, "t.");
+            let of = of_business::of_row(key);
+            // The business is the first argument here as in the count.
             format!(
-                "WITH v(wanted) AS ({values})
+                "WITH b(id) AS (SELECT :business), v(wanted) AS ({values})
                  SELECT {key}{columns} FROM v CROSS JOIN {table} t ON t.{column} = wanted AND \
-                 t.{by} IN (SELECT {by} FROM {table} WHERE {column} = wanted AND {sql}{bounds} \
+                 t.{by} IN (SELECT {by} FROM {table} WHERE {column} = wanted AND {range}{sql} \
                  ORDER BY {by} {order} LIMIT {limit})
                  WHERE {of} ORDER BY {by} {order} LIMIT {limit}"
             )

@@ -109,10 +109,9 @@ fn page<N: Node>(
     let (table, key, seen) = (N::TABLE, N::KEY, place.sight.and::<N>());
     let by = of_business::order(key);
     let sql = format!(
-        "SELECT {key}, {} FROM {table} WHERE {} AND {by} > {}{seen} ORDER BY {by} LIMIT {PAGE_MAX}",
+        "SELECT {key}, {} FROM {table} WHERE {}{seen} ORDER BY {by} LIMIT {PAGE_MAX}",
         N::COLUMNS,
-        of_business::condition(key, ""),
-        of_business::placed(key, "?")
+        of_business::range(key, Some("?".to_owned()), None)
     );
     let mut query = c.prepare_cached(&sql)?;
     let mut rows = query.query(params![IdArg::new(&place.business), place.after])?;
@@ -138,10 +137,10 @@ fn changed<N: Node>(
         format!(" AND id IN (SELECT id FROM {} WHERE {of} AND ({s}))", N::TABLE)
     });
     let sql = format!(
-        "SELECT max(seq), id FROM (SELECT seq, id FROM events WHERE {} AND place > {FIRST_PLACE} + ? \
-         AND kind = ?{seen} ORDER BY place LIMIT {PAGE_MAX})
+        "SELECT max(seq), id FROM (SELECT seq, id FROM events WHERE {} AND kind = ?{seen} ORDER BY \
+         place LIMIT {PAGE_MAX})
          GROUP BY id ORDER BY 1",
-        of_business::condition("seq", "")
+        of_business::range("seq", Some("?".to_owned()), None)
     );
     let args = params![IdArg::new(&place.business), place.after, kind];
     let ids: Vec<(i64, uuid::Uuid)> = c

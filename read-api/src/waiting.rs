@@ -222,7 +222,7 @@ async fn waiting(
 ) -> Result<WaitingPage> {
     let (rows, args) = rows(&parts, filter.unwrap_or_default());
     let columns = "kind, business, id, since, decide_by";
-    ByText { name: "waiting", rows, args, columns, read: item }.page(ctx, page).await
+    ByText { name: "waiting_by_time", rows, args, columns, read: item }.page(ctx, page).await
 }
 
 /// What waits for a human in a business.

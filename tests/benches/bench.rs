@@ -12,6 +12,7 @@
 mod dashboards;
 #[cfg(feature = "kurrentdb")]
 mod kurrentdb;
+mod million;
 mod outside;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -325,11 +326,15 @@ fn main() {
             one_aggregate(&bench, at_64).await;
         }
         if wanted("reading") {
+            let alone = Bench::new().await.without_views().await;
+            let alone = alone.run(64, 20_000, plan).await.rate;
             let bench = Bench::new().await;
             let with_views = bench.run(64, 20_000, plan).await.rate;
             println!(
-                "\nwith every view kept up on the same {} cores: {with_views:.0}/s at 64 callers",
-                std::thread::available_parallelism().unwrap()
+                "\nwith every view kept up on the same {} cores: {with_views:.0}/s at 64 callers, \
+                 {:.2} of {alone:.0}/s without views",
+                std::thread::available_parallelism().unwrap(),
+                with_views / alone
             );
             reading(&bench).await;
         }
@@ -352,6 +357,9 @@ fn main() {
         }
         if wanted("dashboards") {
             dashboards::dashboards().await;
+        }
+        if wanted("million") {
+            million::million().await;
         }
         println!("\npeak memory {} MiB, of benchmark and product together", usage().1 / 1024);
     });

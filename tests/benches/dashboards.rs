@@ -25,13 +25,18 @@ const TEXTS: &str = "{ business(slug: \"SLUG\") { tasks(last: 50) { nodes { id t
     attributes { text } } } } }";
 
 /// The help desk's log, where the folder of real data is.
-fn log_of_a_helpdesk() -> Option<PathBuf> {
+pub(crate) fn log_of_a_helpdesk() -> Option<PathBuf> {
     let root = std::env::var("MINUTEBOOK_REAL_DATA").ok()?;
     Some(PathBuf::from(root).join("2-process-logs/pm4py/helpdesk.xes.gz")).filter(|p| p.exists())
 }
 
 /// The log under a name of its own, so that importing it again makes new events.
-async fn import(app: &Arc<App>, log: &std::path::Path, business: &str, name: &str) -> u64 {
+pub(crate) async fn import(
+    app: &Arc<App>,
+    log: &std::path::Path,
+    business: &str,
+    name: &str,
+) -> u64 {
     let place = folder();
     let copy = place.path().join(format!("{name}.xes.gz"));
     std::fs::copy(log, &copy).unwrap();
@@ -39,13 +44,13 @@ async fn import(app: &Arc<App>, log: &std::path::Path, business: &str, name: &st
 }
 
 /// Median and 99th percentile, in milliseconds.
-fn percentiles(mut each: Vec<Duration>) -> (f64, f64) {
+pub(crate) fn percentiles(mut each: Vec<Duration>) -> (f64, f64) {
     each.sort_unstable();
     let at = |q: usize| each[(each.len() - 1) * q / 100].as_secs_f64() * 1_000.0;
     (at(50), at(99))
 }
 
-async fn answer(app: &App, query: &str) -> Duration {
+pub(crate) async fn answer(app: &App, query: &str) -> Duration {
     let viewer = app.viewer(operator()).await.unwrap();
     let began = Instant::now();
     let answer = app.api.execute(graphql_request(query, viewer)).await;

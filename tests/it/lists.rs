@@ -338,6 +338,15 @@ async fn what_is_asked_is_found_by_an_index_in_a_new_file_and_in_a_rebuilt_one()
                 of("SELECT seq FROM tasks WHERE", "ORDER BY place LIMIT 50"),
                 "SEARCH tasks USING INTEGER PRIMARY KEY",
             ),
+            // After a cursor: from there on, not from the beginning of the business.
+            (
+                "SELECT seq FROM tasks WHERE 1 AND place > (SELECT first FROM business_places WHERE \
+                 id = :business) + 7 AND place <= (SELECT last FROM business_places WHERE id = \
+                 :business) ORDER BY place LIMIT 5"
+                    .to_owned(),
+                "SEARCH tasks USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+            ),
+            ("SELECT slug FROM businesses WHERE id = :business".to_owned(), "businesses_by_id"),
             (
                 of("SELECT seq FROM events WHERE event_type = 'x' AND", "ORDER BY place LIMIT 5"),
                 "events_by_type",

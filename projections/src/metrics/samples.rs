@@ -147,7 +147,7 @@ pub(super) fn agents(
 ) -> Result<(), ApplyError> {
     let key = (a.business, a.stored.id);
     match event {
-        Agents::Enrolled(e) => tables.put(KpiAgent {
+        Agents::Enrolled(e) => tables.set(KpiAgent {
             business: a.business,
             agent: a.stored.id,
             team: e.team.as_str().into(),

@@ -84,16 +84,13 @@ impl<R: Cached> Rows<R> {
         self.entry(key, writer)
     }
 
-    pub(super) fn put(&mut self, row: R) -> Result<(), ApplyError> {
+    pub(super) fn put(&mut self, row: R, writer: &mut Writer<'_>) -> Result<(), ApplyError> {
         let key = row.key();
-        let new = Entry { row: None, is_stored: false, is_changed: false };
-        let entry = self.entries.entry(key.clone()).or_insert(new);
-        if entry.row.replace(row).is_some() {
+        let entry = self.changed(&key, writer)?;
+        if entry.row.is_some() {
             return Err(ApplyError::value(format!("{} has a row with this key", R::TABLE)));
         }
-        if !std::mem::replace(&mut entry.is_changed, true) {
-            self.changed.push(key);
-        }
+        entry.row = Some(row);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::purge::checkpoint;
 use super::{Sources, ViewFile, Writing};
+use crate::tables::made_by;
 use crate::views::ViewsError;
 use crate::{Projection, ProjectionSet};
 
@@ -39,7 +40,8 @@ fn make_indexes(connection: &Connection, projection: &Projection) -> rusqlite::R
 fn tell_planner(connection: &Connection, projection: &Projection) -> rusqlite::Result<()> {
     // Makes the table of statistics.
     connection.execute_batch("ANALYZE sqlite_schema")?;
-    for (table, _) in projection.tables {
+    let made = made_by(projection)?;
+    for (_, table) in made.iter().filter(|(kind, _)| kind == "table") {
         connection.execute("DELETE FROM sqlite_stat1 WHERE tbl = ?", [table])?;
         let indexes: Vec<(String, String, bool)> = connection
             .prepare("SELECT name, origin, partial FROM pragma_index_list(?)")?
@@ -51,7 +53,7 @@ fn tell_planner(connection: &Connection, projection: &Projection) -> rusqlite::R
                 .query_map([&index], |r| r.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             // The primary key of a table without row ids is named as the table.
-            let name = if origin == "pk" { *table } else { index.as_str() };
+            let name = if origin == "pk" { table } else { &index };
             let args = (table, name, statistics(&columns, is_partial));
             connection
                 .execute("INSERT INTO sqlite_stat1(tbl, idx, stat) VALUES (?, ?, ?)", args)?;

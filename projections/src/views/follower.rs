@@ -1,6 +1,7 @@
 //! What readers know of the runner of one set of projections, and how they ask it for something.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,11 +33,32 @@ pub(crate) struct PublishedState {
     served: Served,
     is_search: bool,
     health: Arc<Mutex<ViewsHealth>>,
+    /// How many readers wait for a position that the tables have not applied yet.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// A reader that waits; it does no longer once this is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl PublishedState {
     pub(crate) fn new(served: Served, is_search: bool) -> Self {
-        Self { served, is_search, health: Arc::default() }
+        Self { served, is_search, health: Arc::default(), waiting: Arc::default() }
+    }
+
+    /// True if a reader waits for what the tables have not applied yet.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(&self.waiting)
     }
 
     /// Has new readers use this file; whoever reads another file finishes there.
@@ -80,7 +102,10 @@ impl Follower {
         position: Position,
         at_most: Duration,
     ) -> Result<(), ViewsError> {
-        let mut moved = self.position.clone();
+        if self.position() >= position {
+            return Ok(());
+        }
+        let (_waiting, mut moved) = (self.published.wait(), self.position.clone());
         let waited = tokio::time::timeout(at_most, moved.wait_for(|at| *at >= position)).await;
         match waited {
             Ok(Ok(_)) => Ok(()),

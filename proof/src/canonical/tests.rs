@@ -20,9 +20,75 @@ fn the_rfc_8785_vectors_come_out_byte_for_byte() {
             String::from_utf8(expected).unwrap(),
             "{name}"
         );
+        assert_eq!(value_to_bytes(&value), to_bytes(&value).unwrap(), "{name}");
         seen += 1;
     }
     assert_eq!(seen, 6, "every vector was run");
+}
+
+/// Numbers in an order that looks like none, the same each time.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) % n
+    }
+
+    fn text(&mut self) -> String {
+        const CHARS: [char; 16] = [
+            'a',
+            'b',
+            'Z',
+            '"',
+            '\\',
+            '/',
+            '\n',
+            '\u{1}',
+            '\u{7f}',
+            'é',
+            '€',
+            '\u{e000}',
+            '\u{ffff}',
+            '\u{10000}',
+            '\u{1f600}',
+            ' ',
+        ];
+        (0..self.below(5)).map(|_| CHARS[self.below(16) as usize]).collect()
+    }
+
+    fn number(&mut self) -> Value {
+        match self.below(7) {
+            0 => Value::from(self.below(1_000)),
+            1 => Value::from(-(self.below(1 << 30) as i64)),
+            2 => Value::from(u64::MAX - self.below(5)),
+            3 => Value::from(i64::MIN + self.below(5) as i64),
+            4 => Value::from((1_u64 << 53) - 3 + self.below(6)),
+            5 => Value::from(f64::from_bits(self.below(1 << 30) << 33 | self.below(1 << 30))),
+            _ => Value::from(self.below(1_000) as f64 / 8.0 - 3.0),
+        }
+    }
+
+    fn value(&mut self, depth: u64) -> Value {
+        match self.below(if depth == 0 { 4 } else { 6 }) {
+            0 => Value::Null,
+            1 => Value::from(self.below(2) == 1),
+            2 => self.number(),
+            3 => Value::from(self.text()),
+            4 => (0..self.below(4)).map(|_| self.value(depth - 1)).collect(),
+            _ => (0..self.below(6)).map(|_| (self.text(), self.value(depth - 1))).collect(),
+        }
+    }
+}
+
+#[test]
+fn a_value_has_the_bytes_that_the_library_gives() {
+    let mut numbers = Numbers(7);
+    for _ in 0..20_000 {
+        let value = numbers.value(4);
+        let (ours, theirs) = (value_to_bytes(&value), to_bytes(&value).unwrap());
+        assert_eq!(String::from_utf8(ours).unwrap(), String::from_utf8(theirs).unwrap());
+    }
 }
 
 #[test]

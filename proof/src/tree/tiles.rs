@@ -14,6 +14,9 @@ pub const TILE_HEIGHT: u32 = 6;
 /// Hashes in a full tile.
 pub const TILE_WIDTH: u64 = 1 << TILE_HEIGHT;
 
+/// Most tiles that one proof reads: more than those of the longest stream, if none is missing.
+const TILES_MAX: usize = 64;
+
 /// The largest power of two below `n`, for `n` ≥ 2.
 const fn split(n: u64) -> u64 {
     1 << (n - 1).ilog2()
@@ -51,7 +54,8 @@ impl<T: Tiles> TiledTree<T> {
     /// sibling first. It reads a tile for every six levels of the tree, twice at most.
     ///
     /// # Errors
-    /// [`ProofError::OutOfRange`] when there is no such leaf; or that a tile can't be read.
+    /// [`ProofError::OutOfRange`] when there is no such leaf, or too many tiles are missing; or that
+    /// a tile can't be read.
     pub fn inclusion_proof(&mut self, size: u64, index: u64) -> Result<Vec<Hash>, T::Error> {
         if index >= size {
             return Err(ProofError::OutOfRange.into());
@@ -102,6 +106,9 @@ impl<T: Tiles> TiledTree<T> {
 
     fn hashes(&mut self, level: u32, n: u64) -> Result<&[Hash], T::Error> {
         if !self.read.contains_key(&(level, n)) {
+            if self.read.len() >= TILES_MAX {
+                return Err(ProofError::OutOfRange.into());
+            }
             let hashes = self.tiles.tile(level, n)?;
             self.read.insert((level, n), hashes);
         }

@@ -18,7 +18,7 @@ pub(in super::super) fn approvals(
 ) -> Result<(), ApplyError> {
     let key = (a.business, a.stored.id);
     if matches!(event, Approvals::Requested(_)) {
-        return tables.put(KpiApproval {
+        return tables.set(KpiApproval {
             business: a.business,
             approval: a.stored.id,
             requested: a.at(),
