@@ -39,8 +39,8 @@ const SMALL_BATCH: std::ops::Range<usize> = 8..1_000;
 const GATHER: Duration = Duration::from_millis(4);
 /// The same for the searchable text, after any batch that is not large.
 const GATHER_TEXT: Duration = Duration::from_millis(20);
-/// While nobody waits for the views, the next batch begins later: by this for each event of the last
-/// one, so that the more there is to do, the more is done at once.
+/// While nobody waits for the views, the next batch begins later: by this for each event of the
+/// last one, so that the more there is to do, the more is done at once.
 const GATHER_FOR_EVENT: Duration = Duration::from_micros(250);
 /// But never later than this.
 const GATHER_MAX: Duration = Duration::from_millis(40);

@@ -109,8 +109,8 @@ pub(crate) fn is_withheld(sources: &Sources, field: &SealedField) -> Result<bool
     };
     let version = version.parse().unwrap_or(0_u64);
     let sql = format!(
-        "SELECT EXISTS (SELECT 1 FROM forgettings f JOIN events e ON {} AND e.id = ? AND e.kind = ? \
-         AND e.version = ? WHERE f.business = {NUMBER} AND f.subject = ? AND f.generation >= ? AND \
+        "SELECT EXISTS (SELECT 1 FROM forgettings f JOIN events e ON {} AND e.id = ? AND e.kind = \
+         ? AND e.version = ? WHERE f.business = {NUMBER} AND f.subject = ? AND f.generation >= ? AND \
          e.seq > f.seq)",
         of_business::condition("seq", "e.")
     );

@@ -60,7 +60,8 @@ macro_rules! text_scalars {
             }
         }
         impl Column for $name {
-            const ANSWER: Option<ReadAnswer> = Some(|row, i| column::$column(row, i).map(Value::from));
+            const ANSWER: Option<ReadAnswer> =
+                Some(|row, i| column::$column(row, i).map(Value::from));
         }
     )*};
 }

@@ -47,10 +47,10 @@ impl SearchHit {
     }
 }
 
-/// SQL condition: the row `r` of the searchable text is of the business. The file of these texts has
-/// numbers of its own.
-pub(crate) const IN_SEARCH: &str = "r.place BETWEEN (SELECT first FROM search.business_places WHERE \
-    id = :business) AND (SELECT last FROM search.business_places WHERE id = :business)";
+/// SQL condition: the row `r` of the searchable text is of the business. The file of these texts
+/// has numbers of its own.
+pub(crate) const IN_SEARCH: &str = "r.place BETWEEN (SELECT first FROM search.business_places \
+    WHERE id = :business) AND (SELECT last FROM search.business_places WHERE id = :business)";
 
 /// Refuses a search by somebody without a role in the business.
 pub(crate) fn may_search(ctx: &Context<'_>, business: BusinessId) -> Result<()> {

@@ -60,13 +60,14 @@ impl WaitingKind {
                  BETWEEN b.first AND b.last WHERE next_actor >= 'human:' AND next_actor < 'human;'"
             }
             Self::Call => {
-                "coalesce(ended_at, intended_at) AS since, NULL AS decide_by FROM b CROSS JOIN calls \
-                 t ON t.place BETWEEN b.first AND b.last WHERE status = 'ambiguous'"
+                "coalesce(ended_at, intended_at) AS since, NULL AS decide_by FROM b CROSS JOIN \
+                 calls t ON t.place BETWEEN b.first AND b.last WHERE status = 'ambiguous'"
             }
             Self::Review => {
                 "status_since AS since, NULL AS decide_by FROM b CROSS JOIN tasks t ON t.place \
-                 BETWEEN b.first AND b.last WHERE status = 'submitted' AND NOT EXISTS (SELECT 1 FROM agents a WHERE a.place BETWEEN b.first AND b.last AND a.team = \
-                 t.team AND a.role = 'qa' AND a.status = 'active' AND a.id IS NOT t.producer)"
+                 BETWEEN b.first AND b.last WHERE status = 'submitted' AND NOT EXISTS (SELECT 1 \
+                 FROM agents a WHERE a.place BETWEEN b.first AND b.last AND a.team = t.team AND \
+                 a.role = 'qa' AND a.status = 'active' AND a.id IS NOT t.producer)"
             }
         }
     }

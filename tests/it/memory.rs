@@ -75,8 +75,8 @@ async fn documents_are_found_by_their_words_and_forgotten_with_their_subject() {
         ask(&installation, "search: \"refunds money\", filter: {kind: DOMAIN_EXPERTISE}").await;
     assert_eq!((found.len(), found[0]["title"]["text"].as_str()), (1, Some("House rules")));
     assert!(found[0]["text"]["text"].as_str().unwrap().starts_with("# Refunds"));
-    let several = "search: \"refunds money\", filter: {kind: [PROCESS_MEMORY, DOMAIN_EXPERTISE], item: [FACT, \
-                   DOCUMENT]}";
+    let several = "search: \"refunds money\", filter: {kind: [PROCESS_MEMORY, DOMAIN_EXPERTISE], \
+                   item: [FACT, DOCUMENT]}";
     assert_eq!(ask(&installation, several).await.len(), 1);
     assert_eq!(
         ask(&installation, "search: \"\\\" OR NEAR(\"").await.len(),

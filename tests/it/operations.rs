@@ -65,8 +65,8 @@ async fn an_events_proof_checks_with_the_proof_crate_alone() {
 async fn proof_of(installation: &Installation, seq: usize) -> Vec<Value> {
     let events = installation
         .query(&format!(
-            "{{ business(slug: \"acme\") {{ events(last: 1, before: \"{}\") {{ nodes {{ id seq }} \
-             }} signedCheckpoint {{ vkey }} }} }}",
+            "{{ business(slug: \"acme\") {{ events(last: 1, before: \"{}\") {{ nodes {{ id seq \
+             }} }} signedCheckpoint {{ vkey }} }} }}",
             URL_SAFE_NO_PAD.encode(format!("events:{}", seq + 1))
         ))
         .await;
@@ -99,7 +99,8 @@ async fn a_proof_is_made_of_tiles_and_of_the_stream_where_they_lie() {
     .await;
     installation.app.caught_up(Duration::from_secs(60)).await.unwrap();
     let business = installation.app.business("acme").await.unwrap().unwrap();
-    let end = installation.app.log.head(business).await.unwrap().unwrap().seq.0 as usize;
+    let end = installation.app.log.head(business).await.unwrap().unwrap().seq.0;
+    let end = usize::try_from(end).unwrap();
     assert!(end > 64 * 2, "{end} events are no two full tiles");
     let some = [1, 2, 63, 64, 65, 128, 129, end - 1, end];
     let (signer, mut of_stream) = (Signer::new("anybody", &[1; 32]), Vec::new());
@@ -112,7 +113,8 @@ async fn a_proof_is_made_of_tiles_and_of_the_stream_where_they_lie() {
         of_stream.push(proof.path.iter().map(|hash| json!(hash)).collect::<Vec<_>>());
     }
     // Reading a stream needs a place.
-    let places = installation.app.proofs.acquire_many(PROOFS_MAX as u32).await.unwrap();
+    let all = u32::try_from(PROOFS_MAX).unwrap();
+    let places = installation.app.proofs.acquire_many(all).await.unwrap();
     for (seq, path) in some.into_iter().zip(&of_stream) {
         assert_eq!(&proof_of(&installation, seq).await, path, "{seq}");
     }

@@ -62,8 +62,8 @@ fn tell_planner(connection: &Connection, projection: &Projection) -> rusqlite::R
     connection.execute_batch("ANALYZE sqlite_schema")
 }
 
-/// The statistics of an index, as `ANALYZE` would write them of a million rows of ten businesses: the
-/// number of rows, and for each column how many rows have one value of the columns up to it. A
+/// The statistics of an index, as `ANALYZE` would write them of a million rows of ten businesses:
+/// the number of rows, and for each column how many rows have one value of the columns up to it. A
 /// partial index has a hundredth of the rows.
 fn statistics(columns: &[String], is_partial: bool) -> String {
     let (all, of_business) = if is_partial { ("10000", " 1000") } else { ("1000000", " 100000") };

@@ -1,4 +1,12 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "tests may"
+)]
 use super::*;
 
 fn refused(json: &str) -> String {

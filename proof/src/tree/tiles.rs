@@ -54,8 +54,8 @@ impl<T: Tiles> TiledTree<T> {
     /// sibling first. It reads a tile for every six levels of the tree, twice at most.
     ///
     /// # Errors
-    /// [`ProofError::OutOfRange`] when there is no such leaf, or too many tiles are missing; or that
-    /// a tile can't be read.
+    /// [`ProofError::OutOfRange`] when there is no such leaf, or too many tiles are missing; or
+    /// that a tile can't be read.
     pub fn inclusion_proof(&mut self, size: u64, index: u64) -> Result<Vec<Hash>, T::Error> {
         if index >= size {
             return Err(ProofError::OutOfRange.into());
@@ -117,6 +117,12 @@ impl<T: Tiles> TiledTree<T> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests may"
+)]
 mod tests {
     use super::*;
     use crate::tree::{inclusion_proof, leaf_hash, root, verify_inclusion};
