@@ -216,36 +216,37 @@ impl Task {
     }
 }
 
-/// The first task that a task waits for: the first dependency that is not completed.
-fn first_open_dependency(
-    tables: &mut Tables<'_>,
-    of: AggregateKey,
-) -> Result<Option<TaskId>, ApplyError> {
+/// The task that a planned task waits for: the first dependency that is open. `None` if there is
+/// none, or if a dependency will never be completed, which a human must see to.
+fn waits_for(tables: &mut Tables<'_>, of: AggregateKey) -> Result<Option<TaskId>, ApplyError> {
     let dependencies: Vec<TaskId> = tables.all(
         "SELECT depends_on FROM task_dependencies WHERE business = ? AND task = ? ORDER BY n",
         &[&of.business, &of.id],
     )?;
+    let mut first = None;
     for depends_on in dependencies {
         let key = AggregateKey { id: depends_on.0, ..of };
         let status = tables.row::<Task>(&key)?.map(|task| task.status);
-        if status.is_some_and(|status| status != Status::Completed) {
-            return Ok(Some(depends_on));
+        let Some(status) = status.filter(|s| *s != Status::Completed) else { continue };
+        if !status.is_open() {
+            return Ok(None);
         }
+        first = first.or(Some(depends_on));
     }
-    Ok(None)
+    Ok(first)
 }
 
 /// Says anew whose turn it is.
 fn set_turn(tables: &mut Tables<'_>, of: AggregateKey) -> Result<(), ApplyError> {
     let is_planned = tables.row::<Task>(&of)?.is_some_and(|t| t.status == Status::Planned);
-    let waits_for = if is_planned { first_open_dependency(tables, of)? } else { None };
+    let waits_for = if is_planned { waits_for(tables, of)? } else { None };
     if let Some(task) = tables.change::<Task>(&of)? {
         task.next_actor = task.turn(waits_for);
     }
     Ok(())
 }
 
-/// Says anew whose turn it is in the tasks that depend on a completed one.
+/// Says anew whose turn it is in the tasks that depend on a closed one.
 fn set_turn_of_dependents(tables: &mut Tables<'_>, of: AggregateKey) -> Result<(), ApplyError> {
     let dependents: Vec<Uuid> = tables.all(
         "SELECT task FROM task_dependencies WHERE business = ? AND depends_on = ?",
@@ -321,12 +322,12 @@ fn apply(tables: &mut Tables<'_>, a: &Applied<'_>) -> Result<(), ApplyError> {
     }
     let key = a.aggregate();
     let Some(task) = tables.change::<Task>(&key)? else { return Ok(()) };
-    let before = task.status;
+    let was_open = task.status.is_open();
     task.apply(a, event)?;
-    let completed = task.status == Status::Completed && before != Status::Completed;
+    let closed = was_open && !task.status.is_open();
     // An activity is no turn.
     if !matches!(event, Tasks::ActivityRecorded(_)) {
         set_turn(tables, key)?;
     }
-    if completed { set_turn_of_dependents(tables, key) } else { Ok(()) }
+    if closed { set_turn_of_dependents(tables, key) } else { Ok(()) }
 }

@@ -85,7 +85,7 @@ impl AttemptsOfBusiness {
         }
         let first = first_rows(first)?;
         let after = after.map(|cursor| decode("attempts", &cursor)).transpose()?;
-        let before = after.and_then(|n| u64::try_from(n).ok());
+        let before = after.map(|n| u64::try_from(n).unwrap_or(0));
         let attempts = Arc::clone(&ctx.data::<Sources>()?.attempts);
         let listed = async {
             attempts.flush().await;

@@ -28,8 +28,8 @@ use crate::tasks::Task;
 pub(crate) enum WaitingKind {
     /// Vote on a request for approval.
     Approval,
-    /// See to a task: it was escalated or quarantined, or a task that it depends on will never be
-    /// completed.
+    /// See to a task: it is planned and waits for nothing but an offer, it was escalated or
+    /// quarantined, or a task that it depends on will never be completed.
     Task,
     /// Find out what became of a call to an outside service.
     Call,

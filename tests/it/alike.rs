@@ -264,12 +264,15 @@ async fn tasks_are_what_they_fold_into_and_somebody_always_acts_next() {
         let task = work.state(TaskId(id(&row))).await;
         let status = task.status.unwrap();
         seen.insert(status);
-        let mut waits_for = None;
+        let (mut waits_for, mut never) = (None, false);
         for other in &task.depends_on {
-            if waits_for.is_none() && work.state(*other).await.status != Some(Status::Completed) {
-                waits_for = Some(*other);
+            let status = work.state(*other).await.status.unwrap();
+            never |= !status.is_open() && status != Status::Completed;
+            if status.is_open() {
+                waits_for = waits_for.or(Some(*other));
             }
         }
+        let waits_for = waits_for.filter(|_| !never);
         let next = match status {
             Status::Planned => {
                 Some(waits_for.map_or("human:owner".to_owned(), |id| format!("waiting:{id}")))

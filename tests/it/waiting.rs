@@ -100,6 +100,27 @@ async fn a_result_that_no_agent_can_review_waits_for_a_human() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_whose_dependency_will_never_be_completed_waits_for_a_human() {
+    let installation = Installation::new().await;
+    let business = installation.business("acme").await;
+    let plan = async |data: Value| {
+        installation.must(business, "tasks.plan", None, data).await.events[0].id
+    };
+    let first = plan(json!({"title": "a", "team": "hr"})).await;
+    let needs_it = json!({"title": "b", "team": "hr", "depends_on": [first]});
+    let second = plan(needs_it).await;
+    let of_humans = async || -> Vec<Value> {
+        installation.app.caught_up(std::time::Duration::from_secs(60)).await.unwrap();
+        let all = waiting(&installation, "").await;
+        all.iter().map(|item| item["targetId"].clone()).collect()
+    };
+    assert_eq!(of_humans().await, [json!(first)], "the second waits for the first");
+    installation.must(business, "tasks.cancel", Some(first), json!({})).await;
+    assert_eq!(of_humans().await, [json!(second)], "nobody will ever complete the first");
+    installation.views_are_rebuilt_alike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everybody_waits_for_what_it_may_see_in_every_business() {
     let installation = Installation::new().await;
     let mut owned = Vec::new();
