@@ -22,7 +22,7 @@ pub const PROJECTION: Projection = Projection {
 };
 
 table! {
-    /// A principal.
+    /// A principal as the installation added it; its roles are rows of their own.
     Principal in "principals" {
         principal: PrincipalId,
         kind: PrincipalKind,

@@ -1,5 +1,5 @@
-//! The audit trail: every event with its envelope, but without its data; and the Merkle trees of
-//! the streams.
+//! The audit trail: every event with its envelope, but without its data; and the Merkle tree of the
+//! stream of each business, for proofs.
 
 pub mod tiles;
 

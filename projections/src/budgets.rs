@@ -25,7 +25,7 @@ pub const PROJECTION: Projection = Projection {
 };
 
 aggregate_table! {
-    /// A budget.
+    /// A budget with its limit as it is now; what was spent is in its periods.
     Budget in "budgets" {
         scope: String,
         window: Window,
@@ -36,8 +36,8 @@ aggregate_table! {
 }
 
 keyed_table! {
-    /// What is reserved and spent of a budget in a period. A sum may have more digits than the
-    /// amount of one event.
+    /// The sums that are reserved and spent of a budget in one period, such as a month. A sum may
+    /// have more digits than the amount of one event.
     Period in "budget_periods" by (business: BusinessNumber, budget: Uuid, period: String) {
         reserved: Decimal,
         spent: Decimal,

@@ -18,7 +18,7 @@ pub const PROJECTION: Projection = Projection {
 };
 
 keyed_table! {
-    /// A business.
+    /// A business with the phase that it is in now.
     Business in "businesses" by (business: BusinessNumber) {
         id: BusinessId,
         slug: String,

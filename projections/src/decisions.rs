@@ -22,7 +22,7 @@ pub const PROJECTION: Projection = Projection {
 };
 
 aggregate_table! {
-    /// A decision.
+    /// A decision with its status and outcome as they are now. `evidence` is a JSON array of ids.
     Decision in "decisions" {
         task: Option<TaskId>,
         agent: Option<AgentId>,

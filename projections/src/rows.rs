@@ -10,7 +10,7 @@ mod numbered;
 mod place;
 mod table;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
+use rusqlite::{CachedStatement, Connection};
 use std::collections::HashMap;
 
 pub(crate) use cached::Cached;
@@ -224,9 +224,7 @@ impl<'c> Tables<'c> {
         sql: &str,
         args: &[&dyn Column],
     ) -> Result<Option<T>, ApplyError> {
-        let mut query = self.writer.connection.prepare_cached(sql)?;
-        let args = rusqlite::params_from_iter(args.iter().map(|arg| arg.bind()));
-        Ok(query.query_row(args, |row| column::read(row, 0)).optional()?)
+        Ok(self.all(sql, args)?.into_iter().next())
     }
 
     /// The first column of all rows that a query on such a table finds.

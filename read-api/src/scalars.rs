@@ -95,7 +95,7 @@ mod column {
 impl ToSql for DateTime {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         let at = self.0.parse::<domain::Timestamp>();
-        let at = at.map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.to_string().into()))?;
+        let at = at.map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         Ok(at.as_micros().into())
     }
 }
